@@ -1,0 +1,35 @@
+# Everything sets itself up: `make demo` and `make test` need only Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test unit check format benchmarks clean
+
+demo: $(VENV)/installed  ## the whole job on this machine's standard library
+	$(BIN)/nearer demo
+
+test: $(VENV)/installed  ## every test, the real model's too
+	$(BIN)/pytest
+
+unit: $(VENV)/installed  ## the tests that take under a minute together
+	$(BIN)/pytest -m "not slow"
+
+check: $(VENV)/installed  ## format, lint, types, layers
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

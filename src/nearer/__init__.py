@@ -1,0 +1,76 @@
+"""Nearer: search that understands what relevant means in your own domain.
+
+The verbs of the command line are plain functions here:
+
+    >>> import nearer
+    >>> workspace = nearer.Workspace.init(Path("shop"))  # doctest: +SKIP
+    >>> nearer.add(workspace, "beir", Path("data"))  # doctest: +SKIP
+    >>> nearer.train(workspace)  # doctest: +SKIP
+    >>> nearer.promote(workspace)  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
+    from nearer.flows.add import add, remove
+    from nearer.flows.check import check
+    from nearer.flows.evaluate import evaluate
+    from nearer.flows.index import index
+    from nearer.flows.releases import history, lineage, promote, rollback, status
+    from nearer.flows.report import report
+    from nearer.flows.search import search
+    from nearer.flows.train import train
+    from nearer.store.workspace import Workspace
+
+_WHERE = {
+    "Document": "nearer.core.records",
+    "GradeScale": "nearer.core.records",
+    "Judgment": "nearer.core.records",
+    "Pair": "nearer.core.records",
+    "Query": "nearer.core.records",
+    "Workspace": "nearer.store.workspace",
+    "add": "nearer.flows.add",
+    "check": "nearer.flows.check",
+    "evaluate": "nearer.flows.evaluate",
+    "history": "nearer.flows.releases",
+    "index": "nearer.flows.index",
+    "lineage": "nearer.flows.releases",
+    "promote": "nearer.flows.releases",
+    "remove": "nearer.flows.add",
+    "report": "nearer.flows.report",
+    "rollback": "nearer.flows.releases",
+    "search": "nearer.flows.search",
+    "status": "nearer.flows.releases",
+    "train": "nearer.flows.train",
+}
+
+__all__ = [
+    "Document",
+    "GradeScale",
+    "Judgment",
+    "Pair",
+    "Query",
+    "Workspace",
+    "add",
+    "check",
+    "evaluate",
+    "history",
+    "index",
+    "lineage",
+    "promote",
+    "remove",
+    "report",
+    "rollback",
+    "search",
+    "status",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a name when it is first used, so that importing Nearer stays quick and loads no model library."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'nearer' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

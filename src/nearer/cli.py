@@ -1,0 +1,302 @@
+"""The command line: parse, open the workspace, call one flow, print.
+
+Exit codes: 0 done; 1 an internal failure; 2 bad input or usage; 3 done, and the verdict is no.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+from nearer import printing
+from nearer.core.errors import NearerError
+from nearer.store.workspace import Workspace
+
+T = TypeVar("T")
+
+EXIT_INTERNAL, EXIT_INPUT, EXIT_NO = 1, 2, 3
+_NO = frozenset({"refused", "faults"})
+
+app = typer.Typer(
+    help="Make search understand what relevant means in your own domain.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[Path, typer.Option("--dir", "-C", help="The workspace.", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Set a recipe value for this run.", metavar="SECTION.KEY=VALUE")
+]
+HERE = Path()
+
+
+class Watch:
+    """Progress on stderr."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+
+    def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
+        """Yield ``items`` while a bar moves; a ``total`` of 0 is unknown."""
+        columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with RichProgress(*columns, console=self._console, transient=not self._console.is_terminal) as bar:
+            yield from bar.track(items, total=total or None, description=label)
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: AsJson = False) -> None:
+    """Make a new workspace."""
+    workspace = Workspace.init(folder)
+    _print({"workspace": str(workspace.folder)}, as_json, lambda _: f"made a workspace in {folder}")
+
+
+@app.command()
+def add(
+    kind: Annotated[str, typer.Argument(metavar="beir|corpus|queries|judgments|pairs")],
+    path: Annotated[Path, typer.Argument(metavar="PATH")],
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Set bad rows aside, with their count.")] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Import a BEIR folder or one file; all or nothing, every fault listed."""
+    from nearer.flows.add import add as flow
+
+    _run(folder, overrides, as_json, printing.added, lambda w: flow(w, kind, path, skip_bad=skip_bad, progress=Watch()))
+
+
+@app.command()
+def remove(doc_ids: list[str], folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Remove documents, and the judgments on them."""
+    from nearer.flows.add import remove as flow
+
+    _run(folder, None, as_json, printing.removed, lambda w: flow(w, doc_ids))
+
+
+@app.command()
+def check(
+    drop_leaks: Annotated[
+        bool, typer.Option("--drop-leaks", help="Set aside the queries that leak into a later split.")
+    ] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Prove that no query leaks between splits; count duplicates, truncation and what is missing."""
+    from nearer.flows.check import check as flow
+
+    _run(folder, overrides, as_json, printing.checked, lambda w: flow(w, drop=drop_leaks, progress=Watch()))
+
+
+@app.command()
+def evaluate(
+    systems: Annotated[list[str] | None, typer.Argument(metavar="[SYSTEM]...")] = None,
+    split: Annotated[str, typer.Option(help="Looks at test splits are counted.")] = "dev",
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Measure systems (base, live, a model id) with intervals; compare each with the first."""
+    from nearer.flows.evaluate import evaluate as flow
+
+    named = systems or ["base"]
+    _run(folder, overrides, as_json, printing.evaluated, lambda w: flow(w, named, split=split, progress=Watch()))
+
+
+@app.command()
+def train(
+    start: Annotated[str, typer.Option("--from", help="The system to train further.", metavar="SYSTEM")] = "base",
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train a candidate model."""
+    from nearer.flows.train import train as flow
+
+    _run(folder, overrides, as_json, printing.trained, lambda w: flow(w, start, progress=Watch()))
+
+
+@app.command()
+def index(
+    system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Only tell whether it follows the documents.")] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Bring an index up to the documents: live's and its predecessor's unless a system is named."""
+    from nearer.flows.index import index as build
+    from nearer.flows.index import index_status
+
+    if verify:
+        _run(folder, overrides, as_json, printing.verified, lambda w: index_status(w, system))
+    else:
+        _run(folder, overrides, as_json, printing.indexed, lambda w: build(w, system, progress=Watch()))
+
+
+@app.command()
+def promote(
+    system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]")] = None,
+    split: Annotated[str | None, typer.Option(help="The split that judges; test unless said otherwise.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Make it live although the gate refuses.")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why it is forced; kept in the history.")] = None,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Make a model live if the gate lets it through, or a former release again."""
+    from nearer.flows.releases import promote as flow
+
+    if force != bool(reason and reason.strip()):
+        raise click.UsageError("--force and --reason TEXT go together")
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.promoted,
+        lambda w: flow(w, system, split=split, force_reason=reason, progress=Watch()),
+    )
+
+
+@app.command()
+def rollback(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Make live again what was live before the current release."""
+    from nearer.flows.releases import rollback as flow
+
+    _run(folder, None, as_json, printing.rolled_back, lambda w: flow(w, progress=Watch()))
+
+
+@app.command()
+def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Say what is live and what a rollback would return to."""
+    from nearer.flows.releases import status as flow
+
+    _run(folder, None, as_json, printing.status, flow)
+
+
+@app.command()
+def history(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """List what happened to the live release."""
+    from nearer.flows.releases import history as flow
+
+    _run(folder, None, as_json, printing.history, flow)
+
+
+@app.command()
+def lineage(
+    system: Annotated[str, typer.Argument(metavar="[SYSTEM]")] = "live", folder: Folder = HERE, as_json: AsJson = False
+) -> None:
+    """Tell which data, seed and parents made a system's model."""
+    from nearer.flows.releases import lineage as flow
+
+    _run(folder, None, as_json, printing.lineage, lambda w: flow(w, system))
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(metavar="TEXT")],
+    k: Annotated[int, typer.Option("-k", help="How many documents.")] = 10,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Answer one query from the live release."""
+    from nearer.flows.search import search as flow
+
+    _run(folder, None, as_json, printing.found, lambda w: flow(w, text, k=k))
+
+
+@app.command()
+def report(folder: Folder = HERE, as_json: AsJson = False, overrides: Overrides = None) -> None:
+    """Write one HTML page of what was measured, decided and shipped."""
+    from nearer.flows.report import report as flow
+
+    _run(folder, overrides, as_json, printing.reported, flow)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", "-C", help="Where to work; made anew.", metavar="DIR")] = Path(
+        "demo"
+    ),
+    full: Annotated[bool, typer.Option("--full", help="Use every function; takes an hour.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do the whole job on the Python standard library of this machine: offline, on a CPU, in minutes."""
+    from nearer.flows.demo import demo as flow
+
+    _print(flow(folder, full=full, progress=Watch()), as_json, printing.demonstrated)
+
+
+def _run(
+    folder: Path,
+    overrides: list[str] | None,
+    as_json: bool,
+    text_of: Callable[[dict[str, Any]], str],
+    flow: Callable[[Workspace], dict[str, Any]],
+) -> None:
+    workspace = Workspace.open(folder, overrides=tuple(overrides or ()))
+    try:
+        result = flow(workspace)
+    finally:
+        workspace.close()
+    _print(result, as_json, text_of)
+
+
+def _print(result: dict[str, Any], as_json: bool, text_of: Callable[[dict[str, Any]], str]) -> None:
+    typer.echo(json.dumps(result, ensure_ascii=False, allow_nan=False) if as_json else text_of(result))
+    if result.get("verdict") in _NO:
+        raise typer.Exit(EXIT_NO)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code; errors are told without a traceback unless --debug is given."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug, given = "--debug" in given, [argument for argument in given if argument != "--debug"]
+    as_json = "--json" in given
+    _quieten_libraries()
+    try:
+        code = app(given, prog_name="nearer", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except NearerError as error:
+        _fail(EXIT_INPUT, error.code, error.message, error.hint, as_json=as_json, debug=debug)
+    except click.ClickException as error:
+        _fail(EXIT_INPUT, "usage", error.format_message(), "see: nearer --help", as_json=as_json, debug=debug)
+    except (KeyboardInterrupt, click.Abort):
+        _fail(130, "interrupted", "interrupted; nothing half done is live", "repeat the command", as_json=as_json)
+    except Exception as error:
+        hint = "please report this, with what --debug prints"
+        _fail(EXIT_INTERNAL, "internal", f"{type(error).__name__}: {error}", hint, as_json=as_json, debug=debug)
+
+
+def _fail(exit_code: int, code: str, message: str, hint: str, *, as_json: bool, debug: bool = False) -> NoReturn:
+    if debug:
+        traceback.print_exc()
+    if as_json:
+        typer.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}, ensure_ascii=False))
+    else:
+        typer.echo(f"nearer: {message}" + (f"\n  -> {hint}" if hint else ""), err=True)
+    sys.exit(exit_code)
+
+
+def _quieten_libraries() -> None:
+    """Keep other libraries' progress bars and notices off the screen; their errors still show."""
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

@@ -1,0 +1,107 @@
+"""Every error that Nearer raises on purpose.
+
+    NearerError
+      x InputError              what was given cannot be used
+        + ImportFaults          a file has faults, each with its line and remedy
+        + RecipeError           nearer.toml or --set holds a value that cannot work
+      x WorkspaceError          the folder is not a workspace, or cannot be used now
+        + WorkspaceBusy         another process is writing
+      x NotFound                an id that names nothing
+      x SpaceMismatch           two vector spaces would have met
+      x ModelRefused            a model folder that is unsafe or incomplete
+      x Conflict                the live pointer moved under us
+
+Each carries what is wrong (``message``) and the command or edit that mends it (``hint``).
+"""
+
+from dataclasses import dataclass
+
+
+class NearerError(Exception):
+    """Something the user can mend."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(NearerError):
+    """What was given cannot be used."""
+
+    code = "bad_input"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong in an input file.
+
+    ``line`` counts from 1; 0 means the file as a whole.
+    """
+
+    file: str
+    line: int
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.reason} ({self.remedy})"
+
+
+class ImportFaults(InputError):
+    """A file has faults; nothing was imported."""
+
+    code = "import_faults"
+    SHOWN = 20
+
+    def __init__(self, faults: list[Fault], *, hint: str = "") -> None:
+        shown = "\n".join(f"  {fault}" for fault in faults[: self.SHOWN])
+        more = f"\n  ... and {len(faults) - self.SHOWN} more" if len(faults) > self.SHOWN else ""
+        count = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
+        super().__init__(f"{count} found, nothing was imported:\n{shown}{more}", hint=hint)
+        self.faults = faults
+
+
+class RecipeError(InputError):
+    """The recipe holds a value that cannot work."""
+
+    code = "bad_recipe"
+
+
+class WorkspaceError(NearerError):
+    """The folder is not a workspace, or cannot be used now."""
+
+    code = "workspace"
+
+
+class WorkspaceBusy(WorkspaceError):
+    """Another process is writing to this workspace."""
+
+    code = "workspace_busy"
+
+
+class NotFound(NearerError):
+    """An id that names nothing."""
+
+    code = "not_found"
+
+
+class SpaceMismatch(NearerError):
+    """Vectors of two spaces would have met."""
+
+    code = "space_mismatch"
+
+
+class ModelRefused(NearerError):
+    """A model folder that is unsafe or incomplete."""
+
+    code = "model_refused"
+
+
+class Conflict(NearerError):
+    """The live pointer moved while a release was being made live."""
+
+    code = "conflict"

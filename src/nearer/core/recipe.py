@@ -1,0 +1,234 @@
+"""The recipe: every choice that has a default, read from ``nearer.toml`` and recorded whole with each run."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nearer.core.errors import RecipeError
+
+RECIPE_FILE = "nearer.toml"
+
+
+class Section(BaseModel):
+    """A section of the recipe: unknown keys are refused, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncoderRecipe(Section):
+    """What turns text into vectors.
+
+    ``model`` is "all-MiniLM-L6-v2" (installed with Nearer, offline), a folder, or a Hub name. Prompts are put
+    before each query or document, in training and in search alike; none means those that the model declares.
+    """
+
+    model: str = "all-MiniLM-L6-v2"
+    max_seq_length: int | None = Field(default=None, ge=8, description="tokens; none means the model's own")
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    batch_size: int = Field(default=32, ge=1)
+
+
+class ChunkRecipe(Section):
+    """How long documents become passages. Lengths are tokens of the encoder."""
+
+    enabled: bool = True
+    max_tokens: int | None = Field(default=None, ge=16, description="none means the encoder's max_seq_length")
+    overlap_tokens: int = Field(default=32, ge=0)
+
+
+class GradesRecipe(Section):
+    """What grades mean; none of a field means: from the judgments' largest grade."""
+
+    max_grade: int | None = Field(default=None, ge=1)
+    relevant_from: int | None = Field(default=None, ge=1)
+    positive_from: int | None = Field(default=None, ge=1)
+
+
+class SplitRecipe(Section):
+    """How queries without a named split are divided into train, dev and test.
+
+    ``by = "group"`` keeps the queries that share the metadata ``field`` on one side: the groups listed, else a
+    fraction of groups. ``by = "time"`` sends queries whose ``field`` is at or after ``dev_from`` / ``test_from`` there.
+    """
+
+    by: Literal["query", "group", "time"] = "query"
+    field: str | None = None
+    dev_fraction: float = Field(default=0.1, ge=0, lt=1)
+    test_fraction: float = Field(default=0.2, ge=0, lt=1)
+    dev_groups: tuple[str, ...] = ()
+    test_groups: tuple[str, ...] = ()
+    dev_from: str | int | None = None
+    test_from: str | int | None = None
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SplitRecipe":
+        if self.by != "query" and not self.field:
+            raise ValueError(f'by = "{self.by}" needs field = "<a metadata field of the queries>"')
+        if self.by == "time" and (self.dev_from is None or self.test_from is None):
+            raise ValueError('by = "time" needs dev_from and test_from')
+        if self.dev_fraction + self.test_fraction >= 1:
+            raise ValueError("dev_fraction + test_fraction leave nothing to train on")
+        return self
+
+
+class TrainRecipe(Section):
+    """How a candidate is trained. Source of the defaults: docs/results.md, tuned on dev splits."""
+
+    epochs: float = Field(default=1.0, gt=0, description="epochs of each pass")
+    passes: int = Field(default=2, ge=1, le=4, description="from the second on, with mined hard negatives")
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=6e-5, gt=0)
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_seq_length: int | None = Field(default=None, ge=8, description="tokens; none means the encoder's")
+    max_pairs: int | None = Field(default=None, ge=1)
+    max_positives: int = Field(default=4, ge=1, description="pairs made of one query at most")
+    scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
+    freeze_embeddings: bool = Field(default=False, description="train the layers, not the word vectors")
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    query_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
+    document_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
+    evals_per_pass: int = Field(default=4, ge=1)
+    patience: int = Field(default=3, ge=1, description="stop after so many dev measurements without a new best")
+    max_dev_queries: int = Field(default=300, ge=1)
+    num_dev_distractors: int = Field(default=1000, ge=0)
+    seed: int = 0
+
+
+class MiningRecipe(Section):
+    """How hard negatives are chosen.
+
+    ``margins`` are tried from the strictest: a candidate is kept while its score is below the positive's times
+    (1 - margin); the first that leaves ``num_negatives`` to ``min_share`` of the pairs is used and reported.
+    """
+
+    top_k: int = Field(default=10, ge=1)
+    num_negatives: int = Field(default=1, ge=1)
+    margins: tuple[float, ...] = (0.05, 0.02, 0.0, -1.0)
+    min_share: float = Field(default=0.8, gt=0, le=1)
+
+
+class EvaluateRecipe(Section):
+    """What is measured, and how sure we are of it."""
+
+    measures: tuple[str, ...] = ("nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP")
+    depth: int = Field(default=100, ge=1, description="documents ranked a query; MAP is cut there")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    num_resamples: int = Field(default=5000, ge=100)
+    group_field: str | None = Field(default=None, description="resample whole groups of this query field")
+    slice_fields: tuple[str, ...] = ()
+    seed: int = 0
+
+
+class GateRecipe(Section):
+    """What a candidate must show before it goes live."""
+
+    measure: str = "nDCG@10"
+    min_gain: float = Field(default=0.0, description="the lower end of the difference's interval must exceed this")
+    min_slice_queries: int = Field(default=50, ge=2)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+
+
+class Recipe(Section):
+    """The whole recipe."""
+
+    name: str = "workspace"
+    encoder: EncoderRecipe = EncoderRecipe()
+    chunk: ChunkRecipe = ChunkRecipe()
+    grades: GradesRecipe = GradesRecipe()
+    split: SplitRecipe = SplitRecipe()
+    train: TrainRecipe = TrainRecipe()
+    mining: MiningRecipe = MiningRecipe()
+    evaluate: EvaluateRecipe = EvaluateRecipe()
+    gate: GateRecipe = GateRecipe()
+
+    @property
+    def group_field(self) -> str | None:
+        """The query field whose groups are resampled whole: the split's own unless the recipe names one."""
+        if self.evaluate.group_field:
+            return self.evaluate.group_field
+        return self.split.field if self.split.by == "group" else None
+
+
+def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """The recipe in ``path`` with ``section.key=value`` overrides applied.
+
+    Raises RecipeError with the file, the key, what is wrong and how to mend it.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 (byte {error.start})", hint="save the file as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from error
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_explain(path, error), hint="correct the key in nearer.toml or in --set") from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, raw = override.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {override!r} is not key=value", hint="for example: --set train.epochs=1")
+    *sections, name = key.strip().split(".")
+    target = values
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise RecipeError(f"--set {key}: {section!r} is a value, not a section", hint="name a key of a section")
+    target[name] = _parse(raw.strip())
+
+
+def _parse(raw: str) -> object:
+    """A TOML value; anything that is not one is a plain string, so quotes can be left out."""
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"]) or "recipe"
+        reason = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{key}: {reason}" + (f" (got {fault['input']!r})" if fault["loc"] else ""))
+    return f"{path}: " + "; ".join(lines)
+
+
+def dump_toml(values: dict[str, Any]) -> str:
+    """Nested dicts of plain values as TOML, sections after keys; None is left out.
+
+    >>> print(dump_toml({"name": "shop", "train": {"epochs": 1, "max_pairs": None}}), end="")
+    name = "shop"
+    <BLANKLINE>
+    [train]
+    epochs = 1
+    """
+    plain = [f"{key} = {_toml_value(value)}" for key, value in values.items() if _is_plain(value)]
+    tables = [f"\n[{key}]\n" + dump_toml(value).strip() for key, value in values.items() if isinstance(value, dict)]
+    return "\n".join(plain + [table for table in tables if not table.endswith("]\n")]) + "\n"
+
+
+def _is_plain(value: object) -> bool:
+    return value is not None and not isinstance(value, dict)
+
+
+def _toml_value(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        case list() | tuple():
+            return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    raise TypeError(f"no TOML for {type(value).__name__}")

@@ -1,0 +1,83 @@
+"""Vectors kept on disk, looked up by the text they were made of; one file an encoder id, so spaces never mix."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.errors import WorkspaceError
+from nearer.core.ids import text_hash
+from nearer.core.progress import Progress
+
+Floats = NDArray[np.float32]
+_LOOKUP = 500
+_ENCODE = 256
+"""Texts encoded between two commits: what a killed process has to do again."""
+
+
+class EmbeddingCache:
+    """The vectors of one encoder's documents, or of its queries.
+
+    ``kind`` keeps the two apart, since they may have different prompts.
+    """
+
+    def __init__(self, folder: Path, *, encoder_id: str, kind: str, dimension: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{encoder_id}.{kind}.sqlite"
+        self._dimension = dimension
+        self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
+        try:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("CREATE TABLE IF NOT EXISTS vectors (hash TEXT PRIMARY KEY, vector BLOB NOT NULL)")
+        except sqlite3.DatabaseError as error:
+            raise WorkspaceError(
+                f"{self._path}: damaged: {error}", hint="delete this file; its vectors are made again"
+            ) from error
+
+    def __enter__(self) -> "EmbeddingCache":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def vectors(
+        self, texts: Sequence[str], *, encode: Callable[[Sequence[str]], Floats], progress: Progress, label: str
+    ) -> tuple[Floats, int]:
+        """The vectors of ``texts``, shape (N, D) float32, and how many had to be encoded.
+
+        Equal texts are encoded once. New vectors are kept as they are made.
+        """
+        hashes = [text_hash(text) for text in texts]
+        vectors_ND = np.zeros((len(texts), self._dimension), dtype=np.float32)
+        rows_of: dict[str, list[int]] = {}
+        for row, key in enumerate(hashes):
+            rows_of.setdefault(key, []).append(row)
+        missing = dict.fromkeys(rows_of)
+        for key, vector_D in self._stored(list(rows_of)):
+            vectors_ND[rows_of[key]] = vector_D
+            del missing[key]
+        by_length = sorted(missing, key=lambda key: len(texts[rows_of[key][0]]))
+        blocks = [by_length[start : start + _ENCODE] for start in range(0, len(by_length), _ENCODE)]
+        for block in progress.track(blocks, label=label, total=len(blocks)):
+            made_ND = encode([texts[rows_of[key][0]] for key in block])
+            self._keep(block, made_ND)
+            for key, vector_D in zip(block, made_ND, strict=True):
+                vectors_ND[rows_of[key]] = vector_D
+        return vectors_ND, len(by_length)
+
+    def _stored(self, keys: list[str]) -> list[tuple[str, Floats]]:
+        found: list[tuple[str, Floats]] = []
+        for start in range(0, len(keys), _LOOKUP):
+            part = keys[start : start + _LOOKUP]
+            marks = ",".join("?" * len(part))
+            rows = self._connection.execute(f"SELECT hash, vector FROM vectors WHERE hash IN ({marks})", part)
+            found.extend((key, np.frombuffer(blob, dtype="<f4")) for key, blob in rows)
+        return found
+
+    def _keep(self, keys: list[str], vectors_ND: Floats) -> None:
+        rows = [(key, vector.astype("<f4").tobytes()) for key, vector in zip(keys, vectors_ND, strict=True)]
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+        self._connection.execute("COMMIT")

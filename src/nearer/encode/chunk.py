@@ -1,0 +1,76 @@
+"""Long documents as passages: windows of tokens that end where a paragraph or sentence does."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from nearer.core.records import Document, Passage
+
+_PARAGRAPH_END = re.compile(r"\n\s*\n")
+_SENTENCE_END = re.compile(r"[.!?。！？]['\")\]]*\s+|\n")
+
+TokenSpans = Callable[[str], list[tuple[int, int]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """How long a passage may be and how much of the last one it repeats, in tokens."""
+
+    max_tokens: int
+    overlap_tokens: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap_tokens <= self.max_tokens // 2:
+            raise ValueError(f"the overlap must be at most half of a passage, got {self}")
+
+
+def passages(documents: Iterable[Document], *, window: Window | None, token_spans: TokenSpans) -> Iterator[Passage]:
+    """Every document's passages in order; without a ``window`` each document is one passage, whole."""
+    for document in documents:
+        text = document.full_text
+        texts = [text] if window is None else split_text(text, window=window, spans=token_spans(text))
+        for ordinal, passage in enumerate(texts):
+            yield Passage(doc_id=document.doc_id, ordinal=ordinal, text=passage)
+
+
+def split_text(text: str, *, window: Window, spans: list[tuple[int, int]]) -> list[str]:
+    r"""``text`` in pieces of at most ``window.max_tokens`` tokens; ``spans`` are the character spans of its tokens.
+
+    A piece ends at the last paragraph border in its second half, else at the last sentence border there, else
+    between two tokens. The next piece begins up to ``overlap_tokens`` earlier, at a sentence if one begins there.
+
+    >>> words = "One two three. Four five. Six seven eight nine."
+    >>> spans = [match.span() for match in re.finditer(r"\w+", words)]
+    >>> split_text(words, window=Window(max_tokens=5, overlap_tokens=2), spans=spans)
+    ['One two three. Four five.', 'Four five. Six seven eight', 'seven eight nine.']
+    """
+    if len(spans) <= window.max_tokens:
+        return [text]
+    starts = [start for start, _ in spans]
+    paragraphs, sentences = _borders(text, _PARAGRAPH_END, starts), _borders(text, _SENTENCE_END, starts)
+    pieces, begin = [], 0
+    while True:
+        end = begin + window.max_tokens
+        if end >= len(spans):
+            pieces.append(text[starts[begin] :].strip() if begin else text.strip())
+            return pieces
+        middle = begin + window.max_tokens // 2
+        cut = _last_border(paragraphs, middle, end) or _last_border(sentences, middle, end) or end
+        pieces.append(text[starts[begin] if begin else 0 : starts[cut]].strip())
+        begin = max(begin + 1, _first_border(sentences, cut - window.overlap_tokens, cut))
+
+
+def _borders(text: str, pattern: re.Pattern[str], starts: list[int]) -> list[int]:
+    """The numbers of the tokens that begin right after a border."""
+    return sorted({bisect_left(starts, match.end()) for match in pattern.finditer(text)})
+
+
+def _last_border(borders: list[int], after: int, up_to: int) -> int | None:
+    position = bisect_right(borders, up_to)
+    return borders[position - 1] if position and borders[position - 1] > after else None
+
+
+def _first_border(borders: list[int], at_least: int, up_to: int) -> int:
+    position = bisect_left(borders, at_least)
+    return borders[position] if position < len(borders) and borders[position] < up_to else at_least

@@ -1,0 +1,202 @@
+"""An encoder: one computation from text to unit vectors, and the id that fingerprints it.
+
+Arrays: N texts x D dimensions, float32, rows of length 1.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.errors import InputError, ModelRefused
+from nearer.core.ids import canonical_json
+from nearer.encode.base_model import locate
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSettings:
+    """What, beside the weights, decides a vector."""
+
+    max_seq_length: int
+    query_prompt: str = ""
+    document_prompt: str = ""
+
+
+class Encoder:
+    """A sentence-transformers model with fixed settings, all of them covered by ``encoder_id``."""
+
+    def __init__(self, model: "SentenceTransformer", *, settings: EncoderSettings, batch_size: int = 32) -> None:
+        self.model = model
+        self.settings = settings
+        self.batch_size = batch_size
+        model.max_seq_length = settings.max_seq_length
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        *,
+        max_seq_length: int | None = None,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
+        batch_size: int = 32,
+    ) -> "Encoder":
+        """Load the default model, a folder, or a Hub name; safetensors only, no remote code.
+
+        A prompt of None means the one that the model itself declares for "query" or "document", if any.
+
+        Raises ModelRefused when the model is unsafe, incomplete or cannot be had; InputError when
+        ``max_seq_length`` is more than the model can read.
+        """
+        source = locate(model)
+        loaded = _load(source, name=model)
+        longest = _longest_input(loaded)
+        if max_seq_length is not None and longest is not None and max_seq_length > longest:
+            raise InputError(
+                f"encoder.max_seq_length = {max_seq_length}, but {model} reads at most {longest} tokens",
+                hint=f"set encoder.max_seq_length to {longest} or less",
+            )
+        settings = EncoderSettings(
+            max_seq_length=max_seq_length or loaded.max_seq_length or longest or 512,
+            query_prompt=_prompt(loaded, "query") if query_prompt is None else query_prompt,
+            document_prompt=_prompt(loaded, "document") if document_prompt is None else document_prompt,
+        )
+        return cls(loaded, settings=settings, batch_size=batch_size)
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        dimension = self.model.get_embedding_dimension()
+        assert dimension is not None
+        return int(dimension)
+
+    @cached_property
+    def encoder_id(self) -> str:
+        """The fingerprint of the computation: weights, modules, tokenizer, prompts, maximum length, precision.
+
+        It is made once, so take it after training has ended.
+        """
+        import torch
+
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            array = tensor.detach().cpu().contiguous()
+            digest.update(f"{name}|{array.dtype}|{tuple(array.shape)}|".encode())
+            digest.update(array.view(-1).view(torch.uint8).numpy().tobytes() if array.numel() else b"")
+        digest.update(_tokenizer_text(self.model.tokenizer).encode())
+        digest.update(canonical_json(_architecture(self.model)).encode())
+        digest.update(canonical_json([_module_config(module) for module in self.model]).encode())
+        digest.update(canonical_json({**asdict(self.settings), "truncate_dim": self.model.truncate_dim}).encode())
+        return f"enc-{digest.hexdigest()[:32]}"
+
+    @property
+    def model_id(self) -> str:
+        """The short id that names this model to people."""
+        return f"model-{self.encoder_id.removeprefix('enc-')[:12]}"
+
+    def encode_queries(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors of queries, shape (N, D)."""
+        return self._encode([self.settings.query_prompt + text for text in texts])
+
+    def encode_documents(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors of documents or passages, shape (N, D)."""
+        return self._encode([self.settings.document_prompt + text for text in texts])
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text as a document, special tokens and prompt included, before truncation."""
+        return [len(ids) for ids in self._tokenize([self.settings.document_prompt + text for text in texts])]
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Start and end character of every token of a text, special tokens left out."""
+        encoded = self._backend_tokenizer.encode(text, add_special_tokens=False)
+        return list(encoded.offsets)
+
+    def save(self, folder: Path) -> None:
+        """Write the model as safetensors, and its settings beside it."""
+        self.model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+        (folder / "nearer_encoder.json").write_text(json.dumps(asdict(self.settings), indent=2) + "\n")
+
+    def _encode(self, texts: list[str]) -> Floats:
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        self.model.eval()
+        vectors_ND = self.model.encode(
+            texts, batch_size=self.batch_size, prompt="", normalize_embeddings=True, show_progress_bar=False
+        )
+        return np.ascontiguousarray(vectors_ND, dtype=np.float32)
+
+    def _tokenize(self, texts: list[str]) -> list[list[int]]:
+        return [encoded.ids for encoded in self._backend_tokenizer.encode_batch(texts)]
+
+    @cached_property
+    def _backend_tokenizer(self) -> Any:
+        """A copy of the fast tokenizer that never truncates or pads."""
+        from tokenizers import Tokenizer
+
+        copy = Tokenizer.from_str(self.model.tokenizer.backend_tokenizer.to_str())
+        copy.no_truncation()
+        copy.no_padding()
+        return copy
+
+
+def _load(source: str, *, name: str) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+
+    is_folder = os.path.isdir(source)
+    try:
+        return SentenceTransformer(
+            source,
+            device=None,
+            trust_remote_code=False,
+            local_files_only=is_folder,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (OSError, ValueError, KeyError) as error:
+        hint = "check the folder" if is_folder else f'check the name, or use a folder; offline: "{name}" must be cached'
+        raise ModelRefused(f"{name}: cannot be loaded: {error}", hint=hint) from error
+
+
+def _longest_input(model: "SentenceTransformer") -> int | None:
+    config = getattr(model, "config", None)
+    positions = getattr(config, "max_position_embeddings", None)
+    return int(positions) if positions else None
+
+
+def _prompt(model: "SentenceTransformer", name: str) -> str:
+    return str((model.prompts or {}).get(name) or "")
+
+
+def _architecture(model: "SentenceTransformer") -> dict[str, Any]:
+    """The transformer's own configuration, without names, versions and what only saving or loading sets."""
+    config = getattr(model, "config", None)
+    values = config.to_dict() if config is not None else {}
+    ignored = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")
+    return {key: value for key, value in json.loads(json.dumps(values, default=str)).items() if key not in ignored}
+
+
+def _tokenizer_text(tokenizer: Any) -> str:
+    """The tokenizer as text, without the truncation and padding that each call sets anew."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return canonical_json(dict(tokenizer.get_vocab()))
+    content = json.loads(backend.to_str())
+    return canonical_json({key: value for key, value in content.items() if key not in ("truncation", "padding")})
+
+
+def _module_config(module: Any) -> dict[str, Any]:
+    """What a module's class and settings are, without paths and lengths (those are in the encoder's settings)."""
+    config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
+    kept = {key: value for key, value in config.items() if key not in ("max_seq_length", "name_or_path")}
+    return {"module": type(module).__name__, "config": json.loads(json.dumps(kept, default=str, sort_keys=True))}

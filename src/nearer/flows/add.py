@@ -1,0 +1,187 @@
+"""Import files: all or nothing, every fault listed; with ``skip_bad`` the bad rows are set aside and counted."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
+
+from nearer.core.errors import Fault, ImportFaults, InputError
+from nearer.core.progress import Progress, Silent
+from nearer.core.recipe import GradesRecipe
+from nearer.core.records import GradeScale, Judgment
+from nearer.store import database as tables
+from nearer.store.beir import find_beir, read_qrels_tsv
+from nearer.store.collection import (
+    Changes,
+    Collection,
+    batches,
+    put_documents,
+    put_judgments,
+    put_pairs,
+    put_queries,
+    put_scale,
+    put_split,
+    remove_documents,
+    unknown_ids,
+)
+from nearer.store.jsonl import read_documents, read_judgments_jsonl, read_pairs, read_queries
+from nearer.store.lines import DEFAULT_MAX_GRADE, Row
+from nearer.store.workspace import Workspace
+
+T = TypeVar("T")
+KINDS = ("corpus", "queries", "judgments", "pairs")
+
+
+class _Import:
+    """One import: a write transaction, the faults so far, and what was changed."""
+
+    def __init__(self, workspace: Workspace, connection: Connection, *, skip_bad: bool, progress: Progress) -> None:
+        self.workspace = workspace
+        self.connection = connection
+        self.skip_bad = skip_bad
+        self.progress = progress
+        self.faults: list[Fault] = []
+        self.changes: dict[str, Changes] = {}
+        self.max_grade = workspace.recipe.grades.max_grade or DEFAULT_MAX_GRADE
+        self.largest_grade = 0
+
+    def put(
+        self, kind: str, rows: Iterator[Row[T] | Fault], write: Callable[[Connection, Sequence[T]], Changes]
+    ) -> None:
+        """Write the good rows in batches and keep the faults."""
+        for batch in batches(self._good(rows, label=kind)):
+            self.changes[kind] = self.changes.get(kind, Changes()) + write(self.connection, [r.record for r in batch])
+
+    def put_judgments(self, path: Path, rows: Iterator[Row[Judgment] | Fault], *, split: str | None) -> None:
+        """Write judgments on queries and documents that exist, and enter their queries in ``split``."""
+        for batch in batches(self._good(rows, label=f"judgments {split or ''}".strip())):
+            known = self._with_known_ids(path, batch)
+            self.largest_grade = max([self.largest_grade, *(row.record.grade for row in known)])
+            judgments = [row.record for row in known]
+            if judgments:
+                changes = put_judgments(self.connection, judgments)
+                self.changes["judgments"] = self.changes.get("judgments", Changes()) + changes
+            if split is not None:
+                put_split(self.connection, split, dict.fromkeys(judgment.query_id for judgment in judgments))
+
+    def finish(self) -> dict[str, Any]:
+        """What was done, or the faults as an error, which undoes the transaction."""
+        whole_file = [fault for fault in self.faults if fault.line == 0]
+        if self.faults and (whole_file or not self.skip_bad):
+            hint = "mend the files, or leave the bad rows out: --skip-bad"
+            raise ImportFaults(self.faults, hint="mend the files" if whole_file else hint)
+        if "judgments" in self.changes:
+            put_scale(self.connection, self._scale())
+        return {
+            "changes": {kind: asdict(changes) for kind, changes in self.changes.items()},
+            "num_skipped": len(self.faults),
+            "faults": [asdict(fault) for fault in self.faults],
+        }
+
+    def _good(self, rows: Iterator[Row[T] | Fault], *, label: str) -> Iterator[Row[T]]:
+        for row in self.progress.track(rows, label=f"import {label}", total=0):
+            if isinstance(row, Fault):
+                self.faults.append(row)
+            else:
+                yield row
+
+    def _with_known_ids(self, path: Path, rows: list[Row[Judgment]]) -> list[Row[Judgment]]:
+        sought = (
+            ("query", tables.queries.c.query_id, [row.record.query_id for row in rows]),
+            ("document", tables.documents.c.doc_id, [row.record.doc_id for row in rows]),
+        )
+        known = list(rows)
+        for noun, column, ids in sought:
+            unknown = unknown_ids(self.connection, column, ids)
+            for row, key in zip(rows, ids, strict=True):
+                if key in unknown:
+                    remedy = f"add the {noun} first, or remove this row"
+                    fault = Fault(file=str(path), line=row.line, reason=f"unknown {noun} {key!r}", remedy=remedy)
+                    self.faults.append(fault)
+                    known = [each for each in known if each is not row]
+        return known
+
+    def _scale(self) -> GradeScale:
+        before = Collection(self.workspace.database).scale().max_grade
+        return scale_of(self.workspace.recipe.grades, largest_grade=max(self.largest_grade, before))
+
+
+def add(
+    workspace: Workspace, kind: str, path: Path, *, skip_bad: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Import one file of documents, queries, judgments (JSONL or TSV) or pairs, or a whole BEIR folder.
+
+    Raises ImportFaults with every fault; nothing is imported then.
+    """
+    progress = progress or Silent()
+    with workspace.writer(f"add {kind}"), workspace.database.write() as connection:
+        task = _Import(workspace, connection, skip_bad=skip_bad, progress=progress)
+        _FILL[kind](task, path)
+        result = task.finish()
+    return {
+        **result,
+        "counts": Collection(workspace.database).counts(),
+        "splits": Collection(workspace.database).splits(),
+    }
+
+
+def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
+    """Remove documents and the judgments on them. Raises InputError, naming them, when some do not exist."""
+    with workspace.writer("remove"), workspace.database.write() as connection:
+        unknown = unknown_ids(connection, tables.documents.c.doc_id, doc_ids)
+        if unknown:
+            raise InputError(f"no document {', '.join(sorted(unknown))}", hint="nothing was removed; check the ids")
+        num_removed = remove_documents(connection, doc_ids)
+    return {"num_removed": num_removed, "counts": Collection(workspace.database).counts()}
+
+
+def scale_of(recipe: GradesRecipe, *, largest_grade: int) -> GradeScale:
+    """The scale the recipe fixes, its gaps filled by the judgments' largest grade.
+
+    Raises InputError when the thresholds do not fit together.
+    """
+    default = GradeScale.for_max_grade(recipe.max_grade or max(largest_grade, 1))
+    try:
+        return GradeScale(
+            max_grade=default.max_grade,
+            relevant_from=recipe.relevant_from or default.relevant_from,
+            positive_from=recipe.positive_from or max(default.positive_from, recipe.relevant_from or 1),
+        )
+    except ValueError as error:
+        raise InputError(f"[grades] does not fit together: {error}", hint="correct [grades] in nearer.toml") from error
+
+
+def _add_corpus(task: _Import, path: Path) -> None:
+    task.put("documents", read_documents(path), put_documents)
+
+
+def _add_queries(task: _Import, path: Path) -> None:
+    task.put("queries", read_queries(path), put_queries)
+
+
+def _add_pairs(task: _Import, path: Path) -> None:
+    task.put("pairs", read_pairs(path), put_pairs)
+
+
+def _add_judgments(task: _Import, path: Path, split: str | None = None) -> None:
+    read = read_qrels_tsv if path.suffix in (".tsv", ".txt") else read_judgments_jsonl
+    task.put_judgments(path, read(path, max_grade=task.max_grade), split=split)
+
+
+def _add_beir(task: _Import, path: Path) -> None:
+    folder = find_beir(path)
+    _add_corpus(task, folder.corpus)
+    _add_queries(task, folder.queries)
+    for split, qrels in folder.qrels.items():
+        _add_judgments(task, qrels, split)
+
+
+_FILL: dict[str, Callable[[_Import, Path], None]] = {
+    "beir": _add_beir,
+    "corpus": _add_corpus,
+    "queries": _add_queries,
+    "judgments": _add_judgments,
+    "pairs": _add_pairs,
+}

@@ -1,0 +1,116 @@
+"""Preflight: what would spoil training or measuring, found before either begins."""
+
+from typing import Any
+
+from nearer.core.progress import Progress, Silent
+from nearer.core.text import clusters, near_duplicates, normalise
+from nearer.flows.embedding import count_truncated, read_corpus
+from nearer.flows.splits import Leak, drop_leaks, ensure_splits, find_leaks
+from nearer.flows.systems import BASE, open_system
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+FEW_PAIRS = 1000
+"""Below about this many training pairs fine-tuning seldom pays. Source: sentence-transformers #1334."""
+FEW_TEST_QUERIES = 50
+_SHOWN = 10
+
+
+def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None = None) -> dict[str, Any]:
+    """Prove that no query leaks between splits, and count duplicates, truncation and what is missing.
+
+    ``faults`` make the verdict "faults"; ``notes`` do not. With ``drop`` the leaking queries are set aside first.
+    """
+    progress = progress or Silent()
+    ensure_splits(workspace)
+    leaks = leaks_of(workspace)
+    num_dropped = 0
+    if drop and leaks:
+        num_dropped = drop_leaks(workspace, leaks)
+        leaks = leaks_of(workspace)
+    collection = Collection(workspace.database)
+    truncation = _truncation(workspace)
+    faults = [*_leak_faults(leaks), *_missing(collection)]
+    return {
+        "verdict": "faults" if faults else "ok",
+        "faults": faults,
+        "notes": [*_notes(collection, truncation), *_duplicates(collection)],
+        "leaks": [{"kind": leak.kind, "query_id": leak.set_aside, "leaks_into": leak.kept} for leak in leaks[:_SHOWN]],
+        "num_leaks": len(leaks),
+        "num_dropped": num_dropped,
+        "counts": collection.counts(),
+        "splits": collection.splits(),
+        **truncation,
+    }
+
+
+def leaks_of(workspace: Workspace) -> list[Leak]:
+    """Every leak between the workspace's splits as they are."""
+    collection = Collection(workspace.database)
+    return find_leaks(
+        collection.queries(),
+        collection.split_of(),
+        recipe=workspace.recipe.split,
+        judgments=collection.judgments(),
+    )
+
+
+def _leak_faults(leaks: list[Leak]) -> list[str]:
+    counts: dict[str, int] = {}
+    for leak in leaks:
+        counts[leak.kind] = counts.get(leak.kind, 0) + 1
+    return [
+        f"{count} leaks between splits ({kind}); set the earlier side's queries aside: nearer check --drop-leaks"
+        for kind, count in counts.items()
+    ]
+
+
+def _missing(collection: Collection) -> list[str]:
+    counts, splits = collection.counts(), collection.splits()
+    faults = []
+    if not counts["documents"]:
+        faults.append("no documents: nearer add corpus FILE")
+    if not counts["judgments"]:
+        faults.append("no judgments: nearer add judgments FILE")
+    elif not any(split.startswith("test") for split in splits):
+        faults.append("no test split, so nothing can be judged: add judgments, or raise split.test_fraction")
+    elif "dev" not in splits:
+        faults.append("no dev split, so no checkpoint can be chosen: add judgments, or raise split.dev_fraction")
+    return faults
+
+
+def _notes(collection: Collection, truncation: dict[str, int]) -> list[str]:
+    notes = []
+    scale = collection.scale()
+    num_pairs = (
+        sum(j.grade >= scale.positive_from for j in collection.judgments("train")) + collection.counts()["pairs"]
+    )
+    if num_pairs < FEW_PAIRS:
+        notes.append(f"only {num_pairs} training pairs; below about {FEW_PAIRS} fine-tuning seldom pays")
+    for split, number in collection.splits().items():
+        if split.startswith("test") and number < FEW_TEST_QUERIES:
+            notes.append(f"split {split} has only {number} queries: intervals will be wide")
+    if truncation["num_truncated"]:
+        share = truncation["num_truncated"] / truncation["num_passages"]
+        notes.append(
+            f"{truncation['num_truncated']} of {truncation['num_passages']} passages ({share:.0%}) are longer than the "
+            "encoder reads; their ends are never seen (set chunk.enabled = true)"
+        )
+    return notes
+
+
+def _duplicates(collection: Collection) -> list[str]:
+    texts = [normalise(document.full_text) for document in collection.documents()]
+    first = clusters(len(texts), near_duplicates(texts))
+    num_same = len(texts) - len(set(texts))
+    num_near = sum(root != row for row, root in enumerate(first)) - num_same
+    counted = ((num_same, "repeat another's text"), (num_near, "nearly repeat another"))
+    return [f"{count} documents {what}" for count, what in counted if count > 0]
+
+
+def _truncation(workspace: Workspace) -> dict[str, int]:
+    if not Collection(workspace.database).counts()["documents"]:
+        return {"num_passages": 0, "num_truncated": 0}
+    encoder = open_system(workspace, BASE).encoder
+    corpus = read_corpus(workspace, encoder)
+    return {"num_passages": len(corpus.passages), "num_truncated": count_truncated(corpus, encoder)}

@@ -1,0 +1,119 @@
+"""The workspace's documents as passages and vectors, through the cache.
+
+Arrays: N documents in id order, P passages, Q queries, D dimensions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.errors import InputError
+from nearer.core.progress import Progress
+from nearer.core.recipe import ChunkRecipe
+from nearer.core.records import Document, Query
+from nearer.core.text import normalise
+from nearer.encode.cache import EmbeddingCache
+from nearer.encode.chunk import Window, passages
+from nearer.encode.encoder import Encoder
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Documents cut into passages for one encoder; ``starts_N`` is the row of each document's first passage."""
+
+    documents: tuple[Document, ...]
+    passages: tuple[str, ...]
+    starts_N: Ints
+    chunking: str
+
+    @property
+    def doc_ids(self) -> tuple[str, ...]:
+        """The documents' ids, in order."""
+        return tuple(document.doc_id for document in self.documents)
+
+    def passages_of(self, row: int) -> range:
+        """The passage rows of a document."""
+        end = int(self.starts_N[row + 1]) if row + 1 < len(self.starts_N) else len(self.passages)
+        return range(int(self.starts_N[row]), end)
+
+
+def read_corpus(workspace: Workspace, encoder: Encoder, *, chunk: ChunkRecipe | None = None) -> Corpus:
+    """All documents, cut as the recipe (or ``chunk``) says. Raises InputError when there are none."""
+    documents = tuple(Collection(workspace.database).documents())
+    if not documents:
+        raise InputError("the workspace holds no documents", hint="import some: nearer add corpus FILE")
+    window = window_of(chunk or workspace.recipe.chunk, encoder)
+    starts: list[int] = []
+    texts: list[str] = []
+    for passage in passages(documents, window=window, token_spans=encoder.token_spans):
+        if passage.ordinal == 0:
+            starts.append(len(texts))
+        texts.append(passage.text)
+    return Corpus(
+        documents=documents,
+        passages=tuple(texts),
+        starts_N=np.asarray(starts, dtype=np.int64),
+        chunking=chunking_name(window),
+    )
+
+
+def window_of(chunk: ChunkRecipe, encoder: Encoder) -> Window | None:
+    """The passages' window: the recipe's length, or all that the encoder can read beside its prompt and marks."""
+    if not chunk.enabled:
+        return None
+    room = encoder.settings.max_seq_length - encoder.count_tokens([""])[0]
+    length = min(chunk.max_tokens or room, room)
+    if chunk.overlap_tokens > length // 2:
+        raise InputError(
+            f"chunk.overlap_tokens = {chunk.overlap_tokens} is more than half of a passage of {length} tokens",
+            hint=f"set chunk.overlap_tokens to {length // 2} or less, or chunk.enabled = false",
+        )
+    return Window(max_tokens=length, overlap_tokens=chunk.overlap_tokens)
+
+
+def chunking_name(window: Window | None) -> str:
+    """How passages were cut, as written into an index."""
+    return "whole documents" if window is None else f"{window.max_tokens} tokens, {window.overlap_tokens} shared"
+
+
+def count_truncated(corpus: Corpus, encoder: Encoder) -> int:
+    """How many passages are longer than the encoder reads, so that their ends are never seen."""
+    return sum(tokens > encoder.settings.max_seq_length for tokens in encoder.count_tokens(corpus.passages))
+
+
+def embed_corpus(workspace: Workspace, encoder: Encoder, corpus: Corpus, progress: Progress) -> tuple[Floats, int]:
+    """The passages' vectors, shape (P, D), and how many were not in the cache."""
+    with _cache(workspace, encoder, "documents") as cache:
+        return cache.vectors(
+            corpus.passages, encode=encoder.encode_documents, progress=progress, label="encode documents"
+        )
+
+
+def embed_queries(workspace: Workspace, encoder: Encoder, queries: Sequence[Query], progress: Progress) -> Floats:
+    """The queries' vectors, shape (Q, D)."""
+    with _cache(workspace, encoder, "queries") as cache:
+        texts = [query.text for query in queries]
+        return cache.vectors(texts, encode=encoder.encode_queries, progress=progress, label="encode queries")[0]
+
+
+def own_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tuple[Ints, Ints]:
+    """Pairs (query row, document row) in which the document's text is the query's own."""
+    rows_of: dict[str, list[int]] = {}
+    for row, document in enumerate(documents):
+        rows_of.setdefault(normalise(document.full_text), []).append(row)
+    found = [(q, n) for q, query in enumerate(queries) for n in rows_of.get(normalise(query.text), ())]
+    return (
+        np.asarray([q for q, _ in found], dtype=np.int64),
+        np.asarray([n for _, n in found], dtype=np.int64),
+    )
+
+
+def _cache(workspace: Workspace, encoder: Encoder, kind: str) -> EmbeddingCache:
+    return EmbeddingCache(workspace.embeddings, encoder_id=encoder.encoder_id, kind=kind, dimension=encoder.dimension)

@@ -1,0 +1,290 @@
+"""Measure systems on a split: every metric with an interval, by slice, and compared pair by pair."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.errors import InputError
+from nearer.core.progress import Progress, Silent
+from nearer.core.recipe import EvaluateRecipe
+from nearer.core.records import Document, Query
+from nearer.flows.embedding import count_truncated, embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.flows.splits import ensure_splits
+from nearer.flows.systems import System, open_system
+from nearer.measure.metrics import Measure, Qrels, score
+from nearer.measure.significance import Comparison, compare, mean_interval
+from nearer.measure.slices import slices
+from nearer.measure.topk import top_k
+from nearer.store.collection import Collection
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+
+Values = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+SEEN_DOCUMENT = "seen_document=yes"
+"""The slice of queries that have a relevant document which training queries have too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSet:
+    """The queries of a split that have a relevant document, and how they are judged, grouped and sliced."""
+
+    split: str
+    queries: tuple[Query, ...]
+    relevant: dict[str, tuple[str, ...]]
+    qrels: Qrels
+    groups: tuple[str, ...] | None
+    slices: dict[str, Mask]
+
+    def groups_of(self, rows: Ints) -> list[str] | None:
+        """The groups to resample whole; none for a slice that is one group, whose queries are all there is to draw."""
+        groups = [self.groups[row] for row in rows] if self.groups else []
+        return groups if len(set(groups)) > 1 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one system did: per-query values by measure, and the documents it ranked (rows of the corpus, -1 none)."""
+
+    system: System
+    values: dict[str, Values]
+    rows_QK: Ints
+    num_truncated: int
+    num_passages: int
+
+
+def evaluate(
+    workspace: Workspace,
+    systems: Sequence[str] = ("base",),
+    *,
+    split: str = "dev",
+    progress: Progress | None = None,
+    purpose: str = "evaluate",
+) -> dict[str, Any]:
+    """Measure ``systems`` on ``split`` and compare each with the first.
+
+    Raises InputError when the split has no judged queries, NotFound for an unknown system.
+    """
+    progress = progress or Silent()
+    ensure_splits(workspace)
+    opened = [open_system(workspace, name) for name in systems]
+    test_set = read_test_set(workspace, split)
+    measured = [measure(workspace, system, test_set, progress=progress) for system in opened]
+    result = summarise(workspace, test_set, measured, purpose=purpose)
+    Registry(workspace.database).add_evaluation(split=split, result=result)
+    return result
+
+
+def read_test_set(workspace: Workspace, split: str) -> TestSet:
+    """The judged queries of a split. Raises InputError, naming the splits there are, when it has none."""
+    collection, recipe = Collection(workspace.database), workspace.recipe
+    scale, judgments = collection.scale(), collection.judgments(split)
+    relevant: dict[str, list[str]] = {}
+    for judgment in judgments:
+        if judgment.grade >= scale.relevant_from:
+            relevant.setdefault(judgment.query_id, []).append(judgment.doc_id)
+    queries = tuple(query for query in collection.queries(split) if query.query_id in relevant)
+    if not queries:
+        known = ", ".join(f"{name} ({count})" for name, count in collection.splits().items()) or "none"
+        raise InputError(
+            f"split {split!r} has no query with a relevant document; splits: {known}",
+            hint="name another with --split, or import judgments: nearer add judgments FILE",
+        )
+    qrels = Qrels.build(
+        [query.query_id for query in queries],
+        list(collection.document_hashes()),
+        judgments,
+        relevant_from=scale.relevant_from,
+    )
+    field = recipe.group_field
+    groups = tuple(str(query.metadata.get(field, query.query_id)) for query in queries) if field else None
+    fields = dict.fromkeys((*recipe.evaluate.slice_fields, *((field,) if field else ())))
+    masks = slices([query.metadata for query in queries], list(fields))
+    seen = _seen_documents(collection, queries, relevant)
+    if seen.any() and not seen.all():
+        masks[SEEN_DOCUMENT] = seen
+    return TestSet(
+        split=split,
+        queries=queries,
+        relevant={query_id: tuple(doc_ids) for query_id, doc_ids in relevant.items()},
+        qrels=qrels,
+        groups=groups,
+        slices=masks,
+    )
+
+
+def measure(workspace: Workspace, system: System, test_set: TestSet, *, progress: Progress) -> Measured:
+    """Rank the whole corpus for every query of the test set and score the rankings."""
+    recipe = workspace.recipe.evaluate
+    corpus = read_corpus(workspace, system.encoder)
+    passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
+    query_emb_QD = embed_queries(workspace, system.encoder, test_set.queries, progress)
+    ranked = top_k(
+        query_emb_QD,
+        passage_emb_PD,
+        k=recipe.depth,
+        starts_N=corpus.starts_N,
+        excluded=own_documents(test_set.queries, corpus.documents),
+    )
+    values = score(measures_of(recipe), ranked.rows_QK, test_set.qrels)
+    return Measured(
+        system=system,
+        values={str(name): per_query for name, per_query in values.items()},
+        rows_QK=ranked.rows_QK,
+        num_truncated=count_truncated(corpus, system.encoder),
+        num_passages=len(corpus.passages),
+    )
+
+
+def measures_of(recipe: EvaluateRecipe) -> list[Measure]:
+    """The measures the recipe names. Raises InputError for a name that is none."""
+    return [Measure.parse(name) for name in recipe.measures]
+
+
+def compare_measured(
+    baseline: Measured,
+    candidate: Measured,
+    *,
+    metric: str,
+    test_set: TestSet,
+    recipe: EvaluateRecipe,
+    mask: Mask | None = None,
+) -> Comparison:
+    """Candidate minus baseline on the queries of ``mask`` (all by default), groups kept whole."""
+    rows = np.flatnonzero(mask) if mask is not None else np.arange(len(test_set.queries))
+    return compare(
+        baseline.values[metric][rows],
+        candidate.values[metric][rows],
+        metric=metric,
+        groups_Q=test_set.groups_of(rows),
+        num_resamples=recipe.num_resamples,
+        confidence=recipe.confidence,
+        seed=recipe.seed,
+    )
+
+
+def summarise(workspace: Workspace, test_set: TestSet, measured: Sequence[Measured], *, purpose: str) -> dict[str, Any]:
+    """The evaluation as JSON: results, comparisons with the first system, examples, and the ledger's entry."""
+    recipe = workspace.recipe.evaluate
+    baseline, *candidates = measured
+    names = [each.system.name for each in measured]
+    comparisons = [
+        {"baseline": baseline.system.name, "candidate": candidate.system.name, **asdict(comparison)}
+        for candidate in candidates
+        for metric in recipe.measures
+        for comparison in [compare_measured(baseline, candidate, metric=metric, test_set=test_set, recipe=recipe)]
+    ]
+    main = recipe.measures[0]
+    documents = Collection(workspace.database).documents() if candidates else []
+    return {
+        "split": test_set.split,
+        "num_queries": len(test_set.queries),
+        "num_groups": len(set(test_set.groups)) if test_set.groups else None,
+        "results": [_result(each, test_set, recipe) for each in measured],
+        "comparisons": comparisons,
+        "examples": [
+            example
+            for candidate in candidates
+            for example in _examples(baseline, candidate, metric=main, test_set=test_set, documents=documents)
+        ],
+        "ledger": _ledger(workspace, test_set.split, names, purpose),
+    }
+
+
+def _result(measured: Measured, test_set: TestSet, recipe: EvaluateRecipe) -> dict[str, Any]:
+    model = measured.system.model
+    return {
+        "system": measured.system.name,
+        "model_id": model.model_id,
+        "encoder_id": model.encoder_id,
+        "space_id": model.space_id,
+        "metrics": {name: _interval(measured, test_set, recipe, metric=name) for name in recipe.measures},
+        "slices": {
+            name: {
+                "num_queries": int(mask.sum()),
+                "metrics": {
+                    recipe.measures[0]: _interval(measured, test_set, recipe, metric=recipe.measures[0], mask=mask)
+                },
+            }
+            for name, mask in test_set.slices.items()
+        },
+        "num_truncated": measured.num_truncated,
+        "num_passages": measured.num_passages,
+    }
+
+
+def _interval(
+    measured: Measured, test_set: TestSet, recipe: EvaluateRecipe, *, metric: str, mask: Mask | None = None
+) -> dict[str, float]:
+    rows = np.flatnonzero(mask) if mask is not None else np.arange(len(test_set.queries))
+    interval = mean_interval(
+        measured.values[metric][rows],
+        groups_Q=test_set.groups_of(rows),
+        num_resamples=recipe.num_resamples,
+        confidence=recipe.confidence,
+        seed=recipe.seed,
+    )
+    return asdict(interval)
+
+
+def _seen_documents(collection: Collection, queries: Sequence[Query], relevant: dict[str, list[str]]) -> Mask:
+    seen = {judgment.doc_id for judgment in collection.judgments("train")}
+    return np.asarray([not seen.isdisjoint(relevant[query.query_id]) for query in queries], dtype=np.bool_)
+
+
+def _ledger(workspace: Workspace, split: str, systems: list[str], purpose: str) -> dict[str, Any]:
+    """Enter a look at a test split; dev and train may be looked at freely."""
+    if not split.startswith("test"):
+        return {"split": split, "num_looks": None}
+    num_looks = Registry(workspace.database).look(split=split, systems=systems, purpose=purpose)
+    return {"split": split, "num_looks": num_looks}
+
+
+def _examples(
+    baseline: Measured,
+    candidate: Measured,
+    *,
+    metric: str,
+    test_set: TestSet,
+    documents: Sequence[Document],
+    number: int = 5,
+) -> list[dict[str, Any]]:
+    """The queries with the largest gains and losses, with what each system put first."""
+    difference_Q = candidate.values[metric] - baseline.values[metric]
+    order = np.argsort(difference_Q, kind="stable")
+    losses = [row for row in order[:number] if difference_Q[row] < 0]
+    wins = [row for row in order[::-1][:number] if difference_Q[row] > 0]
+    text_of = {document.doc_id: document.full_text for document in documents}
+    found = []
+    for kind, rows in (("win", wins), ("loss", losses)):
+        for row in rows:
+            query = test_set.queries[row]
+            relevant = test_set.relevant[query.query_id]
+            found.append(
+                {
+                    "kind": kind,
+                    "candidate": candidate.system.name,
+                    "query_id": query.query_id,
+                    "query": query.text,
+                    "metric": metric,
+                    "baseline_value": float(baseline.values[metric][row]),
+                    "candidate_value": float(candidate.values[metric][row]),
+                    "relevant": [{"doc_id": doc_id, "text": text_of.get(doc_id, "")} for doc_id in relevant[:3]],
+                    "baseline_top": _top(baseline.rows_QK[row], documents, relevant),
+                    "candidate_top": _top(candidate.rows_QK[row], documents, relevant),
+                }
+            )
+    return found
+
+
+def _top(rows_K: Ints, documents: Sequence[Document], relevant: Sequence[str], number: int = 3) -> list[dict[str, Any]]:
+    shown = [documents[row] for row in rows_K[:number] if row >= 0]
+    return [
+        {"doc_id": document.doc_id, "text": document.full_text, "relevant": document.doc_id in relevant}
+        for document in shown
+    ]

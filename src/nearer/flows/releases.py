@@ -1,0 +1,254 @@
+"""Releases: promote through the gate, roll back, and say what is live."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from nearer.core.errors import InputError, NotFound
+from nearer.core.progress import Progress, Silent
+from nearer.core.recipe import ChunkRecipe
+from nearer.flows.evaluate import Measured, TestSet, compare_measured, measure, read_test_set, summarise
+from nearer.flows.index import build, verify
+from nearer.flows.splits import ensure_splits
+from nearer.flows.systems import BASE, LIVE, System, open_system
+from nearer.measure.gate import Evidence, Policy, SliceEvidence, Verdict, decide
+from nearer.measure.significance import Comparison
+from nearer.store.collection import Collection
+from nearer.store.registry import Registry, Release
+from nearer.store.workspace import Workspace
+
+
+def promote(
+    workspace: Workspace,
+    system: str | None = None,
+    *,
+    split: str | None = None,
+    force_reason: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Make a model live if the gate lets it through, or a release that was live before, without a gate.
+
+    ``system`` is a model id, ``base``, or a release id; the newest trained model by default. The candidate is
+    compared with what is live, or with the base while nothing is; ``base`` itself may be the first release. With
+    ``force_reason`` a refused candidate goes live all the same, and the reason is kept.
+    """
+    progress = progress or Silent()
+    registry = Registry(workspace.database)
+    if system and system.startswith("release-"):
+        return _promote_release(workspace, registry.release(system), progress=progress)
+    ensure_splits(workspace)
+    candidate = open_system(workspace, system or newest_model(workspace))
+    live = registry.live()
+    if live and live.model_id == candidate.model.model_id:
+        raise InputError(f"{candidate.model.model_id} is live already", hint="train another: nearer train")
+    with workspace.writer("promote"):
+        built = build(workspace, candidate, progress=progress)
+        verdict, evaluation = _judge(workspace, candidate, live, split=split, progress=progress)
+        evidence = {**asdict(verdict), "forced": force_reason, "split": evaluation["split"], "evaluation": evaluation}
+        if not verdict.promoted and force_reason is None:
+            registry.record("refuse", detail={"model_id": candidate.model.model_id, "reasons": list(verdict.reasons)})
+            return _answer("refused", verdict.reasons, verdict.notes, None, evaluation)
+        release = registry.add_release(
+            model=candidate.model,
+            system={"chunk": workspace.recipe.chunk.model_dump(mode="json"), "index": "exact"},
+            evidence=evidence,
+        )
+        registry.move_live(
+            expected=live.release_id if live else None,
+            release_id=release.release_id,
+            action="promote",
+            detail={"reasons": list(verdict.reasons), "forced": force_reason, "num_documents": built["num_documents"]},
+        )
+    return _answer("promoted", verdict.reasons, verdict.notes, release.release_id, evaluation)
+
+
+def rollback(workspace: Workspace, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Make live again what was live before the current release was promoted, over today's documents.
+
+    Raises NotFound when there is nothing to go back to.
+    """
+    progress = progress or Silent()
+    registry = Registry(workspace.database)
+    live, previous = registry.live(), registry.previous()
+    if live is None or previous is None:
+        raise NotFound("there is no release to roll back to", hint="see what was live: nearer history")
+    with workspace.writer("rollback"):
+        _move(workspace, live=live, target=previous, action="rollback", progress=progress)
+    return {"release_id": previous.release_id, "model_id": previous.model_id, "previous": live.release_id}
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """What is live, what a rollback would return to, and the models there are."""
+    registry = Registry(workspace.database)
+    num_documents = Collection(workspace.database).counts()["documents"]
+    return {
+        "live": _describe(registry.live(), num_documents),
+        "previous": _describe(registry.previous(), num_documents),
+        "models": [
+            {"model_id": model.model_id, "parent_model_id": model.parent_model_id, "created_at": model.created_at}
+            for model in registry.models()
+        ],
+    }
+
+
+def history(workspace: Workspace) -> dict[str, Any]:
+    """Everything that happened to the live pointer, oldest first."""
+    return {"events": [asdict(event) for event in Registry(workspace.database).history()]}
+
+
+def lineage(workspace: Workspace, system: str = LIVE) -> dict[str, Any]:
+    """Where a system's model came from: itself first, its parents after it, with data, seed and releases of each.
+
+    Raises NotFound for an unknown name.
+    """
+    registry = Registry(workspace.database)
+    live = registry.live()
+    if system == LIVE and live is None:
+        raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+    model_id: str | None = live.model_id if live and system == LIVE else system
+    if system == BASE:
+        model_id = open_system(workspace, BASE).model.model_id
+    chain = []
+    while model_id:
+        model = registry.model(model_id)
+        training = model.training or {}
+        chain.append(
+            {
+                "model_id": model.model_id,
+                "encoder_id": model.encoder_id,
+                "source": model.source,
+                "encoder": dict(model.encoder),
+                "created_at": model.created_at,
+                "data": training.get("data"),
+                "seed": training["recipe"]["train"]["seed"] if training else None,
+                "releases": [release.release_id for release in registry.releases(model_id)],
+            }
+        )
+        model_id = model.parent_model_id
+    return {"lineage": chain}
+
+
+def newest_model(workspace: Workspace) -> str:
+    """The model trained last. Raises NotFound when none was."""
+    trained = [model for model in Registry(workspace.database).models() if model.parent_model_id]
+    if not trained:
+        raise NotFound("no trained model", hint="train one: nearer train; or begin with: nearer promote base")
+    return trained[-1].model_id
+
+
+def test_split_of(workspace: Workspace) -> str:
+    """The split that judges a release: ``test``, else the first whose name begins so. Raises InputError."""
+    names = [name for name in Collection(workspace.database).splits() if name.startswith("test")]
+    if not names:
+        raise InputError("there is no test split to judge by", hint="see: nearer check")
+    return "test" if "test" in names else names[0]
+
+
+def _judge(
+    workspace: Workspace, candidate: System, live: Release | None, *, split: str | None, progress: Progress
+) -> tuple[Verdict, dict[str, Any]]:
+    """Compare the candidate with its baseline on the test split and ask the gate."""
+    test_set = read_test_set(workspace, split or test_split_of(workspace))
+    baseline = open_system(workspace, LIVE if live else BASE)
+    if baseline.model.model_id == candidate.model.model_id:
+        measured = [measure(workspace, candidate, test_set, progress=progress)]
+        evaluation = summarise(workspace, test_set, measured, purpose="first release")
+        faults = verify(workspace, candidate)
+        note = "the first release: measured, with nothing live to compare it with"
+        return Verdict(promoted=not faults, reasons=faults or (note,), notes=()), evaluation
+    measured = [measure(workspace, each, test_set, progress=progress) for each in (baseline, candidate)]
+    evaluation = summarise(workspace, test_set, measured, purpose="gate")
+    evidence = _evidence(workspace, measured, test_set, index_faults=verify(workspace, candidate))
+    gate = workspace.recipe.gate
+    policy = Policy(
+        measure=gate.measure, min_gain=gate.min_gain, min_slice_queries=gate.min_slice_queries, alpha=gate.alpha
+    )
+    verdict = decide(evidence, policy)
+    if verdict.promoted:
+        verdict = replace(verdict, reasons=(_gain(evidence.comparison),))
+    return verdict, evaluation
+
+
+def _gain(comparison: Comparison) -> str:
+    return (
+        f"{comparison.metric} rose by {comparison.difference:.4f} [{comparison.low:.4f}, {comparison.high:.4f}]: "
+        f"{comparison.num_wins} queries won, {comparison.num_losses} lost"
+    )
+
+
+def _evidence(
+    workspace: Workspace, measured: Sequence[Measured], test_set: TestSet, *, index_faults: tuple[str, ...]
+) -> Evidence:
+    metric, recipe = workspace.recipe.gate.measure, workspace.recipe.evaluate
+    if metric not in recipe.measures:
+        raise InputError(f"gate.measure {metric!r} is not in evaluate.measures", hint="add it to evaluate.measures")
+    baseline, candidate = measured
+
+    def compared(mask: Any = None) -> Any:
+        return compare_measured(baseline, candidate, metric=metric, test_set=test_set, recipe=recipe, mask=mask)
+
+    return Evidence(
+        comparison=compared(),
+        slices={
+            name: SliceEvidence(
+                num_queries=int(mask.sum()), num_groups=_num_groups(test_set, mask), comparison=compared(mask)
+            )
+            for name, mask in test_set.slices.items()
+        },
+        index_faults=index_faults,
+    )
+
+
+def _num_groups(test_set: TestSet, mask: Any) -> int:
+    rows = np.flatnonzero(mask)
+    return len(set(test_set.groups_of(rows) or rows.tolist()))
+
+
+def _promote_release(workspace: Workspace, release: Release, *, progress: Progress) -> dict[str, Any]:
+    live = Registry(workspace.database).live()
+    if live and live.release_id == release.release_id:
+        raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
+    with workspace.writer("promote"):
+        _move(workspace, live=live, target=release, action="promote", progress=progress)
+    return _answer("promoted", ("this release went through the gate before",), (), release.release_id, None)
+
+
+def _move(workspace: Workspace, *, live: Release | None, target: Release, action: str, progress: Progress) -> None:
+    """Bring the target's index up to today's documents if it is not, then move the pointer."""
+    chunk = ChunkRecipe.model_validate(target.system["chunk"])
+    system = open_system(workspace, target.model_id)
+    if verify(workspace, system, chunk=chunk):
+        build(workspace, system, progress=progress, chunk=chunk)
+    Registry(workspace.database).move_live(
+        expected=live.release_id if live else None, release_id=target.release_id, action=action, detail={}
+    )
+
+
+def _describe(release: Release | None, num_documents: int) -> dict[str, Any] | None:
+    if release is None:
+        return None
+    return {
+        "release_id": release.release_id,
+        "model_id": release.model_id,
+        "space_id": release.space_id,
+        "num_documents": num_documents,
+        "created_at": release.created_at,
+    }
+
+
+def _answer(
+    verdict: str,
+    reasons: Sequence[str],
+    notes: Sequence[str],
+    release_id: str | None,
+    evaluation: dict[str, Any] | None,
+) -> dict[str, Any]:
+    return {
+        "verdict": verdict,
+        "reasons": list(reasons),
+        "notes": list(notes),
+        "release_id": release_id,
+        "evaluation": evaluation,
+    }

@@ -1,0 +1,128 @@
+"""How numbers, ids and texts look in the report."""
+
+import unicodedata
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+MAX_CHARACTERS = 8000
+"""Of a text in the report; what is longer is cut, and the report says so."""
+
+_MINUS = "\N{MINUS SIGN}"
+_KEPT_CONTROLS = frozenset("\n\t")
+_HIDDEN = frozenset({"Cc", "Cs", "Co", "Cn"})
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """The beginning of a text, the rest of it, and how many characters the report leaves out."""
+
+    head: str
+    rest: str
+    num_left_out: int
+
+
+def excerpt(text: str, *, max_lines: int, max_characters: int) -> Excerpt:
+    r"""Cut a text after whole lines where it can be, in the middle of one where it must.
+
+    >>> excerpt("a\nb\nc", max_lines=2, max_characters=100)
+    Excerpt(head='a\nb', rest='c', num_left_out=0)
+    """
+    text = text.strip("\n").replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
+    head = "\n".join(lines[:max_lines])[:max_characters]
+    rest = text[len(head) :].removeprefix("\n")
+    kept = rest[: max(0, MAX_CHARACTERS - len(head))]
+    return Excerpt(head=head, rest=kept, num_left_out=len(rest) - len(kept))
+
+
+def visible(value: Any) -> Any:
+    r"""Text with its control characters and changes of direction spelled out; anything else as it is.
+
+    >>> visible("a\u202eb")
+    'a[U+202E]b'
+    """
+    if type(value) is not str or (value.isascii() and value.isprintable()):
+        return value
+    return "".join(f"[U+{ord(each):04X}]" if _is_hidden(each) else each for each in value.replace("\r\n", "\n"))
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A value of a measure.
+
+    >>> number(0.5), number(None), number(float("nan"))
+    ('0.500', 'none', 'none')
+    """
+    return f"{value:.{digits}f}".replace("-", _MINUS) if _is_finite(value) else "none"
+
+
+def signed(value: Any, digits: int = 3) -> str:
+    """A difference, with its sign.
+
+    >>> signed(0.0714), signed(0)
+    ('+0.071', '0.000')
+    """
+    if not _is_finite(value):
+        return "none"
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def count(value: Any) -> str:
+    """A whole number.
+
+    >>> count(12345)
+    '12,345'
+    """
+    return f"{value:,}" if _is_finite(value) else "none"
+
+
+def probability(value: Any) -> str:
+    """A p-value with its sign of equality.
+
+    >>> probability(0.00004), probability(0.0312)
+    ('p < 0.0001', 'p = 0.0312')
+    """
+    if not _is_finite(value):
+        return "p unknown"
+    return f"p = {value:.4f}" if value >= 0.0001 else "p < 0.0001"
+
+
+def span(interval: Any, *, with_sign: bool = False) -> str:
+    """The ends of an interval.
+
+    >>> span({"low": 0.1, "high": 0.2})
+    '[0.100, 0.200]'
+    """
+    write = signed if with_sign else number
+    return f"[{write(interval.get('low'))}, {write(interval.get('high'))}]"
+
+
+def moment(value: Any) -> str:
+    """A time in UTC, to the minute.
+
+    >>> moment("2026-01-31T09:05:59+00:00")
+    '2026-01-31 09:05'
+    """
+    text = str(value or "")
+    return text[:16].replace("T", " ") if len(text) >= 16 else text or "unknown"
+
+
+def plural(number_of: int, one: str, many: str | None = None) -> str:
+    """A number with its noun.
+
+    >>> plural(1, "query", "queries"), plural(1200, "step")
+    ('1 query', '1,200 steps')
+    """
+    return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"
+
+
+def _is_hidden(character: str) -> bool:
+    if character in _KEPT_CONTROLS:
+        return False
+    return character in _DIRECTIONS or unicodedata.category(character) in _HIDDEN
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

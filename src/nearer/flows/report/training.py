@@ -1,0 +1,128 @@
+"""How a model was trained, in sentences and curves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from markupsafe import Markup
+
+from nearer.core.recipe import dump_toml
+from nearer.flows.report import charts
+from nearer.flows.report.data import ReportData
+from nearer.flows.report.formats import number, plural
+
+JSON = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One pass: what it learned from, how its loss went, and what mining had done before it."""
+
+    number: int
+    num_examples: int
+    num_steps: int
+    best_step: int
+    stopped_early: bool
+    first_loss: float | None
+    last_loss: float | None
+    sparkline: Markup
+    mining: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """A trained model; ``base_value`` and ``best_value`` are dev's, ``points`` all of dev by step."""
+
+    model_id: str
+    parent_model_id: str
+    created_at: str
+    is_live: bool
+    duration_s: float | None
+    passes: Sequence[Pass]
+    curve: Markup
+    points: Sequence[tuple[int, int, float]]
+    base_value: float | None
+    best_value: float | None
+    recipe: str
+
+
+def training_of(data: ReportData) -> Training | None:
+    """How the measured candidate was trained; else the live model, else the newest trained one."""
+    results = (data.evaluation or {}).get("results", [])
+    live_id = data.live["model_id"] if data.live else None
+    newest = sorted(data.models.values(), key=lambda model: model["created_at"], reverse=True)
+    wanted = [results[-1]["model_id"] if results else None, live_id, *(model["model_id"] for model in newest)]
+    for model_id in wanted:
+        model = data.models.get(model_id) if model_id else None
+        if model and model.get("training"):
+            return _training(model, is_live=model_id == live_id)
+    return None
+
+
+def _training(model: JSON, *, is_live: bool) -> Training:
+    training: JSON = model["training"]
+    passes: Sequence[JSON] = training.get("passes", [])
+    curves = [
+        charts.Curve(
+            steps=tuple(point["step"] for point in each["fit"]["dev"]),
+            values=tuple(float(point["value"]) for point in each["fit"]["dev"]),
+            num_steps=each["fit"]["num_steps"],
+        )
+        for each in passes
+    ]
+    points = [
+        (each["pass"], step, value)
+        for each, curve in zip(passes, charts.placed(curves), strict=True)
+        for step, value in curve
+    ]
+    values = [value for _, _, value in points if isfinite(value)]
+    base, best = (values[0], max(values)) if values else (None, None)
+    label = f"nDCG@10 on dev by training step: base {number(base)}, best {number(best)}"
+    return Training(
+        model_id=model["model_id"],
+        parent_model_id=model.get("parent_model_id") or "the base",
+        created_at=model["created_at"],
+        is_live=is_live,
+        duration_s=training.get("duration_s"),
+        passes=[_pass(each) for each in passes],
+        curve=charts.dev_curve(curves, label=label),
+        points=points,
+        base_value=base,
+        best_value=best,
+        recipe=dump_toml(dict(training.get("recipe", {}))),
+    )
+
+
+def _pass(each: JSON) -> Pass:
+    fit: JSON = each["fit"]
+    losses = [float(loss) for loss in fit["losses"] if isinstance(loss, int | float) and isfinite(loss)]
+    first, last = (losses[0], losses[-1]) if losses else (None, None)
+    return Pass(
+        number=each["pass"],
+        num_examples=fit["num_examples"],
+        num_steps=fit["num_steps"],
+        best_step=fit["best_step"],
+        stopped_early=fit["stopped_early"],
+        first_loss=first,
+        last_loss=last,
+        sparkline=charts.sparkline(losses, label=f"training loss from {number(first)} to {number(last)}"),
+        mining=mining_sentence(each["mining"], number_of=each["pass"]) if each.get("mining") else "",
+    )
+
+
+def mining_sentence(mining: JSON, *, number_of: int) -> str:
+    """What mining did before a pass, in words."""
+    margin = mining["margin"]
+    bound = (
+        "no margin was asked for"
+        if margin < 0
+        else f"{mining['num_inside_margin']:,} scored too close to the positive (margin {margin:g})"
+    )
+    return (
+        f"Before pass {number_of} the model proposed {plural(mining['num_candidates'], 'hard negative')} "
+        f"for {plural(mining['num_examples'], 'pair')}. Of these {mining['num_known_or_own']:,} were known positives, "
+        f"{mining['num_near_duplicates']:,} nearly repeated one, and {bound}; all those were removed. "
+        f"{mining['share_with_enough']:.0%} of the pairs kept enough, and "
+        f"{plural(mining['num_filled_at_random'], 'place was', 'places were')} filled at random."
+    )

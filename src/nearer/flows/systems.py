@@ -1,0 +1,71 @@
+"""Names of systems, and the encoders behind them."""
+
+from dataclasses import asdict, dataclass
+
+from nearer.core.errors import ModelRefused, NotFound
+from nearer.encode.encoder import Encoder
+from nearer.store.registry import Model, Registry
+from nearer.store.workspace import Workspace
+
+BASE = "base"
+LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """What a name meant when it was resolved: a model, and an encoder ready to run it."""
+
+    name: str
+    model: Model
+    encoder: Encoder
+
+
+def open_system(workspace: Workspace, name: str) -> System:
+    """The system called ``base``, ``live``, or by a model id.
+
+    Raises NotFound when nothing is live or the id is unknown, ModelRefused when the files are not what they were.
+    """
+    if name == BASE:
+        return _open_base(workspace)
+    registry = Registry(workspace.database)
+    if name == LIVE:
+        release = registry.live()
+        if release is None:
+            raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+        return System(name=LIVE, model=registry.model(release.model_id), encoder=load(workspace, release.model_id))
+    return System(name=name, model=registry.model(name), encoder=load(workspace, name))
+
+
+def load(workspace: Workspace, model_id: str) -> Encoder:
+    """The encoder of a registered model, checked to be the one that was registered."""
+    model = Registry(workspace.database).model(model_id)
+    trained = workspace.models / model.encoder_id
+    encoder = Encoder.load(
+        str(trained) if trained.is_dir() else model.source,
+        **model.encoder,
+        batch_size=workspace.recipe.encoder.batch_size,
+    )
+    if encoder.encoder_id != model.encoder_id:
+        raise ModelRefused(
+            f"{model_id}: the files in {model.source} now make {encoder.encoder_id}, not {model.encoder_id}",
+            hint="restore the files, or train again: nearer train",
+        )
+    return encoder
+
+
+def _open_base(workspace: Workspace) -> System:
+    recipe = workspace.recipe.encoder
+    encoder = Encoder.load(
+        recipe.model,
+        max_seq_length=recipe.max_seq_length,
+        query_prompt=recipe.query_prompt,
+        document_prompt=recipe.document_prompt,
+        batch_size=recipe.batch_size,
+    )
+    model = Model(
+        model_id=encoder.model_id,
+        encoder_id=encoder.encoder_id,
+        source=recipe.model,
+        encoder=asdict(encoder.settings),
+    )
+    return System(name=BASE, model=Registry(workspace.database).add_model(model), encoder=encoder)

@@ -1,0 +1,118 @@
+"""Training examples: an anchor, its positive, and what must never be its negative."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nearer.core.records import GradeScale, Judgment, Pair, Query
+from nearer.core.text import normalise, resemblance, shingles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One row of a training batch, as texts.
+
+    ``spared`` are the keys of texts that must not count as negatives of this anchor: its other positives,
+    documents judged in between, and the anchor's own text. ``weight`` multiplies the row's loss.
+    """
+
+    anchor: str
+    positive: str
+    negatives: tuple[str, ...] = ()
+    spared: frozenset[str] = field(default_factory=frozenset)
+    weight: float = 1.0
+
+
+def text_key(text: str) -> str:
+    """What two texts share when they are the same for training."""
+    return normalise(text)
+
+
+def from_judgments(
+    queries: Sequence[Query],
+    judgments: Sequence[Judgment],
+    *,
+    scale: GradeScale,
+    text_of: Mapping[tuple[str, str], str],
+    max_positives: int,
+    seed: int,
+) -> list[Example]:
+    """One example a positive, at most ``max_positives`` a query, chosen at random.
+
+    ``text_of`` gives the text to train on for a (query_id, doc_id); documents missing there are left out. Judged
+    documents below ``relevant_from`` are true negatives and are not spared.
+    """
+    rng = random.Random(seed)
+    judged: dict[str, list[Judgment]] = {}
+    for judgment in judgments:
+        if (judgment.query_id, judgment.doc_id) in text_of:
+            judged.setdefault(judgment.query_id, []).append(judgment)
+    examples = []
+    for query in queries:
+        mine = judged.get(query.query_id, [])
+        positives = [j for j in mine if j.grade >= scale.positive_from]
+        spared = {text_key(text_of[j.query_id, j.doc_id]) for j in mine if j.grade >= scale.relevant_from}
+        chosen = positives if len(positives) <= max_positives else rng.sample(positives, max_positives)
+        for judgment in chosen:
+            positive = text_of[judgment.query_id, judgment.doc_id]
+            if text_key(positive) != text_key(query.text):
+                examples.append(
+                    Example(anchor=query.text, positive=positive, spared=frozenset(spared | {text_key(query.text)}))
+                )
+    return examples
+
+
+def from_pairs(pairs: Sequence[Pair], *, margin: float) -> list[Example]:
+    """Examples from pairs given as text; their own negatives stay, unless scored too close to the positive.
+
+    A negative is dropped when its soft score is at least (1 - ``margin``) times the positive's.
+    Source: NV-Retriever (arXiv 2407.15831), section 3.2, TopK-PercPos.
+    """
+    positives_of: dict[str, set[str]] = {}
+    for pair in pairs:
+        positives_of.setdefault(text_key(pair.query), set()).add(text_key(pair.positive))
+    return [
+        Example(
+            anchor=pair.query,
+            positive=pair.positive,
+            negatives=_kept_negatives(pair, margin=margin),
+            spared=frozenset(positives_of[text_key(pair.query)] | {text_key(pair.query)}),
+            weight=1.0 if pair.score is None else pair.score,
+        )
+        for pair in pairs
+    ]
+
+
+def _kept_negatives(pair: Pair, *, margin: float) -> tuple[str, ...]:
+    if not pair.negative_scores:
+        return pair.negatives
+    limit = (1.0 if pair.score is None else pair.score) * (1 - margin)
+    scored = zip(pair.negatives, pair.negative_scores, strict=True)
+    return tuple(text for text, score in scored if score < limit)
+
+
+def limit(examples: Sequence[Example], *, max_pairs: int | None, seed: int) -> list[Example]:
+    """At most ``max_pairs`` examples, chosen at random, in their given order."""
+    if max_pairs is None or len(examples) <= max_pairs:
+        return list(examples)
+    chosen = random.Random(seed).sample(range(len(examples)), max_pairs)
+    return [examples[index] for index in sorted(chosen)]
+
+
+class NearDuplicates:
+    """Remembers the shingles of texts, to tell near-duplicates among the few texts of a batch or a candidate list."""
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._shingles: dict[str, frozenset[str]] = {}
+
+    def alike(self, left: str, right: str) -> bool:
+        """Whether two texts resemble each other at least as much as the threshold."""
+        a, b = self._of(left), self._of(right)
+        smaller, larger = sorted((len(a), len(b)))
+        return smaller >= self._threshold * larger and resemblance(a, b) >= self._threshold
+
+    def _of(self, text: str) -> frozenset[str]:
+        if text not in self._shingles:
+            self._shingles[text] = shingles(text)
+        return self._shingles[text]

@@ -1,0 +1,42 @@
+"""Training settings that cannot work, found before hours are spent on them."""
+
+from nearer.core.recipe import Recipe
+
+
+def lint(
+    recipe: Recipe, *, num_examples: int, num_dev_queries: int, has_gpu: bool, prompts: tuple[str, str]
+) -> list[str]:
+    """Each reason why training with these settings cannot work, with the setting to change; empty when it can.
+
+    ``prompts`` are the encoder's own for queries and documents.
+    Source: faults reported by users of other tools: sentence-transformers #1206, #3388, #3394;
+    FlagEmbedding #713, #823, #353.
+    """
+    train, faults = recipe.train, []
+    if train.batch_size < 2:
+        faults.append("train.batch_size = 1 leaves no in-batch negatives, so the loss is 0: use 16 or more")
+    if 0 < num_examples < 2:
+        faults.append("only one training pair: a batch of one has no negatives; add judgments or pairs")
+    if num_examples == 0:
+        faults.append("no training pairs: add judgments of at least the positive grade to the train split, or pairs")
+    if num_dev_queries == 0:
+        faults.append("no dev queries with a relevant document: the best checkpoint cannot be chosen")
+    if train.precision != "float32" and not has_gpu:
+        faults.append(f'train.precision = "{train.precision}" on a CPU is slow and can overflow: use "float32"')
+    for kind, asked, own in (
+        ("query", train.query_prompt, prompts[0]),
+        ("document", train.document_prompt, prompts[1]),
+    ):
+        if asked is not None and asked != own:
+            faults.append(
+                f"train.{kind}_prompt = {asked!r} differs from the encoder's {own!r}: the model would be searched "
+                f"with texts unlike those it learned from; set encoder.{kind}_prompt instead"
+            )
+    if train.max_seq_length and recipe.encoder.max_seq_length and train.max_seq_length > recipe.encoder.max_seq_length:
+        faults.append(
+            f"train.max_seq_length = {train.max_seq_length} is more than encoder.max_seq_length = "
+            f"{recipe.encoder.max_seq_length}: the model would learn from text it never sees in search"
+        )
+    if recipe.mining.num_negatives > recipe.mining.top_k:
+        faults.append("mining.num_negatives is more than mining.top_k: raise top_k")
+    return faults

@@ -1,0 +1,106 @@
+"""The gate: what was measured, and what was asked for, give a verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nearer.measure.significance import Comparison, holm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a candidate must show.
+
+    The lower end of the interval of its gain in ``measure`` must exceed ``min_gain``, and no slice of at least
+    ``min_slice_queries`` queries may be proven worse at family-wise error ``alpha``.
+    """
+
+    measure: str
+    min_gain: float
+    min_slice_queries: int
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceEvidence:
+    """Candidate minus baseline on the queries of one slice.
+
+    ``num_groups`` counts what was resampled: groups, or queries where queries stand alone.
+    """
+
+    num_queries: int
+    num_groups: int
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that the gate looks at: the comparison with what is live, its slices by name, and faults of the index."""
+
+    comparison: Comparison
+    slices: Mapping[str, SliceEvidence]
+    index_faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether the candidate may go live.
+
+    ``reasons`` say why not, and are empty when it may; ``notes`` say what the evidence could not settle.
+    """
+
+    promoted: bool
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def decide(evidence: Evidence, policy: Policy) -> Verdict:
+    """The verdict on a candidate: every reason against it is given, not only the first.
+
+    Source: slices are tested together after Holm (1979), section 3, so that many slices do not refuse by chance.
+    """
+    compared = [evidence.comparison, *(each.comparison for each in evidence.slices.values())]
+    assert all(each.metric == policy.measure for each in compared), "evidence is of the policy's measure"
+    slice_reasons, notes = _judge_slices(evidence.slices, policy)
+    faults = [f"The index has a fault: {fault}" for fault in evidence.index_faults]
+    reasons = (*_judge_gain(evidence.comparison, policy), *slice_reasons, *faults)
+    return Verdict(promoted=not reasons, reasons=reasons, notes=tuple(notes))
+
+
+def _judge_gain(comparison: Comparison, policy: Policy) -> list[str]:
+    if comparison.low > policy.min_gain:
+        return []
+    return [
+        f"The gain in {policy.measure} is not proven: {_change(comparison)}, "
+        f"and the lower end must exceed {policy.min_gain:+.4f}."
+    ]
+
+
+def _judge_slices(slices: Mapping[str, SliceEvidence], policy: Policy) -> tuple[list[str], list[str]]:
+    """Reasons and notes, in the order of the slices."""
+    eligible = {
+        name: each
+        for name, each in slices.items()
+        if each.num_queries >= policy.min_slice_queries and each.num_groups >= 2
+    }
+    adjusted = holm([each.comparison.p_value for each in eligible.values()])
+    reasons, notes = [], []
+    for (name, each), p_value in zip(eligible.items(), adjusted, strict=True):
+        if each.comparison.difference >= 0:
+            continue
+        figures = f"{_change(each.comparison)}, {each.num_queries} queries, p = {p_value:.4f} after Holm"
+        if p_value <= policy.alpha:
+            reasons.append(f"Slice {name} is worse in {policy.measure}: {figures}, at most {policy.alpha:g}.")
+        else:
+            notes.append(f"Slice {name} is inconclusive in {policy.measure}: {figures}, above {policy.alpha:g}.")
+    num_small = len(slices) - len(eligible)
+    if num_small:
+        num_fell = sum(each.comparison.difference < 0 for name, each in slices.items() if name not in eligible)
+        notes.append(
+            f"{num_small} of {len(slices)} slices are too small to judge (fewer than {policy.min_slice_queries} "
+            f"queries, or a single group); {num_fell} of them fell."
+        )
+    return reasons, notes
+
+
+def _change(comparison: Comparison) -> str:
+    return f"{comparison.difference:+.4f} [{comparison.low:+.4f}, {comparison.high:+.4f}]"

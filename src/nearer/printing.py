@@ -1,0 +1,179 @@
+"""What each verb's result looks like to a person."""
+
+from typing import Any
+
+Result = dict[str, Any]
+
+
+def added(result: Result) -> str:
+    """The result of `nearer add`."""
+    lines = [
+        f"{kind}: {change['num_added']} added, {change['num_updated']} updated, {change['num_unchanged']} unchanged"
+        for kind, change in result["changes"].items()
+    ]
+    if result["num_skipped"]:
+        lines.append(f"{result['num_skipped']} bad rows set aside, the first:")
+        lines += [f"  {f['file']}:{f['line']}: {f['reason']} ({f['remedy']})" for f in result["faults"][:20]]
+    return "\n".join([*lines, _holdings(result)])
+
+
+def removed(result: Result) -> str:
+    """The result of `nearer remove`."""
+    return f"{result['num_removed']} documents removed; bring the index up to date: nearer index"
+
+
+def checked(result: Result) -> str:
+    """The result of `nearer check`."""
+    lines = [_holdings(result), f"{result['num_passages']} passages, {result['num_truncated']} truncated"]
+    if result["num_dropped"]:
+        lines.append(f"{result['num_dropped']} leaking queries set aside")
+    lines += [f"fault: {fault}" for fault in result["faults"]]
+    lines += [f"  {leak['query_id']} leaks into {leak['leaks_into']} ({leak['kind']})" for leak in result["leaks"]]
+    lines += [f"note: {note}" for note in result["notes"]]
+    if not result["num_leaks"]:
+        lines.append("no leaks between splits")
+    return "\n".join([*lines, f"verdict: {result['verdict']}"])
+
+
+def evaluated(result: Result) -> str:
+    """The result of `nearer evaluate`."""
+    looks = result["ledger"]["num_looks"]
+    groups = f" in {result['num_groups']} groups" if result["num_groups"] else ""
+    head = f"{result['split']}: {result['num_queries']} queries{groups}" + (
+        f", look {looks} at this split" if looks else ""
+    )
+    names = [each["system"] for each in result["results"]]
+    rows = [["", *names]]
+    for metric in result["results"][0]["metrics"]:
+        rows.append([metric, *(_interval(each["metrics"][metric]) for each in result["results"])])
+    compared = [_comparison(each) for each in result["comparisons"]]
+    return "\n".join([head, *_table(rows), *compared])
+
+
+def trained(result: Result) -> str:
+    """The result of `nearer train`."""
+    dev = result["dev"]
+    head = f"{result['model_id']}: {dev['metric']} on dev {dev['start']:.3f} -> {dev['best']:.3f}"
+    what = f"{result['num_pairs']} pairs, {len(result['passes'])} passes, {result['duration_s']:.0f} s"
+    if not result["improved"]:
+        return f"nothing was better on dev than where it began ({what}); leave it as it is"
+    return f"{head} ({what})\nnext: nearer evaluate base {result['model_id']}, or nearer promote"
+
+
+def indexed(result: Result) -> str:
+    """The result of `nearer index`."""
+    return "\n".join(
+        f"{each['system']}: {each['num_documents']} documents, {each['num_passages']} passages, "
+        f"{each['num_encoded']} newly encoded"
+        for each in result["indexes"]
+    )
+
+
+def verified(result: Result) -> str:
+    """The result of `nearer index --verify`."""
+    lines = [f"{name}: {'; '.join(faults) or 'follows the documents'}" for name, faults in result["faults"].items()]
+    return "\n".join([*lines, f"verdict: {result['verdict']}"])
+
+
+def promoted(result: Result) -> str:
+    """The result of `nearer promote`."""
+    lines = [f"{result['verdict']}: {result['release_id'] or 'live is as it was'}"]
+    if result["evaluation"]:
+        evaluation = result["evaluation"]
+        looks = evaluation["ledger"]["num_looks"]
+        judged = f"  judged on {evaluation['num_queries']} queries of {evaluation['split']}"
+        lines.append(judged + (f", look {looks} at this split" if looks else ""))
+    lines += [f"  because {reason}" for reason in result["reasons"]]
+    lines += [f"  note: {note}" for note in result["notes"]]
+    return "\n".join(lines)
+
+
+def rolled_back(result: Result) -> str:
+    """The result of `nearer rollback`."""
+    return f"live: {result['release_id']} ({result['model_id']}); forward again: nearer promote {result['previous']}"
+
+
+def status(result: Result) -> str:
+    """The result of `nearer status`."""
+    return "\n".join(f"{name}: {_release(result[name])}" for name in ("live", "previous"))
+
+
+def history(result: Result) -> str:
+    """The result of `nearer history`."""
+    lines = []
+    for event in result["events"]:
+        why = "; ".join(event["detail"].get("reasons", []))
+        forced = f" [forced: {event['detail']['forced']}]" if event["detail"].get("forced") else ""
+        lines.append(f"{event['at']} {event['action']} {event['release_id'] or ''}{forced} {why}".rstrip())
+    return "\n".join(lines) or "nothing has been live yet"
+
+
+def lineage(result: Result) -> str:
+    """The result of `nearer lineage`."""
+    lines = []
+    for each in result["lineage"]:
+        data = each["data"]
+        made = (
+            f"trained on {data['num_pairs']} pairs ({data['pairs_id']}), seed {each['seed']}"
+            if data
+            else "off the shelf"
+        )
+        lines.append(f"{each['model_id']}  {each['created_at']}  {made}")
+        lines.append(f"  {each['encoder_id']}  releases: {', '.join(each['releases']) or 'none'}")
+    return "\n".join(lines)
+
+
+def found(result: Result) -> str:
+    """The result of `nearer search`."""
+    lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result["stale"]]
+    for rank, each in enumerate(result["results"], start=1):
+        lines.append(f"{rank:3} {each['score']:.3f} {each['doc_id']}  {' '.join(each['text'].split())[:100]}")
+    return "\n".join(lines)
+
+
+def reported(result: Result) -> str:
+    """The result of `nearer report`."""
+    return f"report: {result['report']}"
+
+
+def demonstrated(result: Result) -> str:
+    """The result of `nearer demo`."""
+    comparison = result["comparison"]
+    return "\n".join(
+        [
+            "",
+            f"{_comparison(comparison)}",
+            f"verdict: {result['verdict']}, in {result['duration_s']:.0f} s",
+            f"report:  {result['report']}",
+        ]
+    )
+
+
+def _holdings(result: Result) -> str:
+    counts = ", ".join(f"{count} {kind}" for kind, count in result["counts"].items() if count)
+    splits = ", ".join(f"{split} {count}" for split, count in result["splits"].items())
+    return f"the workspace holds {counts or 'nothing'}" + (f"; queries by split: {splits}" if splits else "")
+
+
+def _interval(value: Result) -> str:
+    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def _comparison(comparison: Result) -> str:
+    c = comparison
+    return (
+        f"{c['metric']}: {c['candidate']} - {c['baseline']} = "
+        f"{c['difference']:+.3f} [{c['low']:+.3f}, {c['high']:+.3f}], "
+        f"p = {c['p_value']:.4f}; {c['num_wins']} won, {c['num_losses']} lost, {c['num_ties']} tied"
+    )
+
+
+def _release(release: Result | None) -> str:
+    if release is None:
+        return "none"
+    return f"{release['release_id']} ({release['model_id']}, {release['num_documents']} documents)"
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,266 @@
+"""What a workspace holds to search and to learn from: documents, queries, judgments, pairs, splits.
+
+Functions that change something take the connection of a write transaction, so that an import of several
+files is one change. Everything is returned in id order (by UTF-8 bytes, as trec_eval sorts).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection
+
+from nearer.core.ids import content_id, text_hash
+from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
+from nearer.store import database as tables
+from nearer.store.database import Database
+
+T = TypeVar("T")
+BATCH = 500
+"""Rows a statement: well below SQLite's limit of 32,766 bound values."""
+
+LEAKED = "leaked"
+"""The split of queries set aside because another side knows them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What an import did to one kind of record."""
+
+    num_added: int = 0
+    num_updated: int = 0
+    num_unchanged: int = 0
+
+    def __add__(self, other: "Changes") -> "Changes":
+        return Changes(
+            num_added=self.num_added + other.num_added,
+            num_updated=self.num_updated + other.num_updated,
+            num_unchanged=self.num_unchanged + other.num_unchanged,
+        )
+
+
+def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+    """Items in lists of ``size``, the last one shorter.
+
+    >>> list(batches("abcde", 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def put_documents(connection: Connection, documents: Sequence[Document]) -> Changes:
+    """Add documents, or replace those whose content changed."""
+    rows = [
+        {
+            "doc_id": document.doc_id,
+            "title": document.title,
+            "text": document.text,
+            "metadata": dict(document.metadata),
+            "text_hash": text_hash(document.full_text),
+        }
+        for document in documents
+    ]
+    return _put(connection, tables.documents, rows, key="doc_id")
+
+
+def put_queries(connection: Connection, queries: Sequence[Query]) -> Changes:
+    """Add queries, or replace those whose text or metadata changed."""
+    rows = [{"query_id": q.query_id, "text": q.text, "metadata": dict(q.metadata)} for q in queries]
+    return _put(connection, tables.queries, rows, key="query_id")
+
+
+def put_pairs(connection: Connection, pairs: Sequence[Pair]) -> Changes:
+    """Add training pairs; a pair that is there already is unchanged."""
+    rows = []
+    for pair in pairs:
+        content = {
+            **asdict(pair),
+            "negatives": list(pair.negatives),
+            "negative_scores": list(pair.negative_scores),
+        }
+        rows.append({"pair_id": content_id("pair", content), **content})
+    return _put(connection, tables.pairs, rows, key="pair_id")
+
+
+def put_judgments(connection: Connection, judgments: Sequence[Judgment]) -> Changes:
+    """Add judgments, or change the grade of those that are there."""
+    table = tables.judgments
+    keys = [(judgment.query_id, judgment.doc_id) for judgment in judgments]
+    condition = sa.tuple_(table.c.query_id, table.c.doc_id).in_(keys)
+    known = {(row.query_id, row.doc_id): row.grade for row in connection.execute(sa.select(table).where(condition))}
+    changed = [j for j in judgments if known.get((j.query_id, j.doc_id)) != j.grade]
+    _upsert(connection, table, [asdict(judgment) for judgment in changed], keys=("query_id", "doc_id"))
+    num_updated = sum((j.query_id, j.doc_id) in known for j in changed)
+    return Changes(
+        num_added=len(changed) - num_updated, num_updated=num_updated, num_unchanged=len(keys) - len(changed)
+    )
+
+
+def put_split(connection: Connection, split: str, query_ids: Iterable[str]) -> None:
+    """Enter queries in a split; a query may be in several test splits."""
+    for batch in batches(query_ids):
+        rows = [{"split": split, "query_id": query_id} for query_id in batch]
+        connection.execute(insert(tables.split_members).on_conflict_do_nothing(), rows)
+
+
+def move_to_split(connection: Connection, split: str, query_ids: Iterable[str]) -> None:
+    """Take queries out of every split they are in and enter them in one."""
+    for batch in batches(query_ids):
+        connection.execute(tables.split_members.delete().where(tables.split_members.c.query_id.in_(batch)))
+        put_split(connection, split, batch)
+
+
+def remove_documents(connection: Connection, doc_ids: Sequence[str]) -> int:
+    """Remove documents and the judgments on them; how many documents there were."""
+    num_removed = 0
+    for batch in batches(doc_ids):
+        connection.execute(tables.judgments.delete().where(tables.judgments.c.doc_id.in_(batch)))
+        num_removed += connection.execute(
+            tables.documents.delete().where(tables.documents.c.doc_id.in_(batch))
+        ).rowcount
+    return num_removed
+
+
+def unknown_ids(connection: Connection, column: sa.Column[Any], ids: Iterable[str]) -> set[str]:
+    """Those of ``ids`` that ``column`` does not hold."""
+    wanted = set(ids)
+    for batch in batches(list(wanted)):
+        wanted.difference_update(connection.scalars(sa.select(column).where(column.in_(batch))))
+    return wanted
+
+
+def put_scale(connection: Connection, scale: GradeScale) -> None:
+    """Record what the grades mean."""
+    _upsert(connection, tables.settings, [{"name": "grade_scale", "value": asdict(scale)}], keys=("name",))
+
+
+def _put(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *, key: str) -> Changes:
+    column = table.c[key]
+    condition = column.in_([row[key] for row in rows])
+    known = {row._mapping[key]: dict(row._mapping) for row in connection.execute(sa.select(table).where(condition))}
+    changed = [row for row in rows if known.get(row[key]) != row]
+    _upsert(connection, table, changed, keys=(key,))
+    num_updated = sum(row[key] in known for row in changed)
+    return Changes(
+        num_added=len(changed) - num_updated, num_updated=num_updated, num_unchanged=len(rows) - len(changed)
+    )
+
+
+def _upsert(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *, keys: tuple[str, ...]) -> None:
+    if not rows:
+        return
+    statement = insert(table)
+    others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=others), rows)
+
+
+class Collection:
+    """The reading side."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def documents(self, doc_ids: Sequence[str] | None = None) -> list[Document]:
+        """All documents, or those of ``doc_ids`` that exist."""
+        return [
+            Document(doc_id=row.doc_id, title=row.title, text=row.text, metadata=row.metadata)
+            for row in self._select(tables.documents, tables.documents.c.doc_id, doc_ids)
+        ]
+
+    def document_hashes(self) -> dict[str, str]:
+        """The text hash of every document, by id."""
+        table = tables.documents
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(table.c.doc_id, table.c.text_hash).order_by(table.c.doc_id))
+            return {row.doc_id: row.text_hash for row in rows}
+
+    def queries(self, split: str | None = None) -> list[Query]:
+        """The queries of a split, or all."""
+        table, members = tables.queries, tables.split_members
+        statement = sa.select(table).order_by(table.c.query_id)
+        if split is not None:
+            statement = statement.join(members).where(members.c.split == split)
+        with self._database.read() as connection:
+            return [
+                Query(query_id=row.query_id, text=row.text, metadata=row.metadata)
+                for row in connection.execute(statement)
+            ]
+
+    def judgments(self, split: str | None = None) -> list[Judgment]:
+        """The judgments on the queries of a split, or all."""
+        table, members = tables.judgments, tables.split_members
+        statement = sa.select(table).order_by(table.c.query_id, table.c.doc_id)
+        if split is not None:
+            statement = statement.join(members, members.c.query_id == table.c.query_id).where(members.c.split == split)
+        with self._database.read() as connection:
+            return [
+                Judgment(query_id=row.query_id, doc_id=row.doc_id, grade=row.grade)
+                for row in connection.execute(statement)
+            ]
+
+    def pairs(self) -> list[Pair]:
+        """All training pairs given as text."""
+        with self._database.read() as connection:
+            return [
+                Pair(
+                    query=row.query,
+                    positive=row.positive,
+                    negatives=tuple(row.negatives),
+                    score=row.score,
+                    negative_scores=tuple(row.negative_scores),
+                )
+                for row in connection.execute(sa.select(tables.pairs).order_by(tables.pairs.c.pair_id))
+            ]
+
+    def splits(self) -> dict[str, int]:
+        """How many queries each split holds, by name."""
+        members = tables.split_members
+        statement = sa.select(members.c.split, sa.func.count()).group_by(members.c.split).order_by(members.c.split)
+        with self._database.read() as connection:
+            return dict(connection.execute(statement).tuples().all())
+
+    def unsplit_queries(self) -> list[Query]:
+        """The queries that are in no split yet."""
+        table, members = tables.queries, tables.split_members
+        statement = sa.select(table).where(table.c.query_id.not_in(sa.select(members.c.query_id)))
+        with self._database.read() as connection:
+            return [
+                Query(query_id=row.query_id, text=row.text, metadata=row.metadata)
+                for row in connection.execute(statement.order_by(table.c.query_id))
+            ]
+
+    def split_of(self) -> dict[str, list[str]]:
+        """The splits of every query that is in one, by query id."""
+        members = tables.split_members
+        found: dict[str, list[str]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(sa.select(members).order_by(members.c.query_id, members.c.split)):
+                found.setdefault(row.query_id, []).append(row.split)
+        return found
+
+    def scale(self) -> GradeScale:
+        """What the grades mean; binary while there are no judgments."""
+        statement = sa.select(tables.settings.c.value).where(tables.settings.c.name == "grade_scale")
+        with self._database.read() as connection:
+            value = connection.scalar(statement)
+        return GradeScale(**value) if value else GradeScale.for_max_grade(1)
+
+    def counts(self) -> dict[str, int]:
+        """How many documents, queries, judgments and pairs there are."""
+        counted = (tables.documents, tables.queries, tables.judgments, tables.pairs)
+        with self._database.read() as connection:
+            return {t.name: connection.scalar(sa.select(sa.func.count()).select_from(t)) or 0 for t in counted}
+
+    def _select(self, table: sa.Table, key: sa.Column[Any], ids: Sequence[str] | None) -> list[sa.Row[Any]]:
+        with self._database.read() as connection:
+            if ids is None:
+                return list(connection.execute(sa.select(table).order_by(key)))
+            rows: list[sa.Row[Any]] = []
+            for batch in batches(ids):
+                rows.extend(connection.execute(sa.select(table).where(key.in_(batch))))
+        return sorted(rows, key=lambda row: str(row._mapping[key.name]).encode())

@@ -1,0 +1,222 @@
+"""The control plane: one database, its schema, and the append-only migrations that make it.
+
+SQLite by default. Writers take the write lock when a transaction begins, so a reader never sees half a change.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from nearer.core.errors import WorkspaceError
+
+metadata = sa.MetaData()
+
+migrations = sa.Table("migrations", metadata, sa.Column("name", sa.Text, primary_key=True))
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("doc_id", sa.Text, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("text_hash", sa.Text, nullable=False),
+)
+
+queries = sa.Table(
+    "queries",
+    metadata,
+    sa.Column("query_id", sa.Text, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+)
+
+split_members = sa.Table(
+    "split_members",
+    metadata,
+    sa.Column("split", sa.Text, primary_key=True),
+    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
+)
+
+judgments = sa.Table(
+    "judgments",
+    metadata,
+    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
+    sa.Column("doc_id", sa.Text, sa.ForeignKey("documents.doc_id"), primary_key=True),
+    sa.Column("grade", sa.Integer, nullable=False),
+)
+
+pairs = sa.Table(
+    "pairs",
+    metadata,
+    sa.Column("pair_id", sa.Text, primary_key=True),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("positive", sa.Text, nullable=False),
+    sa.Column("negatives", sa.JSON, nullable=False),
+    sa.Column("score", sa.Float),
+    sa.Column("negative_scores", sa.JSON, nullable=False),
+)
+
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.JSON, nullable=False),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("encoder_id", sa.Text, nullable=False, unique=True),
+    sa.Column("parent_model_id", sa.Text),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("encoder", sa.JSON, nullable=False),
+    sa.Column("training", sa.JSON),
+    sa.Column("created_at", sa.Text, nullable=False),
+)
+
+releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("release_id", sa.Text, primary_key=True),
+    sa.Column("model_id", sa.Text, sa.ForeignKey("models.model_id"), nullable=False),
+    sa.Column("space_id", sa.Text, nullable=False),
+    sa.Column("system", sa.JSON, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+)
+
+pointers = sa.Table(
+    "pointers",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
+)
+
+history = sa.Table(
+    "history",
+    metadata,
+    sa.Column("event_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("release_id", sa.Text),
+    sa.Column("previous_release_id", sa.Text),
+    sa.Column("detail", sa.JSON, nullable=False),
+)
+
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("look_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("split", sa.Text, nullable=False),
+    sa.Column("systems", sa.JSON, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+)
+
+evaluations = sa.Table(
+    "evaluations",
+    metadata,
+    sa.Column("evaluation_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("split", sa.Text, nullable=False),
+    sa.Column("result", sa.JSON, nullable=False),
+)
+
+Migration = Callable[[Connection], None]
+
+
+def m001_first_schema(connection: Connection) -> None:
+    """Create the tables of version 0.1."""
+    first = (documents, queries, split_members, judgments, pairs, settings)
+    control = (models, releases, pointers, history, ledger, evaluations)
+    metadata.create_all(connection, tables=[*first, *control], checkfirst=False)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_schema,)
+"""Applied in order, once each. Append; never change one that was released."""
+
+
+class Database:
+    """One database and its two kinds of transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, path: Path) -> "Database":
+        """Open or create the SQLite database at ``path`` and bring its schema up to date.
+
+        Raises WorkspaceError when the file is not a database or was made by a newer version.
+        """
+        engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        sa.event.listen(engine, "connect", _configure_sqlite)
+        database = cls(engine)
+        try:
+            database._migrate()
+        except sa.exc.DatabaseError as error:
+            raise WorkspaceError(
+                f"{path}: cannot be opened as a database: {error.orig}",
+                hint="check that the folder is writable, or restore the file from a backup",
+            ) from error
+        return database
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view of what was committed."""
+        with self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that holds the write lock: all of it is committed, or none."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+
+    def close(self) -> None:
+        """Give back the file."""
+        self._engine.dispose()
+
+    def _migrate(self) -> None:
+        with self.read() as connection:
+            if sa.inspect(connection).has_table("migrations") and self._applied(connection) == _names():
+                return
+        with self.write() as connection:
+            migrations.create(connection, checkfirst=True)
+            applied = self._applied(connection)
+            if unknown := applied - _names():
+                raise WorkspaceError(
+                    f"the workspace was made by a newer version ({', '.join(sorted(unknown))})",
+                    hint="upgrade: pip install --upgrade nearer",
+                )
+            for migration in MIGRATIONS:
+                if migration.__name__ not in applied:
+                    migration(connection)
+                    connection.execute(migrations.insert().values(name=migration.__name__))
+
+    @staticmethod
+    def _applied(connection: Connection) -> set[str]:
+        return set(connection.scalars(sa.select(migrations.c.name)))
+
+
+def _names() -> set[str]:
+    return {migration.__name__ for migration in MIGRATIONS}
+
+
+def _configure_sqlite(connection: object, _record: object) -> None:
+    """Durable commits, enforced references, and no transaction that the driver begins by itself."""
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,93 @@
+"""Writes that a killed process cannot leave half done.
+
+Names that begin with ``.tmp-`` are unfinished work: nobody reads them, and they may be removed at any time that
+nobody writes.
+"""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Replace the content of ``path`` in one step; text is written as UTF-8.
+
+    Raises OSError; then the temporary file is gone, and a reader finds the old content or the new, never a mixture.
+    """
+    temporary = _temporary_beside(path)
+    try:
+        with temporary.open("xb") as file:
+            file.write(data.encode("utf-8") if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def fsync_tree(folder: Path) -> None:
+    """Bring every file and folder below ``folder``, and itself, safely to the disk.
+
+    Raises OSError.
+    """
+    for parent, _, names in os.walk(folder, topdown=False, onerror=_raise):
+        for name in names:
+            if not Path(parent, name).is_symlink():
+                _sync(Path(parent, name))
+        _sync(Path(parent))
+
+
+def move_into_place(source_dir: Path, target_dir: Path) -> None:
+    """Give a finished folder its final name in one step.
+
+    Names come from content, so a target that exists holds the same: it stays, and the source is removed.
+
+    Raises OSError; then the source is still where it was.
+    """
+    fsync_tree(source_dir)
+    try:
+        source_dir.rename(target_dir)
+    except OSError:
+        if not target_dir.is_dir():
+            raise
+        remove_tree(source_dir)
+    _sync(target_dir.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all below it, or a file; nothing happens when it is absent.
+
+    It first loses its name, so that no half-removed folder is ever taken for a whole one.
+
+    Raises OSError.
+    """
+    doomed = _temporary_beside(path)
+    try:
+        path.rename(doomed)
+    except FileNotFoundError:
+        return
+    if doomed.is_dir() and not doomed.is_symlink():
+        shutil.rmtree(doomed)
+    else:
+        doomed.unlink()
+
+
+def _temporary_beside(path: Path) -> Path:
+    return path.parent / f".tmp-{uuid.uuid4().hex}"
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt":  # Windows syncs only what is open for writing, and no folders
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _raise(error: OSError) -> None:
+    raise error

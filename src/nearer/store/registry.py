@@ -1,0 +1,217 @@
+"""Models, immutable releases, and the one pointer that says which release is live."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection
+
+from nearer.core.errors import Conflict, NotFound
+from nearer.core.ids import content_id
+from nearer.store import database as tables
+from nearer.store.database import Database
+
+LIVE = "live"
+JSON = Mapping[str, Any]
+
+
+def utc_now() -> str:
+    """The time now, UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model the workspace knows; ``encoder`` holds its encoder's settings, ``source`` says where it lies."""
+
+    model_id: str
+    encoder_id: str
+    source: str
+    encoder: JSON
+    parent_model_id: str | None = None
+    training: JSON | None = None
+    created_at: str = ""
+
+    @property
+    def space_id(self) -> str:
+        """The space of the document vectors that this model makes."""
+        return self.encoder_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A system that may answer queries: a model, its space, and how it was allowed to go live."""
+
+    release_id: str
+    model_id: str
+    space_id: str
+    system: JSON = field(default_factory=dict)
+    evidence: JSON = field(default_factory=dict)
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of the history."""
+
+    at: str
+    action: str
+    release_id: str | None
+    previous_release_id: str | None
+    detail: JSON
+
+
+class Registry:
+    """What the workspace remembers of models and releases; ``now`` tells the time."""
+
+    def __init__(self, database: Database, *, now: Callable[[], str] = utc_now) -> None:
+        self._database = database
+        self._now = now
+
+    def add_model(self, model: Model) -> Model:
+        """Enter a model; entering it again changes nothing."""
+        row = {
+            "model_id": model.model_id,
+            "encoder_id": model.encoder_id,
+            "parent_model_id": model.parent_model_id,
+            "source": model.source,
+            "encoder": dict(model.encoder),
+            "training": dict(model.training) if model.training is not None else None,
+            "created_at": self._now(),
+        }
+        with self._database.write() as connection:
+            connection.execute(insert(tables.models).on_conflict_do_nothing(), [row])
+        return self.model(model.model_id)
+
+    def model(self, model_id: str) -> Model:
+        """The model of that id. Raises NotFound, naming the ids there are."""
+        found = [model for model in self.models() if model.model_id == model_id]
+        if not found:
+            known = ", ".join(model.model_id for model in self.models()) or "none"
+            raise NotFound(f"no model {model_id!r}; known: {known}", hint="train one: nearer train")
+        return found[0]
+
+    def models(self) -> list[Model]:
+        """All models, oldest first."""
+        statement = sa.select(tables.models).order_by(tables.models.c.created_at, tables.models.c.model_id)
+        with self._database.read() as connection:
+            return [Model(**row._mapping) for row in connection.execute(statement)]
+
+    def add_release(self, *, model: Model, system: JSON, evidence: JSON) -> Release:
+        """Make an immutable release of a model; the same content is the same release."""
+        created_at = self._now()
+        content = {"model_id": model.model_id, "system": dict(system), "evidence": dict(evidence), "at": created_at}
+        release_id = content_id("release", content, num_hex=12)
+        row = {
+            "release_id": release_id,
+            "model_id": model.model_id,
+            "space_id": model.space_id,
+            "system": dict(system),
+            "evidence": dict(evidence),
+            "created_at": created_at,
+        }
+        with self._database.write() as connection:
+            connection.execute(insert(tables.releases).on_conflict_do_nothing(), [row])
+        return self.release(release_id)
+
+    def release(self, release_id: str) -> Release:
+        """The release of that id. Raises NotFound."""
+        statement = sa.select(tables.releases).where(tables.releases.c.release_id == release_id)
+        with self._database.read() as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            raise NotFound(f"no release {release_id!r}", hint="list them: nearer history")
+        return Release(**row._mapping)
+
+    def releases(self, model_id: str) -> list[Release]:
+        """The releases of a model, oldest first."""
+        table = tables.releases
+        statement = sa.select(table).where(table.c.model_id == model_id).order_by(table.c.created_at)
+        with self._database.read() as connection:
+            return [Release(**row._mapping) for row in connection.execute(statement)]
+
+    def live(self) -> Release | None:
+        """The release that answers queries now."""
+        statement = sa.select(tables.pointers.c.release_id).where(tables.pointers.c.name == LIVE)
+        with self._database.read() as connection:
+            release_id = connection.scalar(statement)
+        return self.release(release_id) if release_id else None
+
+    def previous(self) -> Release | None:
+        """The release that a rollback returns to: the one that was live when the current one was promoted."""
+        live = self.live()
+        if live is None:
+            return None
+        for event in reversed(self.history()):
+            if event.release_id == live.release_id and event.action == "promote":
+                return self.release(event.previous_release_id) if event.previous_release_id else None
+        return None
+
+    def move_live(self, *, expected: str | None, release_id: str, action: str, detail: JSON) -> None:
+        """Point live at a release, if it still points at ``expected``; the move and its history are one transaction.
+
+        Raises Conflict when another process moved it first.
+        """
+        with self._database.write() as connection:
+            if not self._swap(connection, expected=expected, release_id=release_id):
+                raise Conflict("the live release changed meanwhile", hint="look: nearer status, then repeat")
+            self._record(connection, action, release_id=release_id, previous=expected, detail=detail)
+
+    def record(self, action: str, *, detail: JSON) -> None:
+        """Write a line of history that moves nothing, such as a refusal."""
+        live = self.live()
+        with self._database.write() as connection:
+            previous = live.release_id if live else None
+            self._record(connection, action, release_id=None, previous=previous, detail=detail)
+
+    def history(self) -> list[Event]:
+        """Everything that happened to the live pointer, oldest first."""
+        table = tables.history
+        columns = [table.c[name] for name in ("at", "action", "release_id", "previous_release_id", "detail")]
+        with self._database.read() as connection:
+            return [Event(**row._mapping) for row in connection.execute(sa.select(*columns).order_by(table.c.event_id))]
+
+    def look(self, *, split: str, systems: list[str], purpose: str) -> int:
+        """Enter a look at a split in the ledger; how many looks at it there have been, this one included."""
+        table = tables.ledger
+        row = {"at": self._now(), "split": split, "systems": systems, "purpose": purpose}
+        with self._database.write() as connection:
+            connection.execute(table.insert(), [row])
+            statement = sa.select(sa.func.count()).select_from(table).where(table.c.split == split)
+            return connection.scalar(statement) or 0
+
+    def add_evaluation(self, *, split: str, result: JSON) -> None:
+        """Keep the result of an evaluation for the report."""
+        row = {"at": self._now(), "split": split, "result": dict(result)}
+        with self._database.write() as connection:
+            connection.execute(tables.evaluations.insert(), [row])
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The results of all evaluations, oldest first."""
+        table = tables.evaluations
+        with self._database.read() as connection:
+            return list(connection.scalars(sa.select(table.c.result).order_by(table.c.evaluation_id)))
+
+    @staticmethod
+    def _swap(connection: Connection, *, expected: str | None, release_id: str) -> bool:
+        table = tables.pointers
+        if expected is None:
+            statement = insert(table).values(name=LIVE, release_id=release_id).on_conflict_do_nothing()
+            return connection.execute(statement).rowcount == 1
+        condition = (table.c.name == LIVE) & (table.c.release_id == expected)
+        return connection.execute(table.update().where(condition).values(release_id=release_id)).rowcount == 1
+
+    def _record(
+        self, connection: Connection, action: str, *, release_id: str | None, previous: str | None, detail: JSON
+    ) -> None:
+        row = {
+            "at": self._now(),
+            "action": action,
+            "release_id": release_id,
+            "previous_release_id": previous,
+            "detail": dict(detail),
+        }
+        connection.execute(tables.history.insert(), [row])

@@ -1,0 +1,130 @@
+"""A workspace: a folder with a recipe, and beside it everything Nearer keeps.
+
+nearer.toml              the recipe
+.nearer/control.sqlite   documents, queries, judgments, models, releases, history
+.nearer/models/          one folder a model, named by its encoder id
+.nearer/indexes/         one folder a space
+.nearer/embeddings/      one file a space
+.nearer/reports/         HTML pages
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nearer.core.errors import WorkspaceBusy, WorkspaceError
+from nearer.core.recipe import RECIPE_FILE, Recipe, dump_toml, load_recipe
+from nearer.store.database import Database
+from nearer.store.files import write_atomic
+
+STATE_FOLDER = ".nearer"
+FORMAT_VERSION = 1
+
+
+class Workspace:
+    """An open workspace."""
+
+    def __init__(self, *, folder: Path, recipe: Recipe, database: Database) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self.database = database
+
+    @classmethod
+    def init(cls, folder: Path, *, recipe: dict[str, object] | None = None) -> "Workspace":
+        """Make ``folder`` a workspace; ``recipe`` holds what differs from the defaults.
+
+        Raises WorkspaceError when it is one already or cannot be written.
+        """
+        if (folder / STATE_FOLDER).exists() or (folder / RECIPE_FILE).exists():
+            raise WorkspaceError(f"{folder} is a workspace already", hint="choose another folder, or use it as it is")
+        try:
+            (folder / STATE_FOLDER).mkdir(parents=True)
+            write_atomic(folder / STATE_FOLDER / "format_version", f"{FORMAT_VERSION}\n")
+            write_atomic(folder / RECIPE_FILE, dump_toml({"name": folder.resolve().name, **(recipe or {})}))
+        except OSError as error:
+            raise WorkspaceError(
+                f"{folder}: cannot make a workspace: {error.strerror}", hint="choose a folder that you may write to"
+            ) from error
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path, *, overrides: tuple[str, ...] = ()) -> "Workspace":
+        """Open the workspace in ``folder`` with ``section.key=value`` overrides for this run.
+
+        Raises WorkspaceError when the folder is not a workspace or its format is newer than this version,
+        RecipeError when the recipe holds a value that cannot work.
+        """
+        state = folder / STATE_FOLDER
+        if not state.is_dir() or not (folder / RECIPE_FILE).is_file():
+            raise WorkspaceError(f"{folder.resolve()} is not a workspace", hint=f"make one: nearer init {folder}")
+        _check_format(state)
+        recipe = load_recipe(folder / RECIPE_FILE, overrides=overrides)
+        return cls(folder=folder, recipe=recipe, database=Database.open(state / "control.sqlite"))
+
+    @property
+    def state(self) -> Path:
+        """The folder of everything that Nearer keeps."""
+        return self.folder / STATE_FOLDER
+
+    @property
+    def models(self) -> Path:
+        """The folder of trained models."""
+        return self.state / "models"
+
+    @property
+    def indexes(self) -> Path:
+        """The folder of indexes, one a space."""
+        return self.state / "indexes"
+
+    @property
+    def embeddings(self) -> Path:
+        """The folder of cached vectors, one file a space."""
+        return self.state / "embeddings"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of reports."""
+        return self.state / "reports"
+
+    @contextmanager
+    def writer(self, verb: str) -> Iterator[None]:
+        """Be the one process that changes this workspace; the lock goes with the process, however it ends.
+
+        Raises WorkspaceBusy when another process is at it.
+        """
+        path = self.state / "writer.lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise WorkspaceError(f"{path}: {error.strerror}", hint="the workspace must be writable for this") from error
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+                raise WorkspaceBusy(f"{self.folder}: busy with {holder}", hint="wait until it has ended") from error
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"nearer {verb} (process {os.getpid()})".encode(), 0)
+            yield
+        finally:
+            os.close(handle)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+def _check_format(state: Path) -> None:
+    try:
+        version = int((state / "format_version").read_text())
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(
+            f"{state / 'format_version'} is missing or damaged", hint=f"write {FORMAT_VERSION} into it, or restore it"
+        ) from error
+    if version > FORMAT_VERSION:
+        raise WorkspaceError(
+            f"{state.parent}: format {version} is newer than this program's {FORMAT_VERSION}",
+            hint="upgrade: pip install --upgrade nearer",
+        )

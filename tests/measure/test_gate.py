@@ -1,0 +1,100 @@
+import pytest
+
+from nearer.measure.gate import Evidence, Policy, SliceEvidence, decide
+from nearer.measure.significance import Comparison
+
+POLICY = Policy(measure="nDCG@10", min_gain=0.01, min_slice_queries=50, alpha=0.05)
+
+
+def comparison(difference, low, *, p_value=0.001, metric="nDCG@10"):
+    return Comparison(
+        metric=metric,
+        difference=difference,
+        low=low,
+        high=2 * difference - low,
+        p_value=p_value,
+        num_wins=1,
+        num_losses=1,
+        num_ties=1,
+    )
+
+
+def a_slice(difference, *, p_value, num_queries=60, num_groups=60):
+    return SliceEvidence(
+        num_queries=num_queries,
+        num_groups=num_groups,
+        comparison=comparison(difference, difference - 0.02, p_value=p_value),
+    )
+
+
+def evidence(*, gain=0.03, low=0.02, slices=None, index_faults=()):
+    return Evidence(comparison=comparison(gain, low), slices=slices or {}, index_faults=index_faults)
+
+
+def test_a_proven_gain_is_promoted():
+    verdict = decide(evidence(slices={"lang=en": a_slice(0.02, p_value=0.001)}), POLICY)
+    assert verdict.promoted
+    assert verdict.reasons == ()
+    assert verdict.notes == ()
+
+
+@pytest.mark.parametrize("low", [0.01, 0.0, -0.02])
+def test_the_lower_end_must_exceed_the_gain_asked_for(low):
+    verdict = decide(evidence(low=low), POLICY)
+    assert not verdict.promoted
+    (reason,) = verdict.reasons
+    assert f"+0.0300 [{low:+.4f}, " in reason
+    assert "must exceed +0.0100" in reason
+
+
+def test_a_slice_proven_worse_refuses():
+    verdict = decide(evidence(slices={"lang=de": a_slice(-0.05, p_value=0.01)}), POLICY)
+    assert not verdict.promoted
+    assert verdict.reasons == (
+        "Slice lang=de is worse in nDCG@10: -0.0500 [-0.0700, -0.0300], 60 queries, p = 0.0100 after Holm, "
+        "at most 0.05.",
+    )
+
+
+def test_holm_counts_every_eligible_slice():
+    slices = {"lang=de": a_slice(-0.05, p_value=0.01)} | {f"x={i}": a_slice(0.01, p_value=0.9) for i in range(5)}
+    verdict = decide(evidence(slices=slices), POLICY)
+    assert verdict.promoted
+    (note,) = verdict.notes
+    assert note.startswith("Slice lang=de is inconclusive")
+    assert "p = 0.0600 after Holm" in note
+
+
+def test_small_slices_are_counted_and_weigh_nothing():
+    slices = {
+        "lang=de": a_slice(-0.05, p_value=0.03),
+        "few queries": a_slice(-0.5, p_value=0.0001, num_queries=49),
+        "one group": a_slice(-0.5, p_value=0.0001, num_groups=1),
+        "few and better": a_slice(0.5, p_value=0.0001, num_queries=2),
+    }
+    verdict = decide(evidence(slices=slices), POLICY)
+    assert len(verdict.reasons) == 1
+    assert "lang=de" in verdict.reasons[0]
+    assert verdict.notes == (
+        "3 of 4 slices are too small to judge (fewer than 50 queries, or a single group); 2 of them fell.",
+    )
+
+
+def test_index_faults_refuse():
+    verdict = decide(evidence(index_faults=("12 documents have no vector", "spaces differ")), POLICY)
+    assert not verdict.promoted
+    assert verdict.reasons == (
+        "The index has a fault: 12 documents have no vector",
+        "The index has a fault: spaces differ",
+    )
+
+
+def test_every_reason_is_given():
+    bad = evidence(low=-0.1, slices={"a=b": a_slice(-0.1, p_value=0.001)}, index_faults=("gone",))
+    assert len(decide(bad, POLICY).reasons) == 3
+
+
+def test_evidence_of_another_measure_is_a_bug():
+    other = Evidence(comparison=comparison(0.1, 0.05, metric="MAP"), slices={}, index_faults=())
+    with pytest.raises(AssertionError):
+        decide(other, POLICY)
