@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 an internal failure; 2 bad input or usage; 3 done, and the verdict is no.
 """
 
+import io
 import json
 import os
 import sys
@@ -11,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -25,10 +25,11 @@ T = TypeVar("T")
 
 EXIT_INTERNAL, EXIT_INPUT, EXIT_NO = 1, 2, 3
 _NO = frozenset({"refused", "faults"})
+_ParserError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What the parser raises for bad usage: click's own class, or that of the copy of click inside newer typers."""
 
 app = typer.Typer(
     help="Make search understand what relevant means in your own domain.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -42,16 +43,25 @@ Overrides = Annotated[
 HERE = Path()
 
 
+class UsageFault(NearerError):
+    """Options that do not go together."""
+
+    code = "usage"
+
+
 class Watch:
-    """Progress on stderr."""
+    """Progress on stderr: bars on a terminal, lines anywhere."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
 
     def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
         """Yield ``items`` while a bar moves; a ``total`` of 0 is unknown."""
+        if not self._console.is_terminal:
+            yield from items
+            return
         columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with RichProgress(*columns, console=self._console, transient=not self._console.is_terminal) as bar:
+        with RichProgress(*columns, console=self._console) as bar:
             yield from bar.track(items, total=total or None, description=label)
 
     def say(self, text: str) -> None:
@@ -164,7 +174,7 @@ def promote(
     from nearer.flows.releases import promote as flow
 
     if force != bool(reason and reason.strip()):
-        raise click.UsageError("--force and --reason TEXT go together")
+        raise UsageFault("--force and --reason TEXT go together", hint="see: nearer promote --help")
     _run(
         folder,
         overrides,
@@ -259,7 +269,7 @@ def _run(
 
 
 def _print(result: dict[str, Any], as_json: bool, text_of: Callable[[dict[str, Any]], str]) -> None:
-    typer.echo(json.dumps(result, ensure_ascii=False, allow_nan=False) if as_json else text_of(result))
+    typer.echo(json.dumps(result, allow_nan=False) if as_json else text_of(result))
     if result.get("verdict") in _NO:
         raise typer.Exit(EXIT_NO)
 
@@ -270,14 +280,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     debug, given = "--debug" in given, [argument for argument in given if argument != "--debug"]
     as_json = "--json" in given
     _quieten_libraries()
+    _survive_strange_text()
     try:
-        code = app(given, prog_name="nearer", standalone_mode=False)
+        code = app(given or ["--help"], prog_name="nearer", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except NearerError as error:
         _fail(EXIT_INPUT, error.code, error.message, error.hint, as_json=as_json, debug=debug)
-    except click.ClickException as error:
+    except _ParserError as error:
         _fail(EXIT_INPUT, "usage", error.format_message(), "see: nearer --help", as_json=as_json, debug=debug)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _fail(130, "interrupted", "interrupted; nothing half done is live", "repeat the command", as_json=as_json)
     except Exception as error:
         hint = "please report this, with what --debug prints"
@@ -288,7 +299,7 @@ def _fail(exit_code: int, code: str, message: str, hint: str, *, as_json: bool, 
     if debug:
         traceback.print_exc()
     if as_json:
-        typer.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}, ensure_ascii=False))
+        typer.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}))
     else:
         typer.echo(f"nearer: {message}" + (f"\n  -> {hint}" if hint else ""), err=True)
     sys.exit(exit_code)
@@ -300,3 +311,10 @@ def _quieten_libraries() -> None:
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+def _survive_strange_text() -> None:
+    """Show what the terminal's encoding lacks as an escape, rather than fail after the work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -142,7 +142,7 @@ def demonstrated(result: Result) -> str:
     return "\n".join(
         [
             "",
-            f"{_comparison(comparison)}",
+            _comparison(comparison) if comparison else "nothing was better on dev than the base",
             f"verdict: {result['verdict']}, in {result['duration_s']:.0f} s",
             f"report:  {result['report']}",
         ]

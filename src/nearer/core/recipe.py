@@ -1,10 +1,13 @@
 """The recipe: every choice that has a default, read from ``nearer.toml`` and recorded whole with each run."""
 
+import json
+import re
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nearer.core.errors import RecipeError
 
@@ -12,9 +15,9 @@ RECIPE_FILE = "nearer.toml"
 
 
 class Section(BaseModel):
-    """A section of the recipe: unknown keys are refused, values never change after loading."""
+    """A section of the recipe: unknown keys, infinities and nan are refused, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class EncoderRecipe(Section):
@@ -63,6 +66,12 @@ class SplitRecipe(Section):
     dev_from: str | int | None = None
     test_from: str | int | None = None
     seed: int = 0
+
+    @field_validator("dev_from", "test_from", mode="before")
+    @classmethod
+    def _date_as_text(cls, value: object) -> object:
+        """A TOML date may be written without quotes; it is compared as ISO 8601 text."""
+        return value.isoformat() if isinstance(value, date) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> "SplitRecipe":
@@ -203,7 +212,7 @@ def _explain(path: Path, error: ValidationError) -> str:
     return f"{path}: " + "; ".join(lines)
 
 
-def dump_toml(values: dict[str, Any]) -> str:
+def dump_toml(values: dict[str, Any], *, section: str = "") -> str:
     """Nested dicts of plain values as TOML, sections after keys; None is left out.
 
     >>> print(dump_toml({"name": "shop", "train": {"epochs": 1, "max_pairs": None}}), end="")
@@ -212,13 +221,20 @@ def dump_toml(values: dict[str, Any]) -> str:
     [train]
     epochs = 1
     """
-    plain = [f"{key} = {_toml_value(value)}" for key, value in values.items() if _is_plain(value)]
-    tables = [f"\n[{key}]\n" + dump_toml(value).strip() for key, value in values.items() if isinstance(value, dict)]
-    return "\n".join(plain + [table for table in tables if not table.endswith("]\n")]) + "\n"
+    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in values.items() if _is_plain(value)]
+    for key, value in values.items():
+        path = section + _toml_key(key)
+        if isinstance(value, dict) and (content := dump_toml(value, section=f"{path}.").rstrip("\n")):
+            lines.append(f"\n[{path}]\n{content}")
+    return "\n".join(lines) + "\n"
 
 
 def _is_plain(value: object) -> bool:
     return value is not None and not isinstance(value, dict)
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
 
 
 def _toml_value(value: object) -> str:
@@ -228,7 +244,8 @@ def _toml_value(value: object) -> str:
         case int() | float():
             return repr(value)
         case str():
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+            # JSON escapes what TOML wants escaped, but for the delete character
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case list() | tuple():
             return "[" + ", ".join(_toml_value(item) for item in value) + "]"
     raise TypeError(f"no TOML for {type(value).__name__}")

@@ -64,7 +64,7 @@ def near_duplicates(texts: Sequence[str], *, threshold: float = NEAR_DUPLICATE) 
     seen_with: defaultdict[str, list[int]] = defaultdict(list)
     for j, current in enumerate(sets):
         rarest_first = sorted(current, key=lambda shingle: (frequency[shingle], shingle))
-        prefix = rarest_first[: len(current) - ceil(threshold * len(current)) + 1]
+        prefix = rarest_first[: len(current) - ceil(threshold * len(current) - 1e-9) + 1]
         for i in sorted({i for shingle in prefix for i in seen_with[shingle]}):
             if resemblance(sets[i], current) >= threshold:
                 yield i, j

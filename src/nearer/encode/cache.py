@@ -1,7 +1,8 @@
 """Vectors kept on disk, looked up by the text they were made of; one file an encoder id, so spaces never mix."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,10 @@ class EmbeddingCache:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{encoder_id}.{kind}.sqlite"
         self._dimension = dimension
-        self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
-        try:
+        with self._explained():
+            self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("CREATE TABLE IF NOT EXISTS vectors (hash TEXT PRIMARY KEY, vector BLOB NOT NULL)")
-        except sqlite3.DatabaseError as error:
-            raise WorkspaceError(
-                f"{self._path}: damaged: {error}", hint="delete this file; its vectors are made again"
-            ) from error
 
     def __enter__(self) -> "EmbeddingCache":
         return self
@@ -69,15 +66,28 @@ class EmbeddingCache:
 
     def _stored(self, keys: list[str]) -> list[tuple[str, Floats]]:
         found: list[tuple[str, Floats]] = []
-        for start in range(0, len(keys), _LOOKUP):
-            part = keys[start : start + _LOOKUP]
-            marks = ",".join("?" * len(part))
-            rows = self._connection.execute(f"SELECT hash, vector FROM vectors WHERE hash IN ({marks})", part)
-            found.extend((key, np.frombuffer(blob, dtype="<f4")) for key, blob in rows)
+        with self._explained():
+            for start in range(0, len(keys), _LOOKUP):
+                part = keys[start : start + _LOOKUP]
+                marks = ",".join("?" * len(part))
+                rows = self._connection.execute(f"SELECT hash, vector FROM vectors WHERE hash IN ({marks})", part)
+                found.extend((key, np.frombuffer(blob, dtype="<f4")) for key, blob in rows)
         return found
 
     def _keep(self, keys: list[str], vectors_ND: Floats) -> None:
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in zip(keys, vectors_ND, strict=True)]
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
-        self._connection.execute("COMMIT")
+        with self._explained(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what SQLite raises into an error with its remedy."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # locked, read-only, disk full
+            hint = "check that the folder is writable and the disk has room, then repeat"
+            raise WorkspaceError(f"{self._path}: cannot be used: {error}", hint=hint) from error
+        except sqlite3.DatabaseError as error:
+            hint = "delete this file; its vectors are made again"
+            raise WorkspaceError(f"{self._path}: damaged: {error}", hint=hint) from error

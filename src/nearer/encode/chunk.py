@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nearer.core.records import Document, Passage
 
 _PARAGRAPH_END = re.compile(r"\n\s*\n")
+_WORD_END = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?。！？]['\")\]]*\s+|\n")
 
 TokenSpans = Callable[[str], list[tuple[int, int]]]
@@ -38,7 +39,8 @@ def split_text(text: str, *, window: Window, spans: list[tuple[int, int]]) -> li
     r"""``text`` in pieces of at most ``window.max_tokens`` tokens; ``spans`` are the character spans of its tokens.
 
     A piece ends at the last paragraph border in its second half, else at the last sentence border there, else
-    between two tokens. The next piece begins up to ``overlap_tokens`` earlier, at a sentence if one begins there.
+    between two words, else between two tokens. The next piece begins up to ``overlap_tokens`` earlier, at a sentence
+    if one begins there, else at a word. (Part of a word may have more tokens by itself than it has in the word.)
 
     >>> words = "One two three. Four five. Six seven eight nine."
     >>> spans = [match.span() for match in re.finditer(r"\w+", words)]
@@ -48,7 +50,7 @@ def split_text(text: str, *, window: Window, spans: list[tuple[int, int]]) -> li
     if len(spans) <= window.max_tokens:
         return [text]
     starts = [start for start, _ in spans]
-    paragraphs, sentences = _borders(text, _PARAGRAPH_END, starts), _borders(text, _SENTENCE_END, starts)
+    kinds = [_borders(text, pattern, starts) for pattern in (_PARAGRAPH_END, _SENTENCE_END, _WORD_END)]
     pieces, begin = [], 0
     while True:
         end = begin + window.max_tokens
@@ -56,9 +58,10 @@ def split_text(text: str, *, window: Window, spans: list[tuple[int, int]]) -> li
             pieces.append(text[starts[begin] :].strip() if begin else text.strip())
             return pieces
         middle = begin + window.max_tokens // 2
-        cut = _last_border(paragraphs, middle, end) or _last_border(sentences, middle, end) or end
+        cut = next(filter(None, (_last_border(borders, middle, end) for borders in kinds)), end)
         pieces.append(text[starts[begin] if begin else 0 : starts[cut]].strip())
-        begin = max(begin + 1, _first_border(sentences, cut - window.overlap_tokens, cut))
+        earliest = cut - window.overlap_tokens
+        begin = next(filter(None, (_first_border(borders, earliest, cut) for borders in kinds[1:])), earliest)
 
 
 def _borders(text: str, pattern: re.Pattern[str], starts: list[int]) -> list[int]:
@@ -71,6 +74,6 @@ def _last_border(borders: list[int], after: int, up_to: int) -> int | None:
     return borders[position - 1] if position and borders[position - 1] > after else None
 
 
-def _first_border(borders: list[int], at_least: int, up_to: int) -> int:
+def _first_border(borders: list[int], at_least: int, before: int) -> int | None:
     position = bisect_left(borders, at_least)
-    return borders[position] if position < len(borders) and borders[position] < up_to else at_least
+    return borders[position] if position < len(borders) and borders[position] < before else None

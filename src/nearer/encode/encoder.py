@@ -152,18 +152,22 @@ class Encoder:
 
 
 def _load(source: str, *, name: str) -> "SentenceTransformer":
+    import torch
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
     is_folder = os.path.isdir(source)
     try:
-        return SentenceTransformer(
-            source,
-            device=None,
-            trust_remote_code=False,
-            local_files_only=is_folder,
-            model_kwargs={"use_safetensors": True},
-        )
-    except (OSError, ValueError, KeyError) as error:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # weights that the files lack (often a pooler) are drawn, and must be the same again
+            return SentenceTransformer(
+                source,
+                device=None,
+                trust_remote_code=False,
+                local_files_only=is_folder,
+                model_kwargs={"use_safetensors": True},
+            )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         hint = "check the folder" if is_folder else f'check the name, or use a folder; offline: "{name}" must be cached'
         raise ModelRefused(f"{name}: cannot be loaded: {error}", hint=hint) from error
 
@@ -187,12 +191,14 @@ def _architecture(model: "SentenceTransformer") -> dict[str, Any]:
 
 
 def _tokenizer_text(tokenizer: Any) -> str:
-    """The tokenizer as text, without the truncation and padding that each call sets anew."""
+    """The tokenizer as text, without the lengths that each call sets anew, and the side that truncation cuts."""
+    side = getattr(tokenizer, "truncation_side", "right")
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        return canonical_json(dict(tokenizer.get_vocab()))
-    content = json.loads(backend.to_str())
-    return canonical_json({key: value for key, value in content.items() if key not in ("truncation", "padding")})
+        return canonical_json({"vocabulary": dict(tokenizer.get_vocab()), "truncation_side": side})
+    return canonical_json(
+        {**json.loads(backend.to_str()), "truncation": None, "padding": None, "truncation_side": side}
+    )
 
 
 def _module_config(module: Any) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from nearer.store.lines import DEFAULT_MAX_GRADE, Row
 from nearer.store.workspace import Workspace
 
 T = TypeVar("T")
-KINDS = ("corpus", "queries", "judgments", "pairs")
 
 
 class _Import:
@@ -113,8 +112,10 @@ def add(
 ) -> dict[str, Any]:
     """Import one file of documents, queries, judgments (JSONL or TSV) or pairs, or a whole BEIR folder.
 
-    Raises ImportFaults with every fault; nothing is imported then.
+    Raises ImportFaults with every fault, and nothing is imported then; InputError for another ``kind``.
     """
+    if kind not in _FILL:
+        raise InputError(f"{kind!r} is no kind of file", hint=f"name one of: {', '.join(_FILL)}")
     progress = progress or Silent()
     with workspace.writer(f"add {kind}"), workspace.database.write() as connection:
         task = _Import(workspace, connection, skip_bad=skip_bad, progress=progress)

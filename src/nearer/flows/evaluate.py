@@ -121,7 +121,7 @@ def read_test_set(workspace: Workspace, split: str) -> TestSet:
 def measure(workspace: Workspace, system: System, test_set: TestSet, *, progress: Progress) -> Measured:
     """Rank the whole corpus for every query of the test set and score the rankings."""
     recipe = workspace.recipe.evaluate
-    corpus = read_corpus(workspace, system.encoder)
+    corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
     passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
     query_emb_QD = embed_queries(workspace, system.encoder, test_set.queries, progress)
     ranked = top_k(

@@ -4,9 +4,8 @@ from typing import Any
 
 from nearer.core.errors import NearerError
 from nearer.core.progress import Progress, Silent
-from nearer.core.recipe import ChunkRecipe
 from nearer.flows.embedding import chunking_name, embed_corpus, read_corpus, window_of
-from nearer.flows.systems import LIVE, System, open_system
+from nearer.flows.systems import LIVE, System, open_release, open_system
 from nearer.search.exact import ExactIndex, IndexContent
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
@@ -20,17 +19,13 @@ def index(workspace: Workspace, system: str | None = None, *, progress: Progress
     """
     progress = progress or Silent()
     with workspace.writer("index"):
-        built = [
-            build(workspace, open_system(workspace, name), progress=progress) for name in _names(workspace, system)
-        ]
+        built = [build(workspace, each, progress=progress) for each in _systems(workspace, system)]
     return {"indexes": built}
 
 
-def build(
-    workspace: Workspace, system: System, *, progress: Progress, chunk: ChunkRecipe | None = None
-) -> dict[str, Any]:
+def build(workspace: Workspace, system: System, *, progress: Progress) -> dict[str, Any]:
     """Write the index of one system's space; the caller holds the workspace's writer lock."""
-    corpus = read_corpus(workspace, system.encoder, chunk=chunk)
+    corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
     vectors_PD, num_encoded = embed_corpus(workspace, system.encoder, corpus, progress)
     hashes = Collection(workspace.database).document_hashes()
     content = IndexContent(
@@ -51,9 +46,9 @@ def build(
     }
 
 
-def verify(workspace: Workspace, system: System, *, chunk: ChunkRecipe | None = None) -> tuple[str, ...]:
+def verify(workspace: Workspace, system: System) -> tuple[str, ...]:
     """What is wrong with the index of a system's space; empty when it is whole and follows the documents."""
-    chunking = chunking_name(window_of(chunk or workspace.recipe.chunk, system.encoder))
+    chunking = chunking_name(window_of(system.chunk, system.encoder))
     try:
         opened = ExactIndex.open(workspace.indexes / system.model.space_id, space_id=system.model.space_id)
     except NearerError as error:
@@ -63,10 +58,11 @@ def verify(workspace: Workspace, system: System, *, chunk: ChunkRecipe | None = 
 
 def index_status(workspace: Workspace, system: str | None = None) -> dict[str, Any]:
     """Whether the indexes follow the documents; the verdict is "faults" when one does not."""
-    faults = {name: list(verify(workspace, open_system(workspace, name))) for name in _names(workspace, system)}
+    faults = {each.name: list(verify(workspace, each)) for each in _systems(workspace, system)}
     return {"verdict": "faults" if any(faults.values()) else "ok", "faults": faults}
 
 
-def _names(workspace: Workspace, system: str | None) -> list[str]:
-    previous = Registry(workspace.database).previous() if system is None else None
-    return [system or LIVE, *([previous.model_id] if previous else [])]
+def _systems(workspace: Workspace, name: str | None) -> list[System]:
+    previous = Registry(workspace.database).previous() if name is None else None
+    before = [open_release(workspace, previous, name=previous.model_id)] if previous else []
+    return [open_system(workspace, name or LIVE), *before]

@@ -8,11 +8,10 @@ import numpy as np
 
 from nearer.core.errors import InputError, NotFound
 from nearer.core.progress import Progress, Silent
-from nearer.core.recipe import ChunkRecipe
 from nearer.flows.evaluate import Measured, TestSet, compare_measured, measure, read_test_set, summarise
 from nearer.flows.index import build, verify
 from nearer.flows.splits import ensure_splits
-from nearer.flows.systems import BASE, LIVE, System, open_system
+from nearer.flows.systems import BASE, LIVE, System, open_release, open_system
 from nearer.measure.gate import Evidence, Policy, SliceEvidence, Verdict, decide
 from nearer.measure.significance import Comparison
 from nearer.store.collection import Collection
@@ -37,6 +36,10 @@ def promote(
     progress = progress or Silent()
     registry = Registry(workspace.database)
     if system and system.startswith("release-"):
+        if split or force_reason:
+            raise InputError(
+                "a release goes live again without a gate", hint=f"leave the options out: nearer promote {system}"
+            )
         return _promote_release(workspace, registry.release(system), progress=progress)
     ensure_splits(workspace)
     candidate = open_system(workspace, system or newest_model(workspace))
@@ -48,11 +51,11 @@ def promote(
         verdict, evaluation = _judge(workspace, candidate, live, split=split, progress=progress)
         evidence = {**asdict(verdict), "forced": force_reason, "split": evaluation["split"], "evaluation": evaluation}
         if not verdict.promoted and force_reason is None:
-            registry.record("refuse", detail={"model_id": candidate.model.model_id, "reasons": list(verdict.reasons)})
+            registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
             return _answer("refused", verdict.reasons, verdict.notes, None, evaluation)
         release = registry.add_release(
             model=candidate.model,
-            system={"chunk": workspace.recipe.chunk.model_dump(mode="json"), "index": "exact"},
+            system={"chunk": candidate.chunk.model_dump(mode="json"), "index": "exact"},
             evidence=evidence,
         )
         registry.move_live(
@@ -94,8 +97,11 @@ def status(workspace: Workspace) -> dict[str, Any]:
 
 
 def history(workspace: Workspace) -> dict[str, Any]:
-    """Everything that happened to the live pointer, oldest first."""
-    return {"events": [asdict(event) for event in Registry(workspace.database).history()]}
+    """Everything that happened to the live pointer, oldest first; the report shows a refusal's measurements."""
+    events = [asdict(event) for event in Registry(workspace.database).history()]
+    for event in events:
+        event["detail"] = {key: value for key, value in event["detail"].items() if key != "evaluation"}
+    return {"events": events}
 
 
 def lineage(workspace: Workspace, system: str = LIVE) -> dict[str, Any]:
@@ -212,15 +218,16 @@ def _promote_release(workspace: Workspace, release: Release, *, progress: Progre
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
     with workspace.writer("promote"):
         _move(workspace, live=live, target=release, action="promote", progress=progress)
-    return _answer("promoted", ("this release went through the gate before",), (), release.release_id, None)
+    forced = release.evidence.get("forced")
+    how = f"this release was forced before: {forced}" if forced else "this release went through the gate before"
+    return _answer("promoted", (how,), (), release.release_id, None)
 
 
 def _move(workspace: Workspace, *, live: Release | None, target: Release, action: str, progress: Progress) -> None:
     """Bring the target's index up to today's documents if it is not, then move the pointer."""
-    chunk = ChunkRecipe.model_validate(target.system["chunk"])
-    system = open_system(workspace, target.model_id)
-    if verify(workspace, system, chunk=chunk):
-        build(workspace, system, progress=progress, chunk=chunk)
+    system = open_release(workspace, target, name=target.model_id)
+    if verify(workspace, system):
+        build(workspace, system, progress=progress)
     Registry(workspace.database).move_live(
         expected=live.release_id if live else None, release_id=target.release_id, action=action, detail={}
     )

@@ -27,7 +27,7 @@ def search(workspace: Workspace, text: str, *, k: int = 10) -> dict[str, Any]:
     index = ExactIndex.open(workspace.indexes / release.space_id, space_id=release.space_id)
     hashes = Collection(workspace.database).document_hashes()
     num_gone = len(set(index.content.doc_ids) - hashes.keys())
-    found = index.search(encoder.encode_queries([text]), space_id=encoder.encoder_id, k=k + num_gone)
+    found = index.search(encoder.encode_queries([text]), space_id=encoder.encoder_id, k=min(k, len(hashes)) + num_gone)
     ranked = [
         (index.content.doc_ids[row], float(score))
         for row, score in zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)

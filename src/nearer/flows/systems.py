@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass
 
 from nearer.core.errors import ModelRefused, NotFound
+from nearer.core.recipe import ChunkRecipe
 from nearer.encode.encoder import Encoder
-from nearer.store.registry import Model, Registry
+from nearer.store.registry import Model, Registry, Release
 from nearer.store.workspace import Workspace
 
 BASE = "base"
@@ -13,11 +14,12 @@ LIVE = "live"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """What a name meant when it was resolved: a model, and an encoder ready to run it."""
+    """What a name meant when it was resolved: a model, an encoder ready to run it, and how documents are cut for it."""
 
     name: str
     model: Model
     encoder: Encoder
+    chunk: ChunkRecipe
 
 
 def open_system(workspace: Workspace, name: str) -> System:
@@ -32,8 +34,21 @@ def open_system(workspace: Workspace, name: str) -> System:
         release = registry.live()
         if release is None:
             raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
-        return System(name=LIVE, model=registry.model(release.model_id), encoder=load(workspace, release.model_id))
-    return System(name=name, model=registry.model(name), encoder=load(workspace, name))
+        return open_release(workspace, release, name=LIVE)
+    return System(name=name, model=registry.model(name), encoder=load(workspace, name), chunk=workspace.recipe.chunk)
+
+
+def open_release(workspace: Workspace, release: Release, *, name: str) -> System:
+    """The system that a release pins, whatever the recipe says by now.
+
+    Raises ModelRefused when the files are not what they were.
+    """
+    return System(
+        name=name,
+        model=Registry(workspace.database).model(release.model_id),
+        encoder=load(workspace, release.model_id),
+        chunk=ChunkRecipe.model_validate(release.system["chunk"]),
+    )
 
 
 def load(workspace: Workspace, model_id: str) -> Encoder:
@@ -68,4 +83,9 @@ def _open_base(workspace: Workspace) -> System:
         source=recipe.model,
         encoder=asdict(encoder.settings),
     )
-    return System(name=BASE, model=Registry(workspace.database).add_model(model), encoder=encoder)
+    return System(
+        name=BASE,
+        model=Registry(workspace.database).add_model(model),
+        encoder=encoder,
+        chunk=workspace.recipe.chunk,
+    )

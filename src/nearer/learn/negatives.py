@@ -137,10 +137,12 @@ def _sample(
     rng = random.Random(seed)
     mined, num_filled = [], 0
     for example, rows_K, kept_K in zip(examples, candidates.rows_QK, kept_QK, strict=True):
-        pool = rows_K[kept_K].tolist()
+        texts = dict.fromkeys(candidates.texts[row] for row in rows_K[kept_K].tolist())
+        pool = [text for text in texts if text not in example.negatives]
         num_missing = max(0, num_negatives - len(example.negatives))
-        chosen = [candidates.texts[row] for row in rng.sample(pool, min(num_missing, len(pool)))]
-        fill = _random_texts(example, candidates.texts, number=num_missing - len(chosen), taken=set(chosen), rng=rng)
+        chosen = rng.sample(pool, min(num_missing, len(pool)))
+        taken = {*example.negatives, *chosen}
+        fill = _random_texts(example, candidates.texts, number=num_missing - len(chosen), taken=taken, rng=rng)
         num_filled += len(fill)
         mined.append(replace(example, negatives=(*example.negatives, *chosen, *fill)[:num_negatives]))
     return mined, num_filled

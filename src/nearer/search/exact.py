@@ -89,11 +89,15 @@ class ExactIndex:
             raise NotFound(f"no index of space {space_id}", hint="build it: nearer index") from error
         except ValueError as error:
             raise _damaged(folder / _MANIFEST) from error
-        if manifest.get("format_version") != FORMAT_VERSION:
+        if not isinstance(manifest, dict) or "format_version" not in manifest:
+            raise _damaged(folder / _MANIFEST)
+        if manifest["format_version"] != FORMAT_VERSION:
             raise WorkspaceError(
-                f"{folder}: index format {manifest.get('format_version')}, this program reads {FORMAT_VERSION}",
+                f"{folder}: index format {manifest['format_version']}, this program reads {FORMAT_VERSION}",
                 hint="rebuild: nearer index",
             )
+        if not manifest.keys() >= {"space_id", "chunking", "files"}:
+            raise _damaged(folder / _MANIFEST)
         if manifest["space_id"] != space_id:
             raise SpaceMismatch(
                 f"{folder} holds space {manifest['space_id']}, not {space_id}", hint="rebuild: nearer index"

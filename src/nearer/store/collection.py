@@ -222,7 +222,7 @@ class Collection:
         members = tables.split_members
         statement = sa.select(members.c.split, sa.func.count()).group_by(members.c.split).order_by(members.c.split)
         with self._database.read() as connection:
-            return dict(connection.execute(statement).tuples().all())
+            return {row[0]: row[1] for row in connection.execute(statement)}
 
     def unsplit_queries(self) -> list[Query]:
         """The queries that are in no split yet."""

@@ -169,6 +169,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A consistent view of what was committed."""
         with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
             yield connection
 
     @contextmanager

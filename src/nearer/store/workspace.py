@@ -35,14 +35,17 @@ class Workspace:
     def init(cls, folder: Path, *, recipe: dict[str, object] | None = None) -> "Workspace":
         """Make ``folder`` a workspace; ``recipe`` holds what differs from the defaults.
 
-        Raises WorkspaceError when it is one already or cannot be written.
+        A recipe that is there already stays, unless ``recipe`` would differ from it, and what a killed ``init`` left
+        is finished. Raises WorkspaceError when it is a workspace already or cannot be written.
         """
-        if (folder / STATE_FOLDER).exists() or (folder / RECIPE_FILE).exists():
+        has_recipe = (folder / RECIPE_FILE).exists()
+        if has_recipe and (recipe is not None or (folder / STATE_FOLDER).exists()):
             raise WorkspaceError(f"{folder} is a workspace already", hint="choose another folder, or use it as it is")
         try:
-            (folder / STATE_FOLDER).mkdir(parents=True)
+            (folder / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
             write_atomic(folder / STATE_FOLDER / "format_version", f"{FORMAT_VERSION}\n")
-            write_atomic(folder / RECIPE_FILE, dump_toml({"name": folder.resolve().name, **(recipe or {})}))
+            if not has_recipe:
+                write_atomic(folder / RECIPE_FILE, dump_toml({"name": folder.resolve().name, **(recipe or {})}))
         except OSError as error:
             raise WorkspaceError(
                 f"{folder}: cannot make a workspace: {error.strerror}", hint="choose a folder that you may write to"

@@ -45,7 +45,9 @@ QUICK = Size(
 )
 """Fits in minutes on two CPU cores; chosen on the dev modules, see docs/results.md."""
 
-FULL = Size(num_documents=None, num_queries=None, max_seq_length=128, train={"freeze_embeddings": True, "evals_per_pass": 2})
+FULL = Size(
+    num_documents=None, num_queries=None, max_seq_length=128, train={"freeze_embeddings": True, "evals_per_pass": 2}
+)
 
 
 def demo(
@@ -201,6 +203,7 @@ def _summary(
     else:
         evaluation = decision["evaluation"]
         comparison = next(c for c in evaluation["comparisons"] if c["metric"] == "nDCG@10")
+        comparison = {**comparison, "baseline": "base"}  # live is the base until now
         candidate, verdict, reasons = evaluation["results"][1], decision["verdict"], decision["reasons"]
     return {
         "base": base,

@@ -71,7 +71,7 @@ def _functions_of(path: Path, *, module: str) -> Iterator[StdlibFunction]:
         tree = ast.parse(source)
     except (UnicodeDecodeError, SyntaxError):
         return  # a template or a fixture that is not a module
-    lines = source.splitlines(keepends=True)
+    lines = [line + "\n" for line in source.split("\n")]  # as the parser counts; splitlines cuts at form feeds too
     for name, node in _walk(tree, prefix=module):
         docstring = ast.get_docstring(node)
         sentence = first_sentence(docstring) if docstring else ""
@@ -97,8 +97,9 @@ def _without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list
     assert isinstance(end, int)
     assert isinstance(docstring_end, int)
     head = lines[start - 1 : docstring.lineno - 1]
-    if docstring.lineno == node.lineno:  # def f(): "docstring" on one line
-        head = [lines[node.lineno - 1][: docstring.col_offset] + "\n"]
+    before = lines[docstring.lineno - 1].encode()[: docstring.col_offset].decode()
+    if before.strip():  # def f(): "docstring" on one line
+        head.append(before + "\n")
     return textwrap.dedent("".join([*head, *lines[docstring_end:end]])).strip()
 
 
@@ -106,6 +107,6 @@ def text_id(prefix: str, text: str) -> str:
     """A short id made of the text alone, the same on every machine.
 
     >>> text_id("q", "Return the sum.")
-    'qfaffb2fbc24a'
+    'q7600eb44cd46'
     """
     return prefix + hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
+from nearer.flows.report.formats import visible
+
 Role = Literal["baseline", "candidate"]
 
 _MINUS = "\N{MINUS SIGN}"
@@ -113,7 +115,7 @@ def axis_labels(axis: Axis, *, signed: bool = False) -> Markup:
     for tick in axis.ticks:
         text = "0" if tick == 0 else f"{abs(tick):.{digits}f}" if signed else f"{tick:g}"
         sign = ("+" if tick > 0 else _MINUS if tick < 0 else "") if signed else ""
-        texts.append(_text(sign + text, x=_per(axis.place(tick)), y="100%", dy="-4", anchor="middle"))
+        texts.append(_text(sign + text, x=_per(axis.place(tick)), y="100%", dy="-9", anchor="middle"))
     return _svg("axis", None, texts)
 
 
@@ -248,8 +250,8 @@ def _element(name: str, *, cls: str, **attributes: str) -> str:
 
 
 def _svg(kind: str, label: str | None, drawn: Sequence[str]) -> Markup:
-    name = f'role="img" aria-label="{escape(label)}"' if label is not None else 'aria-hidden="true"'
-    return Markup(f'<svg class="chart {escape(kind)}" {name}>{"".join(drawn)}</svg>')  # noqa: S704 - built here
+    name = f'role="img" aria-label="{escape(visible(label))}"' if label is not None else 'aria-hidden="true"'
+    return Markup(f'<svg class="chart {escape(kind)}" {name}>{"".join(drawn)}</svg>')
 
 
 def _per(value: float) -> str:

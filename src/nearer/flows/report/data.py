@@ -47,7 +47,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         version=_version(),
         recipe=workspace.recipe,
         events=[
-            {**asdict(event), "model_id": model_of.get(event.release_id) or event.detail.get("model_id")}
+            {**asdict(event), "model_id": model_of.get(event.release_id or "") or event.detail.get("model_id")}
             for event in history
         ],
         live=asdict(live) if live else None,

@@ -24,7 +24,7 @@ class Excerpt:
 
 
 def excerpt(text: str, *, max_lines: int, max_characters: int) -> Excerpt:
-    r"""Cut a text after whole lines where it can be, in the middle of one where it must.
+    r"""Cut a text after whole lines where it can be, after a word where it must.
 
     >>> excerpt("a\nb\nc", max_lines=2, max_characters=100)
     Excerpt(head='a\nb', rest='c', num_left_out=0)
@@ -32,6 +32,8 @@ def excerpt(text: str, *, max_lines: int, max_characters: int) -> Excerpt:
     text = text.strip("\n").replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
     head = "\n".join(lines[:max_lines])[:max_characters]
+    if len(head) == max_characters < len(text) and not text[max_characters].isspace():
+        head = _whole_words(head)
     rest = text[len(head) :].removeprefix("\n")
     kept = rest[: max(0, MAX_CHARACTERS - len(head))]
     return Excerpt(head=head, rest=kept, num_left_out=len(rest) - len(kept))
@@ -116,6 +118,12 @@ def plural(number_of: int, one: str, many: str | None = None) -> str:
     ('1 query', '1,200 steps')
     """
     return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"
+
+
+def _whole_words(text: str) -> str:
+    """Without the word at the end that may be half, unless that is much of the text."""
+    end = max(text.rfind(" "), text.rfind("\n"))
+    return text[:end] if end > 0.8 * len(text) else text
 
 
 def _is_hidden(character: str) -> bool:

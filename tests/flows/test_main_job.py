@@ -1,0 +1,404 @@
+"""The main job through the command line, with a tiny model: what is answered, and what must hold in between."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flows.folders import small_rows, write_beir, write_jsonl
+
+from nearer.search.exact import ExactIndex
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+MEASURES = ["nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP"]
+COMPARISON = {
+    "baseline",
+    "candidate",
+    "metric",
+    "difference",
+    "low",
+    "high",
+    "p_value",
+    "num_wins",
+    "num_losses",
+    "num_ties",
+}
+
+
+def live(ask, folder):
+    return ask(folder, "status")["live"]
+
+
+def model_of(ask, folder):
+    return ask(folder, "status")["models"][-1]["model_id"]
+
+
+def scores(ask, folder, text, k=1000):
+    return {each["doc_id"]: each["score"] for each in ask(folder, "search", text, "-k", k)["results"]}
+
+
+def edit(ask, folder, **row):
+    return ask(folder, "add", "corpus", write_jsonl(folder.parent / "edit.jsonl", [row]))
+
+
+# The whole job
+
+
+def test_the_main_job(nearer, ask, new_workspace, beir):
+    folder = new_workspace(train={"passes": 1})
+    added = ask(folder, "add", "beir", beir)
+    assert added["counts"] == {"documents": 80, "queries": 240, "judgments": 240, "pairs": 0}
+    assert added["splits"] == {"dev": 20, "test": 80, "train": 140}
+    assert ask(folder, "check")["verdict"] == "ok"
+
+    on_dev, on_test = ask(folder, "evaluate"), ask(folder, "evaluate", "base", "--split", "test")
+    assert (on_dev["split"], on_dev["num_queries"], on_dev["comparisons"]) == ("dev", 20, [])
+    assert (on_test["split"], on_test["num_queries"]) == ("test", 80)
+    [base] = on_test["results"]
+    assert {"system", "model_id", "encoder_id", "space_id", "metrics", "slices"} <= base.keys()
+    assert base["system"] == "base"
+    assert base["space_id"] == base["encoder_id"]
+    assert list(base["metrics"]) == MEASURES
+    for interval in base["metrics"].values():
+        assert interval.keys() == {"value", "low", "high"}
+        assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
+
+    first = ask(folder, "promote", "base")
+    assert first["verdict"] == "promoted"
+    assert {"verdict", "reasons", "release_id"} <= first.keys()
+
+    trained = ask(folder, "train")
+    assert {"model_id", "encoder_id", "passes", "dev", "duration_s"} <= trained.keys()
+    assert trained["improved"] is True
+    assert len(trained["passes"]) == 1
+    assert trained["dev"]["best"] > trained["dev"]["start"]
+
+    both = ask(folder, "evaluate", "live", trained["model_id"])
+    assert [each["system"] for each in both["results"]] == ["live", trained["model_id"]]
+    assert [each["model_id"] for each in both["results"]] == [base["model_id"], trained["model_id"]]
+    assert [each["metric"] for each in both["comparisons"]] == MEASURES
+    for comparison in both["comparisons"]:
+        assert comparison.keys() == COMPARISON
+        assert comparison["num_wins"] + comparison["num_losses"] + comparison["num_ties"] == 20
+        values = [each["metrics"][comparison["metric"]]["value"] for each in both["results"]]
+        assert comparison["difference"] == pytest.approx(values[1] - values[0])
+
+    second = ask(folder, "promote")
+    assert second["verdict"] == "promoted"
+    status = ask(folder, "status")
+    assert status["live"].keys() >= {"release_id", "model_id", "space_id", "num_documents"}
+    assert status["live"]["release_id"] == second["release_id"]
+    assert status["live"]["model_id"] == trained["model_id"]
+    assert status["live"]["num_documents"] == 80
+    assert status["previous"]["release_id"] == first["release_id"]
+
+    found = ask(folder, "search", "music and water", "-k", "7")
+    assert (found["release_id"], found["space_id"]) == (second["release_id"], trained["encoder_id"])
+    assert len(found["results"]) == 7
+    assert all(each.keys() == {"doc_id", "score", "text"} for each in found["results"])
+    ranked = [each["score"] for each in found["results"]]
+    assert ranked == sorted(ranked, reverse=True)
+
+    undone = ask(folder, "rollback")
+    assert (undone["release_id"], undone["previous"]) == (first["release_id"], second["release_id"])
+    assert ask(folder, "search", "music")["release_id"] == first["release_id"]
+    assert ask(folder, "rollback", code=2)["error"]["code"] == "not_found"
+
+    forward = ask(folder, "promote", second["release_id"])
+    assert (forward["verdict"], forward["release_id"]) == ("promoted", second["release_id"])
+    assert ask(folder, "status")["previous"]["release_id"] == first["release_id"]
+    assert ask(folder, "promote", second["release_id"], code=2)["error"]["code"] == "bad_input"
+    events = [(event["action"], event["release_id"]) for event in ask(folder, "history")["events"]]
+    assert events == [
+        ("promote", first["release_id"]),
+        ("promote", second["release_id"]),
+        ("rollback", first["release_id"]),
+        ("promote", second["release_id"]),
+    ]
+    for verb in ("status", "history", "check", "index", "evaluate", "report"):
+        said = nearer(verb, "--dir", folder)
+        assert said.exit_code == 0, said.err
+        assert said.out.strip()
+
+
+def test_progress_is_told_on_stderr_only(nearer, base_live):
+    outcome = nearer("train", "--json", "--dir", base_live, "--set", "train.passes=1")
+    assert outcome.exit_code == 0
+    assert "pass 1: nDCG@10 on dev" in outcome.err
+    assert json.loads(outcome.out)["num_pairs"] == 140
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("grades", [1, 4])
+def test_evaluate_agrees_with_what_search_returns(ask, new_workspace, tmp_path, words, grades):
+    folder, rows = new_workspace(), small_rows(words, grades=grades)
+    ask(folder, "add", "beir", write_beir(tmp_path / "set", rows, split_of=lambda _: "test"))
+    ask(folder, "promote", "base")
+    measured = ask(folder, "evaluate", "--split", "test")["results"][0]["metrics"]
+
+    relevant_from = 2 if grades == 4 else 1
+    values = {"nDCG@10": [], "Recall@1": [], "Precision@10": [], "MRR@10": []}
+    for query in rows["queries"]:
+        judged = {j["doc_id"]: j["grade"] for j in rows["judgments"] if j["query_id"] == query["_id"]}
+        found = [each["doc_id"] for each in ask(folder, "search", query["text"], "-k", 10)["results"]]
+        gains = [judged.get(doc_id, 0) for doc_id in found]
+        relevant = [gain >= relevant_from for gain in gains]
+        ideal = sorted(judged.values(), reverse=True)[:10]
+        dcg, best = (sum(g / math.log2(rank + 2) for rank, g in enumerate(each)) for each in (gains, ideal))
+        num_relevant = sum(grade >= relevant_from for grade in judged.values())
+        values["nDCG@10"].append(dcg / best)
+        values["Recall@1"].append(relevant[0] / num_relevant)
+        values["Precision@10"].append(sum(relevant) / 10)
+        values["MRR@10"].append(1 / (relevant.index(True) + 1) if any(relevant) else 0)
+    for name, per_query in values.items():
+        assert measured[name]["value"] == pytest.approx(np.mean(per_query)), name
+
+
+def test_grades_of_0_to_4_set_the_scale(ask, new_workspace, tmp_path, words):
+    folder = new_workspace()
+    rows = small_rows(words, grades=4)
+    ask(folder, "add", "beir", write_beir(tmp_path / "set", rows, split_of=lambda _: "test"))
+    workspace = Workspace.open(folder)
+    scale = Collection(workspace.database).scale()
+    workspace.close()
+    assert (scale.max_grade, scale.relevant_from, scale.positive_from) == (4, 2, 3)
+
+
+def test_a_split_of_one_query_is_measured_with_the_whole_range_as_interval(ask, new_workspace, tmp_path, words):
+    folder, rows = new_workspace(), small_rows(words, num_documents=3)
+    rows["judgments"] = rows["judgments"][:1]
+    ask(folder, "add", "beir", write_beir(tmp_path / "set", rows, split_of=lambda _: "test"))
+    result = ask(folder, "evaluate", "base", "base", "--split", "test")
+    assert result["num_queries"] == 1
+    interval = result["results"][0]["metrics"]["nDCG@10"]
+    assert (interval["low"], interval["high"]) == (0, 1)
+    assert result["comparisons"][0]["p_value"] == 1
+
+
+def test_a_document_with_the_querys_own_text_is_left_out_of_its_run(ask, new_workspace, tmp_path, words):
+    text, other = " ".join(words[:4]), " ".join(words[4:8])
+    rows = {
+        "corpus": [{"_id": "own", "text": f"  {text.upper()} "}, {"_id": "other", "text": other}],
+        "queries": [{"_id": "q", "text": text}],
+        "judgments": [{"query_id": "q", "doc_id": "other", "grade": 1}],
+    }
+    folder = new_workspace()
+    ask(folder, "add", "beir", write_beir(tmp_path / "set", rows, split_of=lambda _: "test"))
+    ask(folder, "promote", "base")
+    assert ask(folder, "search", text)["results"][0]["doc_id"] == "own"
+    assert ask(folder, "evaluate", "--split", "test")["results"][0]["metrics"]["nDCG@10"]["value"] == 1
+
+
+def test_looks_at_test_are_counted_and_those_at_dev_are_not(ask, trained):
+    assert ask(trained, "evaluate")["ledger"]["num_looks"] is None
+    assert ask(trained, "evaluate", "--split", "test")["ledger"] == {"split": "test", "num_looks": 2}
+    assert ask(trained, "evaluate", "nobody", "--split", "test", code=2)["error"]["code"] == "not_found"
+    assert ask(trained, "promote")["evaluation"]["ledger"]["num_looks"] == 3
+    assert ask(trained, "evaluate", "--split", "test")["ledger"]["num_looks"] == 4
+
+
+# Training
+
+
+def test_the_same_seed_makes_the_same_model_and_two_calls_of_one_pass_equal_one_of_two(ask, base_live, trained):
+    wanted = model_of(ask, trained)
+    one = ask(base_live, "train", "--set", "train.passes=1")
+    assert [each["pass"] for each in one["passes"]] == [1]
+    two = ask(base_live, "train", "--from", one["model_id"], "--set", "train.passes=1")
+    assert [each["pass"] for each in two["passes"]] == [2]
+    assert two["model_id"] == wanted
+    assert model_of(ask, base_live) in {one["model_id"], wanted}
+
+
+def test_training_again_makes_the_same_model(ask, trained):
+    assert ask(trained, "train")["model_id"] == model_of(ask, trained)
+    assert len(ask(trained, "status")["models"]) == 2
+
+
+def test_another_seed_makes_another_model(ask, base_live):
+    settings = ("--set", "train.passes=1", "--set", "train.epochs=0.3")
+    one = ask(base_live, "train", *settings)
+    other = ask(base_live, "train", *settings, "--set", "train.seed=7")
+    assert one["model_id"] != other["model_id"]
+
+
+def test_a_base_that_cannot_be_beaten_stays(ask, nearer, base_live):
+    settings = ("--set", "train.passes=1", "--set", "train.learning_rate=1e-12")
+    result = ask(base_live, "train", *settings)
+    assert result["improved"] is False
+    assert result["model_id"] == live(ask, base_live)["model_id"]
+    assert len(ask(base_live, "status")["models"]) == 1
+    assert "leave it as it is" in nearer("train", "--dir", base_live, *settings).out
+    assert "no trained model" in ask(base_live, "promote", code=2)["error"]["message"]
+
+
+def test_pairs_with_negatives_are_trained_on(ask, base_live, tmp_path, words):
+    rows = [
+        {"query": words[n], "positive": f"{words[n]} {words[n + 40]}", "negatives": [words[n + 80]]} for n in range(20)
+    ]
+    rows[0] |= {"score": 0.9, "negative_scores": [0.89]}
+    added = ask(base_live, "add", "pairs", write_jsonl(tmp_path / "pairs.jsonl", rows))
+    assert added["counts"]["pairs"] == 20
+    result = ask(base_live, "train", "--set", "train.epochs=0.5")
+    assert result["num_pairs"] == 160
+    assert len(result["passes"]) == 2
+
+
+def test_training_refuses_what_cannot_work(ask, base_live):
+    error = ask(base_live, "train", "--set", "train.batch_size=1", code=2)["error"]
+    assert error["code"] == "bad_recipe"
+    assert "train.batch_size" in error["message"]
+
+
+# The gate
+
+
+def test_the_gate_refuses_and_a_forced_release_keeps_its_reason(ask, nearer, trained):
+    before = live(ask, trained)
+    refused = ask(trained, "promote", "--set", "gate.min_gain=0.99", code=3)
+    assert (refused["verdict"], refused["release_id"]) == ("refused", None)
+    assert "not proven" in refused["reasons"][0]
+    assert live(ask, trained) == before
+    for options in (["--force"], ["--reason", "because"], ["--force", "--reason", " "]):
+        assert ask(trained, "promote", *options, code=2)["error"]["code"] == "usage"
+    assert live(ask, trained) == before
+
+    forced = ask(trained, "promote", "--set", "gate.min_gain=0.99", "--force", "--reason", "the boss said so")
+    assert forced["verdict"] == "promoted"
+    events = ask(trained, "history")["events"]
+    assert [event["action"] for event in events] == ["promote", "refuse", "promote"]
+    assert events[-1]["detail"]["forced"] == "the boss said so"
+    assert "the boss said so" in nearer("history", "--dir", trained).out
+    error = ask(trained, "promote", before["release_id"], "--force", "--reason", "no gate", code=2)["error"]
+    assert error["code"] == "bad_input"
+
+
+def test_what_is_live_already_is_not_promoted_again(ask, base_live):
+    assert "live already" in ask(base_live, "promote", "base", code=2)["error"]["message"]
+
+
+def test_a_gate_that_asks_for_nothing_lets_a_model_through(ask, trained):
+    assert ask(trained, "promote", "--set", "gate.min_gain=-1")["verdict"] == "promoted"
+
+
+# Documents that change
+
+
+def test_an_edited_document_is_found_by_its_new_text_once_it_is_indexed(ask, nearer, base_live, words):
+    text = " ".join(words[-9:])
+    before = scores(ask, base_live, text)
+    changed = edit(ask, base_live, _id="d007", text=text)
+    assert changed["changes"]["documents"] == {"num_added": 0, "num_updated": 1, "num_unchanged": 0}
+    stale = ask(base_live, "search", text)
+    assert stale["stale"] == ["1 documents indexed with an older text"]
+    assert "stale" in nearer("search", text, "--dir", base_live).out
+    assert scores(ask, base_live, text) == before
+    assert ask(base_live, "index", "--verify", code=3)["verdict"] == "faults"
+
+    [built] = ask(base_live, "index")["indexes"]
+    assert (built["num_documents"], built["num_encoded"]) == (80, 1)
+    fresh = ask(base_live, "search", text)
+    assert fresh["stale"] == []
+    assert fresh["results"][0] == {"doc_id": "d007", "score": pytest.approx(1, abs=1e-5), "text": text}
+    assert ask(base_live, "index", "--verify")["verdict"] == "ok"
+    assert ask(base_live, "index")["indexes"][0]["num_encoded"] == 0
+
+
+def test_a_removed_document_is_never_returned(ask, base_live):
+    best = ask(base_live, "search", "music", "-k", 3)["results"]
+    assert ask(base_live, "remove", best[0]["doc_id"])["num_removed"] == 1
+    found = ask(base_live, "search", "music", "-k", 2)
+    assert [each["doc_id"] for each in found["results"]] == [each["doc_id"] for each in best[1:]]
+    assert found["stale"] == ["1 documents in the index but removed"]
+    assert len(scores(ask, base_live, "music")) == 79
+    ask(base_live, "index")
+    assert len(scores(ask, base_live, "music")) == 79
+    assert "d999" in ask(base_live, "remove", "d001", "d999", code=2)["error"]["message"]
+    assert len(scores(ask, base_live, "music")) == 79
+
+
+def test_a_rollback_ranks_todays_documents_as_before(ask, trained, words):
+    text, new = "music for the church", " ".join(words[-9:])
+    before = scores(ask, trained, text)
+    ask(trained, "promote")
+    assert scores(ask, trained, text) != before
+    edit(ask, trained, _id="d007", text=new)
+    edit(ask, trained, _id="new", text=new)
+    ask(trained, "remove", "d011")
+
+    ask(trained, "rollback")
+    after = scores(ask, trained, text)
+    assert after.keys() == before.keys() - {"d011"} | {"new"}
+    assert after["new"] == after["d007"] != before["d007"]
+    unchanged = before.keys() & after.keys() - {"d007"}
+    assert {doc_id: after[doc_id] for doc_id in unchanged} == {doc_id: before[doc_id] for doc_id in unchanged}
+    assert ask(trained, "search", new)["stale"] == []
+
+
+def test_index_brings_the_release_before_up_to_date_too(ask, trained, words):
+    ask(trained, "promote")
+    edit(ask, trained, _id="d007", text=" ".join(words[-9:]))
+    built = ask(trained, "index")["indexes"]
+    assert [each["num_encoded"] for each in built] == [1, 1]
+    assert len({each["space_id"] for each in built}) == 2
+    assert ask(trained, "index", "--verify")["verdict"] == "ok"
+
+
+def test_k_beyond_the_corpus_returns_all(ask, base_live):
+    assert len(ask(base_live, "search", "music", "-k", 10**12)["results"]) == 80
+    assert ask(base_live, "search", "music", "-k", 0, code=2)["error"]["code"] == "bad_input"
+    assert ask(base_live, "search", "  ", code=2)["error"]["code"] == "bad_input"
+
+
+# Passages and titles
+
+
+@pytest.fixture
+def chunked(ask, new_workspace, tmp_path, words) -> Path:
+    """A workspace with the base live over documents of several passages."""
+    folder = new_workspace(chunk={"max_tokens": 16, "overlap_tokens": 4})
+    rows = small_rows(words)
+    for number, row in enumerate(rows["corpus"]):
+        row["text"] = " ".join(words[100 + 40 * number : 140 + 40 * number])
+    rows["corpus"][3]["text"] += f". {rows['queries'][3]['text']}"
+    ask(folder, "add", "beir", write_beir(tmp_path / "set", rows, split_of=lambda _: "test"))
+    ask(folder, "promote", "base")
+    return folder
+
+
+def test_a_document_of_several_passages_is_returned_once_with_its_best_score(chunked, ask, words, tiny_encoder):
+    space_id = live(ask, chunked)["space_id"]
+    index = ExactIndex.open(chunked / ".nearer" / "indexes" / space_id, space_id=space_id).content
+    assert len(index.vectors_PD) > 2 * len(index.doc_ids)
+    text = " ".join(words[180:186])
+    vector_D = tiny_encoder.encode_queries([text])[0]
+    best = [each.max() for each in np.split(index.vectors_PD @ vector_D, index.starts_N[1:])]
+    found = scores(ask, chunked, text)
+    assert len(found) == len(index.doc_ids) == 12
+    assert found == pytest.approx(dict(zip(index.doc_ids, best, strict=True)), abs=1e-6)
+
+
+def test_a_live_release_keeps_its_passages_whatever_the_recipe_says_later(chunked, ask, words):
+    before = scores(ask, chunked, words[150])
+    [measured] = ask(chunked, "evaluate", "live", "--split", "test")["results"]
+    whole = ("--set", "chunk.enabled=false")
+    [built] = ask(chunked, "index", *whole)["indexes"]
+    assert built["num_passages"] > 2 * built["num_documents"]
+    assert ask(chunked, "index", "--verify", *whole)["verdict"] == "ok"
+    assert scores(ask, chunked, words[150]) == before
+    [again] = ask(chunked, "evaluate", "live", "--split", "test", *whole)["results"]
+    assert again == measured
+
+
+def test_titles_are_searched(ask, base_live, words):
+    title, text = " ".join(words[-6:]), " ".join(words[-12:-6])
+    edit(ask, base_live, _id="d007", title=title, text=text)
+    edit(ask, base_live, _id="d008", text=text)
+    ask(base_live, "index")
+    found = {each["doc_id"]: each for each in ask(base_live, "search", title, "-k", 80)["results"]}
+    assert found["d007"]["score"] > found["d008"]["score"]
+    assert found["d007"]["text"] == f"{title}\n{text}"

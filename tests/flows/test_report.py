@@ -1,0 +1,487 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from math import nan
+
+import pytest
+
+from nearer.core.recipe import Recipe
+from nearer.flows.report import charts, render, report
+from nearer.flows.report.data import ReportData, choose_evaluation
+from nearer.flows.report.formats import excerpt
+from nearer.store.registry import Event, Model, Registry, Release
+from nearer.store.workspace import Workspace
+
+METRICS = {
+    "nDCG@10": (0.5412, 0.6123),
+    "Recall@1": (0.4021, 0.4713),
+    "Recall@10": (0.6904, 0.7688),
+    "Recall@50": (0.8611, 0.8597),
+    "Precision@10": (0.0717, 0.0801),
+    "MRR@10": (0.4957, 0.5661),
+    "MAP": (0.5026, 0.5703),
+}
+MODULES = (
+    "email",
+    "asyncio",
+    "tkinter",
+    "unittest",
+    "json",
+    "http",
+    "os",
+    "logging",
+    "xml",
+    "ctypes",
+    "urllib",
+    "pathlib",
+)
+LIVE, CANDIDATE = "model-31be07c9d2aa", "model-9f2c41d07be3"
+SOURCE = """def quote(string, safe='/', encoding=None, errors=None):
+    if isinstance(string, str):
+        if not string:
+            return string
+        if encoding is None:
+            encoding = 'utf-8'
+        if errors is None:
+            errors = 'strict'
+        string = string.encode(encoding, errors)
+    else:
+        if encoding is not None:
+            raise TypeError("quote() doesn't support 'encoding' for bytes")
+        if errors is not None:
+            raise TypeError("quote() doesn't support 'errors' for bytes")
+    return quote_from_bytes(string, safe)"""
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "]]> --> </pre></style></title>",
+    "abc\u202edesrever\u2066",
+    "x" * 5000,
+    "",
+    "\x00\x1b[31m\ud800",
+    "{{ 7 * 7 }}{% raw %}",
+]
+
+
+def interval(value, width=0.02):
+    return {"value": value, "low": max(0.0, value - width), "high": min(1.0, value + width)}
+
+
+def result(side, system, model_id):
+    slices = {}
+    for row in range(40):
+        number = max(3, int(240 / (row + 1)))
+        name = f"module={MODULES[row % len(MODULES)]}{row // len(MODULES) or ''}"
+        value = 0.5 + 0.25 * ((row * 7 % 11) / 11 - 0.4) + side * 0.12 * ((row * 5 % 7) / 7 - 0.2)
+        slices[name] = {"num_queries": number, "metrics": {"nDCG@10": interval(value, 0.5 / number**0.5)}}
+    return {
+        "system": system,
+        "model_id": model_id,
+        "encoder_id": f"encoder-{model_id[6:]}0c55",
+        "space_id": f"encoder-{model_id[6:]}0c55",
+        "metrics": {name: interval(values[side]) for name, values in METRICS.items()},
+        "slices": slices,
+        "num_truncated": 214,
+        "num_passages": 6842,
+    }
+
+
+def comparison(name, values):
+    difference = values[1] - values[0]
+    return {
+        "baseline": "live",
+        "candidate": CANDIDATE,
+        "metric": name,
+        "difference": difference,
+        "low": difference - 0.019,
+        "high": difference + 0.0185,
+        "p_value": 0.0002 if abs(difference) > 0.02 else 0.41,
+        "num_wins": 412,
+        "num_losses": 210,
+        "num_ties": 398,
+    }
+
+
+def top(*ids, relevant=None):
+    return [
+        {"doc_id": doc_id, "text": SOURCE * (rank + 1), "relevant": doc_id == relevant}
+        for rank, doc_id in enumerate(ids)
+    ]
+
+
+def example(kind, query, before, after):
+    best, other = ("urllib.parse.quote", "email.quoprimime.body_encode")
+    found, missed = top(best, other, "cgi.parse", relevant=best), top(other, "shlex.quote", "html.escape")
+    return {
+        "kind": kind,
+        "candidate": CANDIDATE,
+        "query_id": "q1",
+        "query": query,
+        "metric": "nDCG@10",
+        "baseline_value": before,
+        "candidate_value": after,
+        "relevant": [{"doc_id": best, "text": SOURCE}, {"doc_id": "urllib.parse.quote_plus", "text": SOURCE}],
+        "baseline_top": missed if kind == "win" else found,
+        "candidate_top": found if kind == "win" else missed,
+    }
+
+
+def evaluation():
+    return {
+        "split": "test",
+        "num_queries": 1020,
+        "num_groups": 63,
+        "results": [result(0, "live", LIVE), result(1, CANDIDATE, CANDIDATE)],
+        "comparisons": [comparison(name, values) for name, values in METRICS.items()],
+        "examples": [
+            example("win", "quote('abc def') -> 'abc%20def'.", 0.0, 1.0),
+            example("win", "Return a list of all the names in the archive.", 0.0, 0.63),
+            example("win", "Wait until the future is done and give its result.", 0.29, 1.0),
+            example("loss", "Encode a header line as quoted printable.", 1.0, 0.39),
+            example("loss", "Split a shell command into words.", 0.63, 0.0),
+        ],
+        "ledger": {"split": "test", "num_looks": 2},
+    }
+
+
+def training():
+    dev = [[0.5390, 0.5712, 0.5803, 0.5921, 0.5904], [0.5921, 0.6010, 0.6122, 0.6087]]
+    losses = [[2.1 * 0.985**step + 0.35 + 0.08 * (step * 13 % 7) / 7 for step in range(n)] for n in (88, 70)]
+    mining = {
+        "num_examples": 2810,
+        "num_candidates": 30120,
+        "num_known_or_own": 2744,
+        "num_near_duplicates": 311,
+        "num_inside_margin": 4890,
+        "margin": 0.05,
+        "share_with_enough": 0.962,
+        "num_filled_at_random": 107,
+    }
+    return {
+        "recipe": Recipe().model_dump(mode="json"),
+        "duration_s": 611.4,
+        "passes": [
+            {
+                "pass": number + 1,
+                "fit": {
+                    "num_examples": 2810,
+                    "num_steps": 22 * (len(dev[number]) - 1),
+                    "best_step": (66, 44)[number],
+                    "stopped_early": bool(number),
+                    "dev": [{"step": 22 * at, "value": value} for at, value in enumerate(dev[number])],
+                    "losses": losses[number],
+                },
+                "mining": mining if number else None,
+            }
+            for number in range(2)
+        ],
+    }
+
+
+def event(at, action, release_id, model_id, **detail):
+    previous = None if action == "promote" and at < "2026-02" else "release-0a41b2c3d4e5"
+    return {
+        "at": at,
+        "action": action,
+        "release_id": release_id,
+        "previous_release_id": previous,
+        "model_id": model_id,
+        "detail": detail,
+    }
+
+
+def full_data():
+    models = {
+        LIVE: {"parent_model_id": None, "created_at": "2026-01-02T08:00:00+00:00", "training": None},
+        CANDIDATE: {"parent_model_id": LIVE, "created_at": "2026-03-02T08:40:00+00:00", "training": training()},
+    }
+    return ReportData(
+        name="stdlib",
+        generated_at="2026-03-04T10:00:00+00:00",
+        version="0.1.0",
+        recipe=Recipe(name="stdlib"),
+        events=[
+            event("2026-01-03T09:12:44+00:00", "promote", "release-0a41b2c3d4e5", LIVE, reasons=["the first release"]),
+            event(
+                "2026-02-11T16:01:09+00:00",
+                "refuse",
+                None,
+                "model-77aa01bc5512",
+                reasons=[
+                    "The gain in nDCG@10 is not proven: +0.0049 [-0.0061, +0.0160], "
+                    "and the lower end must exceed +0.0000.",
+                    "Slice module=tkinter is worse in nDCG@10: -0.0510 [-0.0904, -0.0102], 88 queries, "
+                    "p = 0.0210 after Holm, at most 0.05.",
+                ],
+            ),
+            event("2026-03-04T09:58:31+00:00", "promote", "release-5f6e7d8c9b0a", CANDIDATE, reasons=[], forced=None),
+        ],
+        live={
+            "release_id": "release-5f6e7d8c9b0a",
+            "model_id": CANDIDATE,
+            "evidence": {
+                "notes": [
+                    "Slice module=os is inconclusive in nDCG@10: -0.0110 [-0.0440, +0.0209], 61 queries, p = 1.0000 "
+                    "after Holm, above 0.05.",
+                    "36 of 40 slices are too small to judge (fewer than 50 queries, or a single group); "
+                    "9 of them fell.",
+                ]
+            },
+        },
+        evaluation=evaluation(),
+        origin="the comparison that release-5f6e7d8c9b0a was promoted on",
+        models={
+            model_id: {"model_id": model_id, "encoder_id": f"encoder-{model_id[6:]}0c55", "space_id": "s1", **model}
+            for model_id, model in models.items()
+        },
+        counts={"documents": 5213, "queries": 5480, "judgments": 5622, "pairs": 0},
+        splits={"dev": 548, "test": 1020, "train": 3912},
+    )
+
+
+class Page(HTMLParser):
+    """The tags, attributes and visible text of a page, and whether its tags close as they opened."""
+
+    VOID = frozenset({"meta", "br", "img", "input", "link", "hr"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text, self.open = set(), [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += [(name, value) for name, value in attrs]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "title"} & set(self.open):
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join("".join(self.text).split())
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    opened = Workspace.init(tmp_path / "shop")
+    yield opened
+    opened.close()
+
+
+def test_the_top_of_the_page_holds_the_decision_and_the_main_metric_with_all_that_belongs_to_it():
+    top_of_page = Page(render(full_data())).words.partition("What was measured")[0]
+    for wanted in (
+        f"{CANDIDATE} is live.",
+        "nDCG@10",
+        "+0.071 [+0.052, +0.090]",
+        "0.541 [0.521, 0.561]",
+        "0.612 [0.592, 0.632]",
+        "p = 0.0002",
+        "412 won · 398 tied · 210 lost",
+        "1,020 queries of the split test in 63 groups",
+        "this was look 2 at that split",
+        "the gain is proven",
+    ):
+        assert wanted in top_of_page
+
+
+def test_every_section_is_filled_from_the_data():
+    words = Page(render(full_data())).words
+    assert "15 smaller slices" in words
+    assert "too small to judge" in words
+    assert "Before pass 2 the model proposed 30,120 hard negatives for 2,810 pairs" in words
+    assert "✓ relevant" in words
+    assert "Slice module=tkinter is worse" in words
+    assert "36 of 40 slices are too small" in words
+    assert "6,842, 214 of them truncated" in words
+    assert "learning_rate = 6e-05" in words
+
+
+def test_the_page_needs_nothing_from_outside_and_runs_nothing():
+    html = render(full_data())
+    page = Page(html)
+    assert not page.tags & {"script", "link", "img", "iframe", "object", "image", "use"}
+    assert not re.search(r"https?://|url\(|@import", html)
+    assert all(value.startswith("#") for name, value in page.attributes if name in ("href", "src"))
+
+
+def test_every_chart_has_a_name_or_is_hidden_and_every_table_has_headers():
+    html = render(full_data())
+    for svg in re.findall(r'<svg class="chart[^>]*>', html):
+        assert 'aria-label="' in svg or 'aria-hidden="true"' in svg
+    assert html.count("<table") == html.count("<thead")
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_stays_text_wherever_it_stands(text):
+    data = full_data()
+    found = {**example("win", text, 0.0, 1.0), "metric": text}
+    found["baseline_top"] = [{"doc_id": text, "text": text, "relevant": True}]
+    hostile = evaluation()
+    hostile["examples"] = [found]
+    for each in hostile["results"]:
+        each["slices"] = {f"module={text}": {"num_queries": 60, "metrics": {"nDCG@10": interval(0.5)}}}
+        each["metrics"][text or "m"] = interval(0.5)
+    last = {**data.events[-1], "model_id": text, "detail": {"reasons": [text], "forced": text}}
+    trained = {**data.models[CANDIDATE], "training": {**training(), "recipe": {"name": text or "n"}}}
+    html = render(
+        replace(
+            data,
+            name=text,
+            evaluation=hostile,
+            origin=text,
+            events=[*data.events, last],
+            models={**data.models, CANDIDATE: trained},
+            splits={text: 3},
+        )
+    )
+    page = Page(html)
+    assert not page.tags & {"script", "img"}
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    assert not set(html) & set("\u202e\u2066\x00\x1b\ud800")
+    if text.strip() and text.isprintable() and len(text) < 100:
+        assert page.words.count(text) > 5
+
+
+def test_numbers_that_are_not_finite_are_named_and_leave_no_mark():
+    data = full_data()
+    broken = evaluation()
+    broken["results"][1]["metrics"]["MAP"] = {"value": nan, "low": nan, "high": nan}
+    model = {**data.models[CANDIDATE], "training": training()}
+    model["training"]["passes"][0]["fit"]["losses"][3] = nan
+    model["training"]["passes"][0]["fit"]["dev"][1]["value"] = nan
+    html = render(replace(data, evaluation=broken, models={CANDIDATE: model}))
+    assert not re.search(r"\bnan\b", html)
+    assert "none [none, none]" in Page(html).words
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ({"events": (), "live": None}, "nearer promote base"),
+        ({"evaluation": None}, "nearer evaluate base"),
+        ({"models": {}}, "Nothing has been trained yet"),
+        ({"counts": {}}, "nearer add beir DIR"),
+    ],
+)
+def test_what_is_missing_gets_a_sentence_with_a_command(missing, sentence):
+    assert sentence in Page(render(replace(full_data(), **missing))).words
+
+
+def test_a_system_measured_alone_is_shown_as_the_baseline():
+    alone = {**evaluation(), "comparisons": [], "examples": []}
+    alone["results"] = alone["results"][:1]
+    words = Page(render(replace(full_data(), evaluation=alone))).words
+    assert "live was measured alone" in words
+    assert "0.541 [0.521, 0.561]" in words
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.01, 0.05, "the gain is proven"),
+        (-0.01, 0.05, "do not tell the two systems apart"),
+        (-0.05, -0.01, "the candidate is worse"),
+        (-1.0, 1.0, "too few queries or groups"),
+    ],
+)
+def test_the_interval_is_put_into_words(low, high, words):
+    changed = evaluation()
+    changed["comparisons"][0].update(low=low, high=high)
+    assert words in Page(render(replace(full_data(), evaluation=changed))).words
+
+
+def test_a_comparison_on_dev_is_not_called_a_proof():
+    on_dev = {**evaluation(), "split": "dev", "ledger": {"split": "dev", "num_looks": None}}
+    words = Page(render(replace(full_data(), evaluation=on_dev))).words
+    assert "the gain is proven" not in words
+    assert "dev may be looked at freely, so this is no judgment" in words
+
+
+def test_refusal_force_and_rollback_are_told_apart():
+    data = full_data()
+    refused = replace(data, events=data.events[:2])
+    words = Page(render(refused)).words
+    assert f"model-77aa01bc5512 was refused; {CANDIDATE} stays live." in words
+    assert "The comparison behind this decision was not kept." in words
+    forced = {**data.events[-1], "detail": {"reasons": ["not proven"], "forced": "a demonstration"}}
+    words = Page(render(replace(data, events=[forced]))).words
+    assert f"{CANDIDATE} is live by force: the gate had refused it." in words
+    assert "a demonstration" in words
+    back = {**data.events[-1], "action": "rollback", "model_id": LIVE, "detail": {}}
+    assert f"Rolled back: {LIVE} is live again." in Page(render(replace(data, events=[*data.events, back]))).words
+
+
+def test_the_evaluation_behind_the_last_decision_is_chosen():
+    own, other = evaluation(), {**evaluation(), "num_queries": 7}
+    alone = {**evaluation(), "comparisons": []}
+    live = Release(release_id="release-1", model_id=LIVE, space_id="s", evidence={"evaluation": other})
+    refusal = Event(at="t", action="refuse", release_id=None, previous_release_id=None, detail={"model_id": CANDIDATE})
+    assert choose_evaluation([], None, []) == (None, "")
+    assert choose_evaluation([], live, [own])[0] is other
+    assert choose_evaluation([refusal], live, [own])[0] is own
+    assert choose_evaluation([refusal], live, [])[0] is other
+    assert choose_evaluation([], replace(live, evidence={"evaluation": alone}), [own, alone])[0] is own
+    assert choose_evaluation([], replace(live, evidence={"evaluation": alone}), [])[0] is alone
+
+
+def test_the_report_of_an_empty_workspace_is_written(workspace):
+    told = report(workspace, now=lambda: "2026-03-04T10:00:00+00:00")
+    assert told == {"report": str(workspace.reports / "report.html"), "num_evaluations": 0}
+    words = Page((workspace.reports / "report.html").read_text()).words
+    assert "Nothing is live yet." in words
+    assert "2026-03-04 10:00 UTC" in words
+
+
+def test_the_report_of_a_workspace_with_a_release_replaces_the_last_one(workspace):
+    report(workspace)
+    registry = Registry(workspace.database)
+    registry.add_model(Model(model_id=LIVE, encoder_id="encoder-0", source="x", encoder={}))
+    model = Model(
+        model_id=CANDIDATE, encoder_id="encoder-1", source="y", encoder={}, parent_model_id=LIVE, training=training()
+    )
+    registry.add_model(model)
+    registry.add_evaluation(split="test", result=evaluation())
+    release = registry.add_release(model=model, system={}, evidence={"notes": [], "evaluation": evaluation()})
+    registry.move_live(expected=None, release_id=release.release_id, action="promote", detail={"reasons": []})
+    assert report(workspace)["num_evaluations"] == 1
+    words = Page((workspace.reports / "report.html").read_text()).words
+    assert f"{CANDIDATE} is live, as the first release." in words
+    assert f"the comparison that {release.release_id} was promoted on" in words
+    assert [path.name for path in workspace.reports.iterdir()] == ["report.html"]
+
+
+def test_an_excerpt_is_cut_by_lines_and_by_characters_and_loses_nothing_silently():
+    long = excerpt("word " * 4000, max_lines=12, max_characters=600)
+    assert 590 < len(long.head) <= 600
+    assert long.head.endswith("word")
+    assert len(excerpt("x" * 5000, max_lines=12, max_characters=600).head) == 600
+    assert len(long.head) + len(long.rest) + long.num_left_out == 20000
+    assert excerpt("", max_lines=12, max_characters=600).head == ""
+
+
+def test_a_difference_axis_holds_zero_and_every_interval():
+    for low, high in ((0.2, 0.3), (-1.0, 1.0), (0.0, 0.0), (-0.00004, 0.00002), (0.049, 0.091)):
+        axis = charts.difference_axis([charts.Mark(value=(low + high) / 2, low=low, high=high, role="candidate")])
+        assert axis.low <= min(low, 0) <= max(high, 0) <= axis.high
+        assert 2 <= len(axis.ticks) <= 12
+
+
+def test_a_chart_of_one_point_and_of_equal_values_can_be_drawn():
+    flat = charts.Curve(steps=(0, 5), values=(0.5, 0.5), num_steps=5)
+    assert "base 0.500" in charts.dev_curve([flat], label="dev")
+    assert "base 0.500" in charts.dev_curve([charts.Curve(steps=(0,), values=(0.5,), num_steps=0)], label="dev")
+    assert charts.sparkline([1.0], label="loss") == ""
+    assert "path" in charts.sparkline([1.0, 1.0], label="loss")

@@ -1,0 +1,83 @@
+import pytest
+
+from nearer.core.records import GradeScale, Judgment, Pair, Query
+from nearer.learn.examples import Example, NearDuplicates, from_judgments, from_pairs, limit, text_key
+
+SCALE = GradeScale.for_max_grade(4)  # relevant from 2, positive from 3
+QUERIES = [Query(query_id="q1", text="red car"), Query(query_id="q2", text="blue car")]
+
+
+def examples_of(grades, *, queries=QUERIES, max_positives=10, seed=0, absent=()):
+    judgments = [Judgment(query_id=q, doc_id=d, grade=g) for (q, d), g in grades.items()]
+    text_of = {key: f"Text of {key[1]}" for key in grades if key not in absent}
+    return from_judgments(
+        queries, judgments, scale=SCALE, text_of=text_of, max_positives=max_positives, seed=seed
+    )
+
+
+def test_one_example_a_positive_and_a_grade_in_between_is_neither():
+    grades = {("q1", "d4"): 4, ("q1", "d3"): 3, ("q1", "d2"): 2, ("q1", "d1"): 1, ("q1", "d0"): 0}
+    made = examples_of(grades)
+    assert [(e.anchor, e.positive) for e in made] == [("red car", "Text of d4"), ("red car", "Text of d3")]
+    for example in made:
+        assert example.spared == {text_key(t) for t in ("Text of d4", "Text of d3", "Text of d2", "red car")}
+        assert (example.negatives, example.weight) == ((), 1.0)
+
+
+def test_a_positive_that_is_the_query_itself_teaches_nothing():
+    text_of = {("q1", "d1"): " RED  car", ("q1", "d2"): "a car"}
+    judgments = [Judgment(query_id="q1", doc_id=d, grade=4) for d in ("d1", "d2")]
+    made = from_judgments(QUERIES, judgments, scale=SCALE, text_of=text_of, max_positives=9, seed=0)
+    assert [e.positive for e in made] == ["a car"]
+
+
+def test_documents_without_a_text_and_queries_without_positives_are_left_out():
+    assert [e.positive for e in examples_of({("q1", "a"): 4, ("q1", "b"): 4}, absent={("q1", "a")})] == ["Text of b"]
+    assert examples_of({("q1", "a"): 2}) == []
+
+
+def test_many_positives_are_cut_at_random_by_seed_and_all_stay_spared():
+    grades = {("q1", f"d{n}"): 3 for n in range(20)}
+    first, again, other = (examples_of(grades, max_positives=3, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len(first) == 3
+    assert all(len(example.spared) == 21 for example in first)
+
+
+def test_pairs_keep_their_negatives_and_spare_each_others_positives():
+    pairs = [
+        Pair(query="Red car", positive="p1", negatives=("n1",)),
+        Pair(query="red  CAR", positive="p2", score=0.4),
+        Pair(query="blue car", positive="p3"),
+    ]
+    first, second, third = from_pairs(pairs, margin=0.05)
+    assert first.negatives == ("n1",)
+    assert first.spared == second.spared == {"p1", "p2", "red car"}
+    assert third.spared == {"p3", "blue car"}
+    assert [e.weight for e in (first, second, third)] == [1.0, 0.4, 1.0]
+
+
+@pytest.mark.parametrize(("score", "kept"), [(1.0, ("low", "mid")), (0.5, ("low",)), (None, ("low", "mid"))])
+def test_a_negative_scored_too_close_to_its_positive_is_dropped(score, kept):
+    pair = Pair(
+        query="q", positive="p", negatives=("low", "mid", "high"), score=score, negative_scores=(0.1, 0.5, 0.96)
+    )
+    assert from_pairs([pair], margin=0.05)[0].negatives == kept
+
+
+def test_limit_keeps_the_order():
+    examples = [Example(anchor=str(n), positive="p") for n in range(20)]
+    assert limit(examples, max_pairs=None, seed=0) == limit(examples, max_pairs=20, seed=0) == examples
+    few = limit(examples, max_pairs=5, seed=0)
+    assert few == limit(examples, max_pairs=5, seed=0) != limit(examples, max_pairs=5, seed=1)
+    assert [int(e.anchor) for e in few] == sorted(int(e.anchor) for e in few)
+    assert len(few) == 5
+
+
+def test_near_duplicates_are_symmetric_and_exact_at_the_threshold():
+    five, four = "a b c d e f g", "a b c d e f"  # 5 shingles, 4 of them shared
+    duplicates = NearDuplicates(0.8)
+    assert duplicates.alike(five, four)
+    assert duplicates.alike(four, five)
+    assert not duplicates.alike(five, "a b c d e")
+    assert duplicates.alike("", "  ")

@@ -1,0 +1,140 @@
+import pytest
+import sqlalchemy as sa
+
+from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
+from nearer.store import collection as c
+from nearer.store import database as tables
+from nearer.store.collection import Changes, Collection
+from nearer.store.database import Database
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database.open(tmp_path / "control.sqlite")
+    yield database
+    database.close()
+
+
+def put(database, function, *arguments):
+    with database.write() as connection:
+        return function(connection, *arguments)
+
+
+def documents(*ids, text="text"):
+    return [Document(doc_id=doc_id, text=text) for doc_id in ids]
+
+
+def queries(*ids):
+    return [Query(query_id=query_id, text=f"about {query_id}") for query_id in ids]
+
+
+def judgments(*triples):
+    return [Judgment(query_id=q, doc_id=d, grade=g) for q, d, g in triples]
+
+
+def test_changes_are_counted(database):
+    first = put(database, c.put_documents, documents("a", "b", "c"))
+    assert first == Changes(num_added=3)
+    edited = [Document(doc_id="a", text="text", metadata={"x": 1}), *documents("b"), *documents("c", text="new")]
+    again = put(database, c.put_documents, [*edited, *documents("d")])
+    assert again == Changes(num_added=1, num_updated=2, num_unchanged=1)
+    assert Collection(database).documents(["a"])[0].metadata == {"x": 1}
+    assert first + again == Changes(num_added=4, num_updated=2, num_unchanged=1)
+
+
+def test_hashes_follow_title_and_text(database):
+    put(database, c.put_documents, [Document(doc_id="a", title="t", text="x"), Document(doc_id="b", text="t\nx")])
+    hashes = Collection(database).document_hashes()
+    assert hashes["a"] == hashes["b"]
+    put(database, c.put_documents, [Document(doc_id="a", title="u", text="x")])
+    assert Collection(database).document_hashes()["a"] != hashes["a"]
+
+
+def test_judgments_are_added_changed_and_counted(database):
+    put(database, c.put_documents, documents("d1", "d2"))
+    put(database, c.put_queries, queries("q1"))
+    assert put(database, c.put_judgments, judgments(("q1", "d1", 1), ("q1", "d2", 0))) == Changes(num_added=2)
+    changes = put(database, c.put_judgments, judgments(("q1", "d1", 2), ("q1", "d2", 0)))
+    assert changes == Changes(num_updated=1, num_unchanged=1)
+    assert Collection(database).judgments() == judgments(("q1", "d1", 2), ("q1", "d2", 0))
+
+
+def test_judgments_on_nothing_are_refused_by_the_database(database):
+    with pytest.raises(sa.exc.IntegrityError):
+        put(database, c.put_judgments, judgments(("q?", "d?", 1)))
+
+
+def test_pairs_are_kept_once_and_come_back_whole(database):
+    pair = Pair(query="q", positive="p", negatives=("n", "m"), score=0.5, negative_scores=(0.1, 0.2))
+    assert put(database, c.put_pairs, [pair]) == Changes(num_added=1)
+    assert put(database, c.put_pairs, [pair, Pair(query="q", positive="p")]) == Changes(num_added=1, num_unchanged=1)
+    assert sorted(Collection(database).pairs(), key=lambda p: len(p.negatives)) == [Pair(query="q", positive="p"), pair]
+
+
+def test_an_exception_undoes_the_whole_transaction(database):
+    put(database, c.put_documents, documents("kept"))
+    with pytest.raises(KeyboardInterrupt), database.write() as connection:
+        c.put_documents(connection, documents("kept", text="edited"))
+        c.put_documents(connection, documents("new"))
+        c.remove_documents(connection, ["kept"])
+        raise KeyboardInterrupt
+    assert Collection(database).documents() == documents("kept")
+
+
+def test_ids_come_in_byte_order(database):
+    ids = ["z", "a", "Z", "é", "10", "9", "\U0001f600", "\uffff", "東"]
+    put(database, c.put_documents, documents(*ids))
+    put(database, c.put_queries, queries(*ids))
+    by_bytes = sorted(ids, key=str.encode)
+    assert by_bytes != sorted(ids, key=lambda i: i.encode("utf-16-be"))
+    collection = Collection(database)
+    assert [d.doc_id for d in collection.documents()] == by_bytes
+    assert [d.doc_id for d in collection.documents(ids)] == by_bytes
+    assert list(collection.document_hashes()) == by_bytes
+    assert [q.query_id for q in collection.queries()] == by_bytes
+    assert [q.query_id for q in collection.unsplit_queries()] == by_bytes
+
+
+def test_removal_takes_the_judgments_along(database):
+    put(database, c.put_documents, documents("d1", "d2"))
+    put(database, c.put_queries, queries("q1"))
+    put(database, c.put_judgments, judgments(("q1", "d1", 1), ("q1", "d2", 1)))
+    assert put(database, c.remove_documents, ["d1", "absent"]) == 1
+    assert Collection(database).judgments() == judgments(("q1", "d2", 1))
+    assert Collection(database).counts() == {"documents": 1, "queries": 1, "judgments": 1, "pairs": 0}
+
+
+def test_more_rows_than_a_batch(database):
+    many = documents(*(f"d{n}" for n in range(c.BATCH + 7)))
+    for batch in c.batches(many):
+        put(database, c.put_documents, batch)
+    collection = Collection(database)
+    assert len(collection.documents([d.doc_id for d in many])) == len(many)
+    with database.read() as connection:
+        wanted = [*(d.doc_id for d in many), "absent"]
+        assert c.unknown_ids(connection, tables.documents.c.doc_id, wanted) == {"absent"}
+    assert put(database, c.remove_documents, [d.doc_id for d in many]) == len(many)
+
+
+def test_splits(database):
+    put(database, c.put_documents, documents("d1"))
+    put(database, c.put_queries, queries("q1", "q2", "q3"))
+    put(database, c.put_judgments, judgments(("q1", "d1", 1), ("q2", "d1", 1)))
+    for split, ids in {"train": ["q1", "q2"], "test-a": ["q2"], "test-b": ["q2"]}.items():
+        put(database, c.put_split, split, ids)
+        put(database, c.put_split, split, ids)
+    collection = Collection(database)
+    assert collection.splits() == {"test-a": 1, "test-b": 1, "train": 2}
+    assert collection.split_of() == {"q1": ["train"], "q2": ["test-a", "test-b", "train"]}
+    assert [q.query_id for q in collection.queries("test-a")] == ["q2"]
+    assert collection.judgments("test-b") == judgments(("q2", "d1", 1))
+    assert [q.query_id for q in collection.unsplit_queries()] == ["q3"]
+    put(database, c.move_to_split, c.LEAKED, ["q2"])
+    assert collection.splits() == {"leaked": 1, "train": 1}
+
+
+def test_the_scale_is_binary_until_one_is_put(database):
+    assert Collection(database).scale() == GradeScale.for_max_grade(1)
+    put(database, c.put_scale, GradeScale.for_max_grade(3))
+    put(database, c.put_scale, GradeScale.for_max_grade(4))
+    assert Collection(database).scale() == GradeScale.for_max_grade(4)

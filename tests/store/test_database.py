@@ -1,0 +1,95 @@
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+
+from nearer.core.errors import WorkspaceError
+from nearer.store import database as tables
+from nearer.store.database import MIGRATIONS, Database
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "control.sqlite"
+
+
+def names(path):
+    with sqlite3.connect(path) as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM migrations ORDER BY rowid")]
+
+
+def test_migrations_are_applied_once_and_in_order(path, monkeypatch):
+    Database.open(path).close()
+    Database.open(path).close()
+    assert names(path) == [migration.__name__ for migration in MIGRATIONS]
+    calls = []
+
+    def m999_later(connection):
+        calls.append(1)
+        connection.exec_driver_sql("CREATE TABLE later (x INTEGER)")
+
+    monkeypatch.setattr(tables, "MIGRATIONS", (*MIGRATIONS, m999_later))
+    Database.open(path).close()
+    Database.open(path).close()
+    assert calls == [1]
+    assert names(path)[-1] == "m999_later"
+
+
+def test_a_migration_that_fails_leaves_the_database_of_before(path, monkeypatch):
+    Database.open(path).close()
+
+    def m999_breaks(connection):
+        connection.exec_driver_sql("CREATE TABLE half (x INTEGER)")
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "MIGRATIONS", (*MIGRATIONS, m999_breaks))
+        with pytest.raises(RuntimeError):
+            Database.open(path)
+    with sqlite3.connect(path) as connection:
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()
+    Database.open(path).close()
+
+
+def test_a_database_from_the_future_is_refused(path):
+    Database.open(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO migrations VALUES ('m998_from_the_future')")
+    with pytest.raises(WorkspaceError, match="m998_from_the_future") as caught:
+        Database.open(path)
+    assert "upgrade" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"this is no database " * 100, b"SQLite format 3\0" + b"\xff" * 4096])
+def test_a_file_that_is_no_database_is_refused(path, content):
+    path.write_bytes(content)
+    with pytest.raises(WorkspaceError, match=r"control\.sqlite") as caught:
+        Database.open(path)
+    assert caught.value.hint
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(WorkspaceError):
+        Database.open(tmp_path / "absent" / "control.sqlite")
+
+
+def test_a_reader_sees_one_state_however_many_statements_it_takes(path):
+    database = Database.open(path)
+    statement = sa.select(sa.func.count()).select_from(tables.ledger)
+    row = {"at": "now", "split": "test", "systems": [], "purpose": "x"}
+    with database.read() as reader:
+        assert reader.scalar(statement) == 0
+        with database.write() as writer:
+            writer.execute(tables.ledger.insert(), [row])
+        assert reader.scalar(statement) == 0
+    with database.read() as reader:
+        assert reader.scalar(statement) == 1
+    database.close()
+
+
+def test_references_are_enforced_and_commits_durable(path):
+    database = Database.open(path)
+    with database.read() as connection:
+        pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("foreign_keys", "synchronous")]
+    assert pragmas == [1, 2]
+    database.close()

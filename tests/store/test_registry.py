@@ -1,0 +1,132 @@
+import dataclasses
+import itertools
+import threading
+
+import pytest
+
+from nearer.core.errors import Conflict, NotFound
+from nearer.store.database import Database
+from nearer.store.registry import Model, Registry
+
+
+@pytest.fixture
+def registry(tmp_path):
+    database, ticks = Database.open(tmp_path / "control.sqlite"), itertools.count()
+    yield Registry(database, now=lambda: f"2026-01-01T00:00:{next(ticks):02}+00:00")
+    database.close()
+
+
+def model(name):
+    return Model(model_id=f"model-{name}", encoder_id=f"enc-{name}", source=name, encoder={"max_seq_length": 64})
+
+
+def release(registry, name):
+    return registry.add_release(model=registry.add_model(model(name)), system={"name": name}, evidence={"n": 1})
+
+
+def promote(registry, release, *, action="promote"):
+    live = registry.live()
+    expected = live.release_id if live else None
+    registry.move_live(expected=expected, release_id=release.release_id, action=action, detail={})
+
+
+def test_a_model_is_entered_once(registry):
+    first = registry.add_model(model("a"))
+    again = registry.add_model(dataclasses.replace(model("a"), source="elsewhere"))
+    assert again == first
+    assert registry.model("model-a").space_id == "enc-a"
+    registry.add_model(model("b"))
+    with pytest.raises(NotFound, match="model-a, model-b"):
+        registry.model("model-c")
+
+
+def test_releases_are_immutable_and_have_ids_of_their_content(registry, tmp_path):
+    made = release(registry, "a")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.model_id = "other"
+    assert registry.release(made.release_id) == made
+    database = Database.open(tmp_path / "control.sqlite")
+    frozen = Registry(database, now=lambda: made.created_at)
+    assert frozen.add_release(model=model("a"), system=made.system, evidence=made.evidence) == made
+    assert frozen.add_release(model=model("a"), system=made.system, evidence={"n": 2}) != made
+    database.close()
+    with pytest.raises(NotFound):
+        registry.release("release-0")
+
+
+def test_nothing_is_live_at_first(registry):
+    assert registry.live() is None
+    assert registry.previous() is None
+    assert registry.history() == []
+
+
+def test_only_one_of_two_racing_promotions_wins(registry):
+    first, left, right = (release(registry, name) for name in "abc")
+    promote(registry, first)
+    barrier, outcomes = threading.Barrier(2), []
+
+    def race(candidate):
+        barrier.wait()
+        try:
+            registry.move_live(
+                expected=first.release_id, release_id=candidate.release_id, action="promote", detail={}
+            )
+            outcomes.append(candidate.release_id)
+        except Conflict:
+            outcomes.append("conflict")
+
+    threads = [threading.Thread(target=race, args=(each,)) for each in (left, right)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes)[0] == "conflict"
+    assert sorted(outcomes)[1] == registry.live().release_id
+    assert [event.action for event in registry.history()] == ["promote", "promote"]
+
+
+@pytest.mark.parametrize("expected", [None, "release-stale"])
+def test_a_stale_expectation_moves_and_records_nothing(registry, expected):
+    first, second = release(registry, "a"), release(registry, "b")
+    promote(registry, first)
+    with pytest.raises(Conflict):
+        registry.move_live(expected=expected, release_id=second.release_id, action="promote", detail={})
+    assert registry.live() == first
+    assert len(registry.history()) == 1
+
+
+def test_previous_follows_promotions_and_rollbacks(registry):
+    a, b, third = (release(registry, name) for name in "abc")
+    promote(registry, a)
+    assert registry.previous() is None
+    promote(registry, b)
+    assert registry.previous() == a
+    promote(registry, third)
+    assert registry.previous() == b
+    promote(registry, b, action="rollback")
+    assert registry.previous() == a  # a second rollback goes further back, not forward again
+    promote(registry, a, action="rollback")
+    assert registry.previous() is None
+    promote(registry, third)
+    assert registry.previous() == a
+
+
+def test_a_refusal_is_history_and_moves_nothing(registry):
+    a = release(registry, "a")
+    promote(registry, a)
+    registry.record("refuse", detail={"reason": "worse"})
+    event = registry.history()[-1]
+    assert (event.action, event.release_id, event.previous_release_id) == ("refuse", None, a.release_id)
+    assert event.detail == {"reason": "worse"}
+    assert registry.live() == a
+
+
+def test_every_look_is_counted_by_split(registry):
+    looks = [registry.look(split=split, systems=["base"], purpose="evaluate") for split in ("test", "test", "test-b")]
+    assert looks == [1, 2, 1]
+
+
+def test_evaluations_come_back_in_order(registry):
+    for number in range(3):
+        registry.add_evaluation(split="dev", result={"number": number})
+    assert [each["number"] for each in registry.evaluations()] == [0, 1, 2]

@@ -1,0 +1,147 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from nearer.core.errors import RecipeError, WorkspaceBusy, WorkspaceError
+from nearer.store import workspace as module
+from nearer.store.workspace import Workspace
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from nearer.store.workspace import Workspace
+with Workspace.open(Path(sys.argv[1])).writer("train"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    Workspace.init(tmp_path / "shop", recipe={"encoder": {"query_prompt": 'say "hi"\r\n'}}).close()
+    return tmp_path / "shop"
+
+
+def test_init_keeps_the_recipe_and_the_folder_name(folder):
+    workspace = Workspace.open(folder, overrides=("train.epochs=2",))
+    assert workspace.recipe.name == "shop"
+    assert workspace.recipe.encoder.query_prompt == 'say "hi"\r\n'
+    assert workspace.recipe.train.epochs == 2
+    assert {workspace.models.parent, workspace.indexes.parent, workspace.embeddings.parent} == {folder / ".nearer"}
+    assert workspace.reports.parent == workspace.state
+    workspace.close()
+
+
+def test_a_second_init_is_refused_and_changes_nothing(folder):
+    before = (folder / "nearer.toml").read_bytes()
+    for recipe in (None, {"name": "other"}):
+        with pytest.raises(WorkspaceError, match="already"):
+            Workspace.init(folder, recipe=recipe)
+    assert (folder / "nearer.toml").read_bytes() == before
+
+
+def test_a_killed_init_can_be_finished(tmp_path, monkeypatch):
+    def killed(path, data):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_atomic", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Workspace.init(tmp_path / "w")
+    with pytest.raises(WorkspaceError, match="not a workspace") as caught:
+        Workspace.open(tmp_path / "w")
+    assert "nearer init" in caught.value.hint
+    Workspace.init(tmp_path / "w").close()
+    Workspace.open(tmp_path / "w").close()
+
+
+def test_a_recipe_that_came_without_its_state_is_kept(tmp_path):
+    (tmp_path / "nearer.toml").write_text('name = "from-git"\n')
+    with pytest.raises(WorkspaceError, match="already"):
+        Workspace.init(tmp_path, recipe={"name": "other"})
+    workspace = Workspace.init(tmp_path)
+    assert workspace.recipe.name == "from-git"
+    workspace.close()
+
+
+def test_what_is_no_workspace_is_refused(tmp_path, folder):
+    with pytest.raises(WorkspaceError, match="not a workspace"):
+        Workspace.open(tmp_path)
+    with pytest.raises(WorkspaceError, match="not a workspace"):
+        Workspace.open(tmp_path / "absent")
+    (folder / "nearer.toml").write_text("[train]\nepochs = 'x'\n")
+    with pytest.raises(RecipeError, match=r"train\.epochs"):
+        Workspace.open(folder)
+
+
+@pytest.mark.parametrize(("version", "wanted"), [("2\n", "newer"), ("x\n", "damaged"), (None, "missing")])
+def test_other_formats_are_refused(folder, version, wanted):
+    path = folder / ".nearer" / "format_version"
+    path.unlink() if version is None else path.write_text(version)
+    with pytest.raises(WorkspaceError, match=wanted) as caught:
+        Workspace.open(folder)
+    assert caught.value.hint
+
+
+def test_a_folder_that_cannot_be_written_is_explained(tmp_path, monkeypatch):
+    def refused(path, data):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_atomic", refused)
+        with pytest.raises(WorkspaceError, match="Permission denied") as caught:
+            Workspace.init(tmp_path / "w")
+    assert "write" in caught.value.hint
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkspaceError):
+        Workspace.init(tmp_path / "file" / "w")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind the superuser")
+def test_a_read_only_workspace_refuses_writers(folder):
+    workspace = Workspace.open(folder)
+    (folder / ".nearer").chmod(0o500)
+    try:
+        with pytest.raises(WorkspaceError, match="Permission denied"), workspace.writer("add"):
+            pass
+    finally:
+        (folder / ".nearer").chmod(0o700)
+        workspace.close()
+
+
+def test_one_writer_at_a_time_even_in_one_process(folder):
+    workspace = Workspace.open(folder)
+    with (
+        workspace.writer("add corpus"),
+        pytest.raises(WorkspaceBusy, match=rf"nearer add corpus \(process {os.getpid()}\)"),
+        workspace.writer("train"),
+    ):
+        pass
+    with pytest.raises(RuntimeError, match="inside"), workspace.writer("x"):
+        raise RuntimeError("inside")
+    with workspace.writer("again"):
+        pass
+    workspace.close()
+
+
+def test_another_process_holds_the_lock_until_it_is_killed(folder):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        workspace = Workspace.open(folder)
+        with (
+            pytest.raises(WorkspaceBusy, match=rf"nearer train \(process {holder.pid}\)") as caught,
+            workspace.writer("add"),
+        ):
+            pass
+        assert caught.value.hint
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        holder.stdout.close()
+    with workspace.writer("add"):
+        pass
+    workspace.close()
