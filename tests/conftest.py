@@ -38,6 +38,7 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sentence_transformers import SentenceTransformer, models
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+    torch.set_num_threads(1)  # for so small a model threads only wait for each other, for seconds on a busy machine
     base, folder = tmp_path_factory.mktemp("tiny-bert"), tmp_path_factory.mktemp("tiny-model")
     special = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=_cut_tokenizer(), mask_token="[MASK]", **special)

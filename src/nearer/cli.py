@@ -23,7 +23,7 @@ from nearer.store.workspace import Workspace
 
 T = TypeVar("T")
 
-EXIT_INTERNAL, EXIT_INPUT, EXIT_NO = 1, 2, 3
+EXIT_INTERNAL, EXIT_INPUT, EXIT_NO, EXIT_INTERRUPTED = 1, 2, 3, 130
 _NO = frozenset({"refused", "faults"})
 _ParserError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What the parser raises for bad usage: click's own class, or that of the copy of click inside newer typers."""
@@ -283,13 +283,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     _survive_strange_text()
     try:
         code = app(given or ["--help"], prog_name="nearer", standalone_mode=False)
+        if code == EXIT_INTERRUPTED:  # the parser turns Ctrl-C into this
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except NearerError as error:
         _fail(EXIT_INPUT, error.code, error.message, error.hint, as_json=as_json, debug=debug)
     except _ParserError as error:
         _fail(EXIT_INPUT, "usage", error.format_message(), "see: nearer --help", as_json=as_json, debug=debug)
     except (KeyboardInterrupt, typer.Abort):
-        _fail(130, "interrupted", "interrupted; nothing half done is live", "repeat the command", as_json=as_json)
+        what = "interrupted; nothing half done is live"
+        _fail(EXIT_INTERRUPTED, "interrupted", what, "repeat the command", as_json=as_json)
     except Exception as error:
         hint = "please report this, with what --debug prints"
         _fail(EXIT_INTERNAL, "internal", f"{type(error).__name__}: {error}", hint, as_json=as_json, debug=debug)

@@ -36,7 +36,7 @@ def test_pickled_files_are_refused_before_loading(folder, name):
 def test_a_folder_without_safetensors_is_refused(folder, tmp_path):
     (folder / "model.safetensors").unlink()
     for path in (folder, tmp_path):
-        with pytest.raises(ModelRefused, match="no .safetensors"):
+        with pytest.raises(ModelRefused, match=r"no \.safetensors"):
             Encoder.load(str(path))
 
 

@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import pytest
@@ -21,7 +22,9 @@ WINDOWS = st.integers(1, 12).flatmap(
     lambda size: st.builds(Window, max_tokens=st.just(size), overlap_tokens=st.integers(0, size // 2))
 )
 TEXTS = st.one_of(
-    st.lists(st.sampled_from(["a", "bb", "cccccc", "extraordinarily", ".", "! ", "\n", "\n\n", " ", "。"])).map("".join),
+    st.lists(st.sampled_from(["a", "bb", "cccccc", "extraordinarily", ".", "! ", "\n", "\n\n", " ", "。"])).map(
+        "".join
+    ),
     st.lists(st.sampled_from(["one", "two.", "three", "four.\n\n", "five\n"]), max_size=60).map(" ".join),
     st.text(max_size=200),
     st.text(alphabet="a\u0301 \u200d\U0001f469\U0001f3fd東é.\u2028\u00a0\x0c\n", max_size=120),
@@ -62,7 +65,7 @@ def test_pieces_cover_every_token_in_order_and_are_never_too_long(text, window):
 def test_the_overlap_is_what_was_asked_for_where_there_are_no_borders(num_words, window):
     text = " ".join(f"w{n:03}"[:4] for n in range(num_words))
     pieces = [piece.split() for piece in split_text(text, window=window, spans=words_and_marks(text))]
-    for left, right in zip(pieces, pieces[1:], strict=False):
+    for left, right in itertools.pairwise(pieces):
         assert len(left) == window.max_tokens
         assert left[len(left) - window.overlap_tokens :] == right[: window.overlap_tokens]
 

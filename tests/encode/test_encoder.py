@@ -143,7 +143,9 @@ def test_the_id_changes_with_the_computation(tiny_model_folder, change):
 
 @pytest.mark.parametrize("settings", [{"max_seq_length": 63}, {"query_prompt": "q"}, {"document_prompt": "q"}])
 def test_the_id_changes_with_the_settings(tiny_model_folder, settings):
-    assert Encoder.load(str(tiny_model_folder), **settings).encoder_id != Encoder.load(str(tiny_model_folder)).encoder_id
+    assert (
+        Encoder.load(str(tiny_model_folder), **settings).encoder_id != Encoder.load(str(tiny_model_folder)).encoder_id
+    )
 
 
 def _max_pooling(folder):

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, write_beir
-
 from nearer.store.workspace import Workspace
 
 
@@ -64,7 +64,10 @@ def ask(nearer: Callable[..., Outcome]) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def tiny_recipe(tiny_model_folder: Path) -> dict[str, Any]:
-    """A recipe with the tiny model that trains in a second and does learn."""
+    """A recipe with the tiny model that trains in a second and does learn; on one thread, for more only wait."""
+    import torch
+
+    torch.set_num_threads(1)
     return {
         "encoder": {"model": str(tiny_model_folder)},
         "chunk": {"overlap_tokens": 8},

@@ -44,7 +44,9 @@ def small_rows(words: list[str], *, num_documents: int = 12, grades: int = 1) ->
         query_id = f"q{number:03}"
         queries.append({"_id": query_id, "text": f"{words[3 * number]} {words[3 * number + 1]}"})
         for grade, doc_id in zip(
-            range(grades, -1, -1), [f"d{number:03}", *rng.sample([d["_id"] for d in corpus], 6)], strict=False
+            range(grades, -1, -1),
+            [f"d{number:03}", *rng.sample([d["_id"] for d in corpus], min(6, num_documents))],
+            strict=False,
         ):
             if not any(j["query_id"] == query_id and j["doc_id"] == doc_id for j in judgments):
                 judgments.append({"query_id": query_id, "doc_id": doc_id, "grade": grade})

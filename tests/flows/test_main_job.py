@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flows.folders import small_rows, write_beir, write_jsonl
 
+from flows.folders import small_rows, write_beir, write_jsonl
 from nearer.search.exact import ExactIndex
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
@@ -46,8 +46,8 @@ def edit(ask, folder, **row):
 # The whole job
 
 
-def test_the_main_job(nearer, ask, new_workspace, beir):
-    folder = new_workspace(train={"passes": 1})
+def test_import_and_measure(ask, new_workspace, beir):
+    folder = new_workspace()
     added = ask(folder, "add", "beir", beir)
     assert added["counts"] == {"documents": 80, "queries": 240, "judgments": 240, "pairs": 0}
     assert added["splits"] == {"dev": 20, "test": 80, "train": 140}
@@ -65,62 +65,69 @@ def test_the_main_job(nearer, ask, new_workspace, beir):
         assert interval.keys() == {"value", "low", "high"}
         assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
 
-    first = ask(folder, "promote", "base")
-    assert first["verdict"] == "promoted"
-    assert {"verdict", "reasons", "release_id"} <= first.keys()
 
-    trained = ask(folder, "train")
+def test_train_and_compare(ask, base_live):
+    trained = ask(base_live, "train", "--set", "train.passes=1")
     assert {"model_id", "encoder_id", "passes", "dev", "duration_s"} <= trained.keys()
     assert trained["improved"] is True
     assert len(trained["passes"]) == 1
     assert trained["dev"]["best"] > trained["dev"]["start"]
 
-    both = ask(folder, "evaluate", "live", trained["model_id"])
-    assert [each["system"] for each in both["results"]] == ["live", trained["model_id"]]
-    assert [each["model_id"] for each in both["results"]] == [base["model_id"], trained["model_id"]]
-    assert [each["metric"] for each in both["comparisons"]] == MEASURES
-    for comparison in both["comparisons"]:
+    both = ask(base_live, "evaluate", "live", trained["model_id"], "base")
+    assert [each["system"] for each in both["results"]] == ["live", trained["model_id"], "base"]
+    before, after, base = both["results"]
+    assert before["model_id"] == base["model_id"] == live(ask, base_live)["model_id"]
+    assert (after["model_id"], after["encoder_id"]) == (trained["model_id"], trained["encoder_id"])
+    assert before["metrics"] == base["metrics"]
+    assert [each["metric"] for each in both["comparisons"]] == MEASURES * 2
+    assert {each["baseline"] for each in both["comparisons"]} == {"live"}
+    for comparison in both["comparisons"][: len(MEASURES)]:
         assert comparison.keys() == COMPARISON
         assert comparison["num_wins"] + comparison["num_losses"] + comparison["num_ties"] == 20
-        values = [each["metrics"][comparison["metric"]]["value"] for each in both["results"]]
+        values = [each["metrics"][comparison["metric"]]["value"] for each in (before, after)]
         assert comparison["difference"] == pytest.approx(values[1] - values[0])
 
-    second = ask(folder, "promote")
-    assert second["verdict"] == "promoted"
-    status = ask(folder, "status")
-    assert status["live"].keys() >= {"release_id", "model_id", "space_id", "num_documents"}
-    assert status["live"]["release_id"] == second["release_id"]
-    assert status["live"]["model_id"] == trained["model_id"]
-    assert status["live"]["num_documents"] == 80
-    assert status["previous"]["release_id"] == first["release_id"]
 
-    found = ask(folder, "search", "music and water", "-k", "7")
-    assert (found["release_id"], found["space_id"]) == (second["release_id"], trained["encoder_id"])
+def test_promote_search_roll_back_and_go_forward(ask, trained):
+    before = ask(trained, "status")
+    first, model_id = before["live"]["release_id"], before["models"][-1]["model_id"]
+    assert before["previous"] is None
+    second = ask(trained, "promote")
+    assert {"verdict", "reasons", "release_id"} <= second.keys()
+    assert second["verdict"] == "promoted"
+    status = ask(trained, "status")
+    assert status["live"].keys() >= {"release_id", "model_id", "space_id", "num_documents"}
+    assert (status["live"]["release_id"], status["live"]["model_id"]) == (second["release_id"], model_id)
+    assert status["live"]["num_documents"] == 80
+    assert status["previous"]["release_id"] == first
+
+    found = ask(trained, "search", "music and water", "-k", "7")
+    assert (found["release_id"], found["space_id"]) == (second["release_id"], status["live"]["space_id"])
     assert len(found["results"]) == 7
     assert all(each.keys() == {"doc_id", "score", "text"} for each in found["results"])
     ranked = [each["score"] for each in found["results"]]
     assert ranked == sorted(ranked, reverse=True)
 
-    undone = ask(folder, "rollback")
-    assert (undone["release_id"], undone["previous"]) == (first["release_id"], second["release_id"])
-    assert ask(folder, "search", "music")["release_id"] == first["release_id"]
-    assert ask(folder, "rollback", code=2)["error"]["code"] == "not_found"
+    undone = ask(trained, "rollback")
+    assert (undone["release_id"], undone["previous"]) == (first, second["release_id"])
+    assert ask(trained, "search", "music")["release_id"] == first
+    assert ask(trained, "rollback", code=2)["error"]["code"] == "not_found"
 
-    forward = ask(folder, "promote", second["release_id"])
+    forward = ask(trained, "promote", second["release_id"])
     assert (forward["verdict"], forward["release_id"]) == ("promoted", second["release_id"])
-    assert ask(folder, "status")["previous"]["release_id"] == first["release_id"]
-    assert ask(folder, "promote", second["release_id"], code=2)["error"]["code"] == "bad_input"
-    events = [(event["action"], event["release_id"]) for event in ask(folder, "history")["events"]]
-    assert events == [
-        ("promote", first["release_id"]),
-        ("promote", second["release_id"]),
-        ("rollback", first["release_id"]),
-        ("promote", second["release_id"]),
-    ]
-    for verb in ("status", "history", "check", "index", "evaluate", "report"):
-        said = nearer(verb, "--dir", folder)
-        assert said.exit_code == 0, said.err
-        assert said.out.strip()
+    assert ask(trained, "status")["previous"]["release_id"] == first
+    assert ask(trained, "promote", second["release_id"], code=2)["error"]["code"] == "bad_input"
+    events = [(event["action"], event["release_id"]) for event in ask(trained, "history")["events"]]
+    wanted = [("promote", first), ("promote", second["release_id"]), ("rollback", first)]
+    assert events == [*wanted, ("promote", second["release_id"])]
+
+
+@pytest.mark.parametrize("verb", ["status", "history", "check", "index", "evaluate", "report", "lineage"])
+def test_every_result_can_be_read_by_a_person_too(nearer, base_live, verb):
+    said = nearer(verb, "--dir", base_live)
+    assert said.exit_code == 0, said.err
+    assert said.out.strip()
+    assert "{" not in said.out
 
 
 def test_progress_is_told_on_stderr_only(nearer, base_live):

@@ -242,7 +242,7 @@ def full_data():
 class Page(HTMLParser):
     """The tags, attributes and visible text of a page, and whether its tags close as they opened."""
 
-    VOID = frozenset({"meta", "br", "img", "input", "link", "hr"})
+    VOID = frozenset({"meta", "br", "img", "input", "link", "hr", "wbr"})
 
     def __init__(self, html):
         super().__init__()

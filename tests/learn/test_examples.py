@@ -9,10 +9,8 @@ QUERIES = [Query(query_id="q1", text="red car"), Query(query_id="q2", text="blue
 
 def examples_of(grades, *, queries=QUERIES, max_positives=10, seed=0, absent=()):
     judgments = [Judgment(query_id=q, doc_id=d, grade=g) for (q, d), g in grades.items()]
-    text_of = {key: f"Text of {key[1]}" for key in grades if key not in absent}
-    return from_judgments(
-        queries, judgments, scale=SCALE, text_of=text_of, max_positives=max_positives, seed=seed
-    )
+    texts_of = {key: [f"Text of {key[1]}"] for key in grades if key not in absent}
+    return from_judgments(queries, judgments, scale=SCALE, texts_of=texts_of, max_positives=max_positives, seed=seed)
 
 
 def test_one_example_a_positive_and_a_grade_in_between_is_neither():
@@ -25,10 +23,18 @@ def test_one_example_a_positive_and_a_grade_in_between_is_neither():
 
 
 def test_a_positive_that_is_the_query_itself_teaches_nothing():
-    text_of = {("q1", "d1"): " RED  car", ("q1", "d2"): "a car"}
+    texts_of = {("q1", "d1"): [" RED  car"], ("q1", "d2"): ["a car"]}
     judgments = [Judgment(query_id="q1", doc_id=d, grade=4) for d in ("d1", "d2")]
-    made = from_judgments(QUERIES, judgments, scale=SCALE, text_of=text_of, max_positives=9, seed=0)
+    made = from_judgments(QUERIES, judgments, scale=SCALE, texts_of=texts_of, max_positives=9, seed=0)
     assert [e.positive for e in made] == ["a car"]
+
+
+def test_every_passage_of_a_relevant_document_is_spared_and_the_first_is_the_positive():
+    judgments = [Judgment(query_id="q1", doc_id="d1", grade=4), Judgment(query_id="q1", doc_id="d2", grade=1)]
+    texts_of = {("q1", "d1"): ["nearest", "other part"], ("q1", "d2"): ["wrong", "wrong too"]}
+    (made,) = from_judgments(QUERIES, judgments, scale=SCALE, texts_of=texts_of, max_positives=9, seed=0)
+    assert made.positive == "nearest"
+    assert made.spared == {"nearest", "other part", "red car"}
 
 
 def test_documents_without_a_text_and_queries_without_positives_are_left_out():

@@ -117,9 +117,7 @@ def test_own_negatives_come_first_and_no_text_comes_twice():
     texts = [*TEXTS[:3], TEXTS[1]]  # one text under two rows
     one = example(TEXTS[0], negatives=(TEXTS[1],))
     for seed in range(10):
-        (mined,), _ = run(
-            [one], proposed([[1, 2, 3]], [[0.5, 0.4, 0.5]], [1.0], texts), num_negatives=3, seed=seed
-        )
+        (mined,), _ = run([one], proposed([[1, 2, 3]], [[0.5, 0.4, 0.5]], [1.0], texts), num_negatives=3, seed=seed)
         assert mined.negatives == (TEXTS[1], TEXTS[2])
 
 

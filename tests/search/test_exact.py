@@ -162,3 +162,17 @@ def test_differences_are_counted_by_kind():
     (told,) = index.differences(following, chunking="100 tokens, 20 shared")
     assert "whole documents" in told
     assert "100 tokens" in told
+
+
+def test_an_index_rebuilt_while_it_is_being_opened_is_read_again(tmp_path, monkeypatch):
+    old, new = content(2), content(3, seed=1)
+    ExactIndex.build(tmp_path, old)
+    read = exact._read_content
+
+    def rebuilt_just_before(folder, manifest):
+        monkeypatch.setattr(exact, "_read_content", read)
+        ExactIndex.build(tmp_path, new)
+        return read(folder, manifest)
+
+    monkeypatch.setattr(exact, "_read_content", rebuilt_just_before)
+    assert same(ExactIndex.open(tmp_path, space_id=new.space_id).content, new)

@@ -73,11 +73,15 @@ def test_pairs_are_kept_once_and_come_back_whole(database):
 
 def test_an_exception_undoes_the_whole_transaction(database):
     put(database, c.put_documents, documents("kept"))
-    with pytest.raises(KeyboardInterrupt), database.write() as connection:
+
+    def interrupted(connection):
         c.put_documents(connection, documents("kept", text="edited"))
         c.put_documents(connection, documents("new"))
         c.remove_documents(connection, ["kept"])
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        put(database, interrupted)
     assert Collection(database).documents() == documents("kept")
 
 

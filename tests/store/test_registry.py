@@ -68,9 +68,7 @@ def test_only_one_of_two_racing_promotions_wins(registry):
     def race(candidate):
         barrier.wait()
         try:
-            registry.move_live(
-                expected=first.release_id, release_id=candidate.release_id, action="promote", detail={}
-            )
+            registry.move_live(expected=first.release_id, release_id=candidate.release_id, action="promote", detail={})
             outcomes.append(candidate.release_id)
         except Conflict:
             outcomes.append("conflict")

@@ -108,11 +108,11 @@ class Encoder:
 
     def encode_queries(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of queries, shape (N, D)."""
-        return self._encode([self.settings.query_prompt + text for text in texts])
+        return self._encode(texts, prompt=self.settings.query_prompt)
 
     def encode_documents(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of documents or passages, shape (N, D)."""
-        return self._encode([self.settings.document_prompt + text for text in texts])
+        return self._encode(texts, prompt=self.settings.document_prompt)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text as a document, special tokens and prompt included, before truncation."""
@@ -124,16 +124,16 @@ class Encoder:
         return list(encoded.offsets)
 
     def save(self, folder: Path) -> None:
-        """Write the model as safetensors, and its settings beside it."""
+        """Write the model as safetensors, with its maximum length and its prompts, as other tools read them."""
+        self.model.prompts = {"query": self.settings.query_prompt, "document": self.settings.document_prompt}
         self.model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
-        (folder / "nearer_encoder.json").write_text(json.dumps(asdict(self.settings), indent=2) + "\n")
 
-    def _encode(self, texts: list[str]) -> Floats:
+    def _encode(self, texts: Sequence[str], *, prompt: str) -> Floats:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         self.model.eval()
         vectors_ND = self.model.encode(
-            texts, batch_size=self.batch_size, prompt="", normalize_embeddings=True, show_progress_bar=False
+            list(texts), batch_size=self.batch_size, prompt=prompt, normalize_embeddings=True, show_progress_bar=False
         )
         return np.ascontiguousarray(vectors_ND, dtype=np.float32)
 

@@ -5,18 +5,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Fault, ImportFaults, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import GradesRecipe
-from nearer.core.records import GradeScale, Judgment
+from nearer.core.records import GradeScale, Judgment, Query
+from nearer.flows.splits import assign
 from nearer.store import database as tables
 from nearer.store.beir import find_beir, read_qrels_tsv
 from nearer.store.collection import (
     Changes,
     Collection,
     batches,
+    move_to_split,
     put_documents,
     put_judgments,
     put_pairs,
@@ -75,7 +78,7 @@ class _Import:
             put_scale(self.connection, self._scale())
         return {
             "changes": {kind: asdict(changes) for kind, changes in self.changes.items()},
-            "num_skipped": len(self.faults),
+            "num_skipped": len({(fault.file, fault.line) for fault in self.faults}),
             "faults": [asdict(fault) for fault in self.faults],
         }
 
@@ -177,6 +180,21 @@ def _add_beir(task: _Import, path: Path) -> None:
     _add_queries(task, folder.queries)
     for split, qrels in folder.qrels.items():
         _add_judgments(task, qrels, split)
+    if "train" in folder.qrels and "dev" not in folder.qrels:
+        _draw_dev(task)
+
+
+def _draw_dev(task: _Import) -> None:
+    """Draw dev out of train, as many sets come without one; by hash, so the same import draws the same queries."""
+    members, queries = tables.split_members, tables.queries
+    statement = sa.select(queries).join(members).where(members.c.split == "train").order_by(queries.c.query_id)
+    in_train = [
+        Query(query_id=row.query_id, text=row.text, metadata=row.metadata) for row in task.connection.execute(statement)
+    ]
+    recipe = task.workspace.recipe.split.model_copy(update={"test_fraction": 0.0})
+    drawn = [query_id for query_id, side in assign(in_train, recipe=recipe).items() if side == "dev"]
+    move_to_split(task.connection, "dev", drawn)
+    task.progress.say(f"the set has no dev split: {len(drawn)} of {len(in_train)} training queries were drawn for it")
 
 
 _FILL: dict[str, Callable[[_Import, Path], None]] = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nearer.core.errors import InputError
 from nearer.core.recipe import SplitRecipe
 from nearer.core.records import Judgment, Query
-from nearer.core.text import clusters, near_duplicates
+from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.store.collection import LEAKED, Collection, move_to_split, put_split
 from nearer.store.workspace import Workspace
 
@@ -64,7 +64,10 @@ def assign(queries: Sequence[Query], *, recipe: SplitRecipe) -> dict[str, str]:
     match recipe.by:
         case "query":
             first = clusters(len(queries), near_duplicates([query.text for query in queries]))
-            return {query.query_id: _by_fraction(queries[first[row]].text, recipe) for row, query in enumerate(queries)}
+            return {
+                query.query_id: _by_fraction(normalise(queries[first[row]].text), recipe)
+                for row, query in enumerate(queries)
+            }
         case "group":
             return {query.query_id: _side_of_group(str(_field(query, recipe)), recipe) for query in queries}
         case "time":

@@ -51,9 +51,11 @@ class DevSet:
     excluded: tuple[Ints, Ints]
 
     def measure(self, encoder: Encoder) -> float:
-        """The mean of nDCG@10 of the model as it is now; nothing is cached."""
+        """The mean of nDCG@10 of the model as it is now, 0 if it has diverged; nothing is cached."""
         query_emb_QD = encoder.encode_queries([query.text for query in self.queries])
         passage_emb_PD = encoder.encode_documents(self.passages)
+        if not (np.isfinite(query_emb_QD).all() and np.isfinite(passage_emb_PD).all()):
+            return 0.0
         cutoff = DEV_MEASURE.cutoff
         assert cutoff is not None
         ranked = top_k(query_emb_QD, passage_emb_PD, k=cutoff, starts_N=self.starts_N, excluded=self.excluded)
@@ -122,12 +124,12 @@ def read_examples(
     """The training pairs: each positive as its passage nearest to the query, then the pairs given as text."""
     collection, recipe = Collection(workspace.database), workspace.recipe.train
     queries, judgments = collection.queries("train"), collection.judgments("train")
-    text_of = _nearest_passages(workspace, encoder, corpus, passage_emb_PD, queries, judgments, progress=progress)
+    texts_of = _passages_by_nearness(workspace, encoder, corpus, passage_emb_PD, queries, judgments, progress=progress)
     judged = from_judgments(
         queries,
         judgments,
         scale=collection.scale(),
-        text_of=text_of,
+        texts_of=texts_of,
         max_positives=recipe.max_positives,
         seed=recipe.seed,
     )
@@ -181,7 +183,7 @@ def _distractors(hard_QK: Ints, taken: set[int], corpus: Corpus, *, number: int,
     return chosen + rng.sample(others, min(number - len(chosen), len(others)))
 
 
-def _nearest_passages(
+def _passages_by_nearness(
     workspace: Workspace,
     encoder: Encoder,
     corpus: Corpus,
@@ -190,19 +192,16 @@ def _nearest_passages(
     judgments: Sequence[Judgment],
     *,
     progress: Progress,
-) -> dict[tuple[str, str], str]:
-    """For each judged (query, document) the document's passage that the encoder finds nearest to the query."""
+) -> dict[tuple[str, str], list[str]]:
+    """For each judged (query, document) the document's passages, the one that the encoder finds nearest first."""
     row_of = {doc_id: row for row, doc_id in enumerate(corpus.doc_ids)}
-    if len(corpus.passages) == len(corpus.documents):
-        return {(j.query_id, j.doc_id): corpus.passages[row_of[j.doc_id]] for j in judgments if j.doc_id in row_of}
-    vector_of = dict(
-        zip((q.query_id for q in queries), embed_queries(workspace, encoder, queries, progress), strict=True)
-    )
+    query_emb_QD = embed_queries(workspace, encoder, queries, progress)
+    vector_of = {query.query_id: vector_D for query, vector_D in zip(queries, query_emb_QD, strict=True)}
     found = {}
     for judgment in judgments:
-        rows = corpus.passages_of(row_of[judgment.doc_id])
-        scores = passage_emb_PD[rows.start : rows.stop] @ vector_of[judgment.query_id]
-        found[judgment.query_id, judgment.doc_id] = corpus.passages[rows.start + int(scores.argmax())]
+        rows = np.asarray(corpus.passages_of(row_of[judgment.doc_id]))
+        scores = passage_emb_PD[rows] @ vector_of[judgment.query_id]
+        found[judgment.query_id, judgment.doc_id] = [corpus.passages[row] for row in rows[np.argsort(-scores)]]
     return found
 
 

@@ -33,28 +33,30 @@ def from_judgments(
     judgments: Sequence[Judgment],
     *,
     scale: GradeScale,
-    text_of: Mapping[tuple[str, str], str],
+    texts_of: Mapping[tuple[str, str], Sequence[str]],
     max_positives: int,
     seed: int,
 ) -> list[Example]:
     """One example a positive, at most ``max_positives`` a query, chosen at random.
 
-    ``text_of`` gives the text to train on for a (query_id, doc_id); documents missing there are left out. Judged
-    documents below ``relevant_from`` are true negatives and are not spared.
+    ``texts_of`` gives the passages of the document for a (query_id, doc_id), the one to train on first; documents
+    missing there are left out. All passages of a document from ``relevant_from`` on are spared; documents judged
+    lower are true negatives.
     """
     rng = random.Random(seed)
     judged: dict[str, list[Judgment]] = {}
     for judgment in judgments:
-        if (judgment.query_id, judgment.doc_id) in text_of:
+        if (judgment.query_id, judgment.doc_id) in texts_of:
             judged.setdefault(judgment.query_id, []).append(judgment)
     examples = []
     for query in queries:
         mine = judged.get(query.query_id, [])
         positives = [j for j in mine if j.grade >= scale.positive_from]
-        spared = {text_key(text_of[j.query_id, j.doc_id]) for j in mine if j.grade >= scale.relevant_from}
+        relevant = [j for j in mine if j.grade >= scale.relevant_from]
+        spared = {text_key(text) for j in relevant for text in texts_of[j.query_id, j.doc_id]}
         chosen = positives if len(positives) <= max_positives else rng.sample(positives, max_positives)
         for judgment in chosen:
-            positive = text_of[judgment.query_id, judgment.doc_id]
+            positive = texts_of[judgment.query_id, judgment.doc_id][0]
             if text_key(positive) != text_key(query.text):
                 examples.append(
                     Example(anchor=query.text, positive=positive, spared=frozenset(spared | {text_key(query.text)}))

@@ -26,6 +26,17 @@ class Prompts:
     query: str
     document: str
 
+    def by_column(self, datasets: "dict[str, Dataset]") -> dict[str, dict[str, str]]:
+        """The prompt of every column of every data set, as the trainer wants them."""
+        return {
+            name: {
+                column: self.query if column == "anchor" else self.document
+                for column in dataset.column_names
+                if column != "label"
+            }
+            for name, dataset in datasets.items()
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevPoint:
@@ -68,17 +79,18 @@ def fit(
     loss = MaskedRankingLoss(model, examples=examples, scale=recipe.scale, near_duplicate=near_duplicate)
     num_steps = steps_of(examples, recipe=recipe)
     keeper = _BestKeeper(model, measure_dev, interval=math.ceil(num_steps / recipe.evals_per_pass), recipe=recipe)
-    model.model_card_data.generate_widget_examples = False
+    model.model_card_data.widget = [{}]  # else the trainer draws examples for a model card that is never written
     bar = _Bar(progress, label=f"train {len(examples)} pairs", total=num_steps)
     longest, frozen = model.max_seq_length, _frozen_parameters(model, recipe)
+    datasets = _datasets(examples)
     try:
         model.max_seq_length = recipe.max_seq_length or longest
         for parameter in frozen:
             parameter.requires_grad_(False)
         trainer = SentenceTransformerTrainer(
             model=model,
-            args=_arguments(recipe, scratch, num_steps=num_steps),
-            train_dataset=_datasets(examples, prompts),
+            args=_arguments(recipe, scratch, num_steps=num_steps, prompts=prompts.by_column(datasets)),
+            train_dataset=datasets,
             loss=loss,
             callbacks=[keeper, bar],
         )
@@ -113,29 +125,32 @@ def _by_num_negatives(examples: Sequence[Example]) -> dict[int, list[int]]:
     return rows
 
 
-def _datasets(examples: Sequence[Example], prompts: Prompts) -> "dict[str, Dataset]":
+def _datasets(examples: Sequence[Example]) -> "dict[str, Dataset]":
     """One data set for each number of negatives, since a batch is a table; the label is the example's row."""
     from datasets import Dataset
 
     found = {}
     for count, rows in sorted(_by_num_negatives(examples).items()):
         columns: dict[str, list[Any]] = {
-            "anchor": [prompts.query + examples[row].anchor for row in rows],
-            "positive": [prompts.document + examples[row].positive for row in rows],
+            "anchor": [examples[row].anchor for row in rows],
+            "positive": [examples[row].positive for row in rows],
         }
         for number in range(count):
-            columns[f"negative_{number}"] = [prompts.document + examples[row].negatives[number] for row in rows]
+            columns[f"negative_{number}"] = [examples[row].negatives[number] for row in rows]
         found[f"negatives_{count}"] = Dataset.from_dict({**columns, "label": rows})
     return found
 
 
-def _arguments(recipe: TrainRecipe, scratch: Path, *, num_steps: int) -> "SentenceTransformerTrainingArguments":
+def _arguments(
+    recipe: TrainRecipe, scratch: Path, *, num_steps: int, prompts: dict[str, dict[str, str]]
+) -> "SentenceTransformerTrainingArguments":
     import torch
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     return SentenceTransformerTrainingArguments(
         output_dir=str(scratch),
         max_steps=num_steps,
+        prompts=prompts,
         per_device_train_batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         warmup_steps=math.ceil(num_steps * recipe.warmup_ratio),
@@ -154,9 +169,11 @@ def _arguments(recipe: TrainRecipe, scratch: Path, *, num_steps: int) -> "Senten
 
 
 def _frozen_parameters(model: "SentenceTransformer", recipe: TrainRecipe) -> list[Any]:
-    if not recipe.freeze_embeddings:
+    """The word vectors, when the recipe leaves them as they are."""
+    transformer = model.transformers_model
+    if not recipe.freeze_embeddings or transformer is None:
         return []
-    return [parameter for name, parameter in model.named_parameters() if ".embeddings." in f".{name}"]
+    return list(transformer.get_input_embeddings().parameters())
 
 
 class _BestKeeper(TrainerCallback):  # type: ignore[misc]

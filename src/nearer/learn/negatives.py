@@ -56,7 +56,7 @@ def mine(
     near_duplicate: float,
     seed: int,
 ) -> tuple[list[Example], MiningReport]:
-    """Give every example ``num_negatives`` hard negatives; negatives it has already come first.
+    """Give every example at least ``num_negatives`` hard negatives; those it has already stay and count.
 
     They are drawn from the ``top_k`` best candidates that are not known positives, so more than that may be
     proposed. An example that keeps too few is filled up with random texts that are not spared.
@@ -144,7 +144,7 @@ def _sample(
         taken = {*example.negatives, *chosen}
         fill = _random_texts(example, candidates.texts, number=num_missing - len(chosen), taken=taken, rng=rng)
         num_filled += len(fill)
-        mined.append(replace(example, negatives=(*example.negatives, *chosen, *fill)[:num_negatives]))
+        mined.append(replace(example, negatives=(*example.negatives, *chosen, *fill)))
     return mined, num_filled
 
 

@@ -12,6 +12,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,36 +84,14 @@ class ExactIndex:
         Raises NotFound when none was built, SpaceMismatch when the folder holds another space, WorkspaceError
         when files are damaged or of a newer format.
         """
+        manifest = _read_manifest(folder, space_id=space_id)
         try:
-            manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise NotFound(f"no index of space {space_id}", hint="build it: nearer index") from error
-        except ValueError as error:
-            raise _damaged(folder / _MANIFEST) from error
-        if not isinstance(manifest, dict) or "format_version" not in manifest:
-            raise _damaged(folder / _MANIFEST)
-        if manifest["format_version"] != FORMAT_VERSION:
-            raise WorkspaceError(
-                f"{folder}: index format {manifest['format_version']}, this program reads {FORMAT_VERSION}",
-                hint="rebuild: nearer index",
-            )
-        if not manifest.keys() >= {"space_id", "chunking", "files"}:
-            raise _damaged(folder / _MANIFEST)
-        if manifest["space_id"] != space_id:
-            raise SpaceMismatch(
-                f"{folder} holds space {manifest['space_id']}, not {space_id}", hint="rebuild: nearer index"
-            )
-        passages = json.loads(_read_digested(folder, manifest["files"]["passages"]))
-        vectors = np.load(io.BytesIO(_read_digested(folder, manifest["files"]["vectors"])), allow_pickle=False)
-        content = IndexContent(
-            space_id=space_id,
-            chunking=manifest["chunking"],
-            doc_ids=tuple(passages["doc_ids"]),
-            text_hashes=tuple(passages["text_hashes"]),
-            starts_N=np.asarray(passages["starts"], dtype=np.int64),
-            vectors_PD=vectors,
-        )
-        return cls(content)
+            return cls(_read_content(folder, manifest))
+        except WorkspaceError:
+            newer = _read_manifest(folder, space_id=space_id)
+            if newer == manifest:
+                raise
+            return cls(_read_content(folder, newer))  # rebuilt while it was being read
 
     def search(self, query_emb_QD: Floats, *, space_id: str, k: int) -> TopK:
         """The ``k`` best documents of each query, as rows of ``content.doc_ids``; a document scores its best passage.
@@ -136,6 +115,42 @@ class ExactIndex:
         changed = sum(indexed[doc_id] != text_hashes[doc_id] for doc_id in indexed.keys() & text_hashes.keys())
         counts = {"not in the index": missing, "in the index but removed": gone, "indexed with an older text": changed}
         return tuple(f"{count} documents {what}" for what, count in counts.items() if count)
+
+
+def _read_manifest(folder: Path, *, space_id: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFound(f"no index of space {space_id}", hint="build it: nearer index") from error
+    except ValueError as error:
+        raise _damaged(folder / _MANIFEST) from error
+    if not isinstance(manifest, dict) or "format_version" not in manifest:
+        raise _damaged(folder / _MANIFEST)
+    if manifest["format_version"] != FORMAT_VERSION:
+        raise WorkspaceError(
+            f"{folder}: index format {manifest['format_version']}, this program reads {FORMAT_VERSION}",
+            hint="rebuild: nearer index",
+        )
+    if not manifest.keys() >= {"space_id", "chunking", "files"}:
+        raise _damaged(folder / _MANIFEST)
+    if manifest["space_id"] != space_id:
+        raise SpaceMismatch(
+            f"{folder} holds space {manifest['space_id']}, not {space_id}", hint="rebuild: nearer index"
+        )
+    return manifest
+
+
+def _read_content(folder: Path, manifest: dict[str, Any]) -> IndexContent:
+    passages = json.loads(_read_digested(folder, manifest["files"]["passages"]))
+    vectors_PD = np.load(io.BytesIO(_read_digested(folder, manifest["files"]["vectors"])), allow_pickle=False)
+    return IndexContent(
+        space_id=manifest["space_id"],
+        chunking=manifest["chunking"],
+        doc_ids=tuple(passages["doc_ids"]),
+        text_hashes=tuple(passages["text_hashes"]),
+        starts_N=np.asarray(passages["starts"], dtype=np.int64),
+        vectors_PD=vectors_PD,
+    )
 
 
 def _write_digested(folder: Path, stem: str, suffix: str, data: bytes) -> dict[str, str]:

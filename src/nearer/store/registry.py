@@ -101,7 +101,7 @@ class Registry:
             return [Model(**row._mapping) for row in connection.execute(statement)]
 
     def add_release(self, *, model: Model, system: JSON, evidence: JSON) -> Release:
-        """Make an immutable release of a model; the same content is the same release."""
+        """Make an immutable release of a model."""
         created_at = self._now()
         content = {"model_id": model.model_id, "system": dict(system), "evidence": dict(evidence), "at": created_at}
         release_id = content_id("release", content, num_hex=12)

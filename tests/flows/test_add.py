@@ -1,0 +1,234 @@
+"""Imports through the command line: all or nothing, every fault told, and the same again changes nothing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.folders import small_rows, write_beir, write_jsonl
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+EMPTY = {"documents": 0, "queries": 0, "judgments": 0, "pairs": 0}
+
+
+@pytest.fixture
+def folder(new_workspace) -> Path:
+    return new_workspace()
+
+
+@pytest.fixture
+def small(tmp_path, words) -> Path:
+    """A BEIR folder of one's own: 12 documents and queries, all in test."""
+    return write_beir(tmp_path / "set", small_rows(words), split_of=lambda _: "test")
+
+
+def counts(folder):
+    workspace = Workspace.open(folder)
+    try:
+        return Collection(workspace.database).counts()
+    finally:
+        workspace.close()
+
+
+def append(path, text):
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+# All or nothing
+
+
+def test_a_fault_in_the_last_file_leaves_nothing_of_the_first(ask, folder, small):
+    number = append(small / "qrels" / "test.tsv", "q001\td002\tmany\n")
+    error = ask(folder, "add", "beir", small, code=2)["error"]
+    assert error["code"] == "import_faults"
+    assert f"{small / 'qrels' / 'test.tsv'}:{number}:" in error["message"]
+    assert "--skip-bad" in error["hint"]
+    assert counts(folder) == EMPTY
+
+
+def test_every_fault_is_listed(ask, folder, small):
+    append(small / "corpus.jsonl", '{"_id": "d900"}\n{"_id": "d901", "text": ""}\n')
+    append(small / "queries.jsonl", "nonsense\n")
+    append(small / "qrels" / "test.tsv", "q001\td777\t1\nq777\td001\t1\n")
+    message = ask(folder, "add", "beir", small, code=2)["error"]["message"]
+    assert message.startswith("5 faults found, nothing was imported")
+    for part in ("corpus.jsonl:13", "corpus.jsonl:14", "queries.jsonl:13", "unknown document 'd777'", "unknown query"):
+        assert part in message
+    assert counts(folder) == EMPTY
+
+
+def test_unknown_ids_are_told_with_file_and_line(ask, folder, small):
+    number = append(small / "qrels" / "test.tsv", "q001\td777\t1\n")
+    message = ask(folder, "add", "beir", small, code=2)["error"]["message"]
+    assert f"{small / 'qrels' / 'test.tsv'}:{number}: unknown document 'd777'" in message
+
+
+def test_skip_bad_sets_bad_rows_aside_and_counts_them(ask, nearer, folder, small):
+    append(small / "corpus.jsonl", '{"_id": "d900"}\n')
+    append(small / "qrels" / "test.tsv", "q001\td777\t1\nq777\td778\t1\n")
+    added = ask(folder, "add", "beir", small, "--skip-bad")
+    assert added["changes"]["documents"]["num_added"] == 12
+    assert [fault["line"] for fault in added["faults"][:1]] == [13]
+    rows = {(fault["file"], fault["line"]) for fault in added["faults"]}
+    assert len(rows) == 3
+    assert added["num_skipped"] == 3
+    assert added["counts"]["judgments"] == added["changes"]["judgments"]["num_added"]
+    assert "set aside" in nearer("add", "beir", small, "--skip-bad", "--dir", folder).out
+
+
+def test_skip_bad_does_not_skip_a_whole_file(ask, folder, small):
+    (small / "queries.jsonl").write_text("")
+    assert ask(folder, "add", "beir", small, "--skip-bad", code=2)["error"]["code"] == "import_faults"
+    assert counts(folder) == EMPTY
+
+
+# Again, and changed
+
+
+def test_the_same_import_again_changes_nothing(ask, folder, small):
+    first = ask(folder, "add", "beir", small)
+    again = ask(folder, "add", "beir", small)
+    assert (again["counts"], again["splits"]) == (first["counts"], first["splits"])
+    for kind, changes in first["changes"].items():
+        assert again["changes"][kind] == {"num_added": 0, "num_updated": 0, "num_unchanged": changes["num_added"]}
+
+
+def test_changed_rows_replace_the_old_ones(ask, folder, small, tmp_path):
+    ask(folder, "add", "beir", small)
+    rows = [{"doc_id": "d001", "text": "new"}, {"doc_id": "d002", "text": "newer", "title": "A title"}]
+    changed = ask(folder, "add", "corpus", write_jsonl(tmp_path / "c.jsonl", rows))
+    assert changed["changes"] == {"documents": {"num_added": 0, "num_updated": 2, "num_unchanged": 0}}
+    graded = ask(folder, "add", "judgments", write_jsonl(tmp_path / "j.jsonl", [judgment("q001", "d001", 4)]))
+    assert graded["changes"] == {"judgments": {"num_added": 0, "num_updated": 1, "num_unchanged": 0}}
+    assert graded["splits"] == {"test": 12}
+
+
+def judgment(query_id, doc_id, grade):
+    return {"query_id": query_id, "doc_id": doc_id, "grade": grade}
+
+
+@pytest.mark.parametrize(
+    ("largest", "scale"), [(1, (1, 1, 1)), (2, (2, 1, 2)), (3, (3, 2, 3)), (4, (4, 2, 3))], ids=lambda v: str(v)
+)
+def test_the_grade_scale_follows_the_largest_grade(ask, folder, small, tmp_path, largest, scale):
+    ask(folder, "add", "beir", small)
+    rows = [judgment("q001", "d001", largest), judgment("q001", "d002", 0)]
+    ask(folder, "add", "judgments", write_jsonl(tmp_path / "j.jsonl", rows))
+    workspace = Workspace.open(folder)
+    found = Collection(workspace.database).scale()
+    workspace.close()
+    assert found.max_grade == scale[0]
+    if largest in (1, 4):
+        assert (found.max_grade, found.relevant_from, found.positive_from) == scale
+
+
+def test_a_recipe_fixes_the_scale(ask, folder, small):
+    settings = ("--set", "grades.max_grade=3", "--set", "grades.relevant_from=3")
+    error = ask(folder, "add", "beir", small, *settings, "--set", "grades.positive_from=2", code=2)["error"]
+    assert "[grades]" in error["message"]
+    assert counts(folder) == EMPTY
+    append(small / "qrels" / "test.tsv", "q001\td001\t4\n")
+    message = ask(folder, "add", "beir", small, *settings, code=2)["error"]["message"]
+    assert "4" in message
+
+
+# Hostile files
+
+
+HOSTILE = {
+    "a gzip file": b"\x1f\x8b\x08\x00\x00\x00",
+    "UTF-16": '{"_id": "a", "text": "b"}\n'.encode("utf-16"),
+    "not UTF-8": b'{"_id": "a", "text": "\xff\xfe"}\n',
+    "a JSON array": b'[{"_id": "a", "text": "b"}]\n',
+    "CSV": b"id,text\na,b\n",
+    "nothing": b"",
+    "blank lines": b"\n\n\n",
+    "a lone surrogate": b'{"_id": "a", "text": "\\ud800"}\n',
+    "a NUL": b'{"_id": "a", "text": "\\u0000b"}\n',
+    "deep nesting": b'{"_id": "a", "text": "b", "metadata": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}\n",
+    "NaN": b'{"_id": "a", "text": "b", "metadata": {"x": NaN}}\n',
+    "a number as id": b'{"_id": 1, "text": "b"}\n',
+    "the same id twice": b'{"_id": "a", "text": "b"}\n{"_id": "a", "text": "c"}\n',
+    "a huge integer": b'{"_id": "a", "text": "b", "metadata": {"n": ' + b"9" * 6000 + b"}}\n",
+    "a cut line": b'{"_id": "a", "text": "b"}\n{"_id": "c", "te',
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("kind", ["corpus", "queries", "judgments", "pairs"])
+def test_a_hostile_file_is_refused_in_one_json_object(ask, folder, tmp_path, kind, content):
+    path = tmp_path / "hostile.jsonl"
+    path.write_bytes(content)
+    error = ask(folder, "add", kind, path, code=2)["error"]
+    assert error.keys() == {"code", "message", "hint"}
+    assert "hostile.jsonl" in error["message"]
+    assert counts(folder) == EMPTY
+
+
+def test_integers_beyond_64_bits_and_odd_ids_survive(ask, folder, tmp_path):
+    row = {"_id": " ü 'x\" ", "text": "a\u2028b", "metadata": {"n": 10**30}}
+    path = write_jsonl(tmp_path / "odd.jsonl", [row])
+    assert ask(folder, "add", "corpus", path)["counts"]["documents"] == 1
+    assert ask(folder, "add", "corpus", path)["changes"]["documents"]["num_unchanged"] == 1
+
+
+def test_paths_that_are_no_file_are_refused(ask, folder, tmp_path):
+    for kind in ("corpus", "queries", "judgments", "pairs", "beir"):
+        for path in (tmp_path / "absent", tmp_path):
+            assert str(path) in ask(folder, "add", kind, path, code=2)["error"]["message"]
+
+
+def test_a_wrong_kind_lists_the_kinds(ask, folder, tmp_path):
+    error = ask(folder, "add", "documents", tmp_path, code=2)["error"]
+    assert error["code"] == "bad_input"
+    assert all(kind in error["hint"] for kind in ("beir", "corpus", "queries", "judgments", "pairs"))
+
+
+def test_removing_documents_removes_their_judgments(ask, folder, small):
+    before = ask(folder, "add", "beir", small)["counts"]
+    after = ask(folder, "remove", "d001", "d001", "d002")
+    assert after["num_removed"] == 2
+    assert after["counts"]["documents"] == 10
+    assert after["counts"]["judgments"] < before["judgments"]
+
+
+# Splits
+
+
+def test_a_set_without_dev_can_be_trained_on(ask, folder, beir, tmp_path):
+    """BEIR sets often come with train and test only."""
+    copy = Path(shutil.copytree(beir, tmp_path / "copy"))
+    lines = (copy / "qrels" / "dev.tsv").read_text().splitlines(keepends=True)[1:]
+    (copy / "qrels" / "dev.tsv").unlink()
+    append(copy / "qrels" / "train.tsv", "".join(lines))
+    ask(folder, "add", "beir", copy)
+    result = ask(folder, "check")
+    assert result["verdict"] == "ok", json.dumps(result["faults"])
+    assert result["splits"]["dev"] > 0
+    assert result["splits"]["dev"] + result["splits"]["train"] == 160
+    assert result["splits"]["test"] == 80
+    assert ask(folder, "evaluate")["split"] == "dev"
+
+
+def test_leaks_are_faults_until_they_are_dropped(ask, folder, small, tmp_path, words):
+    ask(folder, "add", "beir", small)
+    rows = [{"_id": "leak", "text": f"{words[0]}  {words[1].upper()}"}, {"_id": "fine", "text": words[500]}]
+    ask(folder, "add", "queries", write_jsonl(tmp_path / "q.jsonl", rows))
+    qrels = tmp_path / "more" / "qrels"
+    shutil.copytree(small, tmp_path / "more")
+    (qrels / "test.tsv").unlink()
+    (qrels / "train.tsv").write_text("leak\td001\t1\nfine\td002\t1\n")
+    append(tmp_path / "more" / "queries.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    ask(folder, "add", "beir", tmp_path / "more")
+    found = ask(folder, "check", code=3)
+    assert found["verdict"] == "faults"
+    assert found["leaks"] == [{"kind": "near-duplicate query", "query_id": "leak", "leaks_into": "q000"}]
+    assert "nearer check --drop-leaks" in found["faults"][0]
+    assert "leak" in ask(folder, "train", code=2)["error"]["message"]
+    dropped = ask(folder, "check", "--drop-leaks", code=3)
+    assert (dropped["num_dropped"], dropped["num_leaks"]) == (1, 0)
+    assert dropped["splits"]["leaked"] == 1

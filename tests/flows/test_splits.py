@@ -1,0 +1,242 @@
+import hashlib
+
+import pytest
+
+from nearer.core.errors import InputError
+from nearer.core.recipe import SplitRecipe
+from nearer.core.records import Document, Judgment, Query
+from nearer.core.text import clusters, near_duplicates
+from nearer.flows.splits import assign, drop_leaks, ensure_splits, find_leaks
+from nearer.store.collection import Collection, put_documents, put_judgments, put_queries, put_split
+from nearer.store.workspace import Workspace
+
+LONG = "how do i open a new savings account at the bank in the town today"
+BY_QUERY = SplitRecipe()
+BY_GROUP = SplitRecipe(by="group", field="topic", dev_groups=("d",), test_groups=("t",))
+BY_TIME = SplitRecipe(by="time", field="year", dev_from=2020, test_from=2022)
+
+
+def query(query_id, text=None, **metadata):
+    words = hashlib.sha256(query_id.encode()).hexdigest()
+    return Query(query_id=query_id, text=text or f"{words[:8]} {words[8:16]} {words[16:24]}", metadata=metadata)
+
+
+def many(count, prefix="q"):
+    return [query(f"{prefix}{n}") for n in range(count)]
+
+
+@pytest.fixture
+def open_workspace(tmp_path):
+    opened = []
+
+    def make(**split):
+        opened.append(Workspace.init(tmp_path / f"w{len(opened)}", recipe={"split": split}))
+        return opened[-1]
+
+    yield make
+    for workspace in opened:
+        workspace.close()
+
+
+def put(workspace, queries=(), *, judgments=(), **splits):
+    with workspace.database.write() as connection:
+        put_queries(connection, list(queries))
+        doc_ids = dict.fromkeys(doc_id for _, doc_id, _ in judgments)
+        put_documents(connection, [Document(doc_id=doc_id, text="x") for doc_id in doc_ids])
+        rows = [Judgment(query_id=q, doc_id=d, grade=g) for q, d, g in judgments]
+        if rows:
+            put_judgments(connection, rows)
+        for split, query_ids in splits.items():
+            put_split(connection, split.replace("_", "-"), query_ids)
+
+
+def split_of(workspace):
+    return Collection(workspace.database).split_of()
+
+
+def leaks_of(workspace):
+    collection = Collection(workspace.database)
+    return find_leaks(
+        collection.queries(),
+        collection.split_of(),
+        recipe=workspace.recipe.split,
+        judgments=collection.judgments(),
+    )
+
+
+def test_fractions_are_about_what_was_asked_for():
+    sides = list(assign(many(2000), recipe=BY_QUERY).values())
+    assert sides.count("test") / 2000 == pytest.approx(0.2, abs=0.03)
+    assert sides.count("dev") / 2000 == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_side_stays_when_queries_are_added_or_come_in_another_order():
+    few = assign(many(100), recipe=BY_QUERY)
+    more = assign([*many(50, "new"), *many(100)[::-1]], recipe=BY_QUERY)
+    assert {query_id: more[query_id] for query_id in few} == few
+    assert assign(many(100), recipe=SplitRecipe(seed=1)) != few
+
+
+def test_near_duplicates_are_given_one_side():
+    queries = [query(f"a{n}", f"{LONG} {n}") for n in range(30)] + [query(f"b{n}", LONG.upper()) for n in range(5)]
+    assert len(set(assign(queries, recipe=BY_QUERY).values())) == 1
+
+
+def test_groups_stay_whole_listed_or_drawn():
+    queries = [query(f"{topic}{n}", topic=topic) for topic in "dtxyz" for n in range(5)]
+    sides = assign(queries, recipe=BY_GROUP)
+    assert {sides["d0"], sides["d4"]} == {"dev"}
+    assert {sides["t0"], sides["t4"]} == {"test"}
+    assert {sides[f"{topic}{n}"] for topic in "xyz" for n in range(5)} == {"train"}
+    drawn = SplitRecipe(by="group", field="topic", dev_fraction=0.3, test_fraction=0.3)
+    groups = [query(f"{g}-{n}", topic=g) for g in range(30) for n in range(3)]
+    sides = assign(groups, recipe=drawn)
+    assert all(len({sides[f"{g}-{n}"] for n in range(3)}) == 1 for g in range(30))
+    assert set(sides.values()) == {"train", "dev", "test"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "values"),
+    [
+        (BY_TIME, [2019, 2020, 2021, 2022, 2030]),
+        (BY_TIME, ["2019-12-31", "2020", "2021-06", "2022-01-01", "2030"]),
+        (
+            SplitRecipe(by="time", field="year", dev_from="2020-03-01", test_from="2020-09-01"),
+            ["2020-02-29", "2020-03-01", "2020-08-31T23:59", "2020-09-01", "2021"],
+        ),
+    ],
+)
+def test_time_goes_from_train_over_dev_to_test(recipe, values):
+    sides = assign([query(str(n), year=value) for n, value in enumerate(values)], recipe=recipe)
+    assert [sides[str(n)] for n in range(5)] == ["train", "dev", "dev", "test", "test"]
+
+
+@pytest.mark.parametrize("recipe", [BY_GROUP, BY_TIME])
+@pytest.mark.parametrize("metadata", [{}, {"topic": None, "year": None}])
+def test_a_query_without_the_field_is_named(recipe, metadata):
+    with pytest.raises(InputError, match="'lost'") as caught:
+        assign([query("ok", topic="x", year=2020), query("lost", **metadata)], recipe=recipe)
+    assert caught.value.hint
+
+
+def test_leaks_of_every_kind_set_the_earlier_side_aside():
+    queries = [
+        query("both"),
+        query("near-dev", LONG, topic="n1"),
+        query("near-test", LONG + " please", topic="n2"),
+        query("group-train", topic="shared"),
+        query("group-test", topic="shared"),
+        query("doc-train", topic="e"),
+        query("doc-dev", topic="f"),
+    ]
+    splits = {
+        "both": ["test", "train"],
+        "near-dev": ["dev"],
+        "near-test": ["test-b"],
+        "group-train": ["train"],
+        "group-test": ["test"],
+        "doc-train": ["train"],
+        "doc-dev": ["dev"],
+    }
+    judgments = [Judgment(query_id=q, doc_id="d", grade=1) for q in ("doc-train", "doc-dev")]
+    found = find_leaks(queries, splits, recipe=BY_GROUP, judgments=judgments)
+    assert {(leak.kind, leak.set_aside, leak.kept) for leak in found} == {
+        ("same query", "both", "both"),
+        ("near-duplicate query", "near-dev", "near-test"),
+        ("same group", "group-train", "group-test"),
+        ("same document", "doc-train", "doc-dev"),
+    }
+    by_query = find_leaks(queries, splits, recipe=BY_QUERY, judgments=judgments)
+    assert {leak.kind for leak in by_query} == {"same query", "near-duplicate query"}
+
+
+def test_a_document_judged_irrelevant_by_both_sides_is_no_leak():
+    queries, splits = [query("a", topic="x"), query("b", topic="y")], {"a": ["train"], "b": ["test"]}
+    judgments = [Judgment(query_id="a", doc_id="d", grade=0), Judgment(query_id="b", doc_id="d", grade=1)]
+    assert find_leaks(queries, splits, recipe=BY_GROUP, judgments=judgments) == []
+
+
+def test_two_test_splits_are_one_side_and_what_was_set_aside_does_not_leak():
+    queries = [query("a", LONG), query("b", LONG), query("c", LONG), query("unsplit", LONG)]
+    splits = {"a": ["test-a"], "b": ["test-b", "test"], "c": ["leaked"]}
+    assert find_leaks(queries, splits, recipe=BY_QUERY) == []
+
+
+def test_new_queries_get_a_side_once_and_old_ones_keep_theirs(open_workspace):
+    workspace = open_workspace()
+    put(workspace, many(60))
+    counts = ensure_splits(workspace)
+    assert sum(counts.values()) == 60
+    assert set(counts) == {"train", "dev", "test"}
+    before = split_of(workspace)
+    assert ensure_splits(workspace) == {}
+    put(workspace, [*many(60, "new"), query("q-near", many(1)[0].text.upper())])
+    ensure_splits(workspace)
+    after = split_of(workspace)
+    assert {query_id: after[query_id] for query_id in before} == before
+    assert all(len(splits) == 1 for splits in after.values())
+    assert leaks_of(workspace) == []
+
+
+def test_near_duplicates_are_never_on_two_sides_however_they_arrive(open_workspace):
+    workspace = open_workspace(dev_fraction=0.3, test_fraction=0.3)
+    for wave in range(6):
+        put(workspace, [query(f"w{wave}-{n}", f"topic {n} {LONG} {wave}") for n in range(10)])
+        ensure_splits(workspace)
+    assert leaks_of(workspace) == []
+    found = {query_id: splits[0] for query_id, splits in split_of(workspace).items()}
+    queries = Collection(workspace.database).queries()
+    cluster = clusters(len(queries), near_duplicates([q.text for q in queries]))
+    assert "leaked" in found.values()
+    for number in set(cluster):
+        members = {found[q.query_id] for q, c in zip(queries, cluster, strict=True) if c == number}
+        assert len(members - {"leaked"}) <= 1
+
+
+def test_a_time_split_sets_the_earlier_duplicate_aside(open_workspace):
+    workspace = open_workspace(by="time", field="year", dev_from=2020, test_from=2022)
+    years = {"old": 2018, "middle": 2021, "late": 2023}
+    put(workspace, [query(name, LONG, year=year) for name, year in years.items()])
+    assert ensure_splits(workspace) == {"leaked": 2, "test": 1}
+    assert split_of(workspace)["late"] == ["test"]
+
+
+def test_a_group_split_sets_aside_who_shares_a_document(open_workspace):
+    workspace = open_workspace(by="group", field="topic", dev_groups=["d"], test_groups=["t"])
+    queries = [
+        query("train1", topic="x"),
+        query("train2", topic="x"),
+        query("dev1", topic="d"),
+        query("test1", topic="t"),
+    ]
+    put(workspace, queries, judgments=[("train1", "D", 1), ("test1", "D", 1), ("train2", "E", 1), ("dev1", "F", 1)])
+    ensure_splits(workspace)
+    assert split_of(workspace) == {"train1": ["leaked"], "train2": ["train"], "dev1": ["dev"], "test1": ["test"]}
+    assert leaks_of(workspace) == []
+
+
+@pytest.mark.parametrize("named", ["train", "dev", "test", "test_b"])
+def test_named_splits_are_left_alone_and_new_duplicates_elsewhere_are_set_aside(open_workspace, named):
+    workspace = open_workspace(by="time", field="year", dev_from=2020, test_from=2022)
+    put(workspace, [query("named", LONG)], **{named: ["named"]})
+    news = [query(f"new-{year}", f"{LONG} {year}", year=year) for year in (2018, 2021, 2023)]
+    put(workspace, news)
+    ensure_splits(workspace)
+    found = split_of(workspace)
+    assert found.pop("named") == [named.replace("_", "-")]
+    side = {"train": "new-2018", "dev": "new-2021"}.get(named, "new-2023")
+    assert {query_id for query_id, splits in found.items() if splits != ["leaked"]} <= {side}
+    assert leaks_of(workspace) == []
+
+
+def test_leaks_between_named_splits_are_found_and_dropped_on_demand(open_workspace):
+    workspace = open_workspace()
+    queries = [query("a", LONG), query("b", LONG), query("c")]
+    put(workspace, queries, train=["a", "c"], test=["b"])
+    assert ensure_splits(workspace) == {}
+    leaks = leaks_of(workspace)
+    assert [(leak.set_aside, leak.kept) for leak in leaks] == [("a", "b")]
+    assert drop_leaks(workspace, leaks) == 1
+    assert split_of(workspace) == {"a": ["leaked"], "b": ["test"], "c": ["train"]}
+    assert leaks_of(workspace) == []
+    assert drop_leaks(workspace, []) == 0

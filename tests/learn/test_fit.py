@@ -1,0 +1,197 @@
+import dataclasses
+
+import pytest
+import torch
+
+from nearer.core.progress import Silent
+from nearer.core.recipe import TrainRecipe
+from nearer.learn.examples import Example, text_key
+from nearer.learn.fit import Prompts, fit, steps_of
+
+WORDS = ["music", "water", "school", "church", "river", "army", "film", "law"]
+WORDS += ["book", "football", "bank", "train", "road", "party", "king", "war"]
+
+
+def examples(count=32, *, num_negatives=0):
+    made = []
+    for n in range(count):
+        word, other = WORDS[n % 16], WORDS[(n + 5) % 16]
+        anchor, positive = f"the {word} of {n % 7}", f"in {other} and {other} was {n % 5}"
+        negatives = tuple(f"by {WORDS[(n + k + 7) % 16]} for {n}" for k in range(num_negatives))
+        keys = frozenset(text_key(text) for text in (anchor, positive))
+        made.append(Example(anchor=anchor, positive=positive, negatives=negatives, spared=keys))
+    return made
+
+
+@pytest.fixture
+def train(tiny_encoder, tmp_path):
+    """Train the tiny model; by default dev gets better at every look, so the last weights are kept."""
+
+    def train(data=None, *, dev=None, model=None, prompts=("", ""), **recipe):
+        looks = iter(range(1000)) if dev is None else iter(dev)
+        values = {"batch_size": 8, "learning_rate": 1e-3, "evals_per_pass": 2, "epochs": 1, **recipe}
+        return fit(
+            model or tiny_encoder.model,
+            examples() if data is None else data,
+            recipe=TrainRecipe(**values),
+            prompts=Prompts(query=prompts[0], document=prompts[1]),
+            near_duplicate=0.8,
+            measure_dev=lambda: float(next(looks)),
+            scratch=tmp_path / "scratch",
+            progress=Silent(),
+        )
+
+    return train
+
+
+def weights(model):
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def equal(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_the_loss_falls_on_learnable_data(train):
+    report = train(epochs=10, learning_rate=3e-3)
+    assert report.num_examples == 32
+    assert report.num_steps == 40 == report.best_step
+    assert not report.stopped_early
+    assert [point.step for point in report.dev] == [0, 20, 40]
+    assert sum(report.losses[-3:]) < 0.7 * sum(report.losses[:3])
+
+
+def test_training_that_hurts_leaves_the_model_bit_for_bit(train, tiny_encoder):
+    before = weights(tiny_encoder.model)
+    report = train(dev=[0.9, 0.5, 0.4])
+    assert (report.best_step, report.dev[0].value) == (0, 0.9)
+    assert equal(weights(tiny_encoder.model), before)
+
+
+def test_a_tie_with_step_0_keeps_step_0(train, tiny_encoder):
+    before = weights(tiny_encoder.model)
+    assert train(dev=[0.5, 0.5, 0.5]).best_step == 0
+    assert equal(weights(tiny_encoder.model), before)
+
+
+def test_the_best_weights_are_those_dev_saw_in_the_middle(train, tiny_encoder):
+    seen, values = [], iter([0.1, 0.9, 0.3, 0.2, 0.1])
+
+    def look():
+        for value in values:
+            seen.append(weights(tiny_encoder.model))
+            yield value
+
+    report = train(dev=look(), evals_per_pass=4)
+    assert report.best_step == 1
+    assert equal(weights(tiny_encoder.model), seen[1])
+    assert not equal(seen[1], seen[2])
+
+
+def test_patience_ends_a_pass_early(train):
+    report = train(dev=[0.5, 0.6, 0.1, 0.2, 0.3, 0.4], epochs=4, evals_per_pass=16, patience=2)
+    assert (report.num_steps, report.best_step, report.stopped_early) == (3, 1, True)
+    assert len(report.dev) == 4
+
+
+def test_a_seed_gives_the_same_weights_bit_for_bit_and_another_others(train, tiny_model_folder):
+    from nearer.encode.encoder import Encoder
+
+    made = []
+    for seed in (1, 1, 2):
+        torch.rand(seed)  # what happened before does not matter
+        model = Encoder.load(str(tiny_model_folder)).model
+        train(model=model, seed=seed)
+        made.append(weights(model))
+    assert equal(made[0], made[1])
+    assert not equal(made[0], made[2])
+
+
+def test_the_length_for_training_is_given_back(train, tiny_encoder):
+    lengths = []
+
+    def look():
+        for value in range(10):
+            lengths.append(tiny_encoder.model.max_seq_length)
+            yield value
+
+    train(dev=look(), max_seq_length=16)
+    assert set(lengths) == {16}
+    assert tiny_encoder.model.max_seq_length == 64
+
+
+def test_a_pass_that_dies_gives_back_what_it_changed(train, tiny_encoder):
+    with pytest.raises(RuntimeError, match="power"):
+        train(dev=_dies(), max_seq_length=16, freeze_embeddings=True)
+    assert tiny_encoder.model.max_seq_length == 64
+    assert all(parameter.requires_grad for parameter in tiny_encoder.model.parameters())
+
+
+def _dies():
+    yield 0.5
+    raise RuntimeError("power cut")
+
+
+def test_frozen_embeddings_stay_as_they_were_and_the_layers_do_not(train, tiny_encoder):
+    before = weights(tiny_encoder.model)
+    train(freeze_embeddings=True, weight_decay=0.1)
+    after = weights(tiny_encoder.model)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert not [name for name in changed if "word_embeddings" in name]
+    assert all(parameter.requires_grad for parameter in tiny_encoder.model.parameters())
+
+
+def test_embeddings_are_trained_unless_they_are_frozen(train, tiny_encoder):
+    before = weights(tiny_encoder.model)["0.model.embeddings.word_embeddings.weight"]
+    train()
+    assert not torch.equal(weights(tiny_encoder.model)["0.model.embeddings.word_embeddings.weight"], before)
+
+
+def test_examples_with_different_numbers_of_negatives_are_all_trained_on(train, monkeypatch):
+    data = [*examples(10), *examples(9, num_negatives=1), *examples(3, num_negatives=2)]
+    seen = []
+    from nearer.learn.loss import MaskedRankingLoss
+
+    forward = MaskedRankingLoss.forward
+
+    def spy(self, features, labels):
+        features = list(features)
+        seen.append((len(features), labels.tolist()))
+        return forward(self, features, labels)
+
+    monkeypatch.setattr(MaskedRankingLoss, "forward", spy)
+    report = train(data)
+    assert report.num_steps == steps_of(data, recipe=TrainRecipe(batch_size=8)) == 2 + 2 + 1
+    assert sorted(row for _, rows in seen for row in rows) == list(range(22))
+    for num_columns, rows in seen:
+        assert {2 + len(data[row].negatives) for row in rows} == {num_columns}
+
+
+def test_labels_bring_each_row_its_own_texts_and_prompts_come_first(train, tiny_encoder, monkeypatch):
+    data, texts = examples(12, num_negatives=1), []
+    tokenize = type(tiny_encoder.model).preprocess
+
+    def spy(self, inputs, *, prompt=None, **others):
+        texts.extend((prompt or "") + text for text in inputs)
+        return tokenize(self, inputs, prompt=prompt, **others)
+
+    monkeypatch.setattr(type(tiny_encoder.model), "preprocess", spy)
+    train(data, prompts=("ask ", "tell "))
+    assert {text.partition(" ")[0] for text in texts} == {"ask", "tell"}
+    assert {f"ask {e.anchor}" for e in data} <= set(texts)
+    for example in data:
+        assert {f"tell {example.positive}", f"tell {example.negatives[0]}"} <= set(texts)
+
+
+@pytest.mark.parametrize(
+    ("count", "epochs", "wanted"), [(1, 1, 1), (8, 1, 1), (9, 1, 2), (16, 0.5, 1), (24, 0.5, 2), (9, 3, 6)]
+)
+def test_steps(count, epochs, wanted):
+    assert steps_of(examples(count), recipe=TrainRecipe(batch_size=8, epochs=epochs)) == wanted
+
+
+def test_nothing_is_written_and_the_report_is_plain(train, tmp_path):
+    report = train(epochs=0.25)
+    assert dataclasses.asdict(report)["dev"][0] == {"step": 0, "value": 0.0}
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

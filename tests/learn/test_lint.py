@@ -1,0 +1,43 @@
+import pytest
+
+from nearer.core.recipe import Recipe
+from nearer.learn.lint import lint
+
+
+def faults_of(recipe=None, **changes):
+    facts = {"num_examples": 100, "num_dev_queries": 10, "has_gpu": False, "prompts": ("query: ", "")}
+    return lint(Recipe.model_validate(recipe or {}), **{**facts, **changes})
+
+
+def test_the_default_recipe_has_no_fault():
+    assert faults_of() == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "facts", "wanted"),
+    [
+        ({"train": {"batch_size": 1}}, {}, "train.batch_size"),
+        ({}, {"num_examples": 1}, "only one training pair"),
+        ({}, {"num_examples": 0}, "no training pairs"),
+        ({}, {"num_dev_queries": 0}, "no dev queries"),
+        ({"train": {"precision": "float16"}}, {}, "train.precision"),
+        ({"train": {"query_prompt": "ask: "}}, {}, "encoder.query_prompt"),
+        ({"train": {"query_prompt": ""}}, {}, "train.query_prompt"),
+        ({"train": {"document_prompt": "d: "}}, {}, "encoder.document_prompt"),
+        ({"train": {"max_seq_length": 128}, "encoder": {"max_seq_length": 64}}, {}, "encoder.max_seq_length"),
+        ({"mining": {"num_negatives": 5, "top_k": 4}}, {}, "mining.top_k"),
+    ],
+)
+def test_each_fault_is_found_alone_and_names_its_setting(recipe, facts, wanted):
+    (fault,) = faults_of(recipe, **facts)
+    assert wanted in fault
+
+
+def test_what_would_work_is_no_fault():
+    assert faults_of({"train": {"precision": "bfloat16"}}, has_gpu=True) == []
+    assert faults_of({"train": {"query_prompt": "query: ", "document_prompt": ""}}) == []
+    assert faults_of({"train": {"max_seq_length": 64}, "encoder": {"max_seq_length": 64}}) == []
+
+
+def test_all_faults_are_told_at_once():
+    assert len(faults_of({"train": {"batch_size": 1, "precision": "float16"}}, num_examples=0)) == 3
