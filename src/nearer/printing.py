@@ -3,6 +3,7 @@
 from typing import Any
 
 Result = dict[str, Any]
+_MOST_SLICES = 20
 
 
 def added(result: Result) -> str:
@@ -47,7 +48,7 @@ def evaluated(result: Result) -> str:
     for metric in result["results"][0]["metrics"]:
         rows.append([metric, *(_interval(each["metrics"][metric]) for each in result["results"])])
     compared = [_comparison(each) for each in result["comparisons"]]
-    return "\n".join([head, *_table(rows), *compared])
+    return "\n".join([head, *_table(rows), *_slices(result), *compared])
 
 
 def trained(result: Result) -> str:
@@ -153,6 +154,21 @@ def _holdings(result: Result) -> str:
     counts = ", ".join(f"{count} {kind}" for kind, count in result["counts"].items() if count)
     splits = ", ".join(f"{split} {count}" for split, count in result["splits"].items())
     return f"the workspace holds {counts or 'nothing'}" + (f"; queries by split: {splits}" if splits else "")
+
+
+def _slices(result: Result) -> list[str]:
+    """A line for each of the largest slices, with the first measure of every system."""
+    first, *_ = result["results"]
+    names = sorted(first["slices"], key=lambda name: -first["slices"][name]["num_queries"])
+    rows = []
+    for name in names[:_MOST_SLICES]:
+        found = [next(iter(each["slices"][name]["metrics"].values())) for each in result["results"]]
+        rows.append([f"  {name} ({first['slices'][name]['num_queries']})", *map(_interval, found)])
+    if not rows:
+        return []
+    left_out = len(names) - len(rows)
+    more = [f"  and {left_out} smaller slices, see --json"] if left_out else []
+    return [f"{next(iter(first['metrics']))} by slice (queries):", *_table(rows), *more]
 
 
 def _interval(value: Result) -> str:

@@ -15,11 +15,22 @@ pytestmark = pytest.mark.slow
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SMALL = Size(
-    num_documents=400,
+    num_documents=300,
     num_queries={"train": 160, "dev": 60, "test": 60},
-    max_seq_length=48,
-    train={"freeze_embeddings": True, "evals_per_pass": 1, "learning_rate": 1e-4, "batch_size": 16},
+    max_seq_length=32,
+    train={"passes": 1, "freeze_embeddings": True, "evals_per_pass": 1, "learning_rate": 1e-4, "batch_size": 16},
 )
+
+
+@pytest.fixture(autouse=True)
+def _few_threads():
+    """As many threads as are sure not to wait for one another on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -36,7 +47,7 @@ def test_training_brings_the_real_model_nearer_and_can_be_undone(ask, nearer, li
     groups = {name: json.dumps(sides[name]) for name in ("dev", "test")}
     with (folder / "nearer.toml").open("a", encoding="utf-8") as recipe:
         recipe.write(
-            f"[encoder]\nmax_seq_length = 48\n[chunk]\nenabled = false\n"
+            f"[encoder]\nmax_seq_length = 32\n[chunk]\nenabled = false\n"
             f'[split]\nby = "group"\nfield = "{GROUP}"\ndev_groups = {groups["dev"]}\ntest_groups = {groups["test"]}\n'
             "[train]\npasses = 1\nlearning_rate = 1e-4\nbatch_size = 16\nevals_per_pass = 1\nfreeze_embeddings = true\n"
         )
@@ -65,8 +76,8 @@ def test_training_brings_the_real_model_nearer_and_can_be_undone(ask, nearer, li
 def test_a_small_demo_tells_its_story_in_one_object_and_one_page(nearer, tmp_path, monkeypatch):
     monkeypatch.setattr(demo_module, "QUICK", SMALL)
     outcome = nearer("demo", "--json", "--dir", tmp_path / "demo")
-    assert outcome.exit_code == 0, outcome.err
     result = outcome.json
+    assert outcome.exit_code == (3 if result["verdict"] == "refused" else 0), outcome.err
     assert {"base", "candidate", "comparison", "verdict", "report", "duration_s"} <= result.keys()
     assert result["verdict"] in ("promoted", "refused", "kept the base")
     assert "nDCG@10" in result["base"]["metrics"]

@@ -121,17 +121,18 @@ def read_test_set(workspace: Workspace, split: str) -> TestSet:
 def measure(workspace: Workspace, system: System, test_set: TestSet, *, progress: Progress) -> Measured:
     """Rank the whole corpus for every query of the test set and score the rankings."""
     recipe = workspace.recipe.evaluate
+    measures = measures_of(recipe)
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
     passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
     query_emb_QD = embed_queries(workspace, system.encoder, test_set.queries, progress)
     ranked = top_k(
         query_emb_QD,
         passage_emb_PD,
-        k=recipe.depth,
+        k=max(recipe.depth, *(each.cutoff or 1 for each in measures)),
         starts_N=corpus.starts_N,
         excluded=own_documents(test_set.queries, corpus.documents),
     )
-    values = score(measures_of(recipe), ranked.rows_QK, test_set.qrels)
+    values = score(measures, ranked.rows_QK, test_set.qrels)
     return Measured(
         system=system,
         values={str(name): per_query for name, per_query in values.items()},
@@ -142,7 +143,9 @@ def measure(workspace: Workspace, system: System, test_set: TestSet, *, progress
 
 
 def measures_of(recipe: EvaluateRecipe) -> list[Measure]:
-    """The measures the recipe names. Raises InputError for a name that is none."""
+    """The measures the recipe names. Raises InputError for a name that is none, or when there is none at all."""
+    if not recipe.measures:
+        raise InputError("evaluate.measures is empty", hint='for example: evaluate.measures = ["nDCG@10"]')
     return [Measure.parse(name) for name in recipe.measures]
 
 
