@@ -204,3 +204,11 @@ def test_the_default_model_is_the_published_one_and_finds_what_is_meant():
     documents = encoder.encode_documents(["Forgotten login credentials can be renewed.", "Bake it for ten minutes."])
     scores = (query @ documents.T)[0]
     assert scores[0] > scores[1] + 0.2
+
+
+def test_a_shorter_length_in_training_does_not_shorten_what_is_encoded(tiny_encoder):
+    text = " ".join(["rain", "falls", "on", "the", "roof"] * 20)
+    before = tiny_encoder.encode_documents([text])
+    tiny_encoder.model.max_seq_length = 8
+    assert np.array_equal(tiny_encoder.encode_documents([text]), before)
+    assert tiny_encoder.model.max_seq_length == 8

@@ -39,7 +39,7 @@ class ChunkRecipe(Section):
 
     enabled: bool = True
     max_tokens: int | None = Field(default=None, ge=16, description="none means the encoder's max_seq_length")
-    overlap_tokens: int = Field(default=32, ge=0)
+    overlap_tokens: int | None = Field(default=None, ge=0, description="none means a quarter of a passage, 32 at most")
 
 
 class GradesRecipe(Section):

@@ -132,9 +132,17 @@ class Encoder:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         self.model.eval()
-        vectors_ND = self.model.encode(
-            list(texts), batch_size=self.batch_size, prompt=prompt, normalize_embeddings=True, show_progress_bar=False
-        )
+        in_training, self.model.max_seq_length = self.model.max_seq_length, self.settings.max_seq_length
+        try:
+            vectors_ND = self.model.encode(
+                list(texts),
+                batch_size=self.batch_size,
+                prompt=prompt,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+        finally:
+            self.model.max_seq_length = in_training
         return np.ascontiguousarray(vectors_ND, dtype=np.float32)
 
     def _tokenize(self, texts: list[str]) -> list[list[int]]:

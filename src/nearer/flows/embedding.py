@@ -70,12 +70,13 @@ def window_of(chunk: ChunkRecipe, encoder: Encoder) -> Window | None:
         return None
     room = encoder.settings.max_seq_length - encoder.count_tokens([""])[0]
     length = min(chunk.max_tokens or room, room)
-    if chunk.overlap_tokens > length // 2:
+    overlap = min(32, length // 4) if chunk.overlap_tokens is None else chunk.overlap_tokens
+    if overlap > length // 2:
         raise InputError(
-            f"chunk.overlap_tokens = {chunk.overlap_tokens} is more than half of a passage of {length} tokens",
+            f"chunk.overlap_tokens = {overlap} is more than half of a passage of {length} tokens",
             hint=f"set chunk.overlap_tokens to {length // 2} or less, or chunk.enabled = false",
         )
-    return Window(max_tokens=length, overlap_tokens=chunk.overlap_tokens)
+    return Window(max_tokens=length, overlap_tokens=overlap)
 
 
 def chunking_name(window: Window | None) -> str:

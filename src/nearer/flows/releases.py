@@ -41,6 +41,8 @@ def promote(
                 "a release goes live again without a gate", hint=f"leave the options out: nearer promote {system}"
             )
         return _promote_release(workspace, registry.release(system), progress=progress)
+    if split and not split.startswith("test"):
+        raise InputError(f"split {split!r} was used to choose the model", hint="judge by a split named test...")
     ensure_splits(workspace)
     candidate = open_system(workspace, system or newest_model(workspace))
     live = registry.live()
@@ -49,8 +51,9 @@ def promote(
     with workspace.writer("promote"):
         built = build(workspace, candidate, progress=progress)
         verdict, evaluation = _judge(workspace, candidate, live, split=split, progress=progress)
-        evidence = {**asdict(verdict), "forced": force_reason, "split": evaluation["split"], "evaluation": evaluation}
-        if not verdict.promoted and force_reason is None:
+        forced = None if verdict.promoted else force_reason
+        evidence = {**asdict(verdict), "forced": forced, "split": evaluation["split"], "evaluation": evaluation}
+        if not verdict.promoted and forced is None:
             registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
             return _answer("refused", verdict.reasons, verdict.notes, None, evaluation)
         release = registry.add_release(
@@ -62,7 +65,7 @@ def promote(
             expected=live.release_id if live else None,
             release_id=release.release_id,
             action="promote",
-            detail={"reasons": list(verdict.reasons), "forced": force_reason, "num_documents": built["num_documents"]},
+            detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built["num_documents"]},
         )
     return _answer("promoted", verdict.reasons, verdict.notes, release.release_id, evaluation)
 

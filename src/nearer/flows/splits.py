@@ -9,7 +9,7 @@ from nearer.core.errors import InputError
 from nearer.core.recipe import SplitRecipe
 from nearer.core.records import Judgment, Query
 from nearer.core.text import clusters, near_duplicates, normalise
-from nearer.store.collection import LEAKED, Collection, move_to_split, put_split
+from nearer.store.collection import LEAKED, Collection, leave_split, move_to_split, put_split
 from nearer.store.workspace import Workspace
 
 _ORDER = {"train": 0, "dev": 1}
@@ -106,11 +106,21 @@ def find_leaks(
 
 
 def drop_leaks(workspace: Workspace, leaks: Sequence[Leak]) -> int:
-    """Set aside the queries that leak, so that they are neither trained nor tested on; how many."""
-    query_ids = sorted({leak.set_aside for leak in leaks})
+    """Set aside the queries that leak, so that they are neither trained nor tested on; how many.
+
+    A query that is itself in splits of several sides stays in those of the latest side.
+    """
+    splits_of = Collection(workspace.database).split_of()
+    on_two_sides = {leak.kept for leak in leaks if leak.kept == leak.set_aside}
+    set_aside = {leak.set_aside for leak in leaks} - on_two_sides
     with workspace.writer("check"), workspace.database.write() as connection:
-        move_to_split(connection, LEAKED, query_ids)
-    return len(query_ids)
+        move_to_split(connection, LEAKED, sorted(set_aside))
+        for query_id in sorted(on_two_sides):
+            latest = _sides(splits_of[query_id])[-1]
+            for split in splits_of[query_id]:
+                if latest not in _sides([split]):
+                    leave_split(connection, split, [query_id])
+    return len(set_aside) + len(on_two_sides)
 
 
 def _sides(splits: Sequence[str]) -> list[str]:

@@ -70,8 +70,10 @@ def load(workspace: Workspace, model_id: str) -> Encoder:
 
 def _open_base(workspace: Workspace) -> System:
     recipe = workspace.recipe.encoder
+    beside = workspace.folder / recipe.model
+    source = str(beside.resolve()) if beside.is_dir() else recipe.model
     encoder = Encoder.load(
-        recipe.model,
+        source,
         max_seq_length=recipe.max_seq_length,
         query_prompt=recipe.query_prompt,
         document_prompt=recipe.document_prompt,
@@ -80,7 +82,7 @@ def _open_base(workspace: Workspace) -> System:
     model = Model(
         model_id=encoder.model_id,
         encoder_id=encoder.encoder_id,
-        source=recipe.model,
+        source=source,
         encoder=asdict(encoder.settings),
     )
     return System(

@@ -115,6 +115,13 @@ def move_to_split(connection: Connection, split: str, query_ids: Iterable[str]) 
         put_split(connection, split, batch)
 
 
+def leave_split(connection: Connection, split: str, query_ids: Iterable[str]) -> None:
+    """Take queries out of one split; they stay in the others they are in."""
+    members = tables.split_members
+    for batch in batches(query_ids):
+        connection.execute(members.delete().where((members.c.split == split) & members.c.query_id.in_(batch)))
+
+
 def remove_documents(connection: Connection, doc_ids: Sequence[str]) -> int:
     """Remove documents and the judgments on them; how many documents there were."""
     num_removed = 0

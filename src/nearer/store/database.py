@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from nearer.core.errors import WorkspaceError
+from nearer.core.errors import WorkspaceBusy, WorkspaceError
 
 metadata = sa.MetaData()
 
@@ -176,7 +176,11 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction that holds the write lock: all of it is committed, or none."""
         with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except sa.exc.OperationalError as error:
+                hint = "wait until the other process has ended; the folder must be writable"
+                raise WorkspaceBusy(f"the database cannot be written: {error.orig}", hint=hint) from error
             try:
                 yield connection
             except BaseException:

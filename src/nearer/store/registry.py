@@ -19,8 +19,8 @@ JSON = Mapping[str, Any]
 
 
 def utc_now() -> str:
-    """The time now, UTC, to the second, as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """The time now, UTC, to the millisecond, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

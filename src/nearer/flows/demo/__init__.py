@@ -41,7 +41,13 @@ QUICK = Size(
     num_documents=3000,
     num_queries={"train": 1200, "dev": 150, "test": 400},
     max_seq_length=96,
-    train={"freeze_embeddings": True, "evals_per_pass": 1, "max_dev_queries": 150, "num_dev_distractors": 300},
+    train={
+        "freeze_embeddings": True,
+        "max_seq_length": 64,
+        "evals_per_pass": 1,
+        "max_dev_queries": 150,
+        "num_dev_distractors": 300,
+    },
 )
 """Fits in minutes on two CPU cores; chosen on the dev modules, see docs/results.md."""
 
