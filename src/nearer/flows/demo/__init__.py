@@ -52,7 +52,10 @@ QUICK = Size(
 """Fits in minutes on two CPU cores; chosen on the dev modules, see docs/results.md."""
 
 FULL = Size(
-    num_documents=None, num_queries=None, max_seq_length=128, train={"freeze_embeddings": True, "evals_per_pass": 2}
+    num_documents=None,
+    num_queries=None,
+    max_seq_length=128,
+    train={"freeze_embeddings": True, "max_seq_length": 96, "evals_per_pass": 2},
 )
 
 

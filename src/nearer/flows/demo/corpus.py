@@ -75,7 +75,7 @@ def _functions_of(path: Path, *, module: str) -> Iterator[StdlibFunction]:
     for name, node in _walk(tree, prefix=module):
         docstring = ast.get_docstring(node)
         sentence = first_sentence(docstring) if docstring else ""
-        if len(sentence.split()) >= MIN_QUERY_WORDS:
+        if len(sentence.split()) >= MIN_QUERY_WORDS and not sentence.startswith(">>>"):
             yield StdlibFunction(name=name, module=module, sentence=sentence, source=_without_docstring(node, lines))
 
 
