@@ -56,6 +56,9 @@ def trained(result: Result) -> str:
     dev = result["dev"]
     head = f"{result['model_id']}: {dev['metric']} on dev {dev['start']:.3f} -> {dev['best']:.3f}"
     what = f"{result['num_pairs']} pairs, {len(result['passes'])} passes, {result['duration_s']:.0f} s"
+    left_out = result["num_left_out"]
+    if any(left_out.values()):
+        what += f"; {left_out['queries']} queries and {left_out['pairs']} pairs that dev or test knows were left out"
     if not result["improved"]:
         return f"nothing was better on dev than where it began ({what}); leave it as it is"
     return f"{head} ({what})\nnext: nearer evaluate base {result['model_id']}, or nearer promote"

@@ -5,7 +5,7 @@ from typing import Any
 from nearer.core.progress import Progress, Silent
 from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.flows.embedding import count_truncated, read_corpus
-from nearer.flows.splits import Leak, drop_leaks, ensure_splits, find_leaks
+from nearer.flows.splits import Leak, drop_leaks, ensure_splits, leaks_of
 from nearer.flows.systems import BASE, open_system
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
@@ -44,23 +44,13 @@ def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None
     }
 
 
-def leaks_of(workspace: Workspace) -> list[Leak]:
-    """Every leak between the workspace's splits as they are."""
-    collection = Collection(workspace.database)
-    return find_leaks(
-        collection.queries(),
-        collection.split_of(),
-        recipe=workspace.recipe.split,
-        judgments=collection.judgments(),
-    )
-
-
 def _leak_faults(leaks: list[Leak]) -> list[str]:
     counts: dict[str, int] = {}
     for leak in leaks:
         counts[leak.kind] = counts.get(leak.kind, 0) + 1
     return [
-        f"{count} leaks between splits ({kind}); set the earlier side's queries aside: nearer check --drop-leaks"
+        f"{count} leaks between splits ({kind}); training leaves the earlier side's queries out; "
+        "take them out of their split: nearer check --drop-leaks"
         for kind, count in counts.items()
     ]
 

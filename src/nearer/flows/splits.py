@@ -105,6 +105,17 @@ def find_leaks(
     return [_leak(kind, pair, side) for pair, kind in found.items()]
 
 
+def leaks_of(workspace: Workspace) -> list[Leak]:
+    """Every leak between the workspace's splits as they are."""
+    collection = Collection(workspace.database)
+    return find_leaks(
+        collection.queries(),
+        collection.split_of(),
+        recipe=workspace.recipe.split,
+        judgments=collection.judgments(),
+    )
+
+
 def drop_leaks(workspace: Workspace, leaks: Sequence[Leak]) -> int:
     """Set aside the queries that leak, so that they are neither trained nor tested on; how many.
 

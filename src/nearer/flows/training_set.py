@@ -1,0 +1,97 @@
+"""What a model is trained on: examples from judgments and pairs, less what dev or test knows.
+
+Arrays: Q queries, P passages, D dimensions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearer.core.progress import Progress
+from nearer.core.records import Judgment, Pair, Query
+from nearer.core.text import near_duplicates
+from nearer.encode.encoder import Encoder
+from nearer.flows.embedding import Corpus, Floats, embed_queries
+from nearer.flows.splits import leaks_of
+from nearer.learn.examples import Example, from_judgments, from_pairs, limit
+from nearer.store.collection import LEAKED, Collection
+from nearer.store.workspace import Workspace
+
+_OWN_MARGIN = 0.05
+"""How far below the positive's soft score a pair's own negative must lie. Source: NV-Retriever (arXiv 2407.15831)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What training must not learn from, since dev or test knows it."""
+
+    query_ids: frozenset[str]
+    pairs: frozenset[Pair]
+
+
+def find_left_out(workspace: Workspace) -> LeftOut:
+    """Queries that leak into a later side, and text pairs whose query nearly repeats a dev or test query."""
+    collection = Collection(workspace.database)
+    leaks = leaks_of(workspace)
+    pairs = collection.pairs()
+    held_out = [
+        query.text
+        for split in collection.splits()
+        if split not in ("train", LEAKED)
+        for query in collection.queries(split)
+    ]
+    texts = [*(pair.query for pair in pairs), *held_out]
+    repeating = near_duplicates(texts) if pairs else ()
+    return LeftOut(
+        query_ids=frozenset(leak.set_aside for leak in leaks),
+        pairs=frozenset(pairs[i] for i, j in repeating if i < len(pairs) <= j),
+    )
+
+
+def read_examples(
+    workspace: Workspace,
+    encoder: Encoder,
+    corpus: Corpus,
+    passage_emb_PD: Floats,
+    *,
+    left_out: LeftOut,
+    progress: Progress,
+) -> list[Example]:
+    """The training pairs: each positive as its passage nearest to the query, then the pairs given as text."""
+    collection, recipe = Collection(workspace.database), workspace.recipe.train
+    queries = [query for query in collection.queries("train") if query.query_id not in left_out.query_ids]
+    judgments = [j for j in collection.judgments("train") if j.query_id not in left_out.query_ids]
+    pairs = [pair for pair in collection.pairs() if pair not in left_out.pairs]
+    texts_of = _passages_by_nearness(workspace, encoder, corpus, passage_emb_PD, queries, judgments, progress=progress)
+    judged = from_judgments(
+        queries,
+        judgments,
+        scale=collection.scale(),
+        texts_of=texts_of,
+        max_positives=recipe.max_positives,
+        seed=recipe.seed,
+    )
+    return limit([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)], max_pairs=recipe.max_pairs, seed=recipe.seed)
+
+
+def _passages_by_nearness(
+    workspace: Workspace,
+    encoder: Encoder,
+    corpus: Corpus,
+    passage_emb_PD: Floats,
+    queries: Sequence[Query],
+    judgments: Sequence[Judgment],
+    *,
+    progress: Progress,
+) -> dict[tuple[str, str], list[str]]:
+    """For each judged (query, document) the document's passages, the one that the encoder finds nearest first."""
+    row_of = {doc_id: row for row, doc_id in enumerate(corpus.doc_ids)}
+    query_emb_QD = embed_queries(workspace, encoder, queries, progress)
+    vector_of = {query.query_id: vector_D for query, vector_D in zip(queries, query_emb_QD, strict=True)}
+    found = {}
+    for judgment in judgments:
+        rows = np.asarray(corpus.passages_of(row_of[judgment.doc_id]))
+        scores = passage_emb_PD[rows] @ vector_of[judgment.query_id]
+        found[judgment.query_id, judgment.doc_id] = [corpus.passages[row] for row in rows[np.argsort(-scores)]]
+    return found

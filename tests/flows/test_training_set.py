@@ -1,0 +1,63 @@
+"""What dev or test knows is not learned from."""
+
+import pytest
+
+from nearer.core.progress import Silent
+from nearer.core.records import Document, Judgment, Pair, Query
+from nearer.flows.dev_set import build_dev_set
+from nearer.flows.embedding import embed_corpus, read_corpus
+from nearer.flows.systems import open_system
+from nearer.flows.training_set import find_left_out, read_examples
+from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
+
+TEXTS = {
+    "train-leaks": "rotate the log file every night",
+    "train-fine": "count words in a text",
+    "dev-leaks": "list all users of this group",
+    "dev-fine": "show free disk space now",
+    "test-1": "Rotate the log file,  every night!",
+    "test-2": "list all users of this group",
+}
+PAIRS = (
+    Pair(query="Show free disk space NOW", positive="df -h"),  # a dev query
+    Pair(query="print the calendar of May", positive="cal 5"),
+)
+
+
+@pytest.fixture
+def workspace(make_workspace):
+    made = make_workspace()
+    with made.database.write() as connection:
+        put_documents(connection, [Document(doc_id=f"d-{name}", text=f"document of {name}") for name in TEXTS])
+        put_queries(connection, [Query(query_id=name, text=text) for name, text in TEXTS.items()])
+        put_judgments(connection, [Judgment(query_id=name, doc_id=f"d-{name}", grade=1) for name in TEXTS])
+        put_pairs(connection, PAIRS)
+        for split in ("train", "dev", "test"):
+            put_split(connection, split, [name for name in TEXTS if name.startswith(split)])
+    return made
+
+
+def test_leaking_queries_and_pairs_are_named(workspace):
+    left_out = find_left_out(workspace)
+    assert left_out.query_ids == {"train-leaks", "dev-leaks"}
+    assert left_out.pairs == {PAIRS[0]}
+
+
+def test_they_neither_teach_nor_choose(workspace):
+    encoder, left_out = open_system(workspace, "base").encoder, find_left_out(workspace)
+    corpus = read_corpus(workspace, encoder)
+    vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
+    examples = read_examples(workspace, encoder, corpus, vectors, left_out=left_out, progress=Silent())
+    assert [example.anchor for example in examples] == ["count words in a text", "print the calendar of May"]
+    dev = build_dev_set(workspace, encoder, corpus, vectors, left_out=left_out.query_ids, progress=Silent())
+    assert [query.query_id for query in dev.queries] == ["dev-fine"]
+
+
+def test_the_dev_set_holds_every_relevant_document_and_the_asked_number_of_others(workspace):
+    encoder = open_system(workspace, "base").encoder
+    corpus = read_corpus(workspace, encoder)
+    vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
+    dev = build_dev_set(workspace, encoder, corpus, vectors, left_out=frozenset(), progress=Silent())
+    assert {"document of dev-fine", "document of dev-leaks"} <= set(dev.passages)
+    assert len(dev.starts_N) == len(TEXTS)  # fewer documents than distractors asked for
+    assert 0 <= dev.measure(encoder) <= 1
