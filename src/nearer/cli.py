@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -18,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 
 from nearer import printing
-from nearer.core.errors import NearerError
+from nearer.core.errors import ImportFaults, NearerError
 from nearer.store.workspace import Workspace
 
 T = TypeVar("T")
@@ -244,7 +245,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--dir", "-C", help="Where to work; made anew.", metavar="DIR")] = Path(
         "demo"
     ),
-    full: Annotated[bool, typer.Option("--full", help="Use every function; takes an hour.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Use every function; takes half an hour.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Do the whole job on the Python standard library of this machine: offline, on a CPU, in minutes."""
@@ -286,6 +287,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if code == EXIT_INTERRUPTED:  # the parser turns Ctrl-C into this
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
+    except ImportFaults as error:
+        faults = [asdict(fault) for fault in error.faults]
+        _fail(EXIT_INPUT, error.code, error.message, error.hint, as_json=as_json, debug=debug, faults=faults)
     except NearerError as error:
         _fail(EXIT_INPUT, error.code, error.message, error.hint, as_json=as_json, debug=debug)
     except _ParserError as error:
@@ -298,11 +302,21 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail(EXIT_INTERNAL, "internal", f"{type(error).__name__}: {error}", hint, as_json=as_json, debug=debug)
 
 
-def _fail(exit_code: int, code: str, message: str, hint: str, *, as_json: bool, debug: bool = False) -> NoReturn:
+def _fail(
+    exit_code: int,
+    code: str,
+    message: str,
+    hint: str,
+    *,
+    as_json: bool,
+    debug: bool = False,
+    faults: list[dict[str, Any]] | None = None,
+) -> NoReturn:
     if debug:
         traceback.print_exc()
     if as_json:
-        typer.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}))
+        error = {"code": code, "message": message, "hint": hint, **({"faults": faults} if faults else {})}
+        typer.echo(json.dumps({"error": error}))
     else:
         typer.echo(f"nearer: {message}" + (f"\n  -> {hint}" if hint else ""), err=True)
     sys.exit(exit_code)

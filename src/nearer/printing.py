@@ -43,6 +43,8 @@ def evaluated(result: Result) -> str:
     head = f"{result['split']}: {result['num_queries']} queries{groups}" + (
         f", look {looks} at this split" if looks else ""
     )
+    if result["num_without_relevant"]:
+        head += f"; {result['num_without_relevant']} more without a relevant document are left out"
     names = [each["system"] for each in result["results"]]
     rows = [["", *names]]
     for metric in result["results"][0]["metrics"]:
@@ -147,6 +149,7 @@ def demonstrated(result: Result) -> str:
         [
             "",
             _comparison(comparison) if comparison else "nothing was better on dev than the base",
+            f"look {result['num_looks']} at the test split",
             f"verdict: {result['verdict']}, in {result['duration_s']:.0f} s",
             f"report:  {result['report']}",
         ]

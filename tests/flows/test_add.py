@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.folders import small_rows, write_beir, write_jsonl
+from nearer.flows.grades import scale_of
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
@@ -115,15 +116,23 @@ def judgment(query_id, doc_id, grade):
     ("largest", "scale"), [(1, (1, 1, 1)), (2, (2, 1, 2)), (3, (3, 2, 3)), (4, (4, 2, 3))], ids=lambda v: str(v)
 )
 def test_the_grade_scale_follows_the_largest_grade(ask, folder, small, tmp_path, largest, scale):
-    ask(folder, "add", "beir", small)
+    ask(folder, "add", "corpus", small / "corpus.jsonl")
+    ask(folder, "add", "queries", small / "queries.jsonl")
     rows = [judgment("q001", "d001", largest), judgment("q001", "d002", 0)]
     ask(folder, "add", "judgments", write_jsonl(tmp_path / "j.jsonl", rows))
     workspace = Workspace.open(folder)
-    found = Collection(workspace.database).scale()
+    found = scale_of(workspace)
     workspace.close()
-    assert found.max_grade == scale[0]
-    if largest in (1, 4):
-        assert (found.max_grade, found.relevant_from, found.positive_from) == scale
+    assert (found.max_grade, found.relevant_from, found.positive_from) == scale
+
+
+def test_larger_grades_do_not_silently_change_what_the_earlier_ones_mean(ask, folder, small, tmp_path):
+    ask(folder, "add", "beir", small)
+    graded = write_jsonl(tmp_path / "j.jsonl", [judgment("q001", "d001", 4)])
+    error = ask(folder, "add", "judgments", graded, code=2)["error"]
+    assert "[grades]" in error["hint"]
+    said = ("--set", "grades.max_grade=4", "--set", "grades.relevant_from=1", "--set", "grades.positive_from=1")
+    assert ask(folder, "add", "judgments", graded, *said)["changes"]["judgments"]["num_updated"] == 1
 
 
 def test_a_recipe_fixes_the_scale(ask, folder, small):

@@ -137,7 +137,7 @@ def test_promote(ask, trained, moment):
     assert state(ask, trained)["answers"] == before["answers"]
 
 
-@pytest.mark.parametrize("moment", ["nearer.flows.add.put_judgments after 1", "nearer.flows.add.put_scale after 1"])
+@pytest.mark.parametrize("moment", ["nearer.flows.add.put_judgments after 1", "nearer.flows.add.put_split after 1"])
 def test_add(ask, new_workspace, beir, moment):
     folder = new_workspace()
     kill(folder, moment, "add", "beir", beir)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from flows.folders import small_rows, write_beir, write_jsonl
+from nearer.flows.grades import scale_of
 from nearer.search.exact import ExactIndex
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 MEASURES = ["nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP"]
@@ -170,7 +170,7 @@ def test_grades_of_0_to_4_set_the_scale(ask, new_workspace, tmp_path, words):
     rows = small_rows(words, grades=4)
     ask(folder, "add", "beir", write_beir(tmp_path / "set", rows, split_of=lambda _: "test"))
     workspace = Workspace.open(folder)
-    scale = Collection(workspace.database).scale()
+    scale = scale_of(workspace)
     workspace.close()
     assert (scale.max_grade, scale.relevant_from, scale.positive_from) == (4, 2, 3)
 

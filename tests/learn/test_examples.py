@@ -1,7 +1,7 @@
 import pytest
 
 from nearer.core.records import GradeScale, Judgment, Pair, Query
-from nearer.learn.examples import Example, NearDuplicates, from_judgments, from_pairs, limit, text_key
+from nearer.learn.examples import Example, NearDuplicates, from_judgments, from_pairs, limit, share_spared, text_key
 
 SCALE = GradeScale.for_max_grade(4)  # relevant from 2, positive from 3
 QUERIES = [Query(query_id="q1", text="red car"), Query(query_id="q2", text="blue car")]
@@ -87,3 +87,13 @@ def test_near_duplicates_are_symmetric_and_exact_at_the_threshold():
     assert duplicates.alike(four, five)
     assert not duplicates.alike(five, "a b c d e")
     assert duplicates.alike("", "  ")
+
+
+def test_anchors_of_one_text_spare_each_others_positives():
+    first = Example(anchor="Red car", positive="p1", spared=frozenset({"red car", "p1"}))
+    twin = Example(anchor="red  CAR", positive="P2", spared=frozenset({"red car"}))
+    other = Example(anchor="blue car", positive="p3")
+    shared = share_spared([first, twin, other])
+    assert shared[0].spared == shared[1].spared == {"red car", "p1", "p2"}
+    assert shared[2].spared == {"p3"}
+    assert [example.positive for example in shared] == ["p1", "P2", "p3"]

@@ -5,7 +5,13 @@ from nearer.learn.lint import lint
 
 
 def faults_of(recipe=None, **changes):
-    facts = {"num_examples": 100, "num_dev_queries": 10, "has_gpu": False, "prompts": ("query: ", "")}
+    facts = {
+        "num_examples": 100,
+        "num_dev_queries": 10,
+        "has_gpu": False,
+        "max_seq_length": 256,
+        "prompts": ("query: ", ""),
+    }
     return lint(Recipe.model_validate(recipe or {}), **{**facts, **changes})
 
 
@@ -24,7 +30,7 @@ def test_the_default_recipe_has_no_fault():
         ({"train": {"query_prompt": "ask: "}}, {}, "encoder.query_prompt"),
         ({"train": {"query_prompt": ""}}, {}, "train.query_prompt"),
         ({"train": {"document_prompt": "d: "}}, {}, "encoder.document_prompt"),
-        ({"train": {"max_seq_length": 128}, "encoder": {"max_seq_length": 64}}, {}, "encoder.max_seq_length"),
+        ({"train": {"max_seq_length": 128}}, {"max_seq_length": 64}, "train.max_seq_length"),
         ({"mining": {"num_negatives": 5, "top_k": 4}}, {}, "mining.top_k"),
     ],
 )

@@ -98,3 +98,10 @@ def test_evidence_of_another_measure_is_a_bug():
     other = Evidence(comparison=comparison(0.1, 0.05, metric="MAP"), slices={}, index_faults=())
     with pytest.raises(AssertionError):
         decide(other, POLICY)
+
+
+def test_an_interval_above_zero_needs_randomisation_to_agree():
+    few_groups = Evidence(comparison=comparison(0.05, 0.02, p_value=0.2), slices={}, index_faults=())
+    verdict = decide(few_groups, POLICY)
+    assert not verdict.promoted
+    assert "by randomisation" in verdict.reasons[0]

@@ -1,7 +1,7 @@
 import pytest
 import sqlalchemy as sa
 
-from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
+from nearer.core.records import Document, Judgment, Pair, Query
 from nearer.store import collection as c
 from nearer.store import database as tables
 from nearer.store.collection import Changes, Collection
@@ -137,8 +137,9 @@ def test_splits(database):
     assert collection.splits() == {"leaked": 1, "train": 1}
 
 
-def test_the_scale_is_binary_until_one_is_put(database):
-    assert Collection(database).scale() == GradeScale.for_max_grade(1)
-    put(database, c.put_scale, GradeScale.for_max_grade(3))
-    put(database, c.put_scale, GradeScale.for_max_grade(4))
-    assert Collection(database).scale() == GradeScale.for_max_grade(4)
+def test_the_largest_grade_is_0_until_there_are_judgments(database):
+    assert Collection(database).largest_grade() == 0
+    put(database, c.put_documents, documents("d1", "d2"))
+    put(database, c.put_queries, [Query(query_id="q1", text="x")])
+    put(database, c.put_judgments, judgments(("q1", "d1", 1), ("q1", "d2", 3)))
+    assert Collection(database).largest_grade() == 3

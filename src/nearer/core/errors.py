@@ -59,7 +59,7 @@ class ImportFaults(InputError):
 
     def __init__(self, faults: list[Fault], *, hint: str = "") -> None:
         shown = "\n".join(f"  {fault}" for fault in faults[: self.SHOWN])
-        more = f"\n  ... and {len(faults) - self.SHOWN} more" if len(faults) > self.SHOWN else ""
+        more = f"\n  ... and {len(faults) - self.SHOWN} more; all of them: --json" if len(faults) > self.SHOWN else ""
         count = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
         super().__init__(f"{count} found, nothing was imported:\n{shown}{more}", hint=hint)
         self.faults = faults

@@ -79,6 +79,8 @@ class SplitRecipe(Section):
             raise ValueError(f'by = "{self.by}" needs field = "<a metadata field of the queries>"')
         if self.by == "time" and (self.dev_from is None or self.test_from is None):
             raise ValueError('by = "time" needs dev_from and test_from')
+        if isinstance(self.dev_from, int) and isinstance(self.test_from, int) and self.dev_from > self.test_from:
+            raise ValueError("dev_from must not be later than test_from")
         if self.dev_fraction + self.test_fraction >= 1:
             raise ValueError("dev_fraction + test_fraction leave nothing to train on")
         return self

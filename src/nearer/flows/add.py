@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Fault, ImportFaults, InputError
 from nearer.core.progress import Progress, Silent
-from nearer.core.recipe import GradesRecipe
-from nearer.core.records import GradeScale, Judgment, Query
+from nearer.core.records import Judgment, Query
+from nearer.flows.grades import make_scale
 from nearer.flows.splits import assign
 from nearer.store import database as tables
 from nearer.store.beir import find_beir, read_qrels_tsv
@@ -19,12 +19,11 @@ from nearer.store.collection import (
     Changes,
     Collection,
     batches,
-    move_to_split,
+    leave_split,
     put_documents,
     put_judgments,
     put_pairs,
     put_queries,
-    put_scale,
     put_split,
     remove_documents,
     unknown_ids,
@@ -74,8 +73,7 @@ class _Import:
         if self.faults and (whole_file or not self.skip_bad):
             hint = "mend the files, or leave the bad rows out: --skip-bad"
             raise ImportFaults(self.faults, hint="mend the files" if whole_file else hint)
-        if "judgments" in self.changes:
-            put_scale(self.connection, self._scale())
+        self._refuse_changed_meaning()
         return {
             "changes": {kind: asdict(changes) for kind, changes in self.changes.items()},
             "num_skipped": len({(fault.file, fault.line) for fault in self.faults}),
@@ -105,9 +103,19 @@ class _Import:
                     known = [each for each in known if each is not row]
         return known
 
-    def _scale(self) -> GradeScale:
-        before = Collection(self.workspace.database).scale().max_grade
-        return scale_of(self.workspace.recipe.grades, largest_grade=max(self.largest_grade, before))
+    def _refuse_changed_meaning(self) -> None:
+        """Larger grades than before would change what the earlier ones mean, unless the recipe says it."""
+        recipe, before = self.workspace.recipe.grades, Collection(self.workspace.database).largest_grade()
+        if not before or not self.largest_grade:
+            return
+        old = make_scale(recipe, largest_grade=before)
+        new = make_scale(recipe, largest_grade=max(before, self.largest_grade))
+        if old != new:
+            raise InputError(
+                f"these judgments go up to grade {self.largest_grade}, those there are up to {before}: a grade of "
+                f"{before} would no longer mean the same",
+                hint="say what grades mean: set max_grade, relevant_from and positive_from under [grades]",
+            )
 
 
 def add(
@@ -139,22 +147,6 @@ def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"no document {', '.join(sorted(unknown))}", hint="nothing was removed; check the ids")
         num_removed = remove_documents(connection, doc_ids)
     return {"num_removed": num_removed, "counts": Collection(workspace.database).counts()}
-
-
-def scale_of(recipe: GradesRecipe, *, largest_grade: int) -> GradeScale:
-    """The scale the recipe fixes, its gaps filled by the judgments' largest grade.
-
-    Raises InputError when the thresholds do not fit together.
-    """
-    default = GradeScale.for_max_grade(recipe.max_grade or max(largest_grade, 1))
-    try:
-        return GradeScale(
-            max_grade=default.max_grade,
-            relevant_from=recipe.relevant_from or default.relevant_from,
-            positive_from=recipe.positive_from or max(default.positive_from, recipe.relevant_from or 1),
-        )
-    except ValueError as error:
-        raise InputError(f"[grades] does not fit together: {error}", hint="correct [grades] in nearer.toml") from error
 
 
 def _add_corpus(task: _Import, path: Path) -> None:
@@ -193,7 +185,8 @@ def _draw_dev(task: _Import) -> None:
     ]
     recipe = task.workspace.recipe.split.model_copy(update={"test_fraction": 0.0})
     drawn = [query_id for query_id, side in assign(in_train, recipe=recipe).items() if side == "dev"]
-    move_to_split(task.connection, "dev", drawn)
+    leave_split(task.connection, "train", drawn)
+    put_split(task.connection, "dev", drawn)
     task.progress.say(f"the set has no dev split: {len(drawn)} of {len(in_train)} training queries were drawn for it")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from nearer.core.progress import Progress, Silent
 from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.flows.embedding import count_truncated, read_corpus
+from nearer.flows.grades import scale_of
 from nearer.flows.splits import Leak, drop_leaks, ensure_splits, leaks_of
 from nearer.flows.systems import BASE, open_system
 from nearer.store.collection import Collection
@@ -34,7 +35,7 @@ def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None
     return {
         "verdict": "faults" if faults else "ok",
         "faults": faults,
-        "notes": [*_notes(collection, truncation), *_duplicates(collection)],
+        "notes": [*_notes(workspace, truncation), *_duplicates(collection)],
         "leaks": [{"kind": leak.kind, "query_id": leak.set_aside, "leaks_into": leak.kept} for leak in leaks[:_SHOWN]],
         "num_leaks": len(leaks),
         "num_dropped": num_dropped,
@@ -69,9 +70,9 @@ def _missing(collection: Collection) -> list[str]:
     return faults
 
 
-def _notes(collection: Collection, truncation: dict[str, int]) -> list[str]:
-    notes = []
-    scale = collection.scale()
+def _notes(workspace: Workspace, truncation: dict[str, int]) -> list[str]:
+    collection, notes = Collection(workspace.database), []
+    scale = scale_of(workspace)
     num_pairs = (
         sum(j.grade >= scale.positive_from for j in collection.judgments("train")) + collection.counts()["pairs"]
     )

@@ -4,7 +4,6 @@ Arrays: Q queries, N documents, P passages, K ranked documents, D dimensions.
 """
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,8 @@ from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, Floats, Ints, embed_queries, own_documents
-from nearer.flows.evaluate import TestSet, read_test_set
+from nearer.flows.evaluate import read_test_set
+from nearer.flows.grades import scale_of
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.topk import top_k
 from nearer.store.collection import Collection
@@ -64,7 +64,9 @@ def build_dev_set(
     chosen = sorted(rng.sample(usable, min(recipe.max_dev_queries, len(usable))))
     queries = tuple(full.queries[row] for row in chosen)
     row_of = {doc_id: row for row, doc_id in enumerate(corpus.doc_ids)}
-    wanted = {row_of[doc_id] for query in queries for doc_id in full.relevant[query.query_id]}
+    asked = {query.query_id for query in queries}
+    judgments = Collection(workspace.database).judgments(full.split)
+    wanted = {row_of[j.doc_id] for j in judgments if j.query_id in asked and j.grade > 0}
     query_emb_QD = embed_queries(workspace, encoder, queries, progress)
     hard = top_k(query_emb_QD, passage_emb_PD, k=10, starts_N=corpus.starts_N).rows_QK
     wanted.update(_distractors(hard, wanted, corpus, number=recipe.num_dev_distractors, rng=rng))
@@ -76,18 +78,13 @@ def build_dev_set(
         queries=queries,
         passages=tuple(text for each in passages for text in each),
         starts_N=np.asarray(starts, dtype=np.int64),
-        qrels=_dev_qrels(workspace, queries, [document.doc_id for document in documents], full),
+        qrels=Qrels.build(
+            [query.query_id for query in queries],
+            [document.doc_id for document in documents],
+            judgments,
+            relevant_from=scale_of(workspace).relevant_from,
+        ),
         excluded=own_documents(queries, documents),
-    )
-
-
-def _dev_qrels(workspace: Workspace, queries: Sequence[Query], doc_ids: list[str], full: TestSet) -> Qrels:
-    collection = Collection(workspace.database)
-    return Qrels.build(
-        [query.query_id for query in queries],
-        doc_ids,
-        collection.judgments(full.split),
-        relevant_from=collection.scale().relevant_from,
     )
 
 

@@ -69,7 +69,12 @@ def window_of(chunk: ChunkRecipe, encoder: Encoder) -> Window | None:
     if not chunk.enabled:
         return None
     room = encoder.settings.max_seq_length - encoder.count_tokens([""])[0]
-    length = min(chunk.max_tokens or room, room)
+    length = chunk.max_tokens or room
+    if length > room:
+        raise InputError(
+            f"chunk.max_tokens = {length}, but the encoder has room for {room} tokens",
+            hint=f"set chunk.max_tokens to {room} or less, or leave it out",
+        )
     overlap = min(32, length // 4) if chunk.overlap_tokens is None else chunk.overlap_tokens
     if overlap > length // 2:
         raise InputError(

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nearer.core.errors import InputError
+from nearer.core.errors import Conflict, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Document, Query
 from nearer.flows.embedding import count_truncated, embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.flows.grades import scale_of
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import System, open_system
 from nearer.measure.metrics import Measure, Qrels, score
@@ -26,8 +27,8 @@ Values = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-SEEN_DOCUMENT = "seen_document=yes"
-"""The slice of queries that have a relevant document which training queries have too."""
+SEEN_DOCUMENT = "seen_document"
+"""Slices by whether a query has a relevant document which training queries have too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class TestSet:
 
     split: str
     queries: tuple[Query, ...]
+    num_without_relevant: int
+    doc_ids: tuple[str, ...]
     relevant: dict[str, tuple[str, ...]]
     qrels: Qrels
     groups: tuple[str, ...] | None
@@ -83,38 +86,38 @@ def evaluate(
 def read_test_set(workspace: Workspace, split: str) -> TestSet:
     """The judged queries of a split. Raises InputError, naming the splits there are, when it has none."""
     collection, recipe = Collection(workspace.database), workspace.recipe
-    scale, judgments = collection.scale(), collection.judgments(split)
+    scale, judgments = scale_of(workspace), collection.judgments(split)
     relevant: dict[str, list[str]] = {}
     for judgment in judgments:
         if judgment.grade >= scale.relevant_from:
             relevant.setdefault(judgment.query_id, []).append(judgment.doc_id)
-    queries = tuple(query for query in collection.queries(split) if query.query_id in relevant)
+    members = collection.queries(split)
+    queries = tuple(query for query in members if query.query_id in relevant)
     if not queries:
         known = ", ".join(f"{name} ({count})" for name, count in collection.splits().items()) or "none"
         raise InputError(
             f"split {split!r} has no query with a relevant document; splits: {known}",
             hint="name another with --split, or import judgments: nearer add judgments FILE",
         )
-    qrels = Qrels.build(
-        [query.query_id for query in queries],
-        list(collection.document_hashes()),
-        judgments,
-        relevant_from=scale.relevant_from,
-    )
+    doc_ids = tuple(collection.document_hashes())
+    query_ids = [query.query_id for query in queries]
+    qrels = Qrels.build(query_ids, doc_ids, judgments, relevant_from=scale.relevant_from)
     field = recipe.group_field
-    groups = tuple(str(query.metadata.get(field, query.query_id)) for query in queries) if field else None
+    groups = tuple(_group(query, field) for query in queries) if field else None
     fields = dict.fromkeys((*recipe.evaluate.slice_fields, *((field,) if field else ())))
     masks = slices([query.metadata for query in queries], list(fields))
-    seen = _seen_documents(collection, queries, relevant)
-    if seen.any() and not seen.all():
-        masks[SEEN_DOCUMENT] = seen
+    seen = _seen_documents(collection, queries, relevant, relevant_from=scale.relevant_from)
+    if seen.any():
+        masks |= {f"{SEEN_DOCUMENT}=yes": seen, f"{SEEN_DOCUMENT}=no": ~seen}
     return TestSet(
         split=split,
         queries=queries,
-        relevant={query_id: tuple(doc_ids) for query_id, doc_ids in relevant.items()},
+        num_without_relevant=len(members) - len(queries),
+        doc_ids=doc_ids,
+        relevant={query_id: tuple(found) for query_id, found in relevant.items()},
         qrels=qrels,
         groups=groups,
-        slices=masks,
+        slices={name: mask for name, mask in masks.items() if mask.any()},
     )
 
 
@@ -123,6 +126,8 @@ def measure(workspace: Workspace, system: System, test_set: TestSet, *, progress
     recipe = workspace.recipe.evaluate
     measures = measures_of(recipe)
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
+    if corpus.doc_ids != test_set.doc_ids:
+        raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
     passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
     query_emb_QD = embed_queries(workspace, system.encoder, test_set.queries, progress)
     ranked = top_k(
@@ -187,7 +192,9 @@ def summarise(workspace: Workspace, test_set: TestSet, measured: Sequence[Measur
     return {
         "split": test_set.split,
         "num_queries": len(test_set.queries),
+        "num_without_relevant": test_set.num_without_relevant,
         "num_groups": len(set(test_set.groups)) if test_set.groups else None,
+        "settings": workspace.recipe.evaluate.model_dump(mode="json"),
         "results": [_result(each, test_set, recipe) for each in measured],
         "comparisons": comparisons,
         "examples": [
@@ -235,8 +242,17 @@ def _interval(
     return asdict(interval)
 
 
-def _seen_documents(collection: Collection, queries: Sequence[Query], relevant: dict[str, list[str]]) -> Mask:
-    seen = {judgment.doc_id for judgment in collection.judgments("train")}
+def _group(query: Query, field: str) -> str:
+    """The query's group; a query without one is its own."""
+    value = query.metadata.get(field)
+    return query.query_id if value is None else str(value)
+
+
+def _seen_documents(
+    collection: Collection, queries: Sequence[Query], relevant: dict[str, list[str]], *, relevant_from: int
+) -> Mask:
+    """Which queries have a relevant document that is relevant to a training query too."""
+    seen = {judgment.doc_id for judgment in collection.judgments("train") if judgment.grade >= relevant_from}
     return np.asarray([not seen.isdisjoint(relevant[query.query_id]) for query in queries], dtype=np.bool_)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nearer.core.errors import NearerError
+from nearer.core.errors import NearerError, NotFound
 from nearer.core.progress import Progress, Silent
 from nearer.flows.embedding import chunking_name, embed_corpus, read_corpus, window_of
 from nearer.flows.systems import LIVE, System, open_release, open_system
@@ -63,6 +63,16 @@ def index_status(workspace: Workspace, system: str | None = None) -> dict[str, A
 
 
 def _systems(workspace: Workspace, name: str | None) -> list[System]:
-    previous = Registry(workspace.database).previous() if name is None else None
-    before = [open_release(workspace, previous, name=previous.model_id)] if previous else []
-    return [open_system(workspace, name or LIVE), *before]
+    """The named system, or live and its predecessor; what a release pins is never cut by today's recipe."""
+    registry = Registry(workspace.database)
+    released = [each for each in (registry.live(), registry.previous()) if each]
+    if name is None:
+        if not released:
+            raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+        names = [LIVE, *(each.model_id for each in released[1:])]
+        return [open_release(workspace, each, name=name) for each, name in zip(released, names, strict=True)]
+    system = open_system(workspace, name)
+    for each in released:
+        if each.space_id == system.model.space_id:
+            return [open_release(workspace, each, name=name)]
+    return [system]

@@ -140,14 +140,16 @@ def lineage(workspace: Workspace, system: str = LIVE) -> dict[str, Any]:
 
 
 def newest_model(workspace: Workspace) -> str:
-    """The model trained last. Raises NotFound when none was."""
-    trained = [model for model in Registry(workspace.database).models() if model.parent_model_id]
-    if not trained:
+    """The model that the last training made. Raises NotFound when there is none, or it was no better."""
+    trainings = [event for event in Registry(workspace.database).history() if event.action == "train"]
+    if not trainings:
         raise NotFound("no trained model", hint="train one: nearer train; or begin with: nearer promote base")
-    return trained[-1].model_id
+    if not trainings[-1].detail["improved"]:
+        raise NotFound("the last training brought nothing better", hint="name a model: nearer promote MODEL")
+    return str(trainings[-1].detail["model_id"])
 
 
-def test_split_of(workspace: Workspace) -> str:
+def judging_split(workspace: Workspace) -> str:
     """The split that judges a release: ``test``, else the first whose name begins so. Raises InputError."""
     names = [name for name in Collection(workspace.database).splits() if name.startswith("test")]
     if not names:
@@ -159,7 +161,7 @@ def _judge(
     workspace: Workspace, candidate: System, live: Release | None, *, split: str | None, progress: Progress
 ) -> tuple[Verdict, dict[str, Any]]:
     """Compare the candidate with its baseline on the test split and ask the gate."""
-    test_set = read_test_set(workspace, split or test_split_of(workspace))
+    test_set = read_test_set(workspace, split or judging_split(workspace))
     baseline = open_system(workspace, LIVE if live else BASE)
     if baseline.model.model_id == candidate.model.model_id:
         measured = [measure(workspace, candidate, test_set, progress=progress)]

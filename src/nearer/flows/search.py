@@ -4,7 +4,8 @@ from typing import Any
 
 from nearer.core.errors import InputError, NotFound
 from nearer.core.text import normalise
-from nearer.flows.systems import LIVE, open_system
+from nearer.flows.embedding import chunking_name, window_of
+from nearer.flows.systems import LIVE, open_release
 from nearer.search.exact import ExactIndex
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
@@ -23,7 +24,8 @@ def search(workspace: Workspace, text: str, *, k: int = 10) -> dict[str, Any]:
     release = Registry(workspace.database).live()
     if release is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
-    encoder = open_system(workspace, LIVE).encoder
+    system = open_release(workspace, release, name=LIVE)
+    encoder = system.encoder
     index = ExactIndex.open(workspace.indexes / release.space_id, space_id=release.space_id)
     hashes = Collection(workspace.database).document_hashes()
     num_gone = len(set(index.content.doc_ids) - hashes.keys())
@@ -39,7 +41,7 @@ def search(workspace: Workspace, text: str, *, k: int = 10) -> dict[str, Any]:
     return {
         "release_id": release.release_id,
         "space_id": release.space_id,
-        "stale": list(index.differences(hashes, chunking=index.content.chunking)),
+        "stale": list(index.differences(hashes, chunking=chunking_name(window_of(system.chunk, encoder)))),
         "results": [
             {"doc_id": doc_id, "score": score, "text": documents[doc_id].full_text} for doc_id, score in ranked
         ],

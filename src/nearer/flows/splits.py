@@ -71,7 +71,7 @@ def assign(queries: Sequence[Query], *, recipe: SplitRecipe) -> dict[str, str]:
         case "group":
             return {query.query_id: _side_of_group(str(_field(query, recipe)), recipe) for query in queries}
         case "time":
-            return {query.query_id: _side_of_time(_field(query, recipe), recipe) for query in queries}
+            return {query.query_id: _side_of_time(query, recipe) for query in queries}
 
 
 def find_leaks(
@@ -186,11 +186,21 @@ def _side_of_group(group: str, recipe: SplitRecipe) -> str:
     return _by_fraction(group, recipe)
 
 
-def _side_of_time(value: object, recipe: SplitRecipe) -> str:
-    if isinstance(recipe.test_from, int) and isinstance(recipe.dev_from, int) and isinstance(value, int | float):
-        return "test" if value >= recipe.test_from else "dev" if value >= recipe.dev_from else "train"
-    text = str(value)
-    return "test" if text >= str(recipe.test_from) else "dev" if text >= str(recipe.dev_from) else "train"
+def _side_of_time(query: Query, recipe: SplitRecipe) -> str:
+    """Numbers compare with numbers; text (ISO 8601 sorts by time) with the bounds as text.
+
+    Raises InputError for a number where a bound is text.
+    """
+    value, bounds = _field(query, recipe), (recipe.test_from, recipe.dev_from)
+    if isinstance(value, str):
+        test_from, dev_from = (str(bound) for bound in bounds)
+        return "test" if value >= test_from else "dev" if value >= dev_from else "train"
+    if isinstance(value, int | float) and isinstance(bounds[0], int) and isinstance(bounds[1], int):
+        return "test" if value >= bounds[0] else "dev" if value >= bounds[1] else "train"
+    raise InputError(
+        f"query {query.query_id!r} has the time {value!r}, which does not compare with {bounds[1]!r} and {bounds[0]!r}",
+        hint="write split.dev_from and split.test_from as the field is written: numbers or text",
+    )
 
 
 def _by_fraction(key: str, recipe: SplitRecipe) -> str:

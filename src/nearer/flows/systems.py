@@ -55,8 +55,10 @@ def load(workspace: Workspace, model_id: str) -> Encoder:
     """The encoder of a registered model, checked to be the one that was registered."""
     model = Registry(workspace.database).model(model_id)
     trained = workspace.models / model.encoder_id
+    if model.parent_model_id and not trained.is_dir():
+        raise ModelRefused(f"{trained}: the model's folder is gone", hint="restore it, or train again: nearer train")
     encoder = Encoder.load(
-        str(trained) if trained.is_dir() else model.source,
+        str(trained) if model.parent_model_id else model.source,
         **model.encoder,
         batch_size=workspace.recipe.encoder.batch_size,
     )

@@ -74,10 +74,12 @@ def train(
             "duration_s": round(clock() - began, 1),
         }
         model = _register(workspace, parent, training=training)
+        improved = model.model_id != parent.model.model_id
+        Registry(workspace.database).record("train", detail={"model_id": model.model_id, "improved": improved})
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,
-        "improved": model.model_id != parent.model.model_id,
+        "improved": improved,
         "passes": passes,
         "dev": {
             "metric": str(DEV_MEASURE),
@@ -190,6 +192,7 @@ def _refuse_hopeless(workspace: Workspace, examples: list[Example], dev: DevSet,
         num_examples=len(examples),
         num_dev_queries=len(dev.queries),
         has_gpu=torch.cuda.is_available(),
+        max_seq_length=encoder.settings.max_seq_length,
         prompts=(encoder.settings.query_prompt, encoder.settings.document_prompt),
     )
     if faults:

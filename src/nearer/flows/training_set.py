@@ -10,11 +10,12 @@ import numpy as np
 
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Pair, Query
-from nearer.core.text import near_duplicates
+from nearer.core.text import near_duplicates, normalise
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, Floats, embed_queries
+from nearer.flows.grades import scale_of
 from nearer.flows.splits import leaks_of
-from nearer.learn.examples import Example, from_judgments, from_pairs, limit
+from nearer.learn.examples import Example, from_judgments, from_pairs, limit, share_spared
 from nearer.store.collection import LEAKED, Collection
 from nearer.store.workspace import Workspace
 
@@ -31,22 +32,23 @@ class LeftOut:
 
 
 def find_left_out(workspace: Workspace) -> LeftOut:
-    """Queries that leak into a later side, and text pairs whose query nearly repeats a dev or test query."""
+    """Queries that leak into a later side, and text pairs that do.
+
+    A pair leaks when its query nearly repeats a dev or test query; with a split by group, also when its positive is
+    the text of a document relevant there.
+    """
     collection = Collection(workspace.database)
     leaks = leaks_of(workspace)
     pairs = collection.pairs()
-    held_out = [
-        query.text
-        for split in collection.splits()
-        if split not in ("train", LEAKED)
-        for query in collection.queries(split)
-    ]
-    texts = [*(pair.query for pair in pairs), *held_out]
-    repeating = near_duplicates(texts) if pairs else ()
-    return LeftOut(
-        query_ids=frozenset(leak.set_aside for leak in leaks),
-        pairs=frozenset(pairs[i] for i, j in repeating if i < len(pairs) <= j),
-    )
+    splits = [split for split in collection.splits() if split not in ("train", LEAKED)]
+    held_out = [query.text for split in splits for query in collection.queries(split)]
+    repeating = near_duplicates([*(pair.query for pair in pairs), *held_out]) if pairs else ()
+    leaking = {pairs[i] for i, j in repeating if i < len(pairs) <= j}
+    if pairs and workspace.recipe.split.by == "group":
+        answers = {j.doc_id for split in splits for j in collection.judgments(split) if j.grade > 0}
+        known = {normalise(document.full_text) for document in collection.documents(sorted(answers))}
+        leaking |= {pair for pair in pairs if normalise(pair.positive) in known}
+    return LeftOut(query_ids=frozenset(leak.set_aside for leak in leaks), pairs=frozenset(leaking))
 
 
 def read_examples(
@@ -67,12 +69,13 @@ def read_examples(
     judged = from_judgments(
         queries,
         judgments,
-        scale=collection.scale(),
+        scale=scale_of(workspace),
         texts_of=texts_of,
         max_positives=recipe.max_positives,
         seed=recipe.seed,
     )
-    return limit([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)], max_pairs=recipe.max_pairs, seed=recipe.seed)
+    examples = share_spared([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
+    return limit(examples, max_pairs=recipe.max_pairs, seed=recipe.seed)
 
 
 def _passages_by_nearness(

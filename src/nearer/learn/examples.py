@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nearer.core.records import GradeScale, Judgment, Pair, Query
 from nearer.core.text import normalise, resemblance, shingles
@@ -91,6 +91,18 @@ def _kept_negatives(pair: Pair, *, margin: float) -> tuple[str, ...]:
     limit = (1.0 if pair.score is None else pair.score) * (1 - margin)
     scored = zip(pair.negatives, pair.negative_scores, strict=True)
     return tuple(text for text, score in scored if score < limit)
+
+
+def share_spared(examples: Sequence[Example]) -> list[Example]:
+    """Examples in which anchors of the same text spare each other's positives and spared texts.
+
+    One question may stand under several ids, or among the judgments and the pairs.
+    """
+    together: dict[str, set[str]] = {}
+    for example in examples:
+        together.setdefault(text_key(example.anchor), set()).update(example.spared, {text_key(example.positive)})
+    shared = {anchor: frozenset(spared) for anchor, spared in together.items()}
+    return [replace(example, spared=shared[text_key(example.anchor)]) for example in examples]
 
 
 def limit(examples: Sequence[Example], *, max_pairs: int | None, seed: int) -> list[Example]:

@@ -4,11 +4,17 @@ from nearer.core.recipe import Recipe
 
 
 def lint(
-    recipe: Recipe, *, num_examples: int, num_dev_queries: int, has_gpu: bool, prompts: tuple[str, str]
+    recipe: Recipe,
+    *,
+    num_examples: int,
+    num_dev_queries: int,
+    has_gpu: bool,
+    max_seq_length: int,
+    prompts: tuple[str, str],
 ) -> list[str]:
     """Each reason why training with these settings cannot work, with the setting to change; empty when it can.
 
-    ``prompts`` are the encoder's own for queries and documents.
+    ``max_seq_length`` and ``prompts`` (for queries, for documents) are the encoder's own.
     Source: faults reported by users of other tools: sentence-transformers #1206, #3388, #3394;
     FlagEmbedding #713, #823, #353.
     """
@@ -32,10 +38,10 @@ def lint(
                 f"train.{kind}_prompt = {asked!r} differs from the encoder's {own!r}: the model would be searched "
                 f"with texts unlike those it learned from; set encoder.{kind}_prompt instead"
             )
-    if train.max_seq_length and recipe.encoder.max_seq_length and train.max_seq_length > recipe.encoder.max_seq_length:
+    if train.max_seq_length and train.max_seq_length > max_seq_length:
         faults.append(
-            f"train.max_seq_length = {train.max_seq_length} is more than encoder.max_seq_length = "
-            f"{recipe.encoder.max_seq_length}: the model would learn from text it never sees in search"
+            f"train.max_seq_length = {train.max_seq_length} is more than the {max_seq_length} tokens that the encoder "
+            f"reads: the model would learn from text it never sees in search"
         )
     if recipe.mining.num_negatives > recipe.mining.top_k:
         faults.append("mining.num_negatives is more than mining.top_k: raise top_k")

@@ -67,12 +67,19 @@ def decide(evidence: Evidence, policy: Policy) -> Verdict:
 
 
 def _judge_gain(comparison: Comparison, policy: Policy) -> list[str]:
-    if comparison.low > policy.min_gain:
-        return []
-    return [
-        f"The gain in {policy.measure} is not proven: {_change(comparison)}, "
-        f"and the lower end must exceed {policy.min_gain:+.4f}."
-    ]
+    """A gain is proven by its interval and by randomisation, since bootstraps of few groups are too narrow."""
+    reasons = []
+    if comparison.low <= policy.min_gain:
+        reasons.append(
+            f"The gain in {policy.measure} is not proven: {_change(comparison)}, "
+            f"and the lower end must exceed {policy.min_gain:+.4f}."
+        )
+    elif policy.min_gain >= 0 and comparison.p_value > policy.alpha:
+        reasons.append(
+            f"The gain in {policy.measure} is not proven: {_change(comparison)}, but p = {comparison.p_value:.4f} "
+            f"by randomisation, above {policy.alpha:g}."
+        )
+    return reasons
 
 
 def _judge_slices(slices: Mapping[str, SliceEvidence], policy: Policy) -> tuple[list[str], list[str]]:

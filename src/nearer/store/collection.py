@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from nearer.core.ids import content_id, text_hash
-from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
+from nearer.core.records import Document, Judgment, Pair, Query
 from nearer.store import database as tables
 from nearer.store.database import Database
 
@@ -141,11 +141,6 @@ def unknown_ids(connection: Connection, column: sa.Column[Any], ids: Iterable[st
     return wanted
 
 
-def put_scale(connection: Connection, scale: GradeScale) -> None:
-    """Record what the grades mean."""
-    _upsert(connection, tables.settings, [{"name": "grade_scale", "value": asdict(scale)}], keys=("name",))
-
-
 def _put(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *, key: str) -> Changes:
     column = table.c[key]
     condition = column.in_([row[key] for row in rows])
@@ -250,12 +245,10 @@ class Collection:
                 found.setdefault(row.query_id, []).append(row.split)
         return found
 
-    def scale(self) -> GradeScale:
-        """What the grades mean; binary while there are no judgments."""
-        statement = sa.select(tables.settings.c.value).where(tables.settings.c.name == "grade_scale")
+    def largest_grade(self) -> int:
+        """The largest grade of all judgments, 0 when there are none."""
         with self._database.read() as connection:
-            value = connection.scalar(statement)
-        return GradeScale(**value) if value else GradeScale.for_max_grade(1)
+            return connection.scalar(sa.select(sa.func.max(tables.judgments.c.grade))) or 0
 
     def counts(self) -> dict[str, int]:
         """How many documents, queries, judgments and pairs there are."""

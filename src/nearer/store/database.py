@@ -60,13 +60,6 @@ pairs = sa.Table(
     sa.Column("negative_scores", sa.JSON, nullable=False),
 )
 
-settings = sa.Table(
-    "settings",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("value", sa.JSON, nullable=False),
-)
-
 models = sa.Table(
     "models",
     metadata,
@@ -132,7 +125,7 @@ Migration = Callable[[Connection], None]
 
 def m001_first_schema(connection: Connection) -> None:
     """Create the tables of version 0.1."""
-    first = (documents, queries, split_members, judgments, pairs, settings)
+    first = (documents, queries, split_members, judgments, pairs)
     control = (models, releases, pointers, history, ledger, evaluations)
     metadata.create_all(connection, tables=[*first, *control], checkfirst=False)
 

@@ -72,7 +72,7 @@ class Registry:
         self._now = now
 
     def add_model(self, model: Model) -> Model:
-        """Enter a model; entering it again changes nothing."""
+        """Enter a model; entering it again only says anew where it lies."""
         row = {
             "model_id": model.model_id,
             "encoder_id": model.encoder_id,
@@ -83,7 +83,10 @@ class Registry:
             "created_at": self._now(),
         }
         with self._database.write() as connection:
-            connection.execute(insert(tables.models).on_conflict_do_nothing(), [row])
+            statement = insert(tables.models).on_conflict_do_update(
+                index_elements=["model_id"], set_={"source": model.source}
+            )
+            connection.execute(statement, [row])
         return self.model(model.model_id)
 
     def model(self, model_id: str) -> Model:

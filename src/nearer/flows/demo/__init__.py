@@ -218,6 +218,7 @@ def _summary(
         "base": base,
         "candidate": candidate,
         "comparison": comparison,
+        "num_looks": (decision or first)["evaluation"]["ledger"]["num_looks"],
         "verdict": verdict,
         "reasons": reasons,
         "report": page["report"],

@@ -152,10 +152,11 @@ def _lineage(data: ReportData) -> dict[str, Any]:
                 "num_truncated": result.get("num_truncated"),
             }
         )
-    recipe = data.recipe
+    recipe, settings = data.recipe, (data.evaluation or {}).get("settings", {})
+    used = recipe.evaluate.model_copy(update=settings)  # what it was measured with, whatever the recipe says by now
     return {
         "models": rows,
-        "seeds": {"split": recipe.split.seed, "training": recipe.train.seed, "resampling": recipe.evaluate.seed},
-        "num_resamples": recipe.evaluate.num_resamples,
-        "confidence": recipe.evaluate.confidence,
+        "seeds": {"split": recipe.split.seed, "training": recipe.train.seed, "resampling": used.seed},
+        "num_resamples": used.num_resamples,
+        "confidence": used.confidence,
     }

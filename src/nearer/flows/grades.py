@@ -1,0 +1,28 @@
+"""What the workspace's grades mean."""
+
+from nearer.core.errors import InputError
+from nearer.core.recipe import GradesRecipe
+from nearer.core.records import GradeScale
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+
+def scale_of(workspace: Workspace) -> GradeScale:
+    """The scale that the recipe fixes; what it leaves open follows the largest grade there is."""
+    return make_scale(workspace.recipe.grades, largest_grade=Collection(workspace.database).largest_grade())
+
+
+def make_scale(recipe: GradesRecipe, *, largest_grade: int) -> GradeScale:
+    """A recipe's scale for judgments up to ``largest_grade``.
+
+    Raises InputError when the thresholds do not fit together.
+    """
+    default = GradeScale.for_max_grade(recipe.max_grade or max(largest_grade, 1))
+    try:
+        return GradeScale(
+            max_grade=default.max_grade,
+            relevant_from=recipe.relevant_from or default.relevant_from,
+            positive_from=recipe.positive_from or max(default.positive_from, recipe.relevant_from or 1),
+        )
+    except ValueError as error:
+        raise InputError(f"[grades] does not fit together: {error}", hint="correct [grades] in nearer.toml") from error
