@@ -103,7 +103,7 @@ def test_changed_rows_replace_the_old_ones(ask, folder, small, tmp_path):
     rows = [{"doc_id": "d001", "text": "new"}, {"doc_id": "d002", "text": "newer", "title": "A title"}]
     changed = ask(folder, "add", "corpus", write_jsonl(tmp_path / "c.jsonl", rows))
     assert changed["changes"] == {"documents": {"num_added": 0, "num_updated": 2, "num_unchanged": 0}}
-    graded = ask(folder, "add", "judgments", write_jsonl(tmp_path / "j.jsonl", [judgment("q001", "d001", 4)]))
+    graded = ask(folder, "add", "judgments", write_jsonl(tmp_path / "j.jsonl", [judgment("q001", "d001", 0)]))
     assert graded["changes"] == {"judgments": {"num_added": 0, "num_updated": 1, "num_unchanged": 0}}
     assert graded["splits"] == {"test": 12}
 
@@ -173,8 +173,9 @@ def test_a_hostile_file_is_refused_in_one_json_object(ask, folder, tmp_path, kin
     path = tmp_path / "hostile.jsonl"
     path.write_bytes(content)
     error = ask(folder, "add", kind, path, code=2)["error"]
-    assert error.keys() == {"code", "message", "hint"}
+    assert error.keys() == {"code", "message", "hint", "faults"}
     assert "hostile.jsonl" in error["message"]
+    assert all(fault["file"] == str(path) and fault["reason"] and fault["remedy"] for fault in error["faults"])
     assert counts(folder) == EMPTY
 
 

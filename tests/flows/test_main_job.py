@@ -249,7 +249,7 @@ def test_a_base_that_cannot_be_beaten_stays(ask, nearer, base_live):
     assert result["model_id"] == live(ask, base_live)["model_id"]
     assert len(ask(base_live, "status")["models"]) == 1
     assert "leave it as it is" in nearer("train", "--dir", base_live, *settings).out
-    assert "no trained model" in ask(base_live, "promote", code=2)["error"]["message"]
+    assert "nothing better" in ask(base_live, "promote", code=2)["error"]["message"]
 
 
 def test_pairs_with_negatives_are_trained_on(ask, base_live, tmp_path, words):

@@ -106,11 +106,8 @@ class _Import:
     def _refuse_changed_meaning(self) -> None:
         """Larger grades than before would change what the earlier ones mean, unless the recipe says it."""
         recipe, before = self.workspace.recipe.grades, Collection(self.workspace.database).largest_grade()
-        if not before or not self.largest_grade:
-            return
-        old = make_scale(recipe, largest_grade=before)
         new = make_scale(recipe, largest_grade=max(before, self.largest_grade))
-        if old != new:
+        if before and make_scale(recipe, largest_grade=before) != new:
             raise InputError(
                 f"these judgments go up to grade {self.largest_grade}, those there are up to {before}: a grade of "
                 f"{before} would no longer mean the same",

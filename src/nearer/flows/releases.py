@@ -101,7 +101,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
 
 def history(workspace: Workspace) -> dict[str, Any]:
     """Everything that happened to the live pointer, oldest first; the report shows a refusal's measurements."""
-    events = [asdict(event) for event in Registry(workspace.database).history()]
+    events = [asdict(event) for event in Registry(workspace.database).history() if event.action != "train"]
     for event in events:
         event["detail"] = {key: value for key, value in event["detail"].items() if key != "evaluation"}
     return {"events": events}

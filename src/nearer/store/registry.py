@@ -171,7 +171,7 @@ class Registry:
             self._record(connection, action, release_id=None, previous=previous, detail=detail)
 
     def history(self) -> list[Event]:
-        """Everything that happened to the live pointer, oldest first."""
+        """Everything that happened to the live pointer, and trainings, oldest first."""
         table = tables.history
         columns = [table.c[name] for name in ("at", "action", "release_id", "previous_release_id", "detail")]
         with self._database.read() as connection:
