@@ -30,8 +30,11 @@ def main() -> None:
     arguments = parse_arguments()
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
+    refuse_other_arguments(arguments)
     workspace = open_workspace(arguments)
     pass1 = cell(work / "pass-1.json", lambda: train(workspace, "base"))
+    if not pass1["improved"]:
+        raise SystemExit("pass 1 was no better than the base on dev, so there is no pass 2 to measure")
     pass2 = cell(work / "pass-2.json", lambda: train(workspace, pass1["model_id"]))
     systems = ["base", pass1["model_id"], pass2["model_id"]]
     for split in splits_to_judge(workspace):
@@ -56,6 +59,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     return parser.parse_args()
+
+
+def refuse_other_arguments(arguments: argparse.Namespace) -> None:
+    """Stop when the folder holds cells that were made with other arguments."""
+    given = {key: str(value) for key, value in sorted(vars(arguments).items()) if key != "work"}
+    stored = cell(arguments.work / "arguments.json", lambda: given)
+    differing = [key for key, value in given.items() if stored[key] != value]
+    if differing:
+        raise SystemExit(f"{arguments.work} was made with another {', '.join(differing)}: choose another --work")
 
 
 def cell(path: Path, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -105,8 +117,10 @@ def write_subset(arguments: argparse.Namespace, target: Path) -> None:
     kept_documents: set[str] = set()
     kept_queries: set[str] = set()
     for qrels in sorted((arguments.data / "qrels").glob("*.tsv")):
-        header, *rows = [line.split("\t") for line in qrels.read_text(encoding="utf-8").splitlines()]
-        limit = {"train": arguments.train, "dev": arguments.dev}.get(qrels.stem, arguments.test)
+        rows = [line.split("\t") for line in qrels.read_text(encoding="utf-8").splitlines()]
+        header = rows.pop(0) if not rows[0][2].lstrip("-").isdigit() else ["query-id", "corpus-id", "score"]
+        dev_names = dict.fromkeys(("dev", "val", "validation"), arguments.dev)
+        limit = {"train": arguments.train, **dev_names}.get(qrels.stem, arguments.test)
         chosen = set(by_hash({row[0] for row in rows})[:limit])
         rows = [row for row in rows if row[0] in chosen]
         kept_queries |= chosen
@@ -159,7 +173,8 @@ def table(arguments: argparse.Namespace, measured: dict[str, Any], pass1: dict[s
         f"{imported['counts']['documents']} documents, {measured['num_queries']} {measured['split']} queries, "
         f"{pass1['num_pairs']} training pairs, {arguments.max_length} tokens "
         f"({imported['num_truncated'] / imported['num_passages']:.0%} of documents truncated), seed {arguments.seed}, "
-        f"{imported['num_dropped']} leaking queries set aside. Training: {pass1['duration_s']:.0f} s and "
+        f"{imported['num_dropped']} leaking queries set aside, look {measured['ledger']['num_looks']}. "
+        f"Training: {pass1['duration_s']:.0f} s and "
         f"{pass2['duration_s']:.0f} s, on {os.cpu_count()} cores ({platform.machine()}), {measured['date']}.",
         "",
         f"| | {' | '.join(names)} |",
