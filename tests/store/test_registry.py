@@ -30,10 +30,11 @@ def promote(registry, release, *, action="promote"):
     registry.move_live(expected=expected, release_id=release.release_id, action=action, detail={})
 
 
-def test_a_model_is_entered_once(registry):
+def test_a_model_is_entered_once_and_may_move(registry):
     first = registry.add_model(model("a"))
     again = registry.add_model(dataclasses.replace(model("a"), source="elsewhere"))
-    assert again == first
+    assert again == dataclasses.replace(first, source="elsewhere")
+    assert registry.models() == [again]
     assert registry.model("model-a").space_id == "enc-a"
     registry.add_model(model("b"))
     with pytest.raises(NotFound, match="model-a, model-b"):
