@@ -12,8 +12,8 @@ demo: $(VENV)/installed  ## the whole job on this machine's standard library
 test: $(VENV)/installed  ## every test, the real model's too
 	$(BIN)/pytest
 
-unit: $(VENV)/installed  ## the tests that take under a minute together
-	$(BIN)/pytest -m "not slow"
+unit: $(VENV)/installed  ## all but the end-to-end tests, under a minute
+	$(BIN)/pytest -m "not slow" --ignore=tests/flows
 
 check: $(VENV)/installed  ## format, lint, types, layers
 	$(BIN)/ruff format --check src tests benchmarks
