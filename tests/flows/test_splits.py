@@ -6,7 +6,7 @@ from nearer.core.errors import InputError
 from nearer.core.recipe import SplitRecipe
 from nearer.core.records import Document, Judgment, Query
 from nearer.core.text import clusters, near_duplicates
-from nearer.flows.splits import assign, drop_leaks, ensure_splits, find_leaks
+from nearer.flows.splits import assign, drop_leaks, ensure_splits, find_leaks, leaks_of
 from nearer.store.collection import Collection, put_documents, put_judgments, put_queries, put_split
 from nearer.store.workspace import Workspace
 
@@ -52,16 +52,6 @@ def put(workspace, queries=(), *, judgments=(), **splits):
 
 def split_of(workspace):
     return Collection(workspace.database).split_of()
-
-
-def leaks_of(workspace):
-    collection = Collection(workspace.database)
-    return find_leaks(
-        collection.queries(),
-        collection.split_of(),
-        recipe=workspace.recipe.split,
-        judgments=collection.judgments(),
-    )
 
 
 def test_fractions_are_about_what_was_asked_for():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nearer.learn.examples import Example, text_key
-from nearer.learn.negatives import Candidates, inside_margin, mine
+from nearer.learn.negatives import Candidates, below_margin, mine
 
 TEXTS = [f"document number {n} says {n * 'x'} about topic {chr(97 + n)}" for n in range(8)]
 
@@ -95,8 +95,8 @@ def test_without_a_margin_that_suffices_the_loosest_is_used_and_the_rest_is_fill
 
 def test_a_margin_of_a_positive_below_zero_does_not_turn_around():
     candidates = proposed([[1, 2]], [[-0.5, 0.1]], [-0.4])
-    assert inside_margin(candidates, 0.05).tolist() == [[True, False]]
-    assert inside_margin(candidates, -1.0).all()
+    assert below_margin(candidates, 0.05).tolist() == [[True, False]]
+    assert below_margin(candidates, -1.0).all()
 
 
 def test_only_the_top_k_unknown_candidates_are_looked_at():

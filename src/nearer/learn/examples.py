@@ -70,19 +70,17 @@ def from_pairs(pairs: Sequence[Pair], *, margin: float) -> list[Example]:
     A negative is dropped when its soft score is at least (1 - ``margin``) times the positive's.
     Source: NV-Retriever (arXiv 2407.15831), section 3.2, TopK-PercPos.
     """
-    positives_of: dict[str, set[str]] = {}
-    for pair in pairs:
-        positives_of.setdefault(text_key(pair.query), set()).add(text_key(pair.positive))
-    return [
+    examples = [
         Example(
             anchor=pair.query,
             positive=pair.positive,
             negatives=_kept_negatives(pair, margin=margin),
-            spared=frozenset(positives_of[text_key(pair.query)] | {text_key(pair.query)}),
+            spared=frozenset({text_key(pair.query)}),
             weight=1.0 if pair.score is None else pair.score,
         )
         for pair in pairs
     ]
+    return share_spared(examples)
 
 
 def _kept_negatives(pair: Pair, *, margin: float) -> tuple[str, ...]:

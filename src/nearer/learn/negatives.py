@@ -83,7 +83,7 @@ def mine(
     return mined, report
 
 
-def inside_margin(candidates: Candidates, margin: float) -> Bools:
+def below_margin(candidates: Candidates, margin: float) -> Bools:
     """Which candidates score below (1 - margin) times their positive; with a negative margin, all.
 
     Scores are cosines; a positive below 0 would turn the bound around, so it counts as 0.
@@ -104,7 +104,7 @@ def _choose_margin(
     """
     kept_QK, margin = allowed_QK, -1.0
     for margin in sorted(margins, reverse=True):
-        kept_QK = allowed_QK & inside_margin(candidates, margin)
+        kept_QK = allowed_QK & below_margin(candidates, margin)
         if len(kept_QK) and float((kept_QK.sum(axis=1) >= num_wanted).mean()) >= min_share:
             break
     return margin, kept_QK
