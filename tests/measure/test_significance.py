@@ -5,7 +5,7 @@ import pytest
 
 from nearer.core.errors import InputError
 from nearer.measure import significance
-from nearer.measure.significance import compare, holm, mean_interval, min_units
+from nearer.measure.significance import compare, compare_all, holm, mean_interval, mean_intervals, min_units
 
 SIX = [0.0, 0.1, 0.1, 0.4, 0.7, 0.9]
 
@@ -136,3 +136,18 @@ def test_refuses(values, options):
 def test_refuses_other_queries():
     with pytest.raises(InputError, match="2 values and the candidate 1"):
         compare([0.1, 0.2], [0.1], metric="m")
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(60) // 4])
+def test_several_measures_at_once_give_what_each_gives_alone(groups):
+    rng = np.random.default_rng(3)
+    baseline_QM, candidate_QM = rng.random((60, 3)), rng.random((60, 3))
+    together = mean_intervals(baseline_QM, groups_Q=groups)
+    alone = [mean_interval(column, groups_Q=groups) for column in baseline_QM.T]
+    for one, other in zip(together, alone, strict=True):
+        assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
+    compared = compare_all(baseline_QM, candidate_QM, metrics=["a", "b", "c"], groups_Q=groups)
+    for number, found in enumerate(compared):
+        alone = compare(baseline_QM[:, number], candidate_QM[:, number], metric=found.metric, groups_Q=groups)
+        assert (found.low, found.high, found.p_value) == pytest.approx((alone.low, alone.high, alone.p_value))
+        assert (found.num_wins, found.num_losses) == (alone.num_wins, alone.num_losses)

@@ -16,7 +16,7 @@ from nearer.flows.grades import scale_of
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import System, open_system
 from nearer.measure.metrics import Measure, Qrels, score
-from nearer.measure.significance import Comparison, compare, mean_interval
+from nearer.measure.significance import Comparison, compare_all, mean_intervals
 from nearer.measure.slices import slices
 from nearer.measure.topk import top_k
 from nearer.store.collection import Collection
@@ -59,6 +59,10 @@ class Measured:
     rows_QK: Ints
     num_truncated: int
     num_passages: int
+
+    def columns(self, metrics: Sequence[str]) -> Values:
+        """The values of every query, one column a metric, shape (Q, M)."""
+        return np.stack([self.values[metric] for metric in metrics], axis=1)
 
 
 def evaluate(
@@ -158,17 +162,17 @@ def compare_measured(
     baseline: Measured,
     candidate: Measured,
     *,
-    metric: str,
+    metrics: Sequence[str],
     test_set: TestSet,
     recipe: EvaluateRecipe,
     mask: Mask | None = None,
-) -> Comparison:
-    """Candidate minus baseline on the queries of ``mask`` (all by default), groups kept whole."""
-    rows = np.flatnonzero(mask) if mask is not None else np.arange(len(test_set.queries))
-    return compare(
-        baseline.values[metric][rows],
-        candidate.values[metric][rows],
-        metric=metric,
+) -> list[Comparison]:
+    """Candidate minus baseline in every metric on the queries of ``mask`` (all by default), groups kept whole."""
+    rows = _rows(test_set, mask)
+    return compare_all(
+        baseline.columns(metrics)[rows],
+        candidate.columns(metrics)[rows],
+        metrics=metrics,
         groups_Q=test_set.groups_of(rows),
         num_resamples=recipe.num_resamples,
         confidence=recipe.confidence,
@@ -184,8 +188,9 @@ def summarise(workspace: Workspace, test_set: TestSet, measured: Sequence[Measur
     comparisons = [
         {"baseline": baseline.system.name, "candidate": candidate.system.name, **asdict(comparison)}
         for candidate in candidates
-        for metric in recipe.measures
-        for comparison in [compare_measured(baseline, candidate, metric=metric, test_set=test_set, recipe=recipe)]
+        for comparison in compare_measured(
+            baseline, candidate, metrics=recipe.measures, test_set=test_set, recipe=recipe
+        )
     ]
     main = recipe.measures[0]
     documents = Collection(workspace.database).documents() if candidates else []
@@ -208,18 +213,17 @@ def summarise(workspace: Workspace, test_set: TestSet, measured: Sequence[Measur
 
 def _result(measured: Measured, test_set: TestSet, recipe: EvaluateRecipe) -> dict[str, Any]:
     model = measured.system.model
+    main = recipe.measures[:1]
     return {
         "system": measured.system.name,
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,
         "space_id": model.space_id,
-        "metrics": {name: _interval(measured, test_set, recipe, metric=name) for name in recipe.measures},
+        "metrics": _intervals(measured, test_set, recipe, metrics=recipe.measures),
         "slices": {
             name: {
                 "num_queries": int(mask.sum()),
-                "metrics": {
-                    recipe.measures[0]: _interval(measured, test_set, recipe, metric=recipe.measures[0], mask=mask)
-                },
+                "metrics": _intervals(measured, test_set, recipe, metrics=main, mask=mask),
             }
             for name, mask in test_set.slices.items()
         },
@@ -228,18 +232,22 @@ def _result(measured: Measured, test_set: TestSet, recipe: EvaluateRecipe) -> di
     }
 
 
-def _interval(
-    measured: Measured, test_set: TestSet, recipe: EvaluateRecipe, *, metric: str, mask: Mask | None = None
-) -> dict[str, float]:
-    rows = np.flatnonzero(mask) if mask is not None else np.arange(len(test_set.queries))
-    interval = mean_interval(
-        measured.values[metric][rows],
+def _intervals(
+    measured: Measured, test_set: TestSet, recipe: EvaluateRecipe, *, metrics: Sequence[str], mask: Mask | None = None
+) -> dict[str, dict[str, float]]:
+    rows = _rows(test_set, mask)
+    intervals = mean_intervals(
+        measured.columns(metrics)[rows],
         groups_Q=test_set.groups_of(rows),
         num_resamples=recipe.num_resamples,
         confidence=recipe.confidence,
         seed=recipe.seed,
     )
-    return asdict(interval)
+    return {metric: asdict(interval) for metric, interval in zip(metrics, intervals, strict=True)}
+
+
+def _rows(test_set: TestSet, mask: Mask | None) -> Ints:
+    return np.arange(len(test_set.queries)) if mask is None else np.flatnonzero(mask)
 
 
 def _group(query: Query, field: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nearer.core.errors import InputError, NotFound
 from nearer.core.progress import Progress, Silent
-from nearer.flows.evaluate import Measured, TestSet, compare_measured, measure, read_test_set, summarise
+from nearer.flows.evaluate import Mask, Measured, TestSet, compare_measured, measure, read_test_set, summarise
 from nearer.flows.index import build, verify
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LIVE, System, open_release, open_system
@@ -197,8 +197,9 @@ def _evidence(
         raise InputError(f"gate.measure {metric!r} is not in evaluate.measures", hint="add it to evaluate.measures")
     baseline, candidate = measured
 
-    def compared(mask: Any = None) -> Any:
-        return compare_measured(baseline, candidate, metric=metric, test_set=test_set, recipe=recipe, mask=mask)
+    def compared(mask: Mask | None = None) -> Comparison:
+        [found] = compare_measured(baseline, candidate, metrics=[metric], test_set=test_set, recipe=recipe, mask=mask)
+        return found
 
     return Evidence(
         comparison=compared(),
@@ -212,7 +213,7 @@ def _evidence(
     )
 
 
-def _num_groups(test_set: TestSet, mask: Any) -> int:
+def _num_groups(test_set: TestSet, mask: Mask) -> int:
     rows = np.flatnonzero(mask)
     return len(set(test_set.groups_of(rows) or rows.tolist()))
 

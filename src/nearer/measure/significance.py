@@ -1,7 +1,7 @@
 """How sure we are of a mean, and of a difference between two systems.
 
 What is resampled is a *unit*: a query, or a whole group of queries that belong together and so tell less than as many
-queries apart. Shapes: Q queries, U units, R resamples of a chunk.
+queries apart. Shapes: Q queries, U units, M measures, R resamples of a chunk.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -49,14 +49,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Units:
-    """The sum of the values of every unit (float64) and the number of its queries (float64)."""
+    """The sums of the values of every unit, one a measure, and the number of its queries (all float64)."""
 
-    sums_U: Floats
+    sums_UM: Floats
     sizes_U: Floats
 
     @property
-    def mean(self) -> float:
-        return float(self.sums_U.sum() / self.sizes_U.sum())
+    def means_M(self) -> Floats:
+        means: Floats = self.sums_UM.sum(axis=0) / self.sizes_U.sum()
+        return means
 
 
 def mean_interval(
@@ -67,26 +68,46 @@ def mean_interval(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """The mean of a measure over queries, with its percentile bootstrap interval.
-
-    ``values_Q`` (floats in [0, 1]) has one value a query. With ``groups_Q``, one label a query, whole groups are drawn
-    and the mean is that of the queries drawn. Where there are too few units for an interval (see ``min_units``) the
-    interval is the whole range of a measure, 0 to 1.
-
-    Raises InputError for no values, values that are not finite, labels of another number, or settings out of range.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; groups: Field and Welsh,
-    Bootstrapping Clustered Data (2007), the cluster bootstrap.
+    """The mean of one measure over queries, with its interval: ``mean_intervals`` of a single column.
 
     >>> mean_interval([0.0, 1.0] * 50)
     Interval(value=0.5, low=0.4, high=0.6)
     >>> mean_interval([0.25, 0.75])
     Interval(value=0.5, low=0.0, high=1.0)
     """
+    [interval] = mean_intervals(
+        np.asarray(values_Q, dtype=np.float64)[:, None],
+        groups_Q=groups_Q,
+        num_resamples=num_resamples,
+        confidence=confidence,
+        seed=seed,
+    )
+    return interval
+
+
+def mean_intervals(
+    values_QM: ArrayLike,
+    *,
+    groups_Q: Groups | None = None,
+    num_resamples: int = 5000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[Interval]:
+    """The mean of every measure over queries, with its percentile bootstrap interval; the draws are the same for all.
+
+    ``values_QM`` (floats in [0, 1]) has a row a query and a column a measure. With ``groups_Q``, one label a query,
+    whole groups are drawn and the mean is that of the queries drawn. Where there are too few units for an interval
+    (see ``min_units``) the interval is the whole range of a measure, 0 to 1.
+
+    Raises InputError for no values, values that are not finite, labels of another number, or settings out of range.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; groups: Field and Welsh,
+    Bootstrapping Clustered Data (2007), the cluster bootstrap.
+    """
     _check_settings(num_resamples, confidence)
-    units = _units(_values(values_Q), groups_Q)
+    units = _units(_values(values_QM), groups_Q)
     rng = np.random.default_rng(seed)
-    return _interval(units, (0.0, 1.0), num_resamples=num_resamples, confidence=confidence, rng=rng)
+    return _intervals(units, (0.0, 1.0), num_resamples=num_resamples, confidence=confidence, rng=rng)
 
 
 def compare(
@@ -99,45 +120,75 @@ def compare(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Comparison:
-    """The mean difference of two systems on the same queries, its bootstrap interval, and its p-value.
-
-    The p-value is that of the two-sided paired randomisation test, which flips the sign of whole units. Where there
-    are too few units for an interval (see ``min_units``) the interval is the whole range of a difference, -1 to 1; with
-    a single unit the p-value is 1.
-
-    Raises InputError as ``mean_interval`` does, and for values of another number of queries.
-
-    Source: Smucker, Allan and Carterette, A Comparison of Statistical Significance Tests for Information Retrieval
-    Evaluation (2007), section 3.1; p = (b + 1) / (m + 1): Phipson and Smyth, Permutation P-values Should Never Be Zero
-    (2010).
+    """The difference of two systems in one measure: ``compare_all`` of a single column.
 
     >>> compare([0.5, 0.2], [0.5, 0.4], metric="nDCG@10")  # doctest: +NORMALIZE_WHITESPACE
     Comparison(metric='nDCG@10', difference=0.1, low=-1.0, high=1.0, p_value=1.0, num_wins=1, num_losses=0,
         num_ties=1)
     """
+    [comparison] = compare_all(
+        np.asarray(baseline_Q, dtype=np.float64)[:, None],
+        np.asarray(candidate_Q, dtype=np.float64)[:, None],
+        metrics=[metric],
+        groups_Q=groups_Q,
+        num_resamples=num_resamples,
+        confidence=confidence,
+        seed=seed,
+    )
+    return comparison
+
+
+def compare_all(
+    baseline_QM: ArrayLike,
+    candidate_QM: ArrayLike,
+    *,
+    metrics: Sequence[str],
+    groups_Q: Groups | None = None,
+    num_resamples: int = 5000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[Comparison]:
+    """The mean difference of two systems on the same queries in every measure, its bootstrap interval and p-value.
+
+    The p-value is that of the two-sided paired randomisation test, which flips the sign of whole units. Where there
+    are too few units for an interval (see ``min_units``) the interval is the whole range of a difference, -1 to 1; with
+    a single unit the p-value is 1. Draws and flips are the same for all measures.
+
+    Raises InputError as ``mean_intervals`` does, and for values of another number of queries.
+
+    Source: Smucker, Allan and Carterette, A Comparison of Statistical Significance Tests for Information Retrieval
+    Evaluation (2007), section 3.1; p = (b + 1) / (m + 1): Phipson and Smyth, Permutation P-values Should Never Be Zero
+    (2010).
+    """
     _check_settings(num_resamples, confidence)
-    baseline, candidate = _values(baseline_Q), _values(candidate_Q)
+    baseline, candidate = _values(baseline_QM), _values(candidate_QM)
     if len(baseline) != len(candidate):
         raise InputError(
             f"the baseline has {len(baseline)} values and the candidate {len(candidate)}",
             hint="measure both systems on the same queries",
         )
-    differences_Q = candidate - baseline
-    units = _units(differences_Q, groups_Q)
+    differences_QM = candidate - baseline
+    units = _units(differences_QM, groups_Q)
     rng = np.random.default_rng(seed)
-    interval = _interval(units, (-1.0, 1.0), num_resamples=num_resamples, confidence=confidence, rng=rng)
-    num_wins = int(np.sum(differences_Q > _TOLERANCE))
-    num_losses = int(np.sum(differences_Q < -_TOLERANCE))
-    return Comparison(
-        metric=metric,
-        difference=interval.value,
-        low=interval.low,
-        high=interval.high,
-        p_value=_randomisation_p(units.sums_U, num_resamples=num_resamples, rng=rng),
-        num_wins=num_wins,
-        num_losses=num_losses,
-        num_ties=len(differences_Q) - num_wins - num_losses,
-    )
+    intervals = _intervals(units, (-1.0, 1.0), num_resamples=num_resamples, confidence=confidence, rng=rng)
+    p_values = _randomisation_p_values(units.sums_UM, num_resamples=num_resamples, rng=rng)
+    num_wins_M = np.sum(differences_QM > _TOLERANCE, axis=0).tolist()
+    num_losses_M = np.sum(differences_QM < -_TOLERANCE, axis=0).tolist()
+    return [
+        Comparison(
+            metric=metric,
+            difference=interval.value,
+            low=interval.low,
+            high=interval.high,
+            p_value=p_value,
+            num_wins=num_wins,
+            num_losses=num_losses,
+            num_ties=len(differences_QM) - num_wins - num_losses,
+        )
+        for metric, interval, p_value, num_wins, num_losses in zip(
+            metrics, intervals, p_values, num_wins_M, num_losses_M, strict=True
+        )
+    ]
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -179,25 +230,26 @@ def _check_settings(num_resamples: int, confidence: float) -> None:
 
 
 def _values(values: ArrayLike) -> Floats:
-    values_Q = np.asarray(values, dtype=np.float64)
-    assert values_Q.ndim == 1, "one value a query"
-    if not len(values_Q):
+    values_QM = np.asarray(values, dtype=np.float64)
+    assert values_QM.ndim == 2, "a row a query, a column a measure"
+    if not len(values_QM):
         raise InputError("there are no queries to measure", hint="choose a split that has judged queries")
-    if not np.isfinite(values_Q).all():
+    if not np.isfinite(values_QM).all():
         raise InputError("a measured value is not finite", hint="every query needs a value; one that failed scores 0")
-    return values_Q
+    return values_QM
 
 
-def _units(values_Q: Floats, groups_Q: Groups | None) -> _Units:
+def _units(values_QM: Floats, groups_Q: Groups | None) -> _Units:
     if groups_Q is None:
-        return _Units(sums_U=values_Q, sizes_U=np.ones(len(values_Q)))
-    if len(groups_Q) != len(values_Q):
-        raise InputError(f"{len(values_Q)} values have {len(groups_Q)} groups", hint="give one group a query")
+        return _Units(sums_UM=values_QM, sizes_U=np.ones(len(values_QM)))
+    if len(groups_Q) != len(values_QM):
+        raise InputError(f"{len(values_QM)} values have {len(groups_Q)} groups", hint="give one group a query")
     labels = groups_Q.tolist() if isinstance(groups_Q, np.ndarray) else groups_Q
     rows: dict[Hashable, int] = {}
     unit_of_Q = np.array([rows.setdefault(label, len(rows)) for label in labels])
-    sums_U: Floats = np.bincount(unit_of_Q, weights=values_Q).astype(np.float64)
-    return _Units(sums_U=sums_U, sizes_U=np.bincount(unit_of_Q).astype(np.float64))
+    sums_UM = np.zeros((len(rows), values_QM.shape[1]))
+    np.add.at(sums_UM, unit_of_Q, values_QM)
+    return _Units(sums_UM=sums_UM, sizes_U=np.bincount(unit_of_Q).astype(np.float64))
 
 
 def _chunk_sizes(num_resamples: int, num_units: int) -> Iterator[int]:
@@ -207,29 +259,37 @@ def _chunk_sizes(num_resamples: int, num_units: int) -> Iterator[int]:
         yield min(size, num_resamples - first)
 
 
-def _interval(
+def _intervals(
     units: _Units, bounds: tuple[float, float], *, num_resamples: int, confidence: float, rng: np.random.Generator
-) -> Interval:
-    num_units = len(units.sums_U)
+) -> list[Interval]:
+    num_units = len(units.sizes_U)
     if num_units < min_units(confidence):
-        return Interval(value=units.mean, low=bounds[0], high=bounds[1])
+        return [Interval(value=value, low=bounds[0], high=bounds[1]) for value in units.means_M.tolist()]
     means = []
     for size in _chunk_sizes(num_resamples, num_units):
-        draws_RU = rng.integers(0, num_units, size=(size, num_units))
-        means.append(units.sums_U[draws_RU].sum(axis=1) / units.sizes_U[draws_RU].sum(axis=1))
-    low, high = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(value=units.mean, low=float(low), high=float(high))
+        counts_RU = _times_drawn(size, num_units, rng)
+        means.append((counts_RU @ units.sums_UM) / (counts_RU @ units.sizes_U)[:, None])
+    low_M, high_M = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    ends = zip(units.means_M.tolist(), low_M.tolist(), high_M.tolist(), strict=True)
+    return [Interval(value=value, low=low, high=high) for value, low, high in ends]
 
 
-def _randomisation_p(sums_U: Floats, *, num_resamples: int, rng: np.random.Generator) -> float:
-    """The share of sign flips, the observed one among them, whose sum is at least as far from 0."""
-    changed_U = sums_U[sums_U != 0]  # flipping a zero changes nothing
-    if not len(changed_U):
-        return 1.0
-    threshold = abs(changed_U.sum()) - _TOLERANCE * np.abs(changed_U).sum()
-    num_extreme = 0
-    for size in _chunk_sizes(num_resamples, len(changed_U)):
-        kept_RU = rng.integers(0, 2, size=(size, len(changed_U)), dtype=np.int8)
-        flipped_sums_R = 2 * (kept_RU @ changed_U) - changed_U.sum()
-        num_extreme += int(np.sum(np.abs(flipped_sums_R) >= threshold))
-    return (1 + num_extreme) / (1 + num_resamples)
+def _times_drawn(num_resamples: int, num_units: int, rng: np.random.Generator) -> Floats:
+    """How often each resample, drawn with replacement, holds each unit (float64, R x U)."""
+    draws_RU = rng.integers(0, num_units, size=(num_resamples, num_units))
+    draws_RU += np.arange(num_resamples)[:, None] * num_units
+    counts = np.bincount(draws_RU.ravel(), minlength=draws_RU.size)
+    return counts.reshape(draws_RU.shape).astype(np.float64)
+
+
+def _randomisation_p_values(sums_UM: Floats, *, num_resamples: int, rng: np.random.Generator) -> list[float]:
+    """For every measure the share of sign flips, the observed one among them, whose sum is at least as far from 0."""
+    observed_M = sums_UM.sum(axis=0)
+    threshold_M = np.abs(observed_M) - _TOLERANCE * np.abs(sums_UM).sum(axis=0)
+    num_extreme_M = np.zeros(len(observed_M), np.int64)
+    for size in _chunk_sizes(num_resamples, len(sums_UM)):
+        kept_RU = rng.integers(0, 2, size=(size, len(sums_UM)), dtype=np.int8).astype(np.float64)
+        flipped_sums_RM = 2 * (kept_RU @ sums_UM) - observed_M
+        num_extreme_M += (np.abs(flipped_sums_RM) >= threshold_M).sum(axis=0)
+    p_values: list[float] = ((1 + num_extreme_M) / (1 + num_resamples)).tolist()
+    return p_values
