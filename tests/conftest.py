@@ -15,8 +15,9 @@ _QUIET_AND_OFFLINE = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",
+    "OMP_NUM_THREADS": "1",
 }
-os.environ.update(_QUIET_AND_OFFLINE)  # the Hugging Face libraries read these when they are first imported
+os.environ.update(_QUIET_AND_OFFLINE)  # libraries read these when they are first imported
 
 NUM_TOKENS = 5000
 """How much of the WordPiece vocabulary the tiny model keeps: the special tokens, characters and commonest words."""

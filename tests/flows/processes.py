@@ -1,0 +1,77 @@
+"""The command line in a process of its own, to be killed, starved or crowded; forked from one that has torch loaded."""
+
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from nearer.core.steps import DIE_AT
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["torch", "datasets", "sentence_transformers", "nearer.cli"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a process ended: its exit code, or minus the signal that killed it, and all it printed."""
+
+    code: int
+    printed: str
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether SIGKILL ended it, as the named steps do."""
+        return self.code == -signal.SIGKILL
+
+
+class Running:
+    """A verb at work in another process."""
+
+    def __init__(self, *arguments: object, die_at: str | None = None, max_file_bytes: int | None = None) -> None:
+        handle, name = tempfile.mkstemp(prefix="nearer-verb-")
+        os.close(handle)
+        self._output = Path(name)
+        self._process: BaseProcess = _CONTEXT.Process(
+            target=_work, args=([str(each) for each in arguments], name, die_at, max_file_bytes)
+        )
+        self._process.start()
+
+    def kill(self, *, after_s: float) -> "Ended":
+        """Kill it after so many seconds, if it is still at work then."""
+        self._process.join(after_s)
+        self._process.kill()
+        return self.wait()
+
+    def wait(self, timeout_s: float = 120) -> "Ended":
+        """Wait until it has ended."""
+        self._process.join(timeout_s)
+        assert self._process.exitcode is not None, "still running"
+        printed = self._output.read_text(errors="replace")
+        self._output.unlink()
+        return Ended(code=self._process.exitcode, printed=printed)
+
+
+def run(*arguments: object, die_at: str | None = None, max_file_bytes: int | None = None) -> Ended:
+    """One verb from beginning to end, wherever that is."""
+    return Running(*arguments, die_at=die_at, max_file_bytes=max_file_bytes).wait()
+
+
+def _work(arguments: list[str], output: str, die_at: str | None, max_file_bytes: int | None) -> None:
+    descriptor = os.open(output, os.O_WRONLY | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", closefd=False, buffering=1)
+    if die_at:
+        os.environ[DIE_AT] = die_at
+    if max_file_bytes is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+    from nearer.cli import main
+
+    main(arguments)
