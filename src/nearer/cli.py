@@ -297,6 +297,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         what = "interrupted; nothing half done is live"
         _fail(EXIT_INTERRUPTED, "interrupted", what, "repeat the command", as_json=as_json)
+    except OSError as error:
+        what = (
+            f"{error.filename}: {error.strerror}" if error.filename else f"the system says: {error.strerror or error}"
+        )
+        hint = "check the path, its permissions and the room on the disk, then repeat the command"
+        _fail(EXIT_INPUT, "system", what, hint, as_json=as_json, debug=debug)
     except Exception as error:
         hint = "please report this, with what --debug prints"
         _fail(EXIT_INTERNAL, "internal", f"{type(error).__name__}: {error}", hint, as_json=as_json, debug=debug)

@@ -1,5 +1,7 @@
 """The command line in a process of its own, to be killed, starved or crowded; forked from one that has torch loaded."""
 
+import ctypes
+import json
 import multiprocessing
 import os
 import resource
@@ -9,6 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from nearer.core.steps import DIE_AT
 
@@ -28,16 +31,29 @@ class Ended:
         """Whether SIGKILL ended it, as the named steps do."""
         return self.code == -signal.SIGKILL
 
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one JSON object that it printed, after what it said of its progress."""
+        value = json.loads(self.printed.splitlines()[-1])
+        assert isinstance(value, dict)
+        return value
+
 
 class Running:
     """A verb at work in another process."""
 
-    def __init__(self, *arguments: object, die_at: str | None = None, max_file_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: object,
+        die_at: str | None = None,
+        max_file_bytes: int | None = None,
+        unprivileged: bool = False,
+    ) -> None:
         handle, name = tempfile.mkstemp(prefix="nearer-verb-")
         os.close(handle)
         self._output = Path(name)
         self._process: BaseProcess = _CONTEXT.Process(
-            target=_work, args=([str(each) for each in arguments], name, die_at, max_file_bytes)
+            target=_work, args=([str(each) for each in arguments], name, die_at, max_file_bytes, unprivileged)
         )
         self._process.start()
 
@@ -56,12 +72,14 @@ class Running:
         return Ended(code=self._process.exitcode, printed=printed)
 
 
-def run(*arguments: object, die_at: str | None = None, max_file_bytes: int | None = None) -> Ended:
-    """One verb from beginning to end, wherever that is."""
-    return Running(*arguments, die_at=die_at, max_file_bytes=max_file_bytes).wait()
+def run(*arguments: object, **circumstances: Any) -> Ended:
+    """One verb from beginning to end, wherever that is; the circumstances are those of ``Running``."""
+    return Running(*arguments, **circumstances).wait()
 
 
-def _work(arguments: list[str], output: str, die_at: str | None, max_file_bytes: int | None) -> None:
+def _work(
+    arguments: list[str], output: str, die_at: str | None, max_file_bytes: int | None, unprivileged: bool
+) -> None:
     descriptor = os.open(output, os.O_WRONLY | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -72,6 +90,17 @@ def _work(arguments: list[str], output: str, die_at: str | None, max_file_bytes:
     if max_file_bytes is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+    if unprivileged:
+        _give_up_root()
     from nearer.cli import main
 
     main(arguments)
+
+
+def _give_up_root() -> None:
+    """Let the permissions of files bind this process, though it may be root's: drop all capabilities (capset(2))."""
+    version_3 = 0x20080522
+    header = (ctypes.c_uint32 * 2)(version_3, 0)
+    nothing = (ctypes.c_uint32 * 6)()
+    failed = ctypes.CDLL(None, use_errno=True).capset(header, nothing)
+    assert not failed, os.strerror(ctypes.get_errno())

@@ -3,6 +3,7 @@
 Arrays: N texts x D dimensions, float32, rows of length 1.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -124,9 +125,17 @@ class Encoder:
         return list(encoded.offsets)
 
     def save(self, folder: Path) -> None:
-        """Write the model as safetensors, with its maximum length and its prompts, as other tools read them."""
+        """Write the model as safetensors, with its maximum length and its prompts, as other tools read them.
+
+        Raises OSError when the files cannot be written, on a full disk for example.
+        """
+        from safetensors import SafetensorError
+
         self.model.prompts = {"query": self.settings.query_prompt, "document": self.settings.document_prompt}
-        self.model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+        try:
+            self.model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+        except SafetensorError as error:
+            raise OSError(errno.EIO, f"the weights cannot be written: {error}", str(folder)) from error
 
     def _encode(self, texts: Sequence[str], *, prompt: str) -> Floats:
         if not texts:

@@ -3,9 +3,11 @@
 SQLite by default. Writers take the write lock when a transaction begins, so a reader never sees half a change.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -144,10 +146,10 @@ class Database:
     def open(cls, path: Path) -> "Database":
         """Open or create the SQLite database at ``path`` and bring its schema up to date.
 
-        Raises WorkspaceError when the file is not a database or was made by a newer version.
+        In a folder that may not be written it is opened for reading alone. Raises WorkspaceError when the file is not
+        a database or was made by a newer version.
         """
-        engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        sa.event.listen(engine, "connect", _configure_sqlite)
+        engine = _read_only(path) if path.exists() and not _is_writable(path) else _writable(path)
         database = cls(engine)
         try:
             database._migrate()
@@ -167,7 +169,11 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that holds the write lock: all of it is committed, or none."""
+        """A transaction that holds the write lock: all of it is committed, or none.
+
+        Raises WorkspaceBusy when another process holds the lock for long, WorkspaceError when the disk is full or may
+        not be written.
+        """
         with self._engine.connect() as connection:
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -176,10 +182,13 @@ class Database:
                 raise WorkspaceBusy(f"the database cannot be written: {error.orig}", hint=hint) from error
             try:
                 yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
+                connection.exec_driver_sql("COMMIT")
+            except BaseException as error:
+                _roll_back(connection)
+                if isinstance(error, sa.exc.OperationalError):
+                    hint = "nothing was changed; see that the disk has room and is writable, then repeat the command"
+                    raise WorkspaceError(f"the database cannot be written: {error.orig}", hint=hint) from error
                 raise
-            connection.exec_driver_sql("COMMIT")
 
     def close(self) -> None:
         """Give back the file."""
@@ -211,9 +220,42 @@ def _names() -> set[str]:
     return {migration.__name__ for migration in MIGRATIONS}
 
 
-def _configure_sqlite(connection: object, _record: object) -> None:
-    """Durable commits, enforced references, and no transaction that the driver begins by itself."""
+def _is_writable(path: Path) -> bool:
+    return all(os.access(each, os.W_OK, effective_ids=True) for each in (path.parent, path))
+
+
+def _writable(path: Path) -> Engine:
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _read_only(path: Path) -> Engine:
+    """An engine that needs no lock files; where a log of commits lies beside the database, SQLite must read it too.
+
+    Source: sqlite.org/wal.html, section 7, read-only databases.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    immutable = "" if log.exists() and log.stat().st_size else "&immutable=1"
+    engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro{immutable}&uri=true")
+    sa.event.listen(engine, "connect", _begin_only_when_told)
+    return engine
+
+
+def _roll_back(connection: Connection) -> None:
+    """Undo the transaction, unless SQLite did so itself on an error of the disk."""
+    if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def _begin_only_when_told(connection: object, _record: object) -> None:
+    """No transaction that the driver begins by itself."""
     connection.isolation_level = None  # type: ignore[attr-defined]
+
+
+def _configure_sqlite(connection: object, record: object) -> None:
+    """Durable commits and enforced references."""
+    _begin_only_when_told(connection, record)
     cursor = connection.cursor()  # type: ignore[attr-defined]
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,122 @@
+"""A full disk, a folder that may not be written, a second process: a clear error, and nothing lost or half done."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from flows.folders import write_jsonl
+from flows.processes import Running, run
+from nearer.store.workspace import Workspace
+
+FAULTS = ("full", "written", "writable", "No space", "too large", "busy")
+
+
+def seen(ask, folder):
+    """All that a user sees of a workspace."""
+    answers = ask(folder, "search", "music and water", "-k", 80)["results"]
+    told = {verb: ask(folder, verb) for verb in ("status", "history")}
+    return {**told, "answers": [(each["doc_id"], each["score"], each["text"]) for each in answers]}
+
+
+def refused(ended):
+    """The one clear error that a process ended with."""
+    assert ended.code == 2, ended.printed
+    assert "Traceback" not in ended.printed
+    assert "\n  -> " in ended.printed
+    return ended.printed
+
+
+# Disk full: no file may grow beyond a limit, as ulimit -f sets it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("verb", "limits"),
+    [
+        (("add", "corpus", "{new}"), (4096, 100_000, 200_000, 300_000, 400_000)),
+        (("index",), (4096, 12_000, 24_000, 40_000, 60_000)),
+        (("evaluate", "base", "--split", "test"), (4096, 20_000, 40_000)),
+        (("promote", "{model}"), (4096, 12_000, 24_000, 40_000, 60_000)),
+        (("train", "--set", "train.passes=1"), (4096, 200_000, 600_000)),
+    ],
+    ids=lambda value: value[0] if isinstance(value[0], str) else "",
+)
+def test_a_full_disk_is_told_and_nothing_is_half_done(ask, trained, words, verb, limits):
+    many = [{"_id": f"new{n}", "text": " ".join(words[n % 900 : n % 900 + 40])} for n in range(1500)]
+    new = write_jsonl(trained.parent / "new.jsonl", many)
+    model = ask(trained, "status")["models"][-1]["model_id"]
+    arguments = [each.format(new=new, model=model) for each in verb]
+    before, num_refused = seen(ask, trained), 0
+    for limit in limits:
+        folder = Path(shutil.copytree(trained, trained.parent / f"limit-{limit}"))
+        ended = run(*arguments, "--dir", folder, max_file_bytes=limit)
+        if ended.code != 0:
+            assert re.search("|".join(FAULTS), refused(ended)), ended.printed
+            assert seen(ask, folder) == before
+            num_refused += 1
+            assert run(*arguments, "--dir", folder).code == 0, "with room again, the verb can be repeated"
+        shutil.rmtree(folder)
+    assert num_refused >= 1
+
+
+# Two processes
+
+
+@pytest.mark.slow
+def test_of_two_writers_one_is_told_who_is_at_it_and_readers_go_on(ask, base_live):
+    before = seen(ask, base_live)
+    workspace = Workspace.open(base_live)
+    with workspace.writer("train"):
+        for verb in (("train",), ("index",), ("add", "corpus", base_live / "nearer.toml")):
+            ended = run(*verb, "--dir", base_live)
+            assert re.search(r"busy with nearer train \(process \d+\)", refused(ended))
+        assert seen(ask, base_live) == before
+    workspace.close()
+    assert run("index", "--dir", base_live).code == 0
+
+
+@pytest.mark.slow
+def test_processes_that_write_at_once_lose_nothing(ask, new_workspace, tmp_path):
+    """Each import is acknowledged and there, or refused as busy and not there at all."""
+    folder = new_workspace()
+    processes = {}
+    for number in range(6):
+        rows = [{"_id": f"d{number}-{row}", "text": f"text {row}"} for row in range(300)]
+        processes[number] = Running("add", "corpus", write_jsonl(tmp_path / f"{number}.jsonl", rows), "--dir", folder)
+    codes = {number: process.wait().code for number, process in processes.items()}
+    assert set(codes.values()) <= {0, 2}
+    num_added = 300 * sum(code == 0 for code in codes.values())
+    assert num_added > 0
+    assert ask(folder, "check", code=3)["counts"]["documents"] == num_added
+
+
+# A folder that may only be read
+
+
+@pytest.fixture
+def read_only(trained):
+    """A workspace without a single permission to write, outside of the tests' own folder."""
+    root = Path(tempfile.mkdtemp(prefix="nearer-read-only-"))
+    folder = Path(shutil.copytree(trained, root / "workspace"))
+    paths = [folder, *folder.rglob("*")]
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    yield folder
+    for path in paths:
+        path.chmod(0o755)
+    shutil.rmtree(root)
+
+
+@pytest.mark.slow
+def test_a_read_only_workspace_answers_and_refuses_to_change(ask, trained, read_only, tmp_path):
+    for verb in (("status",), ("history",), ("lineage", "live"), ("search", "music and water"), ("index", "--verify")):
+        ended = run(*verb, "--json", "--dir", read_only, unprivileged=True)
+        assert ended.code == 0, ended.printed
+        assert ended.json == ask(trained, *verb)
+    rows = write_jsonl(tmp_path / "rows.jsonl", [{"_id": "x", "text": "x"}])
+    for verb in (("add", "corpus", rows), ("train",), ("index",), ("promote", "base"), ("evaluate",), ("report",)):
+        ended = run(*verb, "--dir", read_only, unprivileged=True)
+        assert re.search("writable|Permission denied", refused(ended)), verb
