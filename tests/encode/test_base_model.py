@@ -32,6 +32,23 @@ def test_pickled_files_are_refused_before_loading(folder, name):
     assert "safetensors" in caught.value.hint
 
 
+@pytest.mark.parametrize("content", [b"\x80\x02}q\x00.", b"\x80\x05\x95", b"PK\x03\x04archive/data.pkl"])
+@pytest.mark.usefixtures("no_loading")
+def test_a_pickle_under_another_name_is_refused_before_loading(folder, content):
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "weights.dat").write_bytes(content)
+    with pytest.raises(ModelRefused, match=r"weights\.dat may run code"):
+        Encoder.load(str(folder))
+
+
+@pytest.mark.usefixtures("no_loading")
+def test_a_linked_folder_which_may_hide_pickles_is_refused(folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "2_Dense").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ModelRefused, match="2_Dense: a link to another folder"):
+        Encoder.load(str(folder))
+
+
 @pytest.mark.usefixtures("no_loading")
 def test_a_folder_without_safetensors_is_refused(folder, tmp_path):
     (folder / "model.safetensors").unlink()

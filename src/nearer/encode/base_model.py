@@ -1,6 +1,7 @@
 """Where a base model's files are, and why a folder may be refused before anything in it is loaded."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from nearer.core.errors import ModelRefused
@@ -9,7 +10,9 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors as published by sentence-transformers/all-MiniLM-L6-v2."""
 
-_PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".npy"})
+_PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".h5", ".npy"})
+_PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04")
+"""How a pickle of protocol 2 to 5 begins, and the zip file that torch.save makes."""
 
 
 def locate(model: str) -> str:
@@ -30,11 +33,14 @@ def locate(model: str) -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a model folder with pickled files or without safetensors.
+    """Refuse a model folder with pickled files, by name or content, without safetensors, or with linked folders.
 
     Source: loading a pickle runs code; see the security notes of torch.load in the PyTorch documentation.
     """
-    pickled = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICKLES)
+    linked = sorted(path for path in folder.rglob("*") if path.is_symlink() and path.is_dir())
+    if linked:
+        raise ModelRefused(f"{linked[0]}: a link to another folder", hint="copy what it points to in its place")
+    pickled = sorted(path for path in folder.rglob("*") if path.is_file() and _is_pickled(path))
     if pickled:
         raise ModelRefused(
             f"{folder}: {pickled[0].name} may run code when loaded",
@@ -42,6 +48,13 @@ def check_folder(folder: Path) -> None:
         )
     if not any(folder.rglob("*.safetensors")):
         raise ModelRefused(f"{folder}: holds no .safetensors weights", hint="save the model with save_pretrained()")
+
+
+def _is_pickled(path: Path) -> bool:
+    if path.suffix.lower() in _PICKLES:
+        return True
+    with path.open("rb") as file:
+        return _PICKLED.match(file.read(4)) is not None
 
 
 def _installed_default() -> Path:
