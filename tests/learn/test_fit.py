@@ -5,6 +5,7 @@ import torch
 
 from nearer.core.progress import Silent
 from nearer.core.recipe import TrainRecipe
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Prompts, fit, steps_of
 
@@ -27,6 +28,8 @@ def examples(count=32, *, num_negatives=0):
 def train(tiny_encoder, tmp_path):
     """Train the tiny model; by default dev gets better at every look, so the last weights are kept."""
 
+    num_calls = iter(range(1000))
+
     def train(data=None, *, dev=None, model=None, prompts=("", ""), **recipe):
         looks = iter(range(1000)) if dev is None else iter(dev)
         values = {"batch_size": 8, "learning_rate": 1e-3, "evals_per_pass": 2, "epochs": 1, **recipe}
@@ -37,7 +40,7 @@ def train(tiny_encoder, tmp_path):
             prompts=Prompts(query=prompts[0], document=prompts[1]),
             near_duplicate=0.8,
             measure_dev=lambda: float(next(looks)),
-            scratch=tmp_path / "scratch",
+            checkpoints=Checkpoints.open(tmp_path / f"pass-{next(num_calls)}", say=print),
             progress=Silent(),
         )
 

@@ -105,6 +105,7 @@ class TrainRecipe(Section):
     document_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
     evals_per_pass: int = Field(default=4, ge=1)
     patience: int = Field(default=3, ge=1, description="stop after so many dev measurements without a new best")
+    checkpoint_steps: int | None = Field(default=None, ge=1, description="none means only at dev measurements")
     max_dev_queries: int = Field(default=300, ge=1)
     num_dev_distractors: int = Field(default=1000, ge=0)
     seed: int = 0

@@ -3,6 +3,7 @@
 Arrays: Q queries, N documents, P passages, K ranked documents, D dimensions.
 """
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -33,11 +34,11 @@ class DevSet:
     excluded: tuple[Ints, Ints]
 
     def measure(self, encoder: Encoder) -> float:
-        """The mean of nDCG@10 of the model as it is now, 0 if it has diverged; nothing is cached."""
+        """The mean of nDCG@10 of the model as it is now, nan if its vectors are not numbers; nothing is cached."""
         query_emb_QD = encoder.encode_queries([query.text for query in self.queries])
         passage_emb_PD = encoder.encode_documents(self.passages)
         if not (np.isfinite(query_emb_QD).all() and np.isfinite(passage_emb_PD).all()):
-            return 0.0
+            return math.nan
         cutoff = DEV_MEASURE.cutoff
         assert cutoff is not None
         ranked = top_k(query_emb_QD, passage_emb_PD, k=cutoff, starts_N=self.starts_N, excluded=self.excluded)

@@ -3,7 +3,7 @@
 Arrays: Q queries, N documents, P passages, K candidates, D dimensions.
 """
 
-import shutil
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -14,15 +14,18 @@ from typing import Any
 import numpy as np
 
 from nearer.core.errors import RecipeError
-from nearer.core.ids import content_id
+from nearer.core.ids import canonical_json, content_id
 from nearer.core.progress import Progress, Silent
+from nearer.core.steps import reached
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.encoder import Encoder
 from nearer.flows.dev_set import DEV_MEASURE, DevSet, build_dev_set
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, System, open_system
+from nearer.flows.training_run import TrainingRun, what_decides
 from nearer.flows.training_set import find_left_out, read_examples
+from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, Prompts, fit
 from nearer.learn.lint import lint
@@ -44,7 +47,9 @@ def train(
 
     The base begins with a pass on in-batch negatives; a model that was trained before goes on with mined ones, so
     that two calls of one pass give what one call of two gives. Training queries and pairs that leak into dev or
-    test are left out and counted. Raises RecipeError for settings or data that cannot work.
+    test are left out and counted. A run that was cut short goes on from what it kept.
+
+    Raises RecipeError for settings or data that cannot work, WorkspaceError when the disk refuses.
     """
     progress = progress or Silent()
     ensure_splits(workspace)
@@ -61,9 +66,10 @@ def train(
         _refuse_hopeless(workspace, examples, dev, base.encoder)
         parent = base if start == BASE else open_system(workspace, start)
         trained_before = parent.model.model_id != base.model.model_id
-        passes = _run_passes(
-            workspace, parent.encoder, corpus, examples, dev, first=2 if trained_before else 1, progress=progress
-        )
+        decides = what_decides(workspace, base=base, start=parent, examples=examples, dev=dev, corpus=corpus)
+        run = TrainingRun.open(workspace.training, decides, say=progress.say)
+        first = 2 if trained_before else 1
+        passes = _run_passes(workspace, run, parent.encoder, corpus, examples, dev, first=first, progress=progress)
         training = {
             "recipe": workspace.recipe.model_dump(mode="json"),
             "data": {
@@ -71,11 +77,12 @@ def train(
                 "pairs_id": content_id("pairs", [(e.anchor, e.positive) for e in examples]),
             },
             "passes": passes,
-            "duration_s": round(clock() - began, 1),
+            "duration_s": None if run.is_resumed else round(clock() - began, 1),
         }
         model = _register(workspace, parent, training=training)
         improved = model.model_id != parent.model.model_id
-        Registry(workspace.database).record("train", detail={"model_id": model.model_id, "improved": improved})
+        _record(workspace, run, detail={"model_id": model.model_id, "improved": improved})
+        run.remove()
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,
@@ -96,6 +103,7 @@ def train(
 
 def _run_passes(
     workspace: Workspace,
+    run: TrainingRun,
     encoder: Encoder,
     corpus: Corpus,
     examples: list[Example],
@@ -104,15 +112,16 @@ def _run_passes(
     first: int,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """Train ``encoder`` in place; every pass but number 1 mines anew before it."""
+    """Train ``encoder`` in place; every pass but number 1 mines anew before it, and what a run has kept stays done."""
     recipe = workspace.recipe.train
     prompts = Prompts(query=encoder.settings.query_prompt, document=encoder.settings.document_prompt)
     passes: list[dict[str, Any]] = []
     for number in range(first, first + recipe.passes):
-        mined, mining = examples, None
-        if number > 1:
-            mined, mining = mine_negatives(workspace, encoder, corpus, examples, progress=progress)
-        with tempfile.TemporaryDirectory(dir=workspace.state, prefix="train-") as scratch:
+        kept = run.result(number, encoder.model)
+        if kept is None:
+            mined, mining = examples, None
+            if number > 1:
+                mined, mining = _mined(workspace, run, encoder, corpus, examples, number=number, progress=progress)
             report = fit(
                 encoder.model,
                 mined,
@@ -120,12 +129,44 @@ def _run_passes(
                 prompts=prompts,
                 near_duplicate=NEAR_DUPLICATE,
                 measure_dev=lambda: dev.measure(encoder),
-                scratch=Path(scratch),
+                checkpoints=run.checkpoints(number),
                 progress=progress,
             )
-        passes.append(_describe(number, report, mining))
-        progress.say(_line(number, report, mining))
+            kept = _describe(number, report, mining)
+            _refuse_diverged(workspace, run, [*passes, kept])
+            run.keep_result(number, encoder.model, kept)
+        passes.append(kept)
+        progress.say(_line(kept))
     return passes
+
+
+def _refuse_diverged(workspace: Workspace, run: TrainingRun, passes: Sequence[dict[str, Any]]) -> None:
+    """Raise RecipeError, and forget the run, when a pass broke down before any pass found something better."""
+    fault = passes[-1]["fit"]["fault"]
+    if fault and not any(each["fit"]["best_step"] for each in passes):
+        run.remove()
+        raise RecipeError(
+            f"training broke down in pass {passes[-1]['pass']}, before dev saw anything better: {fault}",
+            hint=f"lower train.learning_rate (it is {workspace.recipe.train.learning_rate:g}), then train again",
+        )
+
+
+def _mined(
+    workspace: Workspace,
+    run: TrainingRun,
+    encoder: Encoder,
+    corpus: Corpus,
+    examples: Sequence[Example],
+    *,
+    number: int,
+    progress: Progress,
+) -> tuple[list[Example], MiningReport]:
+    """What the run kept of mining for this pass, else mined now and kept."""
+    kept = run.mined(number, examples)
+    if kept is None:
+        kept = mine_negatives(workspace, encoder, corpus, examples, progress=progress)
+        run.keep_mined(number, *kept)
+    return kept
 
 
 def mine_negatives(
@@ -166,13 +207,14 @@ def _register(workspace: Workspace, parent: System, *, training: dict[str, Any])
     encoder = Encoder(parent.encoder.model, settings=parent.encoder.settings, batch_size=parent.encoder.batch_size)
     if encoder.encoder_id == parent.model.encoder_id:
         return parent.model
-    workspace.models.mkdir(exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=workspace.models, prefix=".tmp-"))
     try:
+        workspace.models.mkdir(exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=workspace.models, prefix=".tmp-"))
         encoder.save(scratch)
         move_into_place(scratch, workspace.models / encoder.encoder_id)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    except WRITE_FAILURES as error:
+        raise cannot_write(workspace.models, error) from error
+    reached("train.model")
     record = Model(
         model_id=encoder.model_id,
         encoder_id=encoder.encoder_id,
@@ -182,6 +224,14 @@ def _register(workspace: Workspace, parent: System, *, training: dict[str, Any])
         training=training,
     )
     return Registry(workspace.database).add_model(record)
+
+
+def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -> None:
+    """Write the run into the history, once however often it was cut short."""
+    registry = Registry(workspace.database)
+    if not any(event.detail.get("started_at") == run.started_at for event in registry.history()):
+        registry.record("train", detail={**detail, "started_at": run.started_at})
+    reached("train.registered")
 
 
 def _refuse_hopeless(workspace: Workspace, examples: list[Example], dev: DevSet, encoder: Encoder) -> None:
@@ -200,15 +250,19 @@ def _refuse_hopeless(workspace: Workspace, examples: list[Example], dev: DevSet,
 
 
 def _describe(number: int, report: FitReport, mining: MiningReport | None) -> dict[str, Any]:
-    return {"pass": number, "fit": asdict(report), "mining": asdict(mining) if mining else None}
+    """How a pass went, as it is written down."""
+    content = {"pass": number, "fit": asdict(report), "mining": asdict(mining) if mining else None}
+    return dict(json.loads(canonical_json(content)))
 
 
-def _line(number: int, report: FitReport, mining: MiningReport | None) -> str:
-    first, best = report.dev[0].value, max(point.value for point in report.dev)
-    text = (
-        f"pass {number}: {DEV_MEASURE} on dev {first:.3f} -> {best:.3f} (step {report.best_step} of {report.num_steps})"
-    )
+def _line(kept: dict[str, Any]) -> str:
+    report, mining = kept["fit"], kept["mining"]
+    values = [point["value"] for point in report["dev"]]
+    text = f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {max(values):.3f}"
+    text += f" (step {report['best_step']} of {report['num_steps']})"
+    if report["fault"]:
+        text += f"; ended there, for {report['fault']}"
     if mining:
-        margin = "no margin" if mining.margin < 0 else f"margin {mining.margin:g}"
-        text += f"; negatives: {margin}, {mining.share_with_enough:.0%} of pairs have enough"
+        margin = "no margin" if mining["margin"] < 0 else f"margin {mining['margin']:g}"
+        text += f"; negatives: {margin}, {mining['share_with_enough']:.0%} of pairs have enough"
     return text

@@ -1,16 +1,23 @@
-"""One training pass: the sentence-transformers trainer with our loss, and the best checkpoint kept."""
+"""One training pass: the sentence-transformers trainer with our loss, the best weights kept, and checkpoints."""
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import PrinterCallback, TrainerCallback
 
 from nearer.core.progress import Progress
 from nearer.core.recipe import TrainRecipe
+from nearer.learn.checkpoint import (
+    WRITE_FAILURES,
+    BestKeeper,
+    Checkpoints,
+    CheckpointWriter,
+    DevPoint,
+    cannot_write,
+)
 from nearer.learn.examples import Example
 from nearer.learn.loss import MaskedRankingLoss
 
@@ -39,21 +46,17 @@ class Prompts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DevPoint:
-    """What dev said after ``step`` optimiser steps; step 0 is the model that the pass began with."""
-
-    step: int
-    value: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """How a pass went. ``best_step`` 0 means that training did not help, and the model is as it was."""
+    """How a pass went. ``best_step`` 0 means that training did not help, and the model is as it was.
+
+    ``fault`` says what was not a number, and at which step; the pass ended there, and kept what was best before.
+    """
 
     num_examples: int
     num_steps: int
     best_step: int
     stopped_early: bool
+    fault: str
     dev: tuple[DevPoint, ...]
     losses: tuple[float, ...]
 
@@ -66,48 +69,53 @@ def fit(
     prompts: Prompts,
     near_duplicate: float,
     measure_dev: Callable[[], float],
-    scratch: Path,
+    checkpoints: Checkpoints,
     progress: Progress,
 ) -> FitReport:
     """Train ``model`` in place for one pass and leave it with the weights that were best on dev.
 
     ``measure_dev`` measures the model as it is: before the first step, and ``evals_per_pass`` times after that.
-    The pass ends early when ``patience`` measurements in a row bring no new best.
+    The pass ends early when ``patience`` measurements in a row bring no new best, or a loss or measurement is not a
+    number. From a checkpoint of this pass it goes on to the same weights, on a CPU to the bit.
+
+    Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start.
     """
     from sentence_transformers import SentenceTransformerTrainer
 
-    loss = MaskedRankingLoss(model, examples=examples, scale=recipe.scale, near_duplicate=near_duplicate)
-    num_steps = steps_of(examples, recipe=recipe)
-    keeper = _BestKeeper(model, measure_dev, interval=math.ceil(num_steps / recipe.evals_per_pass), recipe=recipe)
-    model.model_card_data.widget = [{}]  # else the trainer draws examples for a model card that is never written
-    bar = _Bar(progress, label=f"train {len(examples)} pairs", total=num_steps)
-    longest, frozen = model.max_seq_length, _frozen_parameters(model, recipe)
+    num_steps, start = steps_of(examples, recipe=recipe), checkpoints.start
+    keeper = BestKeeper(
+        model, measure_dev, interval=math.ceil(num_steps / recipe.evals_per_pass), patience=recipe.patience
+    )
+    writer = CheckpointWriter(checkpoints, keeper, every=recipe.checkpoint_steps)
+    if start:
+        keeper.go_on_from(start)
+    bar = _Bar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
+    model.model_card_data.widget = [{}]  # else the trainer draws examples for a model card that nobody reads
     datasets = _datasets(examples)
-    try:
-        model.max_seq_length = recipe.max_seq_length or longest
-        for parameter in frozen:
-            parameter.requires_grad_(False)
+    with _as_in_training(model, recipe):
         trainer = SentenceTransformerTrainer(
             model=model,
-            args=_arguments(recipe, scratch, num_steps=num_steps, prompts=prompts.by_column(datasets)),
+            args=_arguments(recipe, checkpoints, num_steps=num_steps, prompts=prompts.by_column(datasets)),
             train_dataset=datasets,
-            loss=loss,
-            callbacks=[keeper, bar],
+            loss=MaskedRankingLoss(model, examples=examples, scale=recipe.scale, near_duplicate=near_duplicate),
+            callbacks=[keeper, writer, bar],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    finally:
-        model.max_seq_length = longest
-        for parameter in frozen:
-            parameter.requires_grad_(True)
+        try:
+            trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
+        except WRITE_FAILURES as error:
+            if not writer.is_writing:
+                raise
+            raise cannot_write(checkpoints.folder, error) from error
     keeper.restore_best()
     return FitReport(
         num_examples=len(examples),
         num_steps=trainer.state.global_step,
         best_step=keeper.best.step,
         stopped_early=trainer.state.global_step < num_steps,
+        fault=keeper.fault,
         dev=tuple(keeper.points),
-        losses=tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry),
+        losses=_mean_losses(trainer.state.log_history, num_steps=num_steps),
     )
 
 
@@ -116,6 +124,13 @@ def steps_of(examples: Sequence[Example], *, recipe: TrainRecipe) -> int:
     sizes = _by_num_negatives(examples)
     per_epoch = sum(math.ceil(len(rows) / recipe.batch_size) for rows in sizes.values())
     return max(1, math.ceil(per_epoch * recipe.epochs))
+
+
+def _mean_losses(log: Sequence[Mapping[str, Any]], *, num_steps: int) -> tuple[float, ...]:
+    """Means over stretches of a twentieth of the pass each, from the loss of every step."""
+    losses = [entry["loss"] for entry in log if math.isfinite(entry.get("loss", math.nan))]
+    size = max(1, num_steps // 20)
+    return tuple(math.fsum(losses[end - size : end]) / size for end in range(size, len(losses) + 1, size))
 
 
 def _by_num_negatives(examples: Sequence[Example]) -> dict[int, list[int]]:
@@ -142,13 +157,13 @@ def _datasets(examples: Sequence[Example]) -> "dict[str, Dataset]":
 
 
 def _arguments(
-    recipe: TrainRecipe, scratch: Path, *, num_steps: int, prompts: dict[str, dict[str, str]]
+    recipe: TrainRecipe, checkpoints: Checkpoints, *, num_steps: int, prompts: dict[str, dict[str, str]]
 ) -> "SentenceTransformerTrainingArguments":
     import torch
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     return SentenceTransformerTrainingArguments(
-        output_dir=str(scratch),
+        output_dir=str(checkpoints.scratch),
         max_steps=num_steps,
         prompts=prompts,
         per_device_train_batch_size=recipe.batch_size,
@@ -159,13 +174,29 @@ def _arguments(
         fp16=recipe.precision == "float16",
         use_cpu=not torch.cuda.is_available(),
         seed=recipe.seed,
-        save_strategy="no",
+        save_strategy="no",  # the writer asks for each checkpoint
         eval_strategy="no",
-        logging_steps=max(1, num_steps // 20),
+        logging_steps=1,  # so that no checkpoint comes in the middle of a mean
+        logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+
+
+@contextmanager
+def _as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterator[None]:
+    """Give the model its length for training and freeze what the recipe freezes, for as long as it is trained."""
+    longest, frozen = model.max_seq_length, _frozen_parameters(model, recipe)
+    try:
+        model.max_seq_length = recipe.max_seq_length or longest
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        model.max_seq_length = longest
+        for parameter in frozen:
+            parameter.requires_grad_(True)
 
 
 def _frozen_parameters(model: "SentenceTransformer", recipe: TrainRecipe) -> list[Any]:
@@ -174,46 +205,6 @@ def _frozen_parameters(model: "SentenceTransformer", recipe: TrainRecipe) -> lis
     if not recipe.freeze_embeddings or transformer is None:
         return []
     return list(transformer.get_input_embeddings().parameters())
-
-
-class _BestKeeper(TrainerCallback):  # type: ignore[misc]
-    """Measures dev at step 0 and every ``interval`` steps, keeps the best weights, and stops when none come."""
-
-    def __init__(
-        self, model: "SentenceTransformer", measure_dev: Callable[[], float], *, interval: int, recipe: TrainRecipe
-    ) -> None:
-        self._model = model
-        self._measure_dev = measure_dev
-        self._interval = interval
-        self._patience = recipe.patience
-        self.points: list[DevPoint] = []
-        self.best = DevPoint(step=0, value=-math.inf)
-        self._weights: dict[str, Any] = {}
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Step 0 is a candidate."""
-        self._measure(0)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-        """Measure, and stop when patience is over."""
-        if state.global_step % self._interval == 0 or state.global_step == state.max_steps:
-            self._measure(state.global_step)
-            without_best = sum(point.step > self.best.step for point in self.points)
-            control.should_training_stop |= without_best >= self._patience
-        return control
-
-    def restore_best(self) -> None:
-        """Load the best weights back into the model."""
-        self._model.load_state_dict(self._weights)
-
-    def _measure(self, step: int) -> None:
-        training = self._model.training
-        point = DevPoint(step=step, value=self._measure_dev())
-        self._model.train(training)
-        self.points.append(point)
-        if point.value > self.best.value:
-            self.best = point
-            self._weights = copy.deepcopy({k: v.detach().cpu() for k, v in self._model.state_dict().items()})
 
 
 class _Bar(TrainerCallback):  # type: ignore[misc]

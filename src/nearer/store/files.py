@@ -9,6 +9,8 @@ import shutil
 import uuid
 from pathlib import Path
 
+_UNFINISHED = ".tmp-"
+
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Replace the content of ``path`` in one step; text is written as UTF-8.
@@ -69,14 +71,30 @@ def remove_tree(path: Path) -> None:
         path.rename(doomed)
     except FileNotFoundError:
         return
-    if doomed.is_dir() and not doomed.is_symlink():
-        shutil.rmtree(doomed)
+    _remove(doomed)
+
+
+def remove_unfinished(folder: Path, *, spared: Path) -> None:
+    """Remove what killed processes left half done anywhere below ``folder`` but in ``spared``; links are not followed.
+
+    Call it only when nobody else writes there. Raises OSError.
+    """
+    for parent, folders, files in os.walk(folder, onerror=_raise):
+        for name in [*folders, *files]:
+            if name.startswith(_UNFINISHED):
+                _remove(Path(parent, name))
+        folders[:] = [name for name in folders if not name.startswith(_UNFINISHED) and Path(parent, name) != spared]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
-        doomed.unlink()
+        path.unlink()
 
 
 def _temporary_beside(path: Path) -> Path:
-    return path.parent / f".tmp-{uuid.uuid4().hex}"
+    return path.parent / f"{_UNFINISHED}{uuid.uuid4().hex}"
 
 
 def _sync(path: Path) -> None:

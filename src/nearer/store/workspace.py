@@ -3,6 +3,7 @@
 nearer.toml              the recipe
 .nearer/control.sqlite   documents, queries, judgments, models, releases, history
 .nearer/models/          one folder a model, named by its encoder id
+.nearer/training/        the training run that is not finished yet
 .nearer/indexes/         one folder a space
 .nearer/embeddings/      one file a space
 .nearer/reports/         HTML pages
@@ -17,7 +18,7 @@ from pathlib import Path
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
 from nearer.core.recipe import RECIPE_FILE, Recipe, dump_toml, load_recipe
 from nearer.store.database import Database
-from nearer.store.files import write_atomic
+from nearer.store.files import remove_tree, remove_unfinished, write_atomic
 
 STATE_FOLDER = ".nearer"
 FORMAT_VERSION = 1
@@ -77,6 +78,11 @@ class Workspace:
         return self.state / "models"
 
     @property
+    def training(self) -> Path:
+        """The folder of the training run that is not finished yet."""
+        return self.state / "training"
+
+    @property
     def indexes(self) -> Path:
         """The folder of indexes, one a space."""
         return self.state / "indexes"
@@ -95,7 +101,7 @@ class Workspace:
     def writer(self, verb: str) -> Iterator[None]:
         """Be the one process that changes this workspace; the lock goes with the process, however it ends.
 
-        Raises WorkspaceBusy when another process is at it.
+        What killed processes left half written is removed first. Raises WorkspaceBusy when another process is at it.
         """
         path = self.state / "writer.lock"
         try:
@@ -110,9 +116,22 @@ class Workspace:
                 raise WorkspaceBusy(f"{self.folder}: busy with {holder}", hint="wait until it has ended") from error
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"nearer {verb} (process {os.getpid()})".encode(), 0)
+            self._remove_leftovers()
             yield
         finally:
             os.close(handle)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what killed processes left; but reports are written without the lock."""
+        try:
+            remove_unfinished(self.state, spared=self.reports)
+            for scratch in self.state.glob("train-*"):
+                remove_tree(scratch)
+        except OSError as error:
+            raise WorkspaceError(
+                f"{error.filename}: left by a killed process, cannot be removed: {error.strerror}",
+                hint="remove it, or make it writable",
+            ) from error
 
     def close(self) -> None:
         """Close the database."""

@@ -1,0 +1,210 @@
+"""The training run that is not finished yet, kept so that a killed one goes on where it was.
+
+.nearer/training/RUN_ID/run.json         what decides the outcome; the id is made of it
+.nearer/training/RUN_ID/pass-N/mined/    the negatives that the pass learns from
+.nearer/training/RUN_ID/pass-N/step-S/   its checkpoints; gone when it is done
+.nearer/training/RUN_ID/pass-N/result/   its best weights, and how it went
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearer.core.ids import canonical_json, content_id
+from nearer.core.steps import reached
+from nearer.flows.dev_set import DevSet
+from nearer.flows.embedding import Corpus
+from nearer.flows.systems import System
+from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
+from nearer.learn.examples import Example
+from nearer.learn.negatives import MiningReport
+from nearer.store.files import remove_tree, write_atomic
+from nearer.store.registry import utc_now
+from nearer.store.sealed import fault_in, seal
+from nearer.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+JSON = Mapping[str, Any]
+_PACKAGES = ("nearer", "torch", "transformers", "sentence-transformers", "accelerate", "numpy")
+_RECORD, _REPORT, _WEIGHTS = "run.json", "report.json", "weights.safetensors"
+
+
+class TrainingRun:
+    """One run; ``is_resumed`` when a process before this one began it, at ``started_at``."""
+
+    def __init__(self, folder: Path, *, started_at: str, is_resumed: bool, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        self._is_announced = not is_resumed
+        self.started_at = started_at
+        self.is_resumed = is_resumed
+
+    @classmethod
+    def open(cls, training: Path, decides: JSON, *, say: Callable[[str], None]) -> "TrainingRun":
+        """Go on with the run whose outcome ``decides`` decides, or begin it; any other is dropped, with a message.
+
+        Raises WorkspaceError when the disk refuses.
+        """
+        import torch
+
+        run_id = content_id("run", decides)
+        folder, num_threads = training / run_id, torch.get_num_threads()
+        known = {path: _record_of(path) for path in training.glob("run-*")}
+        for other, record in known.items():
+            if other != folder or not record:
+                say(f"drops what there is of {other.name}, {_why(record, decides)}")
+                remove_tree(other)
+        if found := known.get(folder):
+            if found["num_threads"] != num_threads:
+                say(
+                    f"goes on with {num_threads} threads what began with {found['num_threads']}: sums round "
+                    "differently, so the model may differ from an uninterrupted run's"
+                )
+            return cls(folder, started_at=found["started_at"], is_resumed=True, say=say)
+        record = {"started_at": utc_now(), "num_threads": num_threads, "decides": dict(decides)}
+        try:
+            folder.mkdir(parents=True)
+            write_atomic(folder / _RECORD, json.dumps(record, indent=2) + "\n")
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        reached("train.examples")
+        return cls(folder, started_at=record["started_at"], is_resumed=False, say=say)
+
+    def checkpoints(self, number: int) -> Checkpoints:
+        """The checkpoints of a pass; says where it goes on from."""
+        found = Checkpoints.open(self._pass(number), say=self._say)
+        if found.start:
+            self._say(f"goes on from pass {number}, step {found.start.step} of {found.start.num_steps}")
+        elif not self._is_announced:
+            self._say(f"goes on from the beginning of pass {number}")
+        self._is_announced = True
+        return found
+
+    def mined(self, number: int, examples: Sequence[Example]) -> tuple[list[Example], MiningReport] | None:
+        """The examples with the negatives that were mined for a pass; None when they were not yet."""
+        folder = self._whole(number, "mined")
+        if folder is None:
+            return None
+        content = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+        pairs = zip(examples, content["negatives"], strict=True)
+        return [replace(e, negatives=tuple(negatives)) for e, negatives in pairs], MiningReport(**content["mining"])
+
+    def keep_mined(self, number: int, examples: Sequence[Example], mining: MiningReport) -> None:
+        """Keep what was mined for a pass."""
+        content = {"negatives": [example.negatives for example in examples], "mining": asdict(mining)}
+        with self._sealing(number, "mined") as scratch:
+            (scratch / _REPORT).write_text(json.dumps(content), encoding="utf-8")
+        reached("train.mined")
+
+    def result(self, number: int, model: "SentenceTransformer") -> dict[str, Any] | None:
+        """How a finished pass went, with its best weights loaded into ``model``; None when it is not finished."""
+        from safetensors.torch import load_file
+
+        folder = self._whole(number, "result")
+        if folder is None:
+            return None
+        model.load_state_dict(load_file(folder / _WEIGHTS))
+        return dict(json.loads((folder / _REPORT).read_text(encoding="utf-8")))
+
+    def keep_result(self, number: int, model: "SentenceTransformer", report: JSON) -> None:
+        """Keep the weights that a pass ended with, and how it went; its checkpoints are not needed any more."""
+        from safetensors.torch import save_file
+
+        with self._sealing(number, "result") as scratch:
+            save_file(weights_of(model), scratch / _WEIGHTS)
+            (scratch / _REPORT).write_text(canonical_json(report), encoding="utf-8")
+        reached("train.pass")
+        Checkpoints(self._pass(number), start=None).remove()
+
+    def remove(self) -> None:
+        """Remove all of it: the run is over."""
+        remove_tree(self._folder)
+
+    def _pass(self, number: int) -> Path:
+        return self._folder / f"pass-{number}"
+
+    def _whole(self, number: int, name: str) -> Path | None:
+        """A sealed folder of a pass; when it is damaged, nothing that was built on it stays."""
+        folder = self._pass(number) / name
+        if not folder.is_dir():
+            return None
+        fault = fault_in(folder)
+        if not fault:
+            return folder
+        self._say(f"{folder} is damaged ({fault}): pass {number} begins anew")
+        for path in self._folder.glob("pass-*"):
+            if int(path.name.removeprefix("pass-")) >= number:
+                remove_tree(path)
+        return None
+
+    @contextmanager
+    def _sealing(self, number: int, name: str) -> Iterator[Path]:
+        """A folder to write into, sealed as ``name`` at the end. Raises WorkspaceError when the disk refuses."""
+        try:
+            self._pass(number).mkdir(exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(dir=self._pass(number), prefix=".tmp-"))
+            yield scratch
+            seal(scratch, self._pass(number) / name)
+        except WRITE_FAILURES as error:
+            raise cannot_write(self._pass(number), error) from error
+
+
+def what_decides(
+    workspace: Workspace, *, base: System, start: System, examples: Sequence[Example], dev: DevSet, corpus: Corpus
+) -> dict[str, Any]:
+    """Everything that decides which model a run makes, under names that a message can use."""
+    recipe = workspace.recipe.model_dump(mode="json", include={"train", "mining", "encoder", "chunk", "grades"})
+    recipe["train"].pop("checkpoint_steps")
+    keys = {f"{section}.{key}": value for section, values in recipe.items() for key, value in values.items()}
+    return {
+        **keys,
+        "base model": base.model.encoder_id,
+        "start model": start.model.encoder_id,
+        "training pairs": content_id("pairs", [{**asdict(e), "spared": sorted(e.spared)} for e in examples]),
+        "dev": _dev_id(dev),
+        "documents": content_id("passages", corpus.passages),
+        "device": _device(start),
+        **{package: version(package) for package in _PACKAGES},
+    }
+
+
+def _device(system: System) -> str:
+    import torch
+
+    kind = str(system.encoder.model.device.type)
+    return torch.cuda.get_device_name() if kind == "cuda" else kind
+
+
+def _dev_id(dev: DevSet) -> str:
+    queries = [(query.query_id, query.text) for query in dev.queries]
+    arrays = [dev.starts_N, *dev.excluded, *asdict(dev.qrels).values()]
+    return content_id("dev", [queries, dev.passages, [np.asarray(array).tolist() for array in arrays]])
+
+
+def _record_of(folder: Path) -> dict[str, Any]:
+    """What a run wrote down at its beginning; empty when that is missing or damaged."""
+    try:
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    wanted = {"started_at": str, "num_threads": int, "decides": dict}
+    is_whole = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in wanted.items())
+    return record if is_whole and content_id("run", record["decides"]) == folder.name else {}
+
+
+def _why(record: JSON, decides: JSON) -> str:
+    """Why a run is dropped."""
+    if not record:
+        return f"a training whose {_RECORD} is missing or damaged"
+    before = record["decides"]
+    differing = sorted(key for key in {*before, *decides} if before.get(key) != decides.get(key))
+    return f"a training begun at {record['started_at']} and not finished, for it had another {', '.join(differing)}"

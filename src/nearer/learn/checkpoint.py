@@ -1,0 +1,220 @@
+"""What a pass remembers: its dev points, its best weights, and checkpoints from which a killed one goes on.
+
+A checkpoint is a sealed folder of what the trainer itself saves and restores (weights, optimiser, schedule, random
+states, losses), with the dev points and the best weights beside it.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import TrainerCallback
+
+from nearer.core.errors import InputError, WorkspaceError
+from nearer.core.steps import reached
+from nearer.store.files import remove_tree
+from nearer.store.sealed import fault_in, seal
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+WRITE_FAILURES = (OSError, RuntimeError, SafetensorError)
+"""What writing weights raises when the disk refuses; PyTorch says RuntimeError."""
+
+_KEPT = 2
+_BEST, _POINTS = "best.safetensors", "dev.json"
+_UNREAD = ("README.md", "training_args.bin")
+"""What the trainer saves and nothing reads: a model card, and a pickle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevPoint:
+    """What dev said after ``step`` optimiser steps; step 0 is the model that the pass began with."""
+
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A whole checkpoint, taken after ``step`` of ``num_steps``."""
+
+    folder: Path
+    step: int
+    num_steps: int
+    dev: tuple[DevPoint, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Checkpoint":
+        """The checkpoint in a sealed folder."""
+        content = json.loads((folder / _POINTS).read_text(encoding="utf-8"))
+        dev = tuple(DevPoint(**point) for point in content.pop("dev"))
+        return cls(folder=folder, dev=dev, **content)
+
+
+class Checkpoints:
+    """The checkpoints of one pass; ``start`` is the one to go on from, none at the beginning.
+
+    The folder must belong to this very pass of this very run: nothing here can tell.
+    """
+
+    def __init__(self, folder: Path, *, start: Checkpoint | None) -> None:
+        self.folder = folder
+        self.start = start
+
+    @classmethod
+    def open(cls, folder: Path, *, say: Callable[[str], None]) -> "Checkpoints":
+        """Find the newest whole checkpoint; remove what is damaged, and say so."""
+        for found in reversed(_by_step(folder)):
+            fault = fault_in(found)
+            if not fault:
+                return cls(folder, start=Checkpoint.read(found))
+            say(f"{found} is damaged ({fault}): it is dropped")
+            remove_tree(found)
+        return cls(folder, start=None)
+
+    @property
+    def scratch(self) -> Path:
+        """Where the trainer writes."""
+        return self.folder / ".tmp-trainer"
+
+    def keep(self, source_dir: Path, *, step: int) -> None:
+        """Seal what was written as the newest checkpoint, and remove all but it and the one before."""
+        seal(source_dir, self.folder / f"step-{step}")
+        reached("train.checkpoint")
+        for old in _by_step(self.folder)[:-_KEPT]:
+            remove_tree(old)
+
+    def remove(self) -> None:
+        """Remove them all."""
+        for folder in _by_step(self.folder):
+            remove_tree(folder)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class BestKeeper(TrainerCallback):  # type: ignore[misc]
+    """Measures dev at step 0 and every ``interval`` steps, keeps the best weights, and stops when none come.
+
+    It also stops when the loss or dev is not a number; ``fault`` then says which, and at what step.
+    """
+
+    def __init__(
+        self, model: "SentenceTransformer", measure_dev: Callable[[], float], *, interval: int, patience: int
+    ) -> None:
+        self._model = model
+        self._measure_dev = measure_dev
+        self._interval = interval
+        self._patience = patience
+        self._weights: dict[str, Any] = {}
+        self.points: list[DevPoint] = []
+        self.fault = ""
+
+    @property
+    def best(self) -> DevPoint:
+        """The first of the best measurements."""
+        return max(self.points, key=lambda point: point.value)
+
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Take over what was measured before, and the weights that were best."""
+        self.points = list(checkpoint.dev)
+        self._weights = load_file(checkpoint.folder / _BEST)
+
+    def save(self, folder: Path, *, num_steps: int, step: int) -> None:
+        """Write what ``go_on_from`` and ``Checkpoint.read`` read."""
+        save_file(self._weights, folder / _BEST)
+        content = {"step": step, "num_steps": num_steps, "dev": [asdict(point) for point in self.points]}
+        (folder / _POINTS).write_text(json.dumps(content), encoding="utf-8")
+
+    def restore_best(self) -> None:
+        """Load the best weights back into the model."""
+        self._model.load_state_dict(self._weights)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Step 0 is a candidate. Raises InputError when even that is not a number."""
+        if not self.points:
+            self._measure(0, control)
+        if self.fault:
+            raise InputError(self.fault, hint="the model itself is broken: choose another")
+        return control
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Measure, and stop when patience is over."""
+        if state.global_step % self._interval == 0 or state.global_step == state.max_steps:
+            self._measure(state.global_step, control)
+            without_best = sum(point.step > self.best.step for point in self.points)
+            control.should_training_stop |= without_best >= self._patience
+        return control
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> Any:
+        """Stop when the loss of this step was not a number, and let no checkpoint be made of that."""
+        if not math.isfinite(logs.get("loss", 0.0)):
+            self._stop(f"the loss was not a number at step {state.global_step}", control)
+        return control
+
+    def _measure(self, step: int, control: Any) -> None:
+        training = self._model.training
+        point = DevPoint(step=step, value=self._measure_dev())
+        self._model.train(training)
+        if not math.isfinite(point.value):
+            self._stop(f"dev was not a number at step {step}", control)
+            return
+        self.points.append(point)
+        if self.best is point:
+            self._weights = weights_of(self._model)
+
+    def _stop(self, fault: str, control: Any) -> None:
+        self.fault = self.fault or fault
+        control.should_training_stop = True
+        control.should_save = False
+
+
+class CheckpointWriter(TrainerCallback):  # type: ignore[misc]
+    """Has the trainer save at every dev measurement, and every ``every`` steps, and seals what it saved.
+
+    There is none at the end of a pass, which is kept as a whole.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, keeper: BestKeeper, *, every: int | None) -> None:
+        self._checkpoints = checkpoints
+        self._keeper = keeper
+        self._every = every
+        self.is_writing = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Ask for a checkpoint when one is due. It comes after the keeper, and the trainer saves after logging."""
+        step = state.global_step
+        is_due = self._keeper.points[-1].step == step or (self._every is not None and step % self._every == 0)
+        self.is_writing = control.should_save = is_due and not control.should_training_stop
+        return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Put the keeper's part beside the trainer's, and seal them."""
+        written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        for name in _UNREAD:
+            (written / name).unlink(missing_ok=True)
+        self._keeper.save(written, step=state.global_step, num_steps=state.max_steps)
+        self._checkpoints.keep(written, step=state.global_step)
+        self.is_writing = False
+
+
+def weights_of(model: "SentenceTransformer") -> dict[str, Any]:
+    """A copy of the weights, in main memory."""
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def cannot_write(folder: Path, error: Exception) -> WorkspaceError:
+    """The error to raise when the disk refuses."""
+    return WorkspaceError(
+        f"{folder}: cannot be written: {error}",
+        hint="see that the disk has room, then repeat: training goes on from what was kept",
+    )
+
+
+def _by_step(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))

@@ -1,0 +1,256 @@
+"""A pass that was cut short goes on from its last whole checkpoint, and ends as if nothing had happened: to the bit."""
+
+import math
+import resource
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from learn.test_fit import equal, examples, weights
+from nearer.core.errors import InputError, WorkspaceError
+from nearer.core.progress import Silent
+from nearer.core.recipe import TrainRecipe
+from nearer.encode.encoder import Encoder
+from nearer.learn import checkpoint as module
+from nearer.learn.checkpoint import Checkpoints
+from nearer.learn.fit import Prompts, fit
+from nearer.learn.loss import MaskedRankingLoss
+
+MIXED = [*examples(20), *examples(9, num_negatives=1), *examples(3, num_negatives=2)]
+"""6 steps an epoch, of batches with three numbers of negatives."""
+
+
+class PowerCut(Exception):
+    pass
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "pass"
+
+
+@pytest.fixture
+def run(tiny_model_folder, folder):
+    """Train a fresh copy of the tiny model; dev is made of the bits of its weights, so it tells any two apart."""
+
+    def run(*, say=print, looks=None, **recipe):
+        model = Encoder.load(str(tiny_model_folder)).model
+        values = {"batch_size": 8, "learning_rate": 1e-3, "epochs": 2.5, "evals_per_pass": 5, "patience": 99, **recipe}
+        report = fit(
+            model,
+            MIXED,
+            recipe=TrainRecipe(**values),
+            prompts=Prompts(query="", document=""),
+            near_duplicate=0.8,
+            measure_dev=looks or (lambda: dev_of(model)),
+            checkpoints=Checkpoints.open(folder, say=say),
+            progress=Silent(),
+        )
+        return report, weights(model)
+
+    return run
+
+
+def dev_of(model):
+    total = sum(float(tensor.double().sum()) for tensor in model.state_dict().values())
+    return math.sin(1e6 * total)
+
+
+@pytest.fixture
+def whole(run, folder):
+    """``whole(**recipe)``: what the pass gives when nothing happens, and afterwards no trace of it."""
+
+    def whole(**recipe):
+        result = run(**recipe)
+        shutil.rmtree(folder)
+        return result
+
+    return whole
+
+
+def cut_after_each_checkpoint(monkeypatch):
+    def cut(step):
+        raise PowerCut(step)
+
+    monkeypatch.setattr(module, "reached", cut)
+
+
+def cut_in_every_step(monkeypatch):
+    """Each process comes one step further than the one before; the power goes in the middle of the next."""
+    forward, seen = MaskedRankingLoss.forward, set()
+
+    def cut(self, features, labels):
+        state = torch.random.get_rng_state().numpy().tobytes()
+        if state not in seen:
+            seen.add(state)
+            raise PowerCut
+        return forward(self, features, labels)
+
+    monkeypatch.setattr(MaskedRankingLoss, "forward", cut)
+
+
+def run_until_done(run, **recipe):
+    num_cuts = 0
+    while True:
+        np.random.seed(num_cuts)  # what else the process did does not matter
+        torch.manual_seed(num_cuts)
+        try:
+            return *run(**recipe), num_cuts
+        except PowerCut:
+            num_cuts += 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cut", "recipe", "num_cuts"),
+    [
+        (cut_after_each_checkpoint, {}, 4),  # at steps 3, 6 (the end of an epoch), 9 and 12 of 15
+        (cut_after_each_checkpoint, {"checkpoint_steps": 1, "freeze_embeddings": True, "weight_decay": 0.1}, 14),
+        (cut_in_every_step, {"epochs": 1, "evals_per_pass": 6}, 6),
+        (cut_after_each_checkpoint, {"patience": 2, "evals_per_pass": 15, "max_seq_length": 16}, None),
+    ],
+    ids=["dev", "every-step", "within-steps", "patience"],
+)
+def test_a_pass_cut_short_again_and_again_ends_as_the_whole_one(run, whole, monkeypatch, cut, recipe, num_cuts):
+    report, wanted = whole(**recipe)
+    cut(monkeypatch)
+    resumed, got, counted = run_until_done(run, **recipe)
+    assert resumed == report
+    assert equal(got, wanted)
+    assert counted == (num_cuts or len(report.dev) - 2)
+    assert report.stopped_early == ("patience" in recipe)
+
+
+def test_checkpoints_change_nothing(whole):
+    seldom, often = whole(epochs=1), whole(epochs=1, checkpoint_steps=1)
+    assert seldom[0] == often[0]
+    assert equal(seldom[1], often[1])
+
+
+def test_what_was_done_is_not_done_again(run, folder, monkeypatch):
+    run(epochs=1)
+    steps = []
+    forward = MaskedRankingLoss.forward
+    monkeypatch.setattr(MaskedRankingLoss, "forward", lambda *args: steps.append(1) or forward(*args))
+    again = Checkpoints.open(folder, say=print)
+    assert (again.start.step, again.start.num_steps) == (4, 6)
+    assert [point.step for point in again.start.dev] == [0, 2, 4]
+    looks = []
+    run(epochs=1, looks=lambda: looks.append(1) or 0.0)
+    assert (len(steps), len(looks)) == (2, 1)
+
+
+def test_two_checkpoints_are_kept_without_pickles_to_run_and_none_of_the_end(run, folder):
+    run(epochs=1, checkpoint_steps=1)
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith("step")) == ["step-4", "step-5"]
+    assert not list(folder.rglob("training_args.bin"))
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        assert (folder / "step-5" / name).is_file()
+    Checkpoints.open(folder, say=print).remove()
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [flip, halve, lambda path: path.unlink()], ids=["flipped", "halved", "gone"])
+@pytest.mark.parametrize("name", ["optimizer.pt", "best.safetensors", "dev.json", "manifest.json"])
+def test_a_damaged_checkpoint_is_dropped_for_the_one_before(run, folder, damage, name):
+    run(epochs=1, checkpoint_steps=1)
+    damage(folder / "step-5" / name)
+    said = []
+    assert Checkpoints.open(folder, say=said.append).start.step == 4
+    assert len(said) == 1
+    assert "step-5 is damaged" in said[0]
+    assert not (folder / "step-5").exists()
+
+
+def test_a_pass_whose_checkpoints_are_all_damaged_begins_anew_and_ends_the_same(run, whole, folder):
+    report, wanted = whole(epochs=1)
+    run(epochs=1)
+    for path in folder.glob("step-*/rng_state.pth"):
+        flip(path)
+    said = []
+    resumed, got = run(epochs=1, say=said.append)
+    assert len(said) == 2
+    assert resumed == report
+    assert equal(got, wanted)
+
+
+@pytest.mark.parametrize("moment", ["seal", "save_file"])
+def test_a_checkpoint_half_written_does_not_count(run, whole, folder, monkeypatch, moment):
+    report, wanted = whole(epochs=1)
+    real, num_calls = getattr(module, moment), []
+
+    def cut(*args):
+        num_calls.append(1)
+        if len(num_calls) == 2:
+            raise PowerCut
+        return real(*args)
+
+    monkeypatch.setattr(module, moment, cut)
+    with pytest.raises(PowerCut):
+        run(epochs=1)
+    assert Checkpoints.open(folder, say=print).start.step == 2
+    resumed, got = run(epochs=1)
+    assert resumed == report
+    assert equal(got, wanted)
+
+
+def test_a_full_disk_is_told_with_its_remedy_and_training_goes_on_when_there_is_room(run, whole, folder):
+    report, wanted = whole(epochs=1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(WorkspaceError, match="cannot be written") as caught:
+            run(epochs=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "room" in caught.value.hint
+    resumed, got = run(epochs=1)
+    assert resumed == report
+    assert equal(got, wanted)
+
+
+def test_a_failure_that_is_not_the_disk_is_not_blamed_on_it(run, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(MaskedRankingLoss, "forward", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(epochs=1)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_pass_with_the_best_before(run, folder, monkeypatch):
+    forward, num_calls = MaskedRankingLoss.forward, []
+
+    def nan_in_step_3(*args):
+        num_calls.append(1)
+        return forward(*args) * (math.nan if len(num_calls) == 3 else 1)
+
+    monkeypatch.setattr(MaskedRankingLoss, "forward", nan_in_step_3)
+    report, got = run(epochs=1, evals_per_pass=3, checkpoint_steps=1, looks=iter([0.1, 0.5]).__next__)
+    assert report.fault == "the loss was not a number at step 3"
+    assert (report.num_steps, report.best_step, report.stopped_early, len(report.losses)) == (3, 2, True, 2)
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in got.values())
+    assert sorted(path.name for path in folder.glob("step-*")) == ["step-1", "step-2"]
+
+
+def test_dev_that_is_not_a_number_ends_the_pass_too(run):
+    report, _ = run(epochs=1, evals_per_pass=3, looks=iter([0.1, 0.5, math.nan]).__next__)
+    assert report.fault == "dev was not a number at step 4"
+    assert (report.best_step, [point.value for point in report.dev]) == (2, [0.1, 0.5])
+
+
+def test_a_model_that_is_broken_from_the_start_is_refused(run):
+    with pytest.raises(InputError, match="dev was not a number at step 0"):
+        run(epochs=1, looks=lambda: math.nan)
