@@ -3,6 +3,7 @@
 import math
 import resource
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,31 +27,21 @@ class PowerCut(Exception):
     pass
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "pass"
-
-
-@pytest.fixture
-def run(tiny_model_folder, folder):
-    """Train a fresh copy of the tiny model; dev is made of the bits of its weights, so it tells any two apart."""
-
-    def run(*, say=print, looks=None, **recipe):
-        model = Encoder.load(str(tiny_model_folder)).model
-        values = {"batch_size": 8, "learning_rate": 1e-3, "epochs": 2.5, "evals_per_pass": 5, "patience": 99, **recipe}
-        report = fit(
-            model,
-            MIXED,
-            recipe=TrainRecipe(**values),
-            prompts=Prompts(query="", document=""),
-            near_duplicate=0.8,
-            measure_dev=looks or (lambda: dev_of(model)),
-            checkpoints=Checkpoints.open(folder, say=say),
-            progress=Silent(),
-        )
-        return report, weights(model)
-
-    return run
+def train(model_folder, folder, *, say=print, looks=None, **recipe):
+    """Train a fresh copy of the model; dev is made of the bits of its weights, so it tells any two apart."""
+    model = Encoder.load(str(model_folder)).model
+    values = {"batch_size": 8, "learning_rate": 1e-3, "epochs": 1, "evals_per_pass": 5, "patience": 99, **recipe}
+    report = fit(
+        model,
+        MIXED,
+        recipe=TrainRecipe(**values),
+        prompts=Prompts(query="", document=""),
+        near_duplicate=0.8,
+        measure_dev=looks or (lambda: dev_of(model)),
+        checkpoints=Checkpoints.open(folder, say=say),
+        progress=Silent(),
+    )
+    return report, weights(model)
 
 
 def dev_of(model):
@@ -59,15 +50,35 @@ def dev_of(model):
 
 
 @pytest.fixture
-def whole(run, folder):
-    """``whole(**recipe)``: what the pass gives when nothing happens, and afterwards no trace of it."""
+def folder(tmp_path):
+    return tmp_path / "pass"
 
-    def whole(**recipe):
-        result = run(**recipe)
-        shutil.rmtree(folder)
-        return result
 
-    return whole
+@pytest.fixture
+def run(tiny_model_folder, folder):
+    return partial(train, tiny_model_folder, folder)
+
+
+@pytest.fixture(scope="module")
+def _often(tiny_model_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("often") / "pass"
+    return *train(tiny_model_folder, folder, checkpoint_steps=1), folder
+
+
+@pytest.fixture
+def wanted(_often):
+    """What an epoch gives when nothing happens."""
+    return _often[:2]
+
+
+@pytest.fixture
+def cut_at_the_end(_often, folder):
+    """The checkpoints of an epoch with one at every step, as if it had been killed in the last step."""
+    return shutil.copytree(_often[2], folder)
+
+
+def same(left, right):
+    return left[0] == right[0] and equal(left[1], right[1])
 
 
 def cut_after_each_checkpoint(monkeypatch):
@@ -113,37 +124,32 @@ def run_until_done(run, **recipe):
     ],
     ids=["dev", "every-step", "within-steps", "patience"],
 )
-def test_a_pass_cut_short_again_and_again_ends_as_the_whole_one(run, whole, monkeypatch, cut, recipe, num_cuts):
-    report, wanted = whole(**recipe)
+def test_a_pass_cut_short_again_and_again_ends_as_the_whole_one(run, folder, monkeypatch, cut, recipe, num_cuts):
+    recipe = {"epochs": 2.5, **recipe}
+    whole = run(**recipe)
+    shutil.rmtree(folder)
     cut(monkeypatch)
-    resumed, got, counted = run_until_done(run, **recipe)
-    assert resumed == report
-    assert equal(got, wanted)
-    assert counted == (num_cuts or len(report.dev) - 2)
-    assert report.stopped_early == ("patience" in recipe)
+    *resumed, counted = run_until_done(run, **recipe)
+    assert same(resumed, whole)
+    assert counted == (num_cuts or len(whole[0].dev) - 2)
+    assert whole[0].stopped_early == ("patience" in recipe)
 
 
-def test_checkpoints_change_nothing(whole):
-    seldom, often = whole(epochs=1), whole(epochs=1, checkpoint_steps=1)
-    assert seldom[0] == often[0]
-    assert equal(seldom[1], often[1])
+def test_checkpoints_change_nothing(run, wanted):
+    assert same(run(), wanted)
 
 
-def test_what_was_done_is_not_done_again(run, folder, monkeypatch):
-    run(epochs=1)
-    steps = []
-    forward = MaskedRankingLoss.forward
+def test_what_was_done_is_not_done_again(run, folder, wanted, cut_at_the_end, monkeypatch):
+    start = Checkpoints.open(folder, say=print).start
+    assert (start.step, start.num_steps) == (5, 6)
+    assert [point.step for point in start.dev] == [0, 2, 4]
+    steps, forward = [], MaskedRankingLoss.forward
     monkeypatch.setattr(MaskedRankingLoss, "forward", lambda *args: steps.append(1) or forward(*args))
-    again = Checkpoints.open(folder, say=print)
-    assert (again.start.step, again.start.num_steps) == (4, 6)
-    assert [point.step for point in again.start.dev] == [0, 2, 4]
-    looks = []
-    run(epochs=1, looks=lambda: looks.append(1) or 0.0)
-    assert (len(steps), len(looks)) == (2, 1)
+    assert same(run(), wanted)
+    assert len(steps) == 1
 
 
-def test_two_checkpoints_are_kept_without_pickles_to_run_and_none_of_the_end(run, folder):
-    run(epochs=1, checkpoint_steps=1)
+def test_two_checkpoints_are_kept_without_pickles_to_run_and_none_of_the_end(folder, cut_at_the_end):
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith("step")) == ["step-4", "step-5"]
     assert not list(folder.rglob("training_args.bin"))
     for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
@@ -164,8 +170,7 @@ def halve(path):
 
 @pytest.mark.parametrize("damage", [flip, halve, lambda path: path.unlink()], ids=["flipped", "halved", "gone"])
 @pytest.mark.parametrize("name", ["optimizer.pt", "best.safetensors", "dev.json", "manifest.json"])
-def test_a_damaged_checkpoint_is_dropped_for_the_one_before(run, folder, damage, name):
-    run(epochs=1, checkpoint_steps=1)
+def test_a_damaged_checkpoint_is_dropped_for_the_one_before(folder, cut_at_the_end, damage, name):
     damage(folder / "step-5" / name)
     said = []
     assert Checkpoints.open(folder, say=said.append).start.step == 4
@@ -174,21 +179,16 @@ def test_a_damaged_checkpoint_is_dropped_for_the_one_before(run, folder, damage,
     assert not (folder / "step-5").exists()
 
 
-def test_a_pass_whose_checkpoints_are_all_damaged_begins_anew_and_ends_the_same(run, whole, folder):
-    report, wanted = whole(epochs=1)
-    run(epochs=1)
+def test_a_pass_whose_checkpoints_are_all_damaged_begins_anew_and_ends_the_same(run, folder, wanted, cut_at_the_end):
     for path in folder.glob("step-*/rng_state.pth"):
         flip(path)
     said = []
-    resumed, got = run(epochs=1, say=said.append)
+    assert same(run(say=said.append), wanted)
     assert len(said) == 2
-    assert resumed == report
-    assert equal(got, wanted)
 
 
 @pytest.mark.parametrize("moment", ["seal", "save_file"])
-def test_a_checkpoint_half_written_does_not_count(run, whole, folder, monkeypatch, moment):
-    report, wanted = whole(epochs=1)
+def test_a_checkpoint_half_written_does_not_count(run, folder, wanted, monkeypatch, moment):
     real, num_calls = getattr(module, moment), []
 
     def cut(*args):
@@ -199,26 +199,21 @@ def test_a_checkpoint_half_written_does_not_count(run, whole, folder, monkeypatc
 
     monkeypatch.setattr(module, moment, cut)
     with pytest.raises(PowerCut):
-        run(epochs=1)
+        run()
     assert Checkpoints.open(folder, say=print).start.step == 2
-    resumed, got = run(epochs=1)
-    assert resumed == report
-    assert equal(got, wanted)
+    assert same(run(), wanted)
 
 
-def test_a_full_disk_is_told_with_its_remedy_and_training_goes_on_when_there_is_room(run, whole, folder):
-    report, wanted = whole(epochs=1)
+def test_a_full_disk_is_told_with_its_remedy_and_training_goes_on_when_there_is_room(run, wanted):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
         with pytest.raises(WorkspaceError, match="cannot be written") as caught:
-            run(epochs=1)
+            run()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "room" in caught.value.hint
-    resumed, got = run(epochs=1)
-    assert resumed == report
-    assert equal(got, wanted)
+    assert same(run(), wanted)
 
 
 def test_a_failure_that_is_not_the_disk_is_not_blamed_on_it(run, monkeypatch):
@@ -227,7 +222,7 @@ def test_a_failure_that_is_not_the_disk_is_not_blamed_on_it(run, monkeypatch):
 
     monkeypatch.setattr(MaskedRankingLoss, "forward", broken)
     with pytest.raises(RuntimeError, match="out of memory"):
-        run(epochs=1)
+        run()
 
 
 def test_a_loss_that_is_not_a_number_ends_the_pass_with_the_best_before(run, folder, monkeypatch):
@@ -238,7 +233,7 @@ def test_a_loss_that_is_not_a_number_ends_the_pass_with_the_best_before(run, fol
         return forward(*args) * (math.nan if len(num_calls) == 3 else 1)
 
     monkeypatch.setattr(MaskedRankingLoss, "forward", nan_in_step_3)
-    report, got = run(epochs=1, evals_per_pass=3, checkpoint_steps=1, looks=iter([0.1, 0.5]).__next__)
+    report, got = run(evals_per_pass=3, checkpoint_steps=1, looks=iter([0.1, 0.5]).__next__)
     assert report.fault == "the loss was not a number at step 3"
     assert (report.num_steps, report.best_step, report.stopped_early, len(report.losses)) == (3, 2, True, 2)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in got.values())
@@ -246,11 +241,11 @@ def test_a_loss_that_is_not_a_number_ends_the_pass_with_the_best_before(run, fol
 
 
 def test_dev_that_is_not_a_number_ends_the_pass_too(run):
-    report, _ = run(epochs=1, evals_per_pass=3, looks=iter([0.1, 0.5, math.nan]).__next__)
+    report, _ = run(evals_per_pass=3, looks=iter([0.1, 0.5, math.nan]).__next__)
     assert report.fault == "dev was not a number at step 4"
     assert (report.best_step, [point.value for point in report.dev]) == (2, [0.1, 0.5])
 
 
 def test_a_model_that_is_broken_from_the_start_is_refused(run):
     with pytest.raises(InputError, match="dev was not a number at step 0"):
-        run(epochs=1, looks=lambda: math.nan)
+        run(looks=lambda: math.nan)

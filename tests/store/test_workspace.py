@@ -145,3 +145,35 @@ def test_another_process_holds_the_lock_until_it_is_killed(folder):
     with workspace.writer("add"):
         pass
     workspace.close()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_writer(folder, tmp_path):
+    state, elsewhere = folder / ".nearer", tmp_path / "elsewhere"
+    (elsewhere / ".tmp-theirs").mkdir(parents=True)
+    (state / "models" / ".tmp-half" / "deep").mkdir(parents=True)
+    (state / "models" / "whole").mkdir()
+    (state / "train-abcd1234" / "checkpoint").mkdir(parents=True)
+    (state / "training" / "run-1" / ".tmp-2").mkdir(parents=True)
+    (state / "reports").mkdir()
+    (state / "reports" / ".tmp-3").touch()
+    (state / ".tmp-4").touch()
+    (state / ".tmp-5").symlink_to(elsewhere)
+    (state / "linked").symlink_to(elsewhere)
+    workspace = Workspace.open(folder)
+    with workspace.writer("train"):
+        left = {str(path.relative_to(state)) for path in state.rglob("*")}
+    workspace.close()
+    assert {"models/whole", "training/run-1", "reports/.tmp-3", "linked"} <= left
+    assert not {path for path in left if ".tmp" in path or path.startswith("train-")} - {"reports/.tmp-3"}
+    assert (elsewhere / ".tmp-theirs").is_dir()
+
+
+def test_a_workspace_that_is_busy_keeps_what_its_writer_is_writing(folder):
+    workspace, other = Workspace.open(folder), Workspace.open(folder)
+    with workspace.writer("train"):
+        (folder / ".nearer" / ".tmp-now").touch()
+        with pytest.raises(WorkspaceBusy), other.writer("add"):
+            pass
+        assert (folder / ".nearer" / ".tmp-now").exists()
+    workspace.close()
+    other.close()
