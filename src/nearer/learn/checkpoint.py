@@ -24,8 +24,8 @@ from nearer.store.sealed import fault_in, seal
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-WRITE_FAILURES = (OSError, RuntimeError, SafetensorError)
-"""What writing weights raises when the disk refuses; PyTorch says RuntimeError."""
+WRITE_FAILURES = (OSError, SafetensorError)
+"""What writing files and weights raises when the disk refuses."""
 
 _KEPT = 2
 _BEST, _POINTS = "best.safetensors", "dev.json"

@@ -103,7 +103,7 @@ def fit(
         trainer.remove_callback(PrinterCallback)
         try:
             trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
-        except WRITE_FAILURES as error:
+        except (*WRITE_FAILURES, RuntimeError) as error:  # the last is what torch.save raises
             if not writer.is_writing:
                 raise
             raise cannot_write(checkpoints.folder, error) from error
