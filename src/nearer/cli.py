@@ -288,7 +288,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except ImportFaults as error:
-        faults = [asdict(fault) for fault in error.faults]
+        log = error.log
+        faults = {"faults": [asdict(fault) for fault in log.kept], "num_faults": log.num_faults, "more": dict(log.more)}
         _fail(EXIT_INPUT, error.code, error.message, error.hint, as_json=as_json, debug=debug, faults=faults)
     except NearerError as error:
         _fail(EXIT_INPUT, error.code, error.message, error.hint, as_json=as_json, debug=debug)
@@ -316,12 +317,12 @@ def _fail(
     *,
     as_json: bool,
     debug: bool = False,
-    faults: list[dict[str, Any]] | None = None,
+    faults: dict[str, Any] | None = None,
 ) -> NoReturn:
     if debug:
         traceback.print_exc()
     if as_json:
-        error = {"code": code, "message": message, "hint": hint, **({"faults": faults} if faults else {})}
+        error = {"code": code, "message": message, "hint": hint, **(faults or {})}
         typer.echo(json.dumps({"error": error}))
     else:
         typer.echo(f"nearer: {message}" + (f"\n  -> {hint}" if hint else ""), err=True)

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from nearer.core.errors import Fault, ImportFaults, NearerError, WorkspaceBusy, WorkspaceError
+from nearer.core.errors import Fault, FaultLog, ImportFaults, NearerError, WorkspaceBusy, WorkspaceError
 from nearer.core.ids import canonical_json, content_id, text_hash
 from nearer.core.progress import Silent
 from nearer.core.records import Document, GradeScale, Query
@@ -37,15 +37,31 @@ def test_ids_depend_on_content_not_on_key_order():
 
 
 def test_import_faults_show_the_first_and_count_the_rest():
-    faults = [Fault(file="a.jsonl", line=n, reason="bad", remedy="mend") for n in range(25)]
-    error = ImportFaults(faults, hint="h")
+    log = FaultLog()
+    for number in range(25):
+        log.add(Fault(file="a.jsonl", line=number, reason="bad", remedy="mend"))
+    error = ImportFaults(log, hint="h")
     assert "25 faults" in error.message
     assert "... and 5 more" in error.message
     assert "a.jsonl: bad (mend)" in error.message  # line 0 is the file as a whole
     assert "a.jsonl:1: bad (mend)" in error.message
-    assert error.faults == faults
+    assert (len(error.log.kept), error.log.is_whole_file) == (25, True)
     assert issubclass(WorkspaceBusy, WorkspaceError)
     assert issubclass(WorkspaceBusy, NearerError)
+
+
+def test_a_log_of_many_faults_stays_small_and_counts_all():
+    log = FaultLog()
+    for number in range(1, 5001):
+        log.add(Fault(file="a", line=number, reason=f"'d{number}' is already on line 1", remedy="mend"))
+        log.add(Fault(file="a", line=number, reason="the grade 7 is above 4", remedy="mend"))
+    assert (log.num_faults, log.num_rows, log.is_whole_file) == (10_000, 5000, False)
+    assert [len(log.kept), log.kept[0].line] == [FaultLog.KEPT, 1]
+    assert log.more == {"... is already on line ...": 4500, "the grade ... is above ...": 4500}
+    for number in range(1000):
+        log.add(Fault(file="a", line=6000, reason="x" * number, remedy="mend"))
+    assert len(log.more) <= FaultLog.MOST_REASONS + 1
+    assert log.more["other faults"] > 800
 
 
 def test_silent_progress_passes_everything_through():

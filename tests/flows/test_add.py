@@ -173,7 +173,7 @@ def test_a_hostile_file_is_refused_in_one_json_object(ask, folder, tmp_path, kin
     path = tmp_path / "hostile.jsonl"
     path.write_bytes(content)
     error = ask(folder, "add", kind, path, code=2)["error"]
-    assert error.keys() == {"code", "message", "hint", "faults"}
+    assert error.keys() == {"code", "message", "hint", "faults", "num_faults", "more"}
     assert "hostile.jsonl" in error["message"]
     assert all(fault["file"] == str(path) and fault["reason"] and fault["remedy"] for fault in error["faults"])
     assert counts(folder) == EMPTY

@@ -4,8 +4,9 @@ import pytest
 
 from nearer.core.errors import Fault, InputError
 from nearer.core.records import Judgment
-from nearer.store.beir import BeirFolder, find_beir, read_qrels_tsv
-from nearer.store.lines import Row
+from nearer.store.formats import read_judgments
+from nearer.store.formats.beir import BeirFolder, find_beir
+from nearer.store.formats.rows import Row
 
 HEADER = "query-id\tcorpus-id\tscore\n"
 
@@ -24,7 +25,7 @@ def faults(items) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("content", [HEADER + "q\td\t1\nq\te\t0\n", "q\td\t1\r\n\r\nq\te\t0", "q\td\t01\nq\te\t0\n"])
 def test_a_header_is_optional(tmp_path, content):
-    items = list(read_qrels_tsv(write(tmp_path, content)))
+    items = list(read_judgments(write(tmp_path, content)))
     assert faults(items) == []
     assert [item.record for item in items] == [
         Judgment(query_id="q", doc_id="d", grade=1),
@@ -33,7 +34,7 @@ def test_a_header_is_optional(tmp_path, content):
 
 
 def test_lines_count_the_header(tmp_path):
-    assert [item.line for item in read_qrels_tsv(write(tmp_path, HEADER + "q\td\t1\n"))] == [2]
+    assert [item.line for item in read_judgments(write(tmp_path, HEADER + "q\td\t1\n"))] == [2]
 
 
 @pytest.mark.parametrize(
@@ -41,9 +42,8 @@ def test_lines_count_the_header(tmp_path):
     [
         ("", "empty"),
         (HEADER, "no rows after the header"),
-        ("corpus-id\tquery-id\tscore\nd\tq\t1\n", "neither the header nor a judgment"),
         ("q\td\t1.5\n", "neither the header nor a judgment"),
-        ("query-id,corpus-id,score\nq,d,1\n", "1 tab-separated fields"),
+        ("query-id,corpus-id,score\nq,d,1\n", "separated by commas"),
         ("q\t0\td\t1\n", "4 tab-separated fields"),
         ("\ufeff" + HEADER, "byte order mark"),
         (HEADER.encode("utf-16"), "UTF-16"),
@@ -51,7 +51,7 @@ def test_lines_count_the_header(tmp_path):
     ],
 )
 def test_a_file_that_is_not_qrels_is_one_fault(tmp_path, content, reason):
-    [(line, found)] = faults(read_qrels_tsv(write(tmp_path, content)))
+    [(line, found)] = faults(read_judgments(write(tmp_path, content)))
     assert line == 0
     assert reason in found
 
@@ -62,8 +62,8 @@ def test_a_file_that_is_not_qrels_is_one_fault(tmp_path, content, reason):
         (b"q\td", "2 tab-separated fields"),
         (b"q d 1", "1 tab-separated fields"),
         (b"q\td\t1\t", "4 tab-separated fields"),
-        (b"q\td\t", "'' is not an integer"),
-        (b"q\td\tNaN", "'NaN' is not an integer"),
+        (b"q\td\t", "not an integer"),
+        (b"q\td\tNaN", "not an integer but 'NaN'"),
         (b"q\td\t1.5", "not an integer"),
         (b"q\td\t 1", "not an integer"),
         (b"q\td\t1_0", "not an integer"),
@@ -71,10 +71,10 @@ def test_a_file_that_is_not_qrels_is_one_fault(tmp_path, content, reason):
         (b"q\td\t-1", "negative"),
         (b"q\td\t5", "above 4"),
         (b"q\td\t" + b"9" * 3000, "above 4"),
-        (b"q\td\t" + b"9" * 9999, "not an integer"),
-        (b"\td\t1", "query-id is empty"),
-        (b"q\t \t1", "corpus-id is empty"),
-        (b"q\t" + b"d" * 513 + b"\t1", "corpus-id has 513"),
+        (b"q\td\t" + b"9" * 9999, "thousands of digits"),
+        (b"\td\t1", '"query-id" is empty'),
+        (b"q\t \t1", '"corpus-id" is empty'),
+        (b"q\t" + b"d" * 513 + b"\t1", '"corpus-id" has 513'),
         (b"q\rx\td\t1", "line break"),
         (b"q\0\td\t1", "NUL"),
         (b"q\xe9\td\t1", "not UTF-8 at byte 2"),
@@ -84,7 +84,7 @@ def test_a_file_that_is_not_qrels_is_one_fault(tmp_path, content, reason):
 )
 def test_a_bad_row_is_reported_and_the_others_are_read(tmp_path, row, reason):
     content = HEADER.encode() + b"a\tb\t1\n" + row + b"\ny\tz\t1\n"
-    items = list(read_qrels_tsv(write(tmp_path, content)))
+    items = list(read_judgments(write(tmp_path, content)))
     [(line, found)] = faults(items)
     assert line == 3
     assert reason in found
@@ -93,7 +93,7 @@ def test_a_bad_row_is_reported_and_the_others_are_read(tmp_path, row, reason):
 
 def test_the_remedy_for_a_high_grade_names_the_recipe_key(tmp_path):
     path = write(tmp_path, "q\td\t2\n")
-    [fault] = read_qrels_tsv(path, max_grade=1)
+    [fault] = read_judgments(path, max_grade=1)
     assert isinstance(fault, Fault)
     assert "grades.max_grade" in fault.remedy
     assert fault.file == str(path)
@@ -101,7 +101,7 @@ def test_the_remedy_for_a_high_grade_names_the_recipe_key(tmp_path):
 
 @pytest.mark.parametrize("tail", ["q", "q\td", "q\td\t"])
 def test_a_cut_last_line_is_named_as_such(tmp_path, tail):
-    [(line, reason)] = faults(read_qrels_tsv(write(tmp_path, HEADER + "a\tb\t1\n" + tail)))
+    [(line, reason)] = faults(read_judgments(write(tmp_path, HEADER + "a\tb\t1\n" + tail)))
     assert line == 3
     assert "ends in the middle of a row" in reason
 
@@ -142,8 +142,9 @@ def test_a_missing_file_is_named(tmp_path, missing):
         ((), "no .tsv file"),
         (("te st.tsv",), "no split name"),
         (("tést.tsv",), "no split name"),
-        (("test.tsv.gz",), "not a .tsv file"),
+        (("test.csv",), "not a .tsv file"),
         (("dev.tsv", "val.tsv"), "are both dev"),
+        (("dev.tsv", "dev.tsv.gz"), "are both dev"),
     ],
 )
 def test_qrels_that_cannot_be_splits_are_refused(tmp_path, qrels, message):

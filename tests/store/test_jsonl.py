@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from nearer.core.errors import Fault
 from nearer.core.records import Document, Judgment, Pair, Query
-from nearer.store import lines
-from nearer.store.jsonl import read_documents, read_judgments_jsonl, read_pairs, read_queries
-from nearer.store.lines import Row
+from nearer.store.formats import read_documents, read_judgments, read_pairs, read_queries, source
+from nearer.store.formats.rows import Row
 
 GOOD = b'{"_id": "a", "text": "rain"}\n'
 
@@ -130,7 +129,7 @@ def test_a_whole_last_line_needs_no_line_end(tmp_path):
 
 
 def test_a_line_that_is_too_long_is_skipped_without_being_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 64)
+    monkeypatch.setattr(source, "MAX_LINE_BYTES", 64)
     exact = GOOD[:-2] + b" " * (64 - len(GOOD)) + b"}\n"
     items = list(read_documents(write(tmp_path, exact + b'{"_id": "' + b"x" * 1000 + b'\n{"_id": "b", "text": "x"}\n')))
     line, reason = the_fault(items)
@@ -140,11 +139,11 @@ def test_a_line_that_is_too_long_is_skipped_without_being_held(tmp_path, monkeyp
 
 
 def test_what_is_not_a_readable_file_is_a_fault(tmp_path, monkeypatch):
-    os.mkfifo(tmp_path / "fifo")
+    os.mkfifo(tmp_path / "fifo.jsonl")
     for path, expected in [
         (tmp_path / "absent", "no such file"),
         (tmp_path, "folder"),
-        (tmp_path / "fifo", "regular"),
+        (tmp_path / "fifo.jsonl", "regular"),
         (Path("/dev/null"), "regular"),
     ]:
         line, reason = the_fault(read_documents(path))
@@ -159,9 +158,9 @@ def test_what_is_not_a_readable_file_is_a_fault(tmp_path, monkeypatch):
 
 
 def write_without_open(folder: Path) -> Path:
-    descriptor = os.open(folder / "locked", os.O_CREAT | os.O_WRONLY)
+    descriptor = os.open(folder / "locked.jsonl", os.O_CREAT | os.O_WRONLY)
     os.close(descriptor)
-    return folder / "locked"
+    return folder / "locked.jsonl"
 
 
 def test_documents_keep_all_that_they_hold(tmp_path):
@@ -234,11 +233,11 @@ def test_bad_pairs(tmp_path, change, reason):
 
 def test_judgments(tmp_path):
     content = '{"query_id": "q", "doc_id": "d", "grade": 4}\n{"query_id": "q", "doc_id": "e", "grade": 0}\n'
-    assert records(read_judgments_jsonl(write(tmp_path, content))) == [
+    assert records(read_judgments(write(tmp_path, content))) == [
         Judgment(query_id="q", doc_id="d", grade=4),
         Judgment(query_id="q", doc_id="e", grade=0),
     ]
-    assert faults(read_judgments_jsonl(write(tmp_path, content), max_grade=1)) == [(1, "the grade 4 is above 1")]
+    assert faults(read_judgments(write(tmp_path, content), max_grade=1)) == [(1, "the grade 4 is above 1")]
 
 
 @pytest.mark.parametrize(
@@ -249,17 +248,17 @@ def test_judgments(tmp_path):
         ("9" * 400, "above 4"),
         ("1.0", "1.0"),
         ("true", "true or"),
-        ('"1"', "text"),
+        ('"1"', "but '1'"),
     ],
 )
 def test_bad_grades(tmp_path, grade, reason):
     content = f'{{"query_id": "q", "doc_id": "d", "grade": {grade}}}\n'
-    assert reason in the_fault(read_judgments_jsonl(write(tmp_path, content)))[1]
+    assert reason in the_fault(read_judgments(write(tmp_path, content)))[1]
 
 
 def test_a_pair_is_judged_once_whatever_the_grade(tmp_path):
     content = '{"query_id": "q", "doc_id": "d", "grade": 1}\n{"query_id": "q", "doc_id": "d", "grade": 2}\n'
-    assert faults(read_judgments_jsonl(write(tmp_path, content))) == [(2, "'q' + 'd' is already on line 1")]
+    assert faults(read_judgments(write(tmp_path, content))) == [(2, "'q' + 'd' is already on line 1")]
 
 
 any_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

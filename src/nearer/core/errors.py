@@ -14,6 +14,8 @@
 Each carries what is wrong (``message``) and the command or edit that mends it (``hint``).
 """
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 
 
@@ -51,18 +53,48 @@ class Fault:
         return f"{where}: {self.reason} ({self.remedy})"
 
 
+class FaultLog:
+    """The faults of an import in bounded memory: the first ones whole, all of them counted."""
+
+    KEPT = 1000
+    MOST_REASONS = 100
+
+    def __init__(self) -> None:
+        self.kept: list[Fault] = []
+        self.num_faults = 0
+        self.num_rows = 0
+        self.is_whole_file = False
+        self.more: Counter[str] = Counter()
+        """The faults that were not kept, by reason without what differs from row to row."""
+        self._last = ("", -1)
+
+    def add(self, fault: Fault) -> None:
+        """Add a fault; those of one row follow each other."""
+        self.num_faults += 1
+        self.is_whole_file |= fault.line == 0
+        where = fault.file, fault.line
+        self.num_rows += where != self._last
+        self._last = where
+        if len(self.kept) < self.KEPT:
+            self.kept.append(fault)
+            return
+        reason = re.sub(r"'[^']*'|[0-9]+", "...", fault.reason)
+        self.more[reason if reason in self.more or len(self.more) < self.MOST_REASONS else "other faults"] += 1
+
+
 class ImportFaults(InputError):
     """A file has faults; nothing was imported."""
 
     code = "import_faults"
     SHOWN = 20
 
-    def __init__(self, faults: list[Fault], *, hint: str = "") -> None:
-        shown = "\n".join(f"  {fault}" for fault in faults[: self.SHOWN])
-        more = f"\n  ... and {len(faults) - self.SHOWN} more; all of them: --json" if len(faults) > self.SHOWN else ""
-        count = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
-        super().__init__(f"{count} found, nothing was imported:\n{shown}{more}", hint=hint)
-        self.faults = faults
+    def __init__(self, log: FaultLog, *, hint: str = "", outcome: str = "nothing was imported") -> None:
+        shown = "\n".join(f"  {fault}" for fault in log.kept[: self.SHOWN])
+        left = log.num_faults - self.SHOWN
+        more = f"\n  ... and {left} more; the first {log.KEPT} of all: --json" if left > 0 else ""
+        count = f"{log.num_faults} fault{'s' if log.num_faults != 1 else ''}"
+        super().__init__(f"{count} found, {outcome}:\n{shown}{more}", hint=hint)
+        self.log = log
 
 
 class RecipeError(InputError):

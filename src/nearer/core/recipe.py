@@ -5,7 +5,7 @@ import re
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -40,6 +40,63 @@ class ChunkRecipe(Section):
     enabled: bool = True
     max_tokens: int | None = Field(default=None, ge=16, description="none means the encoder's max_seq_length")
     overlap_tokens: int | None = Field(default=None, ge=0, description="none means a quarter of a passage, 32 at most")
+
+
+ColumnName = Annotated[str, Field(min_length=1)]
+ColumnNames = ColumnName | Annotated[tuple[ColumnName, ...], Field(min_length=1)]
+MetadataTypes = dict[str, Literal["text", "number", "boolean"]]
+
+
+class DocumentColumns(Section):
+    """Where a document's fields are in imported files; none of a field means: under its own name.
+
+    Several columns of text are joined by a line break. ``metadata`` names the columns kept beside the text, with
+    their types; none means every other column of a CSV, TSV or Parquet file.
+    """
+
+    doc_id: ColumnName | None = None
+    title: ColumnName | None = None
+    text: ColumnNames | None = None
+    metadata: MetadataTypes | None = None
+    ignore: tuple[ColumnName, ...] = Field(default=(), description="columns to leave out")
+
+
+class QueryColumns(Section):
+    """Where a query's fields are in imported files."""
+
+    query_id: ColumnName | None = None
+    text: ColumnNames | None = None
+    metadata: MetadataTypes | None = None
+    ignore: tuple[ColumnName, ...] = ()
+
+
+class JudgmentColumns(Section):
+    """Where a judgment's fields are in imported files."""
+
+    query_id: ColumnName | None = None
+    doc_id: ColumnName | None = None
+    grade: ColumnName | None = None
+    ignore: tuple[ColumnName, ...] = ()
+
+
+class PairColumns(Section):
+    """Where a training pair's fields are in imported files; several columns of negatives make a list."""
+
+    query: ColumnName | None = None
+    positive: ColumnName | None = None
+    negatives: ColumnNames | None = None
+    score: ColumnName | None = None
+    negative_scores: ColumnNames | None = None
+    ignore: tuple[ColumnName, ...] = ()
+
+
+class ColumnsRecipe(Section):
+    """What the columns of a team's own files are called."""
+
+    documents: DocumentColumns = DocumentColumns()
+    queries: QueryColumns = QueryColumns()
+    judgments: JudgmentColumns = JudgmentColumns()
+    pairs: PairColumns = PairColumns()
 
 
 class GradesRecipe(Section):
@@ -151,6 +208,7 @@ class Recipe(Section):
     name: str = "workspace"
     encoder: EncoderRecipe = EncoderRecipe()
     chunk: ChunkRecipe = ChunkRecipe()
+    columns: ColumnsRecipe = ColumnsRecipe()
     grades: GradesRecipe = GradesRecipe()
     split: SplitRecipe = SplitRecipe()
     train: TrainRecipe = TrainRecipe()

@@ -1,5 +1,6 @@
 """Import files: all or nothing, every fault listed; with ``skip_bad`` the bad rows are set aside and counted."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,13 +9,13 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from nearer.core.errors import Fault, ImportFaults, InputError
+from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Judgment, Query
+from nearer.core.steps import reached
 from nearer.flows.grades import make_scale
 from nearer.flows.splits import assign
 from nearer.store import database as tables
-from nearer.store.beir import find_beir, read_qrels_tsv
 from nearer.store.collection import (
     Changes,
     Collection,
@@ -28,8 +29,8 @@ from nearer.store.collection import (
     remove_documents,
     unknown_ids,
 )
-from nearer.store.jsonl import read_documents, read_judgments_jsonl, read_pairs, read_queries
-from nearer.store.lines import DEFAULT_MAX_GRADE, Row
+from nearer.store.formats import DEFAULT_MAX_GRADE, Row, read_documents, read_judgments, read_pairs, read_queries
+from nearer.store.formats.beir import find_beir
 from nearer.store.workspace import Workspace
 
 T = TypeVar("T")
@@ -43,8 +44,9 @@ class _Import:
         self.connection = connection
         self.skip_bad = skip_bad
         self.progress = progress
-        self.faults: list[Fault] = []
+        self.faults = FaultLog()
         self.changes: dict[str, Changes] = {}
+        self.columns = workspace.recipe.columns
         self.max_grade = workspace.recipe.grades.max_grade or DEFAULT_MAX_GRADE
         self.largest_grade = 0
 
@@ -69,38 +71,39 @@ class _Import:
 
     def finish(self) -> dict[str, Any]:
         """What was done, or the faults as an error, which undoes the transaction."""
-        whole_file = [fault for fault in self.faults if fault.line == 0]
-        if self.faults and (whole_file or not self.skip_bad):
+        faults = self.faults
+        if faults.is_whole_file or (faults.num_faults and not self.skip_bad):
             hint = "mend the files, or leave the bad rows out: --skip-bad"
-            raise ImportFaults(self.faults, hint="mend the files" if whole_file else hint)
+            raise ImportFaults(faults, hint="mend the files" if faults.is_whole_file else hint)
         self._refuse_changed_meaning()
         return {
             "changes": {kind: asdict(changes) for kind, changes in self.changes.items()},
-            "num_skipped": len({(fault.file, fault.line) for fault in self.faults}),
-            "faults": [asdict(fault) for fault in self.faults],
+            "num_skipped": faults.num_rows,
+            "faults": [asdict(fault) for fault in faults.kept],
+            "num_faults": faults.num_faults,
         }
 
     def _good(self, rows: Iterator[Row[T] | Fault], *, label: str) -> Iterator[Row[T]]:
         for row in self.progress.track(rows, label=f"import {label}", total=0):
             if isinstance(row, Fault):
-                self.faults.append(row)
+                self.faults.add(row)
             else:
                 yield row
 
     def _with_known_ids(self, path: Path, rows: list[Row[Judgment]]) -> list[Row[Judgment]]:
-        sought = (
-            ("query", tables.queries.c.query_id, [row.record.query_id for row in rows]),
-            ("document", tables.documents.c.doc_id, [row.record.doc_id for row in rows]),
-        )
-        known = list(rows)
-        for noun, column, ids in sought:
-            unknown = unknown_ids(self.connection, column, ids)
-            for row, key in zip(rows, ids, strict=True):
-                if key in unknown:
-                    remedy = f"add the {noun} first, or remove this row"
-                    fault = Fault(file=str(path), line=row.line, reason=f"unknown {noun} {key!r}", remedy=remedy)
-                    self.faults.append(fault)
-                    known = [each for each in known if each is not row]
+        queries, documents = tables.queries.c.query_id, tables.documents.c.doc_id
+        unknown_queries = unknown_ids(self.connection, queries, {row.record.query_id for row in rows})
+        unknown_documents = unknown_ids(self.connection, documents, {row.record.doc_id for row in rows})
+        known = []
+        for row in rows:
+            query_id, doc_id = row.record.query_id, row.record.doc_id
+            unknown = [("query", query_id)] if query_id in unknown_queries else []
+            unknown += [("document", doc_id)] if doc_id in unknown_documents else []
+            for noun, key in unknown:
+                remedy = f"add the {noun} first, or remove this row"
+                self.faults.add(Fault(file=str(path), line=row.line, reason=f"unknown {noun} {key!r}", remedy=remedy))
+            if not unknown:
+                known.append(row)
         return known
 
     def _refuse_changed_meaning(self) -> None:
@@ -118,19 +121,21 @@ class _Import:
 def add(
     workspace: Workspace, kind: str, path: Path, *, skip_bad: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Import one file of documents, queries, judgments (JSONL or TSV) or pairs, or a whole BEIR folder.
+    """Import one file of documents, queries, judgments or pairs (docs/formats.md), or a whole BEIR folder.
 
     Raises ImportFaults with every fault, and nothing is imported then; InputError for another ``kind``.
     """
     if kind not in _FILL:
         raise InputError(f"{kind!r} is no kind of file", hint=f"name one of: {', '.join(_FILL)}")
-    progress = progress or Silent()
+    progress, start = progress or Silent(), time.perf_counter()
     with workspace.writer(f"add {kind}"), workspace.database.write() as connection:
         task = _Import(workspace, connection, skip_bad=skip_bad, progress=progress)
         _FILL[kind](task, path)
         result = task.finish()
+    reached("import.commit")
     return {
         **result,
+        "duration_s": time.perf_counter() - start,
         "counts": Collection(workspace.database).counts(),
         "splits": Collection(workspace.database).splits(),
     }
@@ -147,20 +152,20 @@ def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
 
 
 def _add_corpus(task: _Import, path: Path) -> None:
-    task.put("documents", read_documents(path), put_documents)
+    task.put("documents", read_documents(path, columns=task.columns), put_documents)
 
 
 def _add_queries(task: _Import, path: Path) -> None:
-    task.put("queries", read_queries(path), put_queries)
+    task.put("queries", read_queries(path, columns=task.columns), put_queries)
 
 
 def _add_pairs(task: _Import, path: Path) -> None:
-    task.put("pairs", read_pairs(path), put_pairs)
+    task.put("pairs", read_pairs(path, columns=task.columns), put_pairs)
 
 
 def _add_judgments(task: _Import, path: Path, split: str | None = None) -> None:
-    read = read_qrels_tsv if path.suffix in (".tsv", ".txt") else read_judgments_jsonl
-    task.put_judgments(path, read(path, max_grade=task.max_grade), split=split)
+    rows = read_judgments(path, max_grade=task.max_grade, columns=task.columns)
+    task.put_judgments(path, rows, split=split)
 
 
 def _add_beir(task: _Import, path: Path) -> None:

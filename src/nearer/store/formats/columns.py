@@ -1,0 +1,217 @@
+"""The columns of a file as the fields of a record: by their names, or as the recipe maps them.
+
+The same for all formats. Files with a header (CSV, TSV, Parquet) may hold further columns beside a document or a
+query, which become its metadata; in JSON Lines an unknown key stays a fault.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nearer.core.errors import InputError
+from nearer.core.recipe import DocumentColumns, JudgmentColumns, PairColumns, QueryColumns
+from nearer.store.formats import fields as names
+from nearer.store.formats.rows import Fields, shown
+from nearer.store.formats.source import WholeFile
+
+Section = DocumentColumns | QueryColumns | JudgmentColumns | PairColumns
+
+_NONE = re.compile(r"(?!)")
+_NEGATIVES = rf"score|negatives|negative_scores|{names.NEGATIVE_COLUMN.pattern}"
+_LISTS = {"negatives": "negative", "negative_scores": "negative_score"}
+_BOOLEANS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """The fields of a kind of record: those it must have, each under one of several names, and others by pattern.
+
+    In CSV and TSV files an empty cell of an ``optional`` field is no value, and ``numbers`` are read as such.
+    """
+
+    section: str
+    required: tuple[tuple[str, ...], ...]
+    optional: re.Pattern[str]
+    numbers: re.Pattern[str] = _NONE
+    has_metadata: bool = False
+
+    def knows(self, name: str) -> bool:
+        """Whether a column of this name is a field."""
+        return any(name in group for group in self.required) or self.optional.fullmatch(name) is not None
+
+
+DOCUMENTS = Kind(
+    section="documents",
+    required=(names.DOC_ID, ("text",)),
+    optional=re.compile("title|metadata"),
+    has_metadata=True,
+)
+QUERIES = Kind(
+    section="queries",
+    required=(names.QUERY_ID, ("text",)),
+    optional=re.compile("metadata"),
+    has_metadata=True,
+)
+JUDGMENTS = Kind(
+    section="judgments",
+    required=(names.JUDGED_QUERY, names.JUDGED_DOCUMENT, names.GRADE),
+    optional=_NONE,
+    numbers=re.compile("grade|score"),
+)
+PAIRS = Kind(
+    section="pairs",
+    required=(names.ANCHOR, ("positive",)),
+    optional=re.compile(_NEGATIVES),
+    numbers=re.compile(r"score|negative_score(_[0-9]+)?"),
+)
+
+
+class Columns:
+    """A kind of record and what the recipe says of its columns."""
+
+    def __init__(self, kind: Kind, recipe: Section | None = None) -> None:
+        given: dict[str, Any] = {} if recipe is None else recipe.model_dump(exclude_none=True)
+        self.kind = kind
+        self._ignore = frozenset(given.pop("ignore", ()))
+        self._types: dict[str, str] | None = given.pop("metadata", None)
+        self._mapped = frozenset(given)
+        self._sources = _sources(given)
+        self._named = {name for of in self._sources.values() for name in of} | set(self._types or ())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the recipe leaves everything under its own name."""
+        return not (self._ignore or self._named or self._types is not None)
+
+    def knows(self, name: str) -> bool:
+        """Whether a column of this name would be read."""
+        return self.kind.knows(name) or name in self._named
+
+    def check_header(self, header: Sequence[str]) -> None:
+        """Raises WholeFile when a name in a header is empty or doubled, or a column that is needed is not there."""
+        for name, count in Counter(header).items():
+            if not name:
+                hint = "name it, or leave it out (pandas: index=False)"
+                raise WholeFile(f"column {header.index(name) + 1} of the header has no name", hint=hint)
+            if count > 1:
+                raise WholeFile(f"the key {shown(name)} occurs twice", hint="keep one of the two")
+        self.check_mapped(header)
+        for group in self.kind.required:
+            if not any(name in header or name in self._mapped for name in group):
+                hint = f"rename the column, or say what it is called: [columns.{self.kind.section}] in nearer.toml"
+                raise WholeFile(names.missing(group, header), hint=hint)
+
+    def check_mapped(self, header: Sequence[str]) -> None:
+        """Raises WholeFile when a column that the recipe names is not there."""
+        if lacking := [name for name in self._named if name not in header]:
+            reason = f"no {names.listed(lacking)} (found: {names.listed(header) or 'nothing'})"
+            raise WholeFile(reason, hint=f"correct [columns.{self.kind.section}] in nearer.toml")
+
+    def plan(self, header: Sequence[str], *, has_header: bool, is_text: bool = False) -> "Plan":
+        """What becomes of each column. Raises WholeFile for one that would be dropped and is not to be ignored."""
+        others = [name for name in header if name not in self._named | self._ignore]
+        kept = [name for name in others if self.kind.knows(name) and not self._is_mapped(name)]
+        left = [name for name in others if name not in kept]
+        metadata = dict(self._types or {})
+        if has_header and self.kind.has_metadata and self._types is None:
+            metadata = dict.fromkeys(left, "")
+        elif left and (has_header or any(self._is_mapped(name) for name in left)):
+            hint = f"remove the column, or list it: ignore = [...] in [columns.{self.kind.section}]"
+            raise WholeFile(f"unknown key {names.listed(left)}", hint=hint)
+        else:
+            kept += left  # keys of JSON Lines, for the record to refuse
+        return Plan(kind=self.kind, kept=tuple(kept), sources=self._sources, metadata=metadata, is_text=is_text)
+
+    def _is_mapped(self, name: str) -> bool:
+        """Whether the recipe says that the field of this name is in another column."""
+        if column := names.NEGATIVE_COLUMN.fullmatch(name):
+            return ("negative_scores" if column[1] else "negatives") in self._mapped
+        group = next((group for group in self.kind.required if name in group), (name,))
+        return any(each in self._mapped for each in group)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What becomes of the columns of a file: ``kept`` by name, ``sources`` of fields, ``metadata`` and its types.
+
+    A type of "" leaves a value as it is. ``is_text``: the values are the text of a CSV or TSV file.
+    """
+
+    kind: Kind
+    kept: tuple[str, ...]
+    sources: Mapping[str, tuple[str, ...]]
+    metadata: Mapping[str, str]
+    is_text: bool
+
+    def uses(self, column: str) -> bool:
+        """Whether anything becomes of a column."""
+        return column in self.kept or column in self.metadata or any(column in of for of in self.sources.values())
+
+    def fields(self, row: Mapping[str, Any]) -> Fields:
+        """The fields of a row. Raises InputError for a value that is not of its type."""
+        fields = {name: row[name] for name in self.kept}
+        for name, columns in self.sources.items():
+            value = _joined([row[column] for column in columns if row.get(column) is not None])
+            fields[_LISTS.get(name, name) if not isinstance(value, list) else name] = value
+        if self.is_text:
+            fields = {name: self._read(name, text) for name, text in fields.items()}
+        if self.metadata:
+            beside = fields.get("metadata")
+            if isinstance(beside, dict | None):
+                fields["metadata"] = {**(beside or {}), **self._beside(row, beside or {})}
+        return fields
+
+    def _read(self, name: str, text: str | None) -> int | float | str | None:
+        if text == "" and self.kind.optional.fullmatch(name):
+            return None
+        return names.number(text) if text and self.kind.numbers.fullmatch(name) else text
+
+    def _beside(self, row: Mapping[str, Any], metadata: Fields) -> Fields:
+        """The columns that are metadata; an empty cell is no value."""
+        found: Fields = {}
+        for name, kind in self.metadata.items():
+            value = row.get(name)
+            if value is None or (value == "" and self.is_text):
+                continue
+            if name in metadata:
+                raise InputError(f'{shown(name)} is a column and in "metadata" too', hint="keep one of the two")
+            found[name] = self._typed(name, value, kind) if kind else value
+        return found
+
+    def _typed(self, name: str, value: Any, kind: str) -> Any:
+        match kind:
+            case "number":
+                value = names.number(value) if isinstance(value, str) else value
+                is_right = isinstance(value, int | float) and not isinstance(value, bool)
+            case "boolean":
+                value = _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else value
+                is_right = isinstance(value, bool)
+            case _:
+                value = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+                is_right = isinstance(value, str)
+        if not is_right:
+            what = shown(value) if isinstance(value, str) else names.type_name(value)
+            hint = f"correct the value, or its type in metadata = {{...}} in [columns.{self.kind.section}]"
+            raise InputError(f'"{name}" is {what}, not a {kind}', hint=hint)
+        return value
+
+
+def _sources(given: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Fields to their columns; several columns of negatives or of their scores are a field each."""
+    sources: dict[str, tuple[str, ...]] = {}
+    for name, of in given.items():
+        columns = (of,) if isinstance(of, str) else tuple(of)
+        if name in _LISTS and len(columns) > 1:
+            sources |= {f"{_LISTS[name]}_{place}": (column,) for place, column in enumerate(columns, start=1)}
+        else:
+            sources[name] = columns
+    return sources
+
+
+def _joined(values: list[Any]) -> Any:
+    """One value as it is, several texts joined by a line break without the empty ones; None when there is none."""
+    if len(values) > 1 and all(isinstance(value, str) for value in values):
+        return "\n".join(value for value in values if value)
+    return next((value for value in values if not isinstance(value, str)), values[0] if values else None)

@@ -1,0 +1,84 @@
+"""What every format becomes: a record with the line it was read from, or a fault."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from nearer.core.errors import Fault, InputError
+from nearer.store.formats.source import fault_of
+
+T = TypeVar("T")
+Fields = dict[str, Any]
+Found = tuple[int, Fields] | Fault
+"""What a format makes of a row: its line and its named fields, or what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row(Generic[T]):
+    """A record and the line, from 1, that it was read from; in Parquet the row."""
+
+    line: int
+    record: T
+
+
+def read_rows(
+    found: Iterator[Found], path: Path, *, make: Callable[[Fields], T], key: Callable[[T], str] | None
+) -> Iterator[Row[T] | Fault]:
+    """The records of a file in order, or what is wrong with them; never raises for what the file holds.
+
+    ``make`` makes a record of fields, raising InputError for a fault; ``key`` names what may occur only once.
+    """
+    file = str(path)
+    with _Seen() as seen:
+        for item in found:
+            if isinstance(item, Fault):
+                yield item
+                continue
+            line, fields = item
+            try:
+                record = make(fields)
+                if key is not None:
+                    seen.refuse_second(key(record), line)
+            except InputError as error:
+                yield fault_of(file, line, error)
+                continue
+            yield Row(line=line, record=record)
+
+
+def shown(text: str) -> str:
+    r"""A text as it can be printed: quoted, escaped, and cut when long.
+
+    >>> shown("a\tb")
+    "'a\\tb'"
+    """
+    return ascii(text if len(text) <= 60 else text[:57] + "...")
+
+
+class _Seen:
+    """The keys so far and their lines, in a private database that moves to the disk when it grows."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = OFF")
+        self._connection.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+        self._connection.execute("BEGIN")
+        self._insert = self._connection.cursor()
+
+    def refuse_second(self, key: str, line: int) -> None:
+        """Keep a key. Raises InputError, naming its first line, when it is there already."""
+        if self._insert.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, line)).rowcount:
+            return
+        [first] = self._connection.execute("SELECT line FROM seen WHERE key = ?", (key,)).fetchone()
+        what = " + ".join(shown(part) for part in key.split("\t"))
+        raise InputError(f"{what} is already on line {first}", hint="keep one of the two rows")
+
+    def __enter__(self) -> "_Seen":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
