@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nearer.flows.add import add, remove
     from nearer.flows.check import check
     from nearer.flows.evaluate import evaluate
+    from nearer.flows.export import export
     from nearer.flows.index import index
     from nearer.flows.releases import history, lineage, promote, rollback, status
     from nearer.flows.report import report
@@ -34,6 +35,7 @@ _WHERE = {
     "add": "nearer.flows.add",
     "check": "nearer.flows.check",
     "evaluate": "nearer.flows.evaluate",
+    "export": "nearer.flows.export",
     "history": "nearer.flows.releases",
     "index": "nearer.flows.index",
     "lineage": "nearer.flows.releases",
@@ -56,6 +58,7 @@ __all__ = [
     "add",
     "check",
     "evaluate",
+    "export",
     "history",
     "index",
     "lineage",

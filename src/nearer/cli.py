@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
 from nearer import printing
@@ -61,7 +61,13 @@ class Watch:
         if not self._console.is_terminal:
             yield from items
             return
-        columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:24}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TaskProgressColumn(show_speed=True),
+            TimeElapsedColumn(),
+        )
         with RichProgress(*columns, console=self._console) as bar:
             yield from bar.track(items, total=total or None, description=label)
 
@@ -123,11 +129,36 @@ def evaluate(
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
-    """Measure systems (base, live, a model id) with intervals; compare each with the first."""
+    """Measure systems (base, live, a model id, run:FILE) with intervals; compare each with the first."""
     from nearer.flows.evaluate import evaluate as flow
 
     named = systems or ["base"]
     _run(folder, overrides, as_json, printing.evaluated, lambda w: flow(w, named, split=split, progress=Watch()))
+
+
+@app.command()
+def export(
+    kind: Annotated[str, typer.Argument(metavar="run|qrels|topics")],
+    names: Annotated[list[str], typer.Argument(metavar="[SYSTEM] FILE")],
+    split: Annotated[str, typer.Option(help="A run of a test split is a look at it.")] = "dev",
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Write a system's run (base by default), or a split's qrels or topics, as TREC tools read them."""
+    from nearer.flows.export import export as flow
+
+    *system, file = names
+    if len(system) > (kind == "run"):
+        raise UsageFault(f"{' '.join(names)}: too many names", hint="see: nearer export --help")
+    name = system[0] if system else "base"
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.exported,
+        lambda w: flow(w, kind, Path(file), system=name, split=split, progress=Watch()),
+    )
 
 
 @app.command()

@@ -12,6 +12,8 @@ def added(result: Result) -> str:
         f"{kind}: {change['num_added']} added, {change['num_updated']} updated, {change['num_unchanged']} unchanged"
         for kind, change in result["changes"].items()
     ]
+    num_rows = sum(sum(change.values()) for change in result["changes"].values())
+    lines.append(f"{num_rows} rows in {result['duration_s']:.1f} s ({num_rows / result['duration_s']:.0f} a second)")
     if result["num_skipped"]:
         lines.append(f"{result['num_skipped']} bad rows set aside, the first:")
         lines += [f"  {f['file']}:{f['line']}: {f['reason']} ({f['remedy']})" for f in result["faults"][:20]]
@@ -50,7 +52,23 @@ def evaluated(result: Result) -> str:
     for metric in result["results"][0]["metrics"]:
         rows.append([metric, *(_interval(each["metrics"][metric]) for each in result["results"])])
     compared = [_comparison(each) for each in result["comparisons"]]
-    return "\n".join([head, *_table(rows), *_slices(result), *compared])
+    notes = [note for each in result["results"] for note in _run_notes(each)]
+    return "\n".join([head, *_table(rows), *_slices(result), *notes, *compared])
+
+
+def _run_notes(result: Result) -> list[str]:
+    run = result["run"] or {}
+    notes = {
+        "num_unknown_documents": "ranked documents are not in the corpus, and count as not relevant",
+        "num_queries_without_rows": "queries have no rows, and score 0",
+        "num_other_queries": "queries of other splits are left out",
+    }
+    return [f"{result['system']}: {run[name]} {note}" for name, note in notes.items() if run.get(name)]
+
+
+def exported(result: Result) -> str:
+    """The result of `nearer export`."""
+    return f"{result['num_lines']} lines of {result['kind']} for {result['split']}: {result['file']}"
 
 
 def trained(result: Result) -> str:

@@ -1,5 +1,6 @@
 """Imports through the command line: all or nothing, every fault told, and the same again changes nothing."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -85,6 +86,44 @@ def test_skip_bad_does_not_skip_a_whole_file(ask, folder, small):
     (small / "queries.jsonl").write_text("")
     assert ask(folder, "add", "beir", small, "--skip-bad", code=2)["error"]["code"] == "import_faults"
     assert counts(folder) == EMPTY
+
+
+def test_of_very_many_faults_the_first_are_listed_and_all_are_counted(ask, folder, tmp_path):
+    rows = [{"_id": "same", "text": "x"}] * 1501 + [{"_id": f"d{n}", "text": ""} for n in range(700)]
+    path = write_jsonl(tmp_path / "many.jsonl", rows)
+    error = ask(folder, "add", "corpus", path, code=2)["error"]
+    assert error["message"].startswith("2200 faults found, nothing was imported")
+    assert "... and 2180 more" in error["message"]
+    assert (error["num_faults"], len(error["faults"])) == (2200, 1000)
+    blank = "an empty document: title and text are blank"
+    assert error["more"] == {"... is already on line ...": 500, blank: 700}
+    added = ask(folder, "add", "corpus", path, "--skip-bad")
+    assert (added["num_skipped"], added["num_faults"], added["counts"]["documents"]) == (2200, 2200, 1)
+
+
+def test_the_columns_of_the_recipe_hold_for_imports(ask, nearer, folder, tmp_path):
+    (tmp_path / "shop.csv").write_text("sku,name,price\ns1,Kettle,12.5\n")
+    hint = ask(folder, "add", "corpus", tmp_path / "shop.csv", code=2)["error"]["faults"][0]["remedy"]
+    assert "[columns.documents]" in hint
+    mapping = ("--set", "columns.documents.doc_id=sku", "--set", "columns.documents.text=name")
+    types = ("--set", 'columns.documents.metadata={price = "number"}')
+    told = nearer("add", "corpus", tmp_path / "shop.csv", *mapping, *types, "--dir", folder)
+    assert told.exit_code == 0, told.err
+    assert "1 rows in" in told.out
+    workspace = Workspace.open(folder)
+    [document] = Collection(workspace.database).documents()
+    workspace.close()
+    assert (document.doc_id, document.text, document.metadata) == ("s1", "Kettle", {"price": 12.5})
+
+
+def test_a_gzipped_beir_folder_is_the_same_set(ask, folder, small):
+    for path in [small / "corpus.jsonl", small / "queries.jsonl", small / "qrels" / "test.tsv"]:
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    result = ask(folder, "add", "beir", small)
+    assert (result["counts"]["documents"], result["counts"]["queries"], result["splits"]) == (12, 12, {"test": 12})
+    (small / "corpus.jsonl").touch()
+    assert "both corpus.jsonl and corpus.jsonl.gz" in ask(folder, "add", "beir", small, code=2)["error"]["message"]
 
 
 # Again, and changed

@@ -12,6 +12,7 @@ VERBS = [
     "remove",
     "check",
     "evaluate",
+    "export",
     "train",
     "index",
     "promote",

@@ -11,14 +11,15 @@ from nearer.core.errors import Conflict, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Document, Query
-from nearer.flows.embedding import count_truncated, embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.flows.embedding import Corpus, count_truncated, embed_corpus, embed_queries, own_documents, read_corpus
 from nearer.flows.grades import scale_of
+from nearer.flows.runs import RunCounts, RunSystem, is_run, rank_run
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import System, open_system
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.significance import Comparison, compare_all, mean_intervals
 from nearer.measure.slices import slices
-from nearer.measure.topk import top_k
+from nearer.measure.topk import TopK, top_k
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
@@ -52,13 +53,17 @@ class TestSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one system did: per-query values by measure, and the documents it ranked (rows of the corpus, -1 none)."""
+    """What one system did: per-query values by measure, and the documents it ranked (rows of the corpus, -1 none).
 
-    system: System
+    Of a run only the rankings are known, and ``run`` counts what it holds beside them.
+    """
+
+    system: System | RunSystem
     values: dict[str, Values]
     rows_QK: Ints
-    num_truncated: int
-    num_passages: int
+    num_truncated: int | None = None
+    num_passages: int | None = None
+    run: RunCounts | None = None
 
     def columns(self, metrics: Sequence[str]) -> Values:
         """The values of every query, one column a metric, shape (Q, M)."""
@@ -73,15 +78,16 @@ def evaluate(
     progress: Progress | None = None,
     purpose: str = "evaluate",
 ) -> dict[str, Any]:
-    """Measure ``systems`` on ``split`` and compare each with the first.
+    """Measure ``systems`` on ``split`` and compare each with the first; ``run:FILE`` is another engine's TREC run.
 
-    Raises InputError when the split has no judged queries, NotFound for an unknown system.
+    Raises InputError when the split has no judged queries or a run has faults, NotFound for an unknown system.
     """
     progress = progress or Silent()
     ensure_splits(workspace)
-    opened = [open_system(workspace, name) for name in systems]
+    opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}
     test_set = read_test_set(workspace, split)
-    measured = [measure(workspace, system, test_set, progress=progress) for system in opened]
+    runs = {name: measure_run(workspace, name, test_set) for name in systems if is_run(name)}
+    measured = [runs.get(name) or measure(workspace, opened[name], test_set, progress=progress) for name in systems]
     result = summarise(workspace, test_set, measured, purpose=purpose)
     Registry(workspace.database).add_evaluation(split=split, result=result)
     return result
@@ -127,28 +133,63 @@ def read_test_set(workspace: Workspace, split: str) -> TestSet:
 
 def measure(workspace: Workspace, system: System, test_set: TestSet, *, progress: Progress) -> Measured:
     """Rank the whole corpus for every query of the test set and score the rankings."""
-    recipe = workspace.recipe.evaluate
-    measures = measures_of(recipe)
+    corpus, ranked = rank(workspace, system, test_set, progress=progress)
+    return Measured(
+        system=system,
+        values=_values(workspace, ranked.rows_QK, test_set),
+        rows_QK=ranked.rows_QK,
+        num_truncated=count_truncated(corpus, system.encoder),
+        num_passages=len(corpus.passages),
+    )
+
+
+def rank(workspace: Workspace, system: System, test_set: TestSet, *, progress: Progress) -> tuple[Corpus, TopK]:
+    """The best documents for every query of the test set, as deep as the recipe measures, and the corpus they are of.
+
+    Raises Conflict when documents came or went meanwhile.
+    """
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
-    if corpus.doc_ids != test_set.doc_ids:
-        raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
+    _refuse_other_documents(corpus.doc_ids, test_set)
     passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
     query_emb_QD = embed_queries(workspace, system.encoder, test_set.queries, progress)
     ranked = top_k(
         query_emb_QD,
         passage_emb_PD,
-        k=max(recipe.depth, *(each.cutoff or 1 for each in measures)),
+        k=_depth(workspace.recipe.evaluate),
         starts_N=corpus.starts_N,
         excluded=own_documents(test_set.queries, corpus.documents),
     )
-    values = score(measures, ranked.rows_QK, test_set.qrels)
-    return Measured(
-        system=system,
-        values={str(name): per_query for name, per_query in values.items()},
-        rows_QK=ranked.rows_QK,
-        num_truncated=count_truncated(corpus, system.encoder),
-        num_passages=len(corpus.passages),
+    return corpus, ranked
+
+
+def measure_run(workspace: Workspace, name: str, test_set: TestSet) -> Measured:
+    """Score the rankings of a run, as deep as those of a system and without the queries' own documents too."""
+    documents = Collection(workspace.database).documents()
+    _refuse_other_documents(tuple(document.doc_id for document in documents), test_set)
+    rows_QK, counts = rank_run(
+        workspace,
+        name,
+        test_set.queries,
+        test_set.doc_ids,
+        k=_depth(workspace.recipe.evaluate),
+        excluded=own_documents(test_set.queries, documents),
     )
+    values = _values(workspace, rows_QK, test_set)
+    return Measured(system=RunSystem(name=name), values=values, rows_QK=rows_QK, run=counts)
+
+
+def _depth(recipe: EvaluateRecipe) -> int:
+    return max(recipe.depth, *(each.cutoff or 1 for each in measures_of(recipe)))
+
+
+def _values(workspace: Workspace, rows_QK: Ints, test_set: TestSet) -> dict[str, Values]:
+    values = score(measures_of(workspace.recipe.evaluate), rows_QK, test_set.qrels)
+    return {str(name): per_query for name, per_query in values.items()}
+
+
+def _refuse_other_documents(doc_ids: tuple[str, ...], test_set: TestSet) -> None:
+    if doc_ids != test_set.doc_ids:
+        raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
 
 
 def measures_of(recipe: EvaluateRecipe) -> list[Measure]:
@@ -216,9 +257,10 @@ def _result(measured: Measured, test_set: TestSet, recipe: EvaluateRecipe) -> di
     main = recipe.measures[:1]
     return {
         "system": measured.system.name,
-        "model_id": model.model_id,
-        "encoder_id": model.encoder_id,
-        "space_id": model.space_id,
+        "model_id": model.model_id if model else None,
+        "encoder_id": model.encoder_id if model else None,
+        "space_id": model.space_id if model else None,
+        "run": asdict(measured.run) if measured.run else None,
         "metrics": _intervals(measured, test_set, recipe, metrics=recipe.measures),
         "slices": {
             name: {

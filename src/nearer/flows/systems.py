@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from nearer.core.errors import ModelRefused, NotFound
+from nearer.core.errors import InputError, ModelRefused, NotFound
 from nearer.core.recipe import ChunkRecipe
 from nearer.encode.encoder import Encoder
 from nearer.store.registry import Model, Registry, Release
@@ -10,6 +10,8 @@ from nearer.store.workspace import Workspace
 
 BASE = "base"
 LIVE = "live"
+RUN = "run:"
+"""What the name of a ranking from elsewhere begins with: ``run:FILE``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +27,12 @@ class System:
 def open_system(workspace: Workspace, name: str) -> System:
     """The system called ``base``, ``live``, or by a model id.
 
-    Raises NotFound when nothing is live or the id is unknown, ModelRefused when the files are not what they were.
+    Raises NotFound when nothing is live or the id is unknown, ModelRefused when the files are not what they were,
+    InputError for a run.
     """
+    if name.startswith(RUN):
+        hint = f"it can only be measured: nearer evaluate base {name}"
+        raise InputError(f"{name} is a ranking, not a model", hint=hint)
     if name == BASE:
         return _open_base(workspace)
     registry = Registry(workspace.database)

@@ -135,7 +135,9 @@ def _notes(data: ReportData) -> list[str]:
 def _lineage(data: ReportData) -> dict[str, Any]:
     results: Sequence[JSON] = (data.evaluation or {}).get("results", [])
     live_id = data.live["model_id"] if data.live else None
-    wanted = dict.fromkeys([*(result["model_id"] for result in results), *([live_id] if live_id else [])])
+    wanted = dict.fromkeys(
+        [*(each["model_id"] for each in results if each["model_id"]), *([live_id] if live_id else [])]
+    )
     measured = {result["model_id"]: result for result in results}
     rows = []
     for model_id in wanted:

@@ -97,17 +97,16 @@ class Columns:
                 raise WholeFile(f"column {header.index(name) + 1} of the header has no name", hint=hint)
             if count > 1:
                 raise WholeFile(f"the key {shown(name)} occurs twice", hint="keep one of the two")
-        self.check_mapped(header)
+        self._refuse([name for name in self._named if name not in header], header)
         for group in self.kind.required:
             if not any(name in header or name in self._mapped for name in group):
                 hint = f"rename the column, or say what it is called: [columns.{self.kind.section}] in nearer.toml"
                 raise WholeFile(names.missing(group, header), hint=hint)
 
-    def check_mapped(self, header: Sequence[str]) -> None:
-        """Raises WholeFile when a column that the recipe names is not there."""
-        if lacking := [name for name in self._named if name not in header]:
-            reason = f"no {names.listed(lacking)} (found: {names.listed(header) or 'nothing'})"
-            raise WholeFile(reason, hint=f"correct [columns.{self.kind.section}] in nearer.toml")
+    def check_first(self, keys: Sequence[str]) -> None:
+        """Raises WholeFile when the first object of JSON Lines lacks all that the recipe names for a required field."""
+        needed = [self._sources[name] for group in self.kind.required for name in group if name in self._mapped]
+        self._refuse([name for of in needed if not any(each in keys for each in of) for name in of], keys)
 
     def plan(self, header: Sequence[str], *, has_header: bool, is_text: bool = False) -> "Plan":
         """What becomes of each column. Raises WholeFile for one that would be dropped and is not to be ignored."""
@@ -123,6 +122,11 @@ class Columns:
         else:
             kept += left  # keys of JSON Lines, for the record to refuse
         return Plan(kind=self.kind, kept=tuple(kept), sources=self._sources, metadata=metadata, is_text=is_text)
+
+    def _refuse(self, lacking: Sequence[str], found: Sequence[str]) -> None:
+        if lacking:
+            reason = f"no {names.listed(lacking)} (found: {names.listed(found) or 'nothing'})"
+            raise WholeFile(reason, hint=f"correct [columns.{self.kind.section}] in nearer.toml")
 
     def _is_mapped(self, name: str) -> bool:
         """Whether the recipe says that the field of this name is in another column."""

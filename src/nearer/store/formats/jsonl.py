@@ -63,7 +63,7 @@ class _Reader:
         if self._columns.is_plain:
             return row
         if is_first:
-            self._columns.check_mapped(list(row))
+            self._columns.check_first(list(row))
         if self._plan is None or row.keys() != self._keys:
             self._keys = frozenset(row)
             self._plan = self._columns.plan(list(row), has_header=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from nearer.core.errors import Fault, InputError
+from nearer.core.errors import Fault, InputError, WorkspaceError
 from nearer.store.formats.source import fault_of
 
 T = TypeVar("T")
@@ -69,7 +69,12 @@ class _Seen:
 
     def refuse_second(self, key: str, line: int) -> None:
         """Keep a key. Raises InputError, naming its first line, when it is there already."""
-        if self._insert.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, line)).rowcount:
+        try:
+            is_new = self._insert.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, line)).rowcount
+        except sqlite3.OperationalError as error:
+            hint = "make room in the folder of temporary files (TMPDIR), then repeat the command"
+            raise WorkspaceError(f"the ids seen so far cannot be kept on the disk: {error}", hint=hint) from error
+        if is_new:
             return
         [first] = self._connection.execute("SELECT line FROM seen WHERE key = ?", (key,)).fetchone()
         what = " + ".join(shown(part) for part in key.split("\t"))

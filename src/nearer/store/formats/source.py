@@ -61,12 +61,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes] | Fault]:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """The open file. Raises InputError when it is not a regular file, OSError when it cannot be read."""
+    """The open file. Raises WholeFile when it is not a regular file, OSError when it cannot be read."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        raise InputError("is a folder, not a file", hint="name the file")
+        raise WholeFile("is a folder, not a file", hint="name the file")
     if not stat.S_ISREG(mode):
-        raise InputError("not a regular file", hint="write its content to a file first")
+        raise WholeFile("not a regular file", hint="write its content to a file first")
     return path.open("rb")
 
 
