@@ -1,10 +1,10 @@
-"""The control plane: one database, its schema, and the append-only migrations that make it.
+"""The control plane: one database and its schema; ``store/migrations.py`` says how it came about.
 
 SQLite by default. Writers take the write lock when a transaction begins, so a reader never sees half a change.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
+from nearer.store.migrations import MIGRATIONS
 
 metadata = sa.MetaData()
 
@@ -122,18 +123,25 @@ evaluations = sa.Table(
     sa.Column("result", sa.JSON, nullable=False),
 )
 
-Migration = Callable[[Connection], None]
+probes = sa.Table(
+    "probes",
+    metadata,
+    sa.Column("declaration_id", sa.Text, primary_key=True),
+    sa.Column("vectors", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+)
 
-
-def m001_first_schema(connection: Connection) -> None:
-    """Create the tables of version 0.1."""
-    first = (documents, queries, split_members, judgments, pairs)
-    control = (models, releases, pointers, history, ledger, evaluations)
-    metadata.create_all(connection, tables=[*first, *control], checkfirst=False)
-
-
-MIGRATIONS: tuple[Migration, ...] = (m001_first_schema,)
-"""Applied in order, once each. Append; never change one that was released."""
+api_usage = sa.Table(
+    "api_usage",
+    metadata,
+    sa.Column("usage_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("num_requests", sa.Integer, nullable=False),
+    sa.Column("num_tokens", sa.Integer, nullable=False),
+    sa.Column("cost_usd", sa.Float),
+)
 
 
 class Database:

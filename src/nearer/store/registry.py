@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.ids import content_id
+from nearer.core.steps import reached
 from nearer.store import database as tables
 from nearer.store.database import Database
 
@@ -72,7 +73,7 @@ class Registry:
         self._now = now
 
     def add_model(self, model: Model) -> Model:
-        """Enter a model; entering it again only says anew where it lies."""
+        """Enter a model; entering it again says anew where it lies and, behind an API, how it is called."""
         row = {
             "model_id": model.model_id,
             "encoder_id": model.encoder_id,
@@ -84,9 +85,10 @@ class Registry:
         }
         with self._database.write() as connection:
             statement = insert(tables.models).on_conflict_do_update(
-                index_elements=["model_id"], set_={"source": model.source}
+                index_elements=["model_id"], set_={"source": model.source, "encoder": row["encoder"]}
             )
             connection.execute(statement, [row])
+        reached("registry.model")
         return self.model(model.model_id)
 
     def model(self, model_id: str) -> Model:
@@ -103,6 +105,21 @@ class Registry:
         with self._database.read() as connection:
             return [Model(**row._mapping) for row in connection.execute(statement)]
 
+    def keep_probe(self, declaration_id: str, vectors: bytes) -> bytes:
+        """The first probe of an encoder behind an API: ``vectors`` unless one is kept already."""
+        table = tables.probes
+        row = {"declaration_id": declaration_id, "vectors": vectors, "created_at": self._now()}
+        statement = sa.select(table.c.vectors).where(table.c.declaration_id == declaration_id)
+        with self._database.read() as connection:
+            kept = connection.scalar(statement)
+        if kept is not None:
+            return bytes(kept)
+        with self._database.write() as connection:
+            connection.execute(insert(table).on_conflict_do_nothing(), [row])
+            kept = connection.execute(statement).scalar_one()
+        reached("registry.probe")
+        return bytes(kept)
+
     def add_release(self, *, model: Model, system: JSON, evidence: JSON) -> Release:
         """Make an immutable release of a model."""
         created_at = self._now()
@@ -118,6 +135,7 @@ class Registry:
         }
         with self._database.write() as connection:
             connection.execute(insert(tables.releases).on_conflict_do_nothing(), [row])
+        reached("registry.release")
         return self.release(release_id)
 
     def release(self, release_id: str) -> Release:
@@ -162,6 +180,7 @@ class Registry:
             if not self._swap(connection, expected=expected, release_id=release_id):
                 raise Conflict("the live release changed meanwhile", hint="look: nearer status, then repeat")
             self._record(connection, action, release_id=release_id, previous=expected, detail=detail)
+        reached("registry.pointer")
 
     def record(self, action: str, *, detail: JSON) -> None:
         """Write a line of history that moves nothing, such as a refusal."""
