@@ -53,7 +53,7 @@ def evaluated(result: Result) -> str:
         rows.append([metric, *(_interval(each["metrics"][metric]) for each in result["results"])])
     compared = [_comparison(each) for each in result["comparisons"]]
     notes = [note for each in result["results"] for note in _run_notes(each)]
-    return "\n".join([head, *_table(rows), *_slices(result), *notes, *compared])
+    return "\n".join([head, *_table(rows), *_slices(result), *notes, *compared, *_spent(result)])
 
 
 def _run_notes(result: Result) -> list[str]:
@@ -86,11 +86,12 @@ def trained(result: Result) -> str:
 
 def indexed(result: Result) -> str:
     """The result of `nearer index`."""
-    return "\n".join(
+    lines = [
         f"{each['system']}: {each['num_documents']} documents, {each['num_passages']} passages, "
         f"{each['num_encoded']} newly encoded"
         for each in result["indexes"]
-    )
+    ]
+    return "\n".join([*lines, *_spent(result)])
 
 
 def verified(result: Result) -> str:
@@ -109,7 +110,7 @@ def promoted(result: Result) -> str:
         lines.append(judged + (f", look {looks} at this split" if looks else ""))
     lines += [f"  because {reason}" for reason in result["reasons"]]
     lines += [f"  note: {note}" for note in result["notes"]]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_spent(result)])
 
 
 def rolled_back(result: Result) -> str:
@@ -119,7 +120,8 @@ def rolled_back(result: Result) -> str:
 
 def status(result: Result) -> str:
     """The result of `nearer status`."""
-    return "\n".join(f"{name}: {_release(result[name])}" for name in ("live", "previous"))
+    lines = [f"{name}: {_release(result[name])}" for name in ("live", "previous")]
+    return "\n".join([*lines, *(f"{each['model']} at {each['endpoint']}: {_usage(each)}" for each in result["api"])])
 
 
 def history(result: Result) -> str:
@@ -152,7 +154,7 @@ def found(result: Result) -> str:
     lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result["stale"]]
     for rank, each in enumerate(result["results"], start=1):
         lines.append(f"{rank:3} {each['score']:.3f} {each['doc_id']}  {' '.join(each['text'].split())[:100]}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_spent(result)])
 
 
 def reported(result: Result) -> str:
@@ -212,6 +214,16 @@ def _release(release: Result | None) -> str:
     if release is None:
         return "none"
     return f"{release['release_id']} ({release['model_id']}, {release['num_documents']} documents)"
+
+
+def _spent(result: Result) -> list[str]:
+    """What a service was asked for in this run, if any was."""
+    return [f"asked of services: {_usage(result['api'])}"] if "api" in result else []
+
+
+def _usage(usage: Result) -> str:
+    cost = "price unknown" if usage["cost_usd"] is None else f"{usage['cost_usd']:.6f} USD"
+    return f"{usage['num_requests']} requests, {usage['num_tokens']} tokens, {cost}"
 
 
 def _table(rows: list[list[str]]) -> list[str]:

@@ -1,4 +1,5 @@
 import tomllib
+import traceback
 
 import pytest
 from hypothesis import given, settings
@@ -125,3 +126,60 @@ def test_groups_to_resample_are_those_of_the_split_unless_named(load):
     assert load(by_group).group_field == "module"
     assert load(by_group, "evaluate.group_field=topic").group_field == "topic"
     assert load("[split]\nfield = 'module'\n").group_field is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+        ("HTTPS://API.OpenAI.com/v1/", "https://api.openai.com/v1"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),
+    ],
+)
+def test_an_endpoint_is_kept_in_one_way_of_writing(load, given, kept):
+    assert load(f'[encoder.api]\nendpoint = "{given}"\n').encoder.api.endpoint == kept
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "wanted"),
+    [
+        ("api.openai.com/v1", "must be an address such as"),
+        ("ftp://host/v1", "must be an address such as"),
+        ("file:///etc/passwd", "must be an address such as"),
+        ("http://", "must be an address such as"),
+        ("http://host:port/v1", "must be an address such as"),
+        ("http://[::1/v1", "must be an address such as"),
+        ("https://me:sk-secret@host/v1", "no user, password"),
+        ("https://host/v1?key=sk-secret", "no user, password"),
+        ("https://host/v1/embeddings", "before /embeddings"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_one_is_refused_and_no_key_in_it_is_shown(load, endpoint, wanted):
+    with pytest.raises(RecipeError, match=wanted) as caught:
+        load("", f"encoder.api.endpoint={endpoint}")
+    assert "sk-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[encoder.api]\nendpoint = "https://h"\nkey_env = "sk-secret"\n',
+        '[encoder.api]\nendpoint = "https://h"\nkey = "sk-secret"\n',
+        '[encoder.api]\nkey_env = ["sk-secret"]\n',
+        '[encoder]\napi = "sk-secret"\n',
+        '[encoder]\napi_key = "sk-secret"\n',
+        'openai_key = "sk-secret"\n',
+        '[openai]\nkey = "sk-secret"\n',
+    ],
+)
+def test_a_key_where_it_does_not_belong_is_never_repeated(load, content):
+    with pytest.raises(RecipeError) as caught:
+        load(content)
+    assert "sk-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_settings_of_an_api_need_its_endpoint(load):
+    with pytest.raises(RecipeError, match="requests_per_minute, price_per_million_tokens set without an endpoint"):
+        load("[encoder.api]\nprice_per_million_tokens = 0.02\nrequests_per_minute = 3\n")
+    assert load('[encoder.api]\nrevision = ""\n').encoder.api.endpoint is None

@@ -3,10 +3,11 @@ import sqlite3
 import numpy as np
 import pytest
 
+from forked import die_at
 from nearer.core.errors import WorkspaceError
 from nearer.core.progress import Silent
 from nearer.encode import cache as module
-from nearer.encode.cache import EmbeddingCache
+from nearer.encode.cache import Batching, EmbeddingCache
 
 
 class Counting:
@@ -129,3 +130,33 @@ def test_a_file_that_others_keep_locked_is_not_called_damaged(embed, tmp_path, m
     finally:
         other.close()
     assert "delete" not in caught.value.hint
+
+
+def embed_fifty(folder, workers):
+    """How many of fifty texts had to be encoded."""
+    texts = ["x" * n for n in range(50)]
+    with EmbeddingCache(folder, encoder_id="enc-a", kind="documents", dimension=3) as cache:
+        batching = Batching(block_texts=10, workers=workers)
+        vectors, num = cache.vectors(texts, encode=Counting(), progress=Silent(), label="", batching=batching)
+    assert np.array_equal(vectors, Counting()(texts))
+    return num
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_process_killed_after_a_commit_has_kept_that_block(tmp_path, workers):
+    die_at("cache.commit:3", embed_fifty, tmp_path, workers)
+    assert embed_fifty(tmp_path, workers) == 20
+
+
+def test_what_will_be_encoded_is_announced_once_before_it_is(tmp_path):
+    said, encode = [], Counting()
+
+    def announce(texts):
+        assert encode.texts == []
+        said.append(sorted(texts))
+
+    with EmbeddingCache(tmp_path, encoder_id="enc-a", kind="documents", dimension=3) as cache:
+        for texts in (["a", "bb", "a"], ["a"], []):
+            batching = Batching(block_texts=1, workers=2, announce=announce)
+            cache.vectors(texts, encode=encode, progress=Silent(), label="", batching=batching)
+    assert said == [["a", "bb"]]

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from forked import die_at
 from nearer.core.errors import Conflict, NotFound
 from nearer.store.database import Database
 from nearer.store.registry import Model, Registry
@@ -129,3 +130,63 @@ def test_evaluations_come_back_in_order(registry):
     for number in range(3):
         registry.add_evaluation(split="dev", result={"number": number})
     assert [each["number"] for each in registry.evaluations()] == [0, 1, 2]
+
+
+def test_the_first_probe_is_kept_for_good(registry):
+    assert registry.keep_probe("api-a", b"first") == b"first"
+    assert registry.keep_probe("api-a", b"second") == b"first"
+    assert registry.keep_probe("api-b", b"other") == b"other"
+
+
+def test_of_two_first_probes_one_is_kept_for_both(registry, tmp_path):
+    other = Registry(Database.open(tmp_path / "control.sqlite"))
+    barrier, kept = threading.Barrier(2), []
+
+    def keep(each, vectors):
+        barrier.wait()
+        kept.append(each.keep_probe("api-a", vectors))
+
+    threads = [threading.Thread(target=keep, args=pair) for pair in ((registry, b"left"), (other, b"right"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other._database.close()
+    assert len(kept) == 2
+    assert len(set(kept)) == 1
+
+
+def go_live(path):
+    """Everything that makes a model live, as far as it is not done."""
+    database = Database.open(path)
+    registry = Registry(database)
+    kept = registry.keep_probe("api-a", b"first")
+    made = registry.add_model(model("a"))
+    if registry.live() is None:
+        made_release = registry.add_release(model=made, system={}, evidence={})
+        registry.move_live(expected=None, release_id=made_release.release_id, action="promote", detail={})
+    seen = kept, registry.live().model_id, len(registry.history())
+    database.close()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("step", "models", "releases", "live"),
+    [
+        ("registry.probe", 0, 0, False),
+        ("registry.model", 1, 0, False),
+        ("registry.release", 1, 1, False),
+        ("registry.pointer", 1, 1, True),
+    ],
+)
+def test_a_process_killed_after_a_step_has_done_it_and_can_be_repeated(tmp_path, step, models, releases, live):
+    path = tmp_path / "control.sqlite"
+    die_at(step, go_live, path)
+    database = Database.open(path)
+    registry = Registry(database)
+    assert registry.keep_probe("api-a", b"later") == b"first"
+    assert len(registry.models()) == models
+    assert len(registry.releases("model-a")) == releases
+    assert (registry.live() is not None) == live == (len(registry.history()) == 1)
+    database.close()
+    assert go_live(path) == (b"first", "model-a", 1)

@@ -8,7 +8,8 @@
         + WorkspaceBusy         another process is writing
       x NotFound                an id that names nothing
       x SpaceMismatch           two vector spaces would have met
-      x ModelRefused            a model folder that is unsafe or incomplete
+      x ModelRefused            a model that is unsafe, incomplete, or not the one that was registered
+      x ServiceError            a service that we asked has not given a usable answer
       x Conflict                the live pointer moved under us
 
 Each carries what is wrong (``message``) and the command or edit that mends it (``hint``).
@@ -128,9 +129,15 @@ class SpaceMismatch(NearerError):
 
 
 class ModelRefused(NearerError):
-    """A model folder that is unsafe or incomplete."""
+    """A model that is unsafe, incomplete, or not the one that was registered."""
 
     code = "model_refused"
+
+
+class ServiceError(NearerError):
+    """A service that we asked has not given a usable answer."""
+
+    code = "service"
 
 
 class Conflict(NearerError):

@@ -6,8 +6,10 @@ import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from nearer.core.errors import RecipeError
 
@@ -17,14 +19,70 @@ RECIPE_FILE = "nearer.toml"
 class Section(BaseModel):
     """A section of the recipe: unknown keys, infinities and nan are refused, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class ApiRecipe(Section):
+    """A service that encodes, spoken to as OpenAI's ``/v1/embeddings``; without an ``endpoint`` we encode here.
+
+    ``key_env`` names the environment variable that holds the key: the key itself is never written down. Source of
+    the limits of a request (2048 texts, 300,000 tokens): OpenAI's reference of embeddings; ``batch_tokens`` keeps to
+    a third of it, since tokens are estimated.
+    """
+
+    endpoint: str | None = None
+    key_env: str | None = None
+    dimensions: int | None = Field(default=None, ge=1, description="asked of the service; none means its own")
+    revision: str = Field(default="", description="a label that makes it another encoder")
+    batch_texts: int = Field(default=128, ge=1, le=2048, description="texts a request")
+    batch_tokens: int = Field(default=100_000, ge=1, description="tokens a request")
+    max_parallel: int = Field(default=4, ge=1, le=32, description="requests at once")
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    timeout_s: float = Field(default=60.0, gt=0, description="for the whole answer to a request")
+    max_retries: int = Field(default=6, ge=0, le=20)
+    price_per_million_tokens: float | None = Field(default=None, ge=0, description="US dollars")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _base_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            is_plain = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+        except ValueError:
+            is_plain = False
+        if not is_plain:
+            raise ValueError("must be an address such as https://api.openai.com/v1")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("must hold no user, password, query or fragment: the key goes into key_env's variable")
+        if parts.path.rstrip("/").endswith("/embeddings"):
+            raise ValueError("must be the part before /embeddings, such as https://api.openai.com/v1")
+        return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+    @field_validator("key_env")
+    @classmethod
+    def _name_of_a_variable(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError("must be the name of an environment variable, such as OPENAI_API_KEY, never a key")
+        return value
+
+    @model_validator(mode="after")
+    def _asked_of_someone(self) -> "ApiRecipe":
+        fields = type(self).model_fields
+        unused = [name for name, field in fields.items() if getattr(self, name) != field.default]
+        if self.endpoint is None and unused:
+            raise ValueError(f"{', '.join(unused)} set without an endpoint, such as https://api.openai.com/v1")
+        return self
 
 
 class EncoderRecipe(Section):
     """What turns text into vectors.
 
-    ``model`` is "all-MiniLM-L6-v2" (installed with Nearer, offline), a folder, or a Hub name. Prompts are put
-    before each query or document, in training and in search alike; none means those that the model declares.
+    ``model`` is "all-MiniLM-L6-v2" (installed with Nearer, offline), a folder, or a Hub name; with an
+    ``api.endpoint`` it is the service's name of a model. Prompts are put before each query or document, in training
+    and in search alike; none means those that the model declares.
     """
 
     model: str = "all-MiniLM-L6-v2"
@@ -32,6 +90,7 @@ class EncoderRecipe(Section):
     query_prompt: str | None = None
     document_prompt: str | None = None
     batch_size: int = Field(default=32, ge=1)
+    api: ApiRecipe = ApiRecipe()
 
 
 class ChunkRecipe(Section):
@@ -269,8 +328,15 @@ def _explain(path: Path, error: ValidationError) -> str:
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"]) or "recipe"
         reason = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{key}: {reason}" + (f" (got {fault['input']!r})" if fault["loc"] else ""))
+        is_shown = fault["loc"] and not _may_be_a_key(fault)
+        lines.append(f"{key}: {reason}" + (f" (got {fault['input']!r})" if is_shown else ""))
     return f"{path}: " + "; ".join(lines)
+
+
+def _may_be_a_key(fault: ErrorDetails) -> bool:
+    """Whether a value could be the key of a service, put where it does not belong; such a text is never shown."""
+    is_misplaced = fault["loc"][:1] == ("encoder",) or fault["type"] == "extra_forbidden"
+    return is_misplaced and isinstance(fault["input"], str | dict | list)
 
 
 def dump_toml(values: dict[str, Any], *, section: str = "") -> str:

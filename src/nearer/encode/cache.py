@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,25 @@ from numpy.typing import NDArray
 from nearer.core.errors import WorkspaceError
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress
+from nearer.core.steps import reached
+from nearer.encode.parallel import in_threads
 
 Floats = NDArray[np.float32]
 _LOOKUP = 500
 _ENCODE = 256
 """Texts encoded between two commits: what a killed process has to do again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """How many texts are encoded between two commits (none: 256), in how many threads, and who is told them before."""
+
+    block_texts: int | None = None
+    workers: int = 1
+    announce: Callable[[Sequence[str]], None] = lambda _: None
+
+
+LOCAL = Batching()
 
 
 class EmbeddingCache:
@@ -40,7 +55,13 @@ class EmbeddingCache:
         self._connection.close()
 
     def vectors(
-        self, texts: Sequence[str], *, encode: Callable[[Sequence[str]], Floats], progress: Progress, label: str
+        self,
+        texts: Sequence[str],
+        *,
+        encode: Callable[[Sequence[str]], Floats],
+        progress: Progress,
+        label: str,
+        batching: Batching = LOCAL,
     ) -> tuple[Floats, int]:
         """The vectors of ``texts``, shape (N, D) float32, and how many had to be encoded.
 
@@ -56,9 +77,16 @@ class EmbeddingCache:
             vectors_ND[rows_of[key]] = vector_D
             del missing[key]
         by_length = sorted(missing, key=lambda key: len(texts[rows_of[key][0]]))
-        blocks = [by_length[start : start + _ENCODE] for start in range(0, len(by_length), _ENCODE)]
-        for block in progress.track(blocks, label=label, total=len(blocks)):
-            made_ND = encode([texts[rows_of[key][0]] for key in block])
+        size = batching.block_texts or _ENCODE
+        blocks = [by_length[start : start + size] for start in range(0, len(by_length), size)]
+
+        def work(block: list[str]) -> Floats:
+            return encode([texts[rows_of[key][0]] for key in block])
+
+        if by_length:
+            batching.announce([texts[rows_of[key][0]] for key in by_length])
+        done = in_threads(work, blocks, workers=batching.workers)
+        for block, made_ND in progress.track(done, label=label, total=len(blocks)):
             self._keep(block, made_ND)
             for key, vector_D in zip(block, made_ND, strict=True):
                 vectors_ND[rows_of[key]] = vector_D
@@ -79,6 +107,7 @@ class EmbeddingCache:
         with self._explained(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+        reached("cache.commit")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

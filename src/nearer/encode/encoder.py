@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,46 @@ class EncoderSettings:
     max_seq_length: int
     query_prompt: str = ""
     document_prompt: str = ""
+
+
+class TextEncoder(Protocol):
+    """What measuring, indexing and searching ask of an encoder, wherever it runs."""
+
+    @property
+    def settings(self) -> EncoderSettings:
+        """What, beside the weights, decides a vector."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        ...
+
+    @property
+    def encoder_id(self) -> str:
+        """The fingerprint of the computation."""
+        ...
+
+    @property
+    def model_id(self) -> str:
+        """The short id that names this model to people."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors of queries, shape (N, D)."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors of documents or passages, shape (N, D)."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text as a document, before truncation."""
+        ...
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Start and end character of every token of a text."""
+        ...
 
 
 class Encoder:

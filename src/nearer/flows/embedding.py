@@ -14,9 +14,10 @@ from nearer.core.progress import Progress
 from nearer.core.recipe import ChunkRecipe
 from nearer.core.records import Document, Query
 from nearer.core.text import normalise
-from nearer.encode.cache import EmbeddingCache
+from nearer.encode.api import ApiEncoder
+from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, passages
-from nearer.encode.encoder import Encoder
+from nearer.encode.encoder import TextEncoder
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
@@ -44,7 +45,7 @@ class Corpus:
         return range(int(self.starts_N[row]), end)
 
 
-def read_corpus(workspace: Workspace, encoder: Encoder, *, chunk: ChunkRecipe | None = None) -> Corpus:
+def read_corpus(workspace: Workspace, encoder: TextEncoder, *, chunk: ChunkRecipe | None = None) -> Corpus:
     """All documents, cut as the recipe (or ``chunk``) says. Raises InputError when there are none."""
     documents = tuple(Collection(workspace.database).documents())
     if not documents:
@@ -64,7 +65,7 @@ def read_corpus(workspace: Workspace, encoder: Encoder, *, chunk: ChunkRecipe | 
     )
 
 
-def window_of(chunk: ChunkRecipe, encoder: Encoder) -> Window | None:
+def window_of(chunk: ChunkRecipe, encoder: TextEncoder) -> Window | None:
     """The passages' window: the recipe's length, or all that the encoder can read beside its prompt and marks."""
     if not chunk.enabled:
         return None
@@ -89,24 +90,34 @@ def chunking_name(window: Window | None) -> str:
     return "whole documents" if window is None else f"{window.max_tokens} tokens, {window.overlap_tokens} shared"
 
 
-def count_truncated(corpus: Corpus, encoder: Encoder) -> int:
+def count_truncated(corpus: Corpus, encoder: TextEncoder) -> int:
     """How many passages are longer than the encoder reads, so that their ends are never seen."""
     return sum(tokens > encoder.settings.max_seq_length for tokens in encoder.count_tokens(corpus.passages))
 
 
-def embed_corpus(workspace: Workspace, encoder: Encoder, corpus: Corpus, progress: Progress) -> tuple[Floats, int]:
+def embed_corpus(workspace: Workspace, encoder: TextEncoder, corpus: Corpus, progress: Progress) -> tuple[Floats, int]:
     """The passages' vectors, shape (P, D), and how many were not in the cache."""
     with _cache(workspace, encoder, "documents") as cache:
         return cache.vectors(
-            corpus.passages, encode=encoder.encode_documents, progress=progress, label="encode documents"
+            corpus.passages,
+            encode=encoder.encode_documents,
+            progress=progress,
+            label="encode documents",
+            batching=_batching(encoder, progress),
         )
 
 
-def embed_queries(workspace: Workspace, encoder: Encoder, queries: Sequence[Query], progress: Progress) -> Floats:
+def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats:
     """The queries' vectors, shape (Q, D)."""
     with _cache(workspace, encoder, "queries") as cache:
-        texts = [query.text for query in queries]
-        return cache.vectors(texts, encode=encoder.encode_queries, progress=progress, label="encode queries")[0]
+        vectors_QD, _ = cache.vectors(
+            [query.text for query in queries],
+            encode=encoder.encode_queries,
+            progress=progress,
+            label="encode queries",
+            batching=_batching(encoder, progress),
+        )
+    return vectors_QD
 
 
 def own_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tuple[Ints, Ints]:
@@ -121,5 +132,16 @@ def own_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tu
     )
 
 
-def _cache(workspace: Workspace, encoder: Encoder, kind: str) -> EmbeddingCache:
+def _cache(workspace: Workspace, encoder: TextEncoder, kind: str) -> EmbeddingCache:
     return EmbeddingCache(workspace.embeddings, encoder_id=encoder.encoder_id, kind=kind, dimension=encoder.dimension)
+
+
+def _batching(encoder: TextEncoder, progress: Progress) -> Batching:
+    """A service is asked for a request's texts at a time, several at once, and its price is told before."""
+    if not isinstance(encoder, ApiEncoder):
+        return LOCAL
+    return Batching(
+        block_texts=encoder.api.batch_texts,
+        workers=encoder.api.max_parallel,
+        announce=lambda texts: progress.say(f"to encode: {encoder.estimate(texts)}"),
+    )

@@ -15,7 +15,7 @@ from nearer.flows.embedding import Corpus, count_truncated, embed_corpus, embed_
 from nearer.flows.grades import scale_of
 from nearer.flows.runs import RunCounts, RunSystem, is_run, rank_run
 from nearer.flows.splits import ensure_splits
-from nearer.flows.systems import System, open_system
+from nearer.flows.systems import System, open_system, spent
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.significance import Comparison, compare_all, mean_intervals
 from nearer.measure.slices import slices
@@ -249,6 +249,7 @@ def summarise(workspace: Workspace, test_set: TestSet, measured: Sequence[Measur
             for example in _examples(baseline, candidate, metric=main, test_set=test_set, documents=documents)
         ],
         "ledger": _ledger(workspace, test_set.split, names, purpose),
+        **spent(each.system for each in measured if isinstance(each.system, System)),
     }
 
 

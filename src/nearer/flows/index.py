@@ -5,7 +5,7 @@ from typing import Any
 from nearer.core.errors import NearerError, NotFound
 from nearer.core.progress import Progress, Silent
 from nearer.flows.embedding import chunking_name, embed_corpus, read_corpus, window_of
-from nearer.flows.systems import LIVE, System, open_release, open_system
+from nearer.flows.systems import LIVE, System, open_release, open_system, spent
 from nearer.search.exact import ExactIndex, IndexContent
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
@@ -19,8 +19,9 @@ def index(workspace: Workspace, system: str | None = None, *, progress: Progress
     """
     progress = progress or Silent()
     with workspace.writer("index"):
-        built = [build(workspace, each, progress=progress) for each in _systems(workspace, system)]
-    return {"indexes": built}
+        systems = _systems(workspace, system)
+        built = [build(workspace, each, progress=progress) for each in systems]
+    return {"indexes": built, **spent(systems)}
 
 
 def build(workspace: Workspace, system: System, *, progress: Progress) -> dict[str, Any]:

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from nearer.core.errors import InputError, NotFound
+from nearer.core.errors import InputError, ModelRefused, NotFound, ServiceError
 from nearer.core.progress import Progress, Silent
 from nearer.flows.evaluate import Mask, Measured, TestSet, compare_measured, measure, read_test_set, summarise
 from nearer.flows.index import build, verify
 from nearer.flows.splits import ensure_splits
-from nearer.flows.systems import BASE, LIVE, System, open_release, open_system
+from nearer.flows.systems import BASE, LIVE, System, open_release, open_system, spent
 from nearer.measure.gate import Evidence, Policy, SliceEvidence, Verdict, decide
 from nearer.measure.significance import Comparison
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry, Release
+from nearer.store.usage import usage_by_model
 from nearer.store.workspace import Workspace
 
 
@@ -81,12 +82,13 @@ def rollback(workspace: Workspace, *, progress: Progress | None = None) -> dict[
     if live is None or previous is None:
         raise NotFound("there is no release to roll back to", hint="see what was live: nearer history")
     with workspace.writer("rollback"):
-        _move(workspace, live=live, target=previous, action="rollback", progress=progress)
-    return {"release_id": previous.release_id, "model_id": previous.model_id, "previous": live.release_id}
+        system = _move(workspace, live=live, target=previous, action="rollback", progress=progress)
+    moved = {"release_id": previous.release_id, "model_id": previous.model_id, "previous": live.release_id}
+    return {**moved, **spent([system])}
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
-    """What is live, what a rollback would return to, and the models there are."""
+    """What is live, what a rollback would return to, the models there are, and what services have cost so far."""
     registry = Registry(workspace.database)
     num_documents = Collection(workspace.database).counts()["documents"]
     return {
@@ -96,6 +98,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
             {"model_id": model.model_id, "parent_model_id": model.parent_model_id, "created_at": model.created_at}
             for model in registry.models()
         ],
+        "api": usage_by_model(workspace.database),
     }
 
 
@@ -162,10 +165,19 @@ def _judge(
 ) -> tuple[Verdict, dict[str, Any]]:
     """Compare the candidate with its baseline on the test split and ask the gate."""
     test_set = read_test_set(workspace, split or judging_split(workspace))
-    baseline = open_system(workspace, LIVE if live else BASE)
+    try:
+        baseline = open_system(workspace, LIVE if live else BASE)
+    except (ModelRefused, ServiceError) as error:
+        evaluation = summarise(
+            workspace, test_set, [measure(workspace, candidate, test_set, progress=progress)], purpose="gate"
+        )
+        reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
+        note = "to go on without a comparison: --force --reason TEXT"
+        return Verdict(promoted=False, reasons=(reason, *verify(workspace, candidate)), notes=(note,)), evaluation
     if baseline.model.model_id == candidate.model.model_id:
         measured = [measure(workspace, candidate, test_set, progress=progress)]
         evaluation = summarise(workspace, test_set, measured, purpose="first release")
+        evaluation |= spent([baseline, candidate])
         faults = verify(workspace, candidate)
         note = "the first release: measured, with nothing live to compare it with"
         return Verdict(promoted=not faults, reasons=faults or (note,), notes=()), evaluation
@@ -223,13 +235,13 @@ def _promote_release(workspace: Workspace, release: Release, *, progress: Progre
     if live and live.release_id == release.release_id:
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
     with workspace.writer("promote"):
-        _move(workspace, live=live, target=release, action="promote", progress=progress)
+        system = _move(workspace, live=live, target=release, action="promote", progress=progress)
     forced = release.evidence.get("forced")
     how = f"this release was forced before: {forced}" if forced else "this release went through the gate before"
-    return _answer("promoted", (how,), (), release.release_id, None)
+    return {**_answer("promoted", (how,), (), release.release_id, None), **spent([system])}
 
 
-def _move(workspace: Workspace, *, live: Release | None, target: Release, action: str, progress: Progress) -> None:
+def _move(workspace: Workspace, *, live: Release | None, target: Release, action: str, progress: Progress) -> System:
     """Bring the target's index up to today's documents if it is not, then move the pointer."""
     system = open_release(workspace, target, name=target.model_id)
     if verify(workspace, system):
@@ -237,6 +249,7 @@ def _move(workspace: Workspace, *, live: Release | None, target: Release, action
     Registry(workspace.database).move_live(
         expected=live.release_id if live else None, release_id=target.release_id, action=action, detail={}
     )
+    return system
 
 
 def _describe(release: Release | None, num_documents: int) -> dict[str, Any] | None:
@@ -264,4 +277,5 @@ def _answer(
         "notes": list(notes),
         "release_id": release_id,
         "evaluation": evaluation,
+        **({"api": evaluation["api"]} if evaluation and "api" in evaluation else {}),
     }

@@ -5,7 +5,7 @@ from typing import Any
 from nearer.core.errors import InputError, NotFound
 from nearer.core.text import normalise
 from nearer.flows.embedding import chunking_name, window_of
-from nearer.flows.systems import LIVE, open_release
+from nearer.flows.systems import LIVE, open_release, spent
 from nearer.search.exact import ExactIndex
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
@@ -45,4 +45,5 @@ def search(workspace: Workspace, text: str, *, k: int = 10) -> dict[str, Any]:
         "results": [
             {"doc_id": doc_id, "score": score, "text": documents[doc_id].full_text} for doc_id, score in ranked
         ],
+        **spent([system]),
     }

@@ -1,11 +1,17 @@
 """Names of systems, and the encoders behind them."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from nearer.core.errors import InputError, ModelRefused, NotFound
-from nearer.core.recipe import ChunkRecipe
-from nearer.encode.encoder import Encoder
+from nearer.core.recipe import ApiRecipe, ChunkRecipe
+from nearer.encode.api import DEFAULT_MAX_TOKENS, ApiEncoder
+from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
+from nearer.encode.endpoint import Endpoint
 from nearer.store.registry import Model, Registry, Release
+from nearer.store.usage import Meter, Usage
 from nearer.store.workspace import Workspace
 
 BASE = "base"
@@ -20,8 +26,16 @@ class System:
 
     name: str
     model: Model
-    encoder: Encoder
+    encoder: TextEncoder
     chunk: ChunkRecipe
+    meter: Meter | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSystem(System):
+    """A system whose weights are here, so that it can be trained."""
+
+    encoder: Encoder
 
 
 def open_system(workspace: Workspace, name: str) -> System:
@@ -41,42 +55,112 @@ def open_system(workspace: Workspace, name: str) -> System:
         if release is None:
             raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
         return open_release(workspace, release, name=LIVE)
-    return System(name=name, model=registry.model(name), encoder=load(workspace, name), chunk=workspace.recipe.chunk)
+    return _load(workspace, registry.model(name), name=name, chunk=workspace.recipe.chunk)
+
+
+def open_local(workspace: Workspace, name: str) -> LocalSystem:
+    """The system of that name, to be trained. Raises InputError, before it is opened, when it is behind an API."""
+    if _is_remote(workspace, name):
+        raise InputError(
+            f"{name} is behind an API: its weights are not here to be trained",
+            hint="train a local base: take [encoder.api] out of nearer.toml and name a local one in encoder.model",
+        )
+    system = open_system(workspace, name)
+    assert isinstance(system.encoder, Encoder)
+    return LocalSystem(name=name, model=system.model, encoder=system.encoder, chunk=system.chunk)
 
 
 def open_release(workspace: Workspace, release: Release, *, name: str) -> System:
     """The system that a release pins, whatever the recipe says by now.
 
-    Raises ModelRefused when the files are not what they were.
+    Raises ModelRefused when the files, or the service's model, are not what they were.
     """
-    return System(
-        name=name,
-        model=Registry(workspace.database).model(release.model_id),
-        encoder=load(workspace, release.model_id),
-        chunk=ChunkRecipe.model_validate(release.system["chunk"]),
-    )
+    model = Registry(workspace.database).model(release.model_id)
+    return _load(workspace, model, name=name, chunk=ChunkRecipe.model_validate(release.system["chunk"]))
 
 
-def load(workspace: Workspace, model_id: str) -> Encoder:
-    """The encoder of a registered model, checked to be the one that was registered."""
-    model = Registry(workspace.database).model(model_id)
+def spent(systems: Iterable[System]) -> dict[str, Any]:
+    """``{"api": {...}}`` with what these systems have asked of services since they were opened; empty without any."""
+    meters = [system.meter for system in systems if system.meter]
+    return {"api": asdict(sum((meter.total for meter in meters), Usage()))} if meters else {}
+
+
+def _load(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
+    """The system of a registered model, checked to be the one that was registered."""
+    meter, encoder = _load_remote(workspace, model) if "api" in model.encoder else (None, _load_local(workspace, model))
+    if encoder.encoder_id != model.encoder_id:
+        raise ModelRefused(
+            f"{model.model_id}: what is in {model.source} now makes {encoder.encoder_id}, not {model.encoder_id}",
+            hint="restore the files, or train again: nearer train",
+        )
+    return System(name=name, model=model, encoder=encoder, chunk=chunk, meter=meter)
+
+
+def _load_local(workspace: Workspace, model: Model) -> Encoder:
     trained = workspace.models / model.encoder_id
     if model.parent_model_id and not trained.is_dir():
         raise ModelRefused(f"{trained}: the model's folder is gone", hint="restore it, or train again: nearer train")
-    encoder = Encoder.load(
+    return Encoder.load(
         str(trained) if model.parent_model_id else model.source,
         **model.encoder,
         batch_size=workspace.recipe.encoder.batch_size,
     )
-    if encoder.encoder_id != model.encoder_id:
-        raise ModelRefused(
-            f"{model_id}: the files in {model.source} now make {encoder.encoder_id}, not {model.encoder_id}",
-            hint="restore the files, or train again: nearer train",
-        )
-    return encoder
+
+
+def _load_remote(workspace: Workspace, model: Model) -> tuple[Meter, ApiEncoder]:
+    """The registered encoder, asked as today's recipe says if that names the same endpoint and model."""
+    api = ApiRecipe.model_validate(model.encoder["api"])
+    today = workspace.recipe.encoder
+    if (today.api.endpoint, today.model) == (api.endpoint, model.source):
+        api = today.api.model_copy(update={"dimensions": api.dimensions, "revision": api.revision})
+    settings = EncoderSettings(**{key: value for key, value in model.encoder.items() if key != "api"})
+    return _open_remote(workspace, api, model=model.source, settings=settings)
+
+
+def _open_remote(
+    workspace: Workspace, api: ApiRecipe, *, model: str, settings: EncoderSettings
+) -> tuple[Meter, ApiEncoder]:
+    """Ask the service for the probe, and compare it with the one that was kept, if one was."""
+    assert api.endpoint is not None
+    meter = Meter(
+        workspace.database,
+        endpoint=api.endpoint,
+        model=model,
+        price_per_million_tokens=api.price_per_million_tokens,
+    )
+    endpoint = Endpoint(api, model=model, key=_key(api), on_answer=meter.add)
+    encoder = ApiEncoder.open(endpoint, settings=settings)
+    kept = Registry(workspace.database).keep_probe(encoder.declaration_id, encoder.probe)
+    return meter, encoder.registered(kept)
+
+
+def _is_remote(workspace: Workspace, name: str) -> bool:
+    """Whether a name means an encoder behind an API; nobody is asked."""
+    if name == BASE:
+        return workspace.recipe.encoder.api.endpoint is not None
+    registry = Registry(workspace.database)
+    live = registry.live()
+    if name == LIVE and live is None:
+        return False
+    return "api" in registry.model(live.model_id if live and name == LIVE else name).encoder
+
+
+def _key(api: ApiRecipe) -> str | None:
+    """The key in the variable that the recipe names. Raises InputError, which never shows it."""
+    if api.key_env is None:
+        return None
+    key = os.environ.get(api.key_env, "").strip()
+    if not key:
+        hint = f"set it: export {api.key_env}=...; a service that wants no key: leave encoder.api.key_env out"
+        raise InputError(f"the environment variable {api.key_env} holds no key for {api.endpoint}", hint=hint)
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(f"the environment variable {api.key_env} holds what cannot be a key", hint="set it anew")
+    return key
 
 
 def _open_base(workspace: Workspace) -> System:
+    if workspace.recipe.encoder.api.endpoint is not None:
+        return _open_remote_base(workspace)
     recipe = workspace.recipe.encoder
     beside = workspace.folder / recipe.model
     source = str(beside.resolve()) if beside.is_dir() else recipe.model
@@ -87,15 +171,30 @@ def _open_base(workspace: Workspace) -> System:
         document_prompt=recipe.document_prompt,
         batch_size=recipe.batch_size,
     )
-    model = Model(
-        model_id=encoder.model_id,
-        encoder_id=encoder.encoder_id,
-        source=source,
-        encoder=asdict(encoder.settings),
+    return _base(workspace, encoder, source=source, settings=asdict(encoder.settings))
+
+
+def _open_remote_base(workspace: Workspace) -> System:
+    recipe = workspace.recipe.encoder
+    settings = EncoderSettings(
+        max_seq_length=recipe.max_seq_length or DEFAULT_MAX_TOKENS,
+        query_prompt=recipe.query_prompt or "",
+        document_prompt=recipe.document_prompt or "",
     )
+    meter, encoder = _open_remote(workspace, recipe.api, model=recipe.model, settings=settings)
+    declared = {**asdict(settings), "api": recipe.api.model_dump(mode="json")}
+    return _base(workspace, encoder, source=recipe.model, settings=declared, meter=meter)
+
+
+def _base(
+    workspace: Workspace, encoder: TextEncoder, *, source: str, settings: dict[str, Any], meter: Meter | None = None
+) -> System:
+    """The base, entered into the registry."""
+    model = Model(model_id=encoder.model_id, encoder_id=encoder.encoder_id, source=source, encoder=settings)
     return System(
         name=BASE,
         model=Registry(workspace.database).add_model(model),
         encoder=encoder,
         chunk=workspace.recipe.chunk,
+        meter=meter,
     )

@@ -22,7 +22,7 @@ from nearer.encode.encoder import Encoder
 from nearer.flows.dev_set import DEV_MEASURE, DevSet, build_dev_set
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
-from nearer.flows.systems import BASE, System, open_system
+from nearer.flows.systems import BASE, LocalSystem, open_local
 from nearer.flows.training_run import TrainingRun, what_decides
 from nearer.flows.training_set import find_left_out, read_examples
 from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
@@ -56,7 +56,8 @@ def train(
     left_out = find_left_out(workspace)
     began = clock()
     with workspace.writer("train"):
-        base = open_system(workspace, BASE)
+        base = open_local(workspace, BASE)
+        parent = base if start == BASE else open_local(workspace, start)
         corpus = read_corpus(workspace, base.encoder)
         passage_emb_PD, _ = embed_corpus(workspace, base.encoder, corpus, progress)
         dev = build_dev_set(
@@ -64,7 +65,6 @@ def train(
         )
         examples = read_examples(workspace, base.encoder, corpus, passage_emb_PD, left_out=left_out, progress=progress)
         _refuse_hopeless(workspace, examples, dev, base.encoder)
-        parent = base if start == BASE else open_system(workspace, start)
         trained_before = parent.model.model_id != base.model.model_id
         decides = what_decides(workspace, base=base, start=parent, examples=examples, dev=dev, corpus=corpus)
         run = TrainingRun.open(workspace.training, decides, say=progress.say)
@@ -202,7 +202,7 @@ def mine_negatives(
     )
 
 
-def _register(workspace: Workspace, parent: System, *, training: dict[str, Any]) -> Model:
+def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, Any]) -> Model:
     """Save the trained encoder under its id, then enter it; the parent's own record if nothing changed."""
     encoder = Encoder(parent.encoder.model, settings=parent.encoder.settings, batch_size=parent.encoder.batch_size)
     if encoder.encoder_id == parent.model.encoder_id:

@@ -21,7 +21,7 @@ from nearer.core.ids import canonical_json, content_id
 from nearer.core.steps import reached
 from nearer.flows.dev_set import DevSet
 from nearer.flows.embedding import Corpus
-from nearer.flows.systems import System
+from nearer.flows.systems import LocalSystem
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.examples import Example
 from nearer.learn.negatives import MiningReport
@@ -159,7 +159,13 @@ class TrainingRun:
 
 
 def what_decides(
-    workspace: Workspace, *, base: System, start: System, examples: Sequence[Example], dev: DevSet, corpus: Corpus
+    workspace: Workspace,
+    *,
+    base: LocalSystem,
+    start: LocalSystem,
+    examples: Sequence[Example],
+    dev: DevSet,
+    corpus: Corpus,
 ) -> dict[str, Any]:
     """Everything that decides which model a run makes, under names that a message can use."""
     recipe = workspace.recipe.model_dump(mode="json", include={"train", "mining", "encoder", "chunk", "grades"})
@@ -177,7 +183,7 @@ def what_decides(
     }
 
 
-def _device(system: System) -> str:
+def _device(system: LocalSystem) -> str:
     import torch
 
     kind = str(system.encoder.model.device.type)

@@ -1,0 +1,85 @@
+"""What encoders behind an API have cost: requests, tokens and money, written down as soon as they are spent."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from nearer.core.steps import reached
+from nearer.store.database import Database, api_usage
+from nearer.store.registry import utc_now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Requests answered, tokens counted, and their price in US dollars; none when part of it is unknown."""
+
+    num_requests: int = 0
+    num_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        costs = (self.cost_usd, other.cost_usd)
+        return Usage(
+            num_requests=self.num_requests + other.num_requests,
+            num_tokens=self.num_tokens + other.num_tokens,
+            cost_usd=None if None in costs else sum(cost or 0.0 for cost in costs),
+        )
+
+
+class Meter:
+    """What one opened encoder spends; several threads may write to it."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        endpoint: str,
+        model: str,
+        price_per_million_tokens: float | None,
+        now: Callable[[], str] = utc_now,
+    ) -> None:
+        self.total = Usage()
+        self._database = database
+        self._names = {"endpoint": endpoint, "model": model}
+        self._price = price_per_million_tokens
+        self._now = now
+        self._lock = threading.Lock()
+        self._usage_id: int | None = None
+
+    def add(self, num_tokens: int) -> None:
+        """Write down an answered request; the row holds all that this encoder has spent since it was opened."""
+        cost = None if self._price is None else num_tokens * self._price / 1e6
+        with self._lock:
+            self.total += Usage(num_requests=1, num_tokens=num_tokens, cost_usd=cost)
+            row = {"at": self._now(), **self._names, **asdict(self.total)}
+            with self._database.write() as connection:
+                if self._usage_id is None:
+                    key = connection.execute(api_usage.insert(), row).inserted_primary_key
+                else:
+                    key = (self._usage_id,)
+                    connection.execute(api_usage.update().where(api_usage.c.usage_id == self._usage_id), row)
+            assert key is not None
+            self._usage_id = int(key[0])
+        reached("usage.commit")
+
+
+def usage_by_model(database: Database) -> list[dict[str, Any]]:
+    """All that the workspace ever spent, a row for each endpoint and model."""
+    table = api_usage
+    is_whole = sa.func.count(table.c.cost_usd) == sa.func.count()
+    statement = (
+        sa.select(
+            table.c.endpoint,
+            table.c.model,
+            sa.func.sum(table.c.num_requests).label("num_requests"),
+            sa.func.sum(table.c.num_tokens).label("num_tokens"),
+            sa.case((is_whole, sa.func.sum(table.c.cost_usd))).label("cost_usd"),
+        )
+        .group_by(table.c.endpoint, table.c.model)
+        .order_by(table.c.endpoint, table.c.model)
+    )
+    with database.read() as connection:
+        return [dict(row._mapping) for row in connection.execute(statement)]

@@ -1,0 +1,75 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from forked import die_at
+from nearer.store.database import Database
+from nearer.store.usage import Meter, Usage, usage_by_model
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database.open(tmp_path / "control.sqlite")
+    yield opened
+    opened.close()
+
+
+def meter(database, *, endpoint="https://a/v1", model="m", price=2.0):
+    return Meter(database, endpoint=endpoint, model=model, price_per_million_tokens=price)
+
+
+def test_nothing_was_spent(database):
+    meter(database)
+    assert usage_by_model(database) == []
+
+
+def test_every_request_is_written_down_when_it_is_answered(database):
+    first = meter(database)
+    first.add(250_000)
+    assert usage_by_model(database) == [
+        {"endpoint": "https://a/v1", "model": "m", "num_requests": 1, "num_tokens": 250_000, "cost_usd": 0.5}
+    ]
+    first.add(0)
+    second = meter(database)
+    second.add(500_000)
+    assert first.total == Usage(num_requests=2, num_tokens=250_000, cost_usd=0.5)
+    assert second.total == Usage(num_requests=1, num_tokens=500_000, cost_usd=1.0)
+    [row] = usage_by_model(database)
+    assert (row["num_requests"], row["num_tokens"], row["cost_usd"]) == (3, 750_000, 1.5)
+
+
+def test_an_unknown_price_stays_unknown_and_with_its_model(database):
+    meter(database, price=None).add(5)
+    meter(database).add(5)
+    meter(database, model="n").add(1_000_000)
+    meter(database, endpoint="https://b/v1", price=0.0).add(7)
+    assert [(row["endpoint"], row["model"], row["cost_usd"]) for row in usage_by_model(database)] == [
+        ("https://a/v1", "m", None),
+        ("https://a/v1", "n", 2.0),
+        ("https://b/v1", "m", 0.0),
+    ]
+    assert (Usage(cost_usd=None) + Usage(cost_usd=1.0)).cost_usd is None
+
+
+def test_threads_count_together(database):
+    shared = meter(database)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(shared.add, [3] * 100))
+    assert shared.total.num_tokens == 300
+    [row] = usage_by_model(database)
+    assert (row["num_requests"], row["num_tokens"]) == (100, 300)
+
+
+def spend(path):
+    spent = meter(Database.open(path), price=1.0)
+    for _ in range(5):
+        spent.add(1_000_000)
+
+
+def test_what_was_spent_before_a_process_was_killed_is_known(tmp_path):
+    path = tmp_path / "control.sqlite"
+    die_at("usage.commit:3", spend, path)
+    database = Database.open(path)
+    [row] = usage_by_model(database)
+    assert (row["num_requests"], row["cost_usd"]) == (3, 3.0)
+    database.close()
