@@ -61,8 +61,10 @@ def _jsonl(header: list[str], rows: Rows) -> str:
 
 def _csv(header: list[str], rows: Rows) -> str:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *([_cell(row.get(name)) for name in header] for row in rows)])
+    lines = [header, *([_cell(row.get(name)) for name in header] for row in rows)]
+    must_quote = any("\r" in cell for line in lines for cell in line)  # which the writer overlooks before Python 3.13
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if must_quote else csv.QUOTE_MINIMAL)
+    writer.writerows(lines)
     return text.getvalue()
 
 
