@@ -177,7 +177,9 @@ def train(
 @app.command()
 def index(
     system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Only tell whether it follows the documents.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Only tell whether it is whole and follows the documents.")
+    ] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -254,13 +256,18 @@ def lineage(
 def search(
     text: Annotated[str, typer.Argument(metavar="TEXT")],
     k: Annotated[int, typer.Option("-k", help="How many documents.")] = 10,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help='Only documents whose field passes, as in "year>=2020"; all of several must hold.'),
+    ] = None,
+    lexical: Annotated[bool, typer.Option("--lexical", help="Rank by words (BM25) instead of vectors.")] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Answer one query from the live release."""
     from nearer.flows.search import search as flow
 
-    _run(folder, None, as_json, printing.found, lambda w: flow(w, text, k=k))
+    _run(folder, None, as_json, printing.found, lambda w: flow(w, text, k=k, where=where, lexical=lexical))
 
 
 @app.command()
@@ -365,6 +372,7 @@ def _quieten_libraries() -> None:
     for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("LANCEDB_LOG", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 

@@ -88,7 +88,7 @@ def indexed(result: Result) -> str:
     """The result of `nearer index`."""
     lines = [
         f"{each['system']}: {each['num_documents']} documents, {each['num_passages']} passages, "
-        f"{each['num_encoded']} newly encoded"
+        f"{each['num_encoded']} newly encoded; {_index(each['index'])}"
         for each in result["indexes"]
     ]
     return "\n".join([*lines, *_spent(result)])
@@ -195,6 +195,16 @@ def _slices(result: Result) -> list[str]:
     left_out = len(names) - len(rows)
     more = [f"  and {left_out} smaller slices, see --json"] if left_out else []
     return [f"{next(iter(first['metrics']))} by slice (queries):", *_table(rows), *more]
+
+
+def _index(index: Result) -> str:
+    if not index["recall"]:
+        return f"{index['kind']}, every passage compared"
+    recall = index["recall"]
+    return (
+        f"{index['kind']}, recall@{recall['k']} {recall['value']:.3f} against exact search "
+        f"on {recall['num_queries']} {recall['measured_on']}"
+    )
 
 
 def _interval(value: Result) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from flows.folders import small_rows, write_beir, write_jsonl
 from nearer.flows.grades import scale_of
-from nearer.search.exact import ExactIndex
+from nearer.search.index import open_index
 from nearer.store.workspace import Workspace
 
 MEASURES = ["nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP"]
@@ -310,7 +310,7 @@ def test_an_edited_document_is_found_by_its_new_text_once_it_is_indexed(ask, nea
     changed = edit(ask, base_live, _id="d007", text=text)
     assert changed["changes"]["documents"] == {"num_added": 0, "num_updated": 1, "num_unchanged": 0}
     stale = ask(base_live, "search", text)
-    assert stale["stale"] == ["1 documents indexed with an older text"]
+    assert stale["stale"] == ["1 documents indexed as they were before an edit"]
     assert "stale" in nearer("search", text, "--dir", base_live).out
     assert scores(ask, base_live, text) == before
     assert ask(base_live, "index", "--verify", code=3)["verdict"] == "faults"
@@ -388,7 +388,7 @@ def chunked(ask, new_workspace, tmp_path, words) -> Path:
 
 def test_a_document_of_several_passages_is_returned_once_with_its_best_score(chunked, ask, words, tiny_encoder):
     space_id = live(ask, chunked)["space_id"]
-    index = ExactIndex.open(chunked / ".nearer" / "indexes" / space_id, space_id=space_id).content
+    index = open_index(chunked / ".nearer" / "indexes" / space_id, space_id=space_id).content
     assert len(index.vectors_PD) > 2 * len(index.doc_ids)
     text = " ".join(words[180:186])
     vector_D = tiny_encoder.encode_queries([text])[0]

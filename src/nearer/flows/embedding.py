@@ -50,7 +50,11 @@ def read_corpus(workspace: Workspace, encoder: TextEncoder, *, chunk: ChunkRecip
     documents = tuple(Collection(workspace.database).documents())
     if not documents:
         raise InputError("the workspace holds no documents", hint="import some: nearer add corpus FILE")
-    window = window_of(chunk or workspace.recipe.chunk, encoder)
+    return cut(documents, encoder, window_of(chunk or workspace.recipe.chunk, encoder))
+
+
+def cut(documents: Sequence[Document], encoder: TextEncoder, window: Window | None) -> Corpus:
+    """Documents as passages."""
     starts: list[int] = []
     texts: list[str] = []
     for passage in passages(documents, window=window, token_spans=encoder.token_spans):
@@ -58,7 +62,7 @@ def read_corpus(workspace: Workspace, encoder: TextEncoder, *, chunk: ChunkRecip
             starts.append(len(texts))
         texts.append(passage.text)
     return Corpus(
-        documents=documents,
+        documents=tuple(documents),
         passages=tuple(texts),
         starts_N=np.asarray(starts, dtype=np.int64),
         chunking=chunking_name(window),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nearer.core.errors import InputError, ModelRefused, NotFound, ServiceError
+from nearer.core.errors import InputError, ModelRefused, NotFound, ServiceError, WorkspaceError
 from nearer.core.progress import Progress, Silent
 from nearer.flows.evaluate import Mask, Measured, TestSet, compare_measured, measure, read_test_set, summarise
 from nearer.flows.index import build, verify
@@ -59,7 +59,7 @@ def promote(
             return _answer("refused", verdict.reasons, verdict.notes, None, evaluation)
         release = registry.add_release(
             model=candidate.model,
-            system={"chunk": candidate.chunk.model_dump(mode="json"), "index": "exact"},
+            system={"chunk": candidate.chunk.model_dump(mode="json"), "index": built["index"]},
             evidence=evidence,
         )
         registry.move_live(
@@ -242,10 +242,18 @@ def _promote_release(workspace: Workspace, release: Release, *, progress: Progre
 
 
 def _move(workspace: Workspace, *, live: Release | None, target: Release, action: str, progress: Progress) -> System:
-    """Bring the target's index up to today's documents if it is not, then move the pointer."""
+    """Bring the target's index up to today's documents if it is not, then move the pointer.
+
+    Raises WorkspaceError when the index has faults all the same; the pointer stays where it was.
+    """
     system = open_release(workspace, target, name=target.model_id)
     if verify(workspace, system):
         build(workspace, system, progress=progress)
+        if faults := verify(workspace, system):
+            raise WorkspaceError(
+                f"the index of {target.release_id} cannot serve: {'; '.join(faults)}",
+                hint=f"mend what it says, then see: nearer index {target.model_id} --verify",
+            )
     Registry(workspace.database).move_live(
         expected=live.release_id if live else None, release_id=target.release_id, action=action, detail={}
     )

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from nearer.core.ids import content_id, text_hash
-from nearer.core.records import Document, Judgment, Pair, Query
+from nearer.core.records import Document, Judgment, Metadata, Pair, Query
 from nearer.store import database as tables
 from nearer.store.database import Database
 
@@ -65,7 +65,10 @@ def put_documents(connection: Connection, documents: Sequence[Document]) -> Chan
         }
         for document in documents
     ]
-    return _put(connection, tables.documents, rows, key="doc_id")
+    changes = _put(connection, tables.documents, rows, key="doc_id")
+    if changes.num_added or changes.num_updated:
+        _revise(connection, tables.documents)
+    return changes
 
 
 def put_queries(connection: Connection, queries: Sequence[Query]) -> Changes:
@@ -130,6 +133,8 @@ def remove_documents(connection: Connection, doc_ids: Sequence[str]) -> int:
         num_removed += connection.execute(
             tables.documents.delete().where(tables.documents.c.doc_id.in_(batch))
         ).rowcount
+    if num_removed:
+        _revise(connection, tables.documents)
     return num_removed
 
 
@@ -151,6 +156,13 @@ def _put(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *,
     return Changes(
         num_added=len(changed) - num_updated, num_updated=num_updated, num_unchanged=len(rows) - len(changed)
     )
+
+
+def _revise(connection: Connection, table: sa.Table) -> None:
+    """Count one more change to a table."""
+    number = tables.revisions.c.number
+    statement = insert(tables.revisions).values(name=table.name, number=1)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"number": number + 1}))
 
 
 def _upsert(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *, keys: tuple[str, ...]) -> None:
@@ -180,6 +192,22 @@ class Collection:
         with self._database.read() as connection:
             rows = connection.execute(sa.select(table.c.doc_id, table.c.text_hash).order_by(table.c.doc_id))
             return {row.doc_id: row.text_hash for row in rows}
+
+    def document_metadata(self) -> Iterator[tuple[str, str, Metadata]]:
+        """The id, text hash and metadata of every document, read as they are asked for."""
+        table = tables.documents
+        columns = (table.c.doc_id, table.c.text_hash, table.c.metadata)
+        with self._database.read() as connection:
+            for row in connection.execution_options(yield_per=BATCH).execute(
+                sa.select(*columns).order_by(table.c.doc_id)
+            ):
+                yield row.doc_id, row.text_hash, row.metadata
+
+    def revision(self) -> int:
+        """How often documents were added, changed or removed; an equal number means the same documents."""
+        statement = sa.select(tables.revisions.c.number).where(tables.revisions.c.name == tables.documents.name)
+        with self._database.read() as connection:
+            return connection.scalar(statement) or 0
 
     def queries(self, split: str | None = None) -> list[Query]:
         """The queries of a split, or all."""

@@ -143,6 +143,13 @@ api_usage = sa.Table(
     sa.Column("cost_usd", sa.Float),
 )
 
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+)
+
 
 class Database:
     """One database and its two kinds of transaction."""

@@ -142,5 +142,17 @@ def m002_encoders_behind_an_api(connection: Connection) -> None:
     schema.create_all(connection, checkfirst=False)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_schema, m002_encoders_behind_an_api)
+def m003_revisions(connection: Connection) -> None:
+    """Count the changes to the documents, so that an index knows at once whether it follows them."""
+    schema = sa.MetaData()
+    sa.Table(
+        "revisions",
+        schema,
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("number", sa.Integer, nullable=False),
+    )
+    schema.create_all(connection, checkfirst=False)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_schema, m002_encoders_behind_an_api, m003_revisions)
 """Applied in order, once each. Append; never change one that was released."""

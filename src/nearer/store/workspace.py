@@ -9,16 +9,15 @@ nearer.toml              the recipe
 .nearer/reports/         HTML pages
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nearer.core.errors import WorkspaceBusy, WorkspaceError
+from nearer.core.errors import WorkspaceError
 from nearer.core.recipe import RECIPE_FILE, Recipe, dump_toml, load_recipe
 from nearer.store.database import Database
 from nearer.store.files import remove_tree, remove_unfinished, write_atomic
+from nearer.store.lease import lease
 
 STATE_FOLDER = ".nearer"
 FORMAT_VERSION = 1
@@ -103,23 +102,9 @@ class Workspace:
 
         What killed processes left half written is removed first. Raises WorkspaceBusy when another process is at it.
         """
-        path = self.state / "writer.lock"
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise WorkspaceError(f"{path}: {error.strerror}", hint="the workspace must be writable for this") from error
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-                raise WorkspaceBusy(f"{self.folder}: busy with {holder}", hint="wait until it has ended") from error
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"nearer {verb} (process {os.getpid()})".encode(), 0)
+        with lease(self.state / "writer.lock", holder=f"nearer {verb}"):
             self._remove_leftovers()
             yield
-        finally:
-            os.close(handle)
 
     def _remove_leftovers(self) -> None:
         """Remove what killed processes left; but reports are written without the lock."""

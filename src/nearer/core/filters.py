@@ -1,0 +1,185 @@
+"""Filters on documents' metadata: what they are, how they are written, and what they mean.
+
+As JSON they follow the filters of OpenAI's vector stores; on the command line they are ``field>=value``.
+Source: OpenAI API reference, vector stores, search: ComparisonFilter and CompoundFilter.
+"""
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from nearer.core.errors import InputError
+
+Value = str | int | float | bool
+Values = Mapping[str, Value | None]
+FieldType = Literal["text", "integer", "number", "boolean"]
+Fields = Mapping[str, FieldType]
+Comparator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+Combiner = Literal["and", "or"]
+
+MOST_NESTED = 16
+"""Filters inside filters: deeper ones are refused."""
+
+_COMPARATORS, _COMBINERS = get_args(Comparator), get_args(Combiner)
+_ORDERED = ("gt", "gte", "lt", "lte")
+_INTEGERS = range(-(2**63), 2**63)
+_WHERE = re.compile(r"\s*(?P<key>[^<>=!]+?)\s*(?P<sign>>=|<=|!=|=|>|<)\s*(?P<value>.*?)\s*", flags=re.DOTALL)
+_SIGNS: dict[str, Comparator] = {"=": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+_TRUTH = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One field compared with a value, or with several for ``in`` and ``nin``."""
+
+    type: Comparator
+    key: str
+    value: Value | tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compound:
+    """Filters that must all hold, or of which one must."""
+
+    type: Combiner
+    filters: "tuple[Filter, ...]"
+
+
+Filter = Comparison | Compound
+
+
+def parse_filter(content: object, fields: Fields, *, depth: int = 0) -> Filter:
+    """A filter from plain JSON, checked against the fields that may filter.
+
+    Raises InputError for what is no filter, an unknown field, and a value that the field never holds.
+
+    >>> parse_filter({"type": "in", "key": "lang", "value": ["en", "de"]}, {"lang": "text"})
+    Comparison(type='in', key='lang', value=('en', 'de'))
+    """
+    if not isinstance(content, Mapping):
+        raise InputError(f"a filter is an object, got {_shown(content)}", hint=_EXAMPLE)
+    kind: Any = content.get("type")
+    if kind in _COMBINERS:
+        (inner,) = _only(content, "filters")
+        if not isinstance(inner, list | tuple) or not inner:
+            raise InputError(f'"filters" of "{kind}" must be a list of filters', hint=_EXAMPLE)
+        if depth == MOST_NESTED:
+            raise InputError(f"filters are nested more than {MOST_NESTED} deep", hint="join them in one list")
+        return Compound(type=kind, filters=tuple(parse_filter(each, fields, depth=depth + 1) for each in inner))
+    if kind not in _COMPARATORS:
+        known = ", ".join((*_COMPARATORS, *_COMBINERS))
+        raise InputError(f"unknown filter type {_shown(kind)}; there are: {known}", hint=_EXAMPLE)
+    key, value = _only(content, "key", "value")
+    return _comparison(kind, key, value, fields=fields)
+
+
+def parse_where(conditions: Iterable[str], fields: Fields) -> Filter | None:
+    """What ``--where`` says, given once or several times: all conditions must hold. None without a condition.
+
+    Raises InputError.
+
+    >>> parse_where(["year>=2020"], {"year": "integer"})
+    Comparison(type='gte', key='year', value=2020)
+    """
+    parsed: list[Filter] = []
+    for condition in conditions:
+        found = _WHERE.fullmatch(condition)
+        if not found:
+            raise InputError(f"--where {condition!r} is no condition", hint='for example: --where "year>=2020"')
+        key, text = found["key"], found["value"]
+        parsed.append(_comparison(_SIGNS[found["sign"]], key, _typed(text, _type_of(key, fields)), fields=fields))
+    return Compound(type="and", filters=tuple(parsed)) if len(parsed) > 1 else next(iter(parsed), None)
+
+
+def matches(condition: Filter, values: Values) -> bool:
+    """Whether a document with these field values passes; one that lacks a field passes no comparison of it, as in SQL.
+
+    >>> matches(Comparison(type="ne", key="lang", value="en"), {"lang": None})
+    False
+    """
+    if isinstance(condition, Compound):
+        return _COMBINED[condition.type](matches(each, values) for each in condition.filters)
+    value = values.get(condition.key)
+    return value is not None and bool(_COMPARED[condition.type](value, condition.value))
+
+
+_COMBINED: dict[str, Callable[[Iterable[bool]], bool]] = {"and": all, "or": any}
+_COMPARED: dict[str, Callable[..., object]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "in": lambda value, among: value in among,
+    "nin": lambda value, among: value not in among,
+}
+_EXAMPLE = 'for example: {"type": "gte", "key": "year", "value": 2020}'
+
+
+def _only(content: Mapping[str, object], *keys: str) -> list[object]:
+    """The values of the keys that a filter must have beside its type, and no other."""
+    if content.keys() != {"type", *keys}:
+        wanted = " and ".join(f'"{key}"' for key in keys)
+        raise InputError(f"a filter of type {_shown(content['type'])} has {wanted} beside its type", hint=_EXAMPLE)
+    return [content[key] for key in keys]
+
+
+def _comparison(kind: Comparator, key: object, value: object, *, fields: Fields) -> Comparison:
+    field_type = _type_of(key, fields)
+    if kind in ("in", "nin"):
+        if not isinstance(value, list | tuple) or not value:
+            raise InputError(f'"{kind}" needs a list of values, got {_shown(value)}', hint=_EXAMPLE)
+        return Comparison(type=kind, key=str(key), value=tuple(_fitting(each, field_type, key) for each in value))
+    if kind in _ORDERED and field_type == "boolean":
+        raise InputError(f"{key!r} is true or false, which {kind!r} cannot compare", hint='use "eq" or "ne"')
+    return Comparison(type=kind, key=str(key), value=_fitting(value, field_type, key))
+
+
+def _type_of(key: object, fields: Fields) -> FieldType:
+    if not isinstance(key, str) or key not in fields:
+        known = ", ".join(fields) or "none"
+        hint = "name it in index.filter_fields of the recipe, then: nearer index"
+        raise InputError(f"documents cannot be filtered by {_shown(key)}; fields that may filter: {known}", hint=hint)
+    return fields[key]
+
+
+def _fitting(value: object, field_type: FieldType, key: object) -> Value:
+    """The value as its field holds it. Raises InputError."""
+    match value:
+        case bool():
+            fits = field_type == "boolean"
+        case int():
+            fits = field_type in ("integer", "number") and value in _INTEGERS
+        case float():
+            fits = field_type in ("integer", "number") and math.isfinite(value)
+        case str():
+            fits = field_type == "text" and not any("\ud800" <= character <= "\udfff" for character in value)
+        case _:
+            fits = False
+    if not fits:
+        raise InputError(f"{key!r} holds {field_type} values, not {_shown(value)}", hint="compare it with one of those")
+    assert isinstance(value, Value)
+    return value + 0.0 if isinstance(value, float) else value  # -0.0 and 0.0 are one number
+
+
+def _typed(text: str, field_type: FieldType) -> object:
+    """What was typed, as the field's type if it can be read so."""
+    if field_type == "boolean":
+        return _TRUTH.get(text.lower(), text)
+    if field_type == "text":
+        return text
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -1,0 +1,146 @@
+"""The index of a space: what searching needs of it, and how it is opened, built and updated whatever its kind."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Protocol
+
+from nearer.core.errors import Conflict, NearerError, WorkspaceError
+from nearer.core.filters import Filter
+from nearer.search.entries import Entries, Floats, Ranking, joined
+from nearer.search.exact import ExactIndex, build_exact, update_exact
+from nearer.search.lance import LanceIndex
+from nearer.search.lance_writer import build_lance, update_lance
+from nearer.search.manifest import LOCK, Manifest, Spec, read_manifest
+from nearer.search.policy import Policy
+from nearer.store.lease import lease
+
+
+class Index(Protocol):
+    """An open index: it goes on with what was current when it was opened."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it is."""
+        ...
+
+    def search(self, query_emb_QD: Floats, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
+        """The ``k`` best documents of each query that pass ``where``; a document scores its best passage."""
+        ...
+
+    def search_text(self, text: str, *, k: int, where: Filter | None = None) -> Ranking:
+        """The ``k`` best documents by their words."""
+        ...
+
+    def hashes(self) -> dict[str, str]:
+        """What each document was made of, by id."""
+        ...
+
+    def damage(self) -> tuple[str, ...]:
+        """What is not as it was written, after reading everything."""
+        ...
+
+
+def open_index(folder: Path, *, space_id: str) -> Index:
+    """Open what is current in ``folder``.
+
+    Raises NotFound when nothing was built, SpaceMismatch when it holds another space, WorkspaceError when it is
+    damaged or of a newer format.
+    """
+    manifest = read_manifest(folder, space_id=space_id)
+    try:
+        return _opened(folder, manifest)
+    except WorkspaceError:
+        newer = read_manifest(folder, space_id=space_id)
+        if newer == manifest:
+            raise
+        return _opened(folder, newer)  # rebuilt while it was being read
+
+
+def build_index(
+    folder: Path,
+    *,
+    spec: Spec,
+    batches: Iterable[Entries],
+    policy: Policy,
+    revision: int,
+) -> Index:
+    """Build anew, beside what is current, and make it current.
+
+    There must be a document. An exact index keeps no texts, whatever ``spec`` says. Batches are held in memory only
+    up to the size of an exact index.
+
+    Raises WorkspaceBusy when another process is writing, WorkspaceError for a vector that is zero or not finite.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _writing(folder):
+        before, coming = _current(folder, spec), iter(batches)
+        held: list[Entries] = []
+        num_passages = 0
+        while policy.kind_for(num_passages) == "exact" and (entries := next(coming, None)):
+            held.append(entries)
+            num_passages += len(entries.vectors_PD)
+        if policy.kind_for(num_passages) == "exact":
+            content = joined([replace(entries, texts=()) for entries in held])
+            spec = replace(spec, full_text=False)
+            return build_exact(folder, spec=spec, content=content, revision=revision, before=before)
+        everything = chain(held, coming)
+        return build_lance(folder, spec=spec, batches=everything, policy=policy, revision=revision, before=before)
+
+
+def update_index(
+    folder: Path,
+    index: Index,
+    *,
+    removed: Collection[str],
+    changed: Iterable[Entries],
+    policy: Policy,
+    revision: int,
+) -> Index:
+    """Make an index current that differs from ``index`` in the documents removed and changed (or added).
+
+    Raises WorkspaceBusy when another process is writing, Conflict when ``index`` is no longer current, WorkspaceError
+    for a vector that is zero or not finite.
+    """
+    with _writing(folder):
+        if read_manifest(folder, space_id=index.manifest.spec.space_id) != index.manifest:
+            raise Conflict(f"{folder}: the index was changed while it was being read", hint="repeat the command")
+        if isinstance(index, ExactIndex):
+            return update_exact(folder, index, removed=removed, changed=changed, revision=revision)
+        assert isinstance(index, LanceIndex)
+        return update_lance(folder, index, removed=removed, changed=changed, policy=policy, revision=revision)
+
+
+def differences(indexed: Mapping[str, str], current: Mapping[str, str]) -> tuple[str, ...]:
+    """How an index differs from the documents, given what each was made of by id; empty when it follows them.
+
+    >>> differences({"a": "1", "b": "1"}, {"b": "2", "c": "1"})[0]
+    '1 documents not in the index'
+    """
+    changed = sum(indexed[doc_id] != current[doc_id] for doc_id in indexed.keys() & current.keys())
+    counts = {
+        "not in the index": len(current.keys() - indexed.keys()),
+        "in the index but removed": len(indexed.keys() - current.keys()),
+        "indexed as they were before an edit": changed,
+    }
+    return tuple(f"{count} documents {what}" for what, count in counts.items() if count)
+
+
+def _opened(folder: Path, manifest: Manifest) -> Index:
+    return ExactIndex.open(folder, manifest) if manifest.kind == "exact" else LanceIndex.open(folder, manifest)
+
+
+def _current(folder: Path, spec: Spec) -> Manifest | None:
+    """What a new index replaces, if it can be read."""
+    try:
+        return read_manifest(folder, space_id=spec.space_id)
+    except NearerError:
+        return None
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    with lease(folder / LOCK, holder="nearer index"):
+        yield

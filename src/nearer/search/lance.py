@@ -1,0 +1,198 @@
+"""The embedded index: passages in a LanceDB table, found through a vector index, by filters, or by their words.
+
+    <folder>/passages-<n>.lance/   a table; the manifest names the one that is current, and its version
+
+A reader keeps the version it opened, whatever is written meanwhile.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearer.core.errors import InputError
+from nearer.core.filters import Filter
+from nearer.search.entries import Floats, Ranking, checked_queries
+from nearer.search.manifest import Manifest, Probes, damaged, same_space
+from nearer.search.recall import K
+from nearer.search.table import (
+    CHECK,
+    DOC_ID,
+    HASH,
+    KEY,
+    ORDINAL,
+    TEXT,
+    VECTOR,
+    checks,
+    compiled,
+    explained,
+    open_table,
+    vectors_in,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from lancedb.expr import Expr
+    from lancedb.table import Table
+
+EXACT_MATCHES = 50_000
+"""Up to so many passages that pass a filter are compared one by one.
+
+Source: measured, docs/adr/0005: a graph index gave recall 0.41 where 1 % of 100,000 passages passed.
+"""
+BLOCK_ROWS = 8192
+"""Rows read at once when a whole table is read."""
+
+_GROWTH = 4
+Fetch = Callable[[int], tuple[list[str], list[float]]]
+
+
+class LanceIndex:
+    """An open index: one version of one table."""
+
+    def __init__(self, folder: Path, manifest: Manifest, table: "Table") -> None:
+        self.manifest = manifest
+        self.table = table
+        self._path = folder / f"{table.name}.lance"
+
+    @classmethod
+    def open(cls, folder: Path, manifest: Manifest) -> "LanceIndex":
+        """Open the version that ``manifest`` names. Raises WorkspaceError when it is missing or damaged."""
+        assert manifest.current
+        table = open_table(folder, manifest.current.table)
+        with explained(folder / f"{table.name}.lance"):
+            table.checkout(manifest.current.version)
+            if table.count_rows() != manifest.num_passages:
+                raise damaged(folder / f"{table.name}.lance", "holds other rows than were written")
+        return cls(folder, manifest, table)
+
+    def search(self, query_emb_QD: Floats, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
+        """The ``k`` best documents of each query that pass ``where``; a document scores its best passage.
+
+        Raises SpaceMismatch when the queries' vectors belong to another space, InputError when they are near nothing.
+        """
+        same_space(self.manifest.spec, space_id)
+        queries_QD = checked_queries(query_emb_QD, dimension=self._dimension, k=k)
+        condition = self._condition(where)
+        with explained(self._path):
+            probes = None if self._is_small(condition) else self.manifest.probes
+            return [self._nearest(query_D, k=k, condition=condition, probes=probes) for query_D in queries_QD]
+
+    def search_text(self, text: str, *, k: int, where: Filter | None = None) -> Ranking:
+        """The ``k`` best documents by BM25 over stemmed English words; a document scores its best passage.
+
+        Raises InputError when the index keeps no texts.
+        """
+        from lancedb.query import MatchQuery
+
+        if not self.manifest.spec.full_text:
+            raise InputError(
+                "the index keeps no texts to search",
+                hint="set index.full_text = true in nearer.toml, then: nearer index",
+            )
+        query = MatchQuery(text.encode(errors="replace").decode(), TEXT)
+        condition = self._condition(where)
+
+        def fetch(limit: int) -> tuple[list[str], list[float]]:
+            search = self.table.search(query, query_type="fts")
+            found = _passing(search, condition).limit(limit).select([DOC_ID, "_score"]).to_arrow()
+            return found[DOC_ID].to_pylist(), found["_score"].to_pylist()
+
+        with explained(self._path):
+            return _ranked(fetch, k=k, limit=self._first_limit(k)) if self.manifest.num_passages else []
+
+    def hashes(self) -> dict[str, str]:
+        """What each document was made of, by id."""
+        from lancedb.expr import col, lit
+
+        found: dict[str, str] = {}
+        with explained(self._path):
+            firsts = self.table.search().where(col(ORDINAL) == lit(0)).select([DOC_ID, HASH])
+            for batch in firsts.to_batches(BLOCK_ROWS):
+                found.update(zip(batch[DOC_ID].to_pylist(), batch[HASH].to_pylist(), strict=True))
+        return found
+
+    def blocks(self, columns: list[str]) -> "Iterator[pa.RecordBatch]":
+        """The whole table, a block of rows at a time."""
+        with explained(self._path):
+            yield from self.table.search().select(columns).to_batches(BLOCK_ROWS)
+
+    def damage(self) -> tuple[str, ...]:
+        """What is not as it was written, after reading every row: keys that are there twice, counts, vectors."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        keys, num_documents, num_broken = [], 0, 0
+        for batch in self.blocks(self.table.schema.names):
+            keys.append(batch[KEY])
+            num_documents += pc.sum(pc.equal(batch[ORDINAL], 0)).as_py() or 0
+            num_broken += int((np.asarray(checks(vectors_in(batch))) != batch[CHECK].to_numpy()).sum())
+        num_rows = sum(map(len, keys))
+        num_twice = num_rows - (pc.count_distinct(pa.chunked_array(keys)).as_py() if keys else 0)
+        expected = (self.manifest.num_passages, self.manifest.num_documents)
+        faults = {
+            f"{num_twice} passages are in the index twice": num_twice,
+            f"{num_broken} vectors are not what was written": num_broken,
+            f"{num_rows} passages of {num_documents} documents, expected {expected[0]} of {expected[1]}": (
+                (num_rows, num_documents) != expected
+            ),
+        }
+        return tuple(fault for fault, is_so in faults.items() if is_so)
+
+    @property
+    def _dimension(self) -> int:
+        return int(self.table.schema.field(VECTOR).type.list_size)
+
+    def _condition(self, where: Filter | None) -> "Expr | None":
+        return None if where is None else compiled(where, self.manifest.spec.fields)
+
+    def _is_small(self, condition: "Expr | None") -> bool:
+        """Whether so few passages pass that each is compared: approximate search finds too little behind a filter."""
+        if condition is None or self.manifest.probes is None:
+            return False
+        passing = self.table.search().where(condition).select([ORDINAL]).limit(EXACT_MATCHES + 1)
+        return len(passing.to_arrow()) <= EXACT_MATCHES
+
+    def _nearest(self, query_D: Floats, *, k: int, condition: "Expr | None", probes: Probes | None) -> Ranking:
+        """One query's ranking. Without ``probes`` every passage that passes is compared."""
+
+        def fetch(limit: int) -> tuple[list[str], list[float]]:
+            search = self.table.search(query_D, vector_column_name=VECTOR).distance_type("dot")
+            search = (
+                search.nprobes(probes.nprobes).refine_factor(probes.refine) if probes else search.bypass_vector_index()
+            )
+            found = _passing(search, condition).limit(limit).select([DOC_ID, "_distance"]).to_arrow()
+            return found[DOC_ID].to_pylist(), (1 - found["_distance"].to_numpy()).tolist()
+
+        wanted = min(k, self.manifest.num_documents)
+        if not wanted:
+            return []
+        limit = self._first_limit(max(wanted, K))  # no fewer candidates than when recall was measured
+        ranking = _ranked(fetch, k=wanted, limit=limit)
+        if probes and len(ranking) < wanted:  # the partitions that were probed hold too few
+            return self._nearest(query_D, k=k, condition=condition, probes=None)
+        return ranking
+
+    def _first_limit(self, k: int) -> int:
+        """How many passages are likely to hold ``k`` documents, and one to tell whether the last place is tied."""
+        documents = max(1, self.manifest.num_documents)
+        return max(1, min(self.manifest.num_passages, -(-k * self.manifest.num_passages // documents) + 1))
+
+
+def _passing(search: Any, condition: "Expr | None") -> Any:
+    """The search among the rows that pass, chosen before anything is ranked."""
+    return search if condition is None else search.where(condition, prefilter=True)
+
+
+def _ranked(fetch: Fetch, *, k: int, limit: int) -> Ranking:
+    """The ``k`` best documents, from passages fetched best first: more of them until no other can reach place ``k``."""
+    while True:
+        doc_ids, scores = fetch(limit)
+        best: dict[str, float] = {}
+        for doc_id, score in zip(doc_ids, scores, strict=True):
+            best.setdefault(doc_id, score)
+        ranking = sorted(best.items(), key=lambda entry: (entry[1], entry[0].encode()), reverse=True)
+        if len(doc_ids) < limit or (len(ranking) >= k and ranking[k - 1][1] > scores[-1]):
+            return ranking[:k]
+        limit *= _GROWTH

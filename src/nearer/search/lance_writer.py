@@ -1,0 +1,226 @@
+"""Building and updating the embedded index: rows in batches, then its indexes, then recall, then the manifest.
+
+Every write makes a new version of the table, which nobody reads before the manifest names it. What a killed writer left
+half done is undone by the next one.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearer.core.steps import reached
+from nearer.search.entries import Entries, Floats, checked_entries
+from nearer.search.lance import LanceIndex
+from nearer.search.manifest import (
+    Manifest,
+    Probes,
+    Recall,
+    Spec,
+    Version,
+    keep_current,
+    refresh_manifest,
+    still_held,
+    write_manifest,
+)
+from nearer.search.policy import Policy
+from nearer.search.recall import K, exact_best, mean_recall
+from nearer.search.table import (
+    DOC_ID,
+    KEY,
+    ORDINAL,
+    TEXT,
+    VECTOR,
+    column_of,
+    create_table,
+    explained,
+    open_table,
+    rows_of,
+    schema_of,
+    vectors_in,
+)
+from nearer.store.files import fsync_tree
+
+if TYPE_CHECKING:
+    from lancedb.table import Table
+
+LADDER = tuple(Probes(nprobes=10 * 2**step, refine=5 * 2**step) for step in range(5))
+"""Tried from the cheapest until recall is reached. Source: measured, docs/adr/0005."""
+
+_MOST_DELTAS = 16  # every update adds a part to the vector index, and every search reads all parts
+_DELETE = 1000  # ids in one condition
+_FOREVER = timedelta(days=36_500)  # the store's own default removes versions after a week, the current one too
+
+
+def build_lance(
+    folder: Path, *, spec: Spec, batches: Iterable[Entries], policy: Policy, revision: int, before: Manifest | None
+) -> LanceIndex:
+    """Write a new table and make it current; there must be a document.
+
+    Raises WorkspaceError for a vector that is zero or not finite.
+    """
+    table = None
+    for entries in batches:
+        checked_entries(entries)
+        with explained(folder):
+            if table is None:
+                table = create_table(folder, schema_of(spec, dimension=entries.vectors_PD.shape[1]))
+            table.add(rows_of(entries, table.schema, spec))
+        reached("index.rows")
+    assert table is not None
+    return _publish(folder, table, spec=spec, policy=policy, revision=revision, before=before)
+
+
+def update_lance(
+    folder: Path,
+    index: LanceIndex,
+    *,
+    removed: Collection[str],
+    changed: Iterable[Entries],
+    policy: Policy,
+    revision: int,
+) -> LanceIndex:
+    """Make a version of the table that follows the changes, and make it current.
+
+    Raises WorkspaceError for a vector that is zero or not finite.
+    """
+    manifest, spec = index.manifest, index.manifest.spec
+    assert manifest.current
+    table = open_table(folder, manifest.current.table)
+    with explained(folder):
+        if table.version != manifest.current.version:  # a killed writer's
+            table.restore(manifest.current.version)
+    num_written = len(removed)
+    _remove(folder, table, removed)
+    for entries in changed:
+        checked_entries(entries)
+        _remove(folder, table, entries.doc_ids)
+        with explained(folder):
+            upsert = table.merge_insert(KEY).when_matched_update_all().when_not_matched_insert_all()
+            upsert.execute(rows_of(entries, table.schema, spec))
+        reached("index.rows")
+        num_written += len(entries.doc_ids)
+    if not num_written and not policy.shortfall(manifest):
+        same = refresh_manifest(folder, manifest, revision=revision, current=_version(table))
+        return LanceIndex.open(folder, same)
+    return _publish(folder, table, spec=spec, policy=policy, revision=revision, before=manifest)
+
+
+def _remove(folder: Path, table: "Table", doc_ids: Collection[str]) -> None:
+    from lancedb.expr import col
+
+    ids = list(doc_ids)
+    for start in range(0, len(ids), _DELETE):
+        with explained(folder):
+            table.delete(col(DOC_ID).isin(ids[start : start + _DELETE]))
+        reached("index.rows")
+
+
+def _publish(
+    folder: Path, table: "Table", *, spec: Spec, policy: Policy, revision: int, before: Manifest | None
+) -> LanceIndex:
+    """Bring the rows into the indexes, measure recall, and name this version of the table in the manifest."""
+    from lancedb.expr import col, lit
+
+    with explained(folder):
+        uses_vector_index = table.count_rows() > policy.exact_up_to
+        _index_rows(table, spec, vectors=uses_vector_index)
+        num_documents = len(table.search().where(col(ORDINAL) == lit(0)).select([ORDINAL]).to_arrow())
+    draft = Manifest(
+        kind="lancedb",
+        spec=spec,
+        num_documents=num_documents,
+        num_passages=table.count_rows(),
+        revision=revision,
+    )
+    if uses_vector_index:
+        draft = _measured(folder, table, draft, policy)
+        if policy.shortfall(draft):
+            with explained(folder):
+                _train(table)
+            draft = _measured(folder, table, draft, policy)
+    fsync_tree(folder / f"{table.name}.lance")
+    reached("index.table")
+    current = _version(table)
+    manifest = replace(draft, current=current, retired=still_held(before, current))
+    write_manifest(folder, manifest)
+    keep_current(folder, manifest)
+    with explained(folder):
+        _forget_versions(table, manifest)
+    reached("index.cleanup")
+    return LanceIndex.open(folder, manifest)
+
+
+def _version(table: "Table") -> Version:
+    return Version(table=table.name, version=table.version)
+
+
+def _index_rows(table: "Table", spec: Spec, *, vectors: bool) -> None:
+    """Make the indexes that are missing, and bring the rows that are new into all of them."""
+    from lancedb.index import FTS, Bitmap, BTree
+
+    if not table.count_rows():
+        return
+    table.optimize(cleanup_older_than=_FOREVER)
+    indexed = {each.columns[0] for each in table.list_indices()}
+    wanted: dict[str, Any] = {TEXT: FTS(stem=True, remove_stop_words=True)} if spec.full_text else {}
+    for name, field_type in spec.fields.items():
+        wanted[column_of(spec.fields, name)] = Bitmap() if field_type == "boolean" else BTree()
+    for column, config in wanted.items():
+        if column not in indexed:
+            table.create_index(column, config=config)
+    if vectors and (VECTOR not in indexed or _num_deltas(table) > _MOST_DELTAS):
+        _train(table)
+    table.optimize(cleanup_older_than=_FOREVER)
+
+
+def _num_deltas(table: "Table") -> int:
+    statistics = table.index_stats(f"{VECTOR}_idx")
+    return (statistics.num_indices or 0) if statistics else 0
+
+
+def _train(table: "Table") -> None:
+    """Make the vector index from all rows; its quantisation needs whole bytes of dimensions."""
+    from lancedb.index import IvfFlat, IvfRq
+
+    is_whole = table.schema.field(VECTOR).type.list_size % 8 == 0
+    table.create_index(VECTOR, config=IvfRq(distance_type="dot") if is_whole else IvfFlat(distance_type="dot"))
+
+
+def _measured(folder: Path, table: "Table", draft: Manifest, policy: Policy) -> Manifest:
+    """The draft with the cheapest probes that reach the recall wanted, or else the best."""
+    index = LanceIndex(folder, draft, table)
+    queries_QD, measured_on = policy.queries(), "queries"
+    if queries_QD is None:
+        queries_QD, measured_on = _some_vectors(table, policy.num_recall_queries), "passages"
+    blocks = ((batch[DOC_ID].to_pylist(), vectors_in(batch)) for batch in index.blocks([DOC_ID, VECTOR]))
+    exact = exact_best(blocks, queries_QD)
+    tried: list[tuple[float, Probes]] = []
+    for probes in LADDER:
+        index.manifest = replace(draft, probes=probes)
+        found = index.search(queries_QD, space_id=draft.spec.space_id, k=K)
+        tried.append((mean_recall(found, exact), probes))
+        if tried[-1][0] >= policy.min_recall:
+            break
+    value, probes = max(tried, key=lambda each: each[0])
+    recall = Recall(value=value, k=K, num_queries=len(queries_QD), measured_on=measured_on)
+    return replace(draft, probes=probes, recall=recall)
+
+
+def _some_vectors(table: "Table", number: int) -> Floats:
+    """Vectors of passages at even distances, to stand in for queries."""
+    offsets = np.unique(np.linspace(0, table.count_rows() - 1, number).astype(np.int64))
+    rows = table.take_offsets(offsets.tolist()).select([VECTOR]).to_arrow()
+    return vectors_in(rows.combine_chunks().to_batches()[0])
+
+
+def _forget_versions(table: "Table", manifest: Manifest) -> None:
+    """Remove the versions that were replaced too long ago for a reader to hold them, and what was never finished."""
+    assert manifest.current
+    held = {each.version for each in (*manifest.retired, manifest.current) if each.table == table.name}
+    written_at = [each["timestamp"] for each in table.list_versions() if each["version"] in held]
+    age = datetime.now() - min(written_at) + timedelta(seconds=1)
+    table.optimize(cleanup_older_than=age, delete_unverified=True)

@@ -1,0 +1,215 @@
+"""What is current in the folder of an index: one small file, replaced last and at once.
+
+    <folder>/manifest.json   this
+    <folder>/writer.lock     held by who changes the index
+
+Version 1 (before fields, full text and LanceDB) is still read.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
+from nearer.core.filters import FieldType
+from nearer.core.steps import reached
+from nearer.store.files import remove_tree, write_atomic
+
+FORMAT_VERSION = 2
+MANIFEST = "manifest.json"
+LOCK = "writer.lock"
+HELD = timedelta(hours=1)
+"""How long a reader may go on with what it opened, after it was replaced."""
+
+Kind = Literal["exact", "lancedb"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What cannot change without building anew: the space, how passages are cut, what may filter, what texts are kept.
+
+    ``fields`` are typed, and in the order of the store's columns.
+    """
+
+    space_id: str
+    chunking: str
+    fields: Mapping[str, FieldType] = field(default_factory=dict)
+    full_text: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file of an exact index and the SHA-256 of its content."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """How much of a vector index one query reads: so many partitions, and ``refine`` full vectors a result wanted."""
+
+    nprobes: int
+    refine: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """The share of the exact ``k`` best documents that searching found, as a mean over queries.
+
+    ``measured_on`` is "queries", or "passages" where the workspace held no query.
+    """
+
+    value: float
+    k: int
+    num_queries: int
+    measured_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version of a table, and since when it is no longer current (UTC); readers may still hold it for a while."""
+
+    table: str
+    version: int
+    retired_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The current index of a space.
+
+    ``revision`` is the documents' when it was built. An exact index has ``files``; LanceDB's has ``current``, the
+    versions ``retired`` lately, and, with a vector index, the ``probes`` it uses and the ``recall`` measured with them.
+    """
+
+    kind: Kind
+    spec: Spec
+    num_documents: int
+    num_passages: int
+    revision: int | None
+    files: Mapping[str, File] = field(default_factory=dict)
+    current: Version | None = None
+    retired: tuple[Version, ...] = ()
+    probes: Probes | None = None
+    recall: Recall | None = None
+
+    @property
+    def names(self) -> set[str]:
+        """The files and tables that are current, or that a reader may still hold."""
+        versions = (*self.retired, *((self.current,) if self.current else ()))
+        return {file.name for file in self.files.values()} | {f"{each.table}.lance" for each in versions}
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """How queries are answered, as a release tells it: the kind, what is probed, and the recall measured."""
+        parts = (("probes", self.probes), ("recall", self.recall))
+        return {"kind": self.kind, **{name: asdict(part) if part else None for name, part in parts}}
+
+
+def read_manifest(folder: Path, *, space_id: str) -> Manifest:
+    """What is current in ``folder``.
+
+    Raises NotFound when nothing was built, SpaceMismatch when it holds another space, WorkspaceError when it is
+    damaged or of a newer format.
+    """
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFound(f"no index of space {space_id}", hint="build it: nearer index") from error
+    except ValueError as error:
+        raise damaged(path) from error
+    if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
+        raise damaged(path)
+    if content["format_version"] > FORMAT_VERSION:
+        raise WorkspaceError(
+            f"{folder}: index format {content['format_version']}, this program reads {FORMAT_VERSION}",
+            hint="rebuild: nearer index",
+        )
+    try:
+        manifest = _parse(content)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise damaged(path) from error
+    if manifest.spec.space_id != space_id:
+        raise SpaceMismatch(
+            f"{folder} holds space {manifest.spec.space_id}, not {space_id}", hint="rebuild: nearer index"
+        )
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Make ``manifest`` what is current."""
+    content = {"format_version": FORMAT_VERSION, **asdict(manifest)}
+    write_atomic(folder / MANIFEST, json.dumps(content, indent=2) + "\n")
+    reached("index.manifest")
+
+
+def refresh_manifest(folder: Path, manifest: Manifest, *, revision: int, current: Version | None = None) -> Manifest:
+    """Note that nothing had to change up to ``revision``, and remove what nobody holds any more."""
+    current = current or manifest.current
+    fresh = replace(manifest, revision=revision, current=current, retired=still_held(manifest, current))
+    if fresh != manifest:
+        write_manifest(folder, fresh)
+    keep_current(folder, fresh)
+    return fresh
+
+
+def keep_current(folder: Path, manifest: Manifest) -> None:
+    """Remove what is not current, and what no reader can hold any more."""
+    for path in folder.iterdir():
+        if path.name not in {MANIFEST, LOCK, *manifest.names}:
+            remove_tree(path)
+
+
+def still_held(before: Manifest | None, current: Version | None) -> tuple[Version, ...]:
+    """The table versions that readers may hold once ``current`` replaces what ``before`` names."""
+    if before is None:
+        return ()
+    now = datetime.now(UTC)
+    held = [each for each in before.retired if now - datetime.fromisoformat(each.retired_at or "") < HELD]
+    if before.current and before.current != current:
+        held.append(replace(before.current, retired_at=now.isoformat()))
+    return tuple(held)
+
+
+def damaged(path: Path, reason: str = "missing or damaged") -> WorkspaceError:
+    """The error for a file or table that is not what was written."""
+    return WorkspaceError(f"{path}: {reason}", hint="rebuild: nearer index")
+
+
+def same_space(spec: Spec, space_id: str) -> None:
+    """Raises SpaceMismatch when queries' vectors belong to another space than the index."""
+    if space_id != spec.space_id:
+        raise SpaceMismatch(
+            f"a query of space {space_id} met an index of space {spec.space_id}",
+            hint="search with the release's own model",
+        )
+
+
+def _parse(content: dict[str, Any]) -> Manifest:
+    spec = content if content["format_version"] == 1 else content["spec"]
+    return Manifest(
+        kind=content["kind"],
+        spec=Spec(
+            space_id=spec["space_id"],
+            chunking=spec["chunking"],
+            fields=dict(spec.get("fields", {})),
+            full_text=spec.get("full_text", False),
+        ),
+        num_documents=content["num_documents"],
+        num_passages=content["num_passages"],
+        revision=content.get("revision"),
+        files={name: File(**entry) for name, entry in content["files"].items()},
+        current=_record(Version, content.get("current")),
+        retired=tuple(Version(**each) for each in content.get("retired", ())),
+        probes=_record(Probes, content.get("probes")),
+        recall=_record(Recall, content.get("recall")),
+    )
+
+
+def _record(kind: Any, content: dict[str, Any] | None) -> Any:
+    return None if content is None else kind(**content)

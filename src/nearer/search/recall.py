@@ -1,0 +1,59 @@
+"""How much of what exact search finds an approximate index finds too.
+
+Q queries, P passages of a block, D dimensions.
+"""
+
+from collections.abc import Iterable, Sequence
+from heapq import nlargest
+
+import numpy as np
+
+from nearer.measure.topk import top_k
+from nearer.search.entries import Floats, Ranking
+
+K = 10
+"""Recall is measured at so many documents."""
+
+_TIED = 1e-5  # two ways to add up one dot product in float32 differ by less
+
+
+def exact_best(blocks: Iterable[tuple[Sequence[str], Floats]], query_emb_QD: Floats) -> list[Ranking]:
+    """The best documents of every query, from blocks of (doc_id of each passage, vectors), one block in memory.
+
+    A document's passages may lie in several blocks: its score is its best in any, and in that block it is among the
+    best too.
+    """
+    best: list[dict[str, float]] = [{} for _ in query_emb_QD]
+    for doc_ids, vectors_PD in blocks:
+        names, starts_N, order = _grouped(doc_ids)
+        found = top_k(query_emb_QD, vectors_PD[order], k=K, starts_N=starts_N)
+        for mine, rows_K, scores_K in zip(best, found.rows_QK.tolist(), found.scores_QK.tolist(), strict=True):
+            for row, score in zip(rows_K, scores_K, strict=True):
+                if row >= 0:
+                    mine[names[row]] = max(score, mine.get(names[row], score))
+        best = [dict(nlargest(K, mine.items(), key=lambda entry: entry[1])) for mine in best]
+    return [sorted(mine.items(), key=lambda entry: entry[1], reverse=True) for mine in best]
+
+
+def mean_recall(found: Sequence[Ranking], exact: Sequence[Ranking]) -> float:
+    """The mean share of the exact best that was found; a document tied with the last of them counts as one.
+
+    Source: Aumüller et al., ANN-Benchmarks (2020), section 2.1: recall by distance threshold.
+
+    >>> mean_recall([[("a", 1.0), ("c", 0.4)]], [[("a", 1.0), ("b", 0.5)]])
+    0.5
+    """
+    shares = [
+        sum(score >= truth[-1][1] - _TIED for _, score in ranking[: len(truth)]) / len(truth)
+        for ranking, truth in zip(found, exact, strict=True)
+        if truth
+    ]
+    return float(np.mean(shares)) if shares else 1.0
+
+
+def _grouped(doc_ids: Sequence[str]) -> tuple[list[str], "np.typing.NDArray[np.int64]", "np.typing.NDArray[np.int64]"]:
+    """The documents of a block, the first passage of each, and the order of passages that brings them together."""
+    names, codes = np.unique(np.asarray(doc_ids, dtype=object), return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    starts_N = np.searchsorted(codes[order], np.arange(len(names)))
+    return names.tolist(), starts_N, order

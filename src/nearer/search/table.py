@@ -1,0 +1,146 @@
+"""A LanceDB table of passages: its columns, its rows, its conditions, and how it is opened.
+
+key      "<ordinal>:<doc_id>", unique; declared as the key, for concurrent upserts duplicate rows without it
+doc_id   the document
+ordinal  the passage's number in it, from 0
+hash     what the document was made of
+vector   float32
+check    CRC-32 of the vector's bytes: the store keeps no checksums
+text     the passage, where full text is kept
+field_i  the i-th field that may filter
+"""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearer.core.errors import NearerError
+from nearer.core.filters import Comparison, Fields, FieldType, Filter
+from nearer.search.entries import Entries, Floats
+from nearer.search.manifest import Spec, damaged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from lancedb.expr import Expr
+    from lancedb.table import Table
+
+KEY, DOC_ID, ORDINAL, HASH, VECTOR, CHECK, TEXT = "key", "doc_id", "ordinal", "hash", "vector", "check", "text"
+_PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
+
+
+def column_of(fields: Fields, name: str) -> str:
+    """The column of a field: a number, for a field's name may be anything."""
+    return f"field_{list(fields).index(name)}"
+
+
+def schema_of(spec: Spec, *, dimension: int) -> "pa.Schema":
+    """The columns of a table."""
+    import pyarrow as pa
+
+    types: dict[FieldType, pa.DataType] = {
+        "text": pa.utf8(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+    }
+    columns = [
+        pa.field(KEY, pa.utf8(), nullable=False, metadata=_PRIMARY_KEY),
+        pa.field(DOC_ID, pa.utf8(), nullable=False),
+        pa.field(ORDINAL, pa.int32(), nullable=False),
+        pa.field(HASH, pa.utf8(), nullable=False),
+        pa.field(VECTOR, pa.list_(pa.float32(), dimension), nullable=False),
+        pa.field(CHECK, pa.int64(), nullable=False),
+    ]
+    if spec.full_text:
+        columns.append(pa.field(TEXT, pa.utf8(), nullable=False))
+    columns += [pa.field(column_of(spec.fields, name), types[kind]) for name, kind in spec.fields.items()]
+    return pa.schema(columns)
+
+
+def rows_of(entries: Entries, schema: "pa.Schema", spec: Spec) -> "pa.Table":
+    """One row a passage."""
+    import pyarrow as pa
+
+    documents = np.repeat(np.arange(len(entries.doc_ids)), entries.sizes_N)
+    ordinals = np.arange(len(documents)) - entries.starts_N[documents]
+    vectors_PD = np.ascontiguousarray(entries.vectors_PD, dtype=np.float32)
+    columns: dict[str, Any] = {
+        KEY: [f"{ordinal}:{entries.doc_ids[row]}" for row, ordinal in zip(documents, ordinals, strict=True)],
+        DOC_ID: [entries.doc_ids[row] for row in documents],
+        ORDINAL: ordinals,
+        HASH: [entries.hashes[row] for row in documents],
+        VECTOR: pa.FixedSizeListArray.from_arrays(pa.array(vectors_PD.reshape(-1)), vectors_PD.shape[1]),
+        CHECK: checks(vectors_PD),
+    }
+    if spec.full_text:
+        columns[TEXT] = entries.texts
+    for name, values in entries.values.items():
+        columns[column_of(spec.fields, name)] = [values[row] for row in documents]
+    return pa.table(columns, schema=schema)
+
+
+def checks(vectors_PD: Floats) -> list[int]:
+    """The CRC-32 of every vector."""
+    return [zlib.crc32(vector_D) for vector_D in vectors_PD]
+
+
+def vectors_in(batch: "pa.RecordBatch") -> Floats:
+    """The vectors of a batch of rows, shape (rows, D)."""
+    column = batch[VECTOR]
+    vectors: Floats = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    return vectors
+
+
+def compiled(condition: Filter, fields: Fields) -> "Expr":
+    """The condition as the store's typed expression; text never becomes part of a query's text."""
+    from functools import reduce
+    from operator import and_, or_
+
+    from lancedb.expr import col, lit
+
+    if not isinstance(condition, Comparison):
+        parts = [compiled(each, fields) for each in condition.filters]
+        return reduce(and_ if condition.type == "and" else or_, parts)
+    column, value = col(column_of(fields, condition.key)), condition.value
+    if isinstance(value, tuple):
+        among = column.isin(value)
+        return among if condition.type == "in" else ~among
+    comparison: Expr = getattr(column, condition.type)(lit(value))
+    return comparison
+
+
+def table_names(folder: Path) -> list[str]:
+    """The tables in a folder, current or not."""
+    return [path.stem for path in folder.glob("*.lance")]
+
+
+def create_table(folder: Path, schema: "pa.Schema") -> "Table":
+    """A new empty table, named so that nobody can have it open."""
+    import lancedb
+
+    number = 1 + max((int(name.rpartition("-")[2]) for name in table_names(folder)), default=0)
+    return lancedb.connect(folder).create_table(f"passages-{number}", schema=schema)
+
+
+def open_table(folder: Path, name: str) -> "Table":
+    """The newest version of a table. Raises WorkspaceError when it is missing or damaged."""
+    import lancedb
+
+    with explained(folder / f"{name}.lance"):
+        return lancedb.connect(folder).open_table(name)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what the store raises into an error with its remedy."""
+    try:
+        yield
+    except NearerError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).partition(", /")[0].splitlines()[0]
+        raise damaged(path, f"cannot be read: {reason}") from error

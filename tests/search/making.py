@@ -1,0 +1,76 @@
+"""Small indexes to test with, and what they must answer by brute force."""
+
+import numpy as np
+
+from nearer.search.entries import Entries
+from nearer.search.index import build_index
+from nearer.search.manifest import Spec
+from nearer.search.policy import Policy
+
+DIMENSION = 16
+SPACE = "enc-a"
+FIELDS = {"year": "integer", "lang": "text", "free": "boolean", "price": "number"}
+SPEC = Spec(space_id=SPACE, chunking="whole documents", fields=FIELDS, full_text=True)
+POLICIES = {
+    "exact": Policy(kind="exact"),
+    "lancedb": Policy(kind="lancedb"),
+    "lancedb with a vector index": Policy(kind="lancedb", exact_up_to=0, num_recall_queries=12),
+}
+
+
+def unit(rng, *shape):
+    vectors = rng.normal(size=shape).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def entries(doc_ids, *, seed=0, vectors=None, sizes=None, texts=None, **values):
+    """Documents with up to three passages of random unit vectors, and values for the four fields, some missing."""
+    rng = np.random.default_rng(seed)
+    sizes = np.asarray(rng.integers(1, 4, len(doc_ids)) if sizes is None else sizes, dtype=np.int64)
+    num = int(sizes.sum())
+    made = {
+        "year": tuple(None if n % 5 == 0 else 2000 + n % 20 for n in range(len(doc_ids))),
+        "lang": tuple(("en", "de", None)[n % 3] for n in range(len(doc_ids))),
+        "free": tuple((True, False, None, False)[n % 4] for n in range(len(doc_ids))),
+        "price": tuple(n / 4 if n % 7 else None for n in range(len(doc_ids))),
+    }
+    return Entries(
+        doc_ids=tuple(doc_ids),
+        hashes=tuple(f"{seed}-{doc_id}" for doc_id in doc_ids),
+        starts_N=np.cumsum(sizes) - sizes,
+        vectors_PD=unit(rng, num, DIMENSION) if vectors is None else np.asarray(vectors, dtype=np.float32),
+        values=made | {name: tuple(each) for name, each in values.items()},
+        texts=tuple(texts) if texts else tuple(f"passage {n} about cats running" for n in range(num)),
+    )
+
+
+def numbered(num, prefix="d"):
+    return [f"{prefix}{n:03}é" for n in range(num)]
+
+
+def queries(num=3, seed=99):
+    return unit(np.random.default_rng(seed), num, DIMENSION)
+
+
+def build(folder, policy, *parts, spec=SPEC, revision=1):
+    return build_index(folder, spec=spec, batches=parts, policy=policy, revision=revision)
+
+
+def brute_force(parts, query_D, *, k, passes=lambda values: True):
+    """The ranking that an index must give; of a document in several parts the last counts."""
+    score, values_of = {}, {}
+    for part in parts:
+        ends = [*part.starts_N[1:], len(part.vectors_PD)]
+        for row, (start, end) in enumerate(zip(part.starts_N, ends, strict=True)):
+            doc_id = part.doc_ids[row]
+            score[doc_id] = float((part.vectors_PD[start:end] @ query_D).max())
+            values_of[doc_id] = {name: column[row] for name, column in part.values.items()}
+    passing = [(doc_id, each) for doc_id, each in score.items() if passes(values_of[doc_id])]
+    return sorted(passing, key=lambda entry: (entry[1], entry[0].encode()), reverse=True)[:k]
+
+
+def same_ranking(found, expected):
+    """The same documents in the same order, and scores that differ only as float32 sums do."""
+    if [doc_id for doc_id, _ in found] != [doc_id for doc_id, _ in expected]:
+        return False
+    return np.allclose([score for _, score in found], [score for _, score in expected], atol=1e-6)
