@@ -1,8 +1,11 @@
 """The documentation says what the code does."""
 
+import importlib
 import json
+import pkgutil
 import re
 from pathlib import Path
+from types import ModuleType
 
 from pydantic import BaseModel
 
@@ -50,3 +53,10 @@ def test_links_between_pages_lead_somewhere():
 def test_every_public_name_can_be_imported_and_is_listed():
     assert [name for name in nearer.__all__ if getattr(nearer, name) is None] == []
     assert sorted(nearer.__all__) == sorted(nearer._WHERE)
+
+
+def test_public_functions_are_not_hidden_by_packages_of_the_same_name():
+    for module in pkgutil.walk_packages(nearer.__path__, "nearer."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    assert all(not isinstance(getattr(nearer, name), ModuleType) for name in nearer.__all__)

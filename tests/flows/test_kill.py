@@ -94,9 +94,9 @@ def test_train(ask, base_live, moment):
 @pytest.mark.parametrize(
     "moment",
     [
-        "nearer.search.exact.write_atomic after 1",  # between its two files
-        "nearer.search.exact.write_atomic before 3",  # before the manifest
-        "nearer.search.exact._remove_all_but before 1",  # the manifest is new, the old files are still there
+        "nearer.retrieval.exact.write_atomic after 1",  # between its two files
+        "nearer.retrieval.exact.write_atomic before 3",  # before the manifest
+        "nearer.retrieval.exact._remove_all_but before 1",  # the manifest is new, the old files are still there
     ],
 )
 def test_index(ask, edited, moment):

@@ -9,7 +9,7 @@ import pytest
 
 from flows.folders import small_rows, write_beir, write_jsonl
 from nearer.flows.grades import scale_of
-from nearer.search.index import open_index
+from nearer.retrieval.index import open_index
 from nearer.store.workspace import Workspace
 
 MEASURES = ["nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP"]

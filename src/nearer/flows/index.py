@@ -9,11 +9,11 @@ from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
 from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, embed_queries, window_of
 from nearer.flows.systems import LIVE, System, open_release, open_system, spent
-from nearer.search.entries import Entries
-from nearer.search.fields import FieldTypes, columns, entry_hash, kept_values
-from nearer.search.index import Index, build_index, differences, open_index, update_index
-from nearer.search.manifest import Manifest, Spec
-from nearer.search.policy import Policy
+from nearer.retrieval.entries import Entries
+from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
+from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
+from nearer.retrieval.manifest import Manifest, Spec
+from nearer.retrieval.policy import Policy
 from nearer.store.collection import Collection, batches
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace

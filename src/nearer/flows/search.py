@@ -10,8 +10,8 @@ from nearer.core.text import normalise
 from nearer.flows.embedding import chunking_name, window_of
 from nearer.flows.index import entry_hashes
 from nearer.flows.systems import LIVE, System, open_release, spent
-from nearer.search.entries import Ranking
-from nearer.search.index import Index, differences, open_index
+from nearer.retrieval.entries import Ranking
+from nearer.retrieval.index import Index, differences, open_index
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace

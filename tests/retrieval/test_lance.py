@@ -12,12 +12,23 @@ import pytest
 
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.filters import parse_filter
-from nearer.search import lance_writer, manifest
-from nearer.search.index import open_index, update_index
-from nearer.search.manifest import Probes, read_manifest
-from nearer.search.policy import Policy
-from nearer.search.table import open_table
-from search.making import DIMENSION, FIELDS, SPACE, SPEC, brute_force, build, entries, numbered, queries, same_ranking
+from nearer.retrieval import lance_writer, manifest
+from nearer.retrieval.index import open_index, update_index
+from nearer.retrieval.manifest import Probes, read_manifest
+from nearer.retrieval.policy import Policy
+from nearer.retrieval.table import open_table
+from retrieval.making import (
+    DIMENSION,
+    FIELDS,
+    SPACE,
+    SPEC,
+    brute_force,
+    build,
+    entries,
+    numbered,
+    queries,
+    same_ranking,
+)
 
 FLAT = Policy(kind="lancedb")
 PROBED = Policy(kind="lancedb", exact_up_to=0, num_recall_queries=12)
@@ -128,8 +139,8 @@ WRITER = """
 import json, sys
 from pathlib import Path
 from nearer.core.errors import Conflict, WorkspaceBusy
-from nearer.search.index import open_index, update_index
-from search.making import POLICIES, SPACE, entries, numbered
+from nearer.retrieval.index import open_index, update_index
+from retrieval.making import POLICIES, SPACE, entries, numbered
 folder, seed = Path(sys.argv[1]), int(sys.argv[2])
 done = []
 print("ready", flush=True)

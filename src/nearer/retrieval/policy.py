@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nearer.search.entries import Floats
-from nearer.search.manifest import Kind, Manifest
+from nearer.retrieval.entries import Floats
+from nearer.retrieval.manifest import Kind, Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearer.core.steps import reached
-from nearer.search.entries import Entries, Floats, checked_entries
-from nearer.search.lance import LanceIndex
-from nearer.search.manifest import (
+from nearer.retrieval.entries import Entries, Floats, checked_entries
+from nearer.retrieval.lance import LanceIndex
+from nearer.retrieval.manifest import (
     Manifest,
     Probes,
     Recall,
@@ -26,9 +26,9 @@ from nearer.search.manifest import (
     still_held,
     write_manifest,
 )
-from nearer.search.policy import Policy
-from nearer.search.recall import K, exact_best, mean_recall
-from nearer.search.table import (
+from nearer.retrieval.policy import Policy
+from nearer.retrieval.recall import K, exact_best, mean_recall
+from nearer.retrieval.table import (
     DOC_ID,
     KEY,
     ORDINAL,

@@ -19,8 +19,8 @@ from nearer.core.errors import InputError
 from nearer.core.filters import Filter, matches
 from nearer.core.steps import reached
 from nearer.measure.topk import top_k
-from nearer.search.entries import Entries, Floats, Ranking, checked_entries, checked_queries, joined, without
-from nearer.search.manifest import (
+from nearer.retrieval.entries import Entries, Floats, Ranking, checked_entries, checked_queries, joined, without
+from nearer.retrieval.manifest import (
     File,
     Manifest,
     Spec,

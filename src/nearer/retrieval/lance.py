@@ -13,10 +13,10 @@ import numpy as np
 
 from nearer.core.errors import InputError
 from nearer.core.filters import Filter
-from nearer.search.entries import Floats, Ranking, checked_queries
-from nearer.search.manifest import Manifest, Probes, damaged, same_space
-from nearer.search.recall import K
-from nearer.search.table import (
+from nearer.retrieval.entries import Floats, Ranking, checked_queries
+from nearer.retrieval.manifest import Manifest, Probes, damaged, same_space
+from nearer.retrieval.recall import K
+from nearer.retrieval.table import (
     CHECK,
     DOC_ID,
     HASH,

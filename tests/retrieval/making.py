@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nearer.search.entries import Entries
-from nearer.search.index import build_index
-from nearer.search.manifest import Spec
-from nearer.search.policy import Policy
+from nearer.retrieval.entries import Entries
+from nearer.retrieval.index import build_index
+from nearer.retrieval.manifest import Spec
+from nearer.retrieval.policy import Policy
 
 DIMENSION = 16
 SPACE = "enc-a"

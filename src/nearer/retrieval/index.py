@@ -9,12 +9,12 @@ from typing import Protocol
 
 from nearer.core.errors import Conflict, NearerError, WorkspaceError
 from nearer.core.filters import Filter
-from nearer.search.entries import Entries, Floats, Ranking, joined
-from nearer.search.exact import ExactIndex, build_exact, update_exact
-from nearer.search.lance import LanceIndex
-from nearer.search.lance_writer import build_lance, update_lance
-from nearer.search.manifest import LOCK, Manifest, Spec, read_manifest
-from nearer.search.policy import Policy
+from nearer.retrieval.entries import Entries, Floats, Ranking, joined
+from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
+from nearer.retrieval.lance import LanceIndex
+from nearer.retrieval.lance_writer import build_lance, update_lance
+from nearer.retrieval.manifest import LOCK, Manifest, Spec, read_manifest
+from nearer.retrieval.policy import Policy
 from nearer.store.lease import lease
 
 

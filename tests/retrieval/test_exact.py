@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from nearer.core.errors import InputError, WorkspaceError
-from nearer.search import exact, manifest
-from nearer.search.entries import joined, without
-from nearer.search.index import open_index, update_index
-from search.making import DIMENSION, FIELDS, POLICIES, SPACE, build, entries, numbered
+from nearer.retrieval import exact, manifest
+from nearer.retrieval.entries import joined, without
+from nearer.retrieval.index import open_index, update_index
+from retrieval.making import DIMENSION, FIELDS, POLICIES, SPACE, build, entries, numbered
 
 OLD = Path(__file__).parent.parent / "fixtures" / "index-format-1"
 FILES = {"manifest.json", "writer.lock"}

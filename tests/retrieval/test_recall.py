@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearer.search.recall import K, exact_best, mean_recall
-from search.making import brute_force, entries, numbered, queries, same_ranking
+from nearer.retrieval.recall import K, exact_best, mean_recall
+from retrieval.making import brute_force, entries, numbered, queries, same_ranking
 
 
 @settings(max_examples=20, deadline=None)

@@ -9,7 +9,7 @@ from heapq import nlargest
 import numpy as np
 
 from nearer.measure.topk import top_k
-from nearer.search.entries import Floats, Ranking
+from nearer.retrieval.entries import Floats, Ranking
 
 K = 10
 """Recall is measured at so many documents."""

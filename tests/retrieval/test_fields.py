@@ -3,7 +3,7 @@ import math
 import pytest
 
 from nearer.core.errors import InputError
-from nearer.search.fields import FieldTypes, columns, entry_hash, kept_values
+from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
 
 
 def types_of(*values):

@@ -20,8 +20,8 @@ import numpy as np
 
 from nearer.core.errors import NearerError
 from nearer.core.filters import Comparison, Fields, FieldType, Filter
-from nearer.search.entries import Entries, Floats
-from nearer.search.manifest import Spec, damaged
+from nearer.retrieval.entries import Entries, Floats
+from nearer.retrieval.manifest import Spec, damaged
 
 if TYPE_CHECKING:
     import pyarrow as pa
