@@ -44,9 +44,7 @@ def open_system(workspace: Workspace, name: str) -> System:
     Raises NotFound when nothing is live or the id is unknown, ModelRefused when the files are not what they were,
     InputError for a run.
     """
-    if name.startswith(RUN):
-        hint = f"it can only be measured: nearer evaluate base {name}"
-        raise InputError(f"{name} is a ranking, not a model", hint=hint)
+    _refuse_run(name)
     if name == BASE:
         return _open_base(workspace)
     registry = Registry(workspace.database)
@@ -60,6 +58,7 @@ def open_system(workspace: Workspace, name: str) -> System:
 
 def open_local(workspace: Workspace, name: str) -> LocalSystem:
     """The system of that name, to be trained. Raises InputError, before it is opened, when it is behind an API."""
+    _refuse_run(name)
     if _is_remote(workspace, name):
         raise InputError(
             f"{name} is behind an API: its weights are not here to be trained",
@@ -83,6 +82,12 @@ def spent(systems: Iterable[System]) -> dict[str, Any]:
     """``{"api": {...}}`` with what these systems have asked of services since they were opened; empty without any."""
     meters = [system.meter for system in systems if system.meter]
     return {"api": asdict(sum((meter.total for meter in meters), Usage()))} if meters else {}
+
+
+def _refuse_run(name: str) -> None:
+    if name.startswith(RUN):
+        hint = f"it can only be measured: nearer evaluate base {name}"
+        raise InputError(f"{name} is a ranking, not a model", hint=hint)
 
 
 def _load(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
