@@ -95,21 +95,21 @@ def test_train(ask, base_live, moment):
     "moment",
     [
         "nearer.retrieval.exact.write_atomic after 1",  # between its two files
-        "nearer.retrieval.exact.write_atomic before 3",  # before the manifest
-        "nearer.retrieval.exact._remove_all_but before 1",  # the manifest is new, the old files are still there
+        "nearer.retrieval.exact.write_manifest before 1",
+        "nearer.retrieval.exact.keep_current before 1",  # the manifest is new, the old files are still there
     ],
 )
 def test_index(ask, edited, moment):
     before = state(ask, edited)
     kill(edited, moment, "index")
     after = state(ask, edited)
-    is_new = "_remove_all_but" in moment
+    is_new = "keep_current" in moment
     assert (after == before) != is_new
     assert ask(edited, "index", "--verify", code=0 if is_new else 3)["verdict"] == ("ok" if is_new else "faults")
     assert ask(edited, "index")["indexes"][0]["num_encoded"] == 0
     assert ask(edited, "index", "--verify")["verdict"] == "ok"
     [space] = (edited / ".nearer" / "indexes").iterdir()
-    assert len(list(space.iterdir())) == 3, "nothing is left behind"
+    assert len(list(space.iterdir())) == 4, "nothing is left behind"
 
 
 @pytest.mark.slow

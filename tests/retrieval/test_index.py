@@ -8,6 +8,9 @@ import pytest
 
 from nearer.core.errors import Conflict, InputError, NotFound, SpaceMismatch, WorkspaceBusy, WorkspaceError
 from nearer.core.filters import matches, parse_filter
+from nearer.retrieval import index as opening
+from nearer.retrieval import lance, lance_writer
+from nearer.retrieval import manifest as manifests
 from nearer.retrieval.index import build_index, differences, open_index, update_index
 from nearer.retrieval.manifest import LOCK, Probes
 from nearer.retrieval.policy import Policy
@@ -52,7 +55,7 @@ def policy(request):
 @pytest.fixture(autouse=True)
 def _all_candidates_refined(monkeypatch):
     """What approximation loses on a few random vectors is not what is tested here."""
-    monkeypatch.setattr("nearer.retrieval.lance_writer.LADDER", (Probes(nprobes=100, refine=100),))
+    monkeypatch.setattr(lance_writer, "LADDER", (Probes(nprobes=100, refine=100),))
 
 
 @pytest.fixture
@@ -240,7 +243,7 @@ def test_a_filter_that_passes_one_in_a_hundred_loses_nothing(folder, policy):
 
 
 def test_a_filter_that_passes_many_is_answered_through_the_vector_index(tmp_path, monkeypatch):
-    monkeypatch.setattr("nearer.retrieval.lance.EXACT_MATCHES", 100)
+    monkeypatch.setattr(lance, "EXACT_MATCHES", 100)
     num = 1500
     part = entries(numbered(num), sizes=[1] * num, year=[n % 2 for n in range(num)])
     index = build(tmp_path, POLICIES["lancedb with a vector index"], part)
@@ -340,19 +343,17 @@ def test_an_index_replaced_by_one_of_another_kind_stays_open_to_its_readers(fold
 
 
 def test_an_index_rebuilt_while_it_is_being_opened_is_read_again(folder, policy, monkeypatch):
-    from nearer.retrieval import index as module
-
     build(folder, policy, entries(numbered(5)))
-    opened = module._opened
+    opened = opening._opened
 
     def rebuilt_just_before(folder, manifest):
-        monkeypatch.setattr(module, "_opened", opened)
-        monkeypatch.setattr("nearer.retrieval.manifest.HELD", timedelta(0))
+        monkeypatch.setattr(opening, "_opened", opened)
+        monkeypatch.setattr(manifests, "HELD", timedelta(0))
         build(folder, policy, entries(numbered(5), seed=1))
         build(folder, policy, entries(numbered(5), seed=2))
         return opened(folder, manifest)
 
-    monkeypatch.setattr(module, "_opened", rebuilt_just_before)
+    monkeypatch.setattr(opening, "_opened", rebuilt_just_before)
     expect(open_index(folder, space_id=SPACE), [entries(numbered(5), seed=2)])
 
 

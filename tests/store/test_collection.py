@@ -50,6 +50,33 @@ def test_hashes_follow_title_and_text(database):
     assert Collection(database).document_hashes()["a"] != hashes["a"]
 
 
+def test_a_revision_counts_the_changes_to_the_documents(database):
+    collection = Collection(database)
+    assert collection.revision() == 0
+    seen = [0]
+    for change in (
+        lambda: put(database, c.put_documents, documents("a", "b")),
+        lambda: put(database, c.put_documents, [Document(doc_id="a", text="text", metadata={"x": 1})]),
+        lambda: put(database, c.remove_documents, ["b"]),
+    ):
+        change()
+        seen.append(collection.revision())
+    assert seen == sorted(set(seen))
+    put(database, c.put_documents, [Document(doc_id="a", text="text", metadata={"x": 1})])
+    put(database, c.remove_documents, ["b", "never"])
+    put(database, c.put_queries, queries("q"))
+    assert collection.revision() == seen[-1], "nothing changed"
+
+
+def test_metadata_is_read_in_id_order_with_the_hash_of_the_text(database):
+    rows = [Document(doc_id=doc_id, text="text", metadata={"x": doc_id}) for doc_id in ("é", "a", "中", "b")]
+    put(database, c.put_documents, rows)
+    found = list(Collection(database).document_metadata())
+    assert [doc_id for doc_id, _, _ in found] == ["a", "b", "é", "中"]
+    assert [metadata for _, _, metadata in found] == [{"x": doc_id} for doc_id, _, _ in found]
+    assert {doc_id: text for doc_id, text, _ in found} == Collection(database).document_hashes()
+
+
 def test_judgments_are_added_changed_and_counted(database):
     put(database, c.put_documents, documents("d1", "d2"))
     put(database, c.put_queries, queries("q1"))

@@ -128,9 +128,9 @@ class _Source:
         """The current index after writing what changed; none where that cannot be done."""
         try:
             current = self.open()
-        except NearerError:  # none, or beyond use: built anew
-            return None
-        if self.outdated(current.manifest) or current.damage():
+            if self.outdated(current.manifest) or current.damage():
+                return None
+        except NearerError:  # there is none, or it cannot be read
             return None
         indexed = current.hashes()
         hashes = entry_hashes(self._collection, self._spec.fields)
