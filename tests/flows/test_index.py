@@ -204,6 +204,7 @@ def test_words_are_searched_where_texts_are_kept(base_live, ask, nearer, words):
 # Faults
 
 
+@pytest.mark.slow
 def test_a_release_is_refused_while_recall_is_below_the_floor(trained, ask, monkeypatch):
     before = ask(trained, "status")
     monkeypatch.setattr(lance_writer, "mean_recall", lambda *_: 0.5)

@@ -156,7 +156,7 @@ class Loop(RuleBasedStateMachine):
     def search_is_exact_over_what_was_indexed_and_is_still_there(self) -> None:
         if not self.live:
             with pytest.raises(NotFound):
-                nearer.retrieval(self.workspace, QUESTIONS[0])
+                nearer.search(self.workspace, QUESTIONS[0])
             return
         live = nearer.status(self.workspace)["live"]
         assert live["model_id"] == self.live[-1]
@@ -167,7 +167,7 @@ class Loop(RuleBasedStateMachine):
         self.num_asked += 1
         question = QUESTIONS[self.num_asked % len(QUESTIONS)]
         scores = dict(zip(keys, (emb_ND @ encoder.encode_queries([question])[0]).tolist(), strict=True))
-        found = nearer.retrieval(self.workspace, question, k=100)
+        found = nearer.search(self.workspace, question, k=100)
         assert bool(found["stale"]) == (self.indexed[live["space_id"]] != self.documents)
         answered = [each["score"] for each in found["results"]]
         assert {each["doc_id"] for each in found["results"]} == set(keys)
@@ -230,7 +230,7 @@ class Loop(RuleBasedStateMachine):
 
         live = nearer.status(self.workspace)["live"]
         if live and live["space_id"] == space_id:
-            stale = nearer.retrieval(self.workspace, QUESTIONS[0])["stale"]
+            stale = nearer.search(self.workspace, QUESTIONS[0])["stale"]
             if not stale:
                 self.indexed[space_id] = dict(self.documents)
         else:

@@ -37,10 +37,7 @@ if TYPE_CHECKING:
     from lancedb.table import Table
 
 EXACT_MATCHES = 50_000
-"""Up to so many passages that pass a filter are compared one by one.
-
-Source: measured, docs/adr/0005: a graph index gave recall 0.41 where 1 % of 100,000 passages passed.
-"""
+"""Up to so many passages that pass a filter are compared one by one: docs/adr/0005."""
 BLOCK_ROWS = 8192
 """Rows read at once when a whole table is read."""
 

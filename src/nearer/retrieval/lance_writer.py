@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from lancedb.table import Table
 
 LADDER = tuple(Probes(nprobes=10 * 2**step, refine=5 * 2**step) for step in range(5))
-"""Tried from the cheapest until recall is reached. Source: measured, docs/adr/0005."""
+"""Tried in order until recall is reached. Source: measured, docs/adr/0005."""
 
 _MOST_DELTAS = 16  # every update adds a part to the vector index, and every search reads all parts
 _DELETE = 1000  # ids in one condition
@@ -137,11 +137,14 @@ def _publish(
         revision=revision,
     )
     if uses_vector_index:
-        draft = _measured(folder, table, draft, policy)
-        if policy.shortfall(draft):
+        in_use = before.probes if before and before.current and before.current.table == table.name else None
+        measured = _measured(folder, table, draft, policy, start=in_use)
+        if policy.shortfall(measured):
             with explained(folder):
                 _train(table)
-            draft = _measured(folder, table, draft, policy)
+                table.optimize(cleanup_older_than=_FOREVER)
+            measured = _measured(folder, table, draft, policy)
+        draft = measured
     fsync_tree(folder / f"{table.name}.lance")
     reached("index.table")
     current = _version(table)
@@ -190,8 +193,10 @@ def _train(table: "Table") -> None:
     table.create_index(VECTOR, config=IvfRq(distance_type="dot") if is_whole else IvfFlat(distance_type="dot"))
 
 
-def _measured(folder: Path, table: "Table", draft: Manifest, policy: Policy) -> Manifest:
-    """The draft with the cheapest probes that reach the recall wanted, or else the best."""
+def _measured(
+    folder: Path, table: "Table", draft: Manifest, policy: Policy, *, start: Probes | None = None
+) -> Manifest:
+    """The draft with the first probes from ``start`` on that reach the recall wanted, or else the best."""
     index = LanceIndex(folder, draft, table)
     queries_QD, measured_on = policy.queries(), "queries"
     if queries_QD is None:
@@ -199,7 +204,7 @@ def _measured(folder: Path, table: "Table", draft: Manifest, policy: Policy) -> 
     blocks = ((batch[DOC_ID].to_pylist(), vectors_in(batch)) for batch in index.blocks([DOC_ID, VECTOR]))
     exact = exact_best(blocks, queries_QD)
     tried: list[tuple[float, Probes]] = []
-    for probes in LADDER:
+    for probes in LADDER[LADDER.index(start) if start in LADDER else 0 :]:
         index.manifest = replace(draft, probes=probes)
         found = index.search(queries_QD, space_id=draft.spec.space_id, k=K)
         tried.append((mean_recall(found, exact), probes))
