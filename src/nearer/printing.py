@@ -228,7 +228,10 @@ def _release(release: Result | None) -> str:
 
 def _spent(result: Result) -> list[str]:
     """What a service was asked for in this run, if any was."""
-    return [f"asked of services: {_usage(result['api'])}"] if "api" in result else []
+    if "api" not in result:
+        return []
+    missing = "" if result["api"]["is_recorded"] else "; not in the sum of nearer status, which could not be written"
+    return [f"asked of services: {_usage(result['api'])}{missing}"]
 
 
 def _usage(usage: Result) -> str:

@@ -1,10 +1,11 @@
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from nearer.core.errors import WorkspaceError
+from nearer.core.errors import WorkspaceBusy, WorkspaceError
 from nearer.store import database as tables
 from nearer.store.collection import Collection
 from nearer.store.database import Database
@@ -90,6 +91,16 @@ def test_a_reader_sees_one_state_however_many_statements_it_takes(path):
         assert reader.scalar(statement) == 0
     with database.read() as reader:
         assert reader.scalar(statement) == 1
+    database.close()
+
+
+def test_a_writer_waits_no_longer_than_it_was_told(path):
+    database = Database.open(path)
+    with database.write():
+        began = time.monotonic()
+        with pytest.raises(WorkspaceBusy), database.write(wait_s=0.1):
+            pass
+        assert 0.1 <= time.monotonic() - began < 10
     database.close()
 
 

@@ -1,8 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 from forked import die_at
+from nearer.core.errors import WorkspaceBusy
 from nearer.store.database import Database
 from nearer.store.usage import Meter, Usage, usage_by_model
 
@@ -58,6 +60,25 @@ def test_threads_count_together(database):
     assert shared.total.num_tokens == 300
     [row] = usage_by_model(database)
     assert (row["num_requests"], row["num_tokens"]) == (100, 300)
+
+
+def test_what_cannot_be_written_does_not_fail_and_is_written_with_the_next(database, monkeypatch):
+    spent = meter(database, price=1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", busy)
+        spent.add(1_000_000)
+        assert (spent.is_recorded, spent.total.cost_usd) == (False, 1.0)
+    assert usage_by_model(database) == []
+    spent.add(1_000_000)
+    assert spent.is_recorded
+    [row] = usage_by_model(database)
+    assert (row["num_requests"], row["cost_usd"]) == (2, 2.0)
+
+
+@contextmanager
+def busy(*, wait_s):
+    raise WorkspaceBusy("busy")
+    yield
 
 
 def spend(path):

@@ -81,7 +81,10 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
 def spent(systems: Iterable[System]) -> dict[str, Any]:
     """``{"api": {...}}`` with what these systems have asked of services since they were opened; empty without any."""
     meters = [system.meter for system in systems if system.meter]
-    return {"api": asdict(sum((meter.total for meter in meters), Usage()))} if meters else {}
+    if not meters:
+        return {}
+    total = sum((meter.total for meter in meters), Usage())
+    return {"api": {**asdict(total), "is_recorded": all(meter.is_recorded for meter in meters)}}
 
 
 def _refuse_run(name: str) -> None:

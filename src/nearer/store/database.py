@@ -183,13 +183,14 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, wait_s: float = 30) -> Iterator[Connection]:
         """A transaction that holds the write lock: all of it is committed, or none.
 
-        Raises WorkspaceBusy when another process holds the lock for long, WorkspaceError when the disk is full or may
-        not be written.
+        Raises WorkspaceBusy when another process holds the lock for longer than ``wait_s``, WorkspaceError when the
+        disk is full or may not be written.
         """
         with self._engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * wait_s:.0f}")
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             except sa.exc.OperationalError as error:

@@ -7,9 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from nearer.core.errors import WorkspaceError
 from nearer.core.steps import reached
 from nearer.store.database import Database, api_usage
 from nearer.store.registry import utc_now
+
+_WAIT_S = 5.0
+"""A search is not to wait for an import to end only to note its cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,11 @@ class Usage:
 
 
 class Meter:
-    """What one opened encoder spends; several threads may write to it."""
+    """What one opened encoder spends; several threads may write to it.
+
+    What cannot be written down, in a folder that may only be read for example, is still in ``total``, and is written
+    with the next request.
+    """
 
     def __init__(
         self,
@@ -42,6 +50,7 @@ class Meter:
         now: Callable[[], str] = utc_now,
     ) -> None:
         self.total = Usage()
+        self.is_recorded = True
         self._database = database
         self._names = {"endpoint": endpoint, "model": model}
         self._price = price_per_million_tokens
@@ -54,16 +63,23 @@ class Meter:
         cost = None if self._price is None else num_tokens * self._price / 1e6
         with self._lock:
             self.total += Usage(num_requests=1, num_tokens=num_tokens, cost_usd=cost)
-            row = {"at": self._now(), **self._names, **asdict(self.total)}
-            with self._database.write() as connection:
-                if self._usage_id is None:
-                    key = connection.execute(api_usage.insert(), row).inserted_primary_key
-                else:
-                    key = (self._usage_id,)
-                    connection.execute(api_usage.update().where(api_usage.c.usage_id == self._usage_id), row)
-            assert key is not None
-            self._usage_id = int(key[0])
+            try:
+                self._usage_id = self._write({"at": self._now(), **self._names, **asdict(self.total)})
+            except WorkspaceError:  # the answer was paid for: it must not be lost because its cost cannot be noted
+                self.is_recorded = False
+                return
+            self.is_recorded = True
         reached("usage.commit")
+
+    def _write(self, row: dict[str, Any]) -> int:
+        """Insert or replace this encoder's row; its id."""
+        with self._database.write(wait_s=_WAIT_S) as connection:
+            if self._usage_id is not None:
+                connection.execute(api_usage.update().where(api_usage.c.usage_id == self._usage_id), row)
+                return self._usage_id
+            key = connection.execute(api_usage.insert(), row).inserted_primary_key
+            assert key is not None
+            return int(key[0])
 
 
 def usage_by_model(database: Database) -> list[dict[str, Any]]:
