@@ -128,6 +128,15 @@ def test_rows_that_no_search_returns_are_a_bug(rows):
         score(MEASURES, np.array(rows), Qrels.build(["q"], ["a"], [], relevant_from=1))
 
 
+def test_documents_that_nobody_judged_take_a_rank_and_are_not_relevant():
+    judgments = [Judgment(query_id=query_id, doc_id=doc_id, grade=1) for query_id, doc_id in ("qa", "ra", "rb")]
+    qrels = Qrels.build(["q", "r"], ["a", "b"], judgments, relevant_from=1).with_unjudged(2)
+    [values] = score([Measure.parse("MRR")], np.array([[2, 0, -1], [3, 2, 1]]), qrels).values()
+    assert values.tolist() == [1 / 2, 1 / 3]
+    nothing = Qrels.build(["q"], [], [], relevant_from=1).with_unjudged(1)
+    assert score([Measure.parse("MRR")], np.array([[0]]), nothing)[Measure.parse("MRR")].tolist() == [0.0]
+
+
 def test_faulty_judgments_are_refused():
     good = Judgment(query_id="q", doc_id="a", grade=1)
     for query_ids, doc_ids, judgments, relevant_from in [

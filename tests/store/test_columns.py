@@ -87,7 +87,8 @@ def test_a_field_under_its_own_name_beside_the_mapped_one_is_not_dropped(tmp_pat
     if ending in FLAT:
         assert records(read) == [Document(doc_id="s1", text="x", metadata={"doc_id": "d1"})]
     else:
-        assert the_fault(read).reason == "unknown key 'doc_id'"
+        fault = the_fault(read)
+        assert (fault.line, fault.reason) == (1, "unknown key 'doc_id'")
 
 
 @every_format

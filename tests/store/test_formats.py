@@ -1,6 +1,7 @@
 """What holds for every format: the same records, and the same faults under the same name."""
 
 import gzip
+import sqlite3
 import tracemalloc
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nearer.core.errors import Fault
+from nearer.core.errors import Fault, WorkspaceError
 from nearer.core.records import Document, Judgment, Pair, Query
 from nearer.store.formats import read_documents, read_judgments, read_pairs, read_queries, read_run, source
 from store.tables import FORMATS, TEXT_FORMATS, found, records, the_fault, write_table
@@ -271,7 +272,7 @@ def test_a_gzip_bomb_takes_no_memory(tmp_path):
 @pytest.mark.parametrize("ending", ["jsonl", "csv.gz", "parquet"])
 def test_memory_does_not_grow_with_the_file(tmp_path, ending):
     peaks = []
-    for num_rows in (2000, 20_000):
+    for num_rows in (2000, 10_000):
         rows = [{"_id": f"document-{n:08}", "text": "some text that is rather short"} for n in range(num_rows)]
         path = write_table(tmp_path, ending, rows)
         del rows
@@ -281,6 +282,21 @@ def test_memory_does_not_grow_with_the_file(tmp_path, ending):
         tracemalloc.stop()
         assert num_read == num_rows
     assert peaks[1] < peaks[0] + 500_000
+
+
+def test_a_full_disk_is_told_where_the_ids_are_kept(tmp_path, monkeypatch):
+    connect = sqlite3.connect
+
+    def connect_to_a_small_disk(*arguments, **options):
+        connection = connect(*arguments, **options)
+        connection.execute("PRAGMA max_page_count = 3")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_a_small_disk)
+    path = write_table(tmp_path, "jsonl", [{"_id": f"document-{n:0100}", "text": "x"} for n in range(500)])
+    with pytest.raises(WorkspaceError, match="disk is full") as caught:
+        list(read_documents(path))
+    assert "TMPDIR" in caught.value.hint
 
 
 # Any text, any bytes

@@ -136,7 +136,7 @@ def measure(workspace: Workspace, system: System, test_set: TestSet, *, progress
     corpus, ranked = rank(workspace, system, test_set, progress=progress)
     return Measured(
         system=system,
-        values=_values(workspace, ranked.rows_QK, test_set),
+        values=_values(workspace, ranked.rows_QK, test_set.qrels),
         rows_QK=ranked.rows_QK,
         num_truncated=count_truncated(corpus, system.encoder),
         num_passages=len(corpus.passages),
@@ -166,24 +166,22 @@ def measure_run(workspace: Workspace, name: str, test_set: TestSet) -> Measured:
     """Score the rankings of a run, as deep as those of a system and without the queries' own documents too."""
     documents = Collection(workspace.database).documents()
     _refuse_other_documents(tuple(document.doc_id for document in documents), test_set)
-    rows_QK, counts = rank_run(
-        workspace,
-        name,
-        test_set.queries,
-        test_set.doc_ids,
-        k=_depth(workspace.recipe.evaluate),
-        excluded=own_documents(test_set.queries, documents),
+    k, excluded = _depth(workspace.recipe.evaluate), own_documents(test_set.queries, documents)
+    rows_QK, counts = rank_run(workspace, name, test_set.queries, test_set.doc_ids, k=k, excluded=excluded)
+    return Measured(
+        system=RunSystem(name=name),
+        values=_values(workspace, rows_QK, test_set.qrels.with_unjudged(k)),
+        rows_QK=np.where(rows_QK < len(documents), rows_QK, -1),
+        run=counts,
     )
-    values = _values(workspace, rows_QK, test_set)
-    return Measured(system=RunSystem(name=name), values=values, rows_QK=rows_QK, run=counts)
 
 
 def _depth(recipe: EvaluateRecipe) -> int:
     return max(recipe.depth, *(each.cutoff or 1 for each in measures_of(recipe)))
 
 
-def _values(workspace: Workspace, rows_QK: Ints, test_set: TestSet) -> dict[str, Values]:
-    values = score(measures_of(workspace.recipe.evaluate), rows_QK, test_set.qrels)
+def _values(workspace: Workspace, rows_QK: Ints, qrels: Qrels) -> dict[str, Values]:
+    values = score(measures_of(workspace.recipe.evaluate), rows_QK, qrels)
     return {str(name): per_query for name, per_query in values.items()}
 
 

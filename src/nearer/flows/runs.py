@@ -59,10 +59,11 @@ def rank_run(
     k: int,
     excluded: tuple[Ints, Ints],
 ) -> tuple[Ints, RunCounts]:
-    """The ``k`` best rows of ``doc_ids`` for every query (int64, Q x k), -1 for an unknown document and after the end.
+    """The ``k`` best rows of ``doc_ids`` for every query (int64, Q x k), -1 after the end.
 
     ``excluded`` holds pairs (query row, document row) that are passed over. A document that the workspace does not
-    hold keeps its rank, as in trec_eval. Memory does not grow with the file.
+    hold keeps its rank, as in trec_eval: its row is the number of documents plus the rank. Memory does not grow with
+    the file.
 
     Raises ImportFaults when the file has faults or names a query that the workspace does not know.
     """
@@ -74,7 +75,7 @@ def rank_run(
     rows_QK = np.full((len(queries), k), -1, np.int64)
     for query_row, query in enumerate(queries):
         for rank, (_, doc_id) in enumerate(sorted(rankings[query.query_id], reverse=True)):
-            rows_QK[query_row, rank] = row_of.get(doc_id, -1)
+            rows_QK[query_row, rank] = row_of.get(doc_id, len(doc_ids) + rank)
     counts = RunCounts(
         num_unknown_documents=sum(doc_id not in row_of for ranking in rankings.values() for _, doc_id in ranking),
         num_queries_without_rows=sum(not ranking for ranking in rankings.values()),

@@ -5,7 +5,7 @@ Shapes: Q queries, K ranked documents, J judgments. N is the number of documents
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +136,12 @@ class Qrels:
             num_relevant_Q=np.bincount(queries_J[grades_J >= relevant_from], minlength=num_queries),
         )
 
+    def with_unjudged(self, num_more: int) -> "Qrels":
+        """The same judgments for a corpus that has ``num_more`` documents after these, on which nobody judged."""
+        num_documents = self.num_documents + num_more
+        queries_J, docs_J = np.divmod(self.keys_J, max(self.num_documents, 1))
+        return replace(self, num_documents=num_documents, keys_J=queries_J * num_documents + docs_J)
+
     def grades(self, rows_QK: Ints) -> Ints:
         """The grade of every ranked document (int64, Q x K): 0 where it is not judged or the row is -1."""
         if not len(self.keys_J):
@@ -157,8 +163,8 @@ def _rows(ids: Sequence[str], name: str) -> dict[str, int]:
 def score(measures: Iterable[Measure], rows_QK: Ints, qrels: Qrels) -> dict[Measure, Floats]:
     """The value of every measure for every query (float64, Q, in [0, 1]), each equal to trec_eval's.
 
-    ``rows_QK`` (int64) holds document rows from the best, distinct within a query, with -1 at a rank that holds no
-    document of the corpus. A query that returned nothing, or that has nothing relevant, scores 0.
+    ``rows_QK`` (int64) holds document rows from the best, distinct within a query, with -1 at the end of a line that
+    is shorter. A query that returned nothing, or that has nothing relevant, scores 0.
 
     Source: trec_eval 9.0, m_ndcg_cut.c, m_recip_rank.c, m_map.c, m_recall.c, m_P.c and m_success.c. nDCG's gain
     is the grade and its discount log2(rank + 1), after Järvelin and Kekäläinen, Cumulated Gain-Based Evaluation of IR
@@ -166,6 +172,7 @@ def score(measures: Iterable[Measure], rows_QK: Ints, qrels: Qrels) -> dict[Meas
     """
     assert rows_QK.ndim == 2, "rows are queries x ranks"
     assert len(rows_QK) == qrels.num_queries, "one line of rows for every query"
+    assert not np.any((rows_QK[:, :-1] < 0) & (rows_QK[:, 1:] >= 0)), "padding comes last"
     sorted_QK = np.sort(rows_QK, axis=1)
     assert not np.any((sorted_QK[:, 1:] == sorted_QK[:, :-1]) & (sorted_QK[:, 1:] >= 0)), "a document ranked twice"
     assert rows_QK.max(initial=-1) < qrels.num_documents, "rows of the documents the judgments were compiled for"

@@ -109,7 +109,7 @@ class Columns:
         self._refuse([name for of in needed if not any(each in keys for each in of) for name in of], keys)
 
     def plan(self, header: Sequence[str], *, has_header: bool, is_text: bool = False) -> "Plan":
-        """What becomes of each column. Raises WholeFile for one that would be dropped and is not to be ignored."""
+        """What becomes of each column. Raises InputError for one that would be dropped and is not to be ignored."""
         others = [name for name in header if name not in self._named | self._ignore]
         kept = [name for name in others if self.kind.knows(name) and not self._is_mapped(name)]
         left = [name for name in others if name not in kept]
@@ -118,7 +118,7 @@ class Columns:
             metadata = dict.fromkeys(left, "")
         elif left and (has_header or any(self._is_mapped(name) for name in left)):
             hint = f"remove the column, or list it: ignore = [...] in [columns.{self.kind.section}]"
-            raise WholeFile(f"unknown key {names.listed(left)}", hint=hint)
+            raise (WholeFile if has_header else InputError)(f"unknown key {names.listed(left)}", hint=hint)
         else:
             kept += left  # keys of JSON Lines, for the record to refuse
         return Plan(kind=self.kind, kept=tuple(kept), sources=self._sources, metadata=metadata, is_text=is_text)
