@@ -20,7 +20,7 @@ DEFAULT_MAX_TOKENS = 512
 """Passages of about what local models read. A sixteenth of the 8192 that OpenAI's models read, for we only estimate."""
 
 SAME_MODEL = 0.999
-"""Two probes of one model are at least so alike. Source: docs/adr/0006-the-id-of-a-remote-encoder.md."""
+"""Two probes of one model are at least so alike. Source: docs/adr/0007-the-id-of-a-remote-encoder.md."""
 
 PROBE = (
     "The quick brown fox jumps over the lazy dog.",
