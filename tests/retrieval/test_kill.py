@@ -14,7 +14,7 @@ WRITE = """
 import sys
 from pathlib import Path
 from retrieval.making import POLICIES
-from search.test_kill import build_second, update
+from retrieval.test_kill import build_second, update
 folder, kind, what = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 {"update": update, "build": build_second}[what](folder, POLICIES[kind])
 """

@@ -73,7 +73,7 @@ def top_k(
         raise InputError(f"k is {k}", hint="ask for at least 1 document")
     num_queries, num_passages = len(query_emb_QD), len(passage_emb_PD)
     borders = _borders(starts_N, num_passages)
-    exclusions = _Exclusions.build(excluded, num_queries=num_queries, num_documents=len(borders) - 1)
+    exclusions = Exclusions.build(excluded, num_queries=num_queries, num_documents=len(borders) - 1)
     longest = int(np.diff(borders).max(initial=1))
     cells = max_block_bytes // _CELL_BYTES
     kept = min(k, len(borders) - 1)
@@ -142,7 +142,7 @@ def _score(query_emb_BD: Floats, passage_emb_PD: Floats, borders: Ints) -> Float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Exclusions:
+class Exclusions:
     """Pairs never returned, in order of query row."""
 
     queries_E: Ints
@@ -151,7 +151,11 @@ class _Exclusions:
     @classmethod
     def build(
         cls, excluded: tuple[ArrayLike, ArrayLike] | None, *, num_queries: int, num_documents: int
-    ) -> "_Exclusions":
+    ) -> "Exclusions":
+        """The pairs of integer arrays (query rows, document rows).
+
+        Raises InputError for arrays that do not pair up and for rows that do not exist.
+        """
         queries_E, documents_E = (np.asarray(rows, dtype=np.int64) for rows in excluded or ((), ()))
         if queries_E.shape != documents_E.shape or queries_E.ndim != 1:
             raise InputError("excluded rows do not pair up", hint="give as many query rows as document rows")
