@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
     from nearer.flows.add import add, remove
     from nearer.flows.check import check
+    from nearer.flows.cost import cost
     from nearer.flows.evaluate import evaluate
     from nearer.flows.export import export
     from nearer.flows.index import index
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from nearer.flows.report import report
     from nearer.flows.search import search
     from nearer.flows.train import train
+    from nearer.measure.advice import should_finetune
     from nearer.store.workspace import Workspace
 
 _WHERE = {
@@ -36,6 +38,7 @@ _WHERE = {
     "Workspace": "nearer.store.workspace",
     "add": "nearer.flows.add",
     "check": "nearer.flows.check",
+    "cost": "nearer.flows.cost",
     "evaluate": "nearer.flows.evaluate",
     "export": "nearer.flows.export",
     "history": "nearer.flows.releases",
@@ -46,6 +49,7 @@ _WHERE = {
     "report": "nearer.flows.report",
     "rollback": "nearer.flows.releases",
     "search": "nearer.flows.search",
+    "should_finetune": "nearer.measure.advice",
     "status": "nearer.flows.releases",
     "train": "nearer.flows.train",
 }
@@ -59,6 +63,7 @@ __all__ = [
     "Workspace",
     "add",
     "check",
+    "cost",
     "evaluate",
     "export",
     "history",
@@ -69,6 +74,7 @@ __all__ = [
     "report",
     "rollback",
     "search",
+    "should_finetune",
     "status",
     "train",
 ]

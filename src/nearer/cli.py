@@ -20,9 +20,11 @@ from rich.progress import Progress as RichProgress
 
 from nearer import printing
 from nearer.core.errors import ImportFaults, NearerError
-from nearer.store.workspace import Workspace
+from nearer.core.recipe import load_recipe
+from nearer.store.workspace import Workspace, is_workspace
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 EXIT_INTERNAL, EXIT_INPUT, EXIT_NO, EXIT_INTERRUPTED = 1, 2, 3, 130
 _NO = frozenset({"refused", "faults"})
@@ -271,6 +273,44 @@ def search(
 
 
 @app.command()
+def cost(
+    documents: Annotated[str, typer.Option(help="How many: 100_000_000, 100M, 1.5B, 10k.", metavar="COUNT")],
+    dims: Annotated[str, typer.Option(help="Dimensions, with commas between.", metavar="N,...")] = "384",
+    precision: Annotated[
+        str, typer.Option(help="float32, float16, int8, binary, with commas between.", metavar="NAME,...")
+    ] = "float32",
+    documents_per_second: Annotated[
+        str | None, typer.Option(help="What one machine encodes; else it is measured here.", metavar="RATE,...")
+    ] = None,
+    passages_per_document: Annotated[float, typer.Option(help="Vectors that a document takes.")] = 1.0,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Reckon storage, index, re-embedding hours and relative search cost; no workspace is needed."""
+    from nearer.flows.cost import cost as flow
+
+    sizes, rates = _numbers(dims, int, "--dims"), _numbers(documents_per_second or "", float, "--documents-per-second")
+    settings = tuple(overrides or ())
+    workspace = None if folder == HERE and not is_workspace(folder) else Workspace.open(folder, overrides=settings)
+    try:
+        result = flow(
+            documents,
+            dims=sizes,
+            precisions=[name.strip() for name in precision.split(",")],
+            documents_per_second=rates,
+            passages_per_document=passages_per_document,
+            workspace=workspace,
+            recipe=workspace.recipe if workspace else load_recipe(None, overrides=settings),
+            progress=Watch(),
+        )
+    finally:
+        if workspace:
+            workspace.close()
+    _print(result, as_json, printing.costed)
+
+
+@app.command()
 def report(folder: Folder = HERE, as_json: AsJson = False, overrides: Overrides = None) -> None:
     """Write one HTML page of what was measured, decided and shipped."""
     from nearer.flows.report import report as flow
@@ -290,6 +330,14 @@ def demo(
     from nearer.flows.demo import demo as flow
 
     _print(flow(folder, full=full, progress=Watch()), as_json, printing.demonstrated)
+
+
+def _numbers(text: str, kind: Callable[[str], N], option: str) -> list[N]:
+    """The numbers of an option that takes several, with commas between."""
+    try:
+        return [kind(each) for each in text.split(",")] if text else []
+    except ValueError as error:
+        raise UsageFault(f"{option} {text}: not numbers with commas between", hint=f"{option} 384,1024") from error
 
 
 def _run(

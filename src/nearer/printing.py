@@ -71,6 +71,50 @@ def exported(result: Result) -> str:
     return f"{result['num_lines']} lines of {result['kind']} for {result['split']}: {result['file']}"
 
 
+def costed(result: Result) -> str:
+    """The result of `nearer cost`."""
+    rate, baseline = result["throughput"], result["search_cost_baseline"]
+    rates = ", ".join(f"{each:,.4g}" for each in rate["documents_per_second"])
+    origin = (
+        f"measured with {rate['model']} ({rate['dims']} dimensions, {rate['device']}) on {rate['texts']}"
+        if rate["origin"] == "measured"
+        else "as given"
+    )
+    head = f"{result['num_documents']:,} documents, {result['num_vectors']:,} vectors; {rates} documents/s {origin}"
+    priced = [name for name in ("reembedding", "storage_month") if result["rows"][0]["usd"][name] is not None]
+    titles = {"reembedding": "re-embedding USD", "storage_month": "HNSW USD/month"}
+    table = [["dims", "precision", "raw", "IVF index", "HNSW index", "re-embedding", "search cost"]]
+    table[0] += [titles[name] for name in priced]
+    table += [[*_cost_cells(row), *(_usd(row["usd"][name]) for name in priced)] for row in result["rows"]]
+    api = [f"an embedding API would charge {_usd(result['api_usd'])} USD"] if result["api_usd"] is not None else []
+    foot = f"search cost: bytes read a comparison, beside {baseline['dims']} {baseline['precision']}"
+    return "\n".join([head, *_table(table), *api, foot, *(f"note: {note}" for note in result["notes"])])
+
+
+def _cost_cells(row: Result) -> list[str]:
+    at_least = "at least " if row["hours_origin"] == "estimated" else ""
+    sizes = [_bytes(each) for each in (row["raw_bytes"], row["index_bytes"]["ivf"], row["index_bytes"]["hnsw"])]
+    hours, times = _significant(row["reembedding_hours"]), _significant(row["relative_search_cost"])
+    return [str(row["dims"]), row["precision"], *sizes, f"{at_least}{hours} h", f"{times}x"]
+
+
+def _usd(price: float | Result) -> str:
+    return _significant(price if isinstance(price, int | float) else price["hnsw"])
+
+
+def _bytes(number: float) -> str:
+    """Decimal units, three digits: 1 GB is 10^9 bytes."""
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if number < 999.5:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:,.0f} EB"
+
+
+def _significant(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def trained(result: Result) -> str:
     """The result of `nearer train`."""
     dev = result["dev"]

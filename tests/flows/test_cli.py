@@ -7,6 +7,7 @@ import sys
 import pytest
 
 VERBS = [
+    "cost",
     "init",
     "add",
     "remove",

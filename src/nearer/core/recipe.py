@@ -276,6 +276,15 @@ class IndexRecipe(Section):
     full_text: bool = Field(default=True, description="LanceDB keeps the texts, to search their words")
 
 
+class CostRecipe(Section):
+    """Prices; what has none is not priced."""
+
+    machine_usd_per_hour: float | None = Field(default=None, ge=0, description="of the machine that encodes")
+    api_usd_per_million_tokens: float | None = Field(default=None, ge=0)
+    tokens_per_document: float | None = Field(default=None, gt=0, description="none means those of the sample")
+    storage_usd_per_gb_month: float | None = Field(default=None, ge=0)
+
+
 class Recipe(Section):
     """The whole recipe."""
 
@@ -290,6 +299,7 @@ class Recipe(Section):
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()
+    cost: CostRecipe = CostRecipe()
 
     @property
     def group_field(self) -> str | None:
@@ -299,13 +309,13 @@ class Recipe(Section):
         return self.split.field if self.split.by == "group" else None
 
 
-def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
-    """The recipe in ``path`` with ``section.key=value`` overrides applied.
+def load_recipe(path: Path | None, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """The recipe in ``path``, or the defaults, with ``section.key=value`` overrides applied.
 
     Raises RecipeError with the file, the key, what is wrong and how to mend it.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig")) if path else {}
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8 (byte {error.start})", hint="save the file as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
@@ -315,7 +325,9 @@ def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(_explain(path, error), hint="correct the key in nearer.toml or in --set") from error
+        raise RecipeError(
+            _explain(path or "--set", error), hint="correct the key in nearer.toml or in --set"
+        ) from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -339,7 +351,7 @@ def _parse(raw: str) -> object:
         return raw
 
 
-def _explain(path: Path, error: ValidationError) -> str:
+def _explain(path: Path | str, error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"]) or "recipe"

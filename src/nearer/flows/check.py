@@ -8,11 +8,10 @@ from nearer.flows.embedding import count_truncated, read_corpus
 from nearer.flows.grades import scale_of
 from nearer.flows.splits import Leak, drop_leaks, ensure_splits, leaks_of
 from nearer.flows.systems import BASE, open_system
+from nearer.measure.advice import FEW_PAIRS
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
-FEW_PAIRS = 1000
-"""Below about this many training pairs fine-tuning seldom pays. Source: sentence-transformers #1334."""
 FEW_TEST_QUERIES = 50
 _SHOWN = 10
 

@@ -60,7 +60,7 @@ class Workspace:
         RecipeError when the recipe holds a value that cannot work.
         """
         state = folder / STATE_FOLDER
-        if not state.is_dir() or not (folder / RECIPE_FILE).is_file():
+        if not is_workspace(folder):
             raise WorkspaceError(f"{folder.resolve()} is not a workspace", hint=f"make one: nearer init {folder}")
         _check_format(state)
         recipe = load_recipe(folder / RECIPE_FILE, overrides=overrides)
@@ -121,6 +121,11 @@ class Workspace:
     def close(self) -> None:
         """Close the database."""
         self.database.close()
+
+
+def is_workspace(folder: Path) -> bool:
+    """Whether a folder is a workspace: it has a recipe and what Nearer keeps."""
+    return (folder / STATE_FOLDER).is_dir() and (folder / RECIPE_FILE).is_file()
 
 
 def _check_format(state: Path) -> None:
