@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nearer.flows.releases import history, lineage, promote, rollback, status
     from nearer.flows.report import report
     from nearer.flows.search import search
+    from nearer.flows.tasks import evaluate_task
     from nearer.flows.train import train
     from nearer.measure.advice import should_finetune
     from nearer.store.workspace import Workspace
@@ -40,6 +41,7 @@ _WHERE = {
     "check": "nearer.flows.check",
     "cost": "nearer.flows.cost",
     "evaluate": "nearer.flows.evaluate",
+    "evaluate_task": "nearer.flows.tasks",
     "export": "nearer.flows.export",
     "history": "nearer.flows.releases",
     "index": "nearer.flows.index",
@@ -65,6 +67,7 @@ __all__ = [
     "check",
     "cost",
     "evaluate",
+    "evaluate_task",
     "export",
     "history",
     "index",

@@ -127,14 +127,32 @@ def check(
 def evaluate(
     systems: Annotated[list[str] | None, typer.Argument(metavar="[SYSTEM]...")] = None,
     split: Annotated[str, typer.Option(help="Looks at test splits are counted.")] = "dev",
+    task: Annotated[
+        str | None, typer.Option(help="Another task than search: dedup, clustering, classification, recommendation.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The metadata field that says what belongs together.", metavar="FIELD")
+    ] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
     """Measure systems (base, live, a model id, run:FILE) with intervals; compare each with the first."""
     from nearer.flows.evaluate import evaluate as flow
+    from nearer.flows.tasks import evaluate_task
 
     named = systems or ["base"]
+    if (task is None) != (label is None):
+        raise UsageFault("--task TASK and --label FIELD go together", hint="see: nearer evaluate --help")
+    if task and label:
+        _run(
+            folder,
+            overrides,
+            as_json,
+            printing.evaluated_task,
+            lambda w: evaluate_task(w, named, task=task, label=label, split=split, progress=Watch()),
+        )
+        return
     _run(folder, overrides, as_json, printing.evaluated, lambda w: flow(w, named, split=split, progress=Watch()))
 
 

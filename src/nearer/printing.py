@@ -71,6 +71,24 @@ def exported(result: Result) -> str:
     return f"{result['num_lines']} lines of {result['kind']} for {result['split']}: {result['file']}"
 
 
+def evaluated_task(result: Result) -> str:
+    """The result of `nearer evaluate --task`."""
+    counts, looks = result["counts"], result["ledger"]["num_looks"]
+    head = f"{result['task']} by {result['label']}, {result['split']}: {counts['num_items']} items"
+    head += f" of {counts['num_items_before_draw']}" if counts["num_items"] < counts["num_items_before_draw"] else ""
+    head += f", {counts['num_labels']} labels" + (f"; look {looks} at this split" if looks else "")
+    rows = [["", *(each["system"] for each in result["results"]), "random vectors"]]
+    for metric, chance in result["chance"].items():
+        rows.append([metric, *(_interval(each["metrics"][metric]) for each in result["results"]), f"{chance:.3f}"])
+    details = [
+        f"{each['system']}, {metric}: " + ", ".join(f"{name} {value:.3f}" for name, value in detail.items())
+        for each in result["results"]
+        for metric, detail in each["details"].items()
+    ]
+    compared = [_comparison(each) for each in result["comparisons"]]
+    return "\n".join([head, *_table(rows), *details, *compared, *(f"note: {note}" for note in result["notes"])])
+
+
 def costed(result: Result) -> str:
     """The result of `nearer cost`."""
     rate, baseline = result["throughput"], result["search_cost_baseline"]

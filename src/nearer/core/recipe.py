@@ -276,6 +276,15 @@ class IndexRecipe(Section):
     full_text: bool = Field(default=True, description="LanceDB keeps the texts, to search their words")
 
 
+class TasksRecipe(Section):
+    """How the other tasks than search are measured: duplicates, clusters, classes, items alike."""
+
+    num_neighbours: int = Field(default=5, ge=1, description="that vote on the class of an item")
+    max_items: int = Field(default=2000, ge=10, description="items of a split, drawn at random beyond that")
+    num_clusterings: int = Field(default=5, ge=1, description="of other seeds, whose values are averaged")
+    seed: int = Field(default=0, ge=0)
+
+
 class CostRecipe(Section):
     """Prices; what has none is not priced."""
 
@@ -299,6 +308,7 @@ class Recipe(Section):
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()
+    tasks: TasksRecipe = TasksRecipe()
     cost: CostRecipe = CostRecipe()
 
     @property
