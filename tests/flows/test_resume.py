@@ -2,18 +2,14 @@
 
 import json
 import math
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
 
 from conftest import synthetic_rows
+from flows import processes
 from flows.folders import write_jsonl
-from flows.test_kill import kill
 from learn.test_resume import flip
 from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.encode.encoder import Encoder
@@ -164,18 +160,12 @@ def test_cut_short_after_every_durable_step_it_ends_the_same(run, wanted, cut):
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_the_same(folder, run, wanted):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "nearer", "train", "--dir", str(folder)]
-    said = []
-    kill(folder, "nearer.learn.checkpoint.seal before 2", "train")  # all is written, and has no name yet
-    assert list(folder.rglob(".tmp-trainer/checkpoint-*/best.safetensors"))
-    for step in ("train.mined", "train.model", "train.registered"):
-        done = subprocess.run(
-            command, env={**environment, "NEARER_DIE_AT": step}, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        said.append(done.stderr)
-    assert "goes on from pass 1, step " in said[0]
+    deaths = {}
+    for step in ("train.examples", "seal.written", *list(STEPS)[1:]):
+        deaths[step] = processes.run("train", "--dir", folder, die_at=step)
+        assert deaths[step].was_killed, step
+    assert list(folder.rglob("run.json"))
+    assert "goes on from pass 1, step " in deaths["train.mined"].printed
     got, _ = run()
     assert got == wanted
 

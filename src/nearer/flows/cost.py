@@ -15,7 +15,7 @@ from nearer.core.records import Document
 from nearer.encode.chunk import passages
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import window_of
-from nearer.flows.systems import BASE, open_system
+from nearer.flows.systems import BASE, open_local
 from nearer.measure.cost import encoding_hours, encoding_work, parse_count, relative_search_cost, size
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
@@ -112,8 +112,13 @@ def cost(
 def measure_throughput(
     workspace: Workspace | None, recipe: Recipe, progress: Progress, *, clock: Callable[[], float] = time.perf_counter
 ) -> Throughput:
-    """Encode a sample with the base model, batches of like length in random order, after one that warms up."""
-    encoder = open_system(workspace, BASE).encoder if workspace else Encoder.load(recipe.encoder.model)
+    """Encode a sample with the base model, batches of like length in random order, after one that warms up.
+
+    Raises InputError for a base behind an API: its rate is the service's, and measuring it costs money.
+    """
+    if recipe.encoder.api.endpoint is not None:
+        raise InputError("the base is behind an API, and is not measured here", hint="give --documents-per-second N")
+    encoder = open_local(workspace, BASE).encoder if workspace else Encoder.load(recipe.encoder.model)
     documents, what = _sample(workspace)
     window = window_of(recipe.chunk, encoder) if workspace else None
     texts = [each.text for each in passages(documents, window=window, token_spans=encoder.token_spans)]

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, normalize
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.learn.adapter import Adapter, Kind, Map
-from nearer.learn.fit import DevPoint
+from nearer.learn.checkpoint import DevPoint
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
