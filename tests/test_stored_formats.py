@@ -1,0 +1,61 @@
+"""Files as earlier versions wrote them, stored in ``fixtures``: they still open, and hold what was written.
+
+The database's are in ``store/test_database.py``, the exact index of format 1 in ``retrieval/test_exact.py``.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nearer.core.filters import parse_filter
+from nearer.core.progress import Silent
+from nearer.encode.cache import EmbeddingCache
+from nearer.learn.adapter import Adapter
+from nearer.retrieval.index import open_index, update_index
+from nearer.store.sealed import fault_in
+from retrieval.making import FIELDS, POLICIES, SPACE, brute_force, entries, numbered, queries, same_ranking
+
+STORED = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """``stored("name")``: a copy of a fixture, to do with as one likes."""
+    return lambda name: Path(shutil.copytree(STORED / name, tmp_path / name))
+
+
+@pytest.mark.parametrize("kind", ["exact", "lancedb"])
+def test_an_index_of_format_2_answers_and_can_be_updated(stored, kind):
+    folder = stored(f"index-format-2-{kind}")
+    part = entries(numbered(6), year=[2000 + n for n in range(6)])
+    index = open_index(folder, space_id=SPACE)
+    assert index.damage() == ()
+    [query_D] = queries(1)
+    where = parse_filter({"type": "gte", "key": "year", "value": 2003}, FIELDS)
+    [found] = index.search(query_D[None], space_id=SPACE, k=9, where=where)
+    assert same_ranking(found, brute_force([part], query_D, k=9, passes=lambda values: values["year"] >= 2003))
+    more = entries(["new"], seed=5)
+    updated = update_index(folder, index, removed=["d000é"], changed=[more], policy=POLICIES[kind], revision=4)
+    assert updated.hashes().keys() == {*numbered(6)[1:], "new"}
+
+
+def test_cached_embeddings_of_version_1_are_found(stored):
+    with EmbeddingCache(stored("embeddings-1"), encoder_id="enc-a", kind="documents", dimension=4) as cache:
+        found, num_encoded = cache.vectors(["two ü", "one"], encode=None, progress=Silent(), label="")
+    assert num_encoded == 0
+    assert np.array_equal(found, np.asarray([[0, 0.6, 0.8, 0], [1, 0, 0, 0]], np.float32))
+
+
+def test_a_folder_sealed_in_format_1_is_whole(stored):
+    folder = stored("sealed-format-1")
+    assert fault_in(folder) == ""
+    (folder / "b" / "c.txt").write_text("d\n")
+    assert "c.txt" in fault_in(folder)
+
+
+def test_an_adapter_of_format_1_maps_as_it_did(stored):
+    adapter = Adapter.load(stored("adapter-format-1"))
+    assert adapter.target_space_id == "enc-a"
+    assert np.allclose(adapter.apply_queries([[3.0, 4.0]]), [[0.8, 0.6]])
