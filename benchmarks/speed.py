@@ -37,8 +37,8 @@ from nearer.core.records import Judgment
 from nearer.encode.cache import EmbeddingCache
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
-from nearer.flows.systems import open_system
-from nearer.flows.train import mine_negatives
+from nearer.flows.mining import mine_negatives
+from nearer.flows.systems import open_local
 from nearer.flows.training_set import find_left_out, read_examples
 from nearer.learn.examples import Example
 from nearer.measure.metrics import Measure, Qrels, score
@@ -219,7 +219,7 @@ def mine(arguments: argparse.Namespace) -> dict[str, Any]:
     from sentence_transformers.util import mine_hard_negatives
 
     workspace = beir_workspace(arguments, num_documents=arguments.documents or 5900)
-    base = open_system(workspace, "base")
+    base = open_local(workspace, "base")
     corpus = read_corpus(workspace, base.encoder)
     examples = training_examples(workspace, base.encoder, corpus, number=2000)
 
@@ -248,7 +248,7 @@ def mine(arguments: argparse.Namespace) -> dict[str, Any]:
 MEMORY_OF_MINING = """
 import sys
 import numpy as np
-import nearer.flows.train as train
+import nearer.flows.mining as mining
 from nearer.core.progress import Silent
 from nearer.core.recipe import Recipe
 from nearer.flows.embedding import Corpus
@@ -272,7 +272,7 @@ documents = tuple(Document(doc_id=f"d{row}", text=text) for row, text in enumera
 corpus = Corpus(documents=documents, passages=texts, starts_N=np.arange(number), chunking="whole documents")
 positives = [texts[row % number] for row in range(2000)]
 examples = [Example(anchor=f"query {text}", positive=text, spared=frozenset(), negatives=()) for text in positives]
-train.mine_negatives(Workspace(), Trivial(), corpus, examples, progress=Silent())
+mining.mine_negatives(Workspace(), Trivial(), corpus, examples, progress=Silent())
 """
 
 

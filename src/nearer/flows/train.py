@@ -1,6 +1,6 @@
 """Train a candidate: pass 1 on positives and in-batch negatives, later passes on negatives the last model mined.
 
-Arrays: Q queries, N documents, P passages, K candidates, D dimensions.
+Arrays: P passages, D dimensions.
 """
 
 import json
@@ -11,8 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nearer.core.errors import RecipeError
 from nearer.core.ids import canonical_json, content_id
 from nearer.core.progress import Progress, Silent
@@ -21,6 +19,7 @@ from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.encoder import Encoder
 from nearer.flows.dev_set import DEV_MEASURE, DevSet, build_dev_set
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
+from nearer.flows.mining import mine_negatives
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LocalSystem, open_local
 from nearer.flows.training_run import TrainingRun, what_decides
@@ -29,8 +28,7 @@ from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, Prompts, fit
 from nearer.learn.lint import lint
-from nearer.learn.negatives import Candidates, MiningReport, mine
-from nearer.measure.topk import top_k
+from nearer.learn.negatives import MiningReport
 from nearer.store.files import move_into_place
 from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace
@@ -167,39 +165,6 @@ def _mined(
         kept = mine_negatives(workspace, encoder, corpus, examples, progress=progress)
         run.keep_mined(number, *kept)
     return kept
-
-
-def mine_negatives(
-    workspace: Workspace, encoder: Encoder, corpus: Corpus, examples: Sequence[Example], *, progress: Progress
-) -> tuple[list[Example], MiningReport]:
-    """Propose with the model as it is now, uncached, then score, filter and sample."""
-    recipe = workspace.recipe.mining
-    blocks = [corpus.passages[start : start + 256] for start in range(0, len(corpus.passages), 256)]
-    encoded = [
-        encoder.encode_documents(block)
-        for block in progress.track(blocks, label="encode for mining", total=len(blocks))
-    ]
-    passage_emb_PD = np.concatenate(encoded)
-    anchor_emb_QD = encoder.encode_queries([example.anchor for example in examples])
-    positive_emb_QD = encoder.encode_documents([example.positive for example in examples])
-    most_spared = max((len(example.spared) for example in examples), default=0)
-    ranked = top_k(anchor_emb_QD, passage_emb_PD, k=min(recipe.top_k + most_spared, 10 * recipe.top_k))
-    candidates = Candidates(
-        texts=corpus.passages,
-        rows_QK=ranked.rows_QK,
-        scores_QK=ranked.scores_QK,
-        positive_scores_Q=np.einsum("qd,qd->q", anchor_emb_QD, positive_emb_QD),
-    )
-    return mine(
-        examples,
-        candidates,
-        top_k=recipe.top_k,
-        num_negatives=recipe.num_negatives,
-        margins=recipe.margins,
-        min_share=recipe.min_share,
-        near_duplicate=NEAR_DUPLICATE,
-        seed=workspace.recipe.train.seed,
-    )
 
 
 def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, Any]) -> Model:
