@@ -209,11 +209,12 @@ def stalled(handler: _Handler, _: dict[str, Any]) -> None:
 
 
 def dripping(handler: _Handler, _: dict[str, Any]) -> None:
-    """A byte every hundredth of a second, faster than any limit on the wait for the next byte."""
+    """A byte every hundredth of a second, for three seconds: no wait for the next byte is long."""
     handler.send_response(200)
     handler.send_header("Content-Type", "application/json")
-    handler.send_header("Content-Length", "100000")
+    handler.send_header("Content-Length", "300")
     handler.end_headers()
-    while not handler.owner.released.wait(0.01):
+    for _ in range(300):
+        handler.owner.released.wait(0.01)
         handler.wfile.write(b" ")
         handler.wfile.flush()

@@ -34,10 +34,11 @@ def test_every_request_is_written_down_when_it_is_answered(database):
     first.add(0)
     second = meter(database)
     second.add(500_000)
-    assert first.total == Usage(num_requests=2, num_tokens=250_000, cost_usd=0.5)
+    first.add(0)
+    assert first.total == Usage(num_requests=3, num_tokens=250_000, cost_usd=0.5)
     assert second.total == Usage(num_requests=1, num_tokens=500_000, cost_usd=1.0)
     [row] = usage_by_model(database)
-    assert (row["num_requests"], row["num_tokens"], row["cost_usd"]) == (3, 750_000, 1.5)
+    assert (row["num_requests"], row["num_tokens"], row["cost_usd"]) == (4, 750_000, 1.5)
 
 
 def test_an_unknown_price_stays_unknown_and_with_its_model(database):

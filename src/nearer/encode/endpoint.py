@@ -171,7 +171,7 @@ def _client(api: ApiRecipe, key: str | None) -> "openai.OpenAI":
     import openai
 
     return openai.OpenAI(
-        api_key=key or "none",  # else the client takes OPENAI_API_KEY, whoever the endpoint belongs to
+        api_key=key or "none",  # the client insists on one; without ours none is sent
         base_url=api.endpoint,
         max_retries=0,
         timeout=api.timeout_s,
