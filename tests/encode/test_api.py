@@ -461,9 +461,10 @@ def test_passages_of_an_endless_word_have_at_most_the_tokens_asked_for():
 
 def test_the_estimate_names_texts_tokens_and_price(encoder_of, server):
     texts = ["one two three four five"] * 1000
-    said = encoder_of(price_per_million_tokens=0.02, settings={"max_seq_length": 8}).estimate(texts)
+    encoder = encoder_of(price_per_million_tokens=0.02, settings={"max_seq_length": 8})
+    said = encoder.describe(num_texts=len(texts), num_tokens=encoder.estimated_tokens(texts))
     assert said == f"1000 texts for bag at {server.endpoint}: about 6000 tokens, 0.0001 USD"
-    assert "price_per_million_tokens is not set" in encoder_of().estimate(texts)
+    assert "at a price unknown" in encoder_of().describe(num_texts=1, num_tokens=1)
 
 
 # With the cache

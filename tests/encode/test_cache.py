@@ -148,15 +148,11 @@ def test_a_process_killed_after_a_commit_has_kept_that_block(tmp_path, workers):
     assert embed_fifty(tmp_path, workers) == 20
 
 
-def test_what_will_be_encoded_is_announced_once_before_it_is(tmp_path):
-    said, encode = [], Counting()
-
-    def announce(texts):
-        assert encode.texts == []
-        said.append(sorted(texts))
-
+def test_what_would_have_to_be_encoded_is_told_once_and_without_encoding(tmp_path):
+    encode = Counting()
     with EmbeddingCache(tmp_path, encoder_id="enc-a", kind="documents", dimension=3) as cache:
-        for texts in (["a", "bb", "a"], ["a"], []):
-            batching = Batching(block_texts=1, workers=2, announce=announce)
-            cache.vectors(texts, encode=encode, progress=Silent(), label="", batching=batching)
-    assert said == [["a", "bb"]]
+        assert cache.missing(["a", "bb", "a"]) == ["a", "bb"]
+        cache.vectors(["bb"], encode=encode, progress=Silent(), label="")
+        assert cache.missing(["a", "bb", "a"]) == ["a"]
+        assert cache.missing([]) == []
+    assert encode.texts == ["bb"]

@@ -94,13 +94,13 @@ def test_the_base_is_measured_released_and_searched_and_what_it_cost_is_told(mad
     assert "asked of services: 2 requests" in nearer("search", "music", "--dir", folder).out
 
 
-def test_what_a_job_will_cost_is_said_before_it_begins(made, nearer, server):
-    folder, said = made(), []
+@pytest.mark.parametrize("verb", ["evaluate", "promote"])
+def test_what_a_job_will_cost_is_said_before_it_begins(made, nearer, server, verb):
+    folder = made()
     server.fault_of = lambda request: status(400, "stop here") if request.texts[0] not in PROBE else None
-    outcome = nearer("evaluate", "base", "--dir", folder)
+    outcome = nearer(verb, "base", "--dir", folder)
     assert outcome.exit_code == 2
-    said = re.search(r"to encode: 80 texts for bag at \S+: about (\d+) tokens, ([\d.]+) USD", outcome.err)
-    assert said, outcome.err
+    [said] = re.finditer(r"documents to encode: 80 texts for bag at \S+: about (\d+) tokens, ([\d.]+) USD", outcome.err)
     assert float(said[2]) == pytest.approx(int(said[1]) / 1000)
 
 
@@ -224,6 +224,9 @@ def test_a_changed_model_is_refused_everywhere_until_it_is_another_encoder(live,
     forced = ask(live, "promote", "base", "--force", "--reason", "the service changed its model")
     assert forced["verdict"] == "promoted"
     assert ask(live, "search", "music and water")["space_id"] == again["space_id"]
+    refused = ask(live, "index", code=2)["error"]
+    assert "the release before live: bag at" in refused["message"]
+    assert "nearer index live" in refused["hint"]
     assert ask(live, "index", "live")["indexes"][0]["num_encoded"] == 0
     server.model = "bag"
     assert "not the model" in ask(live, "search", "music", code=2)["error"]["message"]

@@ -137,18 +137,15 @@ class ApiEncoder:
         """Start and end character of every token of a text, roughly."""
         return rough_spans(text)
 
-    def estimate(self, texts: Sequence[str]) -> str:
-        """What encoding ``texts`` will take, to be read before it begins."""
-        num_tokens = sum(min(tokens, self.settings.max_seq_length) for tokens in self.count_tokens(texts))
+    def estimated_tokens(self, texts: Sequence[str]) -> int:
+        """About how many tokens encoding ``texts`` will take."""
+        return sum(min(tokens, self.settings.max_seq_length) for tokens in self.count_tokens(texts))
+
+    def describe(self, *, num_texts: int, num_tokens: int) -> str:
+        """What encoding so much will take, to be read before it begins."""
         price = self.api.price_per_million_tokens
-        cost = (
-            "encoder.api.price_per_million_tokens is not set"
-            if price is None
-            else f"{num_tokens * price / 1e6:.4f} USD"
-        )
-        return (
-            f"{len(texts)} texts for {self._endpoint.model} at {self.api.endpoint}: about {num_tokens} tokens, {cost}"
-        )
+        cost = "at a price unknown" if price is None else f"{num_tokens * price / 1e6:.4f} USD"
+        return f"{num_texts} texts for {self._endpoint.model} at {self.api.endpoint}: about {num_tokens} tokens, {cost}"
 
     def _encode(self, texts: Sequence[str], *, prompt: str) -> Floats:
         parts = [np.empty((0, self.dimension), dtype=np.float32)]

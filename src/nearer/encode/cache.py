@@ -23,11 +23,10 @@ _ENCODE = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
-    """How many texts are encoded between two commits (none: 256), in how many threads, and who is told them before."""
+    """How many texts are encoded between two commits (none: 256), and in how many threads."""
 
     block_texts: int | None = None
     workers: int = 1
-    announce: Callable[[Sequence[str]], None] = lambda _: None
 
 
 LOCAL = Batching()
@@ -83,14 +82,19 @@ class EmbeddingCache:
         def work(block: list[str]) -> Floats:
             return encode([texts[rows_of[key][0]] for key in block])
 
-        if by_length:
-            batching.announce([texts[rows_of[key][0]] for key in by_length])
         done = in_threads(work, blocks, workers=batching.workers)
         for block, made_ND in progress.track(done, label=label, total=len(blocks)):
             self._keep(block, made_ND)
             for key, vector_D in zip(block, made_ND, strict=True):
                 vectors_ND[rows_of[key]] = vector_D
         return vectors_ND, len(by_length)
+
+    def missing(self, texts: Sequence[str]) -> list[str]:
+        """The texts that would have to be encoded, each once."""
+        text_of = {text_hash(text): text for text in texts}
+        for key, _ in self._stored(list(text_of)):
+            del text_of[key]
+        return list(text_of.values())
 
     def _stored(self, keys: list[str]) -> list[tuple[str, Floats]]:
         found: list[tuple[str, Floats]] = []

@@ -3,7 +3,7 @@
 Arrays: N documents in id order, P passages, Q queries, D dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,27 +101,46 @@ def count_truncated(corpus: Corpus, encoder: TextEncoder) -> int:
 
 def embed_corpus(workspace: Workspace, encoder: TextEncoder, corpus: Corpus, progress: Progress) -> tuple[Floats, int]:
     """The passages' vectors, shape (P, D), and how many were not in the cache."""
+    tell_cost(workspace, encoder, "documents", [corpus.passages], progress)
     with _cache(workspace, encoder, "documents") as cache:
         return cache.vectors(
             corpus.passages,
             encode=encoder.encode_documents,
             progress=progress,
             label="encode documents",
-            batching=_batching(encoder, progress),
+            batching=_batching(encoder),
         )
 
 
 def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats:
     """The queries' vectors, shape (Q, D)."""
+    texts = [query.text for query in queries]
+    tell_cost(workspace, encoder, "queries", [texts], progress)
     with _cache(workspace, encoder, "queries") as cache:
         vectors_QD, _ = cache.vectors(
-            [query.text for query in queries],
+            texts,
             encode=encoder.encode_queries,
             progress=progress,
             label="encode queries",
-            batching=_batching(encoder, progress),
+            batching=_batching(encoder),
         )
     return vectors_QD
+
+
+def tell_cost(
+    workspace: Workspace, encoder: TextEncoder, kind: str, parts: Iterable[Sequence[str]], progress: Progress
+) -> None:
+    """Say, before a service is asked, how many texts of all ``parts`` are not in the cache and what they will cost."""
+    if not isinstance(encoder, ApiEncoder):
+        return
+    num_texts = num_tokens = 0
+    with _cache(workspace, encoder, kind) as cache:
+        for part in parts:
+            missing = cache.missing(part)
+            num_texts += len(missing)
+            num_tokens += encoder.estimated_tokens(missing)
+    if num_texts:
+        progress.say(f"{kind} to encode: {encoder.describe(num_texts=num_texts, num_tokens=num_tokens)}")
 
 
 def own_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tuple[Ints, Ints]:
@@ -140,12 +159,8 @@ def _cache(workspace: Workspace, encoder: TextEncoder, kind: str) -> EmbeddingCa
     return EmbeddingCache(workspace.embeddings, encoder_id=encoder.encoder_id, kind=kind, dimension=encoder.dimension)
 
 
-def _batching(encoder: TextEncoder, progress: Progress) -> Batching:
-    """A service is asked for a request's texts at a time, several at once, and its price is told before."""
+def _batching(encoder: TextEncoder) -> Batching:
+    """A service is asked for the texts of a request at a time, several times at once."""
     if not isinstance(encoder, ApiEncoder):
         return LOCAL
-    return Batching(
-        block_texts=encoder.api.batch_texts,
-        workers=encoder.api.max_parallel,
-        announce=lambda texts: progress.say(f"to encode: {encoder.estimate(texts)}"),
-    )
+    return Batching(block_texts=encoder.api.batch_texts, workers=encoder.api.max_parallel)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nearer.core.errors import InputError, NearerError, NotFound
+from nearer.core.errors import InputError, ModelRefused, NearerError, NotFound, ServiceError
 from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
-from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, embed_queries, window_of
+from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
 from nearer.flows.systems import LIVE, System, open_release, open_system, spent
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
@@ -15,7 +15,7 @@ from nearer.retrieval.index import Index, build_index, differences, open_index, 
 from nearer.retrieval.manifest import Manifest, Spec
 from nearer.retrieval.policy import Policy
 from nearer.store.collection import Collection, batches
-from nearer.store.registry import Registry
+from nearer.store.registry import Registry, Release
 from nearer.store.workspace import Workspace
 
 DOCUMENTS_AT_ONCE = 1024
@@ -157,6 +157,8 @@ class _Source:
         """Documents as an index keeps them, a batch at a time."""
         parts = list(batches(doc_ids, DOCUMENTS_AT_ONCE))
         encoder, fields = self._system.encoder, self._spec.fields
+        passages = (cut(self._collection.documents(part), encoder, self._window).passages for part in parts)
+        tell_cost(self._workspace, encoder, "documents", passages, self._progress)
         for part in self._progress.track(parts, label="encode documents", total=len(parts)):
             corpus = cut(self._collection.documents(part), encoder, self._window)
             vectors_PD, num_encoded = embed_corpus(self._workspace, encoder, corpus, Silent())
@@ -204,10 +206,19 @@ def _systems(workspace: Workspace, name: str | None) -> list[System]:
     if name is None:
         if not released:
             raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
-        names = [LIVE, *(each.model_id for each in released[1:])]
-        return [open_release(workspace, each, name=name) for each, name in zip(released, names, strict=True)]
+        live = open_release(workspace, released[0], name=LIVE)
+        return [live, *(_open_predecessor(workspace, each) for each in released[1:])]
     system = open_system(workspace, name)
     for each in released:
         if each.space_id == system.model.space_id:
             return [open_release(workspace, each, name=name)]
     return [system]
+
+
+def _open_predecessor(workspace: Workspace, release: Release) -> System:
+    """What a rollback would return to. Raises what opening it raises, with how to go on without it."""
+    try:
+        return open_release(workspace, release, name=release.model_id)
+    except (ModelRefused, ServiceError) as error:
+        hint = "follow the documents without it: nearer index live"
+        raise type(error)(f"the release before live: {error.message}", hint=hint) from error
