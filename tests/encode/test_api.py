@@ -124,6 +124,7 @@ SPOILT = {
     "too many": (_of(lambda rows: rows.append(rows[0])), "3 vectors for 2 texts"),
     "one twice": (_of(lambda rows: rows[1].update(index=0)), "index"),
     "no index": (_of(lambda rows: [row.pop("index") for row in rows]), "index"),
+    "an index that is a list": (_of(lambda rows: rows[1].update(index=[1])), "index"),
     "nan": (_of(lambda rows: rows[0].update(embedding=[float("nan")] * 64)), "nan"),
     "infinity": (_of(lambda rows: rows[0].update(embedding=[1e999] * 64)), "infinity"),
     "zero": (_of(lambda rows: rows[1].update(embedding=[0.0] * 64)), "all zero"),

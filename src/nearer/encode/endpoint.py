@@ -136,10 +136,10 @@ def read_answer(body: bytes, *, num_texts: int) -> tuple[Floats, int | None]:
         raise ValueError(f'no "data" with vectors in {body[:200].decode(errors="replace")!r}')
     if len(rows) != num_texts:
         raise ValueError(f"{len(rows)} vectors for {num_texts} texts")
-    vector_of = {row.get("index"): row.get("embedding") for row in rows}
-    if vector_of.keys() != set(range(num_texts)):
+    vector_of = {str(row.get("index")): row.get("embedding") for row in rows}
+    if vector_of.keys() != {str(number) for number in range(num_texts)}:
         raise ValueError('the "index" of its vectors is not that of the texts')
-    vectors = [_vector(vector_of[number]) for number in range(num_texts)]
+    vectors = [_vector(vector_of[str(number)]) for number in range(num_texts)]
     if len({len(vector) for vector in vectors}) > 1:
         raise ValueError("vectors of different lengths")
     vectors_ND = np.stack(vectors)
