@@ -21,6 +21,7 @@ from rich.progress import Progress as RichProgress
 from nearer import printing
 from nearer.core.errors import ImportFaults, NearerError
 from nearer.core.recipe import load_recipe
+from nearer.core.visible import visible
 from nearer.store.workspace import Workspace, is_workspace
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ class Watch:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(visible(text), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -374,7 +375,7 @@ def _run(
 
 
 def _print(result: dict[str, Any], as_json: bool, text_of: Callable[[dict[str, Any]], str]) -> None:
-    typer.echo(json.dumps(result, allow_nan=False) if as_json else text_of(result))
+    typer.echo(json.dumps(result, allow_nan=False) if as_json else visible(text_of(result)))
     if result.get("verdict") in _NO:
         raise typer.Exit(EXIT_NO)
 
@@ -424,12 +425,12 @@ def _fail(
     faults: dict[str, Any] | None = None,
 ) -> NoReturn:
     if debug:
-        traceback.print_exc()
+        typer.echo(visible(traceback.format_exc()), err=True)
     if as_json:
         error = {"code": code, "message": message, "hint": hint, **(faults or {})}
         typer.echo(json.dumps({"error": error}))
     else:
-        typer.echo(f"nearer: {message}" + (f"\n  -> {hint}" if hint else ""), err=True)
+        typer.echo(visible(f"nearer: {message}" + (f"\n  -> {hint}" if hint else "")), err=True)
     sys.exit(exit_code)
 
 

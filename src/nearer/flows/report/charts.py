@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from nearer.flows.report.formats import visible
+from nearer.core.visible import visible
 
 Role = Literal["baseline", "candidate"]
 

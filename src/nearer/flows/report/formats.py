@@ -1,6 +1,5 @@
 """How numbers, ids and texts look in the report."""
 
-import unicodedata
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -9,9 +8,6 @@ MAX_CHARACTERS = 8000
 """Of a text in the report; what is longer is cut, and the report says so."""
 
 _MINUS = "\N{MINUS SIGN}"
-_KEPT_CONTROLS = frozenset("\n\t")
-_HIDDEN = frozenset({"Cc", "Cs", "Co", "Cn"})
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +33,6 @@ def excerpt(text: str, *, max_lines: int, max_characters: int) -> Excerpt:
     rest = text[len(head) :].removeprefix("\n")
     kept = rest[: max(0, MAX_CHARACTERS - len(head))]
     return Excerpt(head=head, rest=kept, num_left_out=len(rest) - len(kept))
-
-
-def visible(value: Any) -> Any:
-    r"""Text with its control characters and changes of direction spelled out; anything else as it is.
-
-    >>> visible("a\u202eb")
-    'a[U+202E]b'
-    """
-    if type(value) is not str or (value.isascii() and value.isprintable()):
-        return value
-    return "".join(f"[U+{ord(each):04X}]" if _is_hidden(each) else each for each in value.replace("\r\n", "\n"))
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -124,12 +109,6 @@ def _whole_words(text: str) -> str:
     """Without the word at the end that may be half, unless that is much of the text."""
     end = max(text.rfind(" "), text.rfind("\n"))
     return text[:end] if end > 0.8 * len(text) else text
-
-
-def _is_hidden(character: str) -> bool:
-    if character in _KEPT_CONTROLS:
-        return False
-    return character in _DIRECTIONS or unicodedata.category(character) in _HIDDEN
 
 
 def _is_finite(value: Any) -> bool:

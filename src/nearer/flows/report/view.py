@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from nearer.core.visible import visible
 from nearer.flows.report import formats
 from nearer.flows.report.comparison import NUM_SLICES_SHOWN, Comparison, compared
 from nearer.flows.report.data import DECISIONS, ReportData
@@ -24,7 +25,7 @@ def render(data: ReportData) -> str:
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=formats.visible,
+        finalize=visible,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
