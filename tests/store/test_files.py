@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from nearer.store.files import fsync_tree, move_into_place, remove_tree, write_atomic
+from nearer.core.errors import WorkspaceError
+from nearer.store.files import fsync_tree, inside, move_into_place, remove_tree, write_atomic
 
 
 def names(folder: Path) -> list[str]:
@@ -98,3 +99,20 @@ def test_remove_takes_folders_files_and_links_but_not_what_links_point_to(tmp_pa
     remove_tree(tree)
     remove_tree(tree)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", ".tmp-1", "a/b", "../a", "/etc/passwd", r"a\b", "a\n", "a\0", "ä", "x" * 300, None, 7, ["a"]],
+)
+def test_a_name_that_is_not_plain_leads_nowhere(tmp_path, name):
+    with pytest.raises(WorkspaceError, match="is no name of its own") as caught:
+        inside(tmp_path, name)
+    assert caught.value.hint
+
+
+def test_a_plain_name_leads_into_the_folder_unless_it_is_a_link(tmp_path):
+    assert inside(tmp_path, "vectors-0f.npy") == tmp_path / "vectors-0f.npy"
+    (tmp_path / "linked").symlink_to("/etc")
+    with pytest.raises(WorkspaceError, match="linked: a link"):
+        inside(tmp_path, "linked")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import reprlib
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -14,6 +15,9 @@ from pydantic_core import ErrorDetails
 from nearer.core.errors import RecipeError
 
 RECIPE_FILE = "nearer.toml"
+_MOST_BYTES = 2**20
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Section(BaseModel):
@@ -85,11 +89,11 @@ class EncoderRecipe(Section):
     and in search alike; none means those that the model declares.
     """
 
-    model: str = "all-MiniLM-L6-v2"
+    model: str = Field(default="all-MiniLM-L6-v2", min_length=1)
     max_seq_length: int | None = Field(default=None, ge=8, description="tokens; none means the model's own")
     query_prompt: str | None = None
     document_prompt: str | None = None
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=65_536)
     api: ApiRecipe = ApiRecipe()
 
 
@@ -181,7 +185,7 @@ class SplitRecipe(Section):
     test_groups: tuple[str, ...] = ()
     dev_from: str | int | None = None
     test_from: str | int | None = None
-    seed: int = 0
+    seed: Seed = 0
 
     @field_validator("dev_from", "test_from", mode="before")
     @classmethod
@@ -205,9 +209,9 @@ class SplitRecipe(Section):
 class TrainRecipe(Section):
     """How a candidate is trained. Source of the defaults: docs/results.md, tuned on dev splits."""
 
-    epochs: float = Field(default=1.0, gt=0, description="epochs of each pass")
+    epochs: float = Field(default=1.0, gt=0, le=10_000, description="epochs of each pass")
     passes: int = Field(default=2, ge=1, le=4, description="from the second on, with mined hard negatives")
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=65_536)
     learning_rate: float = Field(default=6e-5, gt=0)
     warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
@@ -224,7 +228,7 @@ class TrainRecipe(Section):
     checkpoint_steps: int | None = Field(default=None, ge=1, description="none means only at dev measurements")
     max_dev_queries: int = Field(default=300, ge=1)
     num_dev_distractors: int = Field(default=1000, ge=0)
-    seed: int = 0
+    seed: Seed = 0
 
 
 class MiningRecipe(Section):
@@ -244,12 +248,12 @@ class EvaluateRecipe(Section):
     """What is measured, and how sure we are of it."""
 
     measures: tuple[str, ...] = ("nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP")
-    depth: int = Field(default=100, ge=1, description="documents ranked a query; MAP is cut there")
+    depth: int = Field(default=100, ge=1, le=100_000, description="documents ranked a query; MAP is cut there")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    num_resamples: int = Field(default=5000, ge=100)
+    num_resamples: int = Field(default=5000, ge=100, le=1_000_000)
     group_field: str | None = Field(default=None, description="resample whole groups of this query field")
     slice_fields: tuple[str, ...] = ()
-    seed: int = 0
+    seed: Seed = 0
 
 
 class GateRecipe(Section):
@@ -324,12 +328,7 @@ def load_recipe(path: Path | None, *, overrides: tuple[str, ...] = ()) -> Recipe
 
     Raises RecipeError with the file, the key, what is wrong and how to mend it.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig")) if path else {}
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not UTF-8 (byte {error.start})", hint="save the file as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from error
+    values = _read(path) if path else {}
     for override in overrides:
         _apply(values, override)
     try:
@@ -338,6 +337,19 @@ def load_recipe(path: Path | None, *, overrides: tuple[str, ...] = ()) -> Recipe
         raise RecipeError(
             _explain(path or "--set", error), hint="correct the key in nearer.toml or in --set"
         ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _MOST_BYTES:
+        raise RecipeError(f"{path}: larger than {_MOST_BYTES // 2**20} MiB", hint="shorten it: a recipe is a few lines")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 (byte {error.start})", hint="save the file as UTF-8") from error
+    except RecursionError:
+        raise RecipeError(f"{path}: nested too deeply", hint="flatten the lists and tables") from None
+    except ValueError as error:  # not only TOMLDecodeError: a number of thousands of digits too
+        raise RecipeError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -356,9 +368,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _parse(raw: str) -> object:
     """A TOML value; anything that is not one is a plain string, so quotes can be left out."""
     try:
-        return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+        values = tomllib.loads(f"value = {raw}")
+    except (ValueError, RecursionError):
         return raw
+    return values["value"] if len(values) == 1 else raw
 
 
 def _explain(path: Path | str, error: ValidationError) -> str:
@@ -367,7 +380,7 @@ def _explain(path: Path | str, error: ValidationError) -> str:
         key = ".".join(str(part) for part in fault["loc"]) or "recipe"
         reason = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
         is_shown = fault["loc"] and not _may_be_a_key(fault)
-        lines.append(f"{key}: {reason}" + (f" (got {fault['input']!r})" if is_shown else ""))
+        lines.append(f"{key}: {reason}" + (f" (got {reprlib.repr(fault['input'])})" if is_shown else ""))
     return f"{path}: " + "; ".join(lines)
 
 

@@ -1,8 +1,11 @@
 """Where a base model's files are, and why a folder may be refused before anything in it is loaded."""
 
 import hashlib
+import json
 import re
+import struct
 from pathlib import Path
+from typing import Any
 
 from nearer.core.errors import ModelRefused
 
@@ -11,6 +14,8 @@ DEFAULT_MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fa
 """Of model.safetensors as published by sentence-transformers/all-MiniLM-L6-v2."""
 
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".h5", ".npy"})
+_MOST_HEADER = 100_000_000
+"""Bytes, as the safetensors library reads at most."""
 _PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04")
 """How a pickle of protocol 2 to 5 begins, and the zip file that torch.save makes."""
 
@@ -37,17 +42,56 @@ def check_folder(folder: Path) -> None:
 
     Source: loading a pickle runs code; see the security notes of torch.load in the PyTorch documentation.
     """
-    linked = sorted(path for path in folder.rglob("*") if path.is_symlink() and path.is_dir())
-    if linked:
-        raise ModelRefused(f"{linked[0]}: a link to another folder", hint="copy what it points to in its place")
-    pickled = sorted(path for path in folder.rglob("*") if path.is_file() and _is_pickled(path))
+    paths = sorted(folder.rglob("*"))
+    for path in paths:
+        if path.is_symlink() and path.is_dir():
+            raise ModelRefused(f"{path}: a link to another folder", hint="copy what it points to in its place")
+        if not path.is_dir() and not path.is_file():
+            raise ModelRefused(f"{path}: neither a file nor a folder", hint="remove it, or copy the file in its place")
+    pickled = [path for path in paths if path.is_file() and _is_pickled(path)]
     if pickled:
         raise ModelRefused(
             f"{folder}: {pickled[0].name} may run code when loaded",
             hint="keep only safetensors: convert the model, then delete the pickled files",
         )
-    if not any(folder.rglob("*.safetensors")):
+    weights = [path for path in paths if path.suffix == ".safetensors"]
+    if not weights:
         raise ModelRefused(f"{folder}: holds no .safetensors weights", hint="save the model with save_pretrained()")
+    _check_layers(folder, num_tensors=sum(len(shapes_in(path)) for path in weights))
+
+
+def shapes_in(weights: Path) -> list[tuple[int, ...]]:
+    """The shapes of the tensors in a safetensors file. Raises ModelRefused when its header cannot be read.
+
+    Source: the format's description in the repository huggingface/safetensors.
+    """
+    try:
+        with weights.open("rb") as file:
+            [length] = struct.unpack("<Q", file.read(8))
+            if length > min(_MOST_HEADER, weights.stat().st_size):
+                raise ValueError(f"a header of {length} bytes")
+            header = json.loads(file.read(length))
+        return [tuple(each["shape"]) for name, each in header.items() if name != "__metadata__"]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error) as error:
+        hint = "copy or download the file again"
+        raise ModelRefused(f"{weights}: cannot be loaded: not whole safetensors ({error})", hint=hint) from error
+
+
+def _check_layers(folder: Path, *, num_tensors: int) -> None:
+    """Refuse a configuration of more layers than there are tensors: what the files lack would be drawn at random."""
+    for path in folder.rglob("config.json"):
+        config = _json(path)
+        num_layers = config.get("num_hidden_layers") if isinstance(config, dict) else None
+        if isinstance(num_layers, int) and num_layers > num_tensors:
+            reason = f"{path}: {num_layers} layers, but the weights are {num_tensors} tensors"
+            raise ModelRefused(reason, hint="download the model again: its files do not belong together")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelRefused(f"{path}: cannot be loaded: not JSON: {error}", hint="copy or download it again") from error
 
 
 def _is_pickled(path: Path) -> bool:

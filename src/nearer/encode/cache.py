@@ -103,8 +103,15 @@ class EmbeddingCache:
                 part = keys[start : start + _LOOKUP]
                 marks = ",".join("?" * len(part))
                 rows = self._connection.execute(f"SELECT hash, vector FROM vectors WHERE hash IN ({marks})", part)
-                found.extend((key, np.frombuffer(blob, dtype="<f4")) for key, blob in rows)
+                found.extend((key, self._vector(blob)) for key, blob in rows)
         return found
+
+    def _vector(self, blob: object) -> Floats:
+        if isinstance(blob, bytes) and len(blob) == 4 * self._dimension:
+            vector_D = np.frombuffer(blob, dtype="<f4")
+            if np.isfinite(vector_D).all():
+                return vector_D
+        raise sqlite3.DatabaseError("a vector that is none")
 
     def _keep(self, keys: list[str], vectors_ND: Floats) -> None:
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in zip(keys, vectors_ND, strict=True)]

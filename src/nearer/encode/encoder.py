@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from nearer.core.errors import InputError, ModelRefused
 from nearer.core.ids import canonical_json
-from nearer.encode.base_model import locate
+from nearer.encode.base_model import locate, shapes_in
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -103,6 +104,8 @@ class Encoder:
         """
         source = locate(model)
         loaded = _load(source, name=model)
+        if os.path.isdir(source):
+            _refuse_missing_weights(loaded, Path(source))
         longest = _longest_input(loaded)
         if max_seq_length is not None and longest is not None and max_seq_length > longest:
             raise InputError(
@@ -210,9 +213,11 @@ class Encoder:
 
 def _load(source: str, *, name: str) -> "SentenceTransformer":
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
+    kinds = (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, ImportError)
     is_folder = os.path.isdir(source)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -224,9 +229,20 @@ def _load(source: str, *, name: str) -> "SentenceTransformer":
                 local_files_only=is_folder,
                 model_kwargs={"use_safetensors": True},
             )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (*kinds, SafetensorError, StrictDataclassError) as error:
         hint = "check the folder" if is_folder else f'check the name, or use a folder; offline: "{name}" must be cached'
         raise ModelRefused(f"{name}: cannot be loaded: {error}", hint=hint) from error
+
+
+def _refuse_missing_weights(model: "SentenceTransformer", folder: Path) -> None:
+    """Refuse a model of which much would be random: more parameters than the files hold, a pooler's aside."""
+    needed = sum(each.numel() for name, each in model.named_parameters() if "pooler" not in name)
+    stored = sum(prod(shape) for path in folder.rglob("*.safetensors") for shape in shapes_in(path))
+    if needed > stored:
+        raise ModelRefused(
+            f"{folder}: the model has {needed:,} weights, its files hold {stored:,}",
+            hint="download the model again: its files do not belong together",
+        )
 
 
 def _longest_input(model: "SentenceTransformer") -> int | None:

@@ -15,6 +15,7 @@ from nearer.retrieval.index import Index, build_index, differences, open_index, 
 from nearer.retrieval.manifest import Manifest, Spec
 from nearer.retrieval.policy import Policy
 from nearer.store.collection import Collection, batches
+from nearer.store.files import inside
 from nearer.store.registry import Registry, Release
 from nearer.store.workspace import Workspace
 
@@ -97,7 +98,7 @@ class _Source:
         self._workspace, self._system, self._progress = workspace, system, progress
         self._collection = Collection(workspace.database)
         self._revision = self._collection.revision()
-        self._folder = workspace.indexes / system.model.space_id
+        self._folder = inside(workspace.indexes, system.model.space_id)
         self._window = window_of(system.chunk, system.encoder)
         self._spec = Spec(
             space_id=system.model.space_id,

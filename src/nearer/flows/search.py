@@ -13,6 +13,7 @@ from nearer.flows.systems import LIVE, System, open_release, spent
 from nearer.retrieval.entries import Ranking
 from nearer.retrieval.index import Index, differences, open_index
 from nearer.store.collection import Collection
+from nearer.store.files import inside
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
@@ -38,7 +39,7 @@ def search(
     if release is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
     system = open_release(workspace, release, name=LIVE)
-    index = open_index(workspace.indexes / release.space_id, space_id=release.space_id)
+    index = open_index(inside(workspace.indexes, release.space_id), space_id=release.space_id)
     condition = _condition(where, index.manifest.spec.fields)
     vector_1D = None if lexical else system.encoder.encode_queries([text])
 

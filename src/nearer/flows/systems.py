@@ -10,6 +10,7 @@ from nearer.core.recipe import ApiRecipe, ChunkRecipe
 from nearer.encode.api import DEFAULT_MAX_TOKENS, ApiEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
 from nearer.encode.endpoint import Endpoint
+from nearer.store.files import inside
 from nearer.store.registry import Model, Registry, Release
 from nearer.store.usage import Meter, Usage
 from nearer.store.workspace import Workspace
@@ -105,7 +106,7 @@ def _load(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) 
 
 
 def _load_local(workspace: Workspace, model: Model) -> Encoder:
-    trained = workspace.models / model.encoder_id
+    trained = inside(workspace.models, model.encoder_id)
     if model.parent_model_id and not trained.is_dir():
         raise ModelRefused(f"{trained}: the model's folder is gone", hint="restore it, or train again: nearer train")
     return Encoder.load(

@@ -46,7 +46,7 @@ class Measure:
         Raises InputError for a name or cutoff that does not exist.
         """
         name, at, digits = text.partition("@")
-        if at and not re.fullmatch(r"0|[1-9][0-9]*", digits, re.ASCII):
+        if at and not re.fullmatch(r"0|[1-9][0-9]{0,5}", digits, re.ASCII):
             raise InputError(f"{text!r} is not a measure", hint=f"write it as {name}@10")
         return cls(name=name, cutoff=int(digits) if at else None)
 

@@ -21,6 +21,7 @@ from nearer.core.steps import reached
 from nearer.measure.topk import top_k
 from nearer.retrieval.entries import Entries, Floats, Ranking, checked_entries, checked_queries, joined, without
 from nearer.retrieval.manifest import (
+    MANIFEST,
     File,
     Manifest,
     Spec,
@@ -31,7 +32,7 @@ from nearer.retrieval.manifest import (
     still_held,
     write_manifest,
 )
-from nearer.store.files import write_atomic
+from nearer.store.files import inside, write_atomic
 
 
 class ExactIndex:
@@ -44,15 +45,18 @@ class ExactIndex:
     @classmethod
     def open(cls, folder: Path, manifest: Manifest) -> "ExactIndex":
         """Read what ``manifest`` names. Raises WorkspaceError when it is missing or damaged."""
-        passages = json.loads(_read_digested(folder, manifest.files["passages"]))
-        vectors = _read_digested(folder, manifest.files["vectors"])
-        content = Entries(
-            doc_ids=tuple(passages["doc_ids"]),
-            hashes=tuple(passages["hashes"] if "hashes" in passages else passages["text_hashes"]),  # format 1
-            starts_N=np.asarray(passages["starts"], dtype=np.int64),
-            vectors_PD=np.load(io.BytesIO(vectors), allow_pickle=False),
-            values={name: tuple(values) for name, values in passages.get("values", {}).items()},
-        )
+        try:
+            passages = json.loads(_read_digested(folder, manifest.files["passages"]))
+            vectors = _read_digested(folder, manifest.files["vectors"])
+            content = Entries(
+                doc_ids=tuple(passages["doc_ids"]),
+                hashes=tuple(passages["hashes"] if "hashes" in passages else passages["text_hashes"]),  # format 1
+                starts_N=np.asarray(passages["starts"], dtype=np.int64),
+                vectors_PD=np.load(io.BytesIO(vectors), allow_pickle=False),
+                values={name: tuple(values) for name, values in passages.get("values", {}).items()},
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise damaged(folder / MANIFEST) from error
         return cls(manifest, content)
 
     def search(self, query_emb_QD: Floats, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
@@ -142,7 +146,7 @@ def _write_digested(folder: Path, stem: str, suffix: str, data: bytes) -> File:
 
 
 def _read_digested(folder: Path, file: File) -> bytes:
-    path = folder / file.name
+    path = inside(folder, file.name)
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
 from nearer.core.filters import FieldType
@@ -121,7 +121,7 @@ def read_manifest(folder: Path, *, space_id: str) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NotFound(f"no index of space {space_id}", hint="build it: nearer index") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path) from error
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise damaged(path)
@@ -134,6 +134,8 @@ def read_manifest(folder: Path, *, space_id: str) -> Manifest:
         manifest = _parse(content)
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path) from error
+    if manifest.kind not in get_args(Kind) or (manifest.kind == "lancedb") is (manifest.current is None):
+        raise damaged(path)
     if manifest.spec.space_id != space_id:
         raise SpaceMismatch(
             f"{folder} holds space {manifest.spec.space_id}, not {space_id}", hint="rebuild: nearer index"

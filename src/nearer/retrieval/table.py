@@ -22,6 +22,7 @@ from nearer.core.errors import NearerError
 from nearer.core.filters import Comparison, Fields, FieldType, Filter
 from nearer.retrieval.entries import Entries, Floats
 from nearer.retrieval.manifest import Spec, damaged
+from nearer.store.files import inside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -130,7 +131,7 @@ def open_table(folder: Path, name: str) -> "Table":
     """The newest version of a table. Raises WorkspaceError when it is missing or damaged."""
     import lancedb
 
-    with explained(folder / f"{name}.lance"):
+    with explained(inside(folder, f"{name}.lance")):
         return lancedb.connect(folder).open_table(name)
 
 

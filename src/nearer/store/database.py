@@ -3,6 +3,7 @@
 SQLite by default. Writers take the write lock when a transaction begins, so a reader never sees half a change.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -177,10 +178,15 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view of what was committed."""
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            yield connection
+        """A consistent view of what was committed. Raises WorkspaceError when it cannot be read."""
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN")
+                yield connection
+        except (sa.exc.DatabaseError, json.JSONDecodeError) as error:
+            reason = error.orig if isinstance(error, sa.exc.DatabaseError) else f"a row is not JSON: {error}"
+            hint = "see that the folder may be read; if the file is damaged, restore it from a backup"
+            raise WorkspaceError(f"{self._engine.url.database}: cannot be read: {reason}", hint=hint) from error
 
     @contextmanager
     def write(self, *, wait_s: float = 30) -> Iterator[Connection]:
@@ -201,7 +207,7 @@ class Database:
                 connection.exec_driver_sql("COMMIT")
             except BaseException as error:
                 _roll_back(connection)
-                if isinstance(error, sa.exc.OperationalError):
+                if isinstance(error, sa.exc.OperationalError) or type(error) is sa.exc.DatabaseError:
                     hint = "nothing was changed; see that the disk has room and is writable, then repeat the command"
                     raise WorkspaceError(f"the database cannot be written: {error.orig}", hint=hint) from error
                 raise
@@ -212,7 +218,11 @@ class Database:
 
     def _migrate(self) -> None:
         with self.read() as connection:
-            if sa.inspect(connection).has_table("migrations") and self._applied(connection) == _names():
+            tables = sa.inspect(connection).get_table_names()
+            if tables and migrations.name not in tables:
+                hint = "restore the file from a backup"
+                raise WorkspaceError(f"{self._engine.url.database}: not a database of Nearer's", hint=hint)
+            if tables and self._applied(connection) == _names():
                 return
         with self.write() as connection:
             migrations.create(connection, checkfirst=True)

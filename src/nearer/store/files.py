@@ -5,11 +5,30 @@ nobody writes.
 """
 
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
 
+from nearer.core.errors import WorkspaceError
+
 _UNFINISHED = ".tmp-"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,250}")
+
+
+def inside(folder: Path, name: object) -> Path:
+    """The path in ``folder`` of a name that was read: from a manifest, or from a row of the database.
+
+    Raises WorkspaceError for anything but a plain name, and for a link: either could lead out of the folder.
+    """
+    if not isinstance(name, str) or _PLAIN_NAME.fullmatch(name) is None:
+        raise WorkspaceError(
+            f"{folder}: {name!r:.100} is no name of its own", hint="restore the workspace from a backup"
+        )
+    path = folder / name
+    if path.is_symlink():
+        raise WorkspaceError(f"{path}: a link", hint="put what it points to in its place")
+    return path
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

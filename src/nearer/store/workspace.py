@@ -20,6 +20,8 @@ from nearer.store.files import remove_tree, remove_unfinished, write_atomic
 from nearer.store.lease import lease
 
 STATE_FOLDER = ".nearer"
+DATABASE = "control.sqlite"
+_LOCK = "writer.lock"
 FORMAT_VERSION = 1
 
 
@@ -63,8 +65,9 @@ class Workspace:
         if not is_workspace(folder):
             raise WorkspaceError(f"{folder.resolve()} is not a workspace", hint=f"make one: nearer init {folder}")
         _check_format(state)
+        _check_database(state / DATABASE)
         recipe = load_recipe(folder / RECIPE_FILE, overrides=overrides)
-        return cls(folder=folder, recipe=recipe, database=Database.open(state / "control.sqlite"))
+        return cls(folder=folder, recipe=recipe, database=Database.open(state / DATABASE))
 
     @property
     def state(self) -> Path:
@@ -102,7 +105,7 @@ class Workspace:
 
         What killed processes left half written is removed first. Raises WorkspaceBusy when another process is at it.
         """
-        with lease(self.state / "writer.lock", holder=f"nearer {verb}"):
+        with lease(self.state / _LOCK, holder=f"nearer {verb}"):
             self._remove_leftovers()
             yield
 
@@ -131,6 +134,8 @@ def is_workspace(folder: Path) -> bool:
 def _check_format(state: Path) -> None:
     try:
         version = int((state / "format_version").read_text())
+        if version < 1:
+            raise ValueError(version)
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"{state / 'format_version'} is missing or damaged", hint=f"write {FORMAT_VERSION} into it, or restore it"
@@ -140,3 +145,9 @@ def _check_format(state: Path) -> None:
             f"{state.parent}: format {version} is newer than this program's {FORMAT_VERSION}",
             hint="upgrade: pip install --upgrade nearer",
         )
+
+
+def _check_database(path: Path) -> None:
+    """Refuse to begin anew where a database was: there is a lock since something was first changed."""
+    if path.with_name(_LOCK).exists() and not (path.exists() and path.stat().st_size):
+        raise WorkspaceError(f"{path} is gone, or empty", hint="restore it from a backup")

@@ -111,8 +111,10 @@ class Columns:
     def plan(self, header: Sequence[str], *, has_header: bool, is_text: bool = False) -> "Plan":
         """What becomes of each column. Raises InputError for one that would be dropped and is not to be ignored."""
         others = [name for name in header if name not in self._named | self._ignore]
-        kept = [name for name in others if self.kind.knows(name) and not self._is_mapped(name)]
-        left = [name for name in others if name not in kept]
+        kept: list[str] = []
+        left: list[str] = []
+        for name in others:
+            (kept if self.kind.knows(name) and not self._is_mapped(name) else left).append(name)
         metadata = dict(self._types or {})
         if has_header and self.kind.has_metadata and self._types is None:
             metadata = dict.fromkeys(left, "")
@@ -149,9 +151,10 @@ class Plan:
     metadata: Mapping[str, str]
     is_text: bool
 
-    def uses(self, column: str) -> bool:
-        """Whether anything becomes of a column."""
-        return column in self.kept or column in self.metadata or any(column in of for of in self.sources.values())
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of which something becomes."""
+        return frozenset({*self.kept, *self.metadata, *(column for of in self.sources.values() for column in of)})
 
     def fields(self, row: Mapping[str, Any]) -> Fields:
         """The fields of a row. Raises InputError for a value that is not of its type."""

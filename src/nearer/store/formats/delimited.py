@@ -18,7 +18,7 @@ from nearer.store.formats.source import WholeFile, decode, fault_of, no_rows, re
 Cells = tuple[int, list[str], bool]
 """A row's first line, its cells, and whether its last line has a line end."""
 
-_SEPARATORS = {"comma": ",", "tab": "\t", "semicolon": ";"}
+_SEPARATORS = {"comma": ",", "tab": "\t", "semicolon": ";", "bar": "|"}
 _INTEGER = re.compile(r"-?[0-9]+")
 _WITHOUT_HEADER = {QUERIES.section: ("query_id", "text"), JUDGMENTS.section: ("query_id", "doc_id", "grade")}
 _HEADER_WORDS = frozenset({"id", "qid", "query", "topic", "number", "query-id", "topic-id", "topic_id", "queryid"})

@@ -50,11 +50,13 @@ def _read(path: Path, columns: Columns) -> Iterator[Fields | InputError]:
             hint = "end the file's name in its own format: .jsonl, .csv, .tsv"
             raise WholeFile("not Parquet, though its name says so", hint=hint)
     with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
-        header = file.schema_arrow.names
+        schema = file.schema_arrow
+        header = schema.names
         columns.check_header(header)
         plan = columns.plan(header, has_header=True)
-        used = [name for name in header if plan.uses(name)]
-        readers = [_reader(file.schema_arrow.field(name).type, name, columns) for name in used]
+        wanted = plan.columns
+        used = [name for name in header if name in wanted]
+        readers = [_reader(schema.field(name).type, name, columns) for name in used]
         for batch in file.iter_batches(_BATCH_ROWS, columns=used, use_threads=False):
             cells = [read(batch.column(name)) for name, read in zip(used, readers, strict=True)]
             for values in zip(*cells, strict=True):

@@ -6,6 +6,7 @@ the next line. Memory stays constant.
 
 import gzip
 import stat
+import sys
 import zlib
 from collections.abc import Iterator
 from io import BufferedReader
@@ -15,6 +16,10 @@ from nearer.core.errors import Fault, InputError
 
 MAX_LINE_BYTES = 16 * 2**20
 GZIP = ".gz"
+
+_MOST_UNPACKED = 64 * 2**20
+_MOST_TIMES = 100
+"""Of a gzip file: more bytes than the former, and than so many times its own size, are refused; text has 3 to 30."""
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -28,7 +33,15 @@ _BINARY_MAGIC = {
     b"\x28\xb5\x2f\xfd": "zstandard",
     b"ARROW1": "arrow",
     b"SQLite format 3": "SQLite",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+    b"%PDF-": "PDF",
+    b"\xd0\xcf\x11\xe0": "Microsoft Office",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"\x7fELF": "ELF",
 }
+_HTML = (b"<!doctype htm", b"<html")
 _NAME_IT = {"gzip": "end its name in .gz", "parquet": "end its name in .parquet"}
 _TO_UTF8 = "convert it, for example: iconv -f {source} -t utf-8 OLD > NEW"
 
@@ -44,8 +57,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes] | Fault]:
     """
     try:
         with open_regular(path) as file, unpacked(file, path) as content:
-            _refuse_binary(content.peek(16)[:16])
-            yield from _split(content, name=str(path))
+            _refuse_binary(content.peek(64)[:64])
+            most_bytes = sys.maxsize if content is file else _most_unpacked(path)
+            yield from _split(content, name=str(path), most_bytes=most_bytes)
             return
     except gzip.BadGzipFile as error:
         reason, remedy = f"not a whole gzip file: {error}", "pack or copy it again; name it without .gz if it is text"
@@ -137,19 +151,38 @@ def _refuse_binary(head: bytes) -> None:
             raise InputError(f"compressed or binary ({name}), not text", hint=hint)
     if b"\0" in head[:4]:
         raise InputError("a NUL among the first bytes: UTF-16, UTF-32 or binary", hint=_TO_UTF8.format(source="utf-16"))
+    if head.lstrip().lower().startswith(_HTML):
+        raise InputError("an HTML page: perhaps the download failed", hint="look into it, and fetch the file again")
 
 
-def _split(file: BufferedReader, *, name: str) -> Iterator[tuple[int, bytes] | Fault]:
-    number = 0
+def _most_unpacked(path: Path) -> int:
+    return max(_MOST_UNPACKED, _MOST_TIMES * path.stat().st_size)
+
+
+def _split(file: BufferedReader, *, name: str, most_bytes: int) -> Iterator[tuple[int, bytes] | Fault]:
+    number = num_bytes = 0
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
-        if len(raw) > MAX_LINE_BYTES:
-            _skip_rest(file, raw)
-            yield fault_of(name, number, too_long())
-            continue
-        yield number, raw
+        if number == 1:
+            _refuse_carriage_returns(raw)
+        is_whole = len(raw) <= MAX_LINE_BYTES
+        num_bytes += len(raw) if is_whole else len(raw) + _skip_rest(file, raw, most_bytes=most_bytes)
+        if num_bytes > most_bytes:
+            hint = "if it is what you expect, unpack it yourself: gunzip FILE"
+            raise InputError(f"unpacks to more than {_MOST_TIMES} times its size", hint=hint)
+        yield (number, raw) if is_whole else fault_of(name, number, too_long())
 
 
-def _skip_rest(file: BufferedReader, raw: bytes) -> None:
-    while raw and not raw.endswith(b"\n"):
+def _skip_rest(file: BufferedReader, raw: bytes, *, most_bytes: int) -> int:
+    """Read to the end of a line, or beyond ``most_bytes``; how many bytes that were."""
+    num_bytes = 0
+    while raw and not raw.endswith(b"\n") and num_bytes <= most_bytes:
         raw = file.readline(MAX_LINE_BYTES)
+        num_bytes += len(raw)
+    return num_bytes
+
+
+def _refuse_carriage_returns(first: bytes) -> None:
+    if not first.endswith(b"\n") and b"\r" in first.rstrip(b"\r"):
+        hint = "convert it, for example: tr '\\r' '\\n' < OLD > NEW"
+        raise InputError("the lines end in a carriage return alone", hint=hint)
