@@ -185,7 +185,14 @@ WORKSPACES: list[Row] = [
     ("manifest-garbage", SEARCH, _manifest_text("\x00\x01"), "workspace", "missing or damaged", REBUILD),
     ("manifest-deep", SEARCH, _manifest_text("[" * 100_000), "workspace", "missing or damaged", REBUILD),
     ("manifest-newer", SEARCH, _manifest(format_version=99), "workspace", "index format 99", REBUILD),
-    ("manifest-space", SEARCH, _manifest(spec={"space_id": "enc-other", "chunking": ""}), "space_mismatch", "holds space enc-other", REBUILD),
+    (
+        "manifest-space",
+        SEARCH,
+        _manifest(spec={"space_id": "enc-other", "chunking": ""}),
+        "space_mismatch",
+        "holds space enc-other",
+        REBUILD,
+    ),
     ("manifest-kind", SEARCH, _manifest(kind="evil"), "workspace", "missing or damaged", REBUILD),
     (
         "manifest-table",
@@ -206,7 +213,14 @@ WORKSPACES: list[Row] = [
     ("cache-garbage", MEASURE, _cache(lambda path: path.write_bytes(b"x" * 9999)), "workspace", "damaged", DELETE),
     ("cache-short-vector", MEASURE, _vector(b"\0" * 4), "workspace", "damaged", DELETE),
     ("cache-nan", MEASURE, _vector(b"\xff" * 32), "workspace", "damaged", DELETE),
-    ("cache-folder", MEASURE, _cache(lambda path: (path.unlink(), path.mkdir())), "workspace", "cannot be used", "check"),
+    (
+        "cache-folder",
+        MEASURE,
+        _cache(lambda path: (path.unlink(), path.mkdir())),
+        "workspace",
+        "cannot be used",
+        "check",
+    ),
     (
         "lock-folder",
         INDEX,
