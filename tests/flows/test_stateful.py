@@ -247,13 +247,14 @@ class Loop(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_whatever_was_acknowledged_is_there_and_search_is_exact(tiny_recipe: dict[str, Any]) -> None:
-    recipe = {**tiny_recipe, "evaluate": {"num_resamples": 100}}
+@pytest.mark.parametrize("kind", ["exact", "lancedb"])
+def test_whatever_was_acknowledged_is_there_and_search_is_exact(tiny_recipe: dict[str, Any], kind: str) -> None:
+    recipe = {**tiny_recipe, "evaluate": {"num_resamples": 100}, "index": {"kind": kind}}
     machine = type("Machine", (Loop,), {"recipe": recipe})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12,
+            max_examples=7,
             stateful_step_count=15,
             deadline=None,
             derandomize=True,
