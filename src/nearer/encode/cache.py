@@ -64,7 +64,7 @@ class EmbeddingCache:
     ) -> tuple[Floats, int]:
         """The vectors of ``texts``, shape (N, D) float32, and how many had to be encoded.
 
-        Equal texts are encoded once. New vectors are kept as they are made.
+        Equal texts are encoded once, the longest first. New vectors are kept as they are made.
         """
         hashes = [text_hash(text) for text in texts]
         vectors_ND = np.zeros((len(texts), self._dimension), dtype=np.float32)
@@ -75,7 +75,7 @@ class EmbeddingCache:
         for key, vector_D in self._stored(list(rows_of)):
             vectors_ND[rows_of[key]] = vector_D
             del missing[key]
-        by_length = sorted(missing, key=lambda key: len(texts[rows_of[key][0]]))
+        by_length = sorted(missing, key=lambda key: len(texts[rows_of[key][0]]), reverse=True)
         size = batching.block_texts or _ENCODE
         blocks = [by_length[start : start + size] for start in range(0, len(by_length), size)]
 

@@ -1,6 +1,6 @@
 """Hard negatives from the workspace's documents, as the model of the moment ranks them.
 
-Arrays: Q examples, A distinct anchors, P passages, D dimensions.
+Arrays: Q examples, A distinct anchors, T distinct texts, P of them passages, D dimensions.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,19 +32,23 @@ def mine_negatives(
     Every distinct text is encoded once: most positives are passages.
     """
     recipe = workspace.recipe.mining
-    positives = [example.positive for example in examples]
-    document_row, document_emb_ND = _encoded([*corpus.passages, *positives], encoder.encode_documents, progress)
-    anchor_row, anchor_emb_AD = _encoded([example.anchor for example in examples], encoder.encode_queries, progress)
-    anchors_Q = np.array([anchor_row[example.anchor] for example in examples], np.int64)
-    positives_Q = np.array([document_row[text] for text in positives], np.int64)
-    passages_P = np.array([document_row[text] for text in corpus.passages], np.int64)
+    passages = list(dict.fromkeys(corpus.passages))
+    text_rows, text_emb_TD = _encoded(
+        [*passages, *(example.positive for example in examples)], encoder.encode_documents, encoder.dimension, progress
+    )
+    anchor_rows, anchor_emb_AD = _encoded(
+        [example.anchor for example in examples], encoder.encode_queries, encoder.dimension, progress
+    )
+    anchors_Q = np.array([anchor_rows[example.anchor] for example in examples], np.int64)
+    positives_Q = np.array([text_rows[example.positive] for example in examples], np.int64)
     most_spared = max((len(example.spared) for example in examples), default=0)
-    ranked = top_k(anchor_emb_AD, document_emb_ND[passages_P], k=min(recipe.top_k + most_spared, 10 * recipe.top_k))
+    wanted = min(recipe.top_k + most_spared, 10 * recipe.top_k)
+    ranked = top_k(anchor_emb_AD, text_emb_TD[: len(passages)], k=wanted)
     candidates = Candidates(
-        texts=corpus.passages,
+        texts=passages,
         rows_QK=ranked.rows_QK[anchors_Q],
         scores_QK=ranked.scores_QK[anchors_Q],
-        positive_scores_Q=np.einsum("qd,qd->q", anchor_emb_AD[anchors_Q], document_emb_ND[positives_Q]),
+        positive_scores_Q=np.einsum("qd,qd->q", anchor_emb_AD[anchors_Q], text_emb_TD[positives_Q]),
     )
     return mine(
         examples,
@@ -59,10 +63,13 @@ def mine_negatives(
 
 
 def _encoded(
-    texts: Sequence[str], encode: Callable[[Sequence[str]], Floats], progress: Progress
+    texts: Sequence[str], encode: Callable[[Sequence[str]], Floats], dimension: int, progress: Progress
 ) -> tuple[Rows, Floats]:
-    """The row of each distinct text, and their vectors; texts of like length are encoded together."""
-    by_length = sorted(dict.fromkeys(texts), key=len)
+    """The row of each distinct text, in the order they come, and their vectors; those of like length go together."""
+    distinct = list(dict.fromkeys(texts))
+    by_length = sorted(range(len(distinct)), key=lambda row: len(distinct[row]), reverse=True)
     blocks = [by_length[start : start + _BLOCK] for start in range(0, len(by_length), _BLOCK)]
-    made = [encode(block) for block in progress.track(blocks, label="encode for mining", total=len(blocks))]
-    return {text: row for row, text in enumerate(by_length)}, np.concatenate(made)
+    emb_TD = np.empty((len(distinct), dimension), np.float32)
+    for block in progress.track(blocks, label="encode for mining", total=len(blocks)):
+        emb_TD[block] = encode([distinct[row] for row in block])
+    return {text: row for row, text in enumerate(distinct)}, emb_TD
