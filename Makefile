@@ -12,7 +12,7 @@ demo: $(VENV)/installed  ## the whole job on this machine's standard library
 test: $(VENV)/installed  ## every test, the real model's too
 	$(BIN)/pytest
 
-unit: $(VENV)/installed  ## all but the end-to-end tests, under a minute
+unit: $(VENV)/installed  ## all but the end-to-end tests
 	$(BIN)/pytest -m "not slow" --ignore=tests/flows
 
 check: $(VENV)/installed  ## format, lint, types, layers

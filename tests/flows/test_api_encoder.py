@@ -1,6 +1,5 @@
 """The whole job with a base behind an API: measured, live, searched, counted, and refused when its model changes."""
 
-import os
 import re
 import signal
 import sqlite3
@@ -305,7 +304,12 @@ def test_an_interrupted_job_ends_at_once(made, server):
     server.key, server.fault_of = None, lambda request: stalled if request.texts[0] not in PROBE else None
     folder = made(key_env=None)
     command = [sys.executable, "-m", "nearer", "evaluate", "base", "--dir", str(folder)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a background job has set to ignore
+    )
     deadline = time.monotonic() + 60
     while len(server.requests) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
