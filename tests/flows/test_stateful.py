@@ -75,6 +75,9 @@ class Loop(RuleBasedStateMachine):
         qrels = "".join(f"{each['query_id']}\t{each['doc_id']}\t1\n" for each in judgments)
         (self.root / "judgments.tsv").write_text(qrels)
         nearer.add(self.workspace, "judgments", self.root / "judgments.tsv")
+        self._promote(BASE)
+        self.train_stub()
+        self._promote(nearer.status(self.workspace)["models"][-1]["model_id"])
 
     @rule(changes=st.dictionaries(doc_ids, texts, min_size=1, max_size=4))
     def add_or_edit(self, changes: dict[str, str]) -> None:
@@ -118,9 +121,7 @@ class Loop(RuleBasedStateMachine):
     def promote(self, data: st.DataObject) -> None:
         system = self._candidate(data)
         if system is not None:
-            promoted = nearer.promote(self.workspace, system, force_reason="the machine's choice")
-            assert promoted["verdict"] == "promoted"
-            self._went_live()
+            self._promote(system)
 
     @rule()
     @precondition(lambda self: len(self.live) > 1)
@@ -184,6 +185,11 @@ class Loop(RuleBasedStateMachine):
         rows = [{"_id": key, "text": text} for key, text in documents.items()]
         nearer.add(self.workspace, "corpus", write_jsonl(self.root / "documents.jsonl", rows))
         self.documents |= documents
+
+    def _promote(self, system: str) -> None:
+        promoted = nearer.promote(self.workspace, system, force_reason="the machine's choice")
+        assert promoted["verdict"] == "promoted"
+        self._went_live()
 
     def _candidate(self, data: st.DataObject) -> str | None:
         models = [each["model_id"] for each in nearer.status(self.workspace)["models"]]
