@@ -147,15 +147,18 @@ def unknown_ids(connection: Connection, column: sa.Column[Any], ids: Iterable[st
 
 
 def _put(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *, key: str) -> Changes:
+    """Insert what is new; only where something was there already, look at it and replace what differs."""
+    statement = insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    num_added = connection.execute(statement, rows).rowcount if rows else 0
+    if num_added == len(rows):
+        return Changes(num_added=num_added)
     column = table.c[key]
-    condition = column.in_([row[key] for row in rows])
-    known = {row._mapping[key]: dict(row._mapping) for row in connection.execute(sa.select(table).where(condition))}
-    changed = [row for row in rows if known.get(row[key]) != row]
+    found = connection.execute(sa.select(table).where(column.in_([row[key] for row in rows])))
+    known = {row._mapping[key]: dict(row._mapping) for row in found}
+    changed = [row for row in rows if known[row[key]] != row]
     _upsert(connection, table, changed, keys=(key,))
-    num_updated = sum(row[key] in known for row in changed)
-    return Changes(
-        num_added=len(changed) - num_updated, num_updated=num_updated, num_unchanged=len(rows) - len(changed)
-    )
+    num_unchanged = len(rows) - num_added - len(changed)
+    return Changes(num_added=num_added, num_updated=len(changed), num_unchanged=num_unchanged)
 
 
 def _revise(connection: Connection, table: sa.Table) -> None:
