@@ -42,7 +42,7 @@ KILLED = {
 ELSEWHERE = {
     "registry.probe": "flows/test_api_encoder.py",
     "usage.commit": "flows/test_api_encoder.py",
-    "tasks.look": "flows/test_tasks.py",
+    "registry.look": "flows/test_tasks.py",
     **dict.fromkeys(("adapter.weights", "adapter.manifest"), "learn/test_adapter.py"),
     "seal.written": "flows/test_resume.py",
     **dict.fromkeys(("train.examples", "train.mined", "train.checkpoint", "train.pass"), "flows/test_resume.py"),

@@ -309,7 +309,7 @@ def metadata_of(folder):
 @pytest.mark.slow
 def test_killed_after_the_look_it_is_counted_and_the_command_can_be_repeated(topics):
     arguments = ("evaluate", "--task", "classification", *TOPIC, "--split", "test", "--json", "--dir", topics)
-    assert Running(*arguments, die_at="tasks.look").wait().was_killed
+    assert Running(*arguments, die_at="registry.look").wait().was_killed
     again = Running(*arguments).wait()
     assert again.code == 0
     assert again.json["ledger"]["num_looks"] == 3  # the promotion's, the killed one's, and this

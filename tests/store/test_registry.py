@@ -121,9 +121,11 @@ def test_a_refusal_is_history_and_moves_nothing(registry):
     assert registry.live() == a
 
 
-def test_every_look_is_counted_by_split(registry):
-    looks = [registry.look(split=split, systems=["base"], purpose="evaluate") for split in ("test", "test", "test-b")]
-    assert looks == [1, 2, 1]
+def test_looks_at_test_splits_are_counted_by_split_and_others_are_not(registry):
+    def num_looks(split):
+        return registry.look(split=split, systems=["base"], purpose="evaluate")["num_looks"]
+
+    assert [num_looks(split) for split in ("test", "dev", "test", "test-b", "dev")] == [1, None, 2, 1, None]
 
 
 def test_evaluations_come_back_in_order(registry):

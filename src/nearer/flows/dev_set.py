@@ -13,8 +13,8 @@ from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, Floats, Ints, embed_queries, own_documents
-from nearer.flows.evaluate import read_test_set
 from nearer.flows.grades import scale_of
+from nearer.flows.judged_split import read_judged_split
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.topk import top_k
 from nearer.store.collection import Collection
@@ -59,7 +59,7 @@ def build_dev_set(
     The queries of ``left_out`` (those that leak into test) choose nothing.
     """
     recipe = workspace.recipe.train
-    full = read_test_set(workspace, "dev")
+    full = read_judged_split(workspace, "dev")
     usable = [row for row, query in enumerate(full.queries) if query.query_id not in left_out]
     rng = random.Random(recipe.seed)
     chosen = sorted(rng.sample(usable, min(recipe.max_dev_queries, len(usable))))

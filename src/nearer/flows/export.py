@@ -8,7 +8,8 @@ from typing import Any
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
-from nearer.flows.evaluate import rank, read_test_set
+from nearer.flows.judged_split import read_judged_split
+from nearer.flows.ranking import rank
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import open_system
 from nearer.store.collection import Collection
@@ -50,19 +51,18 @@ def export(
 
 def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> list[str]:
     system = open_system(workspace, name)
-    test_set = read_test_set(workspace, split)
-    corpus, ranked = rank(workspace, system, test_set, progress=progress)
-    check_words((query.query_id for query in test_set.queries), "query")
+    judged = read_judged_split(workspace, split)
+    corpus, ranked = rank(workspace, system, judged, progress=progress)
+    check_words((query.query_id for query in judged.queries), "query")
     check_words((corpus.documents[row].doc_id for row in set(ranked.rows_QK.flat) if row >= 0), "document")
 
     def rankings() -> Iterator[tuple[str, Iterable[tuple[str, object]]]]:
-        for query, rows_K, scores_K in zip(test_set.queries, ranked.rows_QK, ranked.scores_QK, strict=True):
+        for query, rows_K, scores_K in zip(judged.queries, ranked.rows_QK, ranked.scores_QK, strict=True):
             found = zip(rows_K, scores_K, strict=True)
             yield query.query_id, ((corpus.documents[row].doc_id, score) for row, score in found if row >= 0)
 
     lines = list(run_lines(rankings(), tag=system.model.model_id))
-    if split.startswith("test"):
-        Registry(workspace.database).look(split=split, systems=[name], purpose="export")
+    Registry(workspace.database).look(split=split, systems=[name], purpose="export")
     return lines
 
 

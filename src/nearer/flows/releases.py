@@ -8,8 +8,10 @@ import numpy as np
 
 from nearer.core.errors import InputError, ModelRefused, NotFound, ServiceError, WorkspaceError
 from nearer.core.progress import Progress, Silent
-from nearer.flows.evaluate import Mask, Measured, TestSet, compare_measured, measure, read_test_set, summarise
+from nearer.flows.evaluate import compare_measured, summarise
 from nearer.flows.index import build, verify
+from nearer.flows.judged_split import JudgedSplit, Mask, read_judged_split
+from nearer.flows.ranking import Measured, measure
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LIVE, System, open_release, open_system, spent
 from nearer.measure.gate import Evidence, Policy, SliceEvidence, Verdict, decide
@@ -164,26 +166,26 @@ def _judge(
     workspace: Workspace, candidate: System, live: Release | None, *, split: str | None, progress: Progress
 ) -> tuple[Verdict, dict[str, Any]]:
     """Compare the candidate with its baseline on the test split and ask the gate."""
-    test_set = read_test_set(workspace, split or judging_split(workspace))
+    judged = read_judged_split(workspace, split or judging_split(workspace))
     try:
         baseline = open_system(workspace, LIVE if live else BASE)
     except (ModelRefused, ServiceError) as error:
         evaluation = summarise(
-            workspace, test_set, [measure(workspace, candidate, test_set, progress=progress)], purpose="gate"
+            workspace, judged, [measure(workspace, candidate, judged, progress=progress)], purpose="gate"
         )
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
         return Verdict(promoted=False, reasons=(reason, *verify(workspace, candidate)), notes=(note,)), evaluation
     if baseline.model.model_id == candidate.model.model_id:
-        measured = [measure(workspace, candidate, test_set, progress=progress)]
-        evaluation = summarise(workspace, test_set, measured, purpose="first release")
+        measured = [measure(workspace, candidate, judged, progress=progress)]
+        evaluation = summarise(workspace, judged, measured, purpose="first release")
         evaluation |= spent([baseline, candidate])
         faults = verify(workspace, candidate)
         note = "the first release: measured, with nothing live to compare it with"
         return Verdict(promoted=not faults, reasons=faults or (note,), notes=()), evaluation
-    measured = [measure(workspace, each, test_set, progress=progress) for each in (baseline, candidate)]
-    evaluation = summarise(workspace, test_set, measured, purpose="gate")
-    evidence = _evidence(workspace, measured, test_set, index_faults=verify(workspace, candidate))
+    measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
+    evaluation = summarise(workspace, judged, measured, purpose="gate")
+    evidence = _evidence(workspace, measured, judged, index_faults=verify(workspace, candidate))
     gate = workspace.recipe.gate
     policy = Policy(
         measure=gate.measure, min_gain=gate.min_gain, min_slice_queries=gate.min_slice_queries, alpha=gate.alpha
@@ -202,7 +204,7 @@ def _gain(comparison: Comparison) -> str:
 
 
 def _evidence(
-    workspace: Workspace, measured: Sequence[Measured], test_set: TestSet, *, index_faults: tuple[str, ...]
+    workspace: Workspace, measured: Sequence[Measured], judged: JudgedSplit, *, index_faults: tuple[str, ...]
 ) -> Evidence:
     metric, recipe = workspace.recipe.gate.measure, workspace.recipe.evaluate
     if metric not in recipe.measures:
@@ -210,24 +212,24 @@ def _evidence(
     baseline, candidate = measured
 
     def compared(mask: Mask | None = None) -> Comparison:
-        [found] = compare_measured(baseline, candidate, metrics=[metric], test_set=test_set, recipe=recipe, mask=mask)
+        [found] = compare_measured(baseline, candidate, metrics=[metric], judged=judged, recipe=recipe, mask=mask)
         return found
 
     return Evidence(
         comparison=compared(),
         slices={
             name: SliceEvidence(
-                num_queries=int(mask.sum()), num_groups=_num_groups(test_set, mask), comparison=compared(mask)
+                num_queries=int(mask.sum()), num_groups=_num_groups(judged, mask), comparison=compared(mask)
             )
-            for name, mask in test_set.slices.items()
+            for name, mask in judged.slices.items()
         },
         index_faults=index_faults,
     )
 
 
-def _num_groups(test_set: TestSet, mask: Mask) -> int:
+def _num_groups(judged: JudgedSplit, mask: Mask) -> int:
     rows = np.flatnonzero(mask)
-    return len(set(test_set.groups_of(rows) or rows.tolist()))
+    return len(set(judged.groups_of(rows) or rows.tolist()))
 
 
 def _promote_release(workspace: Workspace, release: Release, *, progress: Progress) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from nearer.core.errors import Conflict, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Query
-from nearer.core.steps import reached
 from nearer.flows.embedding import embed_corpus, embed_queries, own_documents, read_corpus
 from nearer.flows.items import Items, Seeds, check_size, encode_labels, read_items, read_seeds, twins
 from nearer.flows.splits import ensure_splits
@@ -119,7 +118,9 @@ def evaluate_task(
             for comparison in _compare(measured[0], values, outcome.groups, recipe.evaluate)
         ],
         "notes": list(outcome.notes),
-        "ledger": _ledger(workspace, split, [system.name for system in opened], f"evaluate {task}"),
+        "ledger": Registry(workspace.database).look(
+            split=split, systems=[system.name for system in opened], purpose=f"evaluate {task}"
+        ),
     }
 
 
@@ -388,12 +389,3 @@ def _compare(
 
 def _groups(groups: Sequence[str] | None) -> Sequence[str] | None:
     return groups if groups and len(set(groups)) > 1 else None
-
-
-def _ledger(workspace: Workspace, split: str, systems: list[str], purpose: str) -> dict[str, Any]:
-    """Enter a look at a test split; dev and train may be looked at freely."""
-    if not split.startswith("test"):
-        return {"split": split, "num_looks": None}
-    num_looks = Registry(workspace.database).look(split=split, systems=systems, purpose=purpose)
-    reached("tasks.look")
-    return {"split": split, "num_looks": num_looks}

@@ -196,14 +196,21 @@ class Registry:
         with self._database.read() as connection:
             return [Event(**row._mapping) for row in connection.execute(sa.select(*columns).order_by(table.c.event_id))]
 
-    def look(self, *, split: str, systems: list[str], purpose: str) -> int:
-        """Enter a look at a split in the ledger; how many looks at it there have been, this one included."""
+    def look(self, *, split: str, systems: list[str], purpose: str) -> dict[str, Any]:
+        """``{"split", "num_looks"}``: enter a look at a test split in the ledger, and count this one too.
+
+        Splits of other names may be looked at freely; their ``num_looks`` is None.
+        """
+        if not split.startswith("test"):
+            return {"split": split, "num_looks": None}
         table = tables.ledger
         row = {"at": self._now(), "split": split, "systems": systems, "purpose": purpose}
         with self._database.write() as connection:
             connection.execute(table.insert(), [row])
             statement = sa.select(sa.func.count()).select_from(table).where(table.c.split == split)
-            return connection.scalar(statement) or 0
+            num_looks = connection.scalar(statement) or 0
+        reached("registry.look")
+        return {"split": split, "num_looks": num_looks}
 
     def add_evaluation(self, *, split: str, result: JSON) -> None:
         """Keep the result of an evaluation for the report."""

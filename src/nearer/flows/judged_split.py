@@ -1,0 +1,92 @@
+"""The judged queries of a split: what systems are measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.errors import InputError
+from nearer.core.records import Query
+from nearer.flows.grades import scale_of
+from nearer.measure.metrics import Qrels
+from nearer.measure.slices import slices
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+SEEN_DOCUMENT = "seen_document"
+"""Slices by whether a query has a relevant document which training queries have too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedSplit:
+    """The queries of a split that have a relevant document, and how they are judged, grouped and sliced."""
+
+    split: str
+    queries: tuple[Query, ...]
+    num_without_relevant: int
+    doc_ids: tuple[str, ...]
+    relevant: dict[str, tuple[str, ...]]
+    qrels: Qrels
+    groups: tuple[str, ...] | None
+    slices: dict[str, Mask]
+
+    def groups_of(self, rows: Ints) -> list[str] | None:
+        """The groups to resample whole; none for a slice that is one group, whose queries are all there is to draw."""
+        groups = [self.groups[row] for row in rows] if self.groups else []
+        return groups if len(set(groups)) > 1 else None
+
+
+def read_judged_split(workspace: Workspace, split: str) -> JudgedSplit:
+    """The judged queries of a split. Raises InputError, naming the splits there are, when it has none."""
+    collection, recipe = Collection(workspace.database), workspace.recipe
+    scale, judgments = scale_of(workspace), collection.judgments(split)
+    relevant: dict[str, list[str]] = {}
+    for judgment in judgments:
+        if judgment.grade >= scale.relevant_from:
+            relevant.setdefault(judgment.query_id, []).append(judgment.doc_id)
+    members = collection.queries(split)
+    queries = tuple(query for query in members if query.query_id in relevant)
+    if not queries:
+        known = ", ".join(f"{name} ({count})" for name, count in collection.splits().items()) or "none"
+        raise InputError(
+            f"split {split!r} has no query with a relevant document; splits: {known}",
+            hint="name another with --split, or import judgments: nearer add judgments FILE",
+        )
+    doc_ids = tuple(collection.document_hashes())
+    query_ids = [query.query_id for query in queries]
+    qrels = Qrels.build(query_ids, doc_ids, judgments, relevant_from=scale.relevant_from)
+    field = recipe.group_field
+    groups = tuple(_group(query, field) for query in queries) if field else None
+    fields = dict.fromkeys((*recipe.evaluate.slice_fields, *((field,) if field else ())))
+    masks = slices([query.metadata for query in queries], list(fields))
+    seen = _seen_documents(collection, queries, relevant, relevant_from=scale.relevant_from)
+    if seen.any():
+        masks |= {f"{SEEN_DOCUMENT}=yes": seen, f"{SEEN_DOCUMENT}=no": ~seen}
+    return JudgedSplit(
+        split=split,
+        queries=queries,
+        num_without_relevant=len(members) - len(queries),
+        doc_ids=doc_ids,
+        relevant={query_id: tuple(found) for query_id, found in relevant.items()},
+        qrels=qrels,
+        groups=groups,
+        slices={name: mask for name, mask in masks.items() if mask.any()},
+    )
+
+
+def _group(query: Query, field: str) -> str:
+    """The query's group; a query without one is its own."""
+    value = query.metadata.get(field)
+    return query.query_id if value is None else str(value)
+
+
+def _seen_documents(
+    collection: Collection, queries: Sequence[Query], relevant: dict[str, list[str]], *, relevant_from: int
+) -> Mask:
+    """Which queries have a relevant document that is relevant to a training query too."""
+    seen = {judgment.doc_id for judgment in collection.judgments("train") if judgment.grade >= relevant_from}
+    return np.asarray([not seen.isdisjoint(relevant[query.query_id]) for query in queries], dtype=np.bool_)

@@ -1,0 +1,107 @@
+"""Rank the whole corpus with a system, and score the rankings, query by query."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.errors import Conflict, InputError
+from nearer.core.progress import Progress
+from nearer.core.recipe import EvaluateRecipe
+from nearer.flows.embedding import Corpus, count_truncated, embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.flows.judged_split import JudgedSplit
+from nearer.flows.runs import RunCounts, RunSystem, rank_run
+from nearer.flows.systems import System
+from nearer.measure.metrics import Measure, Qrels, score
+from nearer.measure.topk import TopK, top_k
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+Values = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one system did: per-query values by measure, and the documents it ranked (rows of the corpus, -1 none).
+
+    Of a run only the rankings are known, and ``run`` counts what it holds beside them.
+    """
+
+    system: System | RunSystem
+    values: dict[str, Values]
+    rows_QK: Ints
+    num_truncated: int | None = None
+    num_passages: int | None = None
+    run: RunCounts | None = None
+
+    def columns(self, metrics: Sequence[str]) -> Values:
+        """The values of every query, one column a metric, shape (Q, M)."""
+        return np.stack([self.values[metric] for metric in metrics], axis=1)
+
+
+def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> Measured:
+    """Rank the whole corpus for every query of the test set and score the rankings."""
+    corpus, ranked = rank(workspace, system, judged, progress=progress)
+    return Measured(
+        system=system,
+        values=_values(workspace, ranked.rows_QK, judged.qrels),
+        rows_QK=ranked.rows_QK,
+        num_truncated=count_truncated(corpus, system.encoder),
+        num_passages=len(corpus.passages),
+    )
+
+
+def rank(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> tuple[Corpus, TopK]:
+    """The best documents for every query of the test set, as deep as the recipe measures, and the corpus they are of.
+
+    Raises Conflict when documents came or went meanwhile.
+    """
+    corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
+    _refuse_other_documents(corpus.doc_ids, judged)
+    passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
+    query_emb_QD = embed_queries(workspace, system.encoder, judged.queries, progress)
+    ranked = top_k(
+        query_emb_QD,
+        passage_emb_PD,
+        k=_depth(workspace.recipe.evaluate),
+        starts_N=corpus.starts_N,
+        excluded=own_documents(judged.queries, corpus.documents),
+    )
+    return corpus, ranked
+
+
+def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:
+    """Score the rankings of a run, as deep as those of a system and without the queries' own documents too."""
+    documents = Collection(workspace.database).documents()
+    _refuse_other_documents(tuple(document.doc_id for document in documents), judged)
+    k, excluded = _depth(workspace.recipe.evaluate), own_documents(judged.queries, documents)
+    rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=excluded)
+    return Measured(
+        system=RunSystem(name=name),
+        values=_values(workspace, rows_QK, judged.qrels.with_unjudged(k)),
+        rows_QK=np.where(rows_QK < len(documents), rows_QK, -1),
+        run=counts,
+    )
+
+
+def _depth(recipe: EvaluateRecipe) -> int:
+    return max(recipe.depth, *(each.cutoff or 1 for each in measures_of(recipe)))
+
+
+def _values(workspace: Workspace, rows_QK: Ints, qrels: Qrels) -> dict[str, Values]:
+    values = score(measures_of(workspace.recipe.evaluate), rows_QK, qrels)
+    return {str(name): per_query for name, per_query in values.items()}
+
+
+def _refuse_other_documents(doc_ids: tuple[str, ...], judged: JudgedSplit) -> None:
+    if doc_ids != judged.doc_ids:
+        raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
+
+
+def measures_of(recipe: EvaluateRecipe) -> list[Measure]:
+    """The measures the recipe names. Raises InputError for a name that is none, or when there is none at all."""
+    if not recipe.measures:
+        raise InputError("evaluate.measures is empty", hint='for example: evaluate.measures = ["nDCG@10"]')
+    return [Measure.parse(name) for name in recipe.measures]
