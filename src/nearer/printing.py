@@ -285,7 +285,8 @@ def _comparison(comparison: Result) -> str:
 def _release(release: Result | None) -> str:
     if release is None:
         return "none"
-    return f"{release['release_id']} ({release['model_id']}, {release['num_documents']} documents)"
+    answers = "+".join([release["model_id"], *release["stages"]])
+    return f"{release['release_id']} ({answers}, {release['num_documents']} documents)"
 
 
 def _spent(result: Result) -> list[str]:

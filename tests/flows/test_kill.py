@@ -42,6 +42,7 @@ KILLED = {
 ELSEWHERE = {
     "registry.probe": "flows/test_api_encoder.py",
     "usage.commit": "flows/test_api_encoder.py",
+    "lexical.kept": "flows/test_composed.py",
     "registry.look": "flows/test_tasks.py",
     **dict.fromkeys(("adapter.weights", "adapter.manifest"), "learn/test_adapter.py"),
     "seal.written": "flows/test_resume.py",

@@ -280,6 +280,41 @@ class IndexRecipe(Section):
     full_text: bool = Field(default=True, description="LanceDB keeps the texts, to search their words")
 
 
+class BoostRecipe(Section):
+    """What a field of a document adds to its score: from 0 at ``low`` to ``weight`` at ``high``.
+
+    The ends are numbers, or dates as ISO 8601 text.
+    """
+
+    weight: float = Field(gt=0, le=10)
+    low: float | str
+    high: float | str
+
+
+class RerankRecipe(Section):
+    """The cross-encoder that reads a query together with each of the ``depth`` best documents."""
+
+    model: str | None = Field(default=None, description="a folder, or a Hub name")
+    depth: int = Field(default=20, ge=2, le=1000)
+    keep: int = Field(default=5, ge=1, description="results of a search that asks for no number")
+    max_seq_length: int | None = Field(default=None, ge=16, description="tokens; none means the model's own")
+
+
+class SearchRecipe(Section):
+    """What the stages do that a system's name adds, as in ``base+filter+hybrid``.
+
+    ``query_time_fields`` are the fields of a query that are known when it is asked; only these may filter. A rule is
+    ``document field, comparison, value``, where ``query.FIELD`` stands for the query's own value.
+    """
+
+    query_time_fields: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+    boosts: dict[str, BoostRecipe] = {}
+    dense_weight: float = Field(default=0.5, ge=0, le=1, description="of vectors in +hybrid; words have the rest")
+    depth: int = Field(default=100, ge=1, le=10_000, description="documents that each ranking hands to the next stage")
+    rerank: RerankRecipe = RerankRecipe()
+
+
 class TasksRecipe(Section):
     """How the other tasks than search are measured: duplicates, clusters, classes, items alike."""
 
@@ -312,6 +347,7 @@ class Recipe(Section):
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()
+    search: SearchRecipe = SearchRecipe()
     tasks: TasksRecipe = TasksRecipe()
     cost: CostRecipe = CostRecipe()
 

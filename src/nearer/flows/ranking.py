@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from nearer.core.errors import Conflict, InputError
 from nearer.core.progress import Progress
 from nearer.core.recipe import EvaluateRecipe
+from nearer.core.records import Query
 from nearer.flows.embedding import Corpus, count_truncated, embed_corpus, embed_queries, own_documents, read_corpus
 from nearer.flows.judged_split import JudgedSplit
+from nearer.flows.lexical import read_words
+from nearer.flows.pipeline import Found, combine, wants_vectors, wants_words
 from nearer.flows.runs import RunCounts, RunSystem, rank_run
 from nearer.flows.systems import System
 from nearer.measure.metrics import Measure, Qrels, score
@@ -42,8 +45,9 @@ class Measured:
 
 
 def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> Measured:
-    """Rank the whole corpus for every query of the test set and score the rankings."""
-    corpus, ranked = rank(workspace, system, judged, progress=progress)
+    """Rank the whole corpus for every query of the split and score the rankings."""
+    corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
+    refuse_changes(corpus.doc_ids, judged.doc_ids)
     return Measured(
         system=system,
         values=_values(workspace, ranked.rows_QK, judged.qrels),
@@ -53,29 +57,32 @@ def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progre
     )
 
 
-def rank(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> tuple[Corpus, TopK]:
-    """The best documents for every query of the test set, as deep as the recipe measures, and the corpus they are of.
+def rank(workspace: Workspace, system: System, queries: Sequence[Query], *, progress: Progress) -> tuple[Corpus, TopK]:
+    """The best documents for every query, as deep as the recipe measures, and the corpus they are of.
 
-    Raises Conflict when documents came or went meanwhile.
+    A query never finds the document whose text it is.
     """
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
-    _refuse_other_documents(corpus.doc_ids, judged)
-    passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
-    query_emb_QD = embed_queries(workspace, system.encoder, judged.queries, progress)
-    ranked = top_k(
-        query_emb_QD,
-        passage_emb_PD,
-        k=_depth(workspace.recipe.evaluate),
-        starts_N=corpus.starts_N,
-        excluded=own_documents(judged.queries, corpus.documents),
-    )
-    return corpus, ranked
+    k, stages = _depth(workspace.recipe.evaluate), system.stages
+    depth = max(k, system.search.depth) if stages else k
+    excluded = own_documents(queries, corpus.documents)
+    dense = lexical = None
+    if wants_vectors(stages):
+        passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
+        query_emb_QD = embed_queries(workspace, system.encoder, queries, progress)
+        dense = top_k(query_emb_QD, passage_emb_PD, k=depth, starts_N=corpus.starts_N, excluded=excluded)
+    if wants_words(stages):
+        words = read_words(workspace, corpus.documents)
+        refuse_changes(words.doc_ids, corpus.doc_ids)
+        lexical = words.index.search([query.text for query in queries], k=depth, excluded=excluded)
+    found = Found(queries=queries, documents=corpus.documents, dense=dense, lexical=lexical)
+    return corpus, combine(stages, system.search, found, k=k)
 
 
 def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:
     """Score the rankings of a run, as deep as those of a system and without the queries' own documents too."""
     documents = Collection(workspace.database).documents()
-    _refuse_other_documents(tuple(document.doc_id for document in documents), judged)
+    refuse_changes(tuple(document.doc_id for document in documents), judged.doc_ids)
     k, excluded = _depth(workspace.recipe.evaluate), own_documents(judged.queries, documents)
     rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=excluded)
     return Measured(
@@ -95,8 +102,9 @@ def _values(workspace: Workspace, rows_QK: Ints, qrels: Qrels) -> dict[str, Valu
     return {str(name): per_query for name, per_query in values.items()}
 
 
-def _refuse_other_documents(doc_ids: tuple[str, ...], judged: JudgedSplit) -> None:
-    if doc_ids != judged.doc_ids:
+def refuse_changes(doc_ids: Sequence[str], expected: Sequence[str]) -> None:
+    """Raise Conflict when documents came or went since their ids were read."""
+    if doc_ids != expected:
         raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
 
 

@@ -49,8 +49,8 @@ def promote(
     ensure_splits(workspace)
     candidate = open_system(workspace, system or newest_model(workspace))
     live = registry.live()
-    if live and live.model_id == candidate.model.model_id:
-        raise InputError(f"{candidate.model.model_id} is live already", hint="train another: nearer train")
+    if live and candidate.is_released_as(live):
+        raise InputError(f"{candidate.name} is live already", hint="train another: nearer train")
     with workspace.writer("promote"):
         built = build(workspace, candidate, progress=progress)
         verdict, evaluation = _judge(workspace, candidate, live, split=split, progress=progress)
@@ -61,7 +61,7 @@ def promote(
             return _answer("refused", verdict.reasons, verdict.notes, None, evaluation)
         release = registry.add_release(
             model=candidate.model,
-            system={"chunk": candidate.chunk.model_dump(mode="json"), "index": built["index"]},
+            system={**candidate.pinned, "index": built["index"]},
             evidence=evidence,
         )
         registry.move_live(
@@ -176,7 +176,7 @@ def _judge(
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
         return Verdict(promoted=False, reasons=(reason, *verify(workspace, candidate)), notes=(note,)), evaluation
-    if baseline.model.model_id == candidate.model.model_id:
+    if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
         measured = [measure(workspace, candidate, judged, progress=progress)]
         evaluation = summarise(workspace, judged, measured, purpose="first release")
         evaluation |= spent([baseline, candidate])
@@ -269,6 +269,7 @@ def _describe(release: Release | None, num_documents: int) -> dict[str, Any] | N
         "release_id": release.release_id,
         "model_id": release.model_id,
         "space_id": release.space_id,
+        "stages": release.system.get("stages", []),
         "num_documents": num_documents,
         "created_at": release.created_at,
     }

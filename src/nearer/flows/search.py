@@ -3,30 +3,44 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nearer.core.errors import InputError, NotFound
-from nearer.core.filters import Fields, Filter, parse_filter, parse_where
-from nearer.core.records import Document
+from nearer.core.filters import Fields, Filter, matches, parse_filter, parse_where
+from nearer.core.records import Document, Query
 from nearer.core.text import normalise
 from nearer.flows.embedding import chunking_name, window_of
 from nearer.flows.index import entry_hashes
+from nearer.flows.lexical import read_words
+from nearer.flows.pipeline import Found, combine, wants_vectors, wants_words
 from nearer.flows.systems import LIVE, System, open_release, spent
+from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.entries import Ranking
+from nearer.retrieval.fields import kept_values
 from nearer.retrieval.index import Index, differences, open_index
 from nearer.store.collection import Collection
 from nearer.store.files import inside
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
+Ints = NDArray[np.int64]
 Where = Mapping[str, object] | Sequence[str] | None
+Scored = list[tuple[Document, float]]
 
 
 def search(
-    workspace: Workspace, text: str, *, k: int = 10, where: Where = None, lexical: bool = False
+    workspace: Workspace,
+    text: str,
+    *,
+    k: int = 10,
+    where: Where = None,
+    lexical: bool = False,
 ) -> dict[str, Any]:
     """The ``k`` best documents for ``text``; documents removed since the index was built are left out.
 
     ``where`` is a filter in the grammar of OpenAI's vector stores, or conditions such as "year>=2020" that must all
-    hold. ``lexical`` ranks by words instead of vectors.
+    hold. ``lexical`` ranks by the words in the index instead of what the release does.
 
     Raises InputError for a blank query, a ``k`` below 1, and a filter that cannot be used; NotFound when nothing is
     live.
@@ -41,24 +55,103 @@ def search(
     system = open_release(workspace, release, name=LIVE)
     index = open_index(inside(workspace.indexes, release.space_id), space_id=release.space_id)
     condition = _condition(where, index.manifest.spec.fields)
-    vector_1D = None if lexical else system.encoder.encode_queries([text])
-
-    def ranked(wanted: int) -> Ranking:
-        if vector_1D is None:
-            return index.search_text(text, k=wanted, where=condition)
-        return index.search(vector_1D, space_id=system.encoder.encoder_id, k=wanted, where=condition)[0]
-
-    collection = Collection(workspace.database)
+    asked = _Asked(workspace, system, index, text, condition)
+    if lexical:
+        results = asked.ranked_by(lambda wanted: index.search_text(text, k=wanted, where=condition), k=k)
+    elif system.stages:
+        results = asked.composed(k=k)
+    else:
+        results = asked.by_vector(k=k)
     return {
         "release_id": release.release_id,
         "space_id": release.space_id,
-        "stale": _stale(index, collection, system),
+        "stale": _stale(index, Collection(workspace.database), system),
         "results": [
-            {"doc_id": document.doc_id, "score": score, "text": document.full_text}
-            for document, score in _present(ranked, collection, k=k)
+            {"doc_id": document.doc_id, "score": score, "text": document.full_text} for document, score in results
         ],
         **spent([system]),
     }
+
+
+class _Asked:
+    """One query of a system, whose documents must pass ``condition``."""
+
+    def __init__(self, workspace: Workspace, system: System, index: Index, text: str, condition: Filter | None) -> None:
+        self._workspace, self._system, self._index, self._text = workspace, system, index, text
+        self._condition = condition
+        self._collection = Collection(workspace.database)
+
+    def by_vector(self, *, k: int) -> Scored:
+        """The best documents by the vectors of the index."""
+        vector_1D = self._system.encoder.encode_queries([self._text])
+
+        def ranked(wanted: int) -> Ranking:
+            space_id = self._system.encoder.encoder_id
+            return self._index.search(vector_1D, space_id=space_id, k=wanted, where=self._condition)[0]
+
+        return self.ranked_by(ranked, k=k)
+
+    def by_words(self, *, k: int) -> Scored:
+        """The best documents by today's words."""
+        words = read_words(self._workspace)
+        failing = self._failing(words.doc_ids)
+        excluded = np.zeros(len(failing), np.int64), failing
+
+        def ranked(wanted: int) -> Ranking:
+            found = words.index.search([self._text], k=wanted, excluded=excluded)
+            best = zip(found.rows_QK[0], found.scores_QK[0].tolist(), strict=True)
+            return [(words.doc_ids[row], score) for row, score in best if row != NO_ROW]
+
+        return self.ranked_by(ranked, k=k)
+
+    def composed(self, *, k: int) -> Scored:
+        """The best documents after all stages of the system."""
+        stages, search = self._system.stages, self._system.search
+        depth = max(k, search.depth)
+        dense = self.by_vector(k=depth) if wants_vectors(stages) else None
+        lexical = self.by_words(k=depth) if wants_words(stages) else None
+        pool = {document.doc_id: document for document, _ in [*(dense or ()), *(lexical or ())]}
+        documents = [pool[doc_id] for doc_id in sorted(pool)]
+        rows = {document.doc_id: row for row, document in enumerate(documents)}
+        found = Found(
+            queries=[Query(query_id="asked", text=self._text)],
+            documents=documents,
+            dense=None if dense is None else _as_top_k(dense, rows),
+            lexical=None if lexical is None else _as_top_k(lexical, rows),
+        )
+        ranked = combine(stages, search, found, k=k)
+        best = zip(ranked.rows_QK[0], ranked.scores_QK[0].tolist(), strict=True)
+        return [(documents[row], score) for row, score in best if row != NO_ROW]
+
+    def _failing(self, doc_ids: Sequence[str]) -> Ints:
+        """The rows of the documents that do not pass the condition."""
+        if self._condition is None:
+            return np.empty(0, np.int64)
+        fields = self._index.manifest.spec.fields
+        values = {
+            doc_id: dict(zip(fields, kept_values(metadata, fields), strict=True))
+            for doc_id, _, metadata in self._collection.document_metadata()
+        }
+        passing = [doc_id in values and matches(self._condition, values[doc_id]) for doc_id in doc_ids]
+        return np.flatnonzero(~np.array(passing, np.bool_))
+
+    def ranked_by(self, ranked: Callable[[int], Ranking], *, k: int) -> Scored:
+        """The ``k`` best documents that still exist; while too many of those found are gone, more are asked for."""
+        wanted = k
+        while True:
+            ranking = ranked(wanted)
+            found = {each.doc_id: each for each in self._collection.documents([doc_id for doc_id, _ in ranking])}
+            present = [(found[doc_id], score) for doc_id, score in ranking if doc_id in found]
+            if len(present) >= k or len(ranking) < wanted:
+                return present[:k]
+            wanted *= 2
+
+
+def _as_top_k(scored: Scored, rows: Mapping[str, int]) -> TopK:
+    return TopK(
+        rows_QK=np.array([[rows[document.doc_id] for document, _ in scored]], np.int64),
+        scores_QK=np.array([[score for _, score in scored]], np.float32),
+    )
 
 
 def _condition(where: Where, fields: Fields) -> Filter | None:
@@ -67,18 +160,6 @@ def _condition(where: Where, fields: Fields) -> Filter | None:
     if isinstance(where, Mapping):
         return parse_filter(where, fields)
     return parse_where([where] if isinstance(where, str) else where, fields)
-
-
-def _present(ranked: Callable[[int], Ranking], collection: Collection, *, k: int) -> list[tuple[Document, float]]:
-    """The ``k`` best documents that still exist; while too many of those found are gone, more are asked for."""
-    wanted = k
-    while True:
-        ranking = ranked(wanted)
-        found = {document.doc_id: document for document in collection.documents([doc_id for doc_id, _ in ranking])}
-        present = [(found[doc_id], score) for doc_id, score in ranking if doc_id in found]
-        if len(present) >= k or len(ranking) < wanted:
-            return present[:k]
-        wanted *= 2
 
 
 def _stale(index: Index, collection: Collection, system: System) -> list[str]:

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from nearer.core.errors import InputError, ModelRefused, NotFound
-from nearer.core.recipe import ApiRecipe, ChunkRecipe
+from nearer.core.recipe import ApiRecipe, ChunkRecipe, SearchRecipe
 from nearer.encode.api import DEFAULT_MAX_TOKENS, ApiEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
 from nearer.encode.endpoint import Endpoint
@@ -20,16 +20,56 @@ LIVE = "live"
 RUN = "run:"
 """What the name of a ranking from elsewhere begins with: ``run:FILE``."""
 
+STAGES = {
+    "filter": "only documents that pass search.filters",
+    "bm25": "words instead of vectors",
+    "rrf": "vectors and words, by reciprocal rank fusion",
+    "hybrid": "vectors and words, by a weighted sum of their scores",
+    "boost": "search.boosts added to the scores",
+    "rerank": "the best read anew by the cross-encoder of search.rerank",
+}
+"""What may follow the name of an encoder after a plus sign, in the order in which it is done."""
+_RANKINGS = ("bm25", "rrf", "hybrid")
+_PARTS = {
+    "filter": ("query_time_fields", "filters"),
+    "bm25": (),
+    "rrf": ("depth",),
+    "hybrid": ("depth", "dense_weight"),
+    "boost": ("depth", "boosts"),
+    "rerank": ("depth", "rerank"),
+}
+"""The keys of the recipe's search that say what a stage does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """What a name meant when it was resolved: a model, an encoder ready to run it, and how documents are cut for it."""
+    """What a name meant when it was resolved: a model, an encoder ready to run it, and how documents are cut for it.
+
+    ``stages``, in their order, turn what the encoder finds into the answer, as ``search`` says.
+    """
 
     name: str
     model: Model
     encoder: TextEncoder
     chunk: ChunkRecipe
+    stages: tuple[str, ...] = ()
+    search: SearchRecipe = field(default_factory=SearchRecipe)
     meter: Meter | None = None
+
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """What a release keeps of it beside its model: how documents are cut, the stages, and what describes these."""
+        parts = {part for stage in self.stages for part in _PARTS[stage]}
+        return {
+            "chunk": self.chunk.model_dump(mode="json"),
+            "stages": list(self.stages),
+            "search": self.search.model_dump(mode="json", include=parts),
+        }
+
+    def is_released_as(self, release: Release) -> bool:
+        """Whether a release answers as this system does: from the same model, in the same stages."""
+        was = (release.model_id, release.system.get("stages", []), release.system.get("search", {}))
+        return was == (self.model.model_id, self.pinned["stages"], self.pinned["search"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +80,65 @@ class LocalSystem(System):
 
 
 def open_system(workspace: Workspace, name: str) -> System:
-    """The system called ``base``, ``live``, or by a model id.
+    """The system called ``base``, ``live``, or by a model id, with the stages that follow: ``base+hybrid+rerank``.
+
+    A stage alone stands on the base: ``hybrid``.
 
     Raises NotFound when nothing is live or the id is unknown, ModelRefused when the files are not what they were,
-    InputError for a run.
+    InputError for a run, and for stages that are none, do not go together, or that the recipe does not describe.
     """
+    encoder_name, stages = parse_name(name)
+    _refuse_undescribed(stages, workspace.recipe.search)
+    system = _open_encoder(workspace, encoder_name)
+    if not stages:
+        return system
+    own = {part: getattr(system.search, part) for stage in system.stages for part in _PARTS[stage]}
+    return replace(
+        system,
+        name=name,
+        stages=in_order((*system.stages, *stages)),
+        search=workspace.recipe.search.model_copy(update=own),
+    )
+
+
+def parse_name(name: str) -> tuple[str, tuple[str, ...]]:
+    """The name of the encoder in a system's name, and the stages.
+
+    >>> parse_name("live+rerank"), parse_name("hybrid")
+    (('live', ('rerank',)), ('base', ('hybrid',)))
+    """
+    first, *rest = name.split("+")
+    stages = (first, *rest) if first in STAGES else tuple(rest)
+    unknown = [stage for stage in stages if stage not in STAGES]
+    if stages and len(unknown) == len(stages):  # a folder or a model with a plus sign in its name
+        return name, ()
+    if unknown:
+        raise InputError(f"{name}: {unknown[0]!r} is no stage", hint=f"the stages are: {', '.join(STAGES)}")
+    return (BASE if first in STAGES else first), in_order(stages)
+
+
+def in_order(stages: Iterable[str]) -> tuple[str, ...]:
+    """Stages in the order in which they are done, each once. Raises InputError for two that do not go together."""
+    found = set(stages)
+    if len(ranking := found.intersection(_RANKINGS)) > 1:
+        raise InputError(f"{' and '.join(sorted(ranking))} do not go together", hint="name one of them")
+    return tuple(stage for stage in STAGES if stage in found)
+
+
+def _refuse_undescribed(stages: Iterable[str], search: SearchRecipe) -> None:
+    examples = {
+        "filter": ("filters", search.filters, '["jurisdiction=query.jurisdiction"]'),
+        "boost": ("boosts", search.boosts, "{ year = { weight = 0.1, low = 2000, high = 2026 } }"),
+        "rerank": ("rerank.model", search.rerank.model, '"cross-encoder/ms-marco-MiniLM-L6-v2"'),
+    }
+    for stage in stages:
+        key, value, example = examples.get(stage, ("", True, ""))
+        if not value:
+            hint = f"for example, in nearer.toml: search.{key} = {example}; nearer advise finds out what is worth it"
+            raise InputError(f"+{stage} needs search.{key}, and the recipe has none", hint=hint)
+
+
+def _open_encoder(workspace: Workspace, name: str) -> System:
     _refuse_run(name)
     if name == BASE:
         return _open_base(workspace)
@@ -60,6 +154,8 @@ def open_system(workspace: Workspace, name: str) -> System:
 def open_local(workspace: Workspace, name: str) -> LocalSystem:
     """The system of that name, to be trained. Raises InputError, before it is opened, when it is behind an API."""
     _refuse_run(name)
+    if parse_name(name)[1]:
+        raise InputError(f"{name} is more than a model", hint=f"train the model itself: --from {parse_name(name)[0]}")
     if _is_remote(workspace, name):
         raise InputError(
             f"{name} is behind an API: its weights are not here to be trained",
@@ -76,7 +172,9 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
     Raises ModelRefused when the files, or the service's model, are not what they were.
     """
     model = Registry(workspace.database).model(release.model_id)
-    return _load(workspace, model, name=name, chunk=ChunkRecipe.model_validate(release.system["chunk"]))
+    system = _load(workspace, model, name=name, chunk=ChunkRecipe.model_validate(release.system["chunk"]))
+    search = SearchRecipe.model_validate(release.system.get("search", {}))
+    return replace(system, stages=tuple(release.system.get("stages", ())), search=search)
 
 
 def spent(systems: Iterable[System]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Shapes: Q queries, N documents, K ranked documents.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import regex
@@ -52,10 +53,29 @@ class LexicalIndex:
         vocabulary: dict[str, int] = {}
         term_ids = [[vocabulary.setdefault(term, len(vocabulary)) for term in analyse(text)] for text in texts]
         self.num_documents = len(texts)
-        self._vocabulary = vocabulary
         self._bm25 = BM25(k1=k1, b=b, method="lucene")
+        self._bm25.vocab_dict = vocabulary
         if vocabulary:
             self._bm25.index((term_ids, vocabulary), create_empty_token=False, show_progress=False)
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether any text holds a term."""
+        return bool(self._bm25.vocab_dict)
+
+    def save(self, folder: Path) -> None:
+        """Write it into an empty folder; there must be terms. Raises OSError."""
+        self._bm25.save(folder, show_progress=False)
+
+    @classmethod
+    def load(cls, folder: Path) -> "LexicalIndex":
+        """What ``save`` wrote. Raises OSError and ValueError for a folder that is not whole."""
+        from bm25s import BM25
+
+        index = cls.__new__(cls)
+        index._bm25 = BM25.load(folder, show_progress=False)
+        index.num_documents = index._bm25.scores["num_docs"]
+        return index
 
     def search(self, queries: Sequence[str], *, k: int, excluded: tuple[ArrayLike, ArrayLike] | None = None) -> TopK:
         """The ``k`` best documents of each query that share a term with it, as ``top_k`` returns them.
@@ -79,7 +99,8 @@ class LexicalIndex:
 
     def _scores(self, query: str) -> Floats:
         """The BM25 of every document (float32, N), 0 where no term is shared."""
-        term_ids = [self._vocabulary[term] for term in analyse(query) if term in self._vocabulary]
+        vocabulary = self._bm25.vocab_dict
+        term_ids = [vocabulary[term] for term in analyse(query) if term in vocabulary]
         if not term_ids:
             return np.zeros(self.num_documents, np.float32)
         scores_N: Floats = self._bm25.get_scores_from_ids(term_ids)

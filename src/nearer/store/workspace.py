@@ -5,6 +5,7 @@ nearer.toml              the recipe
 .nearer/models/          one folder a model, named by its encoder id
 .nearer/training/        the training run that is not finished yet
 .nearer/indexes/         one folder a space
+.nearer/lexical/         the words of the documents, one folder a revision of them
 .nearer/embeddings/      one file a space
 .nearer/reports/         HTML pages
 """
@@ -88,6 +89,11 @@ class Workspace:
     def indexes(self) -> Path:
         """The folder of indexes, one a space."""
         return self.state / "indexes"
+
+    @property
+    def lexical(self) -> Path:
+        """The folder of the documents' words."""
+        return self.state / "lexical"
 
     @property
     def embeddings(self) -> Path:

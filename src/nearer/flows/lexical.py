@@ -1,0 +1,70 @@
+"""The words of the workspace's documents, ready to be searched, and kept until the documents change."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nearer.core.records import Document
+from nearer.core.steps import reached
+from nearer.retrieval.lexical import LexicalIndex
+from nearer.store.collection import Collection
+from nearer.store.files import remove_tree
+from nearer.store.sealed import fault_in, seal
+from nearer.store.workspace import Workspace
+
+_DOC_IDS = "doc_ids.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Words:
+    """A lexical index of documents, whose rows are places in ``doc_ids``."""
+
+    doc_ids: tuple[str, ...]
+    index: LexicalIndex
+
+
+def read_words(workspace: Workspace, documents: Sequence[Document] | None = None) -> Words:
+    """The words of today's documents: kept from before, else made now from ``documents`` or those of the database.
+
+    A workspace that cannot be written to keeps nothing; the words are made each time.
+    """
+    collection = Collection(workspace.database)
+    folder = workspace.lexical / str(collection.revision())
+    if kept := _kept(folder):
+        return kept
+    made_of = collection.documents() if documents is None else documents
+    words = Words(
+        doc_ids=tuple(document.doc_id for document in made_of),
+        index=LexicalIndex([document.full_text for document in made_of]),
+    )
+    if collection.revision() == int(folder.name) and words.index.has_terms:
+        _keep(words, folder)
+    return words
+
+
+def _kept(folder: Path) -> Words | None:
+    """The words in a folder; none where they are not there, or not whole."""
+    if fault_in(folder):
+        return None
+    try:
+        doc_ids = json.loads((folder / _DOC_IDS).read_text(encoding="utf-8"))
+        return Words(doc_ids=tuple(doc_ids), index=LexicalIndex.load(folder))
+    except (OSError, ValueError):
+        return None
+
+
+def _keep(words: Words, folder: Path) -> None:
+    """Put the words beside the database, in place of those of earlier documents."""
+    try:
+        folder.parent.mkdir(exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".tmp-"))
+        words.index.save(scratch)
+        (scratch / _DOC_IDS).write_text(json.dumps(words.doc_ids), encoding="utf-8")
+        for former in folder.parent.glob("[0-9]*"):  # of other documents, or damaged
+            remove_tree(former)
+        seal(scratch, folder)
+        reached("lexical.kept")
+    except OSError:  # read-only, or full: what is kept only saves time
+        return

@@ -1,0 +1,180 @@
+"""Systems of more than an encoder: named, measured, promoted, served and rolled back like any other."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from flows.processes import Running
+from nearer.core.errors import InputError
+from nearer.core.progress import Silent
+from nearer.core.recipe import load_recipe
+from nearer.flows.judged_split import read_judged_split
+from nearer.flows.lexical import read_words
+from nearer.flows.pipeline import Found, combine
+from nearer.flows.ranking import rank
+from nearer.flows.search import search
+from nearer.flows.systems import in_order, open_system, parse_name
+from nearer.measure.topk import TopK
+from nearer.retrieval.lexical import LexicalIndex
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(base_live):
+    opened = Workspace.open(base_live)
+    yield opened
+    opened.close()
+
+
+def set_recipe(folder, **lines):
+    """Lay keys of [search] over the recipe of a workspace."""
+    text = (folder / "nearer.toml").read_text()
+    (folder / "nearer.toml").write_text(text + "\n[search]\n" + "".join(f"{k} = {v}\n" for k, v in lines.items()))
+
+
+@pytest.mark.parametrize(
+    ("name", "parsed"),
+    [
+        ("base", ("base", ())),
+        ("hybrid", ("base", ("hybrid",))),
+        ("bm25+rerank", ("base", ("bm25", "rerank"))),
+        ("live+rerank+hybrid+filter", ("live", ("filter", "hybrid", "rerank"))),
+        ("model-1+boost", ("model-1", ("boost",))),
+        ("some/c++", ("some/c++", ())),
+        ("run:a+b.run", ("run:a+b.run", ())),
+    ],
+)
+def test_a_name_is_an_encoder_and_stages_in_their_order(name, parsed):
+    assert parse_name(name) == parsed
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("base+hybrid+rerunk", "'rerunk' is no stage"),
+        ("hybrid+bm25", "bm25 and hybrid do not go together"),
+        ("base+filter", "needs search.filters"),
+        ("base+boost", "needs search.boosts"),
+        ("base+rerank", "needs search.rerank.model"),
+        ("run:x.run+hybrid", "is a ranking, not a model"),
+    ],
+)
+def test_stages_that_cannot_work_are_refused_in_words(workspace, name, reason):
+    with pytest.raises(InputError, match=reason) as caught:
+        open_system(workspace, name)
+    assert caught.value.hint
+
+
+def test_stages_named_twice_are_done_once():
+    assert in_order(["rerank", "filter", "rerank"]) == ("filter", "rerank")
+
+
+def test_combining_is_fusion_of_what_was_found():
+    dense = TopK(rows_QK=np.array([[0, 1]]), scores_QK=np.array([[0.9, 0.1]], np.float32))
+    lexical = TopK(rows_QK=np.array([[2, 1]]), scores_QK=np.array([[4.0, 2.0]], np.float32))
+    found = Found(queries=[], documents=[], dense=dense, lexical=lexical)
+    recipe = load_recipe(None, overrides=("search.dense_weight=0.75",)).search
+    assert combine(("hybrid",), recipe, found, k=3).rows_QK.tolist() == [[0, 2, 1]]
+    assert combine(("rrf",), recipe, found, k=1).rows_QK.tolist() == [[1]]
+    only = Found(queries=[], documents=[], dense=None, lexical=lexical)
+    assert combine(("bm25",), recipe, only, k=2).rows_QK.tolist() == [[2, 1]]
+
+
+def test_a_weight_of_one_ranks_as_the_vectors_do(base_live):
+    set_recipe(base_live, dense_weight=1.0)
+    workspace = Workspace.open(base_live)
+    judged = read_judged_split(workspace, "dev")
+    ranked = [
+        rank(workspace, open_system(workspace, name), judged.queries, progress=Silent())[1].rows_QK
+        for name in ("base", "hybrid")
+    ]
+    workspace.close()
+    assert np.array_equal(*ranked)
+
+
+@pytest.mark.parametrize("name", ["bm25", "rrf", "hybrid"])
+def test_what_is_served_is_what_was_measured(workspace, ask, name):
+    system = open_system(workspace, name)
+    judged = read_judged_split(workspace, "dev")
+    corpus, measured = rank(workspace, system, judged.queries, progress=Silent())
+    ask(workspace.folder, "promote", name, "--force", "--reason", "to serve it", code=None)
+    for query, rows_K in list(zip(judged.queries, measured.rows_QK, strict=True))[:8]:
+        served = [each["doc_id"] for each in search(workspace, query.text, k=5)["results"]]
+        assert served == [corpus.doc_ids[row] for row in rows_K[:5] if row >= 0][: len(served)]
+        assert len(served) == min(5, int((rows_K >= 0).sum()))
+
+
+def test_a_composed_system_lives_as_any_other(base_live, ask):
+    evaluated = ask(base_live, "evaluate", "base", "bm25", "hybrid")
+    assert [each["system"] for each in evaluated["results"]] == ["base", "bm25", "hybrid"]
+    promoted = ask(base_live, "promote", "hybrid", "--force", "--reason", "a test", code=None)
+    assert promoted["verdict"] == "promoted"
+    assert "is live already" in ask(base_live, "promote", "hybrid", code=2)["error"]["message"]
+    live = ask(base_live, "status")["live"]
+    assert (live["release_id"], live["stages"]) == (promoted["release_id"], ["hybrid"])
+    on_live = ask(base_live, "evaluate", "live")
+    assert on_live["results"][0]["metrics"] == evaluated["results"][2]["metrics"]
+    ask(base_live, "rollback")
+    assert ask(base_live, "status")["live"]["stages"] == []
+    assert ask(base_live, "evaluate", "live")["results"][0]["metrics"] == evaluated["results"][0]["metrics"]
+
+
+def test_a_release_keeps_its_weight_whatever_the_recipe_says_later(base_live, ask):
+    set_recipe(base_live, dense_weight=0.0)
+    ask(base_live, "promote", "hybrid", "--force", "--reason", "a test", code=None)
+    before = ask(base_live, "evaluate", "live")["results"][0]["metrics"]
+    text = (base_live / "nearer.toml").read_text()
+    (base_live / "nearer.toml").write_text(text.replace("dense_weight = 0.0", "dense_weight = 1.0"))
+    assert ask(base_live, "evaluate", "live")["results"][0]["metrics"] == before
+    assert ask(base_live, "evaluate", "live", "hybrid")["results"][1]["metrics"] != before
+
+
+def test_training_starts_from_a_model_not_from_a_composition(base_live, ask):
+    error = ask(base_live, "train", "--from", "hybrid", code=2)["error"]
+    assert "more than a model" in error["message"]
+    assert "--from base" in error["hint"]
+
+
+def test_served_words_follow_the_documents(base_live, ask):
+    ask(base_live, "promote", "bm25", "--force", "--reason", "a test", code=None)
+    workspace = Workspace.open(base_live)
+    first = search(workspace, Collection(workspace.database).queries("dev")[0].text)["results"][0]["doc_id"]
+    workspace.close()
+    ask(base_live, "remove", first)
+    workspace = Workspace.open(base_live)
+    found = search(workspace, Collection(workspace.database).queries("dev")[0].text)["results"]
+    workspace.close()
+    assert first not in [each["doc_id"] for each in found]
+
+
+def test_words_are_kept_for_one_revision_and_made_anew_when_damaged(workspace, monkeypatch):
+    made = []
+    build = LexicalIndex.__init__
+    monkeypatch.setattr(LexicalIndex, "__init__", lambda self, *a, **k: (made.append(1), build(self, *a, **k))[1])
+    first = read_words(workspace).index.search(["harbour lantern"], k=3)
+    again = read_words(workspace).index.search(["harbour lantern"], k=3)
+    assert len(made) == 1
+    assert np.array_equal(first.rows_QK, again.rows_QK)
+    [kept] = workspace.lexical.iterdir()
+    (kept / "data.csc.index.npy").write_bytes(b"cut")
+    repaired = read_words(workspace).index.search(["harbour lantern"], k=3)
+    assert len(made) == 2
+    assert np.array_equal(first.scores_QK, repaired.scores_QK)
+    assert [each.name for each in workspace.lexical.iterdir()] == [kept.name]
+    read_words(workspace)
+    assert len(made) == 2
+
+
+def test_without_room_for_words_they_are_made_each_time(workspace):
+    shutil.rmtree(workspace.lexical, ignore_errors=True)
+    workspace.lexical.write_text("a file where the folder would be")
+    assert read_words(workspace).index.has_terms
+
+
+def test_a_process_killed_when_it_kept_words_leaves_them_whole(base_live):
+    shutil.rmtree(base_live / ".nearer" / "lexical", ignore_errors=True)
+    assert Running("evaluate", "bm25", "--dir", base_live, die_at="lexical.kept").wait().was_killed
+    again = Running("evaluate", "bm25", "--dir", base_live).wait()
+    assert again.code == 0, again.printed
