@@ -12,10 +12,10 @@ from pathlib import Path
 from nearer.core.errors import Fault, InputError
 from nearer.store.formats import source
 from nearer.store.formats.columns import JUDGMENTS, QUERIES, Columns, Plan
-from nearer.store.formats.rows import Fields, Found, shown
+from nearer.store.formats.rows import Fields, Found, read_each_line, shown
 from nearer.store.formats.source import WholeFile, decode, fault_of, no_rows, read_lines, too_long, truncated
 
-Cells = tuple[int, list[str], bool]
+Cells = tuple[int, tuple[list[str], bool]]
 """A row's first line, its cells, and whether its last line has a line end."""
 
 _SEPARATORS = {"comma": ",", "tab": "\t", "semicolon": ";", "bar": "|"}
@@ -41,7 +41,7 @@ def _read(path: Path, rows: Iterator[Cells | Fault], table: "_Table") -> Iterato
         if isinstance(item, Fault):
             found = item if table.has_begun else replace(item, line=0)
         else:
-            line, cells, is_whole = item
+            line, (cells, is_whole) = item
             try:
                 if table.takes_header(cells):
                     continue
@@ -133,19 +133,7 @@ class _Table:
 
 
 def _tsv_rows(path: Path) -> Iterator[Cells | Fault]:
-    for item in read_lines(path):
-        if isinstance(item, Fault):
-            yield item
-            continue
-        line, raw = item
-        if raw.isspace():
-            continue
-        try:
-            text = decode(raw)
-        except InputError as error:
-            yield fault_of(str(path), line, error)
-            continue
-        yield line, text.rstrip("\r\n").split("\t"), raw.endswith(b"\n")
+    return read_each_line(path, lambda raw, _: (decode(raw).rstrip("\r\n").split("\t"), raw.endswith(b"\n")))
 
 
 def _csv_rows(path: Path) -> Iterator[Cells | Fault]:
@@ -167,7 +155,7 @@ def _csv_rows(path: Path) -> Iterator[Cells | Fault]:
         if feed.error:
             yield fault_of(file, feed.line, feed.error)
         elif len(cells) > 1 or "".join(cells).strip():
-            yield feed.line, cells, feed.is_whole
+            yield feed.line, (cells, feed.is_whole)
 
 
 class _Feed:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nearer.core.errors import Fault, InputError
+from nearer.core.errors import InputError
 from nearer.store.formats.columns import Columns, Plan
 from nearer.store.formats.fields import (
     MAX_DEPTH,
@@ -19,32 +19,15 @@ from nearer.store.formats.fields import (
     too_many_digits,
     type_name,
 )
-from nearer.store.formats.rows import Fields, Found, shown
-from nearer.store.formats.source import WholeFile, decode, fault_of, no_rows, read_lines, truncated
+from nearer.store.formats.rows import Fields, Found, read_each_line, shown
+from nearer.store.formats.source import WholeFile, decode, truncated
 
 _NUL_OR_SURROGATE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
 def read_jsonl(path: Path, columns: Columns) -> Iterator[Found]:
     """The fields of every line, or what is wrong with it."""
-    file, reader, num_rows = str(path), _Reader(columns), 0
-    for item in read_lines(path):
-        found: Found
-        if isinstance(item, Fault):
-            found = item
-        elif item[1].isspace():
-            continue
-        else:
-            try:
-                found = item[0], reader.fields(decode(item[1]), is_first=num_rows == 0)
-            except InputError as error:
-                found = fault_of(file, item[0], error)
-        num_rows += 1
-        yield found
-        if isinstance(found, Fault) and found.line == 0:
-            return
-    if num_rows == 0:
-        yield no_rows(file)
+    return read_each_line(path, _Reader(columns).fields)
 
 
 class _Reader:
@@ -55,8 +38,9 @@ class _Reader:
         self._plan: Plan | None = None
         self._keys: frozenset[str] = frozenset()
 
-    def fields(self, text: str, *, is_first: bool) -> Fields:
+    def fields(self, raw: bytes, is_first: bool) -> Fields:
         """The fields of a line. Raises InputError."""
+        text = decode(raw)
         if is_first:
             _refuse_other_formats(text)
         row = _object(text)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from nearer.core.errors import Fault, InputError, WorkspaceError
-from nearer.store.formats.source import fault_of
+from nearer.store.formats.source import fault_of, no_rows, read_lines
 
 T = TypeVar("T")
 Fields = dict[str, Any]
@@ -22,6 +22,32 @@ class Row(Generic[T]):
 
     line: int
     record: T
+
+
+def read_each_line(path: Path, make: Callable[[bytes, bool], T]) -> Iterator[tuple[int, T] | Fault]:
+    """What ``make`` makes of every line that is not blank, or what is wrong with it.
+
+    ``make(line, is_first)`` raises InputError for a fault. A fault of the whole file ends the reading; that there is no
+    line at all is one.
+    """
+    is_first = True
+    for item in read_lines(path):
+        found: tuple[int, T] | Fault
+        if isinstance(item, Fault):
+            found = item
+        elif item[1].isspace():
+            continue
+        else:
+            try:
+                found = item[0], make(item[1], is_first)
+            except InputError as error:
+                found = fault_of(str(path), item[0], error)
+        is_first = False
+        yield found
+        if isinstance(found, Fault) and found.line == 0:
+            return
+    if is_first:
+        yield no_rows(str(path))
 
 
 def read_rows(

@@ -15,8 +15,8 @@ from nearer.store.formats import source
 from nearer.store.formats.columns import QUERIES, Columns
 from nearer.store.formats.delimited import read_tsv
 from nearer.store.formats.fields import check_id, listed, number
-from nearer.store.formats.rows import Fields, Found, shown
-from nearer.store.formats.source import WholeFile, decode, fault_of, no_rows, read_lines, too_long, truncated
+from nearer.store.formats.rows import Fields, Found, read_each_line, shown
+from nearer.store.formats.source import WholeFile, decode, fault_of, read_lines, too_long, truncated
 
 QRELS = ("query_id", "iteration", "doc_id", "grade")
 RUN = ("query_id", "Q0", "doc_id", "rank", "score", "tag")
@@ -104,24 +104,7 @@ def one_line(text: str) -> str:
 
 
 def _read_words(path: Path, names: tuple[str, ...]) -> Iterator[Found]:
-    is_first = True
-    for item in read_lines(path):
-        found: Found
-        if isinstance(item, Fault):
-            found = item
-        elif item[1].isspace():
-            continue
-        else:
-            try:
-                found = item[0], _words(item[1], names, is_first=is_first)
-            except InputError as error:
-                found = fault_of(str(path), item[0], error)
-        is_first = False
-        yield found
-        if isinstance(found, Fault) and found.line == 0:
-            return
-    if is_first:
-        yield no_rows(str(path))
+    return read_each_line(path, lambda raw, is_first: _words(raw, names, is_first=is_first))
 
 
 def _words(raw: bytes, names: tuple[str, ...], *, is_first: bool) -> Fields:
