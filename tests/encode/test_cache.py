@@ -7,7 +7,7 @@ from forked import die_at
 from nearer.core.errors import WorkspaceError
 from nearer.core.progress import Silent
 from nearer.encode import cache as module
-from nearer.encode.cache import Batching, EmbeddingCache
+from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 
 
 class Counting:
@@ -23,9 +23,9 @@ class Counting:
 
 @pytest.fixture
 def embed(tmp_path):
-    def embed(texts, encode, *, encoder_id="enc-a", kind="documents"):
+    def embed(texts, encode, *, encoder_id="enc-a", kind="documents", batching=LOCAL):
         with EmbeddingCache(tmp_path, encoder_id=encoder_id, kind=kind, dimension=3) as cache:
-            return cache.vectors(texts, encode=encode, progress=Silent(), label="encode")
+            return cache.vectors(texts, encode=encode, progress=Silent(), label="encode", batching=batching)
 
     return embed
 
@@ -68,8 +68,7 @@ def test_two_encoders_and_two_kinds_never_share(embed):
     assert embed(["text"], Counting(sign=-1))[0][0, 0] == 4
 
 
-def test_a_killed_run_keeps_the_blocks_it_finished(embed, monkeypatch):
-    monkeypatch.setattr(module, "_ENCODE", 2)
+def test_a_killed_run_keeps_the_blocks_it_finished(embed):
     texts, encode = ["a", "bb", "ccc", "dddd", "eeeee"], Counting()
 
     def killed(block):
@@ -78,7 +77,7 @@ def test_a_killed_run_keeps_the_blocks_it_finished(embed, monkeypatch):
         return encode(block)
 
     with pytest.raises(KeyboardInterrupt):
-        embed(texts, killed)
+        embed(texts, killed, batching=Batching(block_texts=2))
     again = Counting()
     vectors, num_encoded = embed(texts, again)
     assert (num_encoded, again.texts) == (1, ["a"])
@@ -86,11 +85,10 @@ def test_a_killed_run_keeps_the_blocks_it_finished(embed, monkeypatch):
 
 
 def test_more_texts_than_a_block_and_a_lookup(embed, monkeypatch):
-    monkeypatch.setattr(module, "_ENCODE", 8)
     monkeypatch.setattr(module, "_LOOKUP", 5)
     texts = [f"text {n}" * (n % 3 + 1) for n in range(30)]
     for wanted in (30, 0):
-        vectors, num_encoded = embed(texts, Counting())
+        vectors, num_encoded = embed(texts, Counting(), batching=Batching(block_texts=8))
         assert num_encoded == wanted
         assert np.array_equal(vectors, Counting()(texts))
 

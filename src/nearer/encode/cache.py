@@ -13,19 +13,18 @@ from nearer.core.errors import WorkspaceError
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress
 from nearer.core.steps import reached
+from nearer.encode.blocks import BLOCK_TEXTS, longest_first
 from nearer.encode.parallel import in_threads
 
 Floats = NDArray[np.float32]
 _LOOKUP = 500
-_ENCODE = 256
-"""Texts encoded between two commits: what a killed process has to do again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
-    """How many texts are encoded between two commits (none: 256), and in how many threads."""
+    """How many texts are encoded between two commits, and in how many threads."""
 
-    block_texts: int | None = None
+    block_texts: int = BLOCK_TEXTS
     workers: int = 1
 
 
@@ -66,28 +65,27 @@ class EmbeddingCache:
 
         Equal texts are encoded once, the longest first. New vectors are kept as they are made.
         """
-        hashes = [text_hash(text) for text in texts]
         vectors_ND = np.zeros((len(texts), self._dimension), dtype=np.float32)
         rows_of: dict[str, list[int]] = {}
-        for row, key in enumerate(hashes):
-            rows_of.setdefault(key, []).append(row)
+        for row, text in enumerate(texts):
+            rows_of.setdefault(text_hash(text), []).append(row)
         missing = dict.fromkeys(rows_of)
         for key, vector_D in self._stored(list(rows_of)):
             vectors_ND[rows_of[key]] = vector_D
             del missing[key]
-        by_length = sorted(missing, key=lambda key: len(texts[rows_of[key][0]]), reverse=True)
-        size = batching.block_texts or _ENCODE
-        blocks = [by_length[start : start + size] for start in range(0, len(by_length), size)]
+        keys = list(missing)
+        distinct = [texts[rows_of[key][0]] for key in keys]
+        blocks = longest_first(distinct, batching.block_texts)
 
-        def work(block: list[str]) -> Floats:
-            return encode([texts[rows_of[key][0]] for key in block])
+        def work(block: list[int]) -> Floats:
+            return encode([distinct[row] for row in block])
 
         done = in_threads(work, blocks, workers=batching.workers)
         for block, made_ND in progress.track(done, label=label, total=len(blocks)):
-            self._keep(block, made_ND)
-            for key, vector_D in zip(block, made_ND, strict=True):
-                vectors_ND[rows_of[key]] = vector_D
-        return vectors_ND, len(by_length)
+            self._keep([keys[row] for row in block], made_ND)
+            for row, vector_D in zip(block, made_ND, strict=True):
+                vectors_ND[rows_of[keys[row]]] = vector_D
+        return vectors_ND, len(keys)
 
     def missing(self, texts: Sequence[str]) -> list[str]:
         """The texts that would have to be encoded, each once."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nearer.core.progress import Progress
 from nearer.core.text import NEAR_DUPLICATE
+from nearer.encode.blocks import longest_first
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus
 from nearer.learn.examples import Example
@@ -19,9 +20,6 @@ from nearer.store.workspace import Workspace
 
 Floats = NDArray[np.float32]
 Rows = dict[str, int]
-
-_BLOCK = 256
-"""Texts encoded between two steps of the progress bar."""
 
 
 def mine_negatives(
@@ -65,10 +63,9 @@ def mine_negatives(
 def _encoded(
     texts: Sequence[str], encode: Callable[[Sequence[str]], Floats], dimension: int, progress: Progress
 ) -> tuple[Rows, Floats]:
-    """The row of each distinct text, in the order they come, and their vectors; those of like length go together."""
+    """The row of each distinct text, in the order they come, and their vectors."""
     distinct = list(dict.fromkeys(texts))
-    by_length = sorted(range(len(distinct)), key=lambda row: len(distinct[row]), reverse=True)
-    blocks = [by_length[start : start + _BLOCK] for start in range(0, len(by_length), _BLOCK)]
+    blocks = longest_first(distinct)
     emb_TD = np.empty((len(distinct), dimension), np.float32)
     for block in progress.track(blocks, label="encode for mining", total=len(blocks)):
         emb_TD[block] = encode([distinct[row] for row in block])
