@@ -101,29 +101,12 @@ def count_truncated(corpus: Corpus, encoder: TextEncoder) -> int:
 
 def embed_corpus(workspace: Workspace, encoder: TextEncoder, corpus: Corpus, progress: Progress) -> tuple[Floats, int]:
     """The passages' vectors, shape (P, D), and how many were not in the cache."""
-    tell_cost(workspace, encoder, "documents", [corpus.passages], progress)
-    with _cache(workspace, encoder, "documents") as cache:
-        return cache.vectors(
-            corpus.passages,
-            encode=encoder.encode_documents,
-            progress=progress,
-            label="encode documents",
-            batching=_batching(encoder),
-        )
+    return _embed(workspace, encoder, "documents", corpus.passages, progress)
 
 
 def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats:
     """The queries' vectors, shape (Q, D)."""
-    texts = [query.text for query in queries]
-    tell_cost(workspace, encoder, "queries", [texts], progress)
-    with _cache(workspace, encoder, "queries") as cache:
-        vectors_QD, _ = cache.vectors(
-            texts,
-            encode=encoder.encode_queries,
-            progress=progress,
-            label="encode queries",
-            batching=_batching(encoder),
-        )
+    vectors_QD, _ = _embed(workspace, encoder, "queries", [query.text for query in queries], progress)
     return vectors_QD
 
 
@@ -153,6 +136,17 @@ def own_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tu
         np.asarray([q for q, _ in found], dtype=np.int64),
         np.asarray([n for _, n in found], dtype=np.int64),
     )
+
+
+def _embed(
+    workspace: Workspace, encoder: TextEncoder, kind: str, texts: Sequence[str], progress: Progress
+) -> tuple[Floats, int]:
+    tell_cost(workspace, encoder, kind, [texts], progress)
+    encode = encoder.encode_queries if kind == "queries" else encoder.encode_documents
+    with _cache(workspace, encoder, kind) as cache:
+        return cache.vectors(
+            texts, encode=encode, progress=progress, label=f"encode {kind}", batching=_batching(encoder)
+        )
 
 
 def _cache(workspace: Workspace, encoder: TextEncoder, kind: str) -> EmbeddingCache:
