@@ -6,12 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.progress import Progress, Silent
-from nearer.core.records import Judgment, Query
+from nearer.core.records import Judgment
 from nearer.core.steps import reached
 from nearer.flows.grades import make_scale
 from nearer.flows.splits import assign
@@ -26,6 +25,7 @@ from nearer.store.collection import (
     put_pairs,
     put_queries,
     put_split,
+    queries_of,
     remove_documents,
     unknown_ids,
 )
@@ -180,11 +180,7 @@ def _add_beir(task: _Import, path: Path) -> None:
 
 def _draw_dev(task: _Import) -> None:
     """Draw dev out of train, as many sets come without one; by hash, so the same import draws the same queries."""
-    members, queries = tables.split_members, tables.queries
-    statement = sa.select(queries).join(members).where(members.c.split == "train").order_by(queries.c.query_id)
-    in_train = [
-        Query(query_id=row.query_id, text=row.text, metadata=row.metadata) for row in task.connection.execute(statement)
-    ]
+    in_train = queries_of(task.connection, "train")
     recipe = task.workspace.recipe.split.model_copy(update={"test_fraction": 0.0})
     drawn = [query_id for query_id, side in assign(in_train, recipe=recipe).items() if side == "dev"]
     leave_split(task.connection, "train", drawn)

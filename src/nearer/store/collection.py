@@ -1,7 +1,7 @@
 """What a workspace holds to search and to learn from: documents, queries, judgments, pairs, splits.
 
-Functions that change something take the connection of a write transaction, so that an import of several
-files is one change. Everything is returned in id order (by UTF-8 bytes, as trec_eval sorts).
+Functions that change something, or read what they changed, take the connection of a write transaction, so that an
+import of several files is one change. Everything is returned in id order (by UTF-8 bytes, as trec_eval sorts).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -138,12 +138,29 @@ def remove_documents(connection: Connection, doc_ids: Sequence[str]) -> int:
     return num_removed
 
 
+def queries_of(connection: Connection, split: str | None = None) -> list[Query]:
+    """The queries of a split, or all, as the transaction of ``connection`` sees them."""
+    table, members = tables.queries, tables.split_members
+    statement = sa.select(table)
+    if split is not None:
+        statement = statement.join(members).where(members.c.split == split)
+    return _queries(connection, statement)
+
+
 def unknown_ids(connection: Connection, column: sa.Column[Any], ids: Iterable[str]) -> set[str]:
     """Those of ``ids`` that ``column`` does not hold."""
     wanted = set(ids)
     for batch in batches(list(wanted)):
         wanted.difference_update(connection.scalars(sa.select(column).where(column.in_(batch))))
     return wanted
+
+
+def _queries(connection: Connection, statement: sa.Select[Any]) -> list[Query]:
+    """The queries that ``statement`` selects, in id order."""
+    return [
+        Query(query_id=row.query_id, text=row.text, metadata=row.metadata)
+        for row in connection.execute(statement.order_by(tables.queries.c.query_id))
+    ]
 
 
 def _put(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *, key: str) -> Changes:
@@ -214,15 +231,8 @@ class Collection:
 
     def queries(self, split: str | None = None) -> list[Query]:
         """The queries of a split, or all."""
-        table, members = tables.queries, tables.split_members
-        statement = sa.select(table).order_by(table.c.query_id)
-        if split is not None:
-            statement = statement.join(members).where(members.c.split == split)
         with self._database.read() as connection:
-            return [
-                Query(query_id=row.query_id, text=row.text, metadata=row.metadata)
-                for row in connection.execute(statement)
-            ]
+            return queries_of(connection, split)
 
     def judgments(self, split: str | None = None) -> list[Judgment]:
         """The judgments on the queries of a split, or all."""
@@ -262,10 +272,7 @@ class Collection:
         table, members = tables.queries, tables.split_members
         statement = sa.select(table).where(table.c.query_id.not_in(sa.select(members.c.query_id)))
         with self._database.read() as connection:
-            return [
-                Query(query_id=row.query_id, text=row.text, metadata=row.metadata)
-                for row in connection.execute(statement.order_by(table.c.query_id))
-            ]
+            return _queries(connection, statement)
 
     def split_of(self) -> dict[str, list[str]]:
         """The splits of every query that is in one, by query id."""
