@@ -6,7 +6,10 @@ import pytest
 from flows.folders import write_beir, write_jsonl
 from flows.processes import Running
 from nearer.core.progress import Silent
+from nearer.flows import ranking
 from nearer.flows import tasks as flow
+from nearer.flows.add import remove
+from nearer.flows.embedding import read_corpus
 from nearer.flows.items import read_items, read_seeds, twins
 from nearer.flows.tasks import evaluate_task
 from nearer.store.collection import Collection
@@ -297,6 +300,21 @@ def test_vectors_that_know_the_label_are_perfect_and_random_ones_far_from_it(top
             assert interval == pytest.approx({"value": 1, "low": 1, "high": 1})
         assert interval["low"] > found["chance"][metric] + 0.1
     workspace.close()
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"), [(ranking, ()), (flow, ("--task", "recommendation", "--label", "topic"))]
+)
+def test_documents_that_go_while_they_are_measured_end_it(topics, ask, monkeypatch, module, arguments):
+    def late(workspace, *args, **options):
+        remove(workspace, ["d079"])
+        return read_corpus(workspace, *args, **options)
+
+    monkeypatch.setattr(module, "read_corpus", late)
+    error = ask(topics, "evaluate", "base", *arguments, code=2)["error"]
+    assert (error["code"], error["hint"]) == ("conflict", "repeat the command")
+    monkeypatch.undo()
+    ask(topics, "evaluate", "base", *arguments)
 
 
 def metadata_of(folder):

@@ -141,6 +141,6 @@ class ServiceError(NearerError):
 
 
 class Conflict(NearerError):
-    """The live pointer moved while a release was being made live."""
+    """What a command began with was changed by another before it ended."""
 
     code = "conflict"

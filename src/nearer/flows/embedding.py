@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nearer.core.errors import InputError
+from nearer.core.errors import Conflict, InputError
 from nearer.core.progress import Progress
 from nearer.core.recipe import ChunkRecipe
 from nearer.core.records import Document, Query
@@ -51,6 +51,12 @@ def read_corpus(workspace: Workspace, encoder: TextEncoder, *, chunk: ChunkRecip
     if not documents:
         raise InputError("the workspace holds no documents", hint="import some: nearer add corpus FILE")
     return cut(documents, encoder, window_of(chunk or workspace.recipe.chunk, encoder))
+
+
+def refuse_other_documents(documents: Sequence[Document], doc_ids: Sequence[str]) -> None:
+    """Raises Conflict when these are not the documents that a measurement began with."""
+    if [document.doc_id for document in documents] != list(doc_ids):
+        raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
 
 
 def cut(documents: Sequence[Document], encoder: TextEncoder, window: Window | None) -> Corpus:

@@ -8,8 +8,9 @@ from typing import Any
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
+from nearer.flows.embedding import refuse_other_documents
 from nearer.flows.judged_split import read_judged_split
-from nearer.flows.ranking import rank, refuse_changes
+from nearer.flows.ranking import rank
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import open_system
 from nearer.store.collection import Collection
@@ -53,7 +54,7 @@ def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> 
     system = open_system(workspace, name)
     judged = read_judged_split(workspace, split)
     corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
-    refuse_changes(corpus.doc_ids, judged.doc_ids)
+    refuse_other_documents(corpus.documents, judged.doc_ids)
     check_words((query.query_id for query in judged.queries), "query")
     check_words((corpus.documents[row].doc_id for row in set(ranked.rows_QK.flat) if row >= 0), "document")
 

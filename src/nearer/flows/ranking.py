@@ -6,11 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nearer.core.errors import Conflict, InputError
+from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Query
-from nearer.flows.embedding import Corpus, count_truncated, embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.flows.embedding import (
+    Corpus,
+    count_truncated,
+    embed_corpus,
+    embed_queries,
+    own_documents,
+    read_corpus,
+    refuse_other_documents,
+)
 from nearer.flows.judged_split import JudgedSplit
 from nearer.flows.lexical import read_words
 from nearer.flows.pipeline import Found, combine, wants_vectors, wants_words
@@ -47,7 +55,7 @@ class Measured:
 def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> Measured:
     """Rank the whole corpus for every query of the split and score the rankings."""
     corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
-    refuse_changes(corpus.doc_ids, judged.doc_ids)
+    refuse_other_documents(corpus.documents, judged.doc_ids)
     return Measured(
         system=system,
         values=_values(workspace, ranked.rows_QK, judged.qrels),
@@ -57,15 +65,23 @@ def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progre
     )
 
 
-def rank(workspace: Workspace, system: System, queries: Sequence[Query], *, progress: Progress) -> tuple[Corpus, TopK]:
-    """The best documents for every query, as deep as the recipe measures, and the corpus they are of.
+def rank(
+    workspace: Workspace,
+    system: System,
+    queries: Sequence[Query],
+    *,
+    k: int = 1,
+    with_own: bool = False,
+    progress: Progress,
+) -> tuple[Corpus, TopK]:
+    """The best documents for every query, imported or not, and the corpus they are of.
 
-    A query never finds the document whose text it is.
+    They are as many as the recipe measures, and ``k`` at least. ``with_own`` keeps documents whose text is the query's.
     """
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
-    k, stages = _depth(workspace.recipe.evaluate), system.stages
+    k, stages = max(k, _depth(workspace.recipe.evaluate)), system.stages
     depth = max(k, system.search.depth) if stages else k
-    excluded = own_documents(queries, corpus.documents)
+    excluded = None if with_own else own_documents(queries, corpus.documents)
     dense = lexical = None
     if wants_vectors(stages):
         passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
@@ -73,7 +89,7 @@ def rank(workspace: Workspace, system: System, queries: Sequence[Query], *, prog
         dense = top_k(query_emb_QD, passage_emb_PD, k=depth, starts_N=corpus.starts_N, excluded=excluded)
     if wants_words(stages):
         words = read_words(workspace, corpus.documents)
-        refuse_changes(words.doc_ids, corpus.doc_ids)
+        refuse_other_documents(corpus.documents, words.doc_ids)
         lexical = words.index.search([query.text for query in queries], k=depth, excluded=excluded)
     found = Found(queries=queries, documents=corpus.documents, dense=dense, lexical=lexical)
     return corpus, combine(stages, system.search, found, k=k)
@@ -82,7 +98,7 @@ def rank(workspace: Workspace, system: System, queries: Sequence[Query], *, prog
 def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:
     """Score the rankings of a run, as deep as those of a system and without the queries' own documents too."""
     documents = Collection(workspace.database).documents()
-    refuse_changes(tuple(document.doc_id for document in documents), judged.doc_ids)
+    refuse_other_documents(documents, judged.doc_ids)
     k, excluded = _depth(workspace.recipe.evaluate), own_documents(judged.queries, documents)
     rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=excluded)
     return Measured(
@@ -100,12 +116,6 @@ def _depth(recipe: EvaluateRecipe) -> int:
 def _values(workspace: Workspace, rows_QK: Ints, qrels: Qrels) -> dict[str, Values]:
     values = score(measures_of(workspace.recipe.evaluate), rows_QK, qrels)
     return {str(name): per_query for name, per_query in values.items()}
-
-
-def refuse_changes(doc_ids: Sequence[str], expected: Sequence[str]) -> None:
-    """Raise Conflict when documents came or went since their ids were read."""
-    if doc_ids != expected:
-        raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
 
 
 def measures_of(recipe: EvaluateRecipe) -> list[Measure]:

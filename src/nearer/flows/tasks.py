@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nearer.core.errors import Conflict, InputError
+from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Query
-from nearer.flows.embedding import embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.flows.embedding import embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
 from nearer.flows.items import Items, Seeds, check_size, encode_labels, read_items, read_seeds, twins
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import System, open_system
@@ -287,8 +287,7 @@ def _document_vectors(
     workspace: Workspace, system: System, documents: Sequence[Any], progress: Progress
 ) -> tuple[Vectors, Ints]:
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
-    if corpus.doc_ids != tuple(document.doc_id for document in documents):
-        raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
+    refuse_other_documents(corpus.documents, [document.doc_id for document in documents])
     emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
     return emb_PD, corpus.starts_N
 
