@@ -2,7 +2,6 @@
 
 import ctypes
 import json
-import multiprocessing
 import os
 import resource
 import signal
@@ -13,10 +12,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from forked import SERVER
 from nearer.core.steps import DIE_AT
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["torch", "datasets", "sentence_transformers", "nearer.cli"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +49,7 @@ class Running:
         handle, name = tempfile.mkstemp(prefix="nearer-verb-")
         os.close(handle)
         self._output = Path(name)
-        self._process: BaseProcess = _CONTEXT.Process(
+        self._process: BaseProcess = SERVER.Process(
             target=_work, args=([str(each) for each in arguments], name, die_at, max_file_bytes, unprivileged)
         )
         self._process.start()

@@ -1,14 +1,10 @@
 """An index of either kind follows the documents, tells its faults, and survives being killed at every durable step."""
 
-import os
-import signal
-import subprocess
-import sys
-
 import pytest
 
 import nearer as package
 from flows.folders import write_jsonl
+from flows.processes import run
 from nearer.retrieval import lance_writer
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
@@ -208,7 +204,7 @@ def test_words_are_searched_where_texts_are_kept(base_live, ask, nearer, words):
 def test_a_release_is_refused_while_recall_is_below_the_floor(trained, ask, monkeypatch):
     before = ask(trained, "status")
     monkeypatch.setattr(lance_writer, "mean_recall", lambda *_: 0.5)
-    configure(trained, "exact_up_to = 20")
+    configure(trained, "exact_up_to = 20", "num_recall_queries = 10")
     refused = ask(trained, "promote", "--set", "gate.min_gain=-1", code=3)
     [reason] = [each for each in refused["reasons"] if "recall@10" in each]
     assert "0.500" in reason
@@ -277,23 +273,16 @@ def test_an_index_that_outgrows_its_kind_becomes_the_other(base_live, ask, words
 # Killed
 
 
-def kill(folder, step, *arguments):
-    command = [sys.executable, "-m", "nearer", *arguments, "--dir", str(folder)]
-    environment = {**os.environ, "NEARER_DIE_AT": step, "OMP_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "step"), [("exact", "passages"), ("lancedb", "table"), ("lancedb", "manifest")])
 def test_a_killed_update_leaves_the_old_index_or_the_new_one(base_live, ask, words, kind, step):
-    """All steps are in tests/search/test_kill.py."""
+    """All steps are in tests/retrieval/test_kill.py."""
     configure(base_live, KINDS[kind])
     build(ask, base_live)
     before = found(ask, base_live, "music", "-k", 90)
     put(ask, base_live, {"_id": "d007", "text": " ".join(words[-9:])}, {"_id": "new", "text": " ".join(words[-20:-10])})
     ask(base_live, "remove", "d011")
-    kill(base_live, f"index.{step}", "index")
+    assert run("index", "--dir", base_live, die_at=f"index.{step}").was_killed
     after = found(ask, base_live, "music", "-k", 90)
     if step == "manifest":
         assert "new" in after

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nearer.retrieval.entries import Entries
-from nearer.retrieval.index import build_index
+from nearer.retrieval.index import build_index, open_index, update_index
 from nearer.retrieval.manifest import Spec
 from nearer.retrieval.policy import Policy
 
@@ -74,3 +74,20 @@ def same_ranking(found, expected):
     if [doc_id for doc_id, _ in found] != [doc_id for doc_id, _ in expected]:
         return False
     return np.allclose([score for _, score in found], [score for _, score in expected], atol=1e-6)
+
+
+FIRST = entries(numbered(30))
+EDITED = [entries([*numbered(30)[5:15], "new"], seed=1), entries(numbered(30)[18:20], seed=2)]
+REMOVED = numbered(30)[20:25]
+AFTER = [FIRST.take([*range(20), *range(25, 30)]), *EDITED]
+SECOND = [entries(numbered(12), seed=3), entries(numbered(12, "e"), seed=4)]
+"""What is built first, what an update of it changes, what is there then, and what is built beside it."""
+
+
+def update(folder, kind):
+    index = open_index(folder, space_id=SPACE)
+    return update_index(folder, index, removed=REMOVED, changed=EDITED, policy=POLICIES[kind], revision=2)
+
+
+def build_second(folder, kind):
+    return build(folder, POLICIES[kind], *SECOND, revision=2)
