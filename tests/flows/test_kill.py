@@ -21,10 +21,16 @@ STEPS = {
 }
 LANCE = ("--set", "index.kind=lancedb")
 ONE_PASS = ("--set", "train.passes=1")
-EDIT, INDEX, PROMOTE = ("add", "corpus", "{edit}"), ("index",), ("promote", "{model}")
+EDIT, REMOVE, INDEX, PROMOTE = (
+    ("add", "corpus", "{edit}"),
+    ("remove", "d003", "d004"),
+    ("index",),
+    ("promote", "{model}"),
+)
 
 KILLED = {
     "import.commit": [EDIT],
+    "remove.commit": [REMOVE],
     "export.file": [("export", "run", "base", "{out}")],
     "cache.commit": [("train", *ONE_PASS)],
     "index.vectors": [INDEX, PROMOTE],
@@ -82,13 +88,38 @@ def edited(trained, ask, words) -> Path:
     return trained
 
 
+@pytest.fixture(scope="module")
+def _kept():
+    """What there was before and after each verb that was let finish, by verb: the same for every step of it."""
+    return {}
+
+
+@pytest.fixture
+def finished(ask, edited, _kept):
+    """``finished(verb, arguments)``: what a user sees before a verb, after it, and the verdict on the index then."""
+
+    def finished(verb, arguments):
+        if verb not in _kept:
+            before = seen(edited, ask)
+            whole = Path(shutil.copytree(edited, edited.parent / "whole"))
+            assert run(*arguments, "--dir", whole).code == 0
+            _kept[verb] = before, seen(whole, ask), verdict(whole, ask, verb)
+        return _kept[verb]
+
+    return finished
+
+
+def verdict(folder, ask, verb):
+    return ask(folder, "index", "--verify", *(LANCE if LANCE[1] in verb else ()), code=None)["verdict"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "verb"),
     [(step, verb) for step, verbs in KILLED.items() for verb in verbs],
     ids=lambda value: value if isinstance(value, str) else "-".join(value[:1] + value[-1:] * (LANCE[1] in value)),
 )
-def test_killed_at_a_step(ask, edited, words, step, verb):
+def test_killed_at_a_step(ask, edited, finished, words, step, verb):
     fill = {
         "edit": write_jsonl(
             edited.parent / "more.jsonl", [{"_id": "d008", "text": words[-1]}, {"_id": "n", "text": "x"}]
@@ -97,23 +128,19 @@ def test_killed_at_a_step(ask, edited, words, step, verb):
         "out": edited.parent / "out.run",
     }
     arguments = [part.format(**fill) for part in verb]
-    before = seen(edited, ask)
-    whole = Path(shutil.copytree(edited, edited.parent / "whole"))
-    assert run(*arguments, "--dir", whole).code == 0
-    new = seen(whole, ask)
+    before, new, sound = finished(verb, arguments)
 
     assert run(*arguments, "--dir", edited, die_at=step).was_killed
     after = seen(edited, ask)
     assert after in (before, new)
     if verb[0] == "promote" and after == new:
         assert "live already" in ask(edited, *arguments, code=2)["error"]["message"]
+    elif verb[0] == "remove" and after == new:
+        assert "no document d003, d004" in ask(edited, *arguments, code=2)["error"]["message"]
     else:
         assert run(*arguments, "--dir", edited).code == 0
     assert seen(edited, ask) == new
-    assert (
-        ask(edited, "index", "--verify", *(LANCE if LANCE[1] in verb else ()), code=None)["verdict"]
-        == (ask(whole, "index", "--verify", *(LANCE if LANCE[1] in verb else ()), code=None)["verdict"])
-    )
+    assert verdict(edited, ask, verb) == sound
     assert not list(edited.rglob(".tmp-*")), "nothing is left behind"
 
 

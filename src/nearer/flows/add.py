@@ -148,6 +148,7 @@ def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
         if unknown:
             raise InputError(f"no document {', '.join(sorted(unknown))}", hint="nothing was removed; check the ids")
         num_removed = remove_documents(connection, doc_ids)
+    reached("remove.commit")
     return {"num_removed": num_removed, "counts": Collection(workspace.database).counts()}
 
 
