@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nearer.flows.add import add, remove
     from nearer.flows.check import check
     from nearer.flows.cost import cost
+    from nearer.flows.diagnosis import diagnose
     from nearer.flows.evaluate import evaluate
     from nearer.flows.export import export
     from nearer.flows.index import index
@@ -38,6 +39,7 @@ _WHERE = {
     "add": "nearer.flows.add",
     "check": "nearer.flows.check",
     "cost": "nearer.flows.cost",
+    "diagnose": "nearer.flows.diagnosis",
     "evaluate": "nearer.flows.evaluate",
     "evaluate_task": "nearer.flows.tasks",
     "export": "nearer.flows.export",
@@ -64,6 +66,7 @@ __all__ = [
     "add",
     "check",
     "cost",
+    "diagnose",
     "evaluate",
     "evaluate_task",
     "export",

@@ -158,6 +158,20 @@ def evaluate(
 
 
 @app.command()
+def diagnose(
+    system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]")] = None,
+    split: Annotated[str, typer.Option(help="Looks at test splits are counted.")] = "dev",
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Find the one cause of every query that failed, and what would mend it; live's unless a system is named."""
+    from nearer.flows.diagnosis import diagnose as flow
+
+    _run(folder, overrides, as_json, printing.diagnosed, lambda w: flow(w, system, split=split, progress=Watch()))
+
+
+@app.command()
 def export(
     kind: Annotated[str, typer.Argument(metavar="run|qrels|topics")],
     names: Annotated[list[str], typer.Argument(metavar="[SYSTEM] FILE")],

@@ -66,6 +66,27 @@ def _run_notes(result: Result) -> list[str]:
     return [f"{result['system']}: {run[name]} {note}" for name, note in notes.items() if run.get(name)]
 
 
+def diagnosed(result: Result) -> str:
+    """The result of `nearer diagnose`."""
+    looks = result["ledger"]["num_looks"]
+    head = f"{result['system']}, {result['split']}: {result['num_failed']} of {result['num_queries']} queries failed"
+    head += f", look {looks} at this split" if looks else ""
+    lines = []
+    for each in result["causes"]:
+        lines += [
+            f"{each['cause']}: {each['num_queries']} ({each['share']:.0%}), {each['meaning']}",
+            f"  -> {each['remedy']}",
+        ]
+        lines += [f"  {_line(example['query'])}: {example['evidence']}" for example in each["examples"]]
+    return "\n".join([head, *lines, *(f"note: {note}" for note in result["notes"]), *_spent(result)])
+
+
+def _line(text: str) -> str:
+    """A text on one line, cut where it is long."""
+    line = " ".join(text.split())
+    return f'"{line[:70]}..."' if len(line) > 70 else f'"{line}"'
+
+
 def exported(result: Result) -> str:
     """The result of `nearer export`."""
     return f"{result['num_lines']} lines of {result['kind']} for {result['split']}: {result['file']}"

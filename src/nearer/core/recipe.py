@@ -314,6 +314,34 @@ class SearchRecipe(Section):
     depth: int = Field(default=100, ge=1, le=10_000, description="documents that each ranking hands to the next stage")
     rerank: RerankRecipe = RerankRecipe()
 
+    @field_validator("query_time_fields")
+    @classmethod
+    def _known_when_asked(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        labels = [name for name in value if name.startswith("label_")]
+        if labels:
+            raise ValueError(f"{labels[0]} was derived from the right answer, so no filter may use it")
+        return value
+
+
+class DiagnosisRecipe(Section):
+    """When a cause of a failed query counts as shown.
+
+    Source of 20: what `nearer advise` gives a reranker; of 100: the depth of Recall@100 in BEIR (arXiv 2104.08663,
+    section 4). The others are our rules.
+    """
+
+    order_within: int = Field(default=20, ge=2, description="rank that a reranker sees")
+    recall_within: int = Field(default=100, ge=2, le=1000, description="rank down to which a document counts as found")
+    same_cosine: float = Field(default=0.95, gt=0, le=1, description="texts this near are one, if random ones are not")
+    rule_share: float = Field(default=0.95, gt=0.5, le=1, description="of relevant documents that must obey a rule")
+    num_examples: int = Field(default=3, ge=0, description="queries shown of each cause")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "DiagnosisRecipe":
+        if self.order_within > self.recall_within:
+            raise ValueError("order_within must not be more than recall_within")
+        return self
+
 
 class TasksRecipe(Section):
     """How the other tasks than search are measured: duplicates, clusters, classes, items alike."""
@@ -348,6 +376,7 @@ class Recipe(Section):
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()
     search: SearchRecipe = SearchRecipe()
+    diagnosis: DiagnosisRecipe = DiagnosisRecipe()
     tasks: TasksRecipe = TasksRecipe()
     cost: CostRecipe = CostRecipe()
 

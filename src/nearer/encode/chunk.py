@@ -64,6 +64,17 @@ def split_text(text: str, *, window: Window, spans: list[tuple[int, int]]) -> li
         begin = next(filter(None, (_first_border(borders, earliest, cut) for borders in kinds[1:])), earliest)
 
 
+def sentences(text: str) -> list[str]:
+    r"""A text's sentences, and lines, as pieces.
+
+    >>> sentences("Rain\nIt falls. It stops!")
+    ['Rain', 'It falls.', 'It stops!']
+    """
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    pieces = (text[begin:end].strip() for begin, end in zip([0, *ends], [*ends, len(text)], strict=True))
+    return [piece for piece in pieces if piece]
+
+
 def _borders(text: str, pattern: re.Pattern[str], starts: list[int]) -> list[int]:
     """The numbers of the tokens that begin right after a border."""
     return sorted({bisect_left(starts, match.end()) for match in pattern.finditer(text)})

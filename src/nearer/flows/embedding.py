@@ -107,12 +107,26 @@ def count_truncated(corpus: Corpus, encoder: TextEncoder) -> int:
 
 def embed_corpus(workspace: Workspace, encoder: TextEncoder, corpus: Corpus, progress: Progress) -> tuple[Floats, int]:
     """The passages' vectors, shape (P, D), and how many were not in the cache."""
-    return _embed(workspace, encoder, "documents", corpus.passages, progress)
+    return embed_passages(workspace, encoder, corpus.passages, progress)
+
+
+def embed_passages(
+    workspace: Workspace,
+    encoder: TextEncoder,
+    texts: Sequence[str],
+    progress: Progress,
+    *,
+    label: str = "encode documents",
+) -> tuple[Floats, int]:
+    """The vectors of texts as passages, shape (P, D), and how many were not in the cache."""
+    return _embed(workspace, encoder, "documents", texts, progress, label=label)
 
 
 def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats:
     """The queries' vectors, shape (Q, D)."""
-    vectors_QD, _ = _embed(workspace, encoder, "queries", [query.text for query in queries], progress)
+    vectors_QD, _ = _embed(
+        workspace, encoder, "queries", [query.text for query in queries], progress, label="encode queries"
+    )
     return vectors_QD
 
 
@@ -145,14 +159,18 @@ def own_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tu
 
 
 def _embed(
-    workspace: Workspace, encoder: TextEncoder, kind: str, texts: Sequence[str], progress: Progress
+    workspace: Workspace,
+    encoder: TextEncoder,
+    kind: str,
+    texts: Sequence[str],
+    progress: Progress,
+    *,
+    label: str,
 ) -> tuple[Floats, int]:
     tell_cost(workspace, encoder, kind, [texts], progress)
     encode = encoder.encode_queries if kind == "queries" else encoder.encode_documents
     with _cache(workspace, encoder, kind) as cache:
-        return cache.vectors(
-            texts, encode=encode, progress=progress, label=f"encode {kind}", batching=_batching(encoder)
-        )
+        return cache.vectors(texts, encode=encode, progress=progress, label=label, batching=_batching(encoder))
 
 
 def _cache(workspace: Workspace, encoder: TextEncoder, kind: str) -> EmbeddingCache:

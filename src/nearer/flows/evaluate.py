@@ -8,14 +8,13 @@ import numpy as np
 
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import EvaluateRecipe
-from nearer.core.records import Document
+from nearer.flows.examples import examples
 from nearer.flows.judged_split import Ints, JudgedSplit, Mask, read_judged_split
 from nearer.flows.ranking import Measured, measure, measure_run
 from nearer.flows.runs import is_run
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import System, open_system, spent
 from nearer.measure.significance import Comparison, compare_all, mean_intervals
-from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
@@ -38,7 +37,7 @@ def evaluate(
     judged = read_judged_split(workspace, split)
     runs = {name: measure_run(workspace, name, judged) for name in systems if is_run(name)}
     measured = [runs.get(name) or measure(workspace, opened[name], judged, progress=progress) for name in systems]
-    result = summarise(workspace, judged, measured, purpose=purpose)
+    result = summarise(workspace, judged, measured, purpose=purpose, progress=progress)
     Registry(workspace.database).add_evaluation(split=split, result=result)
     return result
 
@@ -66,7 +65,7 @@ def compare_measured(
 
 
 def summarise(
-    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str
+    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str, progress: Progress
 ) -> dict[str, Any]:
     """The evaluation as JSON: results, comparisons with the first system, examples, and the ledger's entry."""
     recipe = workspace.recipe.evaluate
@@ -77,8 +76,6 @@ def summarise(
         for candidate in candidates
         for comparison in compare_measured(baseline, candidate, metrics=recipe.measures, judged=judged, recipe=recipe)
     ]
-    main = recipe.measures[0]
-    documents = Collection(workspace.database).documents() if candidates else []
     return {
         "split": judged.split,
         "num_queries": len(judged.queries),
@@ -87,11 +84,7 @@ def summarise(
         "settings": workspace.recipe.evaluate.model_dump(mode="json"),
         "results": [_result(each, judged, recipe) for each in measured],
         "comparisons": comparisons,
-        "examples": [
-            example
-            for candidate in candidates
-            for example in _examples(baseline, candidate, metric=main, judged=judged, documents=documents)
-        ],
+        "examples": examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
         "ledger": Registry(workspace.database).look(split=judged.split, systems=names, purpose=purpose),
         **spent(each.system for each in measured if isinstance(each.system, System)),
     }
@@ -135,48 +128,3 @@ def _intervals(
 
 def _rows(judged: JudgedSplit, mask: Mask | None) -> Ints:
     return np.arange(len(judged.queries)) if mask is None else np.flatnonzero(mask)
-
-
-def _examples(
-    baseline: Measured,
-    candidate: Measured,
-    *,
-    metric: str,
-    judged: JudgedSplit,
-    documents: Sequence[Document],
-    number: int = 5,
-) -> list[dict[str, Any]]:
-    """The queries with the largest gains and losses, with what each system put first."""
-    difference_Q = candidate.values[metric] - baseline.values[metric]
-    order = np.argsort(difference_Q, kind="stable")
-    losses = [row for row in order[:number] if difference_Q[row] < 0]
-    wins = [row for row in order[::-1][:number] if difference_Q[row] > 0]
-    text_of = {document.doc_id: document.full_text for document in documents}
-    found = []
-    for kind, rows in (("win", wins), ("loss", losses)):
-        for row in rows:
-            query = judged.queries[row]
-            relevant = judged.relevant[query.query_id]
-            found.append(
-                {
-                    "kind": kind,
-                    "candidate": candidate.system.name,
-                    "query_id": query.query_id,
-                    "query": query.text,
-                    "metric": metric,
-                    "baseline_value": float(baseline.values[metric][row]),
-                    "candidate_value": float(candidate.values[metric][row]),
-                    "relevant": [{"doc_id": doc_id, "text": text_of.get(doc_id, "")} for doc_id in relevant[:3]],
-                    "baseline_top": _top(baseline.rows_QK[row], documents, relevant),
-                    "candidate_top": _top(candidate.rows_QK[row], documents, relevant),
-                }
-            )
-    return found
-
-
-def _top(rows_K: Ints, documents: Sequence[Document], relevant: Sequence[str], number: int = 3) -> list[dict[str, Any]]:
-    shown = [documents[row] for row in rows_K[:number] if row >= 0]
-    return [
-        {"doc_id": document.doc_id, "text": document.full_text, "relevant": document.doc_id in relevant}
-        for document in shown
-    ]

@@ -171,20 +171,24 @@ def _judge(
         baseline = open_system(workspace, LIVE if live else BASE)
     except (ModelRefused, ServiceError) as error:
         evaluation = summarise(
-            workspace, judged, [measure(workspace, candidate, judged, progress=progress)], purpose="gate"
+            workspace,
+            judged,
+            [measure(workspace, candidate, judged, progress=progress)],
+            purpose="gate",
+            progress=progress,
         )
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
         return Verdict(promoted=False, reasons=(reason, *verify(workspace, candidate)), notes=(note,)), evaluation
     if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
         measured = [measure(workspace, candidate, judged, progress=progress)]
-        evaluation = summarise(workspace, judged, measured, purpose="first release")
+        evaluation = summarise(workspace, judged, measured, purpose="first release", progress=progress)
         evaluation |= spent([baseline, candidate])
         faults = verify(workspace, candidate)
         note = "the first release: measured, with nothing live to compare it with"
         return Verdict(promoted=not faults, reasons=faults or (note,), notes=()), evaluation
     measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
-    evaluation = summarise(workspace, judged, measured, purpose="gate")
+    evaluation = summarise(workspace, judged, measured, purpose="gate", progress=progress)
     evidence = _evidence(workspace, measured, judged, index_faults=verify(workspace, candidate))
     gate = workspace.recipe.gate
     policy = Policy(

@@ -158,6 +158,8 @@ def _example(example: JSON) -> dict[str, Any]:
         "baseline_top": _documents(example["baseline_top"]),
         "candidate_top": _documents(example["candidate_top"]),
         "missing": _documents([each for each in example["relevant"] if each["doc_id"] not in shown]),
+        "why": example.get("why"),
+        "worse": "baseline" if example["kind"] == "win" else "candidate",
     }
 
 
