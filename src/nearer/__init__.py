@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nearer.flows.releases import history, lineage, promote, rollback, status
     from nearer.flows.report import report
     from nearer.flows.search import search
+    from nearer.flows.suite import suite
     from nearer.flows.tasks import evaluate_task
     from nearer.flows.train import train
     from nearer.measure.advice import should_finetune
@@ -53,6 +54,7 @@ _WHERE = {
     "search": "nearer.flows.search",
     "should_finetune": "nearer.measure.advice",
     "status": "nearer.flows.releases",
+    "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",
 }
 
@@ -80,6 +82,7 @@ __all__ = [
     "search",
     "should_finetune",
     "status",
+    "suite",
     "train",
 ]
 

@@ -172,6 +172,22 @@ def diagnose(
 
 
 @app.command()
+def suite(
+    systems: Annotated[list[str] | None, typer.Argument(metavar="[SYSTEM]...")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="The cases, as TOML; gate.suite of the recipe unless given.")
+    ] = None,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Run the cases that must keep working for systems: live, or else base, unless some are named."""
+    from nearer.flows.suite import suite as flow
+
+    _run(folder, overrides, as_json, printing.suite_run, lambda w: flow(w, systems, file=file, progress=Watch()))
+
+
+@app.command()
 def export(
     kind: Annotated[str, typer.Argument(metavar="run|qrels|topics")],
     names: Annotated[list[str], typer.Argument(metavar="[SYSTEM] FILE")],

@@ -4,6 +4,7 @@ from typing import Any
 
 Result = dict[str, Any]
 _MOST_SLICES = 20
+_CASE_GROUPS = {"common": "common queries", "edge": "edge cases", "high_value": "high-value workflows"}
 
 
 def added(result: Result) -> str:
@@ -85,6 +86,47 @@ def _line(text: str) -> str:
     """A text on one line, cut where it is long."""
     line = " ".join(text.split())
     return f'"{line[:70]}..."' if len(line) > 70 else f'"{line}"'
+
+
+def suite_run(result: Result) -> str:
+    """The result of `nearer suite`."""
+    results = result["results"]
+    rows = [["", "", *(each["system"] for each in results)]]
+    for group, severities in results[0]["counts"].items():
+        for severity in severities:
+            found = [each["counts"][group][severity] for each in results]
+            rows.append([_CASE_GROUPS[group], severity, *map(_passed, found)])
+    rows.append(["all", "", *(_passed({"num_cases": result["num_cases"], **each}) for each in results)])
+    failing = [line for each in results for line in _failing_cases(each)]
+    changes = [
+        f"{each['candidate']} beside {each['baseline']}: newly failing: {_listed(each['newly_failing'])}; "
+        f"mended: {_listed(each['mended'])}"
+        for each in result["changes"]
+    ]
+    head, verdict = f"{result['file']}: cases that pass", f"verdict: {result['verdict']}"
+    return "\n".join([head, *_table(rows), *failing, *changes, verdict, *_spent(result)])
+
+
+def _failing_cases(result: Result) -> list[str]:
+    head = [f"{result['system']} fails:"] if result["failed"] else []
+    cases = [
+        f"  {each['name']} ({each['severity']}, {_CASE_GROUPS[each['group']]}): {_one_line(each['query'])}\n"
+        f"    {each['why']}"
+        for each in result["failed"]
+    ]
+    return [*head, *cases]
+
+
+def _passed(count: Result) -> str:
+    return f"{count['num_cases'] - count['num_failed']} of {count['num_cases']}"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:100]
 
 
 def exported(result: Result) -> str:
@@ -236,7 +278,7 @@ def found(result: Result) -> str:
     """The result of `nearer search`."""
     lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result["stale"]]
     for rank, each in enumerate(result["results"], start=1):
-        lines.append(f"{rank:3} {each['score']:.3f} {each['doc_id']}  {' '.join(each['text'].split())[:100]}")
+        lines.append(f"{rank:3} {each['score']:.3f} {each['doc_id']}  {_one_line(each['text'])}")
     return "\n".join([*lines, *_spent(result)])
 
 

@@ -4,9 +4,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 Metadata = Mapping[str, object]
 _NO_METADATA: Metadata = MappingProxyType({})
+
+Severity = Literal["critical", "major", "minor"]
+CaseGroup = Literal["common", "edge", "high_value"]
+DEFAULT_K = 10
+"""How many of the best documents a case of the regression suite looks at, unless it says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +107,17 @@ class Pair:
     negatives: tuple[str, ...] = ()
     score: float | None = None
     negative_scores: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A query of the regression suite: ``must`` lists documents of the ``k`` best, ``must_not`` those never there."""
+
+    name: str
+    query: str
+    must: tuple[str, ...] = ()
+    must_not: tuple[str, ...] = ()
+    k: int = DEFAULT_K
+    severity: Severity = "major"
+    group: CaseGroup = "common"
+    metadata: Metadata = field(default_factory=lambda: _NO_METADATA)

@@ -13,8 +13,9 @@ from nearer.flows.index import build, verify
 from nearer.flows.judged_split import JudgedSplit, Mask, read_judged_split
 from nearer.flows.ranking import Measured, measure
 from nearer.flows.splits import ensure_splits
+from nearer.flows.suite import Suite, gate_suite, keep_suite_run, run_suite
 from nearer.flows.systems import BASE, LIVE, System, open_release, open_system, spent
-from nearer.measure.gate import Evidence, Policy, SliceEvidence, Verdict, decide
+from nearer.measure.gate import Evidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
 from nearer.measure.significance import Comparison
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry, Release
@@ -51,14 +52,15 @@ def promote(
     live = registry.live()
     if live and candidate.is_released_as(live):
         raise InputError(f"{candidate.name} is live already", hint="train another: nearer train")
+    suite = gate_suite(workspace)
     with workspace.writer("promote"):
         built = build(workspace, candidate, progress=progress)
-        verdict, evaluation = _judge(workspace, candidate, live, split=split, progress=progress)
+        verdict, measured = _judge(workspace, candidate, live, suite=suite, split=split, progress=progress)
         forced = None if verdict.promoted else force_reason
-        evidence = {**asdict(verdict), "forced": forced, "split": evaluation["split"], "evaluation": evaluation}
+        evidence = {**asdict(verdict), "forced": forced, "split": measured["evaluation"]["split"], **measured}
         if not verdict.promoted and forced is None:
             registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
-            return _answer("refused", verdict.reasons, verdict.notes, None, evaluation)
+            return _answer("refused", verdict.reasons, verdict.notes, None, measured)
         release = registry.add_release(
             model=candidate.model,
             system={**candidate.pinned, "index": built["index"]},
@@ -70,7 +72,7 @@ def promote(
             action="promote",
             detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built["num_documents"]},
         )
-    return _answer("promoted", verdict.reasons, verdict.notes, release.release_id, evaluation)
+    return _answer("promoted", verdict.reasons, verdict.notes, release.release_id, measured)
 
 
 def rollback(workspace: Workspace, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def history(workspace: Workspace) -> dict[str, Any]:
     """Everything that happened to the live pointer, oldest first; the report shows a refusal's measurements."""
     events = [asdict(event) for event in Registry(workspace.database).history() if event.action != "train"]
     for event in events:
-        event["detail"] = {key: value for key, value in event["detail"].items() if key != "evaluation"}
+        event["detail"] = {key: value for key, value in event["detail"].items() if key not in ("evaluation", "suite")}
     return {"events": events}
 
 
@@ -163,33 +165,42 @@ def judging_split(workspace: Workspace) -> str:
 
 
 def _judge(
-    workspace: Workspace, candidate: System, live: Release | None, *, split: str | None, progress: Progress
+    workspace: Workspace,
+    candidate: System,
+    live: Release | None,
+    *,
+    suite: Suite | None,
+    split: str | None,
+    progress: Progress,
 ) -> tuple[Verdict, dict[str, Any]]:
-    """Compare the candidate with its baseline on the test split and ask the gate."""
+    """Compare the candidate with its baseline on the test split and in the suite, and ask the gate.
+
+    Beside the verdict: ``{"evaluation", "suite"}``, what was measured.
+    """
     judged = read_judged_split(workspace, split or judging_split(workspace))
     try:
         baseline = open_system(workspace, LIVE if live else BASE)
     except (ModelRefused, ServiceError) as error:
-        evaluation = summarise(
-            workspace,
-            judged,
-            [measure(workspace, candidate, judged, progress=progress)],
-            purpose="gate",
-            progress=progress,
-        )
+        ran, told = _run_suite(workspace, suite, [candidate], progress)
+        measured = [measure(workspace, candidate, judged, progress=progress)]
+        evaluation = summarise(workspace, judged, measured, purpose="gate", progress=progress)
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
-        return Verdict(promoted=False, reasons=(reason, *verify(workspace, candidate)), notes=(note,)), evaluation
+        verdict = _alone(ran, (reason, *verify(workspace, candidate)), note=note)
+        return verdict, {"evaluation": evaluation, "suite": told}
     if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
+        ran, told = _run_suite(workspace, suite, [candidate], progress)
         measured = [measure(workspace, candidate, judged, progress=progress)]
         evaluation = summarise(workspace, judged, measured, purpose="first release", progress=progress)
         evaluation |= spent([baseline, candidate])
-        faults = verify(workspace, candidate)
-        note = "the first release: measured, with nothing live to compare it with"
-        return Verdict(promoted=not faults, reasons=faults or (note,), notes=()), evaluation
+        verdict = _alone(ran, verify(workspace, candidate))
+        if verdict.promoted:
+            verdict = replace(verdict, reasons=("the first release: measured, with nothing live to compare it with",))
+        return verdict, {"evaluation": evaluation, "suite": told}
+    ran, told = _run_suite(workspace, suite, [baseline, candidate], progress)
     measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
     evaluation = summarise(workspace, judged, measured, purpose="gate", progress=progress)
-    evidence = _evidence(workspace, measured, judged, index_faults=verify(workspace, candidate))
+    evidence = _evidence(workspace, measured, judged, index_faults=verify(workspace, candidate), suite=ran)
     gate = workspace.recipe.gate
     policy = Policy(
         measure=gate.measure, min_gain=gate.min_gain, min_slice_queries=gate.min_slice_queries, alpha=gate.alpha
@@ -197,7 +208,25 @@ def _judge(
     verdict = decide(evidence, policy)
     if verdict.promoted:
         verdict = replace(verdict, reasons=(_gain(evidence.comparison),))
-    return verdict, evaluation
+    return verdict, {"evaluation": evaluation, "suite": told}
+
+
+def _run_suite(
+    workspace: Workspace, suite: Suite | None, systems: Sequence[System], progress: Progress
+) -> tuple[SuiteEvidence, dict[str, Any] | None]:
+    """How the last of one or two systems, and the one before it, did in the suite; and the same as JSON."""
+    if suite is None:
+        return SuiteEvidence(), None
+    ran = [(each, run_suite(workspace, suite, each, progress=progress)) for each in systems]
+    told = keep_suite_run(workspace, suite, ran)
+    return SuiteEvidence(candidate=ran[-1][1], baseline=ran[0][1] if len(ran) > 1 else None), told
+
+
+def _alone(suite: SuiteEvidence, faults: tuple[str, ...], *, note: str = "") -> Verdict:
+    """The verdict on a candidate without a baseline: neither faults nor critical cases that fail."""
+    reasons, notes = judge_suite(suite)
+    reasons = [*faults, *reasons]
+    return Verdict(promoted=not reasons, reasons=tuple(reasons), notes=(*([note] if note else []), *notes))
 
 
 def _gain(comparison: Comparison) -> str:
@@ -208,7 +237,12 @@ def _gain(comparison: Comparison) -> str:
 
 
 def _evidence(
-    workspace: Workspace, measured: Sequence[Measured], judged: JudgedSplit, *, index_faults: tuple[str, ...]
+    workspace: Workspace,
+    measured: Sequence[Measured],
+    judged: JudgedSplit,
+    *,
+    index_faults: tuple[str, ...],
+    suite: SuiteEvidence,
 ) -> Evidence:
     metric, recipe = workspace.recipe.gate.measure, workspace.recipe.evaluate
     if metric not in recipe.measures:
@@ -228,6 +262,7 @@ def _evidence(
             for name, mask in judged.slices.items()
         },
         index_faults=index_faults,
+        suite=suite,
     )
 
 
@@ -284,13 +319,15 @@ def _answer(
     reasons: Sequence[str],
     notes: Sequence[str],
     release_id: str | None,
-    evaluation: dict[str, Any] | None,
+    measured: dict[str, Any] | None,
 ) -> dict[str, Any]:
+    evaluation, suite = (measured["evaluation"], measured["suite"]) if measured else (None, None)
     return {
         "verdict": verdict,
         "reasons": list(reasons),
         "notes": list(notes),
         "release_id": release_id,
         "evaluation": evaluation,
+        "suite": suite,
         **({"api": evaluation["api"]} if evaluation and "api" in evaluation else {}),
     }

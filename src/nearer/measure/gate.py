@@ -1,9 +1,11 @@
 """The gate: what was measured, and what was asked for, give a verdict."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nearer.measure.significance import Comparison, holm
+from nearer.measure.suite import CaseResult, newly_failing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,21 @@ class SliceEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteEvidence:
+    """How candidate and baseline did in the same cases; ``baseline`` is None where there is nothing to compare with."""
+
+    candidate: tuple[CaseResult, ...] = ()
+    baseline: tuple[CaseResult, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that the gate looks at: the comparison with what is live, its slices by name, and faults of the index."""
+    """All that the gate looks at: the comparison with what is live, its slices by name, index faults, and the suite."""
 
     comparison: Comparison
     slices: Mapping[str, SliceEvidence]
     index_faults: tuple[str, ...]
+    suite: SuiteEvidence = SuiteEvidence()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +71,36 @@ def decide(evidence: Evidence, policy: Policy) -> Verdict:
     """
     compared = [evidence.comparison, *(each.comparison for each in evidence.slices.values())]
     assert all(each.metric == policy.measure for each in compared), "evidence is of the policy's measure"
-    slice_reasons, notes = _judge_slices(evidence.slices, policy)
+    slice_reasons, slice_notes = _judge_slices(evidence.slices, policy)
+    suite_reasons, suite_notes = judge_suite(evidence.suite)
     faults = [f"The index has a fault: {fault}" for fault in evidence.index_faults]
-    reasons = (*_judge_gain(evidence.comparison, policy), *slice_reasons, *faults)
-    return Verdict(promoted=not reasons, reasons=reasons, notes=tuple(notes))
+    reasons = (*_judge_gain(evidence.comparison, policy), *slice_reasons, *suite_reasons, *faults)
+    return Verdict(promoted=not reasons, reasons=reasons, notes=(*slice_notes, *suite_notes))
+
+
+def judge_suite(suite: SuiteEvidence) -> tuple[list[str], list[str]]:
+    """Reasons and notes, in the order of the cases.
+
+    A candidate may fail no critical case, whatever the baseline does, and no major case that the baseline passes.
+    """
+    lost = {each.case.name for each in newly_failing(suite.baseline or suite.candidate, suite.candidate)}
+    reasons, notes, others = [], [], Counter[str]()
+    for each in suite.candidate:
+        if each.passed:
+            continue
+        is_new, severity = each.case.name in lost, each.case.severity
+        what = f"{severity.capitalize()} case {each.case.name!r} {'newly fails' if is_new else 'fails'}: {each.why()}."
+        if severity == "critical" or (severity == "major" and is_new):
+            reasons.append(what)
+        elif is_new:
+            notes.append(what)
+        else:
+            others[severity] += 1
+    if others:
+        counts = ", ".join(f"{count} {severity}" for severity, count in others.items())
+        known = "the baseline fails them too" if suite.baseline else "there is nothing to compare with"
+        notes.append(f"Cases of the suite that fail and do not refuse: {counts}; {known}.")
+    return reasons, notes
 
 
 def _judge_gain(comparison: Comparison, policy: Policy) -> list[str]:

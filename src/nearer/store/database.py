@@ -151,6 +151,14 @@ revisions = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
 )
 
+suite_runs = sa.Table(
+    "suite_runs",
+    metadata,
+    sa.Column("suite_run_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("result", sa.JSON, nullable=False),
+)
+
 
 class Database:
     """One database and its two kinds of transaction."""

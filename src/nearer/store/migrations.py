@@ -154,5 +154,18 @@ def m003_revisions(connection: Connection) -> None:
     schema.create_all(connection, checkfirst=False)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_schema, m002_encoders_behind_an_api, m003_revisions)
+def m004_suite_runs(connection: Connection) -> None:
+    """Keep the results of the regression suite."""
+    schema = sa.MetaData()
+    sa.Table(
+        "suite_runs",
+        schema,
+        sa.Column("suite_run_id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("at", sa.Text, nullable=False),
+        sa.Column("result", sa.JSON, nullable=False),
+    )
+    schema.create_all(connection, checkfirst=False)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_schema, m002_encoders_behind_an_api, m003_revisions, m004_suite_runs)
 """Applied in order, once each. Append; never change one that was released."""

@@ -224,6 +224,20 @@ class Registry:
         with self._database.read() as connection:
             return list(connection.scalars(sa.select(table.c.result).order_by(table.c.evaluation_id)))
 
+    def add_suite_run(self, result: JSON) -> None:
+        """Keep what the regression suite found, for the report."""
+        with self._database.write() as connection:
+            connection.execute(tables.suite_runs.insert(), [{"at": self._now(), "result": dict(result)}])
+        reached("registry.suite")
+
+    def last_suite_run(self) -> dict[str, Any] | None:
+        """What the regression suite found when it was last run, with the time under ``at``."""
+        table = tables.suite_runs
+        statement = sa.select(table.c.at, table.c.result).order_by(table.c.suite_run_id.desc()).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(statement).one_or_none()
+        return {**row.result, "at": row.at} if row else None
+
     @staticmethod
     def _swap(connection: Connection, *, expected: str | None, release_id: str) -> bool:
         table = tables.pointers

@@ -18,9 +18,19 @@ from nearer.store.formats.jsonl import read_jsonl
 from nearer.store.formats.parquet import read_parquet
 from nearer.store.formats.rows import Fields, Found, Row, read_rows
 from nearer.store.formats.source import GZIP, read_lines
+from nearer.store.formats.suite import read_suite
 
 T = TypeVar("T")
-__all__ = ["DEFAULT_MAX_GRADE", "Row", "read_documents", "read_judgments", "read_pairs", "read_queries", "read_run"]
+__all__ = [
+    "DEFAULT_MAX_GRADE",
+    "Row",
+    "read_documents",
+    "read_judgments",
+    "read_pairs",
+    "read_queries",
+    "read_run",
+    "read_suite",
+]
 
 Reader = Callable[[Path, Columns], Iterator[Found]]
 
