@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from nearer.core.records import CASE_GROUPS
+
 Result = dict[str, Any]
 _MOST_SLICES = 20
-_CASE_GROUPS = {"common": "common queries", "edge": "edge cases", "high_value": "high-value workflows"}
 
 
 def added(result: Result) -> str:
@@ -95,7 +96,7 @@ def suite_run(result: Result) -> str:
     for group, severities in results[0]["counts"].items():
         for severity in severities:
             found = [each["counts"][group][severity] for each in results]
-            rows.append([_CASE_GROUPS[group], severity, *map(_passed, found)])
+            rows.append([CASE_GROUPS[group], severity, *map(_passed, found)])
     rows.append(["all", "", *(_passed({"num_cases": result["num_cases"], **each}) for each in results)])
     failing = [line for each in results for line in _failing_cases(each)]
     changes = [
@@ -110,7 +111,7 @@ def suite_run(result: Result) -> str:
 def _failing_cases(result: Result) -> list[str]:
     head = [f"{result['system']} fails:"] if result["failed"] else []
     cases = [
-        f"  {each['name']} ({each['severity']}, {_CASE_GROUPS[each['group']]}): {_one_line(each['query'])}\n"
+        f"  {each['name']} ({each['severity']}, {CASE_GROUPS[each['group']]}): {_one_line(each['query'])}\n"
         f"    {each['why']}"
         for each in result["failed"]
     ]

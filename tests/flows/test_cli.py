@@ -13,6 +13,7 @@ VERBS = [
     "remove",
     "check",
     "evaluate",
+    "suite",
     "export",
     "train",
     "index",

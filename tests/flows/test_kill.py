@@ -50,6 +50,7 @@ ELSEWHERE = {
     "usage.commit": "flows/test_api_encoder.py",
     "lexical.kept": "flows/test_composed.py",
     "registry.look": "flows/test_tasks.py",
+    "registry.suite": "flows/test_suite.py",
     **dict.fromkeys(("adapter.weights", "adapter.manifest"), "learn/test_adapter.py"),
     "seal.written": "flows/test_resume.py",
     **dict.fromkeys(("train.examples", "train.mined", "train.checkpoint", "train.pass"), "flows/test_resume.py"),

@@ -178,6 +178,27 @@ def training():
     }
 
 
+def suite():
+    """A run of the suite: of three cases one newly fails and one is mended."""
+
+    def of(system, failed):
+        row = {"name": failed, "query": f"about {failed}", "k": 10, "severity": "critical", "group": "edge"}
+        row |= {"missing": [{"doc_id": "d1", "rank": 12}], "forbidden": [], "why": f"{failed} is at rank 12"}
+        counts = {"common": {"minor": {"num_cases": 1, "num_failed": 0}}}
+        counts["edge"] = {"critical": {"num_cases": 2, "num_failed": 1}}
+        return {"system": system, "model_id": LIVE, "num_failed": 1, "counts": counts, "failed": [row]}
+
+    change = {"baseline": "live", "candidate": CANDIDATE, "newly_failing": ["refund"], "mended": ["invoice"]}
+    return {
+        "file": "suite.toml",
+        "num_cases": 3,
+        "results": [of("live", "invoice"), of(CANDIDATE, "refund")],
+        "changes": [change],
+        "verdict": "faults",
+        "at": "2026-03-04T09:40:00+00:00",
+    }
+
+
 def event(at, action, release_id, model_id, **detail):
     previous = None if action == "promote" and at < "2026-02" else "release-0a41b2c3d4e5"
     return {
@@ -236,6 +257,7 @@ def full_data():
         },
         counts={"documents": 5213, "queries": 5480, "judgments": 5622, "pairs": 0},
         splits={"dev": 548, "test": 1020, "train": 3912},
+        suite=suite(),
     )
 
 
@@ -309,6 +331,15 @@ def test_every_section_is_filled_from_the_data():
     assert "learning_rate = 6e-05" in words
 
 
+def test_the_suite_is_told_by_group_and_its_failing_cases_for_the_last_system():
+    words = Page(render(full_data())).words
+    assert "edge cases critical 1 of 2 1 of 2" in words
+    assert "all 2 of 3 2 of 3" in words
+    assert "refund critical, edge cases, newly failing about refund refund is at rank 12" in words
+    assert "Mended, beside live: invoice." in words
+    assert "about invoice" not in words
+
+
 def test_the_page_needs_nothing_from_outside_and_runs_nothing():
     html = render(full_data())
     page = Page(html)
@@ -335,6 +366,10 @@ def test_hostile_text_stays_text_wherever_it_stands(text):
         each["slices"] = {f"module={text}": {"num_queries": 60, "metrics": {"nDCG@10": interval(0.5)}}}
         each["metrics"][text or "m"] = interval(0.5)
     last = {**data.events[-1], "model_id": text, "detail": {"reasons": [text], "forced": text}}
+    hostile_suite = {**suite(), "file": text}
+    hostile_suite["results"][1] |= {"system": text}
+    hostile_suite["results"][1]["failed"][0] |= {"name": text, "query": text, "why": text}
+    hostile_suite["changes"][0] |= {"newly_failing": [text], "mended": [text]}
     trained = {**data.models[CANDIDATE], "training": {**training(), "recipe": {"name": text or "n"}}}
     html = render(
         replace(
@@ -345,6 +380,7 @@ def test_hostile_text_stays_text_wherever_it_stands(text):
             events=[*data.events, last],
             models={**data.models, CANDIDATE: trained},
             splits={text: 3},
+            suite=hostile_suite,
         )
     )
     page = Page(html)
@@ -374,6 +410,7 @@ def test_numbers_that_are_not_finite_are_named_and_leave_no_mark():
         ({"evaluation": None}, "nearer evaluate base"),
         ({"models": {}}, "Nothing has been trained yet"),
         ({"counts": {}}, "nearer add beir DIR"),
+        ({"suite": None}, "nearer suite"),
     ],
 )
 def test_what_is_missing_gets_a_sentence_with_a_command(missing, sentence):

@@ -228,6 +228,46 @@ RUNS: list[Row] = [
     ("cut.run", b"q0 Q0 d0 1 2 a\nq0 Q0 d1 2", 2, "ends in the middle of a row", "again"),
 ]
 
+CASE = b'[[case]]\nname = "a"\nquery = "rain"\nmust = ["d0"]\n'
+
+SUITES: list[Row] = [
+    ("jsonl.toml", b'{"name": "a", "query": "rain", "must": ["d0"]}\n', 1, "not valid TOML", "[[case]]"),
+    ("no-cases.toml", b"[gate]\nmin_gain = 0.0\n", 0, "'gate' stands outside of the cases", "[[case]]"),
+    ("one-bracket.toml", CASE.replace(b"[[case]]", b"[case]"), 0, '"case" is an object', "two pairs of brackets"),
+    ("open-text.toml", CASE + b'[[case]]\nquery = """rain\n', 0, "not valid TOML", "mend"),
+    ("latin-1.toml", CASE + b"# caf\xe9\n", 5, "not UTF-8 at byte 6", "iconv"),
+    ("zeros.toml", b"\0" * 4096, 0, "NUL among the first bytes", "iconv"),
+    ("nul-escape.toml", CASE + b'metadata = { a = "\\u0000" }\n', 1, "a NUL character", "remove it"),
+    ("surrogate.toml", CASE + b'metadata = { a = "\\ud800" }\n', 5, "not valid TOML", "mend"),
+    ("nan.toml", CASE + b"metadata = { a = nan }\n", 1, "NaN is not a number", "write null"),
+    ("many-digits.toml", CASE + b"k = " + b"9" * 5000 + b"\n", 0, "thousands of digits", "in quotes"),
+    ("hexadecimal.toml", CASE + b"k = 0x" + b"f" * 5000 + b"\n", 1, "beyond 64 bits", "in quotes"),
+    ("deep-list.toml", CASE + b"must_not = " + b"[" * 50_000 + b"]" * 50_000, 0, "nested too deeply", "flatten"),
+    ("deep-table.toml", CASE + b"metadata" + b".a" * 90 + b" = 1\n", 1, "nested deeper than 32", "flatten"),
+    ("long-dotted-key.toml", CASE + b"metadata" + b".a" * 50_000 + b" = 1\n", 5, "dots on a line", "break the line"),
+    ("huge.toml", (b"# no end" * 100 + b"\n") * 2000, 0, "larger than 1 MiB", "keep the cases"),
+    (
+        "bomb.toml.gz",
+        lambda path: _bomb(path, head=CASE, block=b" " * (MIB - 1) + b"\n"),
+        0,
+        "larger than 1 MiB",
+        "keep the cases",
+    ),
+    ("typo.toml", CASE + b'severity = "critcal"\n', 1, "\"severity\" is 'critcal'", "critical, major, minor"),
+    ("unknown-key.toml", CASE + b"__class__ = 1\n", 1, "unknown key '__class__'", "the keys are: name, query"),
+    ("both.toml", CASE + b'must_not = ["d0"]\n', 1, "'d0' in both must and must_not", "one of the two"),
+    ("twice.toml", CASE + b"\n" + CASE, 6, "case 1 has the same name", "a name of its own"),
+    ("asks-nothing.toml", CASE.replace(b'"d0"', b""), 1, "it asks for nothing", "must, must_not"),
+    ("no-place.toml", CASE + b"k = 0\n", 1, '"k" is not a whole number from 1 to 1000', "k = 10"),
+    (
+        "unknown-document.toml",
+        CASE.replace(b"d0", b"../../etc/passwd\\u001b[2J"),
+        1,
+        r"case 'a': unknown document '../../etc/passwd\x1b[2J'",
+        "add the document first",
+    ),
+]
+
 
 def _cases(kind: str, rows: list[Row], *, verb: str) -> list[Case]:
     return [
@@ -250,4 +290,5 @@ CASES = [
     *_cases("queries", QUERIES, verb="add queries {path}"),
     *_cases("pairs", PAIRS, verb="add pairs {path}"),
     *_cases("run", RUNS, verb="evaluate run:{path}"),
+    *_cases("suite", SUITES, verb="suite --file {path}"),
 ]

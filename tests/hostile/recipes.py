@@ -30,6 +30,7 @@ RECIPES: list[Row] = [
     ("dunder", b"__class__ = 1\nmodel_config = {}\n", "__class__: unknown key", CORRECT),
     ("text-for-boolean", b"[chunk]\nenabled = 'perhaps'\n", "chunk.enabled: Input should be a valid boolean", CORRECT),
     ("value-for-section", b"train = 'hard'\n", "train: Input should be a valid dictionary", CORRECT),
+    ("nul-suite", b'[gate]\nsuite = "a\\u0000b"\n', "gate.suite: must be the path of a file", CORRECT),
     ("no-model", b"[encoder]\nmodel = ''\n", "encoder.model: String should have at least 1", CORRECT),
     (
         "long-value",

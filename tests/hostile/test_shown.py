@@ -67,6 +67,17 @@ def write_set(folder, ids):
         (folder / "qrels" / f"{split}.tsv").write_text(judged, encoding="utf-8", newline="\n")
 
 
+def write_suite(path, ids):
+    """A case for each id, which it has as its name, query, document and metadata; many fail."""
+    cases = []
+    for each in ids:
+        text = json.dumps(each, ensure_ascii=False).replace("\x7f", "\\u007f")
+        cases.append(
+            f"[[case]]\nname = {text}\nquery = {text}\nmust = [{text}]\nk = 1\nmetadata = {{ {text} = {text} }}\n"
+        )
+    path.write_text("".join(cases), encoding="utf-8", newline="\n")
+
+
 @pytest.fixture
 def filled(nearer, whole, tmp_path):
     """``filled(ids)``: a workspace with an id's every use, measured, released and reported; and all it printed."""
@@ -96,6 +107,8 @@ def filled(nearer, whole, tmp_path):
         model = json.loads(nearer("status", "--json", "--dir", folder).out)["live"]["model_id"]
         slices = ("--set", "evaluate.slice_fields=['kind']", "--set", f"encoder.query_prompt={ids[15]} rain ")
         call("evaluate", "base", model, "--split", "test", *slices)
+        write_suite(tmp_path / "suite.toml", ids)
+        call("suite", "base", model, "--file", tmp_path / "suite.toml")
         call("report")
         call("remove", ids[0] + "?", code=2)
         call("evaluate", ids[19], code=2)
@@ -123,7 +136,13 @@ def test_hostile_ids_are_kept_name_no_file_and_are_not_obeyed(hostile, tmp_path)
     workspace.close()
     paths = [str(path.relative_to(folder)) for path in folder.rglob("*")]
     assert [path for path in paths if not KNOWN_FILES.fullmatch(path.removesuffix("-wal").removesuffix("-shm"))] == []
-    assert {path.name for path in tmp_path.iterdir()} == {WORKSPACE, "beir", "faulty.jsonl", "unknown.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        WORKSPACE,
+        "beir",
+        "faulty.jsonl",
+        "unknown.jsonl",
+        "suite.toml",
+    }
     assert [found for text in printed if (found := OBEYED.search(text))] == []
     everything = "".join(printed)
     assert "[U+001B][31mred" in everything

@@ -173,9 +173,9 @@ def test_cases_written_in_another_way_have_a_number_but_no_line(read):
 
 def test_a_suite_of_thousands_takes_no_time(read):
     for content, num_found in (
-        ("".join(f"[[case]]\nname = 'a{n}'\nquery = 'rain'\nmust = ['d1']\n" for n in range(5000)), 5000),
-        (a_case(must="[" + "'d', " * 150_000 + "]"), 1),
+        ("".join(f"[[case]]\nname = 'a{n}'\nquery = 'rain'\nmust = ['d1']\n" for n in range(1500)), 1500),
+        (a_case(must="[" + "'d', " * 50_000 + "]"), 1),
     ):
         start = time.process_time()
         assert len(read(content)) == num_found
-        assert time.process_time() - start < 5
+        assert time.process_time() - start < 2

@@ -263,7 +263,7 @@ class GateRecipe(Section):
     min_gain: float = Field(default=0.0, description="the lower end of the difference's interval must exceed this")
     min_slice_queries: int = Field(default=50, ge=2)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    suite: str | None = Field(default=None, min_length=1, description="the file of cases that must keep working")
+    suite: str | None = Field(default=None, description="the file of cases that must keep working")
 
     @field_validator("suite")
     @classmethod

@@ -11,6 +11,13 @@ _NO_METADATA: Metadata = MappingProxyType({})
 
 Severity = Literal["critical", "major", "minor"]
 CaseGroup = Literal["common", "edge", "high_value"]
+CASE_GROUPS: Mapping[CaseGroup, str] = {
+    "common": "common queries",
+    "edge": "edge cases",
+    "high_value": "high-value workflows",
+}
+"""What the groups of the regression suite are called in print."""
+
 DEFAULT_K = 10
 """How many of the best documents a case of the regression suite looks at, unless it says so."""
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.progress import Progress, Silent
-from nearer.core.records import Case, CaseGroup, Query, Severity
+from nearer.core.records import CASE_GROUPS, Case, Query, Severity
 from nearer.flows.embedding import refuse_other_documents
 from nearer.flows.ranking import rank
 from nearer.flows.systems import BASE, LIVE, System, open_system, spent
@@ -143,7 +143,7 @@ def _counts(results: Results) -> dict[str, dict[str, dict[str, int]]]:
             for severity in get_args(Severity)
             if cases[group, severity]
         }
-        for group in get_args(CaseGroup)
+        for group in CASE_GROUPS
         if any(cases[group, severity] for severity in get_args(Severity))
     }
 

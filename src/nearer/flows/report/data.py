@@ -19,7 +19,8 @@ class ReportData:
     """All that the page shows.
 
     ``events`` are the history, oldest first, each with the ``model_id`` it was about. ``evaluation`` is the comparison
-    that the page explains, and ``origin`` says in words where it comes from.
+    that the page explains, and ``origin`` says in words where it comes from. ``suite`` is the regression suite's last
+    run.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ReportData:
     models: Mapping[str, JSON] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, int] = field(default_factory=dict)
+    suite: JSON | None = None
 
 
 def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
@@ -56,6 +58,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         models={model.model_id: _describe(model) for model in registry.models()},
         counts=collection.counts(),
         splits=collection.splits(),
+        suite=registry.last_suite_run(),
     )
 
 

@@ -11,6 +11,7 @@ from nearer.core.visible import visible
 from nearer.flows.report import formats
 from nearer.flows.report.comparison import NUM_SLICES_SHOWN, Comparison, compared
 from nearer.flows.report.data import DECISIONS, ReportData
+from nearer.flows.report.suite import suite_of
 from nearer.flows.report.training import training_of
 
 JSON = Mapping[str, Any]
@@ -41,6 +42,7 @@ def render(data: ReportData) -> str:
         num_slices_shown=NUM_SLICES_SHOWN,
         is_test=is_test,
         verdict=_meaning(comparison, data) if comparison and is_test else "",
+        suite=suite_of(data.suite),
         training=training_of(data),
         events=[_event(event) for event in reversed(data.events)],
         notes=_notes(data),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nearer.core.errors import Fault, InputError
-from nearer.core.records import DEFAULT_K, Case, CaseGroup, Severity
+from nearer.core.records import CASE_GROUPS, DEFAULT_K, Case, Severity
 from nearer.store.formats.fields import check_id, check_storable, listed, missing, too_many_digits, type_name
 from nearer.store.formats.rows import Fields, Row, shown
 from nearer.store.formats.source import WholeFile, decode, fault_of, no_rows, read_lines
@@ -218,6 +218,6 @@ _FIELDS: dict[str, Callable[[object], object]] = {
     "must_not": partial(_ids, key="must_not"),
     "k": _k,
     "severity": partial(_one_of, key="severity", allowed=get_args(Severity)),
-    "group": partial(_one_of, key="group", allowed=get_args(CaseGroup)),
+    "group": partial(_one_of, key="group", allowed=tuple(CASE_GROUPS)),
     "metadata": _metadata,
 }
