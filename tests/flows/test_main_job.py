@@ -12,7 +12,8 @@ from nearer.flows.grades import scale_of
 from nearer.retrieval.index import open_index
 from nearer.store.workspace import Workspace
 
-MEASURES = ["nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP"]
+OF_RANKS = ["nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP"]
+MEASURES = [*OF_RANKS, "ContextRecall@2000", "ContextPrecision@2000"]
 COMPARISON = {
     "baseline",
     "candidate",

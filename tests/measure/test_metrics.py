@@ -102,13 +102,28 @@ def test_no_queries_no_documents_no_ranks():
         assert all(values.tolist() == [0.0] for values in score(MEASURES, rows_QK, lonely).values())
 
 
-@pytest.mark.parametrize("text", [*ORACLE, "MRR@10"])
+@pytest.mark.parametrize("text", [*ORACLE, "MRR@10", "ContextRecall@2000", "ContextPrecision@999999"])
 def test_measures_round_trip(text):
     assert str(Measure.parse(text)) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["ndcg@10", "NDCG@10", "nDCG@", "nDCG@0", "nDCG@010", "nDCG@-1", "nDCG@1.5", "nDCG@١", "Recall", "P@5", ""]
+    "text",
+    [
+        "ndcg@10",
+        "NDCG@10",
+        "nDCG@",
+        "nDCG@0",
+        "nDCG@010",
+        "nDCG@-1",
+        "nDCG@1.5",
+        "nDCG@١",
+        "Recall",
+        "P@5",
+        "",
+        "ContextRecall",
+        "ContextPrecision@0",
+    ],
 )
 def test_what_is_no_measure_is_refused(text):
     with pytest.raises(InputError) as caught:
@@ -119,7 +134,13 @@ def test_what_is_no_measure_is_refused(text):
 def test_an_unknown_name_lists_the_names():
     with pytest.raises(InputError) as caught:
         Measure.parse("recall@10")
-    assert caught.value.hint == "the names are nDCG, MRR, MAP, Recall, Precision, HitRate"
+    names = "nDCG, MRR, MAP, Recall, Precision, HitRate, ContextRecall, ContextPrecision"
+    assert caught.value.hint == f"the names are {names}"
+
+
+def test_measures_of_a_prompt_are_not_measured_on_ranks_alone():
+    with pytest.raises(InputError, match="ContextRecall@2000: ranks alone do not tell"):
+        evaluate_run({"q": {"a": 1.0}}, {"q": {"a": 1}}, map(Measure.parse, ["MAP", "ContextRecall@2000"]))
 
 
 @pytest.mark.parametrize("rows", [[[-1, 0]], [[0, 0]], [[0, 1]]])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nearer.core.errors import InputError
-from nearer.measure.topk import top_k
+from nearer.measure.topk import best_passages, top_k
 
 
 def oracle(query_emb, passage_emb, *, k, starts=None, excluded=()):
@@ -93,3 +93,17 @@ def test_nothing_to_search_and_nobody_asking():
 def test_refuses(query_emb, passage_emb, options, message):
     with pytest.raises(InputError, match=message):
         top_k(query_emb, passage_emb, **({"k": 1} | options))
+
+
+def test_the_best_passages_are_those_that_earned_the_scores():
+    rng = np.random.default_rng(3)
+    query_emb, passage_emb = integers(rng, (7, 4), 9), integers(rng, (90, 4), 9)
+    starts = np.insert(np.sort(rng.choice(np.arange(1, 90), 29, replace=False)), 0, 0)
+    found = top_k(query_emb, passage_emb, k=40, starts_N=starts)
+    best = best_passages(query_emb, passage_emb, found.rows_QK, starts_N=starts)
+    assert (best == -1).tolist() == (found.rows_QK == -1).tolist()
+    for q, (rows, passages) in enumerate(zip(found.rows_QK, best, strict=True)):
+        for rank, (row, passage) in enumerate(zip(rows, passages, strict=True)):
+            if row >= 0:
+                own = range(starts[row], starts[row + 1] if row < 29 else 90)
+                assert passage == min(p for p in own if passage_emb[p] @ query_emb[q] == found.scores_QK[q, rank])

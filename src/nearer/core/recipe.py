@@ -247,7 +247,17 @@ class MiningRecipe(Section):
 class EvaluateRecipe(Section):
     """What is measured, and how sure we are of it."""
 
-    measures: tuple[str, ...] = ("nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP")
+    measures: tuple[str, ...] = (
+        "nDCG@10",
+        "Recall@1",
+        "Recall@10",
+        "Recall@50",
+        "Precision@10",
+        "MRR@10",
+        "MAP",
+        "ContextRecall@2000",
+        "ContextPrecision@2000",
+    )
     depth: int = Field(default=100, ge=1, le=100_000, description="documents ranked a query; MAP is cut there")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     num_resamples: int = Field(default=5000, ge=100, le=1_000_000)

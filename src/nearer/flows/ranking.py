@@ -1,6 +1,6 @@
 """Rank the whole corpus with a system, and score the rankings, query by query."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Query
+from nearer.flows.context import prompts_of, prompts_of_run
 from nearer.flows.embedding import (
     Corpus,
     count_truncated,
@@ -24,6 +25,7 @@ from nearer.flows.lexical import read_words
 from nearer.flows.pipeline import Found, combine, wants_vectors, wants_words
 from nearer.flows.runs import RunCounts, RunSystem, rank_run
 from nearer.flows.systems import System
+from nearer.measure.context import Prompts, score_prompts
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.topk import TopK, top_k
 from nearer.store.collection import Collection
@@ -58,7 +60,12 @@ def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progre
     refuse_other_documents(corpus.documents, judged.doc_ids)
     return Measured(
         system=system,
-        values=_values(workspace, ranked.rows_QK, judged.qrels),
+        values=_values(
+            workspace,
+            ranked.rows_QK,
+            judged.qrels,
+            prompts=lambda: prompts_of(workspace, system, judged, corpus, ranked.rows_QK, progress=progress),
+        ),
         rows_QK=ranked.rows_QK,
         num_truncated=count_truncated(corpus, system.encoder),
         num_passages=len(corpus.passages),
@@ -101,21 +108,26 @@ def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measure
     refuse_other_documents(documents, judged.doc_ids)
     k, excluded = _depth(workspace.recipe.evaluate), own_documents(judged.queries, documents)
     rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=excluded)
+    qrels = judged.qrels.with_unjudged(k)
     return Measured(
         system=RunSystem(name=name),
-        values=_values(workspace, rows_QK, judged.qrels.with_unjudged(k)),
+        values=_values(workspace, rows_QK, qrels, prompts=lambda: prompts_of_run(judged, qrels, rows_QK, documents)),
         rows_QK=np.where(rows_QK < len(documents), rows_QK, -1),
         run=counts,
     )
 
 
 def _depth(recipe: EvaluateRecipe) -> int:
-    return max(recipe.depth, *(each.cutoff or 1 for each in measures_of(recipe)))
+    return max([recipe.depth, *(each.cutoff or 1 for each in measures_of(recipe) if not each.is_of_prompt)])
 
 
-def _values(workspace: Workspace, rows_QK: Ints, qrels: Qrels) -> dict[str, Values]:
-    values = score(measures_of(workspace.recipe.evaluate), rows_QK, qrels)
-    return {str(name): per_query for name, per_query in values.items()}
+def _values(workspace: Workspace, rows_QK: Ints, qrels: Qrels, *, prompts: Callable[[], Prompts]) -> dict[str, Values]:
+    """The values of every measure of the recipe; ``prompts`` is asked for only where one of them is of prompts."""
+    measures = measures_of(workspace.recipe.evaluate)
+    values = score([each for each in measures if not each.is_of_prompt], rows_QK, qrels)
+    if of_prompts := [each for each in measures if each.is_of_prompt]:
+        values |= score_prompts(of_prompts, prompts())
+    return {str(each): values[each] for each in measures}
 
 
 def measures_of(recipe: EvaluateRecipe) -> list[Measure]:

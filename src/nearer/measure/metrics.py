@@ -32,8 +32,9 @@ class Measure:
     cutoff: int | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in _FORMULAS:
-            raise InputError(f"no measure is called {self.name!r}", hint=f"the names are {', '.join(_FORMULAS)}")
+        names = (*_FORMULAS, *OF_PROMPTS)
+        if self.name not in names:
+            raise InputError(f"no measure is called {self.name!r}", hint=f"the names are {', '.join(names)}")
         if self.cutoff is None and self.name not in _UNCUT:
             raise InputError(f"{self.name} needs a cutoff", hint=f"for example {self.name}@10")
         if self.cutoff is not None and self.cutoff < 1:
@@ -52,6 +53,11 @@ class Measure:
 
     def __str__(self) -> str:
         return self.name if self.cutoff is None else f"{self.name}@{self.cutoff}"
+
+    @property
+    def is_of_prompt(self) -> bool:
+        """Whether the cutoff counts the tokens of a prompt, for ``measure.context``, and not ranks."""
+        return self.name in OF_PROMPTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,10 +172,18 @@ def score(measures: Iterable[Measure], rows_QK: Ints, qrels: Qrels) -> dict[Meas
     ``rows_QK`` (int64) holds document rows from the best, distinct within a query, with -1 at the end of a line that
     is shorter. A query that returned nothing, or that has nothing relevant, scores 0.
 
+    Raises InputError for measures of a prompt, which need the lengths of texts: ``measure.context.score_prompts``.
+
     Source: trec_eval 9.0, m_ndcg_cut.c, m_recip_rank.c, m_map.c, m_recall.c, m_P.c and m_success.c. nDCG's gain
     is the grade and its discount log2(rank + 1), after Järvelin and Kekäläinen, Cumulated Gain-Based Evaluation of IR
     Techniques (2002), section 2.
     """
+    measures = list(measures)
+    if of_prompts := [str(each) for each in measures if each.is_of_prompt]:
+        raise InputError(
+            f"{', '.join(of_prompts)}: ranks alone do not tell how long texts are",
+            hint="measure it with nearer evaluate",
+        )
     assert rows_QK.ndim == 2, "rows are queries x ranks"
     assert len(rows_QK) == qrels.num_queries, "one line of rows for every query"
     assert not np.any((rows_QK[:, :-1] < 0) & (rows_QK[:, 1:] >= 0)), "padding comes last"
@@ -234,6 +248,8 @@ _FORMULAS: dict[str, Callable[[Ints, int | None, Qrels], Floats]] = {
     "HitRate": _hit_rate,
 }
 _UNCUT = ("nDCG", "MRR", "MAP")
+OF_PROMPTS = ("ContextRecall", "ContextPrecision")
+"""Measured on what of a ranking reaches a prompt, in ``measure.context``; the cutoff is the prompt's tokens."""
 
 
 def evaluate_run(

@@ -94,6 +94,25 @@ def top_k(
     return TopK(rows_QK=rows_QK, scores_QK=scores_QK)
 
 
+def best_passages(query_emb_QD: Floats, passage_emb_PD: Floats, rows_QK: Ints, *, starts_N: Ints) -> Ints:
+    """The passage that earned each ranked document its score (int64 rows, Q x K), the first of equal ones, else -1.
+
+    ``rows_QK`` are document rows, in any order, with -1 where there is none; ``starts_N`` as in ``top_k``.
+
+    >>> emb_PD = np.float32([[1, 0], [0, 1], [2, 0], [3, 0]])
+    >>> best_passages(np.float32([[1, 0]]), emb_PD, np.array([[1, 0, -1]]), starts_N=np.array([0, 2])).tolist()
+    [[3, 0, -1]]
+    """
+    borders = _borders(starts_N, len(passage_emb_PD))
+    found_QK = np.full(rows_QK.shape, NO_ROW, np.int64)
+    for rows_K, found_K, query_D in zip(rows_QK, found_QK, query_emb_QD, strict=True):
+        ranked = np.flatnonzero(rows_K != NO_ROW)
+        for rank, row in zip(ranked.tolist(), rows_K[ranked].tolist(), strict=True):
+            first, last = borders[row : row + 2].tolist()
+            found_K[rank] = first + (int(np.argmax(passage_emb_PD[first:last] @ query_D)) if last - first > 1 else 0)
+    return found_QK
+
+
 def _vectors(emb: ArrayLike, name: str) -> Floats:
     with np.errstate(over="ignore"):
         emb = np.asarray(emb, dtype=np.float32)
