@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nearer.flows.evaluate import evaluate
     from nearer.flows.export import export
     from nearer.flows.index import index
+    from nearer.flows.learning_curve import learning_curve
     from nearer.flows.releases import history, lineage, promote, rollback, status
     from nearer.flows.report import report
     from nearer.flows.search import search
@@ -46,6 +47,7 @@ _WHERE = {
     "export": "nearer.flows.export",
     "history": "nearer.flows.releases",
     "index": "nearer.flows.index",
+    "learning_curve": "nearer.flows.learning_curve",
     "lineage": "nearer.flows.releases",
     "promote": "nearer.flows.releases",
     "remove": "nearer.flows.add",
@@ -74,6 +76,7 @@ __all__ = [
     "export",
     "history",
     "index",
+    "learning_curve",
     "lineage",
     "promote",
     "remove",

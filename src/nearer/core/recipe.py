@@ -370,6 +370,19 @@ class TasksRecipe(Section):
     seed: int = Field(default=0, ge=0)
 
 
+class AdviseRecipe(Section):
+    """How the remedies are measured.
+
+    The learning curve trains on up to ``curve_pairs`` pairs, and on shares of them, for some minutes on two cores.
+    """
+
+    curve_pairs: int = Field(default=600, ge=2, description="of the largest training of the learning curve")
+    curve_trainings: int = Field(default=1, ge=1, le=20, description="of each size, from other seeds")
+    curve_passages: int = Field(
+        default=2000, ge=1, description="that dev queries rank; those of relevant documents stay"
+    )
+
+
 class CostRecipe(Section):
     """Prices; what has none is not priced."""
 
@@ -396,6 +409,7 @@ class Recipe(Section):
     search: SearchRecipe = SearchRecipe()
     diagnosis: DiagnosisRecipe = DiagnosisRecipe()
     tasks: TasksRecipe = TasksRecipe()
+    advise: AdviseRecipe = AdviseRecipe()
     cost: CostRecipe = CostRecipe()
 
     @property

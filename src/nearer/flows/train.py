@@ -62,7 +62,7 @@ def train(
             workspace, base.encoder, corpus, passage_emb_PD, left_out=left_out.query_ids, progress=progress
         )
         examples = read_examples(workspace, base.encoder, corpus, passage_emb_PD, left_out=left_out, progress=progress)
-        _refuse_hopeless(workspace, examples, dev, base.encoder)
+        refuse_hopeless(workspace, base.encoder, num_examples=len(examples), num_dev_queries=len(dev.queries))
         trained_before = parent.model.model_id != base.model.model_id
         decides = what_decides(workspace, base=base, start=parent, examples=examples, dev=dev, corpus=corpus)
         run = TrainingRun.open(workspace.training, decides, say=progress.say)
@@ -199,13 +199,14 @@ def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -
     reached("train.registered")
 
 
-def _refuse_hopeless(workspace: Workspace, examples: list[Example], dev: DevSet, encoder: Encoder) -> None:
+def refuse_hopeless(workspace: Workspace, encoder: Encoder, *, num_examples: int, num_dev_queries: int) -> None:
+    """Raise RecipeError, with every reason, when training with these settings and so much data cannot work."""
     import torch
 
     faults = lint(
         workspace.recipe,
-        num_examples=len(examples),
-        num_dev_queries=len(dev.queries),
+        num_examples=num_examples,
+        num_dev_queries=num_dev_queries,
         has_gpu=torch.cuda.is_available(),
         max_seq_length=encoder.settings.max_seq_length,
         prompts=(encoder.settings.query_prompt, encoder.settings.document_prompt),

@@ -42,6 +42,7 @@ LONG_REINDEX_HOURS = 24.0
 MAX_LONG_REINDEX_HOURS = 168.0
 """A re-embedding longer than a week is taken as out of the question while something else may do. Our rule."""
 
+HEURISTIC = "heuristic"
 HEURISTIC_SHARE = 0.25
 """Share of the room above the baseline that much training data wins. Our rule.
 
@@ -56,10 +57,22 @@ ADAPTER_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """The nDCG@10 expected of fine-tuning; ``origin`` is "heuristic" or "measured learning curve"."""
+    """The nDCG@10 expected of fine-tuning.
+
+    ``origin`` is "heuristic", "measured learning curve" or "forecast from a measured learning curve".
+    """
 
     ndcg: float
     origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Curve:
+    """The best nDCG@10 that was measured with up to so many pairs, what is forecast beyond, and remarks on that."""
+
+    measured: Mapping[int, float]
+    beyond: Mapping[int, float]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +95,14 @@ def should_finetune(
     num_training_pairs: int,
     reindex_cost_hours: float,
     *,
-    learning_curve: Mapping[int, float] | None = None,
+    learning_curve: Mapping[int, float] | Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Which remedy to try first: ``recommendation``, ``baseline``, ``target``, ``gap``, ``forecast`` and ``reasons``.
 
-    nDCG@10 is in [0, 1]. ``learning_curve`` is nDCG@10 measured after training, by number of pairs; it replaces the
-    heuristic forecast. It is not extended beyond its largest number of pairs, and what fewer pairs reached stands.
+    nDCG@10 is in [0, 1]. ``learning_curve`` is what ``nearer.learning_curve`` returned, or nDCG@10 measured after
+    training, by number of pairs; it replaces the heuristic forecast from its smallest number of pairs on, and
+    ``forecast`` says so in ``origin``. It is not extended beyond its largest number of pairs, measured or forecast,
+    and what fewer pairs reached stands.
 
     Raises InputError for numbers that are not finite, out of range, or not whole where things are counted.
 
@@ -103,8 +118,11 @@ def should_finetune(
         num_training_pairs=_count(num_training_pairs, "num_training_pairs", least=0),
         reindex_cost_hours=_number(reindex_cost_hours, "reindex_cost_hours", most=math.inf),
     )
-    forecast = _forecast(case, _curve(learning_curve or {}))
+    curve = _curve(learning_curve or {})
+    forecast = _forecast(case, curve)
     recommendation, reasons = _decide(case, forecast)
+    if forecast.origin != HEURISTIC:
+        reasons += curve.notes
     return {
         "recommendation": recommendation,
         "baseline": case.baseline,
@@ -119,8 +137,7 @@ def _decide(case: _Case, forecast: Forecast) -> tuple[str, list[str]]:
     if case.target <= case.baseline:
         return "leave", [f"The baseline of {case.baseline:.3f} meets the target of {case.target:.3f} already."]
     short = [f"The baseline of {case.baseline:.3f} is {case.gap:.3f} short of the target of {case.target:.3f}."]
-    measured = forecast.origin != "heuristic"
-    if measured and forecast.ndcg >= case.target:
+    if forecast.origin != HEURISTIC and forecast.ndcg >= case.target:
         return _fine_tune(case, forecast, short)
     if case.baseline < BROKEN_BASELINE:
         why = f"A baseline below {BROKEN_BASELINE} mostly means faulty ids, judgments or texts: nearer check."
@@ -160,26 +177,39 @@ def _fine_tune(case: _Case, forecast: Forecast, short: list[str]) -> tuple[str, 
     return "fine_tune_and_pipeline", [*reasons, why]
 
 
-def _forecast(case: _Case, curve: Mapping[int, float]) -> Forecast:
-    """The measured curve at this number of pairs, between points by the logarithm of pairs; else the heuristic."""
-    pairs = case.num_training_pairs
-    if not curve or pairs < min(curve):
+def _forecast(case: _Case, curve: _Curve) -> Forecast:
+    """The curve at this number of pairs, between points by the logarithm of pairs; else the heuristic."""
+    pairs, points, origin = case.num_training_pairs, curve.measured, "measured learning curve"
+    if not points or pairs < min(points):
         won = HEURISTIC_SHARE * pairs / (pairs + HALF_OF_IT_PAIRS)
-        return Forecast(ndcg=case.baseline + won * (1 - case.baseline), origin="heuristic")
-    below = max(number for number in curve if number <= pairs)
-    above = min((number for number in curve if number > pairs), default=below)
+        return Forecast(ndcg=case.baseline + won * (1 - case.baseline), origin=HEURISTIC)
+    if curve.beyond and pairs > max(points):
+        points, origin = _best_so_far({**curve.beyond, **points}), f"forecast from a {origin}"
+    below = max(number for number in points if number <= pairs)
+    above = min((number for number in points if number > pairs), default=below)
     share = 0.0 if above == below else math.log(pairs / below) / math.log(above / below)
-    return Forecast(ndcg=curve[below] + share * (curve[above] - curve[below]), origin="measured learning curve")
+    return Forecast(ndcg=points[below] + share * (points[above] - points[below]), origin=origin)
 
 
-def _curve(measured: Mapping[int, float]) -> dict[int, float]:
-    """The best that was measured with up to so many pairs: with more one may always train on fewer."""
-    curve: dict[int, float] = {}
+def _curve(given: Mapping[int, float] | Mapping[str, Any]) -> _Curve:
+    """The curve as numbers by number of pairs, or as ``nearer.learning_curve`` returns it, whose base is no point."""
+    found: Mapping[Any, Any] = given
+    if "points" not in found:
+        return _Curve(measured=_best_so_far(found), beyond={})
+    measured = {each["num_pairs"]: each["value"] for each in found["points"] if each["num_pairs"]}
+    forecasts = {each["num_pairs"]: each["value"] for each in (found["forecast"], *found["more_pairs"])}
+    beyond = {pairs: value for pairs, value in forecasts.items() if pairs > max(measured)}
+    return _Curve(measured=_best_so_far(measured), beyond=beyond, notes=tuple(found["notes"]))
+
+
+def _best_so_far(curve: Mapping[int, float]) -> dict[int, float]:
+    """The best with up to so many pairs: with more one may always train on fewer."""
+    best_so_far: dict[int, float] = {}
     best = 0.0
-    for pairs in sorted(_count(each, "a number of pairs in learning_curve", least=1) for each in measured):
-        best = max(best, _share(measured[pairs], f"learning_curve[{pairs}]"))
-        curve[pairs] = best
-    return curve
+    for pairs in sorted(_count(each, "a number of pairs in learning_curve", least=1) for each in curve):
+        best = max(best, _share(curve[pairs], f"learning_curve[{pairs}]"))
+        best_so_far[pairs] = best
+    return best_so_far
 
 
 def _share(value: object, name: str) -> float:

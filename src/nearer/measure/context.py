@@ -65,4 +65,5 @@ def _score(measure: Measure, prompts: Prompts) -> Floats:
         of_Q = np.minimum(prompts.relevant_tokens_Q, measure.cutoff)
     else:
         of_Q = in_prompt_QK.sum(axis=1)
-    return np.divide(relevant_Q, of_Q, out=np.zeros(len(of_Q)), where=of_Q > 0)
+    share_Q: Floats = np.divide(relevant_Q, of_Q, out=np.zeros(len(of_Q)), where=of_Q > 0)
+    return share_Q
