@@ -3,17 +3,21 @@
 The database's are in ``store/test_database.py``, the exact index of format 1 in ``retrieval/test_exact.py``.
 """
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from encode.test_adapted import Lengths
 from nearer.core.filters import parse_filter
 from nearer.core.progress import Silent
+from nearer.encode.adapted import AdaptedEncoder
+from nearer.encode.adapter import Adapter
 from nearer.encode.cache import EmbeddingCache
-from nearer.learn.adapter import Adapter
 from nearer.retrieval.index import open_index, update_index
+from nearer.store.registry import Model
 from nearer.store.sealed import fault_in
 from retrieval.making import FIELDS, POLICIES, SPACE, brute_force, entries, numbered, queries, same_ranking
 
@@ -59,3 +63,14 @@ def test_an_adapter_of_format_1_maps_as_it_did(stored):
     adapter = Adapter.load(stored("adapter-format-1"))
     assert adapter.target_space_id == "enc-a"
     assert np.allclose(adapter.apply_queries([[3.0, 4.0]]), [[0.8, 0.6]])
+
+
+def test_an_adapted_model_keeps_its_ids_and_its_space(stored):
+    folder = stored("adapted-1")
+    adapter, record = Adapter.load(folder), Model(**json.loads((folder / "model.json").read_text()))
+    encoder = AdaptedEncoder(Lengths("enc-a"), adapter)
+    made = encoder.model_id, encoder.encoder_id, encoder.space_id
+    assert made == (record.model_id, record.encoder_id, record.space_id)
+    assert record.space_id == "space-209571c753f00e52"
+    assert np.allclose(adapter.apply_queries([[0.6, 0.8]]), np.array([[1.4, 0.15]]) / np.hypot(1.4, 0.15))
+    assert np.allclose(adapter.apply_documents([[0.6, 0.8]]), [[0.8, 0.6]])

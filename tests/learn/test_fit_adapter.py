@@ -10,9 +10,9 @@ from nearer.learn.fit_adapter import AdapterExamples, AdapterSettings, _Batches,
 from nearer.measure.topk import top_k
 
 SORTS = [
-    ("linear", "fixed"),
-    ("low_rank", "fixed"),
-    ("mlp", "fixed"),
+    ("linear", "query"),
+    ("low_rank", "query"),
+    ("mlp", "query"),
     ("linear", "shared"),
     ("low_rank", "separate"),
     ("mlp", "separate"),
@@ -72,15 +72,15 @@ def fit(planted, examples=None, *, measure_dev=None, **settings):
     )
 
 
-@pytest.mark.parametrize(("kind", "documents"), SORTS)
-def test_what_was_planted_is_recovered(kind, documents):
-    planted = Planted("drowned" if documents == "shared" else "turned")
-    adapter, report = fit(planted, kind=kind, documents=documents, max_epochs=40)
+@pytest.mark.parametrize(("kind", "sides"), SORTS)
+def test_what_was_planted_is_recovered(kind, sides):
+    planted = Planted("drowned" if sides == "shared" else "turned")
+    adapter, report = fit(planted, kind=kind, sides=sides, max_epochs=40)
     assert report.dev[0].value < 0.2
     assert planted.dev(adapter) == max(point.value for point in report.dev) > 0.6
     assert report.best_step == next(point.step for point in report.dev if point.value == planted.dev(adapter))
-    assert (adapter.space_id, adapter.document is None) == ("enc-1", documents == "fixed")
-    assert (adapter.document is adapter.query) == (documents == "shared")
+    assert (adapter.space_id, adapter.document is None) == ("enc-1", sides == "query")
+    assert (adapter.document is adapter.query) == (sides == "shared")
     if adapter.document is not None:
         assert adapter.document.kind != "mlp"
 
@@ -115,12 +115,12 @@ def test_the_best_of_dev_is_returned_though_training_went_on():
     assert not np.array_equal(measured[2].query.weights["matrix"], measured[3].query.weights["matrix"])
 
 
-@pytest.mark.parametrize(("kind", "documents"), SORTS)
-def test_a_seed_gives_the_same_adapter_and_another_another(kind, documents):
+@pytest.mark.parametrize(("kind", "sides"), SORTS)
+def test_a_seed_gives_the_same_adapter_and_another_another(kind, sides):
     planted = Planted()
 
     def learned(seed):
-        return fit(planted, kind=kind, documents=documents, max_epochs=2, seed=seed, measure_dev=rising())[0].adapter_id
+        return fit(planted, kind=kind, sides=sides, max_epochs=2, seed=seed, measure_dev=rising())[0].adapter_id
 
     state = torch.random.get_rng_state()
     assert learned(1) == learned(1) != learned(2)
@@ -225,7 +225,7 @@ def test_the_report_counts_pairs_steps_and_seconds():
 @pytest.mark.parametrize(
     ("changes", "settings", "message"),
     [
-        ({}, {"kind": "mlp", "documents": "shared"}, "cannot share an mlp"),
+        ({}, {"kind": "mlp", "sides": "shared"}, "cannot share an mlp"),
         ({"passage_emb_PD": np.ones((8, 5), np.float32)}, {}, "dimension"),
         ({"query_emb_QD": np.full((3, 4), np.nan, np.float32)}, {}, "not finite"),
         ({"passage_emb_PD": np.full((8, 4), np.inf, np.float32)}, {}, "not finite"),

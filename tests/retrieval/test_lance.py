@@ -301,6 +301,8 @@ def test_the_cheapest_probes_that_reach_the_recall_are_written_with_it(folder):
         for mine, query_D in zip(made.search(queries(30), space_id=SPACE, k=10), queries(30), strict=True)
     ]
     assert np.mean(shares) == pytest.approx(recall.value, abs=1e-9)
+    assert made.recall(queries(30)) == recall
+    assert made.recall(queries(5, seed=9)).num_queries == 5
 
 
 def test_recall_that_cannot_be_reached_is_told_and_measured_again_by_the_next_update(folder, monkeypatch):

@@ -112,6 +112,11 @@ class ApiEncoder:
         return f"enc-{digest.hexdigest()[:32]}"
 
     @property
+    def space_id(self) -> str:
+        """The space of the document vectors that its queries search: its own."""
+        return self.encoder_id
+
+    @property
     def model_id(self) -> str:
         """The short id that names this model to people."""
         return f"model-{self.encoder_id.removeprefix('enc-')[:12]}"

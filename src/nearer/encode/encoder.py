@@ -55,6 +55,11 @@ class TextEncoder(Protocol):
         ...
 
     @property
+    def space_id(self) -> str:
+        """The space of the document vectors that its queries search."""
+        ...
+
+    @property
     def model_id(self) -> str:
         """The short id that names this model to people."""
         ...
@@ -144,6 +149,11 @@ class Encoder:
         digest.update(canonical_json([_module_config(module) for module in self.model]).encode())
         digest.update(canonical_json({**asdict(self.settings), "truncate_dim": self.model.truncate_dim}).encode())
         return f"enc-{digest.hexdigest()[:32]}"
+
+    @property
+    def space_id(self) -> str:
+        """The space of the document vectors that its queries search: its own."""
+        return self.encoder_id
 
     @property
     def model_id(self) -> str:

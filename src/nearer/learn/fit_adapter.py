@@ -18,25 +18,28 @@ from torch.nn.functional import cross_entropy, normalize
 
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
-from nearer.learn.adapter import Adapter, Kind, Map
+from nearer.encode.adapter import Adapter, Kind, Map
 from nearer.learn.checkpoint import DevPoint
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Sides = Literal["query", "shared", "separate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSettings:
     """How an adapter is trained.
 
-    ``documents`` says what becomes of the stored vectors: ``"fixed"`` leaves them and their index alone, ``"shared"``
-    maps them as the queries, ``"separate"`` by a matrix of their own. ``width`` is the rank of ``"low_rank"`` and the
-    inner width of ``"mlp"``. ``pull`` weighs the squared distance of all weights from those of step 0.
+    ``sides`` says what is mapped: ``"query"`` leaves the stored vectors and their index alone, ``"shared"`` maps them
+    as the queries, ``"separate"`` by a matrix of their own. ``width`` is the rank of ``"low_rank"`` and the inner
+    width of ``"mlp"``. ``pull`` weighs the squared distance of all weights from those of step 0.
+
+    Raises InputError for an mlp that documents share.
     """
 
     kind: Kind = "linear"
-    documents: Literal["fixed", "shared", "separate"] = "fixed"
+    sides: Sides = "query"
     width: int = 64
     learning_rate: float = 1e-3
     pull: float = 1e-3
@@ -46,6 +49,13 @@ class AdapterSettings:
     max_epochs: int = 30
     patience: int = 4
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind == "mlp" and self.sides == "shared":
+            raise InputError(
+                "documents cannot share an mlp: their map is one product",
+                hint='adapt by "separate" instead, or set adapter.kind = "linear"',
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,13 +76,17 @@ class AdapterExamples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterReport:
-    """How the training went. ``best_step`` 0 means that it did not help, and the adapter changes nothing."""
+    """How the training went. ``best_step`` 0 means that it did not help, and the adapter changes nothing.
+
+    ``losses`` are the means of the epochs.
+    """
 
     num_pairs: int
     num_steps: int
     best_step: int
     stopped_early: bool
     dev: tuple[DevPoint, ...]
+    losses: tuple[float, ...]
     seconds: float
 
 
@@ -98,7 +112,7 @@ def fit_adapter(
     1807.03748), eq. 4; query adapters: Chroma, Embedding Adapters (2024).
     """
     began = clock()
-    _refuse_unusable(examples, settings)
+    _refuse_unusable(examples)
     rng = np.random.default_rng(settings.seed)
     start = _identity(examples.query_emb_QD.shape[1], settings, space_id=space_id, rng=rng)
     trained = _converted(start, lambda weight: torch.tensor(weight, requires_grad=True))
@@ -106,13 +120,17 @@ def fit_adapter(
     optimiser = torch.optim.Adam(weights, settings.learning_rate)
     batches = _Batches(examples, settings, rng)
     best = _Best(measure_dev, start)
+    losses: list[float] = []
     for epoch in progress.track(range(settings.max_epochs), label="train adapter", total=settings.max_epochs):
+        of_epoch: list[float] = []
         for batch in batches.epoch():
             distances = torch.stack([(now - then).square().sum() for now, then in zip(weights, starts, strict=True)])
             loss = _loss(trained, batch, scale=settings.scale) + settings.pull * distances.sum()
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
+            of_epoch.append(loss.item())
+        losses.append(sum(of_epoch) / len(of_epoch))
         measured = _converted(trained, lambda weight: weight.detach().numpy().copy())
         best.measure(measured, step=(epoch + 1) * len(batches))
         if best.num_since >= settings.patience:
@@ -123,6 +141,7 @@ def fit_adapter(
         best_step=best.point.step,
         stopped_early=best.points[-1].step < settings.max_epochs * len(batches),
         dev=tuple(best.points),
+        losses=tuple(losses),
         seconds=clock() - began,
     )
     return best.adapter, report
@@ -131,9 +150,9 @@ def fit_adapter(
 def _identity(dimension: int, settings: AdapterSettings, *, space_id: str, rng: np.random.Generator) -> Adapter:
     """The adapter of step 0."""
     query = Map.identity(settings.kind, dimension=dimension, width=settings.width, rng=rng)
-    if settings.documents == "fixed":
+    if settings.sides == "query":
         return Adapter(space_id=space_id, query=query)
-    if settings.documents == "shared":
+    if settings.sides == "shared":
         return Adapter(space_id=space_id, query=query, document=query)
     kind: Kind = "linear" if settings.kind == "mlp" else settings.kind  # stored vectors take one product, no network
     document = Map.identity(kind, dimension=dimension, width=settings.width, rng=rng)
@@ -265,9 +284,7 @@ class _Batches:
         return np.take_along_axis(kept_QC, order_QC, axis=1)
 
 
-def _refuse_unusable(examples: AdapterExamples, settings: AdapterSettings) -> None:
-    if settings.kind == "mlp" and settings.documents == "shared":
-        raise InputError("documents cannot share an mlp", hint='their map is one product: use "linear" or "separate"')
+def _refuse_unusable(examples: AdapterExamples) -> None:
     num_queries, num_passages = len(examples.query_emb_QD), len(examples.passage_emb_PD)
     if examples.query_emb_QD.shape[1] != examples.passage_emb_PD.shape[1]:
         raise InputError("queries and passages differ in dimension", hint="encode both with encoders of one space")

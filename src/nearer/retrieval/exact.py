@@ -89,6 +89,10 @@ class ExactIndex:
         """What is not as it was written: nothing, since opening compares the checksums."""
         return ()
 
+    def recall(self, query_emb_QD: Floats) -> None:
+        """Nothing to measure: search is exact."""
+        return
+
     def _matching(self, where: Filter) -> list[int]:
         names, columns = list(self.content.values), list(self.content.values.values())
         rows = enumerate(zip(*columns, strict=True))

@@ -13,7 +13,7 @@ from nearer.retrieval.entries import Entries, Floats, Ranking, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.lance_writer import build_lance, update_lance
-from nearer.retrieval.manifest import LOCK, Manifest, Spec, read_manifest
+from nearer.retrieval.manifest import LOCK, Manifest, Recall, Spec, read_manifest
 from nearer.retrieval.policy import Policy
 from nearer.store.lease import lease
 
@@ -40,6 +40,10 @@ class Index(Protocol):
 
     def damage(self) -> tuple[str, ...]:
         """What is not as it was written, after reading everything."""
+        ...
+
+    def recall(self, query_emb_QD: Floats) -> Recall | None:
+        """How much of what exact search finds these queries find; None where search is exact."""
         ...
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from nearer.core.errors import InputError
 from nearer.core.filters import Filter
 from nearer.retrieval.entries import Floats, Ranking, checked_queries
-from nearer.retrieval.manifest import Manifest, Probes, damaged, same_space
-from nearer.retrieval.recall import K
+from nearer.retrieval.manifest import Manifest, Probes, Recall, damaged, same_space
+from nearer.retrieval.recall import K, exact_best, mean_recall
 from nearer.retrieval.table import (
     CHECK,
     DOC_ID,
@@ -136,6 +136,15 @@ class LanceIndex:
             ),
         }
         return tuple(fault for fault, is_so in faults.items() if is_so)
+
+    def recall(self, query_emb_QD: Floats) -> Recall | None:
+        """How much of what exact search finds these queries find, every vector read; None where search is exact."""
+        if self.manifest.probes is None:
+            return None
+        blocks = ((batch[DOC_ID].to_pylist(), vectors_in(batch)) for batch in self.blocks([DOC_ID, VECTOR]))
+        found = self.search(query_emb_QD, space_id=self.manifest.spec.space_id, k=K)
+        value = mean_recall(found, exact_best(blocks, query_emb_QD))
+        return Recall(value=value, k=K, num_queries=len(query_emb_QD), measured_on="queries")
 
     @property
     def _dimension(self) -> int:

@@ -26,7 +26,10 @@ def utc_now() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model the workspace knows; ``encoder`` holds its encoder's settings, ``source`` says where it lies."""
+    """A model the workspace knows; ``encoder`` holds its encoder's settings, ``source`` says where it lies.
+
+    An adapter's settings name the space that it searches; what it maps is the encoder of its parent.
+    """
 
     model_id: str
     encoder_id: str
@@ -38,8 +41,8 @@ class Model:
 
     @property
     def space_id(self) -> str:
-        """The space of the document vectors that this model makes."""
-        return self.encoder_id
+        """The space of the document vectors that this model searches: its own, or the one that an adapter targets."""
+        return str(self.encoder.get("space_id", self.encoder_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

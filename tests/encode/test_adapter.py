@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from nearer.core.errors import InputError, ModelRefused, NotFound
-from nearer.learn.adapter import Adapter, Map
+from nearer.encode.adapter import Adapter, Map
 
 KINDS = ("linear", "low_rank", "mlp")
 DIMENSION = 6
@@ -185,7 +185,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import numpy as np
-from nearer.learn.adapter import Adapter, Map
+from nearer.encode.adapter import Adapter, Map
 query = Map.identity("linear", dimension=4, width=1, rng=np.random.default_rng(0))
 Adapter(space_id="enc-1", query=query).save(Path(sys.argv[1]))
 """

@@ -147,7 +147,7 @@ class Adapter:
                 raise ValueError(f"its weights are those of {adapter.adapter_id}")
         except FileNotFoundError as error:
             raise NotFound(f"{folder} holds no adapter", hint="train one") from error
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelRefused(f"the adapter in {folder} is damaged: {error}", hint="train it again") from error
         return adapter
 
@@ -161,6 +161,7 @@ class Adapter:
         without_own_weights = {None: None, _SHARED: query}
         kind = manifest["document"]
         document = without_own_weights[kind] if kind in without_own_weights else assembled("document")
+        _refuse_misshapen(query, *([document] if document else []))
         return cls(space_id=manifest["space_id"], query=query, document=document)
 
     @property
@@ -187,6 +188,21 @@ class Adapter:
             digest.update(f"|{name}|{weight.shape}|".encode())
             digest.update(weight.tobytes())
         return digest.hexdigest()[:16]
+
+
+def _refuse_misshapen(*maps: Map) -> None:
+    """Raise ValueError for weights of shapes that do not fit together, or that are not numbers."""
+    shared: dict[str, int] = {}
+    for each in maps:
+        sizes = dict(shared)
+        for name, axes in _SHAPES[each.kind].items():
+            weight = each.weights[name]
+            fits = weight.ndim == len(axes) and all(
+                sizes.setdefault(axis, size) == size for axis, size in zip(axes, weight.shape, strict=True)
+            )
+            if not (fits and np.isfinite(weight).all()):
+                raise ValueError(f"{name} of shape {weight.shape} does not fit the other weights, or is not finite")
+        shared = {"D": sizes["D"]}
 
 
 def _checked(emb: ArrayLike, *, dimension: int) -> Floats:
