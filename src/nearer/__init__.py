@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
+    from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
     from nearer.flows.check import check
     from nearer.flows.cost import cost
@@ -38,6 +39,7 @@ _WHERE = {
     "Pair": "nearer.core.records",
     "Query": "nearer.core.records",
     "Workspace": "nearer.store.workspace",
+    "adapt": "nearer.flows.adapt",
     "add": "nearer.flows.add",
     "check": "nearer.flows.check",
     "cost": "nearer.flows.cost",
@@ -67,6 +69,7 @@ __all__ = [
     "Pair",
     "Query",
     "Workspace",
+    "adapt",
     "add",
     "check",
     "cost",

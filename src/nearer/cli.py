@@ -215,13 +215,21 @@ def export(
 @app.command()
 def train(
     start: Annotated[str, typer.Option("--from", help="The system to train further.", metavar="SYSTEM")] = "base",
+    adapter: Annotated[
+        str | None,
+        typer.Option(help="Map its vectors instead, in seconds: query, shared, separate.", metavar="SIDES"),
+    ] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
     """Train a candidate model."""
+    from nearer.flows.adapt import adapt
     from nearer.flows.train import train as flow
 
+    if adapter is not None:
+        _run(folder, overrides, as_json, printing.trained, lambda w: adapt(w, adapter, start, progress=Watch()))
+        return
     _run(folder, overrides, as_json, printing.trained, lambda w: flow(w, start, progress=Watch()))
 
 

@@ -201,13 +201,16 @@ def trained(result: Result) -> str:
     """The result of `nearer train`."""
     dev = result["dev"]
     head = f"{result['model_id']}: {dev['metric']} on dev {dev['start']:.3f} -> {dev['best']:.3f}"
-    what = f"{result['num_pairs']} pairs, {len(result['passes'])} passes, {result['duration_s']:.0f} s"
+    how = f"{result['adapter']['sides']} adapter" if "adapter" in result else f"{len(result['passes'])} passes"
+    what = f"{result['num_pairs']} pairs, {how}, {result['duration_s']:.0f} s"
     left_out = result["num_left_out"]
     if any(left_out.values()):
         what += f"; {left_out['queries']} queries and {left_out['pairs']} pairs that dev or test knows were left out"
     if not result["improved"]:
-        return f"nothing was better on dev than where it began ({what}); leave it as it is"
-    return f"{head} ({what})\nnext: nearer evaluate base {result['model_id']}, or nearer promote"
+        lines = [f"nothing was better on dev than where it began ({what}); leave it as it is"]
+    else:
+        lines = [f"{head} ({what})", f"next: nearer evaluate base {result['model_id']}, or nearer promote"]
+    return "\n".join([*lines, *_spent(result)])
 
 
 def indexed(result: Result) -> str:
@@ -270,7 +273,9 @@ def lineage(result: Result) -> str:
             if data
             else "off the shelf"
         )
-        lines.append(f"{each['model_id']}  {each['created_at']}  {made}")
+        adapter = each["encoder"].get("adapter")
+        what = f"{adapter['sides']} adapter, " if adapter else ""
+        lines.append(f"{each['model_id']}  {each['created_at']}  {what}{made}")
         lines.append(f"  {each['encoder_id']}  releases: {', '.join(each['releases']) or 'none'}")
     return "\n".join(lines)
 

@@ -231,6 +231,24 @@ class TrainRecipe(Section):
     seed: Seed = 0
 
 
+class AdapterRecipe(Section):
+    """How an adapter is trained; ``train.seed``, ``max_positives``, ``max_dev_queries`` and ``mining`` hold here too.
+
+    Source of the defaults: the learning rate is Adam's own (Kingma and Ba, arXiv 1412.6980, algorithm 1); the scale is
+    ``train``'s. The others are not tuned: dev, with step 0 a candidate, ends what does harm.
+    """
+
+    kind: Literal["linear", "low_rank", "mlp"] = "linear"
+    width: int = Field(default=64, ge=1, le=65_536, description="rank of a low-rank map, inner width of an mlp")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    pull: float = Field(default=1e-3, ge=0, description="weight of the squared distance from changing nothing")
+    scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
+    batch_size: int = Field(default=128, ge=1, le=65_536)
+    num_negatives: int = Field(default=1, ge=0, description="hard negatives drawn anew for each pair and epoch")
+    max_epochs: int = Field(default=30, ge=1, le=10_000)
+    patience: int = Field(default=4, ge=1, description="epochs without a new best on dev before it ends")
+
+
 class MiningRecipe(Section):
     """How hard negatives are chosen.
 
@@ -402,6 +420,7 @@ class Recipe(Section):
     grades: GradesRecipe = GradesRecipe()
     split: SplitRecipe = SplitRecipe()
     train: TrainRecipe = TrainRecipe()
+    adapter: AdapterRecipe = AdapterRecipe()
     mining: MiningRecipe = MiningRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()

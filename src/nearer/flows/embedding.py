@@ -14,6 +14,7 @@ from nearer.core.progress import Progress
 from nearer.core.recipe import ChunkRecipe
 from nearer.core.records import Document, Query
 from nearer.core.text import normalise
+from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.api import ApiEncoder
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, passages
@@ -118,12 +119,17 @@ def embed_passages(
     *,
     label: str = "encode documents",
 ) -> tuple[Floats, int]:
-    """The vectors of texts as passages, shape (P, D), and how many were not in the cache."""
+    """The vectors of texts as passages, shape (P, D), and how many were not in the cache; adapters map their base's."""
+    if isinstance(encoder, AdaptedEncoder):
+        emb_PD, num_encoded = embed_passages(workspace, encoder.base, texts, progress, label=label)
+        return encoder.adapter.apply_documents(emb_PD), num_encoded
     return _embed(workspace, encoder, "documents", texts, progress, label=label)
 
 
 def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats:
-    """The queries' vectors, shape (Q, D)."""
+    """The queries' vectors, shape (Q, D); an adapter maps those of its base."""
+    if isinstance(encoder, AdaptedEncoder):
+        return encoder.adapter.apply_queries(embed_queries(workspace, encoder.base, queries, progress))
     vectors_QD, _ = _embed(
         workspace, encoder, "queries", [query.text for query in queries], progress, label="encode queries"
     )
@@ -134,6 +140,8 @@ def tell_cost(
     workspace: Workspace, encoder: TextEncoder, kind: str, parts: Iterable[Sequence[str]], progress: Progress
 ) -> None:
     """Say, before a service is asked, how many texts of all ``parts`` are not in the cache and what they will cost."""
+    while isinstance(encoder, AdaptedEncoder):
+        encoder = encoder.base
     if not isinstance(encoder, ApiEncoder):
         return
     num_texts = num_tokens = 0

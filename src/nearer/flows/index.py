@@ -1,14 +1,16 @@
 """Build, inspect and verify the index of a system's space."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nearer.core.errors import InputError, ModelRefused, NearerError, NotFound, ServiceError
 from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
+from nearer.encode.adapted import AdaptedEncoder
 from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
-from nearer.flows.systems import LIVE, System, open_release, open_system, spent
+from nearer.flows.systems import LIVE, System, chunk_of, open_release, open_system, spent
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
 from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
@@ -60,7 +62,7 @@ def verify(workspace: Workspace, system: System) -> tuple[str, ...]:
         source = _Source(workspace, system, Silent())
         opened = source.open()
         faults = [*opened.damage(), *source.outdated(opened.manifest)]
-        if short := source.policy.shortfall(opened.manifest):
+        if short := source.policy.shortfall(source.with_own_recall(opened)):
             faults.append(short)
         fields = opened.manifest.spec.fields
         return (*faults, *differences(opened.hashes(), entry_hashes(Collection(workspace.database), fields)))
@@ -124,6 +126,14 @@ class _Source:
         if manifest.kind == kind == "lancedb":
             choices.append(("full text", was.full_text, self._spec.full_text))
         return tuple(f"{what} {then!r}, now {now!r}" for what, then, now in choices if then != now)
+
+    def with_own_recall(self, index: Index) -> Manifest:
+        """The manifest of an index; under a query adapter with the recall of its own queries, not of the base's."""
+        encoder, manifest = self._system.encoder, index.manifest
+        if manifest.recall is None or not isinstance(encoder, AdaptedEncoder) or encoder.adapter.document:
+            return manifest
+        vectors_QD = self._query_vectors()
+        return manifest if vectors_QD is None else replace(manifest, recall=index.recall(vectors_QD))
 
     def update(self) -> Index | None:
         """The current index after writing what changed; none where that cannot be done."""
@@ -201,18 +211,22 @@ def _field_types(collection: Collection, names: Sequence[str]) -> Fields:
 
 
 def _systems(workspace: Workspace, name: str | None) -> list[System]:
-    """The named system, or live and its predecessor; what a release pins is never cut by today's recipe."""
+    """The named system, or live and its predecessor; what a release pins is never cut by today's recipe.
+
+    One index serves all models of a space.
+    """
     registry = Registry(workspace.database)
     released = [each for each in (registry.live(), registry.previous()) if each]
     if name is None:
         if not released:
             raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
-        live = open_release(workspace, released[0], name=LIVE)
-        return [live, *(_open_predecessor(workspace, each) for each in released[1:])]
+        live, *others = released
+        apart = [each for each in others if each.space_id != live.space_id]  # what shares live's index follows live
+        return [open_release(workspace, live, name=LIVE), *(_open_predecessor(workspace, each) for each in apart)]
     system = open_system(workspace, name)
     for each in released:
         if each.space_id == system.model.space_id:
-            return [open_release(workspace, each, name=name)]
+            return [replace(system, chunk=chunk_of(each))]
     return [system]
 
 

@@ -14,7 +14,7 @@ from nearer.flows.judged_split import JudgedSplit, Mask, read_judged_split
 from nearer.flows.ranking import Measured, measure
 from nearer.flows.splits import ensure_splits
 from nearer.flows.suite import Suite, gate_suite, keep_suite_run, run_suite
-from nearer.flows.systems import BASE, LIVE, System, open_release, open_system, spent
+from nearer.flows.systems import BASE, LIVE, System, chunk_of, open_release, open_system, spent
 from nearer.measure.gate import Evidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
 from nearer.measure.significance import Comparison
 from nearer.store.collection import Collection
@@ -52,6 +52,8 @@ def promote(
     live = registry.live()
     if live and candidate.is_released_as(live):
         raise InputError(f"{candidate.name} is live already", hint="train another: nearer train")
+    if live and live.space_id == candidate.model.space_id:  # they share an index, and live must go on unchanged
+        candidate = replace(candidate, chunk=chunk_of(live))
     suite = gate_suite(workspace)
     with workspace.writer("promote"):
         built = build(workspace, candidate, progress=progress)

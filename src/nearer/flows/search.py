@@ -86,7 +86,7 @@ class _Asked:
         vector_1D = self._system.encoder.encode_queries([self._text])
 
         def ranked(wanted: int) -> Ranking:
-            space_id = self._system.encoder.encoder_id
+            space_id = self._system.encoder.space_id
             return self._index.search(vector_1D, space_id=space_id, k=wanted, where=self._condition)[0]
 
         return self.ranked_by(ranked, k=k)

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from nearer.core.errors import InputError, ModelRefused, NotFound
 from nearer.core.recipe import ApiRecipe, ChunkRecipe, SearchRecipe
+from nearer.encode.adapted import AdaptedEncoder
+from nearer.encode.adapter import Adapter
 from nearer.encode.api import DEFAULT_MAX_TOKENS, ApiEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
 from nearer.encode.endpoint import Endpoint
@@ -152,14 +154,23 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
 
 
 def open_local(workspace: Workspace, name: str) -> LocalSystem:
-    """The system of that name, to be trained. Raises InputError, before it is opened, when it is behind an API."""
+    """The system of that name, to be trained.
+
+    Raises InputError, before it is opened, when it is behind an API or an adapter.
+    """
     _refuse_run(name)
     if parse_name(name)[1]:
         raise InputError(f"{name} is more than a model", hint=f"train the model itself: --from {parse_name(name)[0]}")
-    if _is_remote(workspace, name):
+    if _is_a(workspace, name, "adapter"):
+        raise InputError(
+            f"{name} is an adapter: it has no weights to be trained further",
+            hint=f"train what it adapts (see: nearer lineage {name}), or adapt it: --adapter query --from {name}",
+        )
+    if _is_a(workspace, name, "api"):
         raise InputError(
             f"{name} is behind an API: its weights are not here to be trained",
-            hint="train a local base: take [encoder.api] out of nearer.toml and name a local one in encoder.model",
+            hint="map its vectors: nearer train --adapter query; or train a local one: take [encoder.api] out of "
+            "nearer.toml and name it in encoder.model",
         )
     system = open_system(workspace, name)
     assert isinstance(system.encoder, Encoder)
@@ -172,9 +183,14 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
     Raises ModelRefused when the files, or the service's model, are not what they were.
     """
     model = Registry(workspace.database).model(release.model_id)
-    system = _load(workspace, model, name=name, chunk=ChunkRecipe.model_validate(release.system["chunk"]))
+    system = _load(workspace, model, name=name, chunk=chunk_of(release))
     search = SearchRecipe.model_validate(release.system.get("search", {}))
     return replace(system, stages=tuple(release.system.get("stages", ())), search=search)
+
+
+def chunk_of(release: Release) -> ChunkRecipe:
+    """How a release pins that documents are cut."""
+    return ChunkRecipe.model_validate(release.system["chunk"])
 
 
 def spent(systems: Iterable[System]) -> dict[str, Any]:
@@ -194,13 +210,33 @@ def _refuse_run(name: str) -> None:
 
 def _load(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
     """The system of a registered model, checked to be the one that was registered."""
+    system = _loaded(workspace, model, name=name, chunk=chunk)
+    encoder = system.encoder
+    for made, registered in ((encoder.encoder_id, model.encoder_id), (encoder.space_id, model.space_id)):
+        if made != registered:
+            raise ModelRefused(
+                f"{model.model_id}: what is in {model.source} now makes {made}, not {registered}",
+                hint="restore the files, or train again: nearer train",
+            )
+    return system
+
+
+def _loaded(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
+    if "adapter" in model.encoder:
+        return _load_adapted(workspace, model, name=name, chunk=chunk)
     meter, encoder = _load_remote(workspace, model) if "api" in model.encoder else (None, _load_local(workspace, model))
-    if encoder.encoder_id != model.encoder_id:
-        raise ModelRefused(
-            f"{model.model_id}: what is in {model.source} now makes {encoder.encoder_id}, not {model.encoder_id}",
-            hint="restore the files, or train again: nearer train",
-        )
     return System(name=name, model=model, encoder=encoder, chunk=chunk, meter=meter)
+
+
+def _load_adapted(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
+    """The system of the model that was adapted, with the adapter over its encoder."""
+    parent = Registry(workspace.database).model(model.parent_model_id or "none")
+    system = _load(workspace, parent, name=name, chunk=chunk)
+    try:
+        adapter = Adapter.load(inside(workspace.models, model.encoder_id))
+    except NotFound as error:
+        raise ModelRefused(error.message, hint="restore the model's folder, or train again: nearer train") from error
+    return replace(system, model=model, encoder=AdaptedEncoder(system.encoder, adapter))
 
 
 def _load_local(workspace: Workspace, model: Model) -> Encoder:
@@ -241,15 +277,15 @@ def _open_remote(
     return meter, encoder.registered(kept)
 
 
-def _is_remote(workspace: Workspace, name: str) -> bool:
-    """Whether a name means an encoder behind an API; nobody is asked."""
+def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter"]) -> bool:
+    """Whether a name means an encoder behind an API, or an adapter; nobody is asked."""
     if name == BASE:
-        return workspace.recipe.encoder.api.endpoint is not None
+        return kind == "api" and workspace.recipe.encoder.api.endpoint is not None
     registry = Registry(workspace.database)
     live = registry.live()
     if name == LIVE and live is None:
         return False
-    return "api" in registry.model(live.model_id if live and name == LIVE else name).encoder
+    return kind in registry.model(live.model_id if live and name == LIVE else name).encoder
 
 
 def _key(api: ApiRecipe) -> str | None:

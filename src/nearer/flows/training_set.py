@@ -11,7 +11,7 @@ import numpy as np
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Pair, Query
 from nearer.core.text import near_duplicates, normalise
-from nearer.encode.encoder import Encoder
+from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.flows.embedding import Corpus, Floats, embed_queries
 from nearer.flows.grades import scale_of
 from nearer.flows.splits import leaks_of
@@ -65,7 +65,7 @@ def read_examples(
     queries = [query for query in collection.queries("train") if query.query_id not in left_out.query_ids]
     judgments = [j for j in collection.judgments("train") if j.query_id not in left_out.query_ids]
     pairs = [pair for pair in collection.pairs() if pair not in left_out.pairs]
-    texts_of = _passages_by_nearness(workspace, encoder, corpus, passage_emb_PD, queries, judgments, progress=progress)
+    texts_of = passages_by_nearness(workspace, encoder, corpus, passage_emb_PD, queries, judgments, progress=progress)
     judged = from_judgments(
         queries,
         judgments,
@@ -78,9 +78,9 @@ def read_examples(
     return limit(examples, max_pairs=recipe.max_pairs, seed=recipe.seed)
 
 
-def _passages_by_nearness(
+def passages_by_nearness(
     workspace: Workspace,
-    encoder: Encoder,
+    encoder: TextEncoder,
     corpus: Corpus,
     passage_emb_PD: Floats,
     queries: Sequence[Query],

@@ -61,15 +61,38 @@ def mine(
     They are drawn from the ``top_k`` best candidates that are not known positives, so more than that may be
     proposed. An example that keeps too few is filled up with random texts that are not spared.
     """
+    kept_QK, report = choose(
+        examples,
+        candidates,
+        top_k=top_k,
+        num_wanted=num_negatives,
+        margins=margins,
+        min_share=min_share,
+        near_duplicate=near_duplicate,
+    )
+    mined, num_filled = _sample(examples, candidates, kept_QK, num_negatives=num_negatives, seed=seed)
+    return mined, replace(report, num_filled_at_random=num_filled)
+
+
+def choose(
+    examples: Sequence[Example],
+    candidates: Candidates,
+    *,
+    top_k: int,
+    num_wanted: int,
+    margins: Sequence[float],
+    min_share: float,
+    near_duplicate: float,
+) -> tuple[Bools, MiningReport]:
+    """Which candidates may be negatives: among the ``top_k`` best that are not known, different, inside no margin."""
     proposed_QK = candidates.rows_QK >= 0
     known_QK = proposed_QK & _known(examples, candidates)
     unknown_QK = proposed_QK & ~known_QK
     unknown_QK &= unknown_QK.cumsum(axis=1) <= top_k
     different_QK = unknown_QK & ~_near_duplicates(examples, candidates, unknown_QK, threshold=near_duplicate)
     margin, kept_QK = _choose_margin(
-        candidates, different_QK, margins=margins, num_wanted=num_negatives, min_share=min_share
+        candidates, different_QK, margins=margins, num_wanted=num_wanted, min_share=min_share
     )
-    mined, num_filled = _sample(examples, candidates, kept_QK, num_negatives=num_negatives, seed=seed)
     report = MiningReport(
         num_examples=len(examples),
         num_candidates=int((known_QK | unknown_QK).sum()),
@@ -77,10 +100,10 @@ def mine(
         num_near_duplicates=int((unknown_QK & ~different_QK).sum()),
         num_inside_margin=int((different_QK & ~kept_QK).sum()),
         margin=margin,
-        share_with_enough=float((kept_QK.sum(axis=1) >= num_negatives).mean()) if len(examples) else 0.0,
-        num_filled_at_random=num_filled,
+        share_with_enough=float((kept_QK.sum(axis=1) >= num_wanted).mean()) if len(examples) else 0.0,
+        num_filled_at_random=0,
     )
-    return mined, report
+    return kept_QK, report
 
 
 def below_margin(candidates: Candidates, margin: float) -> Bools:

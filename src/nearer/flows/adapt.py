@@ -1,0 +1,177 @@
+"""Train an adapter: a model whose vectors are those of another model, mapped, so that no text is encoded again."""
+
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from nearer.core.errors import InputError, RecipeError
+from nearer.core.ids import canonical_json
+from nearer.core.progress import Progress, Silent
+from nearer.core.recipe import Recipe
+from nearer.core.records import Query
+from nearer.core.steps import reached
+from nearer.encode.adapted import AdaptedEncoder
+from nearer.encode.adapter import Adapter
+from nearer.flows.adapter_set import AdapterSet, Rows, read_adapter_set
+from nearer.flows.dev_set import DEV_MEASURE
+from nearer.flows.judged_split import read_judged_split
+from nearer.flows.splits import ensure_splits
+from nearer.flows.systems import BASE, System, open_system, spent
+from nearer.flows.training_set import find_left_out
+from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
+from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, Sides, fit_adapter
+from nearer.store.collection import Collection
+from nearer.store.files import move_into_place
+from nearer.store.registry import Model, Registry
+from nearer.store.workspace import Workspace
+
+
+def adapt(
+    workspace: Workspace,
+    sides: str,
+    start: str = BASE,
+    *,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Any]:
+    """Train an adapter of ``start`` and register it; ``start`` itself when nothing was better on dev.
+
+    ``sides`` says what it maps: ``query`` leaves the index as it is, ``shared`` and ``separate`` map the stored
+    vectors too, by one product. It learns from the judged queries of train, chosen on those of dev over the whole
+    corpus; queries that leak are left out and counted.
+
+    Raises InputError for another word, RecipeError for settings or data that cannot work, WorkspaceError when the
+    disk refuses.
+    """
+    progress = progress or Silent()
+    settings = settings_of(workspace.recipe, sides)
+    ensure_splits(workspace)
+    left_out = find_left_out(workspace).query_ids
+    began = clock()
+    with workspace.writer("train"):
+        learners, dev = _judged(workspace, "train", left_out), _dev_queries(workspace, left_out)
+        parent = open_system(workspace, start)
+        known = read_adapter_set(workspace, parent, learners, dev, progress=progress)
+        _refuse_or_tell(workspace, known, progress)
+        rows = range(len(learners) + len(dev))
+        adapter, report = train_adapter(
+            known, rows[: len(learners)], rows[len(learners) :], settings=settings, progress=progress
+        )
+        training = {
+            "recipe": workspace.recipe.model_dump(mode="json"),
+            "data": {"num_pairs": report.num_pairs, "pairs_id": known.pairs.pairs_id},
+            "adapter": asdict(settings),
+            "passes": [_described(known, report)],
+            "duration_s": round(clock() - began, 1),
+        }
+        model = _register(workspace, parent, adapter, training=training) if report.best_step else parent.model
+        improved = model.model_id != parent.model.model_id
+        Registry(workspace.database).record("train", detail={"model_id": model.model_id, "improved": improved})
+        reached("adapt.registered")
+    return {
+        "model_id": model.model_id,
+        "encoder_id": model.encoder_id,
+        "space_id": model.space_id,
+        "improved": improved,
+        "adapter": training["adapter"],
+        "passes": training["passes"],
+        "dev": {
+            "metric": str(DEV_MEASURE),
+            "num_queries": len(dev),
+            "num_documents": len(known.starts_N),
+            "start": report.dev[0].value,
+            "best": max(point.value for point in report.dev),
+        },
+        "num_pairs": report.num_pairs,
+        "num_left_out": {"queries": len(left_out), "pairs": 0},
+        "duration_s": round(clock() - began, 1),
+        **spent([parent]),
+    }
+
+
+def train_adapter(
+    known: AdapterSet, train_rows: Rows, dev_rows: Rows, *, settings: AdapterSettings, progress: Progress
+) -> tuple[Adapter, AdapterReport]:
+    """The adapter that learns from some queries of a set and is the best on others; nothing is written.
+
+    Raises InputError when no query to learn from has a positive.
+    """
+    return fit_adapter(
+        known.examples(train_rows),
+        settings=settings,
+        space_id=known.space_id,
+        measure_dev=lambda adapter: known.measure(adapter, dev_rows),
+        progress=progress,
+    )
+
+
+def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
+    """The recipe's settings for an adapter of these sides. Raises InputError for another word than there is."""
+    if sides not in get_args(Sides):
+        words = ", ".join(get_args(Sides))
+        raise InputError(f"--adapter {sides}: no such adapter", hint=f"one of {words}: nearer train --adapter query")
+    return AdapterSettings(sides=cast(Sides, sides), seed=recipe.train.seed, **recipe.adapter.model_dump())
+
+
+def _judged(workspace: Workspace, split: str, left_out: frozenset[str]) -> list[Query]:
+    """The judged queries of a split that do not leak. Raises InputError when there is none."""
+    queries = [query for query in read_judged_split(workspace, split).queries if query.query_id not in left_out]
+    if not queries:
+        raise InputError(f"every judged query of {split} leaks into a later split", hint="see: nearer check")
+    return queries
+
+
+def _dev_queries(workspace: Workspace, left_out: frozenset[str]) -> list[Query]:
+    """Judged dev queries, drawn where there are more than the recipe wants."""
+    recipe, queries = workspace.recipe.train, _judged(workspace, "dev", left_out)
+    chosen = random.Random(recipe.seed).sample(range(len(queries)), min(recipe.max_dev_queries, len(queries)))
+    return [queries[row] for row in sorted(chosen)]
+
+
+def _refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress) -> None:
+    """Raise RecipeError when there is nothing to learn from; say what is there and not used."""
+    if not len(known.pairs.queries_E):
+        raise RecipeError(
+            "no judgment of the train split has the positive grade",
+            hint="add such judgments: nearer add judgments FILE; or lower grades.positive_from",
+        )
+    if num_unused := Collection(workspace.database).counts()["pairs"]:
+        progress.say(f"{num_unused} pairs given as text are not used: an adapter learns from judgments on documents")
+
+
+def _register(workspace: Workspace, parent: System, adapter: Adapter, *, training: dict[str, Any]) -> Model:
+    """Save the adapter under the id of its computation, then enter it."""
+    encoder = AdaptedEncoder(parent.encoder, adapter)
+    try:
+        workspace.models.mkdir(exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=workspace.models, prefix=".tmp-"))
+        adapter.save(scratch)
+        move_into_place(scratch, workspace.models / encoder.encoder_id)
+    except WRITE_FAILURES as error:
+        raise cannot_write(workspace.models, error) from error
+    reached("adapt.model")
+    record = Model(
+        model_id=encoder.model_id,
+        encoder_id=encoder.encoder_id,
+        source=str(Path("models") / encoder.encoder_id),
+        encoder={
+            "adapter": {"kind": training["adapter"]["kind"], "sides": training["adapter"]["sides"]},
+            "space_id": encoder.space_id,
+        },
+        parent_model_id=parent.model.model_id,
+        training=training,
+    )
+    return Registry(workspace.database).add_model(record)
+
+
+def _described(known: AdapterSet, report: AdapterReport) -> dict[str, Any]:
+    """How it went, as a pass of training is written down."""
+    fit = asdict(report)
+    fit = {"num_examples": fit.pop("num_pairs"), **fit, "fault": ""}
+    del fit["seconds"]
+    return dict(json.loads(canonical_json({"pass": 1, "fit": fit, "mining": asdict(known.pairs.mining)})))
