@@ -355,11 +355,21 @@ def test_every_chart_has_a_name_or_is_hidden_and_every_table_has_headers():
     assert html.count("<table") == html.count("<thead")
 
 
+def test_examples_say_why_the_worse_system_failed_where_that_was_kept():
+    data = full_data()
+    why = {"system": "live", "cause": "order", "meaning": "it is near the top", "evidence": "quote is at rank 2"}
+    kept = [{**example("win", "Quote a string.", 0.0, 1.0), "why": why}, *data.evaluation["examples"]]
+    words = Page(render(replace(data, evaluation={**data.evaluation, "examples": kept}))).words
+    assert words.count("Why the baseline did worse: it is near the top (order). quote is at rank 2") == 1
+    assert words.count("did worse") == 1
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_stays_text_wherever_it_stands(text):
     data = full_data()
     found = {**example("win", text, 0.0, 1.0), "metric": text}
     found["baseline_top"] = [{"doc_id": text, "text": text, "relevant": True}]
+    found["why"] = dict.fromkeys(("system", "cause", "meaning", "evidence"), text)
     hostile = evaluation()
     hostile["examples"] = [found]
     for each in hostile["results"]:

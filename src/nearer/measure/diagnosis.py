@@ -132,10 +132,11 @@ class Missed:
 def missed_document(
     rows_K: Sequence[int], grades_K: Sequence[int], wanted: Mapping[int, int], *, relevant_from: int
 ) -> Missed | None:
-    """The best ranked relevant document that one of a lower grade outranks, or that is not ranked at all.
+    """The best ranked relevant document that one of a lower grade outranks, or that is not ranked; None without any.
 
-    None where all are ranked as they should be. ``rows_K`` and ``grades_K`` are the ranked documents' rows and grades without padding; ``wanted`` holds the grades
-    above 0 of all documents judged so, by row. Where no relevant document is outranked, one of a lower grade may be.
+    ``rows_K`` and ``grades_K`` are the ranked documents' rows and grades without padding; ``wanted`` holds the grades
+    above 0 of all documents judged so, by row. Where all relevant ones stand as they should, one of a lower grade may
+    be missed.
 
     >>> missed_document([4, 7, 2], [0, 1, 0], {7: 1, 9: 1}, relevant_from=1)
     Missed(row=7, rank=2, above=(4,))
