@@ -53,9 +53,11 @@ def evaluated(result: Result) -> str:
     rows = [["", *names]]
     for metric in result["results"][0]["metrics"]:
         rows.append([metric, *(_interval(each["metrics"][metric]) for each in result["results"])])
-    compared = [_comparison(each) for each in result["comparisons"]]
     notes = [note for each in result["results"] for note in _run_notes(each)]
-    return "\n".join([head, *_table(rows), *_slices(result), *notes, *compared, *_spent(result)])
+    notes += [f"note: {note}" for note in result["notes"]]
+    return "\n".join(
+        [head, *_table(rows), *_slices(result), *notes, *_comparisons(result), *_precision(result), *_spent(result)]
+    )
 
 
 def _run_notes(result: Result) -> list[str]:
@@ -149,8 +151,8 @@ def evaluated_task(result: Result) -> str:
         for each in result["results"]
         for metric, detail in each["details"].items()
     ]
-    compared = [_comparison(each) for each in result["comparisons"]]
-    return "\n".join([head, *_table(rows), *details, *compared, *(f"note: {note}" for note in result["notes"])])
+    notes = [f"note: {note}" for note in result["notes"]]
+    return "\n".join([head, *_table(rows), *details, *_comparisons(result), *notes])
 
 
 def costed(result: Result) -> str:
@@ -317,15 +319,55 @@ def _slices(result: Result) -> list[str]:
     """A line for each of the largest slices, with the first measure of every system."""
     first, *_ = result["results"]
     names = sorted(first["slices"], key=lambda name: -first["slices"][name]["num_queries"])
-    rows = []
-    for name in names[:_MOST_SLICES]:
-        found = [next(iter(each["slices"][name]["metrics"].values())) for each in result["results"]]
-        rows.append([f"  {name} ({first['slices'][name]['num_queries']})", *map(_interval, found)])
+    rows = [_slice(name, [each["slices"][name] for each in result["results"]]) for name in names[:_MOST_SLICES]]
     if not rows:
         return []
     left_out = len(names) - len(rows)
     more = [f"  and {left_out} smaller slices, see --json"] if left_out else []
     return [f"{next(iter(first['metrics']))} by slice (queries):", *_table(rows), *more]
+
+
+def _slice(name: str, found: list[Result]) -> list[str]:
+    size = f"{found[0]['num_queries']} in {found[0]['num_groups']} groups"
+    size = size if found[0]["num_groups"] else str(found[0]["num_queries"])
+    values = [_interval(next(iter(each["metrics"].values()))) if each["metrics"] else "too small" for each in found]
+    return [f"  {name} ({size})", *values]
+
+
+def _comparisons(result: Result) -> list[str]:
+    """A line for every candidate and measure; what p-values were adjusted for, where there are several candidates."""
+    compared = result["comparisons"]
+    num_candidates = len(result["results"]) - 1
+    if num_candidates < 2:
+        return [_comparison(each) for each in compared]
+    baseline = compared[0]["baseline"]
+    lines = [_comparison(each, adjusted=f" ({each['p_adjusted']:.4f} after Holm)") for each in compared]
+    return [*lines, f"after Holm: over the {num_candidates} systems compared with {baseline}, each measure by itself"]
+
+
+def _precision(result: Result) -> list[str]:
+    """What the queries tell in the first measure: of every candidate, or of a system that was measured alone."""
+    metric = next(iter(result["results"][0]["metrics"]))
+    compared = [each for each in result["comparisons"] if each["metric"] == metric]
+    if not compared:
+        return [f"{metric}: {_needed(result['results'][0], result['settings'])}"]
+    return [_detectable(each, result["settings"]) for each in compared]
+
+
+def _detectable(comparison: Result, settings: Result) -> str:
+    what = f"{comparison['metric']}, {comparison['candidate']} - {comparison['baseline']}"
+    if comparison["detectable"] is None:
+        return f"{what}: {_needed(comparison, settings)}"
+    shows = f"a true difference of {comparison['detectable']:.3f} would show"
+    level = f"(power 0.8, alpha {1 - settings['confidence']:g})"
+    return f"{what}: {shows} {level}; {_needed(comparison, settings)}"
+
+
+def _needed(known: Result, settings: Result) -> str:
+    if known["num_queries_needed"] is None:
+        return "too few queries or groups, or none that differs, to tell how many are needed"
+    more = f"{known['num_queries_more']:,} more" if known["num_queries_more"] else "which there are"
+    return f"an interval of ±{settings['wanted_precision']:g} needs {known['num_queries_needed']:,} queries, {more}"
 
 
 def _index(index: Result) -> str:
@@ -342,12 +384,12 @@ def _interval(value: Result) -> str:
     return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
 
 
-def _comparison(comparison: Result) -> str:
+def _comparison(comparison: Result, *, adjusted: str = "") -> str:
     c = comparison
     return (
         f"{c['metric']}: {c['candidate']} - {c['baseline']} = "
         f"{c['difference']:+.3f} [{c['low']:+.3f}, {c['high']:+.3f}], "
-        f"p = {c['p_value']:.4f}; {c['num_wins']} won, {c['num_losses']} lost, {c['num_ties']} tied"
+        f"p = {c['p_value']:.4f}{adjusted}; {c['num_wins']} won, {c['num_losses']} lost, {c['num_ties']} tied"
     )
 
 

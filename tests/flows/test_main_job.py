@@ -13,7 +13,7 @@ from nearer.retrieval.index import open_index
 from nearer.store.workspace import Workspace
 
 OF_RANKS = ["nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP"]
-MEASURES = [*OF_RANKS, "ContextRecall@2000", "ContextPrecision@2000"]
+MEASURES = [*OF_RANKS, "Judged@10", "ContextRecall@2000", "ContextPrecision@2000"]
 COMPARISON = {
     "baseline",
     "candidate",
@@ -25,6 +25,10 @@ COMPARISON = {
     "num_wins",
     "num_losses",
     "num_ties",
+    "p_adjusted",
+    "detectable",
+    "num_queries_needed",
+    "num_queries_more",
 }
 
 

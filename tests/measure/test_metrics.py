@@ -85,7 +85,7 @@ def test_array_form_equals_dict_form_and_counts_what_cannot_be_found():
     for measure in MEASURES:
         assert found[measure].dtype == np.float64
         assert found[measure].tolist() == pytest.approx(list(same[measure].values()))
-    assert qrels.grades(rows_QK).tolist() == [[0, 2], [0, 0], [0, 0]]
+    assert qrels.grades(rows_QK).tolist() == [[-1, 2], [-2, -2], [-1, -2]]
     assert found[Measure.parse("Recall@5")].tolist() == [0.5, 0, 0]
 
 
@@ -102,7 +102,25 @@ def test_no_queries_no_documents_no_ranks():
         assert all(values.tolist() == [0.0] for values in score(MEASURES, rows_QK, lonely).values())
 
 
-@pytest.mark.parametrize("text", [*ORACLE, "MRR@10", "ContextRecall@2000", "ContextPrecision@999999"])
+def judged_as_in_ir_measures(run, qrels, cutoff):
+    """The value of every query as judged_provider.py of ir_measures has it; without rows that divides by zero."""
+    ranked = {q: sorted(run[q].items(), key=lambda each: (-each[1], each[0]))[:cutoff] for q in run}
+    return {q: sum(doc_id in qrels[q] for doc_id, _ in top) / len(top) for q, top in ranked.items()}
+
+
+@pytest.mark.parametrize("cutoff", [1, 5, 10, 100])
+def test_judged_is_that_of_ir_measures(cutoff):
+    run, qrels = random_case(3)
+    rng = np.random.default_rng(0)
+    untied = {q: {doc_id: float(rng.random()) for doc_id in scores} for q, scores in run.items()}
+    measure = Measure(name="Judged", cutoff=cutoff)
+    [found] = evaluate_run(untied, qrels, [measure], relevant_from=3).values()
+    assert found == pytest.approx(judged_as_in_ir_measures(untied, qrels, cutoff))
+    assert 0 < np.mean(list(found.values())) < 1
+    assert any(grade == 0 for grade in qrels["q0"].values()), "a judgment of 0 is one"
+
+
+@pytest.mark.parametrize("text", [*ORACLE, "MRR@10", "Judged@10", "ContextRecall@2000", "ContextPrecision@999999"])
 def test_measures_round_trip(text):
     assert str(Measure.parse(text)) == text
 
@@ -134,7 +152,7 @@ def test_what_is_no_measure_is_refused(text):
 def test_an_unknown_name_lists_the_names():
     with pytest.raises(InputError) as caught:
         Measure.parse("recall@10")
-    names = "nDCG, MRR, MAP, Recall, Precision, HitRate, ContextRecall, ContextPrecision"
+    names = "nDCG, MRR, MAP, Recall, Precision, HitRate, Judged, ContextRecall, ContextPrecision"
     assert caught.value.hint == f"the names are {names}"
 
 

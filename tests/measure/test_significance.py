@@ -5,9 +5,23 @@ import pytest
 
 from nearer.core.errors import InputError
 from nearer.measure import significance
-from nearer.measure.significance import compare, compare_all, holm, mean_interval, mean_intervals, min_units
+from nearer.measure.significance import compare_all, holm, mean_intervals, min_units
 
 SIX = [0.0, 0.1, 0.1, 0.4, 0.7, 0.9]
+
+
+def column(values):
+    return np.asarray(values, dtype=np.float64)[:, None]
+
+
+def mean_interval(values, **options):
+    [interval] = mean_intervals(column(values), **options)
+    return interval
+
+
+def compare(baseline, candidate, **options):
+    [comparison] = compare_all(column(baseline), column(candidate), metrics=["m"], **options)
+    return comparison
 
 
 def test_bootstrap_equals_every_resample_enumerated():
@@ -31,23 +45,23 @@ def test_randomisation_equals_every_flip_enumerated():
     differences = np.array([0.3, 0.2, -0.1, 0.4, 0.1, 0.25, -0.05])
     sums = np.array(list(product([-1, 1], repeat=7))) @ differences
     exact = np.mean(np.abs(sums) >= abs(differences.sum()) - 1e-9)
-    found = compare(np.zeros(7), differences, metric="m", num_resamples=20_000)
+    found = compare(np.zeros(7), differences, num_resamples=20_000)
     assert found.p_value == pytest.approx(exact, abs=0.01)
     assert (found.num_wins, found.num_losses, found.num_ties) == (5, 2, 0)
     assert found.difference == pytest.approx(differences.mean())
 
 
 def test_p_value_is_never_0_and_equal_systems_have_1():
-    same = compare([0.5] * 8, [0.5] * 8, metric="m")
+    same = compare([0.5] * 8, [0.5] * 8)
     assert (same.difference, same.low, same.high, same.p_value, same.num_ties) == (0, 0, 0, 1, 8)
-    better = compare([0.0] * 60, [1.0] * 60, metric="m", num_resamples=999)
+    better = compare([0.0] * 60, [1.0] * 60, num_resamples=999)
     assert better.p_value == 1 / 1000
 
 
 def test_a_difference_turned_round_is_its_mirror():
     rng = np.random.default_rng(0)
     one, other = rng.random(30), rng.random(30)
-    there, back = compare(one, other, metric="m"), compare(other, one, metric="m")
+    there, back = compare(one, other), compare(other, one)
     assert [there.difference, there.low, there.high] == pytest.approx([-back.difference, -back.high, -back.low])
     assert there.p_value == back.p_value
     assert (there.num_wins, there.num_losses) == (back.num_losses, back.num_wins)
@@ -64,9 +78,7 @@ def test_interval_covers_the_true_mean_about_as_often_as_it_says():
 
 def test_equal_systems_are_told_apart_about_alpha_of_the_time():
     rng = np.random.default_rng(1)
-    p_values = [
-        compare(rng.random(25), rng.random(25), metric="m", num_resamples=400, seed=seed).p_value for seed in range(400)
-    ]
+    p_values = [compare(rng.random(25), rng.random(25), num_resamples=400, seed=seed).p_value for seed in range(400)]
     assert 0.025 <= np.mean(np.array(p_values) <= 0.05) <= 0.08
 
 
@@ -74,7 +86,7 @@ def test_alike_queries_of_a_group_widen_the_interval_and_raise_p():
     rng = np.random.default_rng(2)
     groups = np.repeat(np.arange(20), 10)
     effects = np.clip(np.repeat(rng.normal(0.05, 0.2, 20), 10) + rng.normal(0, 0.02, 200), -1, 1)
-    apart, together = (compare(np.zeros(200), effects, metric="m", groups_Q=g) for g in (None, groups))
+    apart, together = (compare(np.zeros(200), effects, groups_Q=g) for g in (None, groups))
     assert together.high - together.low > 2 * (apart.high - apart.low)
     assert together.p_value > apart.p_value
     assert together.difference == pytest.approx(apart.difference)
@@ -91,9 +103,9 @@ def test_labels_may_be_anything_and_singletons_equal_no_groups():
 def test_deterministic_for_a_seed_and_independent_of_the_chunks(monkeypatch):
     rng = np.random.default_rng(4)
     one, other = rng.random(50), rng.random(50)
-    first = compare(one, other, metric="m", seed=7)
-    assert compare(one, other, metric="m", seed=7) == first
-    assert compare(one, other, metric="m", seed=8) != first
+    first = compare(one, other, seed=7)
+    assert compare(one, other, seed=7) == first
+    assert compare(one, other, seed=8) != first
     means = mean_interval(one, seed=7)
     monkeypatch.setattr(significance, "_CHUNK_CELLS", 1000)
     assert mean_interval(one, seed=7) == means
@@ -102,7 +114,7 @@ def test_deterministic_for_a_seed_and_independent_of_the_chunks(monkeypatch):
 def test_too_few_units_prove_nothing():
     few = mean_interval([0.4, 0.5, 0.6, 0.5, 0.5])
     assert (few.value, few.low, few.high) == (0.5, 0.0, 1.0)
-    one_group = compare([0.1] * 50, [0.9] * 50, metric="m", groups_Q=["only"] * 50)
+    one_group = compare([0.1] * 50, [0.9] * 50, groups_Q=["only"] * 50)
     assert (one_group.low, one_group.high, one_group.p_value, one_group.num_wins) == (-1.0, 1.0, 1.0, 50)
     assert [min_units(confidence) for confidence in (0.5, 0.9, 0.95, 0.99)] == [2, 5, 6, 8]
 
@@ -130,12 +142,12 @@ def test_refuses(values, options):
     with pytest.raises(InputError):
         mean_interval(values, **options)
     with pytest.raises(InputError):
-        compare(values, values, metric="m", **options)
+        compare(values, values, **options)
 
 
 def test_refuses_other_queries():
     with pytest.raises(InputError, match="2 values and the candidate 1"):
-        compare([0.1, 0.2], [0.1], metric="m")
+        compare([0.1, 0.2], [0.1])
 
 
 @pytest.mark.parametrize("groups", [None, np.arange(60) // 4])
@@ -148,6 +160,6 @@ def test_several_measures_at_once_give_what_each_gives_alone(groups):
         assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
     compared = compare_all(baseline_QM, candidate_QM, metrics=["a", "b", "c"], groups_Q=groups)
     for number, found in enumerate(compared):
-        alone = compare(baseline_QM[:, number], candidate_QM[:, number], metric=found.metric, groups_Q=groups)
+        alone = compare(baseline_QM[:, number], candidate_QM[:, number], groups_Q=groups)
         assert (found.low, found.high, found.p_value) == pytest.approx((alone.low, alone.high, alone.p_value))
         assert (found.num_wins, found.num_losses) == (alone.num_wins, alone.num_losses)

@@ -9,7 +9,7 @@ from sklearn.metrics import homogeneity_completeness_v_measure
 
 from nearer.core.records import Judgment
 from nearer.measure.metrics import Measure, Qrels, score
-from nearer.measure.significance import compare, mean_interval
+from nearer.measure.significance import compare_all, mean_intervals
 from nearer.measure.tasks import (
     Pairs,
     alike_qrels,
@@ -117,7 +117,7 @@ def test_values_of_anchors_have_f1_as_their_mean(seed, threshold):
 def test_the_interval_of_f1_is_that_of_resampling_anchors_themselves():
     pairs, scores = noisy_pairs(0)
     values, _ = f1_values(pairs, scores, threshold=0.5)
-    found = mean_interval(values, num_resamples=4000)
+    [found] = mean_intervals(values[:, None], num_resamples=4000)
     rng = np.random.default_rng(1)
     resampled = []
     for _ in range(2000):
@@ -141,7 +141,8 @@ def test_the_interval_covers_the_f1_of_all_items_though_pairs_share_items():
     truth = values_of(np.arange(len(population))).mean()
     hits = 0
     for seed in range(200):
-        found = mean_interval(values_of(rng.permutation(len(population))[:200]), num_resamples=300, seed=seed)
+        values = values_of(rng.permutation(len(population))[:200])
+        [found] = mean_intervals(values[:, None], num_resamples=300, seed=seed)
         hits += found.low <= truth <= found.high
     assert 0.88 <= hits / 200 <= 0.99
 
@@ -155,8 +156,9 @@ def test_hard_pairs_of_one_system_flatter_the_other_and_of_both_in_turn_neither(
 
     def difference(hard):
         pairs = Pairs.balanced(anchors, duplicates, hard)
-        values = [f1_values(pairs, pairs.scores(emb), threshold=0.4)[0] for emb in (one, other)]
-        return compare(*values, metric="F1")
+        values = [f1_values(pairs, pairs.scores(emb), threshold=0.4)[0][:, None] for emb in (one, other)]
+        [found] = compare_all(*values, metrics=["F1"])
+        return found
 
     of_one, of_other = (nearest_others(anchors, others, emb) for emb in (one, other))
     in_turn = np.where(np.arange(len(anchors)) % 2 == 0, of_one, of_other)

@@ -273,6 +273,7 @@ class EvaluateRecipe(Section):
         "Precision@10",
         "MRR@10",
         "MAP",
+        "Judged@10",
         "ContextRecall@2000",
         "ContextPrecision@2000",
     )
@@ -280,7 +281,11 @@ class EvaluateRecipe(Section):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     num_resamples: int = Field(default=5000, ge=100, le=1_000_000)
     group_field: str | None = Field(default=None, description="resample whole groups of this query field")
-    slice_fields: tuple[str, ...] = ()
+    slice_fields: tuple[str, ...] = Field(default=(), description='of queries, or "document.FIELD" of relevant ones')
+    time_field: str | None = Field(default=None, min_length=1, description="years or ISO dates, named likewise")
+    frequency_field: str | None = Field(default=None, min_length=1, description="how often a query is asked")
+    min_slice_queries: int = Field(default=10, ge=1, description="smaller slices are counted, and not measured")
+    wanted_precision: float = Field(default=0.02, gt=0, lt=1, description="half the width of an interval")
     seed: Seed = 0
 
 

@@ -1,6 +1,5 @@
 """The judged queries of a split: what systems are measured on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,16 +8,13 @@ from numpy.typing import NDArray
 from nearer.core.errors import InputError
 from nearer.core.records import Query
 from nearer.flows.grades import scale_of
+from nearer.flows.slicing import slices_of
 from nearer.measure.metrics import Qrels
-from nearer.measure.slices import slices
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-SEEN_DOCUMENT = "seen_document"
-"""Slices by whether a query has a relevant document which training queries have too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +38,7 @@ class JudgedSplit:
 
 def read_judged_split(workspace: Workspace, split: str) -> JudgedSplit:
     """The judged queries of a split. Raises InputError, naming the splits there are, when it has none."""
-    collection, recipe = Collection(workspace.database), workspace.recipe
+    collection = Collection(workspace.database)
     scale, judgments = scale_of(workspace), collection.judgments(split)
     relevant: dict[str, list[str]] = {}
     for judgment in judgments:
@@ -59,13 +55,8 @@ def read_judged_split(workspace: Workspace, split: str) -> JudgedSplit:
     doc_ids = tuple(collection.document_hashes())
     query_ids = [query.query_id for query in queries]
     qrels = Qrels.build(query_ids, doc_ids, judgments, relevant_from=scale.relevant_from)
-    field = recipe.group_field
+    field = workspace.recipe.group_field
     groups = tuple(_group(query, field) for query in queries) if field else None
-    fields = dict.fromkeys((*recipe.evaluate.slice_fields, *((field,) if field else ())))
-    masks = slices([query.metadata for query in queries], list(fields))
-    seen = _seen_documents(collection, queries, relevant, relevant_from=scale.relevant_from)
-    if seen.any():
-        masks |= {f"{SEEN_DOCUMENT}=yes": seen, f"{SEEN_DOCUMENT}=no": ~seen}
     return JudgedSplit(
         split=split,
         queries=queries,
@@ -74,7 +65,7 @@ def read_judged_split(workspace: Workspace, split: str) -> JudgedSplit:
         relevant={query_id: tuple(found) for query_id, found in relevant.items()},
         qrels=qrels,
         groups=groups,
-        slices={name: mask for name, mask in masks.items() if mask.any()},
+        slices=slices_of(workspace, queries, relevant, relevant_from=scale.relevant_from),
     )
 
 
@@ -82,11 +73,3 @@ def _group(query: Query, field: str) -> str:
     """The query's group; a query without one is its own."""
     value = query.metadata.get(field)
     return query.query_id if value is None else str(value)
-
-
-def _seen_documents(
-    collection: Collection, queries: Sequence[Query], relevant: dict[str, list[str]], *, relevant_from: int
-) -> Mask:
-    """Which queries have a relevant document that is relevant to a training query too."""
-    seen = {judgment.doc_id for judgment in collection.judgments("train") if judgment.grade >= relevant_from}
-    return np.asarray([not seen.isdisjoint(relevant[query.query_id]) for query in queries], dtype=np.bool_)

@@ -15,6 +15,7 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Query
 from nearer.flows.embedding import embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
+from nearer.flows.evaluate import with_adjusted_p
 from nearer.flows.items import Items, Seeds, check_size, encode_labels, read_items, read_seeds, twins
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import System, open_system
@@ -112,11 +113,13 @@ def evaluate_task(
         "settings": {**recipe.tasks.model_dump(mode="json"), **recipe.evaluate.model_dump(mode="json")},
         "results": results,
         "chance": {name: float(value.values.mean()) for name, value in chance.items()},
-        "comparisons": [
-            {"baseline": opened[0].name, "candidate": system.name, **comparison}
-            for system, values in zip(opened[1:], measured[1:], strict=True)
-            for comparison in _compare(measured[0], values, outcome.groups, recipe.evaluate)
-        ],
+        "comparisons": with_adjusted_p(
+            [
+                {"baseline": opened[0].name, "candidate": system.name, **comparison}
+                for system, values in zip(opened[1:], measured[1:], strict=True)
+                for comparison in _compare(measured[0], values, outcome.groups, recipe.evaluate)
+            ]
+        ),
         "notes": list(outcome.notes),
         "ledger": Registry(workspace.database).look(
             split=split, systems=[system.name for system in opened], purpose=f"evaluate {task}"

@@ -17,6 +17,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+UNJUDGED = -1
+"""Stands for the grade of a document on which nobody judged; it counts as not relevant."""
+NOTHING = -2
+"""Stands for a grade where a ranking has ended."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
@@ -149,13 +154,14 @@ class Qrels:
         return replace(self, num_documents=num_documents, keys_J=queries_J * num_documents + docs_J)
 
     def grades(self, rows_QK: Ints) -> Ints:
-        """The grade of every ranked document (int64, Q x K): 0 where it is not judged or the row is -1."""
+        """The grade of every ranked document (int64, Q x K), or ``UNJUDGED``; ``NOTHING`` where the row is -1."""
+        without_QK = np.where(rows_QK >= 0, UNJUDGED, NOTHING)
         if not len(self.keys_J):
-            return np.zeros(rows_QK.shape, np.int64)
+            return without_QK
         keys_QK = np.arange(self.num_queries)[:, None] * self.num_documents + rows_QK
         at_QK = np.searchsorted(self.keys_J, keys_QK).clip(max=len(self.keys_J) - 1)
         judged_QK = (self.keys_J[at_QK] == keys_QK) & (rows_QK >= 0)
-        return np.where(judged_QK, self.grades_J[at_QK], 0)
+        return np.where(judged_QK, self.grades_J[at_QK], without_QK)
 
 
 def _rows(ids: Sequence[str], name: str) -> dict[str, int]:
@@ -167,7 +173,7 @@ def _rows(ids: Sequence[str], name: str) -> dict[str, int]:
 
 
 def score(measures: Iterable[Measure], rows_QK: Ints, qrels: Qrels) -> dict[Measure, Floats]:
-    """The value of every measure for every query (float64, Q, in [0, 1]), each equal to trec_eval's.
+    """The value of every measure for every query (float64, Q, in [0, 1]), each equal to trec_eval's if it has it.
 
     ``rows_QK`` (int64) holds document rows from the best, distinct within a query, with -1 at the end of a line that
     is shorter. A query that returned nothing, or that has nothing relevant, scores 0.
@@ -176,7 +182,7 @@ def score(measures: Iterable[Measure], rows_QK: Ints, qrels: Qrels) -> dict[Meas
 
     Source: trec_eval 9.0, m_ndcg_cut.c, m_recip_rank.c, m_map.c, m_recall.c, m_P.c and m_success.c. nDCG's gain
     is the grade and its discount log2(rank + 1), after Järvelin and Kekäläinen, Cumulated Gain-Based Evaluation of IR
-    Techniques (2002), section 2.
+    Techniques (2002), section 2. Judged, which trec_eval lacks: ir_measures, judged_provider.py.
     """
     measures = list(measures)
     if of_prompts := [str(each) for each in measures if each.is_of_prompt]:
@@ -206,7 +212,7 @@ def _ndcg(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
     in_reach_J = slice(None) if cutoff is None else qrels.gain_ranks_J < cutoff
     ideal_J = qrels.gains_J[in_reach_J] / np.log2(qrels.gain_ranks_J[in_reach_J] + 2)
     ideal_Q = np.bincount(qrels.gain_queries_J[in_reach_J], weights=ideal_J, minlength=qrels.num_queries)
-    return _divide(grades_QK @ discounts_K, ideal_Q)
+    return _divide(grades_QK.clip(min=0) @ discounts_K, ideal_Q)
 
 
 def _mrr(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
@@ -239,6 +245,11 @@ def _hit_rate(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
     return (_num_found(grades_QK, qrels) > 0).astype(np.float64)
 
 
+def _judged(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
+    """Of the documents returned down to the cutoff, the share on which somebody judged, whatever the grade."""
+    return _divide((grades_QK > UNJUDGED).sum(axis=1, dtype=np.float64), (grades_QK > NOTHING).sum(axis=1))
+
+
 _FORMULAS: dict[str, Callable[[Ints, int | None, Qrels], Floats]] = {
     "nDCG": _ndcg,
     "MRR": _mrr,
@@ -246,6 +257,7 @@ _FORMULAS: dict[str, Callable[[Ints, int | None, Qrels], Floats]] = {
     "Recall": _recall,
     "Precision": _precision,
     "HitRate": _hit_rate,
+    "Judged": _judged,
 }
 _UNCUT = ("nDCG", "MRR", "MAP")
 OF_PROMPTS = ("ContextRecall", "ContextPrecision")

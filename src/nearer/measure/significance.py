@@ -48,7 +48,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Units:
+class Units:
     """The sums of the values of every unit, one a measure, and the number of its queries (all float64)."""
 
     sums_UM: Floats
@@ -56,33 +56,9 @@ class _Units:
 
     @property
     def means_M(self) -> Floats:
+        """The mean over queries, a measure each."""
         means: Floats = self.sums_UM.sum(axis=0) / self.sizes_U.sum()
         return means
-
-
-def mean_interval(
-    values_Q: ArrayLike,
-    *,
-    groups_Q: Groups | None = None,
-    num_resamples: int = 5000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """The mean of one measure over queries, with its interval: ``mean_intervals`` of a single column.
-
-    >>> mean_interval([0.0, 1.0] * 50)
-    Interval(value=0.5, low=0.4, high=0.6)
-    >>> mean_interval([0.25, 0.75])
-    Interval(value=0.5, low=0.0, high=1.0)
-    """
-    [interval] = mean_intervals(
-        np.asarray(values_Q, dtype=np.float64)[:, None],
-        groups_Q=groups_Q,
-        num_resamples=num_resamples,
-        confidence=confidence,
-        seed=seed,
-    )
-    return interval
 
 
 def mean_intervals(
@@ -103,39 +79,16 @@ def mean_intervals(
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; groups: Field and Welsh,
     Bootstrapping Clustered Data (2007), the cluster bootstrap.
+
+    >>> mean_intervals([[0.0], [1.0]] * 50)
+    [Interval(value=0.5, low=0.4, high=0.6)]
+    >>> mean_intervals([[0.25], [0.75]])
+    [Interval(value=0.5, low=0.0, high=1.0)]
     """
     _check_settings(num_resamples, confidence)
-    units = _units(_values(values_QM), groups_Q)
+    units = units_of(_values(values_QM), groups_Q)
     rng = np.random.default_rng(seed)
     return _intervals(units, (0.0, 1.0), num_resamples=num_resamples, confidence=confidence, rng=rng)
-
-
-def compare(
-    baseline_Q: ArrayLike,
-    candidate_Q: ArrayLike,
-    *,
-    metric: str,
-    groups_Q: Groups | None = None,
-    num_resamples: int = 5000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Comparison:
-    """The difference of two systems in one measure: ``compare_all`` of a single column.
-
-    >>> compare([0.5, 0.2], [0.5, 0.4], metric="nDCG@10")  # doctest: +NORMALIZE_WHITESPACE
-    Comparison(metric='nDCG@10', difference=0.1, low=-1.0, high=1.0, p_value=1.0, num_wins=1, num_losses=0,
-        num_ties=1)
-    """
-    [comparison] = compare_all(
-        np.asarray(baseline_Q, dtype=np.float64)[:, None],
-        np.asarray(candidate_Q, dtype=np.float64)[:, None],
-        metrics=[metric],
-        groups_Q=groups_Q,
-        num_resamples=num_resamples,
-        confidence=confidence,
-        seed=seed,
-    )
-    return comparison
 
 
 def compare_all(
@@ -159,6 +112,10 @@ def compare_all(
     Source: Smucker, Allan and Carterette, A Comparison of Statistical Significance Tests for Information Retrieval
     Evaluation (2007), section 3.1; p = (b + 1) / (m + 1): Phipson and Smyth, Permutation P-values Should Never Be Zero
     (2010).
+
+    >>> compare_all([[0.5], [0.2]], [[0.5], [0.4]], metrics=["nDCG@10"])  # doctest: +NORMALIZE_WHITESPACE
+    [Comparison(metric='nDCG@10', difference=0.1, low=-1.0, high=1.0, p_value=1.0, num_wins=1, num_losses=0,
+        num_ties=1)]
     """
     _check_settings(num_resamples, confidence)
     baseline, candidate = _values(baseline_QM), _values(candidate_QM)
@@ -168,7 +125,7 @@ def compare_all(
             hint="measure both systems on the same queries",
         )
     differences_QM = candidate - baseline
-    units = _units(differences_QM, groups_Q)
+    units = units_of(differences_QM, groups_Q)
     rng = np.random.default_rng(seed)
     intervals = _intervals(units, (-1.0, 1.0), num_resamples=num_resamples, confidence=confidence, rng=rng)
     p_values = _randomisation_p_values(units.sums_UM, num_resamples=num_resamples, rng=rng)
@@ -222,6 +179,20 @@ def min_units(confidence: float) -> int:
     return 1 + ceil(-log2(1 - confidence))
 
 
+def units_of(values_QM: Floats, groups_Q: Groups | None) -> Units:
+    """The values of queries (float64, Q x M), summed by unit. Raises InputError for labels of another number."""
+    if groups_Q is None:
+        return Units(sums_UM=values_QM, sizes_U=np.ones(len(values_QM)))
+    if len(groups_Q) != len(values_QM):
+        raise InputError(f"{len(values_QM)} values have {len(groups_Q)} groups", hint="give one group a query")
+    labels = groups_Q.tolist() if isinstance(groups_Q, np.ndarray) else groups_Q
+    rows: dict[Hashable, int] = {}
+    unit_of_Q = np.array([rows.setdefault(label, len(rows)) for label in labels])
+    sums_UM = np.zeros((len(rows), values_QM.shape[1]))
+    np.add.at(sums_UM, unit_of_Q, values_QM)
+    return Units(sums_UM=sums_UM, sizes_U=np.bincount(unit_of_Q).astype(np.float64))
+
+
 def _check_settings(num_resamples: int, confidence: float) -> None:
     if num_resamples < 1:
         raise InputError(f"num_resamples is {num_resamples}", hint="use at least 1; 5000 is usual")
@@ -239,19 +210,6 @@ def _values(values: ArrayLike) -> Floats:
     return values_QM
 
 
-def _units(values_QM: Floats, groups_Q: Groups | None) -> _Units:
-    if groups_Q is None:
-        return _Units(sums_UM=values_QM, sizes_U=np.ones(len(values_QM)))
-    if len(groups_Q) != len(values_QM):
-        raise InputError(f"{len(values_QM)} values have {len(groups_Q)} groups", hint="give one group a query")
-    labels = groups_Q.tolist() if isinstance(groups_Q, np.ndarray) else groups_Q
-    rows: dict[Hashable, int] = {}
-    unit_of_Q = np.array([rows.setdefault(label, len(rows)) for label in labels])
-    sums_UM = np.zeros((len(rows), values_QM.shape[1]))
-    np.add.at(sums_UM, unit_of_Q, values_QM)
-    return _Units(sums_UM=sums_UM, sizes_U=np.bincount(unit_of_Q).astype(np.float64))
-
-
 def _chunk_sizes(num_resamples: int, num_units: int) -> Iterator[int]:
     """How many resamples to draw at once, so that a chunk stays small."""
     size = max(1, _CHUNK_CELLS // num_units)
@@ -260,7 +218,7 @@ def _chunk_sizes(num_resamples: int, num_units: int) -> Iterator[int]:
 
 
 def _intervals(
-    units: _Units, bounds: tuple[float, float], *, num_resamples: int, confidence: float, rng: np.random.Generator
+    units: Units, bounds: tuple[float, float], *, num_resamples: int, confidence: float, rng: np.random.Generator
 ) -> list[Interval]:
     num_units = len(units.sizes_U)
     if num_units < min_units(confidence):

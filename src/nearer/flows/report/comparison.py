@@ -130,14 +130,14 @@ def _difference_mark(comparison: JSON) -> charts.Mark | None:
 
 
 def _slices(baseline: JSON, candidate: JSON | None, recipe: Recipe) -> tuple[str, list[Row]]:
-    """The metric that slices are measured in, and a row a slice, largest first."""
+    """The metric that slices are measured in, and a row a slice, largest first; no values where it is too small."""
     found: Mapping[str, JSON] = baseline.get("slices") or {}
     others: Mapping[str, JSON] = (candidate.get("slices") if candidate else None) or {}
-    metric = next((name for each in found.values() for name in each["metrics"]), "")
+    metric = next((name for each in found.values() for name in each["metrics"] or ()), "")
     rows = []
     for name, each in sorted(found.items(), key=lambda item: (-item[1]["num_queries"], item[0])):
-        value = each["metrics"].get(metric)
-        other = others[name]["metrics"].get(metric) if name in others else None
+        value = (each["metrics"] or {}).get(metric)
+        other = (others[name]["metrics"] or {}).get(metric) if name in others else None
         rows.append(
             Row(
                 name=name,

@@ -19,8 +19,8 @@ class ReportData:
     """All that the page shows.
 
     ``events`` are the history, oldest first, each with the ``model_id`` it was about. ``evaluation`` is the comparison
-    that the page explains, and ``origin`` says in words where it comes from. ``suite`` is the regression suite's last
-    run.
+    that the page explains, and ``origin`` says in words where it comes from; ``apart`` are those of other test splits.
+    ``suite`` is the regression suite's last run.
     """
 
     name: str
@@ -31,6 +31,7 @@ class ReportData:
     live: JSON | None = None
     evaluation: JSON | None = None
     origin: str = ""
+    apart: Sequence[JSON] = ()
     models: Mapping[str, JSON] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, int] = field(default_factory=dict)
@@ -55,6 +56,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         live=asdict(live) if live else None,
         evaluation=evaluation,
         origin=origin,
+        apart=measured_apart(registry.evaluations(), evaluation),
         models={model.model_id: _describe(model) for model in registry.models()},
         counts=collection.counts(),
         splits=collection.splits(),
@@ -86,6 +88,13 @@ def choose_evaluation(
     if evaluations:
         return evaluations[-1], "the last measurement"
     return None, ""
+
+
+def measured_apart(evaluations: Sequence[JSON], chosen: JSON | None) -> list[JSON]:
+    """The last evaluation of every test split but that of the chosen one, by name."""
+    last = {str(each.get("split")): each for each in evaluations if each.get("results")}
+    splits = sorted(split for split in last if split.startswith("test"))
+    return [last[split] for split in splits if chosen and split != chosen.get("split")]
 
 
 def refused_evaluation(event: Event, evaluations: Sequence[JSON]) -> JSON | None:

@@ -39,6 +39,7 @@ def render(data: ReportData) -> str:
         style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
         headline=_headline(data),
         comparison=comparison,
+        apart=[(each, compared(each, data.recipe)) for each in data.apart],
         num_slices_shown=NUM_SLICES_SHOWN,
         is_test=is_test,
         verdict=_meaning(comparison, data) if comparison and is_test else "",
