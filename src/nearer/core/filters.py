@@ -86,12 +86,19 @@ def parse_where(conditions: Iterable[str], fields: Fields) -> Filter | None:
     """
     parsed: list[Filter] = []
     for condition in conditions:
-        found = _WHERE.fullmatch(condition)
-        if not found:
-            raise InputError(f"--where {condition!r} is no condition", hint='for example: --where "year>=2020"')
+        found = _parts(condition)
         key, text = found["key"], found["value"]
         parsed.append(_comparison(_SIGNS[found["sign"]], key, _typed(text, _type_of(key, fields)), fields=fields))
     return Compound(type="and", filters=tuple(parsed)) if len(parsed) > 1 else next(iter(parsed), None)
+
+
+def fields_in(conditions: Iterable[str]) -> list[str]:
+    """The fields that such conditions compare, each once. Raises InputError.
+
+    >>> fields_in(["year>=2020", "lang=en", "year<2024"])
+    ['year', 'lang']
+    """
+    return list(dict.fromkeys(_parts(condition)["key"] for condition in conditions))
 
 
 def matches(condition: Filter, values: Values) -> bool:
@@ -118,6 +125,13 @@ _COMPARED: dict[str, Callable[..., object]] = {
     "nin": lambda value, among: value not in among,
 }
 _EXAMPLE = 'for example: {"type": "gte", "key": "year", "value": 2020}'
+
+
+def _parts(condition: str) -> re.Match[str]:
+    found = _WHERE.fullmatch(condition)
+    if not found:
+        raise InputError(f"{condition!r} is no condition", hint='for example: "year>=2020"')
+    return found
 
 
 def _only(content: Mapping[str, object], *keys: str) -> list[object]:

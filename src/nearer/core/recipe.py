@@ -170,11 +170,17 @@ class GradesRecipe(Section):
     positive_from: int | None = Field(default=None, ge=1)
 
 
+HeldOutName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
+Condition = Annotated[str, Field(min_length=1)]
+Conditions = Condition | Annotated[tuple[Condition, ...], Field(min_length=1)]
+
+
 class SplitRecipe(Section):
     """How queries without a named split are divided into train, dev and test.
 
     ``by = "group"`` keeps the queries that share the metadata ``field`` on one side: the groups listed, else a
     fraction of groups. ``by = "time"`` sends queries whose ``field`` is at or after ``dev_from`` / ``test_from`` there.
+    ``held_out`` sends the queries that meet a condition, or several, into the split ``test_NAME``, whatever ``by``.
     """
 
     by: Literal["query", "group", "time"] = "query"
@@ -185,6 +191,7 @@ class SplitRecipe(Section):
     test_groups: tuple[str, ...] = ()
     dev_from: str | int | None = None
     test_from: str | int | None = None
+    held_out: dict[HeldOutName, Conditions] = Field(default_factory=dict)
     seed: Seed = 0
 
     @field_validator("dev_from", "test_from", mode="before")

@@ -9,6 +9,7 @@ import numpy as np
 from nearer.core.errors import InputError, ModelRefused, NotFound, ServiceError, WorkspaceError
 from nearer.core.progress import Progress, Silent
 from nearer.flows.evaluate import compare_measured, summarise
+from nearer.flows.held_out import held_out_splits
 from nearer.flows.index import build, verify
 from nearer.flows.judged_split import JudgedSplit, Mask, read_judged_split
 from nearer.flows.ranking import Measured, measure
@@ -159,8 +160,13 @@ def newest_model(workspace: Workspace) -> str:
 
 
 def judging_split(workspace: Workspace) -> str:
-    """The split that judges a release: ``test``, else the first whose name begins so. Raises InputError."""
+    """The split that judges a release: ``test``, else the first whose name begins so, held out ones last.
+
+    Raises InputError where there is none.
+    """
+    held_out = held_out_splits(workspace.recipe.split)
     names = [name for name in Collection(workspace.database).splits() if name.startswith("test")]
+    names.sort(key=held_out.__contains__)
     if not names:
         raise InputError("there is no test split to judge by", hint="see: nearer check")
     return "test" if "test" in names else names[0]

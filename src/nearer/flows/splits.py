@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from nearer.core.errors import InputError
 from nearer.core.recipe import SplitRecipe
 from nearer.core.records import Judgment, Query
+from nearer.core.steps import reached
 from nearer.core.text import clusters, near_duplicates, normalise
+from nearer.flows.held_out import find_held_out, held_out_splits
 from nearer.store.collection import LEAKED, Collection, leave_split, move_to_split, put_split
 from nearer.store.workspace import Workspace
 
@@ -28,31 +30,38 @@ class Leak:
 def ensure_splits(workspace: Workspace) -> dict[str, int]:
     """Give every query that is in no split its side, and set aside what would leak; how many went where.
 
-    Splits that were imported by name stay as they are (`nearer check` tells what leaks between them).
+    Splits that were imported by name stay as they are (`nearer check` tells what leaks between them), but for the
+    queries that the recipe holds out: those are taken from wherever they are.
     """
-    collection = Collection(workspace.database)
-    new = collection.unsplit_queries()
-    if not new:
+    collection, recipe = Collection(workspace.database), workspace.recipe.split
+    new, held_out = collection.unsplit_queries(), find_held_out(workspace)
+    if not new and not held_out:
         return {}
-    side_of = assign(new, recipe=workspace.recipe.split)
+    side_of = assign([query for query in new if query.query_id not in held_out], recipe=recipe)
+    side_of |= {query_id: splits[0] for query_id, splits in held_out.items()}
     known = {query_id: splits[0] for query_id, splits in collection.split_of().items()}
     leaks = find_leaks(
         collection.queries(),
         {query_id: (side,) for query_id, side in {**known, **side_of}.items()},
-        recipe=workspace.recipe.split,
+        recipe=recipe,
         judgments=collection.judgments(),
     )
+    are_new = {query.query_id for query in new}
     for leak in leaks:
-        if leak.set_aside in side_of:
+        if leak.set_aside in are_new:
             side_of[leak.set_aside] = LEAKED
-        elif leak.kept in side_of:
+        elif leak.kept in are_new:
             side_of[leak.kept] = LEAKED
     members: defaultdict[str, list[str]] = defaultdict(list)
     for query_id, side in side_of.items():
         members[side].append(query_id)
     with workspace.writer("split"), workspace.database.write() as connection:
         for side, query_ids in members.items():
-            put_split(connection, side, query_ids)
+            move_to_split(connection, side, query_ids)
+        for query_id, splits in held_out.items():
+            for split in splits[1:] if side_of[query_id] != LEAKED else ():
+                put_split(connection, split, [query_id])
+    reached("splits.written")
     return {side: len(query_ids) for side, query_ids in sorted(members.items())}
 
 
@@ -83,8 +92,8 @@ def find_leaks(
 ) -> list[Leak]:
     """Queries on two sides that are the same, or nearly the same text.
 
-    With a split by group, also those of the same group or with the same document judged relevant (grade above 0).
-    Two test splits are one side.
+    With a split by group, also those of the same group or with the same document judged relevant (grade above 0), but
+    for queries that are held out by another rule. Two test splits are one side.
     """
     members = [query for query in queries if _sides(splits_of.get(query.query_id, ()))]
     sides = {query.query_id: _sides(splits_of[query.query_id]) for query in members}
@@ -98,9 +107,11 @@ def find_leaks(
     for i, j in near_duplicates([query.text for query in members]):
         meet("near-duplicate query", members[i].query_id, members[j].query_id)
     if recipe.by == "group":
+        apart = {LEAKED, *held_out_splits(recipe)}
+        drawn = {query_id: its_side for query_id, its_side in side.items() if not apart.issuperset(splits_of[query_id])}
         for kind, sharing in (("same group", _by_group(members, recipe)), ("same document", _by_document(judgments))):
             for query_ids in sharing:
-                for left, right in _across(query_ids, side):
+                for left, right in _across(query_ids, drawn):
                     meet(kind, left, right)
     return [_leak(kind, pair, side) for pair, kind in found.items()]
 
