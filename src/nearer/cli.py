@@ -138,7 +138,7 @@ def evaluate(
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
-    """Measure systems (base, live, a model id, run:FILE) with intervals; compare each with the first."""
+    """Measure systems (base, live, a model's id, folder or Hub name, run:FILE); compare each with the first."""
     from nearer.flows.evaluate import evaluate as flow
     from nearer.flows.tasks import evaluate_task
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import struct
 from pathlib import Path
@@ -28,12 +29,13 @@ def locate(model: str) -> str:
     """
     if model == DEFAULT_MODEL:
         return str(_installed_default())
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        check_folder(folder)
-        return str(folder)
-    if folder.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise ModelRefused(f"{model}: no such model folder", hint="give a folder or a Hub name in encoder.model")
+    folder = os.path.expanduser(model)
+    if os.path.isdir(folder):
+        check_folder(Path(folder))
+        return folder
+    if os.path.exists(folder) or model.startswith((".", "/", "~")) or model.count("/") > 1:
+        hint = "name a model's folder, or OWNER/MODEL on the Hub, as a system or in encoder.model"
+        raise ModelRefused(f"{model}: no such model folder", hint=hint)
     return model
 
 

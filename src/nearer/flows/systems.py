@@ -10,6 +10,7 @@ from nearer.core.recipe import ApiRecipe, ChunkRecipe, SearchRecipe
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.api import DEFAULT_MAX_TOKENS, ApiEncoder
+from nearer.encode.base_model import DEFAULT_MODEL
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
 from nearer.encode.endpoint import Endpoint
 from nearer.store.files import inside
@@ -82,12 +83,13 @@ class LocalSystem(System):
 
 
 def open_system(workspace: Workspace, name: str) -> System:
-    """The system called ``base``, ``live``, or by a model id, with the stages that follow: ``base+hybrid+rerank``.
+    """The system called ``base``, ``live``, by a model id, or by a model's folder or Hub name.
 
-    A stage alone stands on the base: ``hybrid``.
+    Stages may follow, as in ``base+hybrid+rerank``; a stage alone stands on the base: ``hybrid``.
 
-    Raises NotFound when nothing is live or the id is unknown, ModelRefused when the files are not what they were,
-    InputError for a run, and for stages that are none, do not go together, or that the recipe does not describe.
+    Raises NotFound when nothing is live or the name is unknown, ModelRefused when the files are not what they were, or
+    no model that may be loaded, InputError for a run, and for stages that are none, do not go together, or that the
+    recipe does not describe.
     """
     encoder_name, stages = parse_name(name)
     _refuse_undescribed(stages, workspace.recipe.search)
@@ -150,7 +152,13 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
         if release is None:
             raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
         return open_release(workspace, release, name=LIVE)
-    return _load(workspace, registry.model(name), name=name, chunk=workspace.recipe.chunk)
+    known = {model.model_id: model for model in registry.models()}
+    if name in known:
+        return _load(workspace, known[name], name=name, chunk=workspace.recipe.chunk)
+    if name == DEFAULT_MODEL or "/" in name or os.path.isdir(name):
+        return _open_elsewhere(workspace, name)
+    hint = "name base, live, a model id, a folder, or a Hub name with its owner: OWNER/MODEL"
+    raise NotFound(f"no system {name!r}; models: {', '.join(known) or 'none'}", hint=hint)
 
 
 def open_local(workspace: Workspace, name: str) -> LocalSystem:
@@ -315,6 +323,20 @@ def _open_base(workspace: Workspace) -> System:
         batch_size=recipe.batch_size,
     )
     return _base(workspace, encoder, source=source, settings=asdict(encoder.settings))
+
+
+def _open_elsewhere(workspace: Workspace, name: str) -> System:
+    """A model of a folder or of the Hub with the settings that it declares, entered into the registry."""
+    source = os.path.realpath(os.path.expanduser(name)) if os.path.isdir(os.path.expanduser(name)) else name
+    encoder = Encoder.load(source, batch_size=workspace.recipe.encoder.batch_size)
+    registry = Registry(workspace.database)
+    entered = next((model for model in registry.models() if model.model_id == encoder.model_id), None)
+    if entered is None or (os.path.isabs(entered.source) and not os.path.isdir(entered.source)):
+        settings = asdict(encoder.settings)
+        entered = registry.add_model(
+            Model(model_id=encoder.model_id, encoder_id=encoder.encoder_id, source=source, encoder=settings)
+        )
+    return System(name=name, model=entered, encoder=encoder, chunk=workspace.recipe.chunk)
 
 
 def _open_remote_base(workspace: Workspace) -> System:
