@@ -1,7 +1,7 @@
 """What the failures of a split are held against, whichever system ranked: grades, rules on metadata, rare words."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -130,11 +130,8 @@ class Background:
 
     def told_apart(self, query: Query, relevant: int, other: int) -> bool:
         """Whether a rule, or a name in the query, tells why one document answers it and the other does not."""
-        admits: Mapping[int, list[bool]] = {
-            row: [rule.admits(query.metadata, self.documents[row].metadata) for rule in self.rules]
-            for row in (relevant, other)
-        }
-        if any(kept and not passed for kept, passed in zip(admits[relevant], admits[other], strict=True)):
+        asked, kept, passed = (each.metadata for each in (query, self.documents[relevant], self.documents[other]))
+        if any(rule.admits(asked, kept) and not rule.admits(asked, passed) for rule in self.rules):
             return True
         held = words(self.documents[other].full_text)
         return any(name not in held for name in self.names(query, relevant))
