@@ -99,7 +99,7 @@ def suite_run(result: Result) -> str:
         for severity in severities:
             found = [each["counts"][group][severity] for each in results]
             rows.append([CASE_GROUPS[group], severity, *map(_passed, found)])
-    rows.append(["all", "", *(_passed({"num_cases": result["num_cases"], **each}) for each in results)])
+    rows.append(["all", "", *(_passed({**result, **each}) for each in results)])
     failing = [line for each in results for line in _failing_cases(each)]
     changes = [
         f"{each['candidate']} beside {each['baseline']}: newly failing: {_listed(each['newly_failing'])}; "
@@ -239,6 +239,9 @@ def promoted(result: Result) -> str:
         looks = evaluation["ledger"]["num_looks"]
         judged = f"  judged on {evaluation['num_queries']} queries of {evaluation['split']}"
         lines.append(judged + (f", look {looks} at this split" if looks else ""))
+    if result["suite"]:
+        suite = result["suite"]
+        lines.append(f"  {_passed({**suite, **suite['results'][-1]})} cases of {suite['file']} pass")
     lines += [f"  because {reason}" for reason in result["reasons"]]
     lines += [f"  note: {note}" for note in result["notes"]]
     return "\n".join([*lines, *_spent(result)])

@@ -1,6 +1,7 @@
 """The regression suite: run for systems, part of the gate, kept for the report."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -243,11 +244,29 @@ def test_a_case_that_may_fail_is_noted(trained, gated, severity, kind, note):
     ]
 
 
+def test_a_promotion_says_how_many_cases_pass(nearer, gated, trained):
+    gated("critical", "never", code=3)
+    shown = nearer("promote", "--dir", trained).out.splitlines()
+    assert shown[0] == "refused: live is as it was"
+    assert shown[2] == f"  0 of 1 cases of {trained / 'suite.toml'} pass"
+    assert shown[3].startswith("  because Critical case 'never' fails: 'd")
+
+
 def test_a_refusal_can_be_overruled_with_a_reason(ask, gated, trained):
     forced = gated("critical", "never", "--force", "--reason", "the case is out of date")
     assert forced["verdict"] == "promoted"
     assert forced["reasons"][0].startswith("Critical case 'never' fails")
     assert ask(trained, "history")["events"][-1]["detail"]["forced"] == "the case is out of date"
+
+
+def test_critical_cases_refuse_where_live_cannot_be_compared_with_too(ask, gated, trained):
+    assert gated("critical", "won")["verdict"] == "promoted"
+    shutil.rmtree(trained / ".nearer" / "models")
+    refused = ask(trained, "promote", "base", code=3)
+    first, second = refused["reasons"]
+    assert first.startswith("live cannot be compared with")
+    assert second.startswith("Critical case 'won' fails: 'd")
+    assert [each["system"] for each in refused["suite"]["results"]] == ["base"]
 
 
 def test_a_faulty_suite_stops_a_promotion_before_anything_is_measured(ask, trained, gated):

@@ -152,6 +152,12 @@ def test_a_file_that_is_no_suite_is_told(read, content, line, reason):
     assert found_line == line
 
 
+def test_names_are_unique_however_they_are_written(read):
+    first, second = read(a_case(name="2024-05-01") + a_case(name='"2024-05-01"'))
+    assert first.record.name == "2024-05-01"
+    assert faults([second]) == [(5, "case '2024-05-01': case 1 has the same name")]
+
+
 def test_every_line_that_is_not_utf_8_is_told(read):
     found = faults(read(b"# \xe9\n" + a_case().encode() + b"# \xe9\n"))
     assert [line for line, _ in found] == [1, 6]

@@ -50,7 +50,8 @@ def suite(
     read = gate_suite(workspace) if file is None else open_suite(workspace, file)
     if read is None:
         raise InputError("no suite is named", hint="name one: --file SUITE.toml, or gate.suite in nearer.toml")
-    opened = [open_system(workspace, name) for name in systems or (LIVE if registry.live() else BASE,)]
+    names = systems or [LIVE if registry.live() else BASE]
+    opened = [open_system(workspace, name) for name in names]
     ran = [(each, run_suite(workspace, read, each, progress=progress)) for each in opened]
     return {**keep_suite_run(workspace, read, ran), **spent(opened)}
 

@@ -36,7 +36,7 @@ def suite_of(run: JSON | None) -> SuiteView | None:
         for group, severities in systems[0]["counts"].items()
         for severity in severities
     ]
-    total = [_passed({"num_cases": run["num_cases"], **each}) for each in systems]
+    total = [_passed({**run, **each}) for each in systems]
     change: JSON = run["changes"][-1] if run["changes"] else {"newly_failing": (), "mended": ()}
     return SuiteView(
         file=run["file"],

@@ -106,6 +106,7 @@ def _read_case(
     name = table.get("name") if isinstance(table, dict) else None
     values: Fields = {}
     errors = [*_read_fields(table, values, seen)]
+    name = values.get("name", name)
     if isinstance(name, str):
         seen.setdefault(name, number)
     called = shown(name) if isinstance(name, str) else str(number)
