@@ -22,6 +22,9 @@ os.environ.update(_QUIET_AND_OFFLINE)  # libraries read these when they are firs
 NUM_TOKENS = 5000
 """How much of the WordPiece vocabulary the tiny model keeps: the special tokens, characters and commonest words."""
 
+_SPECIAL = {
+    "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
+}  # fmt: skip
 _TOPICS = ("music", "water", "school", "church", "river", "army", "film", "law", "book", "football")
 _FILLER = ("the", "of", "and", "in", "to", "was", "for", "on", "with", "that", "by", "from", "this", "which")
 
@@ -41,8 +44,7 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.set_num_threads(1)  # for so small a model threads only wait for each other, for seconds on a busy machine
     base, folder = tmp_path_factory.mktemp("tiny-bert"), tmp_path_factory.mktemp("tiny-model")
-    special = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]"}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=_cut_tokenizer(), mask_token="[MASK]", **special)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=_cut_tokenizer(), **_SPECIAL)
     tokenizer.save_pretrained(str(base))
     config = BertConfig(
         vocab_size=NUM_TOKENS,
@@ -60,6 +62,32 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = SentenceTransformer(modules=[transformer, pooling, models.Normalize()], device="cpu")
     model.save_pretrained(str(folder), create_model_card=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``make_cross_encoder(topics=(), num_labels=1)``: a folder with a tiny reranker; see ``cross_encoders``."""
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+    from cross_encoders import save_cross_encoder
+
+    torch.set_num_threads(1)
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=_cut_tokenizer(), model_input_names=inputs, **_SPECIAL)
+    return lambda **options: save_cross_encoder(tmp_path_factory.mktemp("cross-encoder"), tokenizer, **options)
+
+
+@pytest.fixture(scope="session")
+def tiny_cross_encoder_folder(make_cross_encoder: Callable[..., Path]) -> Path:
+    """A cross-encoder of random weights (BERT, 2 layers, 32 dimensions, 128 tokens). Do not change it."""
+    return make_cross_encoder()
+
+
+@pytest.fixture(scope="session")
+def topic_cross_encoder_folder(make_cross_encoder: Callable[..., Path]) -> Path:
+    """A cross-encoder that scores high where query and text share a topic of ``synthetic_rows``. Do not change it."""
+    return make_cross_encoder(topics=_TOPICS)
 
 
 def _cut_tokenizer() -> Any:

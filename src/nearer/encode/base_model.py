@@ -5,6 +5,8 @@ import json
 import os
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ _PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04")
 """How a pickle of protocol 2 to 5 begins, and the zip file that torch.save makes."""
 
 
-def locate(model: str) -> str:
+def locate(model: str, *, setting: str = "encoder.model or as a system") -> str:
     """The folder of the installed default model, a local folder, or ``model`` itself as a Hub name.
+
+    ``setting`` is where the name was given, for the hint.
 
     Raises ModelRefused for a folder that holds pickled weights or no safetensors, or a default model whose
     weights are not the published ones.
@@ -34,9 +38,32 @@ def locate(model: str) -> str:
         check_folder(Path(folder))
         return folder
     if os.path.exists(folder) or model.startswith((".", "/", "~")) or model.count("/") > 1:
-        hint = "name a model's folder, or OWNER/MODEL on the Hub, as a system or in encoder.model"
-        raise ModelRefused(f"{model}: no such model folder", hint=hint)
+        raise ModelRefused(
+            f"{model}: no such model folder", hint=f"name a model's folder, or OWNER/MODEL on the Hub, in {setting}"
+        )
     return model
+
+
+@contextmanager
+def loading(source: str, *, name: str) -> Iterator[None]:
+    """Around the loading of a model: what the libraries raise for files that make none becomes ModelRefused.
+
+    Weights that the files lack are drawn from a seed of their own, so that they are the same again.
+    """
+    import torch
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    kinds = (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, ImportError)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            yield
+    except (*kinds, SafetensorError, StrictDataclassError) as error:
+        is_folder = os.path.isdir(source)
+        hint = "check the folder" if is_folder else f'check the name, or use a folder; offline: "{name}" must be cached'
+        reason = str(error) if is_folder else str(error).partition("\n")[0]  # the Hub's continue with general advice
+        raise ModelRefused(f"{name}: cannot be loaded: {reason}", hint=hint) from error
 
 
 def check_folder(folder: Path) -> None:

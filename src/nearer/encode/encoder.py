@@ -4,8 +4,6 @@ Arrays: N texts x D dimensions, float32, rows of length 1.
 """
 
 import errno
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import InputError, ModelRefused
-from nearer.core.ids import canonical_json
-from nearer.encode.base_model import locate, shapes_in
+from nearer.encode.base_model import loading, locate, shapes_in
+from nearer.encode.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -137,18 +135,8 @@ class Encoder:
 
         It is made once, so take it after training has ended.
         """
-        import torch
-
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            array = tensor.detach().cpu().contiguous()
-            digest.update(f"{name}|{array.dtype}|{tuple(array.shape)}|".encode())
-            digest.update(array.view(-1).view(torch.uint8).numpy().tobytes() if array.numel() else b"")
-        digest.update(_tokenizer_text(self.model.tokenizer).encode())
-        digest.update(canonical_json(_architecture(self.model)).encode())
-        digest.update(canonical_json([_module_config(module) for module in self.model]).encode())
-        digest.update(canonical_json({**asdict(self.settings), "truncate_dim": self.model.truncate_dim}).encode())
-        return f"enc-{digest.hexdigest()[:32]}"
+        settings = {**asdict(self.settings), "truncate_dim": self.model.truncate_dim}
+        return f"enc-{fingerprint(self.model, settings)}"
 
     @property
     def space_id(self) -> str:
@@ -222,26 +210,16 @@ class Encoder:
 
 
 def _load(source: str, *, name: str) -> "SentenceTransformer":
-    import torch
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
-    kinds = (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, ImportError)
-    is_folder = os.path.isdir(source)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # weights that the files lack (often a pooler) are drawn, and must be the same again
-            return SentenceTransformer(
-                source,
-                device=None,
-                trust_remote_code=False,
-                local_files_only=is_folder,
-                model_kwargs={"use_safetensors": True},
-            )
-    except (*kinds, SafetensorError, StrictDataclassError) as error:
-        hint = "check the folder" if is_folder else f'check the name, or use a folder; offline: "{name}" must be cached'
-        raise ModelRefused(f"{name}: cannot be loaded: {error}", hint=hint) from error
+    with loading(source, name=name):
+        return SentenceTransformer(
+            source,
+            device=None,
+            trust_remote_code=False,
+            local_files_only=os.path.isdir(source),
+            model_kwargs={"use_safetensors": True},
+        )
 
 
 def _refuse_missing_weights(model: "SentenceTransformer", folder: Path) -> None:
@@ -263,29 +241,3 @@ def _longest_input(model: "SentenceTransformer") -> int | None:
 
 def _prompt(model: "SentenceTransformer", name: str) -> str:
     return str((model.prompts or {}).get(name) or "")
-
-
-def _architecture(model: "SentenceTransformer") -> dict[str, Any]:
-    """The transformer's own configuration, without names, versions and what only saving or loading sets."""
-    config = getattr(model, "config", None)
-    values = config.to_dict() if config is not None else {}
-    ignored = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")
-    return {key: value for key, value in json.loads(json.dumps(values, default=str)).items() if key not in ignored}
-
-
-def _tokenizer_text(tokenizer: Any) -> str:
-    """The tokenizer as text, without the lengths that each call sets anew, and the side that truncation cuts."""
-    side = getattr(tokenizer, "truncation_side", "right")
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return canonical_json({"vocabulary": dict(tokenizer.get_vocab()), "truncation_side": side})
-    return canonical_json(
-        {**json.loads(backend.to_str()), "truncation": None, "padding": None, "truncation_side": side}
-    )
-
-
-def _module_config(module: Any) -> dict[str, Any]:
-    """What a module's class and settings are, without paths and lengths (those are in the encoder's settings)."""
-    config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
-    kept = {key: value for key, value in config.items() if key not in ("max_seq_length", "name_or_path")}
-    return {"module": type(module).__name__, "config": json.loads(json.dumps(kept, default=str, sort_keys=True))}
