@@ -6,23 +6,9 @@ from hypothesis import strategies as st
 from nearer.core.errors import InputError
 from nearer.measure.topk import TopK
 from nearer.retrieval.fusion import GRID, folds_of, reciprocal_rank_fusion, tune_weight, weighted_sum
+from retrieval.runs import first_hits, ranking, run
 
 NUM_ROWS = 9
-
-
-def run(*lines, width=None):
-    """A run from one {row: score} a query, ranked as everywhere."""
-    width = width or max([1, *map(len, lines)])
-    rows, scores = np.full((len(lines), width), -1), np.full((len(lines), width), -np.inf, np.float32)
-    for query, line in enumerate(lines):
-        ranked = sorted(((np.float32(score), row) for row, score in line.items()), reverse=True)
-        for place, (score, row) in enumerate(ranked):
-            rows[query, place], scores[query, place] = row, score
-    return TopK(rows_QK=rows, scores_QK=scores)
-
-
-def ranking(found):
-    return [[row for row in line if row >= 0] for line in found.rows_QK.tolist()]
 
 
 SCORES = st.one_of(st.integers(-3, 3).map(float), st.integers(-(2**20), 2**20).map(lambda number: number / 1024))
@@ -69,6 +55,18 @@ def test_z_by_hand():
     high = np.sqrt(1.5)  # 2 over the deviation of 8, 6 and 4
     assert found.rows_QK.tolist() == [[1, 0, 2, 3]]  # what a system did not rank has its lowest: -1, or -high
     np.testing.assert_allclose(found.scores_QK, [[high - 1, 1 - high, -1.0, -1 - high]], rtol=1e-6)
+
+
+def test_each_system_may_have_its_own_scaling_or_none():
+    dense, worth = run({0: 0.9, 1: 0.5, 2: 0.1}), run({1: 0.25, 2: -0.5})
+    found = weighted_sum([dense, worth], [1.0, 2.0], k=3, scaling=["min-max", "none"])
+    assert found.rows_QK.tolist() == [[1, 0, 2]]  # 0.5 + 0.5, 1 - 1 (the other's lowest, as it is not ranked), 0 - 1
+    np.testing.assert_allclose(found.scores_QK, [[1.0, 0.0, -1.0]], atol=1e-7)
+
+
+def test_without_scaling_what_is_not_ranked_counts_as_nothing_unless_scores_are_negative():
+    found = weighted_sum([run({0: 2.0}), run({1: 3.0})], [1.0, 1.0], k=2, scaling="none")
+    assert found.scores_QK.tolist() == [[3.0, 2.0]]
 
 
 @pytest.mark.parametrize(("scaling", "score"), [("min-max", 1.0), ("z", 0.0)])
@@ -128,16 +126,6 @@ def test_min_max_and_z_do_not_know_a_systems_unit(scaling, systems, factor):
     one = weighted_sum([first, second], [0.3, 0.7], k=NUM_ROWS, scaling=scaling)
     other = weighted_sum([first, in_other_units], [0.3, 0.7], k=NUM_ROWS, scaling=scaling)
     np.testing.assert_allclose(one.scores_QK, other.scores_QK, atol=1e-5)
-
-
-def first_hits(relevant):
-    """The reciprocal rank of the one relevant row of every query."""
-
-    def measure(rows_QK):
-        hits = rows_QK == np.asarray(relevant)[:, None]
-        return np.where(hits.any(axis=1), 1 / (1 + hits.argmax(axis=1)), 0.0)
-
-    return measure
 
 
 def test_tuning_finds_the_system_that_is_right():
@@ -205,6 +193,7 @@ ONE = run({0: 1.0})
         (lambda: weighted_sum([ONE, ONE], [1, -1], k=1), "the weights are"),
         (lambda: weighted_sum([ONE, ONE], [0, 0], k=1), "the weights are"),
         (lambda: weighted_sum([ONE, ONE], [1, float("nan")], k=1), "the weights are"),
+        (lambda: weighted_sum([ONE], [1], k=1, scaling=["z", "z"]), "1 runs have 2 scalings"),
         (lambda: tune_weight(ONE, ONE, measure=len, folds_Q=np.array([0]), k=1, grid=[]), "grid"),
         (lambda: tune_weight(ONE, ONE, measure=len, folds_Q=np.array([0]), k=1, grid=[1.5]), "grid"),
         (lambda: tune_weight(ONE, ONE, measure=len, folds_Q=np.array([0, 1]), k=1), "1 queries have 2 folds"),

@@ -84,12 +84,7 @@ def parse_where(conditions: Iterable[str], fields: Fields) -> Filter | None:
     >>> parse_where(["year>=2020"], {"year": "integer"})
     Comparison(type='gte', key='year', value=2020)
     """
-    parsed: list[Filter] = []
-    for condition in conditions:
-        found = _parts(condition)
-        key, text = found["key"], found["value"]
-        parsed.append(_comparison(_SIGNS[found["sign"]], key, _typed(text, _type_of(key, fields)), fields=fields))
-    return Compound(type="and", filters=tuple(parsed)) if len(parsed) > 1 else next(iter(parsed), None)
+    return all_of(typed_comparison(*_parts(condition), fields=fields) for condition in conditions)
 
 
 def fields_in(conditions: Iterable[str]) -> list[str]:
@@ -98,7 +93,50 @@ def fields_in(conditions: Iterable[str]) -> list[str]:
     >>> fields_in(["year>=2020", "lang=en", "year<2024"])
     ['year', 'lang']
     """
-    return list(dict.fromkeys(_parts(condition)["key"] for condition in conditions))
+    return list(dict.fromkeys(_parts(condition)[1] for condition in conditions))
+
+
+def all_of(filters: Iterable[Filter | None]) -> Filter | None:
+    """One filter that passes what all of them pass; None where there is none."""
+    found = tuple(each for each in filters if each is not None)
+    return Compound(type="and", filters=found) if len(found) > 1 else next(iter(found), None)
+
+
+def parts_of(condition: str) -> tuple[Comparator, str, str] | None:
+    """The comparator, the field and the value's text of a written condition; None when it is none.
+
+    >>> parts_of("year >= 2020")
+    ('gte', 'year', '2020')
+    """
+    found = _WHERE.fullmatch(condition)
+    return (_SIGNS[found["sign"]], found["key"], found["value"]) if found else None
+
+
+def written(kind: Comparator, key: str, value: str) -> str:
+    """A condition as ``parts_of`` reads it.
+
+    >>> written("gte", "year", "2020")
+    'year>=2020'
+    """
+    return f"{key}{next(sign for sign, each in _SIGNS.items() if each == kind)}{value}"
+
+
+def typed_comparison(kind: Comparator, key: str, value: object, *, fields: Fields) -> Comparison:
+    """A field compared with a value, a text being read as the field's type. Raises InputError as ``parse_filter``."""
+    field_type = compared_type(kind, key, fields=fields)
+    typed = _typed(value, field_type) if isinstance(value, str) else value
+    return Comparison(type=kind, key=key, value=_fitting(typed, field_type, key))
+
+
+def compared_type(kind: Comparator, key: object, *, fields: Fields) -> FieldType:
+    """The type of a field that is compared so.
+
+    Raises InputError for a field that may not filter, and for an order of true and false.
+    """
+    field_type = _type_of(key, fields)
+    if kind in _ORDERED and field_type == "boolean":
+        raise InputError(f"{key!r} is true or false, which {kind!r} cannot compare", hint='use "eq" or "ne"')
+    return field_type
 
 
 def matches(condition: Filter, values: Values) -> bool:
@@ -127,11 +165,10 @@ _COMPARED: dict[str, Callable[..., object]] = {
 _EXAMPLE = 'for example: {"type": "gte", "key": "year", "value": 2020}'
 
 
-def _parts(condition: str) -> re.Match[str]:
-    found = _WHERE.fullmatch(condition)
-    if not found:
-        raise InputError(f"{condition!r} is no condition", hint='for example: "year>=2020"')
-    return found
+def _parts(condition: str) -> tuple[Comparator, str, str]:
+    if parts := parts_of(condition):
+        return parts
+    raise InputError(f"{condition!r} is no condition", hint='for example: "year>=2020"')
 
 
 def _only(content: Mapping[str, object], *keys: str) -> list[object]:
@@ -143,13 +180,11 @@ def _only(content: Mapping[str, object], *keys: str) -> list[object]:
 
 
 def _comparison(kind: Comparator, key: object, value: object, *, fields: Fields) -> Comparison:
-    field_type = _type_of(key, fields)
+    field_type = compared_type(kind, key, fields=fields)
     if kind in ("in", "nin"):
         if not isinstance(value, list | tuple) or not value:
             raise InputError(f'"{kind}" needs a list of values, got {_shown(value)}', hint=_EXAMPLE)
         return Comparison(type=kind, key=str(key), value=tuple(_fitting(each, field_type, key) for each in value))
-    if kind in _ORDERED and field_type == "boolean":
-        raise InputError(f"{key!r} is true or false, which {kind!r} cannot compare", hint='use "eq" or "ne"')
     return Comparison(type=kind, key=str(key), value=_fitting(value, field_type, key))
 
 

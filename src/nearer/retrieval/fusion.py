@@ -17,7 +17,7 @@ from nearer.measure.topk import NO_ROW, TopK
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Scaling = Literal["min-max", "z"]
+Scaling = Literal["min-max", "z", "none"]
 
 GRID = tuple(step / 10 for step in range(11))
 """The weights that ``tune_weight`` tries."""
@@ -40,23 +40,29 @@ def reciprocal_rank_fusion(runs: Sequence[TopK], *, k: int, constant: float = 60
     return pool.best(parts_SU, np.any(pool.found_SU, axis=0), k=k)
 
 
-def weighted_sum(runs: Sequence[TopK], weights: Sequence[float], *, k: int, scaling: Scaling = "min-max") -> TopK:
+def weighted_sum(
+    runs: Sequence[TopK], weights: Sequence[float], *, k: int, scaling: Scaling | Sequence[Scaling] = "min-max"
+) -> TopK:
     """Every document's weighted sum of the systems' scores, each scaled over what the system ranked for the query.
 
     ``"min-max"`` scales to 0 for the lowest score and 1 for the highest, and to 1 where all are equal; ``"z"`` to mean
-    0 and standard deviation 1, and to 0 where all are equal. A document that a system did not rank counts as its lowest
-    scaled score: 0 by min-max, also where all are equal. A system that ranked nothing for a query adds 0, and one of
-    weight 0 has no say: what it alone ranked is not returned. The deeper the runs, the less the missing matter.
+    0 and standard deviation 1, and to 0 where all are equal; ``"none"`` leaves scores as they are. One name holds for
+    all systems, several for one each. A document that a system did not rank counts as its lowest scaled score, or 0
+    where that is less: 0 by min-max, also where all are equal. A system that ranked nothing for a query adds 0, and one
+    of weight 0 has no say: what it alone ranked is not returned. The deeper the runs, the less the missing matter.
 
     Raises InputError for no runs, runs of different numbers of queries, ``k`` below 1, and weights that are negative,
-    not finite, all 0, or of another number than the runs.
+    not finite, all 0, or of another number than the runs, as scalings too.
 
     Source: Lee, Analyses of Multiple Evidence Combination (1997), section 3 (min-max); Bruch, Gai and Ingber, An
     Analysis of Fusion Functions for Hybrid Retrieval (arXiv 2210.11934), section 4.
     """
     weights_S = _checked(weights, num_runs=len(runs))
     pool = _Pool.build(runs, k=k)
-    return pool.weighted(pool.scaled(scaling), weights_S, k=k)
+    scalings = [scaling] * len(runs) if isinstance(scaling, str) else scaling
+    if len(scalings) != len(runs):
+        raise InputError(f"{len(runs)} runs have {len(scalings)} scalings", hint="give one for all, or one a run")
+    return pool.weighted(pool.scaled(scalings), weights_S, k=k)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,7 +105,7 @@ def tune_weight(
     pool = _Pool.build([first, second], k=k)
     if folds_Q.shape != (pool.num_queries,):
         raise InputError(f"{pool.num_queries} queries have {len(folds_Q)} folds", hint="give one fold a query")
-    scaled_SU = pool.scaled(scaling)
+    scaled_SU = pool.scaled([scaling, scaling])
 
     def fused(weight: float) -> TopK:
         return pool.weighted(scaled_SU, np.array([weight, 1 - weight]), k=k)
@@ -197,10 +203,11 @@ class _Pool:
             scores_SU=scores_SU,
         )
 
-    def scaled(self, scaling: Scaling) -> Floats:
+    def scaled(self, scalings: Sequence[Scaling]) -> Floats:
         """Every system's scaled scores (float64, S x U), with the query's lowest in place of those it did not rank."""
         scaled_SU = np.zeros(self.scores_SU.shape)
-        for found_U, scores_U, scaled_U in zip(self.found_SU, self.scores_SU, scaled_SU, strict=True):
+        systems = zip(self.found_SU, self.scores_SU, scaled_SU, scalings, strict=True)
+        for found_U, scores_U, scaled_U, scaling in systems:
             queries_F = self.queries_U[found_U]  # F pairs that this system ranked
             scaled_F = _scaled(scores_U[found_U], queries_F, num_queries=self.num_queries, scaling=scaling)
             lowest_Q = np.zeros(self.num_queries)
@@ -230,6 +237,8 @@ class _Pool:
 
 def _scaled(scores_F: Floats, queries_F: Ints, *, num_queries: int, scaling: Scaling) -> Floats:
     """The scores of one system, each scaled over those of its query."""
+    if scaling == "none":
+        return scores_F
     low_Q, high_Q = np.full(num_queries, np.inf), np.full(num_queries, -np.inf)
     np.minimum.at(low_Q, queries_F, scores_F)
     np.maximum.at(high_Q, queries_F, scores_F)

@@ -17,6 +17,7 @@ from nearer.measure.topk import NO_ROW, Exclusions, TopK
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 STOP_WORDS = frozenset({
     "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of",
@@ -77,22 +78,36 @@ class LexicalIndex:
         index.num_documents = index._bm25.scores["num_docs"]
         return index
 
-    def search(self, queries: Sequence[str], *, k: int, excluded: tuple[ArrayLike, ArrayLike] | None = None) -> TopK:
+    def search(
+        self,
+        queries: Sequence[str],
+        *,
+        k: int,
+        excluded: tuple[ArrayLike, ArrayLike] | None = None,
+        passing_N: Bools | None = None,
+    ) -> TopK:
         """The ``k`` best documents of each query that share a term with it, as ``top_k`` returns them.
 
         Equal scores are settled towards the higher row. A query of no known term gets no document. ``excluded`` is a
-        pair of integer arrays (query rows, document rows) never returned.
+        pair of integer arrays (query rows, document rows) never returned; of ``passing_N`` (bool) only documents that
+        are true are.
 
-        Raises InputError for ``k`` below 1 and for excluded rows that do not exist.
+        Raises InputError for ``k`` below 1, for excluded rows that do not exist, and another number in ``passing_N``.
         """
         if k < 1:
             raise InputError(f"k is {k}", hint="ask for at least 1 document")
+        if passing_N is not None and passing_N.shape != (self.num_documents,):
+            raise InputError(
+                f"{self.num_documents} documents have a mask of shape {passing_N.shape}", hint="give one a document"
+            )
         exclusions = Exclusions.build(excluded, num_queries=len(queries), num_documents=self.num_documents)
         rows_QK = np.full((len(queries), k), NO_ROW, np.int64)
         scores_QK = np.full((len(queries), k), -np.inf, np.float32)
         for row, query in enumerate(queries):
             scores_N = self._scores(query)
             exclusions.apply(scores_N[None], slice(row, row + 1), slice(0, self.num_documents))
+            if passing_N is not None:
+                scores_N[~passing_N] = -np.inf
             best = _best(scores_N, k)
             rows_QK[row, : len(best)], scores_QK[row, : len(best)] = best, scores_N[best]
         return TopK(rows_QK=rows_QK, scores_QK=scores_QK)
