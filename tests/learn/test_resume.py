@@ -15,7 +15,7 @@ from nearer.core.progress import Silent
 from nearer.core.recipe import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.learn import checkpoint as module
-from nearer.learn.checkpoint import Checkpoints
+from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.fit import Prompts, fit
 from nearer.learn.loss import MaskedRankingLoss
 
@@ -37,11 +37,15 @@ def train(model_folder, folder, *, say=print, looks=None, **recipe):
         recipe=TrainRecipe(**values),
         prompts=Prompts(query="", document=""),
         near_duplicate=0.8,
-        measure_dev=looks or (lambda: dev_of(model)),
+        measure=lambda step: point_at(step, looks() if looks else dev_of(model)),
         checkpoints=Checkpoints.open(folder, say=say),
         progress=Silent(),
     )
     return report, weights(model)
+
+
+def point_at(step, value):
+    return DevPoint(step=step, value=value, train=value / 3, mean_cosine=value / 7, effective_rank=1 + abs(value) / 11)
 
 
 def dev_of(model):

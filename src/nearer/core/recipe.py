@@ -256,6 +256,21 @@ class AdapterRecipe(Section):
     patience: int = Field(default=4, ge=1, description="epochs without a new best on dev before it ends")
 
 
+class AlarmsRecipe(Section):
+    """What is watched while a model trains, and from where on it is an alarm. Sources: ``measure/alarms.py``."""
+
+    num_train_queries: int = Field(default=100, ge=0, description="measured beside dev, at most as many as dev has")
+    max_gap_growth: float = Field(default=0.2, ge=0, le=2)
+    max_dev_fall: float = Field(default=0.03, ge=0, le=1)
+    max_repeated_pairs: float = Field(default=0.15, ge=0, le=1, description="share of the training pairs")
+    familiar_from: float = Field(default=0.5, gt=0, le=1, description="resemblance to a training query")
+    max_familiar_gain: float = Field(default=0.5, ge=0, description="share of the gain that other queries lack")
+    max_mean_cosine: float = Field(default=0.95, ge=-1, le=1)
+    max_spread_lost: float = Field(default=0.5, ge=0, le=1)
+    max_rank_unused: float = Field(default=0.95, ge=0, le=1)
+    max_rank_lost: float = Field(default=0.5, ge=0, le=1)
+
+
 class MiningRecipe(Section):
     """How hard negatives are chosen.
 
@@ -434,6 +449,7 @@ class Recipe(Section):
     train: TrainRecipe = TrainRecipe()
     adapter: AdapterRecipe = AdapterRecipe()
     mining: MiningRecipe = MiningRecipe()
+    alarms: AlarmsRecipe = AlarmsRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()

@@ -7,7 +7,7 @@ Source: Broder, On the resemblance and containment of documents (1997), section 
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 
 NEAR_DUPLICATE = 0.8
@@ -63,13 +63,41 @@ def near_duplicates(texts: Sequence[str], *, threshold: float = NEAR_DUPLICATE) 
     frequency = Counter(shingle for each in sets for shingle in each)
     seen_with: defaultdict[str, list[int]] = defaultdict(list)
     for j, current in enumerate(sets):
-        rarest_first = sorted(current, key=lambda shingle: (frequency[shingle], shingle))
-        prefix = rarest_first[: len(current) - ceil(threshold * len(current) - 1e-9) + 1]
+        prefix = _prefix(current, frequency, threshold)
         for i in sorted({i for shingle in prefix for i in seen_with[shingle]}):
             if resemblance(sets[i], current) >= threshold:
                 yield i, j
         for shingle in prefix:
             seen_with[shingle].append(j)
+
+
+def resembling(texts: Sequence[str], known: Sequence[str], *, threshold: float) -> list[bool]:
+    """Which of the texts have a resemblance of at least ``threshold`` to one of ``known``; exact, as above.
+
+    >>> resembling(["find all big files", "list users"], ["Find all big folders", "find it"], threshold=1 / 3)
+    [True, False]
+    """
+    sets = [shingles(text) for text in texts]
+    known_sets = list(dict.fromkeys(shingles(text) for text in known))
+    frequency = Counter(shingle for each in (*sets, *known_sets) for shingle in each)
+    known_with: defaultdict[str, list[frozenset[str]]] = defaultdict(list)
+    for each in known_sets:
+        for shingle in _prefix(each, frequency, threshold):
+            known_with[shingle].append(each)
+    return [
+        any(
+            resemblance(current, other) >= threshold
+            for shingle in _prefix(current, frequency, threshold)
+            for other in known_with.get(shingle, ())
+        )
+        for current in sets
+    ]
+
+
+def _prefix(current: frozenset[str], frequency: Mapping[str, int], threshold: float) -> list[str]:
+    """The rarest shingles of a set, one of which any set that is so alike must have among its own."""
+    rarest_first = sorted(current, key=lambda shingle: (frequency[shingle], shingle))
+    return rarest_first[: len(current) - ceil(threshold * len(current) - 1e-9) + 1]
 
 
 def clusters(num_items: int, edges: Iterator[tuple[int, int]]) -> list[int]:

@@ -3,14 +3,15 @@
 Arrays: Q queries, N documents, P passages, K ranked documents, D dimensions.
 """
 
-import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nearer.core.progress import Progress
-from nearer.core.records import Query
+from nearer.core.records import Document, Judgment, Query
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, Floats, Ints, embed_queries, own_documents
 from nearer.flows.grades import scale_of
@@ -25,7 +26,7 @@ DEV_MEASURE = Measure.parse("nDCG@10")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevSet:
-    """Dev queries over a small fixed corpus: their relevant documents, and distractors that the base ranks high."""
+    """Queries over a small fixed corpus: their relevant documents, and distractors that the base ranks high."""
 
     queries: tuple[Query, ...]
     passages: tuple[str, ...]
@@ -33,16 +34,44 @@ class DevSet:
     qrels: Qrels
     excluded: tuple[Ints, Ints]
 
+    @classmethod
+    def over(
+        cls,
+        documents: Sequence[Document],
+        passages: Sequence[Sequence[str]],
+        queries: Sequence[Query],
+        judgments: Sequence[Judgment],
+        *,
+        relevant_from: int,
+    ) -> "DevSet":
+        """The queries, as they are judged, over these documents and the passages of each."""
+        starts = np.cumsum([0, *(len(each) for each in passages)])[:-1]
+        return cls(
+            queries=tuple(queries),
+            passages=tuple(text for each in passages for text in each),
+            starts_N=np.asarray(starts, dtype=np.int64),
+            qrels=Qrels.build(
+                [query.query_id for query in queries],
+                [document.doc_id for document in documents],
+                judgments,
+                relevant_from=relevant_from,
+            ),
+            excluded=own_documents(queries, documents),
+        )
+
     def measure(self, encoder: Encoder) -> float:
         """The mean of nDCG@10 of the model as it is now, nan if its vectors are not numbers; nothing is cached."""
+        return float(self.values(encoder, encoder.encode_documents(self.passages)).mean())
+
+    def values(self, encoder: Encoder, passage_emb_PD: Floats) -> NDArray[np.float64]:
+        """The same of each query, shape (Q,), with the passages' vectors given."""
         query_emb_QD = encoder.encode_queries([query.text for query in self.queries])
-        passage_emb_PD = encoder.encode_documents(self.passages)
         if not (np.isfinite(query_emb_QD).all() and np.isfinite(passage_emb_PD).all()):
-            return math.nan
+            return np.full(len(self.queries), np.nan)
         cutoff = DEV_MEASURE.cutoff
         assert cutoff is not None
         ranked = top_k(query_emb_QD, passage_emb_PD, k=cutoff, starts_N=self.starts_N, excluded=self.excluded)
-        return float(score([DEV_MEASURE], ranked.rows_QK, self.qrels)[DEV_MEASURE].mean())
+        return score([DEV_MEASURE], ranked.rows_QK, self.qrels)[DEV_MEASURE]
 
 
 def build_dev_set(
@@ -64,34 +93,44 @@ def build_dev_set(
     rng = random.Random(recipe.seed)
     chosen = sorted(rng.sample(usable, min(recipe.max_dev_queries, len(usable))))
     queries = tuple(full.queries[row] for row in chosen)
-    row_of = {doc_id: row for row, doc_id in enumerate(corpus.doc_ids)}
-    asked = {query.query_id for query in queries}
     judgments = Collection(workspace.database).judgments(full.split)
-    wanted = {row_of[j.doc_id] for j in judgments if j.query_id in asked and j.grade > 0}
+    wanted = judged_rows(queries, judgments, corpus)
     query_emb_QD = embed_queries(workspace, encoder, queries, progress)
-    hard = top_k(query_emb_QD, passage_emb_PD, k=10, starts_N=corpus.starts_N).rows_QK
-    wanted.update(_distractors(hard, wanted, corpus, number=recipe.num_dev_distractors, rng=rng))
-    rows = sorted(wanted)
-    documents = [corpus.documents[row] for row in rows]
-    passages = [[corpus.passages[passage] for passage in corpus.passages_of(row)] for row in rows]
-    starts = np.cumsum([0, *(len(each) for each in passages)])[:-1]
-    return DevSet(
-        queries=queries,
-        passages=tuple(text for each in passages for text in each),
-        starts_N=np.asarray(starts, dtype=np.int64),
-        qrels=Qrels.build(
-            [query.query_id for query in queries],
-            [document.doc_id for document in documents],
-            judgments,
-            relevant_from=scale_of(workspace).relevant_from,
-        ),
-        excluded=own_documents(queries, documents),
+    number = recipe.num_dev_distractors
+    hard = best_wrong(query_emb_QD, passage_emb_PD, wanted, corpus, number=num_hard(number))
+    taken = wanted.union(hard)
+    others = [row for row in range(len(corpus.documents)) if row not in taken]
+    rows = sorted(taken.union(rng.sample(others, min(number - len(hard), len(others)))))
+    return DevSet.over(
+        [corpus.documents[row] for row in rows],
+        [texts_of(corpus, row) for row in rows],
+        queries,
+        judgments,
+        relevant_from=scale_of(workspace).relevant_from,
     )
 
 
-def _distractors(hard_QK: Ints, taken: set[int], corpus: Corpus, *, number: int, rng: random.Random) -> list[int]:
-    """Documents the base puts first for some dev query, by rank, then random ones."""
+def judged_rows(queries: Sequence[Query], judgments: Sequence[Judgment], corpus: Corpus) -> set[int]:
+    """The rows of the corpus's documents that are judged above 0 for one of these queries."""
+    row_of = {doc_id: row for row, doc_id in enumerate(corpus.doc_ids)}
+    asked = {query.query_id for query in queries}
+    return {row_of[j.doc_id] for j in judgments if j.query_id in asked and j.grade > 0 and j.doc_id in row_of}
+
+
+def texts_of(corpus: Corpus, row: int) -> list[str]:
+    """The passages of a document."""
+    return [corpus.passages[passage] for passage in corpus.passages_of(row)]
+
+
+def num_hard(num_distractors: int) -> int:
+    """How many of the distractors are documents that the base ranks high."""
+    return (num_distractors + 1) // 2
+
+
+def best_wrong(
+    query_emb_QD: Floats, passage_emb_PD: Floats, right: set[int], corpus: Corpus, *, number: int
+) -> list[int]:
+    """The rows of ``number`` documents that the base wrongly puts first for some query, by rank."""
+    hard_QK = top_k(query_emb_QD, passage_emb_PD, k=10, starts_N=corpus.starts_N).rows_QK
     by_rank = [int(row) for row in hard_QK.T.ravel() if row >= 0]
-    chosen = [row for row in dict.fromkeys(by_rank) if row not in taken][: (number + 1) // 2]
-    others = [row for row in range(len(corpus.documents)) if row not in taken and row not in set(chosen)]
-    return chosen + rng.sample(others, min(number - len(chosen), len(others)))
+    return [row for row in dict.fromkeys(by_rank) if row not in right][:number]

@@ -17,13 +17,15 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.encoder import Encoder
-from nearer.flows.dev_set import DEV_MEASURE, DevSet, build_dev_set
+from nearer.flows.alarms import alarms_of, familiar, gains_of, is_comparable, raised_in
+from nearer.flows.dev_set import DEV_MEASURE, build_dev_set
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
 from nearer.flows.mining import mine_negatives
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LocalSystem, open_local
 from nearer.flows.training_run import TrainingRun, what_decides
 from nearer.flows.training_set import find_left_out, read_examples
+from nearer.flows.watch import Watch, build_watch
 from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, Prompts, fit
@@ -63,11 +65,15 @@ def train(
         )
         examples = read_examples(workspace, base.encoder, corpus, passage_emb_PD, left_out=left_out, progress=progress)
         refuse_hopeless(workspace, base.encoder, num_examples=len(examples), num_dev_queries=len(dev.queries))
-        trained_before = parent.model.model_id != base.model.model_id
-        decides = what_decides(workspace, base=base, start=parent, examples=examples, dev=dev, corpus=corpus)
+        watch = build_watch(
+            workspace, base.encoder, corpus, passage_emb_PD, dev=dev, examples=examples, progress=progress
+        )
+        decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         run = TrainingRun.open(workspace.training, decides, say=progress.say)
-        first = 2 if trained_before else 1
-        passes = _run_passes(workspace, run, parent.encoder, corpus, examples, dev, first=first, progress=progress)
+        first = 1 if parent.model.model_id == base.model.model_id else 2
+        passes, alarms = _run_watched(
+            workspace, run, parent.encoder, corpus, examples, watch, first=first, progress=progress
+        )
         training = {
             "recipe": workspace.recipe.model_dump(mode="json"),
             "data": {
@@ -75,17 +81,20 @@ def train(
                 "pairs_id": content_id("pairs", [(e.anchor, e.positive) for e in examples]),
             },
             "passes": passes,
+            "alarms": alarms,
             "duration_s": None if run.is_resumed else round(clock() - began, 1),
         }
         model = _register(workspace, parent, training=training)
         improved = model.model_id != parent.model.model_id
-        _record(workspace, run, detail={"model_id": model.model_id, "improved": improved})
+        raised = [alarm["name"] for alarm in raised_in(training)]
+        _record(workspace, run, detail={"model_id": model.model_id, "improved": improved, "alarms": raised})
         run.remove()
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,
         "improved": improved,
         "passes": passes,
+        "alarms": alarms,
         "dev": {
             "metric": str(DEV_MEASURE),
             "num_queries": len(dev.queries),
@@ -99,13 +108,37 @@ def train(
     }
 
 
+def _run_watched(
+    workspace: Workspace,
+    run: TrainingRun,
+    encoder: Encoder,
+    corpus: Corpus,
+    examples: list[Example],
+    watch: Watch,
+    *,
+    first: int,
+    progress: Progress,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The passes, and the alarms of what was measured before, within and after them.
+
+    Dev's gain is looked at query by query only where enough queries are familiar: it takes two more measurements.
+    """
+    recipe, dev = workspace.recipe, watch.dev
+    familiar_Q = familiar([query.text for query in dev.queries], examples, resemblance=recipe.alarms.familiar_from)
+    before_Q = watch.dev_values(encoder) if is_comparable(familiar_Q) else None
+    passes = _run_passes(workspace, run, encoder, corpus, examples, watch, first=first, progress=progress)
+    gains = None if before_Q is None else gains_of(before_Q, watch.dev_values(encoder), familiar_Q, recipe=recipe)
+    alarms = alarms_of(passes, examples, watch, gains=gains, dimension=encoder.dimension, recipe=recipe.alarms)
+    return passes, alarms
+
+
 def _run_passes(
     workspace: Workspace,
     run: TrainingRun,
     encoder: Encoder,
     corpus: Corpus,
     examples: list[Example],
-    dev: DevSet,
+    watch: Watch,
     *,
     first: int,
     progress: Progress,
@@ -126,7 +159,7 @@ def _run_passes(
                 recipe=recipe.model_copy(update={"seed": recipe.seed + number}),
                 prompts=prompts,
                 near_duplicate=NEAR_DUPLICATE,
-                measure_dev=lambda: dev.measure(encoder),
+                measure=lambda step: watch.point(encoder, step),
                 checkpoints=run.checkpoints(number),
                 progress=progress,
             )

@@ -22,6 +22,7 @@ from nearer.core.steps import reached
 from nearer.flows.dev_set import DevSet
 from nearer.flows.embedding import Corpus
 from nearer.flows.systems import LocalSystem
+from nearer.flows.watch import Watch
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.examples import Example
 from nearer.learn.negatives import MiningReport
@@ -164,7 +165,7 @@ def what_decides(
     base: LocalSystem,
     start: LocalSystem,
     examples: Sequence[Example],
-    dev: DevSet,
+    watch: Watch,
     corpus: Corpus,
 ) -> dict[str, Any]:
     """Everything that decides which model a run makes, under names that a message can use."""
@@ -176,7 +177,8 @@ def what_decides(
         "base model": base.model.encoder_id,
         "start model": start.model.encoder_id,
         "training pairs": content_id("pairs", [{**asdict(e), "spared": sorted(e.spared)} for e in examples]),
-        "dev": _dev_id(dev),
+        "dev": _dev_id(watch.dev),
+        "training sample": _dev_id(watch.train) if watch.train else "none",
         "documents": content_id("passages", corpus.passages),
         "device": _device(start),
         **{package: version(package) for package in _PACKAGES},

@@ -35,10 +35,23 @@ _UNREAD = ("README.md", "training_args.bin")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevPoint:
-    """What dev said after ``step`` optimiser steps; step 0 is the model that the pass began with."""
+    """What dev said after ``step`` optimiser steps; step 0 is the model that the pass began with.
+
+    Beside it ``train``, the same of a sample of the training queries, and the geometry of a sample of passages; none
+    where that was not measured, as before these were kept.
+    """
 
     step: int
     value: float
+    train: float | None = None
+    mean_cosine: float | None = None
+    effective_rank: float | None = None
+
+    @property
+    def fault(self) -> str:
+        """Which measurement is not a number; empty when all are."""
+        sides = {"dev": self.value, "train": self.train}
+        return next((side for side, value in sides.items() if value is not None and not math.isfinite(value)), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +114,14 @@ class Checkpoints:
 class BestKeeper(TrainerCallback):  # type: ignore[misc]
     """Measures dev at step 0 and every ``interval`` steps, keeps the best weights, and stops when none come.
 
-    It also stops when the loss or dev is not a number; ``fault`` then says which, and at what step.
+    It also stops when the loss or a measurement is not a number; ``fault`` then says which, and at what step.
     """
 
     def __init__(
-        self, model: "SentenceTransformer", measure_dev: Callable[[], float], *, interval: int, patience: int
+        self, model: "SentenceTransformer", measure: Callable[[int], DevPoint], *, interval: int, patience: int
     ) -> None:
         self._model = model
-        self._measure_dev = measure_dev
+        self._measure_at = measure
         self._interval = interval
         self._patience = patience
         self._weights: dict[str, Any] = {}
@@ -159,10 +172,10 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
 
     def _measure(self, step: int, control: Any) -> None:
         training = self._model.training
-        point = DevPoint(step=step, value=self._measure_dev())
+        point = self._measure_at(step)
         self._model.train(training)
-        if not math.isfinite(point.value):
-            self._stop(f"dev was not a number at step {step}", control)
+        if point.fault:
+            self._stop(f"{point.fault} was not a number at step {step}", control)
             return
         self.points.append(point)
         if self.best is point:

@@ -68,13 +68,13 @@ def fit(
     recipe: TrainRecipe,
     prompts: Prompts,
     near_duplicate: float,
-    measure_dev: Callable[[], float],
+    measure: Callable[[int], DevPoint],
     checkpoints: Checkpoints,
     progress: Progress,
 ) -> FitReport:
     """Train ``model`` in place for one pass and leave it with the weights that were best on dev.
 
-    ``measure_dev`` measures the model as it is: before the first step, and ``evals_per_pass`` times after that.
+    ``measure`` measures the model as it is, at a step: before the first, and ``evals_per_pass`` times after that.
     The pass ends early when ``patience`` measurements in a row bring no new best, or a loss or measurement is not a
     number. From a checkpoint of this pass it goes on to the same weights, on a CPU to the bit.
 
@@ -83,9 +83,8 @@ def fit(
     from sentence_transformers import SentenceTransformerTrainer
 
     num_steps, start = steps_of(examples, recipe=recipe), checkpoints.start
-    keeper = BestKeeper(
-        model, measure_dev, interval=math.ceil(num_steps / recipe.evals_per_pass), patience=recipe.patience
-    )
+    interval = math.ceil(num_steps / recipe.evals_per_pass)
+    keeper = BestKeeper(model, measure, interval=interval, patience=recipe.patience)
     writer = CheckpointWriter(checkpoints, keeper, every=recipe.checkpoint_steps)
     if start:
         keeper.go_on_from(start)
