@@ -208,11 +208,17 @@ def trained(result: Result) -> str:
     left_out = result["num_left_out"]
     if any(left_out.values()):
         what += f"; {left_out['queries']} queries and {left_out['pairs']} pairs that dev or test knows were left out"
+    alarms = [f"alarm {_alarm(alarm)}" for alarm in result.get("alarms", ()) if alarm["raised"]]
     if not result["improved"]:
-        lines = [f"nothing was better on dev than where it began ({what}); leave it as it is"]
+        lines = [f"nothing was better on dev than where it began ({what}); leave it as it is", *alarms]
     else:
-        lines = [f"{head} ({what})", f"next: nearer evaluate base {result['model_id']}, or nearer promote"]
+        follows = f"next: nearer evaluate base {result['model_id']}, or nearer promote"
+        lines = [f"{head} ({what})", *alarms, follows]
     return "\n".join([*lines, *_spent(result)])
+
+
+def _alarm(alarm: Result) -> str:
+    return f"{alarm['name']} {alarm['value']:.3f}, above {alarm['threshold']:.3f}: {alarm['sentence']}"
 
 
 def indexed(result: Result) -> str:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearer.core.text import clusters, near_duplicates, normalise, resemblance, shingles
+from nearer.core.text import clusters, near_duplicates, normalise, resemblance, resembling, shingles
 
 WORDS = st.lists(st.sampled_from(list("abcd")), max_size=12).map(" ".join)
 THRESHOLDS = st.sampled_from([0.2, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 1.0])
@@ -16,6 +16,14 @@ def test_near_duplicates_are_those_of_brute_force(texts, threshold):
     found = list(near_duplicates(texts, threshold=threshold))
     assert len(found) == len(set(found))
     assert set(found) == brute
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(WORDS, max_size=8), st.lists(st.one_of(WORDS, st.text(max_size=12)), max_size=8), THRESHOLDS)
+def test_resembling_texts_are_those_of_brute_force(texts, known, threshold):
+    sets = [shingles(text) for text in known]
+    brute = [any(resemblance(shingles(text), each) >= threshold for each in sets) for text in texts]
+    assert resembling(texts, known, threshold=threshold) == brute
 
 
 @settings(max_examples=50, deadline=None)

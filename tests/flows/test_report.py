@@ -401,6 +401,50 @@ def test_hostile_text_stays_text_wherever_it_stands(text):
         assert page.words.count(text) > 5
 
 
+def alarm(name, *, raised, value=0.25):
+    sentence = f"{name} was found" + (": do this." if raised else ".")
+    return {
+        "name": name,
+        "value": value,
+        "threshold": 0.2,
+        "raised": raised,
+        "source": "A paper (2007)",
+        "sentence": sentence,
+    }
+
+
+def watched(**changes):
+    """The data with training queries measured at every point, and alarms."""
+    data, trained = full_data(), training()
+    for each in trained["passes"]:
+        for point in each["fit"]["dev"]:
+            point["train"] = point["value"] + 0.0707
+    trained |= {
+        "alarms": [alarm("rank_lost", raised=False, value=None), alarm("train_dev_gap", raised=True)],
+        **changes,
+    }
+    return replace(data, models={**data.models, CANDIDATE: {**data.models[CANDIDATE], "training": trained}})
+
+
+def test_training_queries_and_alarms_are_shown_with_dev():
+    html = render(watched())
+    words = Page(html).words
+    assert "the thin line is a sample of the training queries" in words
+    assert '0.5390</td><td class="num">0.6097</td>' in html
+    assert html.count('class="quiet line"') == render(full_data()).count('class="quiet line"') + 2
+    assert "1 alarm of 2 raised" in words
+    assert words.index("train_dev_gap raised") < words.index("rank_lost")
+    assert '<td class="num">none</td><td class="num">0.200</td><td>rank_lost was found.' in html
+    assert "A paper (2007)" in words
+
+
+def test_a_model_of_before_alarms_has_none_and_its_curve_is_dev_alone():
+    html = render(full_data())
+    assert "Overfitting and collapse" not in html
+    assert "the thin line" not in html
+    assert '0.5390</td><td class="num">none</td>' in html
+
+
 def test_numbers_that_are_not_finite_are_named_and_leave_no_mark():
     data = full_data()
     broken = evaluation()

@@ -1,5 +1,6 @@
 """A pass that was cut short goes on from its last whole checkpoint, and ends as if nothing had happened: to the bit."""
 
+import json
 import math
 import resource
 import shutil
@@ -15,7 +16,7 @@ from nearer.core.progress import Silent
 from nearer.core.recipe import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.learn import checkpoint as module
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoint, Checkpoints, DevPoint
 from nearer.learn.fit import Prompts, fit
 from nearer.learn.loss import MaskedRankingLoss
 
@@ -27,7 +28,7 @@ class PowerCut(Exception):
     pass
 
 
-def train(model_folder, folder, *, say=print, looks=None, **recipe):
+def train(model_folder, folder, *, say=print, looks=None, measure=None, **recipe):
     """Train a fresh copy of the model; dev is made of the bits of its weights, so it tells any two apart."""
     model = Encoder.load(str(model_folder)).model
     values = {"batch_size": 8, "learning_rate": 1e-3, "epochs": 1, "evals_per_pass": 5, "patience": 99, **recipe}
@@ -37,7 +38,7 @@ def train(model_folder, folder, *, say=print, looks=None, **recipe):
         recipe=TrainRecipe(**values),
         prompts=Prompts(query="", document=""),
         near_duplicate=0.8,
-        measure=lambda step: point_at(step, looks() if looks else dev_of(model)),
+        measure=measure or (lambda step: point_at(step, looks() if looks else dev_of(model))),
         checkpoints=Checkpoints.open(folder, say=say),
         progress=Silent(),
     )
@@ -153,6 +154,16 @@ def test_what_was_done_is_not_done_again(run, folder, wanted, cut_at_the_end, mo
     assert len(steps) == 1
 
 
+def test_a_checkpoint_of_before_training_queries_were_measured_is_gone_on_from(folder, cut_at_the_end):
+    record = folder / "step-5" / "dev.json"
+    content = json.loads(record.read_text())
+    content["dev"] = [{"step": point["step"], "value": point["value"]} for point in content["dev"]]
+    record.write_text(json.dumps(content))
+    [first, *_] = Checkpoint.read(folder / "step-5").dev
+    assert first == DevPoint(step=0, value=first.value)
+    assert first.train is first.mean_cosine is first.effective_rank is None
+
+
 def test_two_checkpoints_are_kept_without_pickles_to_run_and_none_of_the_end(folder, cut_at_the_end):
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith("step")) == ["step-4", "step-5"]
     assert not list(folder.rglob("training_args.bin"))
@@ -248,6 +259,14 @@ def test_dev_that_is_not_a_number_ends_the_pass_too(run):
     report, _ = run(evals_per_pass=3, looks=iter([0.1, 0.5, math.nan]).__next__)
     assert report.fault == "dev was not a number at step 4"
     assert (report.best_step, [point.value for point in report.dev]) == (2, [0.1, 0.5])
+
+
+def test_training_queries_that_are_no_number_end_it_as_well(run):
+    def broken(step):
+        return DevPoint(step=step, value=0.5 + step, train=math.nan if step else 0.5)
+
+    report, _ = run(evals_per_pass=3, measure=broken)
+    assert (report.fault, report.best_step) == ("train was not a number at step 2", 0)
 
 
 def test_a_model_that_is_broken_from_the_start_is_refused(run):

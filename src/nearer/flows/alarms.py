@@ -44,11 +44,6 @@ def alarms_of(
     return [asdict(alarm) for alarm in judge(evidence, limits)]
 
 
-def raised_in(training: JSON | None) -> list[dict[str, Any]]:
-    """The alarms that were raised when a model was trained; none for one of before there were alarms."""
-    return [alarm for alarm in (training or {}).get("alarms", []) if alarm["raised"]]
-
-
 def lessons(examples: Sequence[Example]) -> list[tuple[int, int]]:
     """The same for two pairs whose anchors and whose positives nearly repeat each other.
 

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, open_local
 from nearer.flows.train import refuse_hopeless
 from nearer.flows.training_set import find_left_out, read_examples
-from nearer.learn.checkpoint import Checkpoints, weights_of
+from nearer.learn.checkpoint import Checkpoints, DevPoint, weights_of
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Prompts, fit
 from nearer.measure.forecast import Forecast, forecast, remarks
@@ -146,9 +145,8 @@ def _in_drawn_order(examples: Sequence[Example], *, seed: int) -> list[Example]:
 
 
 def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *, seed: int, progress: Progress) -> None:
-    """Train one pass and keep its last weights. Raises RecipeError when it breaks down."""
+    """Train one pass and keep its last weights, with the step in place of dev. Raises RecipeError when it breaks down."""
     changes = {"seed": seed + 1, "evals_per_pass": 1, "checkpoint_steps": None}
-    rising = count(0.0)  # in the place of dev, so that the last weights are those that are kept
     with tempfile.TemporaryDirectory(prefix="nearer-") as scratch:
         report = fit(
             encoder.model,
@@ -156,7 +154,7 @@ def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *,
             recipe=workspace.recipe.train.model_copy(update=changes),
             prompts=Prompts(query=encoder.settings.query_prompt, document=encoder.settings.document_prompt),
             near_duplicate=NEAR_DUPLICATE,
-            measure_dev=lambda: next(rising),
+            measure=lambda step: DevPoint(step=step, value=float(step)),
             checkpoints=Checkpoints(Path(scratch), start=None),
             progress=progress,
         )

@@ -16,6 +16,7 @@ from nearer.flows.ranking import Measured, measure
 from nearer.flows.splits import ensure_splits
 from nearer.flows.suite import Suite, gate_suite, keep_suite_run, run_suite
 from nearer.flows.systems import BASE, LIVE, System, chunk_of, open_release, open_system, spent
+from nearer.measure.alarms import raised_in
 from nearer.measure.gate import Evidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
 from nearer.measure.significance import Comparison
 from nearer.store.collection import Collection
@@ -59,6 +60,7 @@ def promote(
     with workspace.writer("promote"):
         built = build(workspace, candidate, progress=progress)
         verdict, measured = _judge(workspace, candidate, live, suite=suite, split=split, progress=progress)
+        verdict = replace(verdict, notes=(*verdict.notes, *_alarm_notes(candidate)))
         forced = None if verdict.promoted else force_reason
         evidence = {**asdict(verdict), "forced": forced, "split": measured["evaluation"]["split"], **measured}
         if not verdict.promoted and forced is None:
@@ -235,6 +237,12 @@ def _alone(suite: SuiteEvidence, faults: tuple[str, ...], *, note: str = "") -> 
     reasons, notes = judge_suite(suite)
     reasons = [*faults, *reasons]
     return Verdict(promoted=not reasons, reasons=tuple(reasons), notes=(*([note] if note else []), *notes))
+
+
+def _alarm_notes(candidate: System) -> tuple[str, ...]:
+    """What was raised when the candidate was trained; an alarm is no reason to refuse it."""
+    raised = raised_in(candidate.model.training)
+    return tuple(f"Alarm {alarm['name']} was raised in training: {alarm['sentence']}" for alarm in raised)
 
 
 def _gain(comparison: Comparison) -> str:

@@ -17,7 +17,7 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.encoder import Encoder
-from nearer.flows.alarms import alarms_of, familiar, gains_of, is_comparable, raised_in
+from nearer.flows.alarms import alarms_of, familiar, gains_of, is_comparable
 from nearer.flows.dev_set import DEV_MEASURE, build_dev_set
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
 from nearer.flows.mining import mine_negatives
@@ -31,6 +31,7 @@ from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, Prompts, fit
 from nearer.learn.lint import lint
 from nearer.learn.negatives import MiningReport
+from nearer.measure.alarms import raised_in
 from nearer.store.files import move_into_place
 from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace

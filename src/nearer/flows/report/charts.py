@@ -5,7 +5,7 @@ Baselines are grey and hollow, candidates coloured and filled; colours are class
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import pairwise
 from math import ceil, floor, isfinite, log10
@@ -47,11 +47,12 @@ class Axis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """What dev said during one pass: ``steps`` from 0 on, and as many values."""
+    """What dev said during one pass: ``steps`` from 0 on, and as many values; ``train`` of training queries, if any."""
 
     steps: tuple[int, ...]
     values: tuple[float, ...]
     num_steps: int
+    train: tuple[float, ...] = ()
 
 
 UNIT = Axis(low=0.0, high=1.0, ticks=(0.0, 0.25, 0.5, 0.75, 1.0))
@@ -143,11 +144,12 @@ def sparkline(values: Sequence[float], *, label: str) -> Markup:
 
 
 def dev_curve(curves: Sequence[Curve], *, label: str) -> Markup:
-    """Dev over the steps of all passes, the base at the first step and the best point marked."""
+    """Dev over the steps of all passes, the base at the first step and the best point marked; training queries too."""
     points = [(step, value) for curve in placed(curves) for step, value in curve if isfinite(value)]
     if not points:
         return Markup()
-    values = [value for _, value in points]
+    train = [curve for curve in curves if curve.train]
+    values = [value for _, value in points] + [value for curve in train for value in curve.train if isfinite(value)]
     axis = round_axis(min(values), max(values), num_steps=3)
     last = max(1, sum(curve.num_steps for curve in curves))
     drawn = [_level(axis, tick) for tick in axis.ticks]
@@ -155,8 +157,10 @@ def dev_curve(curves: Sequence[Curve], *, label: str) -> Markup:
     for number, curve in enumerate(curves, start=1):
         drawn.append(_pass_label(number, start=start, end=start + curve.num_steps, last=last))
         start += curve.num_steps
+    if len(train) == len(curves):
+        drawn += _train_lines([replace(curve, values=curve.train) for curve in curves], axis, last)
     for curve_points in placed(curves):
-        finite = [(100 * s / last, 100 - axis.place(v)) for s, v in curve_points if isfinite(v)]
+        finite = _on_chart(curve_points, axis, last)
         drawn.append(_line(finite, cls="candidate"))
         drawn += [_circle(x, y, cls="candidate", radius=3) for x, y in finite]
     base, best = points[0], max(points, key=lambda point: point[1])
@@ -177,6 +181,22 @@ def placed(curves: Sequence[Curve]) -> list[list[tuple[int, float]]]:
         found.append([(start + step, value) for step, value in zip(curve.steps, curve.values, strict=True)])
         start += curve.num_steps
     return found
+
+
+def _on_chart(points: Sequence[tuple[int, float]], axis: Axis, last: int) -> list[tuple[float, float]]:
+    """The finite points, in per cent of width and height."""
+    return [(100 * step / last, 100 - axis.place(value)) for step, value in points if isfinite(value)]
+
+
+def _train_lines(curves: Sequence[Curve], axis: Axis, last: int) -> list[str]:
+    """Training queries as quiet lines, named where they begin."""
+    lines = [_on_chart(points, axis, last) for points in placed(curves)]
+    named = [
+        _text("training queries", x=_per(x), y=_per(y), dy="-11", anchor="start")
+        for line in lines[:1]
+        for x, y in line[:1]
+    ]
+    return [*(_line(line, cls="quiet") for line in lines), *named]
 
 
 def _count(values: Sequence[float]) -> int:

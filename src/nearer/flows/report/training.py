@@ -32,7 +32,11 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """A trained model; ``base_value`` and ``best_value`` are dev's, ``points`` all of dev by step."""
+    """A trained model; ``base_value`` and ``best_value`` are dev's.
+
+    ``points`` are pass, step, dev and training queries (None where they were not measured), by step; ``alarms`` those
+    raised first, none of a model that was trained before there were any.
+    """
 
     model_id: str
     parent_model_id: str
@@ -41,9 +45,10 @@ class Training:
     duration_s: float | None
     passes: Sequence[Pass]
     curve: Markup
-    points: Sequence[tuple[int, int, float]]
+    points: Sequence[tuple[int, int, float, float | None]]
     base_value: float | None
     best_value: float | None
+    alarms: Sequence[JSON]
     recipe: str
 
 
@@ -68,15 +73,16 @@ def _training(model: JSON, *, is_live: bool) -> Training:
             steps=tuple(point["step"] for point in each["fit"]["dev"]),
             values=tuple(float(point["value"]) for point in each["fit"]["dev"]),
             num_steps=each["fit"]["num_steps"],
+            train=_train_values(each["fit"]["dev"]),
         )
         for each in passes
     ]
     points = [
-        (each["pass"], step, value)
+        (each["pass"], step, value, point.get("train"))
         for each, curve in zip(passes, charts.placed(curves), strict=True)
-        for step, value in curve
+        for (step, value), point in zip(curve, each["fit"]["dev"], strict=True)
     ]
-    values = [value for _, _, value in points if isfinite(value)]
+    values = [value for _, _, value, _ in points if isfinite(value)]
     base, best = (values[0], max(values)) if values else (None, None)
     label = f"nDCG@10 on dev by training step: base {number(base)}, best {number(best)}"
     return Training(
@@ -90,8 +96,15 @@ def _training(model: JSON, *, is_live: bool) -> Training:
         points=points,
         base_value=base,
         best_value=best,
+        alarms=sorted(training.get("alarms", []), key=lambda alarm: not alarm["raised"]),
         recipe=dump_toml(dict(training.get("recipe", {}))),
     )
+
+
+def _train_values(points: Sequence[JSON]) -> tuple[float, ...]:
+    """Training queries at every point; empty unless all were measured."""
+    values = [point.get("train") for point in points]
+    return tuple(float(value) for value in values if value is not None) if None not in values else ()
 
 
 def _pass(each: JSON) -> Pass:

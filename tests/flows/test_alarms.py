@@ -1,0 +1,295 @@
+"""The alarms of whole trainings: each raised by a fault that was seeded, and none of a healthy run."""
+
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+
+from conftest import synthetic_rows
+from flows.folders import split_by_ordinal, write_beir, write_jsonl
+from nearer.core.progress import Silent
+from nearer.core.records import Document, Judgment, Pair, Query
+from nearer.flows.add import add
+from nearer.flows.alarms import familiar, lessons
+from nearer.flows.dev_set import build_dev_set
+from nearer.flows.embedding import embed_corpus, read_corpus
+from nearer.flows.systems import open_system
+from nearer.flows.train import train
+from nearer.flows.training_set import find_left_out, read_examples
+from nearer.flows.watch import Watch, build_watch
+from nearer.learn.examples import Example
+from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+
+COLLAPSE = {"mean_cosine", "spread_lost", "rank_unused", "rank_lost"}
+
+
+@pytest.fixture
+def train_on(tmp_path, tiny_recipe):
+    """``train_on(folder, epochs=2)``: what training on a BEIR folder answers, one pass unless said otherwise."""
+    opened = []
+
+    def run(folder, *, model=None, pairs=(), **settings):
+        values = {**tiny_recipe, "train": {**tiny_recipe["train"], "passes": 1, **settings}}
+        if model:
+            values["encoder"] = {"model": str(model)}
+        opened.append(Workspace.init(tmp_path / "workspace", recipe=values))
+        add(opened[-1], "beir", folder)
+        if pairs:
+            add(opened[-1], "pairs", write_jsonl(tmp_path / "pairs.jsonl", pairs))
+        return train(opened[-1])
+
+    yield run
+    for workspace in opened:
+        workspace.close()
+
+
+def raised(result):
+    return {alarm["name"] for alarm in result["alarms"] if alarm["raised"]}
+
+
+def of(result, name):
+    [alarm] = [alarm for alarm in result["alarms"] if alarm["name"] == name]
+    return alarm
+
+
+# A healthy run
+
+
+def test_a_healthy_training_raises_none_and_its_record_has_them_all(ask, trained):
+    workspace = Workspace.open(trained)
+    registry = Registry(workspace.database)
+    model, events = registry.models()[-1], registry.history()
+    workspace.close()
+    alarms = model.training["alarms"]
+    assert len(alarms) == 8
+    assert not [alarm for alarm in alarms if alarm["raised"]]
+    assert [event.detail["alarms"] for event in events if event.action == "train"] == [[]]
+    for each in model.training["passes"]:
+        for point in each["fit"]["dev"]:
+            assert 0 <= point["train"] <= 1
+            assert -1 <= point["mean_cosine"] <= 1
+            assert 1 <= point["effective_rank"] <= 32
+    assert [alarm["name"] for alarm in alarms if alarm["value"] is None] == ["familiar_gain"]
+    assert not any("Alarm" in note for note in ask(trained, "promote")["notes"])
+
+
+def test_watching_changes_no_model(base_live, tmp_path, ask):
+    unwatched = shutil.copytree(base_live, tmp_path / "unwatched")
+    one = ask(base_live, "train", "--set", "train.passes=1")
+    two = ask(unwatched, "train", "--set", "train.passes=1", "--set", "alarms.num_train_queries=0")
+    assert one["encoder_id"] == two["encoder_id"]
+    assert all(point["train"] is None for point in two["passes"][0]["fit"]["dev"])
+    assert of(two, "train_dev_gap")["value"] is None
+    assert [p["value"] for p in one["passes"][0]["fit"]["dev"]] == [p["value"] for p in two["passes"][0]["fit"]["dev"]]
+
+
+# Overfitting
+
+
+@pytest.mark.slow
+def test_twenty_pairs_learned_by_heart_raise_the_gap_and_the_gate_names_it(ask, nearer, base_live):
+    told = nearer(
+        "train",
+        "--dir",
+        base_live,
+        "--set",
+        "train.passes=1",
+        "--set",
+        "train.max_pairs=20",
+        "--set",
+        "train.epochs=10",
+    )
+    assert "alarm train_dev_gap 0." in told.out
+    assert "train on more queries, for fewer epochs" in told.out
+    answer = ask(base_live, "promote", code=None)
+    [note] = [note for note in answer["notes"] if note.startswith("Alarm")]
+    assert note.startswith("Alarm train_dev_gap was raised in training: Training queries minus dev was")
+
+
+@pytest.mark.slow
+def test_wrong_answers_learned_by_heart_raise_dev_falls(ask, trained, tmp_path):
+    model_id = ask(trained, "status")["models"][-1]["model_id"]
+    rows = synthetic_rows(num_documents=80, queries_each=3)
+    right = [row for row in rows["judgments"] if of_train(row["query_id"])]
+    query_of = {row["_id"]: row["text"] for row in rows["queries"]}
+    text_of = {row["_id"]: f"{row['title']}\n{row['text']}" for row in rows["corpus"]}
+    wrong = [
+        {
+            "query": query_of[row["query_id"]],
+            "positive": text_of[right[(n + 40) % len(right)]["doc_id"]],
+            "negatives": [text_of[row["doc_id"]]],
+        }
+        for n, row in enumerate(right)
+    ]
+    ask(trained, "add", "pairs", write_jsonl(tmp_path / "wrong.jsonl", wrong))
+    ask(trained, "add", "judgments", write_jsonl(tmp_path / "right.jsonl", [{**row, "grade": 0} for row in right]))
+    sets = ("train.passes=1", "train.learning_rate=3e-3", "train.epochs=6")
+    result = ask(trained, "train", "--from", model_id, *(part for each in sets for part in ("--set", each)))
+    print(json.dumps(result["passes"][0]["fit"]["dev"]), of(result, "dev_falls"))
+    assert "dev_falls" in raised(result)
+    assert "learned by heart" in of(result, "dev_falls")["sentence"]
+    assert result["improved"] is False
+
+
+def of_train(query_id):
+    return split_by_ordinal(query_id) == "train"
+
+
+# Repeated pairs, and gain on familiar wording
+
+
+def test_a_training_set_of_copies_raises_repeated_pairs(train_on, beir):
+    pairs = [
+        {
+            "query": f"{mark} the answer to everything in the film {n} about music {mark}",
+            "positive": f"it is {n} {n + 1}",
+        }
+        for n in range(10)
+        for mark in ("", "!", "?", "...")
+    ]
+    result = train_on(beir, pairs=pairs)
+    assert "repeated_pairs" in raised(result) <= {"repeated_pairs", "train_dev_gap"}
+    alarm = of(result, "repeated_pairs")
+    assert alarm["value"] == pytest.approx(40 / 180)
+    assert "40 of 180 training pairs nearly repeat another, one of them 4 times" in alarm["sentence"]
+
+
+def test_several_answers_to_a_question_and_questions_to_an_answer_repeat_nothing():
+    def example(anchor, positive):
+        return Example(anchor=anchor, positive=positive)
+
+    answers = [example("how do I list all files", f"ls {n} and so on") for n in range(5)]
+    questions = [example(f"{word} the files of this folder {word}", "ls -la") for word in ("show", "name", "count")]
+    copies = [example("Print the   calendar of May", "cal 5"), example("print the calendar of may!", "CAL 5")]
+    found = lessons([*answers, *questions, *copies])
+    assert len(set(found)) == 9
+    assert found[-1] == found[-2]
+
+
+@pytest.mark.slow
+def test_gain_on_familiar_wording_alone_is_told(train_on, tmp_path, words):
+    """Answers share no word with their queries: what is asked as in training can be known, and nothing else."""
+    rng, rows = random.Random(0), {"corpus": [], "queries": [], "judgments": []}
+    side_of = {}
+    for n in range(48):
+        asked, answer = words[4 * n : 4 * n + 4], words[400 + 4 * n : 404 + 4 * n]
+        rows["corpus"].append({"_id": f"d{n:03}", "text": " ".join(answer)})
+        wordings = {"train": [*asked[:3], "a", "b"], "dev": [*asked[:3], "a", "c"]} if n < 24 else {"dev": asked}
+        for side, wording in wordings.items():
+            query_id = f"q{n:03}-{side}"
+            side_of[query_id] = side
+            rows["queries"].append({"_id": query_id, "text": " ".join(wording)})
+            rows["judgments"].append({"query_id": query_id, "doc_id": f"d{n:03}", "grade": 1})
+    rng.shuffle(rows["queries"])
+    folder = write_beir(tmp_path / "familiar", rows, split_of=side_of.__getitem__)
+    result = train_on(folder, epochs=25)
+    assert "familiar_gain" in raised(result)
+    assert of(result, "familiar_gain")["value"] > 0.5
+    assert "add training queries in other words" in of(result, "familiar_gain")["sentence"]
+
+
+def test_familiar_is_alike_by_the_resemblance_asked_for():
+    examples = [Example(anchor="find all big files by name", positive="find -size +1M")]
+    queries = ["find all big files by owner", "Find ALL big files", "list users"]
+    assert familiar(queries, examples, resemblance=0.5).tolist() == [True, True, False]
+    assert familiar(queries, examples, resemblance=0.8).tolist() == [False, False, False]
+
+
+# Collapse
+
+
+def test_an_absurd_learning_rate_raises_collapse_though_dev_kept_the_model_of_before(ask, nearer, base_live):
+    sets = ("train.passes=1", "train.learning_rate=0.3", "train.warmup_ratio=0")
+    told = nearer("train", "--dir", base_live, *(part for each in sets for part in ("--set", each)))
+    assert "nothing was better on dev" in told.out
+    assert {line.split()[1] for line in told.out.splitlines() if line.startswith("alarm")} == COLLAPSE
+
+
+def test_a_model_that_says_the_same_of_every_text_raises_collapse(train_on, beir, tmp_path, tiny_model_folder):
+    from safetensors.numpy import load_file, save_file
+
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "constant")
+    [path] = folder.rglob("model.safetensors")
+    weights = load_file(path)
+    [name] = [name for name in weights if name.endswith("layer.1.output.LayerNorm.weight")]
+    weights[name] = np.zeros_like(weights[name])
+    weights[name.replace("weight", "bias")] = np.ones_like(weights[name])
+    save_file(weights, path, metadata={"format": "pt"})
+    result = train_on(beir, model=folder, learning_rate=1e-9)
+    assert raised(result) == {"mean_cosine", "rank_unused"}
+    assert of(result, "mean_cosine")["value"] == pytest.approx(1, abs=1e-5)
+    assert of(result, "spread_lost")["value"] is None
+
+
+# The sample of training queries
+
+
+@pytest.fixture
+def watched(make_workspace):
+    """Build the watch of a workspace: documents, (query, document) by side, and pairs."""
+
+    def build(documents, asked, pairs=(), **recipe):
+        workspace = make_workspace(recipe)
+        with workspace.database.write() as connection:
+            put_documents(connection, [Document(doc_id=name, text=text) for name, text in documents.items()])
+            for side, queries in asked.items():
+                ids = {text: f"{side}-{n}" for n, text in enumerate(queries)}
+                put_queries(connection, [Query(query_id=ids[text], text=text) for text in queries])
+                put_judgments(connection, [Judgment(query_id=ids[q], doc_id=d, grade=1) for q, d in queries.items()])
+                put_split(connection, side, list(ids.values()))
+            put_pairs(connection, pairs)
+        encoder, left_out = open_system(workspace, "base").encoder, find_left_out(workspace)
+        corpus = read_corpus(workspace, encoder)
+        vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
+        dev = build_dev_set(workspace, encoder, corpus, vectors, left_out=left_out.query_ids, progress=Silent())
+        examples = read_examples(workspace, encoder, corpus, vectors, left_out=left_out, progress=Silent())
+        watch = build_watch(workspace, encoder, corpus, vectors, dev=dev, examples=examples, progress=Silent())
+        return watch, encoder
+
+    return build
+
+
+def test_the_sample_is_of_trained_queries_over_as_many_documents_as_dev(watched, words):
+    documents = {f"d{n}": " ".join(words[3 * n : 3 * n + 3]) for n in range(40)}
+    asked = {
+        "train": {f"{words[3 * n]} and {words[3 * n + 1]}": f"d{n}" for n in range(30)},
+        "dev": {f"{words[3 * n]} or {words[3 * n + 1]}": f"d{n}" for n in range(30, 38)},
+    }
+    watch, encoder = watched(documents, asked, train={"num_dev_distractors": 6, "max_pairs": 20})
+    assert len(watch.train.queries) == len(watch.dev.queries) == 8
+    assert len(watch.train.starts_N) == len(watch.dev.starts_N) == 14
+    assert {query.text for query in watch.train.queries} < set(asked["train"])
+    for query in watch.train.queries:
+        assert documents[asked["train"][query.text]] in watch.train.passages
+    point = watch.point(encoder, 7)
+    assert point.step == 7
+    assert point.value == watch.dev.measure(encoder)
+    assert point.train == pytest.approx(watch.train.measure(encoder), abs=1e-6)
+    alone = Watch(dev=watch.dev, train=None).point(encoder, 7)
+    assert (alone.value, alone.train, alone.mean_cosine) == (point.value, None, point.mean_cosine)
+
+
+def test_pairs_given_as_text_are_watched_among_their_own_positives(watched, words):
+    documents = {f"d{n}": " ".join(words[3 * n : 3 * n + 3]) for n in range(10)}
+    pairs = [
+        Pair(query=f"tell me of {words[60]} {words[61]}", positive=f"{words[60]} is no document"),
+        Pair(query=f"tell me of {words[60]} {words[61]}", positive=documents["d1"].upper()),
+        Pair(query=f"what of {words[70]}", positive=f"{words[70]} neither"),
+    ]
+    watch, encoder = watched(documents, {"dev": {f"{words[27]} of old": "d9", f"{words[24]} anew": "d8"}}, pairs)
+    assert {query.text for query in watch.train.queries} == {pair.query for pair in pairs}
+    assert {f"{words[60]} is no document", documents["d1"]} <= set(watch.train.passages)
+    assert sorted(watch.train.qrels.num_relevant_Q.tolist()) == [1, 2]
+    assert 0 <= watch.point(encoder, 0).train <= 1
+
+
+def test_none_is_asked_for(watched, words):
+    documents = {f"d{n}": " ".join(words[3 * n : 3 * n + 3]) for n in range(4)}
+    asked = {"train": {words[0]: "d0"}, "dev": {words[3]: "d1"}}
+    watch, encoder = watched(documents, asked, alarms={"num_train_queries": 0})
+    assert watch.train is None
+    assert json.dumps(watch.point(encoder, 0).train) == "null"
