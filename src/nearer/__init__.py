@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
+    from nearer.flows.advise import advise
     from nearer.flows.check import check
     from nearer.flows.cost import cost
     from nearer.flows.diagnosis import diagnose
@@ -41,6 +42,7 @@ _WHERE = {
     "Workspace": "nearer.store.workspace",
     "adapt": "nearer.flows.adapt",
     "add": "nearer.flows.add",
+    "advise": "nearer.flows.advise",
     "check": "nearer.flows.check",
     "cost": "nearer.flows.cost",
     "diagnose": "nearer.flows.diagnosis",
@@ -71,6 +73,7 @@ __all__ = [
     "Workspace",
     "adapt",
     "add",
+    "advise",
     "check",
     "cost",
     "diagnose",

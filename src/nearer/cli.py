@@ -314,10 +314,14 @@ def lineage(
 @app.command()
 def search(
     text: Annotated[str, typer.Argument(metavar="TEXT")],
-    k: Annotated[int, typer.Option("-k", help="How many documents.")] = 10,
+    k: Annotated[int | None, typer.Option("-k", help="How many documents; 10, or what a reranker keeps.")] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(help='Only documents whose field passes, as in "year>=2020"; all of several must hold.'),
+    ] = None,
+    known: Annotated[
+        list[str] | None,
+        typer.Option(help="What else is known of the query, for a live system that filters.", metavar="FIELD=VALUE"),
     ] = None,
     lexical: Annotated[bool, typer.Option("--lexical", help="Rank by words (BM25) instead of vectors.")] = False,
     folder: Folder = HERE,
@@ -326,7 +330,14 @@ def search(
     """Answer one query from the live release."""
     from nearer.flows.search import search as flow
 
-    _run(folder, None, as_json, printing.found, lambda w: flow(w, text, k=k, where=where, lexical=lexical))
+    of_query = _named(known or [], "--known")
+    _run(
+        folder,
+        None,
+        as_json,
+        printing.found,
+        lambda w: flow(w, text, k=k, where=where, known=of_query, lexical=lexical),
+    )
 
 
 @app.command()
@@ -368,6 +379,31 @@ def cost(
 
 
 @app.command()
+def advise(
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the advice into nearer.toml; register an adapter if one is advised.")
+    ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Train on all pairs instead of forecasting from a few; takes long.")
+    ] = False,
+    no_test: Annotated[bool, typer.Option("--no-test", help="Do not look at the test split to confirm.")] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Measure every remedy on the judged queries of train and dev; say which to take, what it costs, and why."""
+    from nearer.flows.advise import advise as flow
+
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.advised,
+        lambda w: flow(w, write=write, measure=measure, confirm_on_test=not no_test, progress=Watch()),
+    )
+
+
+@app.command()
 def report(folder: Folder = HERE, as_json: AsJson = False, overrides: Overrides = None) -> None:
     """Write one HTML page of what was measured, decided and shipped."""
     from nearer.flows.report import report as flow
@@ -395,6 +431,14 @@ def _numbers(text: str, kind: Callable[[str], N], option: str) -> list[N]:
         return [kind(each) for each in text.split(",")] if text else []
     except ValueError as error:
         raise UsageFault(f"{option} {text}: not numbers with commas between", hint=f"{option} 384,1024") from error
+
+
+def _named(texts: list[str], option: str) -> dict[str, object]:
+    """The values of an option that is given as FIELD=VALUE, several times."""
+    pairs = [text.partition("=") for text in texts]
+    if faulty := [text for text, (name, sign, _) in zip(texts, pairs, strict=True) if not (name and sign)]:
+        raise UsageFault(f"{option} {faulty[0]!r} is not FIELD=VALUE", hint=f"for example: {option} year=2024")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _run(

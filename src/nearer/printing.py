@@ -155,6 +155,45 @@ def evaluated_task(result: Result) -> str:
     return "\n".join([head, *_table(rows), *details, *_comparisons(result), *notes])
 
 
+def advised(result: Result) -> str:
+    """The result of `nearer advise`."""
+    head = (
+        f"{result['split']}: {result['num_queries']} judged queries in {result['num_folds']} folds, "
+        f"{result['num_documents']} documents; {result['metric']}"
+    )
+    table = [["remedy", "value", "difference", "p", "ms a query", "index", "hours"]]
+    table += [_remedy_cells(each, result["metric"]) for each in result["remedies"]]
+    causes = ", ".join(f"{each['num_queries']} {each['cause']}" for each in result["diagnosis"]["causes"])
+    failed = result["diagnosis"]["num_failed"]
+    lines = [
+        head,
+        *_table(table),
+        *(f"not measured: {each['name']} ({each['reason']})" for each in result["not_measured"]),
+    ]
+    lines.append(
+        f"{failed} of {result['diagnosis']['num_queries']} dev queries fail: {causes}" if failed else "no query fails"
+    )
+    lines += [f"verdict: {result['verdict']}", *(f"  {reason}" for reason in result["reasons"])]
+    if confirmed := result["confirmed"]:
+        lines.append(
+            f"on {confirmed['split']} (look {confirmed['ledger']['num_looks']}): {confirmed['base']:.3f} -> "
+            f"{confirmed['value']:.3f}, {confirmed['difference']:+.3f} "
+            f"[{confirmed['low']:+.3f}, {confirmed['high']:+.3f}]"
+        )
+    lines += [f"written: {line}" for line in result["written"]]
+    return "\n".join([*lines, f"next: {'; '.join(result['next'])}", *_spent(result)])
+
+
+def _remedy_cells(row: Result, metric: str) -> list[str]:
+    value, changed = row["metrics"][metric], row["difference"]
+    difference = "" if changed is None else f"{changed:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+    p_value = "" if row["p_value"] is None else f"{row['p_value']:.4f}"
+    hours = "" if row["reindex_hours"] is None else _significant(row["reindex_hours"])
+    name = f"{row['name']} (forecast)" if row["origin"] == "forecast" else row["name"]
+    latency = f"+{row['latency_ms']['p50']:.1f}" if row["latency_ms"]["p50"] else "0"
+    return [name, f"{value['value']:.3f}", difference, p_value, latency, row["index_work"], hours]
+
+
 def costed(result: Result) -> str:
     """The result of `nearer cost`."""
     rate, baseline = result["throughput"], result["search_cost_baseline"]

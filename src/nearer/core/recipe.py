@@ -416,11 +416,26 @@ class TasksRecipe(Section):
 
 
 class AdviseRecipe(Section):
-    """How the remedies are measured.
+    """How the remedies are measured, and the rules of the verdict, whose sources are in docs/recipe.md.
 
     The learning curve trains on up to ``curve_pairs`` pairs, and on shares of them, for some minutes on two cores.
     """
 
+    num_folds: int = Field(default=5, ge=2, le=20)
+    max_queries: int = Field(default=2000, ge=10, description="of train and dev, drawn at random beyond that")
+    rerank_queries: int = Field(default=100, ge=10, description="that a reranker is measured on")
+    encoders: tuple[str, ...] = Field(default=(), description="folders or Hub names to set beside the base")
+    chunks: tuple[Annotated[int, Field(ge=16)], ...] = Field(
+        default=(), description="other lengths of passages, tokens"
+    )
+    target: float | None = Field(default=None, gt=0, le=1, description="the nDCG@10 that is wanted")
+    tolerance: float = Field(default=0.01, ge=0, le=1, description="of nDCG@10, within which remedies are as good")
+    min_pairs: int = Field(default=1000, ge=0, description="fewer are little to learn from")
+    broken_base: float = Field(default=0.15, ge=0, le=1, description="a base below it mostly meets faulty data")
+    saturated_base: float = Field(default=0.95, ge=0, le=1, description="above it nothing is left to gain")
+    data_share: float = Field(default=0.5, gt=0, le=1, description="of failed queries that data must be mended for")
+    cheapest_first: tuple[str, ...] = ("filter", "hybrid", "rerank", "adapter", "change_encoder", "fine_tune")
+    seed: Seed = 0
     curve_pairs: int = Field(default=600, ge=2, description="of the largest training of the learning curve")
     curve_trainings: int = Field(default=1, ge=1, le=20, description="of each size, from other seeds")
     curve_passages: int = Field(
@@ -435,6 +450,10 @@ class CostRecipe(Section):
     api_usd_per_million_tokens: float | None = Field(default=None, ge=0)
     tokens_per_document: float | None = Field(default=None, gt=0, description="none means those of the sample")
     storage_usd_per_gb_month: float | None = Field(default=None, ge=0)
+    gpu_usd_per_hour: float | None = Field(default=None, ge=0, description="of the machine that trains")
+    finetune_usd_per_run: float | None = Field(default=None, ge=0, description="of a service that fine-tunes")
+    llm_usd_per_million_tokens: float | None = Field(default=None, ge=0, description="of a model that writes queries")
+    judgment_usd: tuple[float, float] = Field(default=(0.5, 2.0), description="of a person's judgment, from and to")
 
 
 class Recipe(Section):

@@ -1,5 +1,6 @@
 """The judged queries of a split: what systems are measured on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,16 +37,24 @@ class JudgedSplit:
         return groups if len(set(groups)) > 1 else None
 
 
-def read_judged_split(workspace: Workspace, split: str) -> JudgedSplit:
-    """The judged queries of a split. Raises InputError, naming the splits there are, when it has none."""
+def read_judged_split(
+    workspace: Workspace, *splits: str, left_out: frozenset[str] = frozenset(), most: int | None = None
+) -> JudgedSplit:
+    """The judged queries of a split, or of several; without those ``left_out``, and at most so many, drawn at random.
+
+    Raises InputError, naming the splits there are, when there is none.
+    """
     collection = Collection(workspace.database)
-    scale, judgments = scale_of(workspace), collection.judgments(split)
+    scale = scale_of(workspace)
+    judgments = [judgment for split in splits for judgment in collection.judgments(split)]
     relevant: dict[str, list[str]] = {}
     for judgment in judgments:
         if judgment.grade >= scale.relevant_from:
             relevant.setdefault(judgment.query_id, []).append(judgment.doc_id)
-    members = collection.queries(split)
-    queries = tuple(query for query in members if query.query_id in relevant)
+    members = [query for split in splits for query in collection.queries(split) if query.query_id not in left_out]
+    usable = [query for query in members if query.query_id in relevant]
+    queries = tuple(usable if most is None else _drawn(usable, most, seed=workspace.recipe.advise.seed))
+    split = "+".join(splits)
     if not queries:
         known = ", ".join(f"{name} ({count})" for name, count in collection.splits().items()) or "none"
         raise InputError(
@@ -60,13 +69,19 @@ def read_judged_split(workspace: Workspace, split: str) -> JudgedSplit:
     return JudgedSplit(
         split=split,
         queries=queries,
-        num_without_relevant=len(members) - len(queries),
+        num_without_relevant=len(members) - len(usable),
         doc_ids=doc_ids,
         relevant={query_id: tuple(found) for query_id, found in relevant.items()},
         qrels=qrels,
         groups=groups,
         slices=slices_of(workspace, queries, relevant, relevant_from=scale.relevant_from),
     )
+
+
+def _drawn(queries: Sequence[Query], most: int, *, seed: int) -> list[Query]:
+    """At most so many queries, in their order."""
+    rows = sorted(np.random.default_rng(seed).permutation(len(queries))[:most].tolist())
+    return [queries[row] for row in rows]
 
 
 def _group(query: Query, field: str) -> str:

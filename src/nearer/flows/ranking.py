@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import InputError
+from nearer.core.filters import Filter
 from nearer.core.progress import Progress
 from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Query
 from nearer.flows.context import prompts_of, prompts_of_run
 from nearer.flows.embedding import (
     Corpus,
+    Floats,
     count_truncated,
     embed_corpus,
     embed_queries,
@@ -20,14 +23,16 @@ from nearer.flows.embedding import (
     read_corpus,
     refuse_other_documents,
 )
+from nearer.flows.filtering import conditions_of
 from nearer.flows.judged_split import JudgedSplit
 from nearer.flows.lexical import read_words
-from nearer.flows.pipeline import Found, combine, wants_vectors, wants_words
+from nearer.flows.pipeline import Found, combine, passage_of, wants_vectors, wants_words
 from nearer.flows.runs import RunCounts, RunSystem, rank_run
 from nearer.flows.systems import System
 from nearer.measure.context import Prompts, score_prompts
 from nearer.measure.metrics import Measure, Qrels, score
-from nearer.measure.topk import TopK, top_k
+from nearer.measure.topk import TopK
+from nearer.retrieval.filtered import search_where, top_k_where
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
@@ -86,20 +91,78 @@ def rank(
     They are as many as the recipe measures, and ``k`` at least. ``with_own`` keeps documents whose text is the query's.
     """
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
-    k, stages = max(k, _depth(workspace.recipe.evaluate)), system.stages
-    depth = max(k, system.search.depth) if stages else k
-    excluded = None if with_own else own_documents(queries, corpus.documents)
-    dense = lexical = None
-    if wants_vectors(stages):
-        passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
-        query_emb_QD = embed_queries(workspace, system.encoder, queries, progress)
-        dense = top_k(query_emb_QD, passage_emb_PD, k=depth, starts_N=corpus.starts_N, excluded=excluded)
-    if wants_words(stages):
-        words = read_words(workspace, corpus.documents)
-        refuse_other_documents(corpus.documents, words.doc_ids)
-        lexical = words.index.search([query.text for query in queries], k=depth, excluded=excluded)
-    found = Found(queries=queries, documents=corpus.documents, dense=dense, lexical=lexical)
-    return corpus, combine(stages, system.search, found, k=k)
+    k, depth = max(k, _depth(workspace.recipe.evaluate)), system.search.depth if system.stages else k
+    asked = _Asked(workspace, system, corpus, queries, k=max(k, depth), with_own=with_own, progress=progress)
+    found = Found(
+        queries=queries,
+        documents=corpus.documents,
+        dense=asked.dense() if wants_vectors(system.stages) else None,
+        lexical=asked.lexical() if wants_words(system.stages) else None,
+        passage_of=lambda query, document: asked.passage_of(query, document),
+    )
+    return corpus, combine(system, found, k=k)
+
+
+class _Asked:
+    """Queries of a system over a corpus, each under its own filter if there is one."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        system: System,
+        corpus: Corpus,
+        queries: Sequence[Query],
+        *,
+        k: int,
+        with_own: bool,
+        progress: Progress,
+    ) -> None:
+        self._workspace, self._system, self._corpus, self._queries = workspace, system, corpus, queries
+        self._k, self._progress = k, progress
+        no_pairs = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._excluded = no_pairs if with_own else own_documents(queries, corpus.documents)
+        is_filtered = "filter" in system.stages
+        self._conditions: Sequence[Filter | None] = (
+            conditions_of(system.search, queries, corpus.documents) if is_filtered else [None] * len(queries)
+        )
+        self._metadata = [document.metadata for document in corpus.documents]
+
+    @cached_property
+    def _vectors(self) -> tuple[Floats, Floats]:
+        """Those of the queries, and of the passages."""
+        encoder = self._system.encoder
+        passage_emb_PD, _ = embed_corpus(self._workspace, encoder, self._corpus, self._progress)
+        return embed_queries(self._workspace, encoder, self._queries, self._progress), passage_emb_PD
+
+    def dense(self) -> TopK:
+        """What is found by vectors."""
+        return top_k_where(
+            *self._vectors,
+            k=self._k,
+            starts_N=self._corpus.starts_N,
+            conditions=self._conditions,
+            documents=self._metadata,
+            excluded=self._excluded,
+        )
+
+    def lexical(self) -> TopK:
+        """What is found by words. Raises Conflict when documents came or went meanwhile."""
+        words = read_words(self._workspace, self._corpus.documents)
+        refuse_other_documents(self._corpus.documents, words.doc_ids)
+        return search_where(
+            words.index,
+            [query.text for query in self._queries],
+            k=self._k,
+            conditions=self._conditions,
+            documents=self._metadata,
+            excluded=self._excluded,
+        )
+
+    def passage_of(self, query_row: int, document_row: int) -> str:
+        """The passage of a document that is nearest to a query."""
+        if len(self._corpus.passages_of(document_row)) == 1:  # no vectors are needed
+            return self._corpus.passages[int(self._corpus.starts_N[document_row])]
+        return passage_of(self._corpus, *self._vectors)(query_row, document_row)
 
 
 def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:

@@ -11,6 +11,7 @@ from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.api import DEFAULT_MAX_TOKENS, ApiEncoder
 from nearer.encode.base_model import DEFAULT_MODEL
+from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
 from nearer.encode.endpoint import Endpoint
 from nearer.store.files import inside
@@ -57,6 +58,7 @@ class System:
     chunk: ChunkRecipe
     stages: tuple[str, ...] = ()
     search: SearchRecipe = field(default_factory=SearchRecipe)
+    reranker: CrossEncoder | None = None
     meter: Meter | None = None
 
     @property
@@ -67,12 +69,14 @@ class System:
             "chunk": self.chunk.model_dump(mode="json"),
             "stages": list(self.stages),
             "search": self.search.model_dump(mode="json", include=parts),
+            "cross_encoder_id": self.reranker.cross_encoder_id if self.reranker else None,
         }
 
     def is_released_as(self, release: Release) -> bool:
         """Whether a release answers as this system does: from the same model, in the same stages."""
-        was = (release.model_id, release.system.get("stages", []), release.system.get("search", {}))
-        return was == (self.model.model_id, self.pinned["stages"], self.pinned["search"])
+        before = {"stages": [], "search": {}, "cross_encoder_id": None, **release.system}
+        is_alike = all(before[name] == self.pinned[name] for name in ("stages", "search", "cross_encoder_id"))
+        return is_alike and release.model_id == self.model.model_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +101,18 @@ def open_system(workspace: Workspace, name: str) -> System:
     if not stages:
         return system
     own = {part: getattr(system.search, part) for stage in system.stages for part in _PARTS[stage]}
-    return replace(
-        system,
-        name=name,
-        stages=in_order((*system.stages, *stages)),
-        search=workspace.recipe.search.model_copy(update=own),
-    )
+    search = workspace.recipe.search.model_copy(update=own)
+    return _composed(replace(system, name=name), (*system.stages, *stages), search)
+
+
+def _composed(system: System, stages: Iterable[str], search: SearchRecipe) -> System:
+    """A system with stages. Raises ModelRefused when its reranker cannot be had."""
+    stages, named = in_order(stages), search.rerank
+    reranker = None
+    if "rerank" in stages:
+        assert named.model is not None
+        reranker = CrossEncoder.load(named.model, max_length=named.max_seq_length)
+    return replace(system, stages=stages, search=search, reranker=reranker)
 
 
 def parse_name(name: str) -> tuple[str, tuple[str, ...]]:
@@ -193,7 +203,13 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
     model = Registry(workspace.database).model(release.model_id)
     system = _load(workspace, model, name=name, chunk=chunk_of(release))
     search = SearchRecipe.model_validate(release.system.get("search", {}))
-    return replace(system, stages=tuple(release.system.get("stages", ())), search=search)
+    system = _composed(system, release.system.get("stages", ()), search)
+    if system.pinned["cross_encoder_id"] != release.system.get("cross_encoder_id"):
+        raise ModelRefused(
+            f"{release.release_id}: what is in {search.rerank.model} now is another reranker",
+            hint="restore its files, or promote the system anew",
+        )
+    return system
 
 
 def chunk_of(release: Release) -> ChunkRecipe:

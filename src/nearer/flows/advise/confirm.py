@@ -1,0 +1,114 @@
+"""The advised system, as any other is opened, and its one look at the test split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nearer.core.progress import Progress
+from nearer.core.recipe import ChunkRecipe, Recipe
+from nearer.encode.adapted import AdaptedEncoder
+from nearer.flows.adapt import adapt, settings_of, train_adapter
+from nearer.flows.adapter_set import read_adapter_set
+from nearer.flows.advise.ground import MAIN, Ground
+from nearer.flows.advise.write import write_changes
+from nearer.flows.evaluate import compare_measured
+from nearer.flows.judged_split import read_judged_split
+from nearer.flows.ranking import measure
+from nearer.flows.systems import BASE, System, in_order, open_system
+from nearer.store.collection import Collection
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+
+_ADAPTER, _CHUNK = "adapter:", "chunk:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advised:
+    """The system that a remedy makes, its name as verbs take it, and the lines written into the recipe."""
+
+    name: str
+    system: System
+    written: tuple[str, ...]
+
+
+def build(
+    workspace: Workspace, ground: Ground, name: str, changes: Mapping[str, Any], *, write: bool
+) -> Advised | None:
+    """The system of a remedy, fitted on all queries; with ``write`` the recipe is changed, an adapter registered.
+
+    None for base itself, and for fine-tuning, which is a training of its own.
+    """
+    if name in (BASE, "fine_tune"):
+        return None
+    written = tuple(write_changes(workspace, changes)) if write and changes else ()
+    changed = Workspace(
+        folder=workspace.folder, recipe=_changed(workspace.recipe, changes), database=workspace.database
+    )
+    if name.startswith(_ADAPTER):
+        sides, *stages = name.removeprefix(_ADAPTER).split("+")
+        return _adapted(changed, ground, sides, stages, write=write, written=written)
+    if name.startswith(_CHUNK):
+        system = replace(ground.system, name=name, chunk=ChunkRecipe(max_tokens=int(name.removeprefix(_CHUNK))))
+        return Advised(name=BASE, system=system, written=written)
+    return Advised(name=name, system=open_system(changed, name), written=written)
+
+
+def confirm(workspace: Workspace, ground: Ground, advised: Advised, *, progress: Progress) -> dict[str, Any] | None:
+    """The advised system against base on the test split, once; none where there is no test split."""
+    names = [name for name in Collection(workspace.database).splits() if name.startswith("test")]
+    if not names:
+        return None
+    split = "test" if "test" in names else names[0]
+    judged = read_judged_split(workspace, split)
+    base, candidate = (measure(workspace, each, judged, progress=progress) for each in (ground.system, advised.system))
+    main = str(MAIN)
+    [compared] = compare_measured(base, candidate, metrics=[main], judged=judged, recipe=workspace.recipe.evaluate)
+    ledger = Registry(workspace.database).look(split=split, systems=[BASE, advised.system.name], purpose="advise")
+    return {
+        "split": split,
+        "num_queries": len(judged.queries),
+        "metric": main,
+        "system": advised.name,
+        "base": float(base.values[main].mean()),
+        "value": float(candidate.values[main].mean()),
+        **{key: getattr(compared, key) for key in ("difference", "low", "high", "p_value")},
+        "ledger": ledger,
+    }
+
+
+def _adapted(
+    workspace: Workspace, ground: Ground, sides: str, stages: list[str], *, write: bool, written: tuple[str, ...]
+) -> Advised:
+    """Base with an adapter: registered from train and dev, or only made here."""
+    if write:
+        model_id = adapt(workspace, sides, progress=ground.progress)["model_id"]
+        name = "+".join([model_id, *stages])
+        return Advised(name=name, system=open_system(workspace, name), written=written)
+    known = read_adapter_set(workspace, ground.system, ground.queries, progress=ground.progress)
+    adapter, _ = train_adapter(
+        known,
+        ground.tuned_on(0),
+        ground.judged_by(0),
+        settings=settings_of(workspace.recipe, sides),
+        progress=ground.progress,
+    )
+    system = replace(
+        ground.system,
+        name=f"{_ADAPTER}{sides}",
+        encoder=AdaptedEncoder(ground.system.encoder, adapter),
+        stages=in_order(stages),
+        search=workspace.recipe.search,
+    )
+    return Advised(name=system.name, system=system, written=written)
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with keys such as ``search.dense_weight`` set."""
+    values = recipe.model_dump(mode="json")
+    for key, value in changes.items():
+        *sections, name = key.split(".")
+        target = values
+        for section in sections:
+            target = target[section]
+        target[name] = value
+    return Recipe.model_validate(values)

@@ -1,0 +1,187 @@
+"""What every remedy is measured on: judged queries of train and dev, dealt into folds, and what base finds for them.
+
+Shapes: Q queries, N documents, P passages, D dimensions, K ranked documents.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.errors import InputError
+from nearer.core.progress import Progress
+from nearer.core.records import Query
+from nearer.core.text import normalise
+from nearer.flows.embedding import (
+    Corpus,
+    Floats,
+    Ints,
+    embed_corpus,
+    embed_queries,
+    own_documents,
+    read_corpus,
+    refuse_other_documents,
+)
+from nearer.flows.judged_split import JudgedSplit, read_judged_split
+from nearer.flows.lexical import Words, read_words
+from nearer.flows.splits import ensure_splits
+from nearer.flows.systems import BASE, System, open_system
+from nearer.flows.training_set import find_left_out
+from nearer.measure.metrics import Measure, score
+from nearer.measure.significance import Comparison, compare_all
+from nearer.measure.topk import NO_ROW, TopK, top_k
+from nearer.retrieval.fusion import folds_of
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+Values = NDArray[np.float64]
+
+MAIN = Measure.parse("nDCG@10")
+"""What remedies are chosen by."""
+_FEWEST = 10
+
+
+class Ground:
+    """The ground on which remedies compete; a query is always judged by what was tuned without its fold."""
+
+    def __init__(self, workspace: Workspace, progress: Progress) -> None:
+        ensure_splits(workspace)
+        recipe = workspace.recipe
+        self.workspace, self.progress = workspace, progress
+        self.judged = _read(workspace)
+        self.queries: Sequence[Query] = self.judged.queries
+        self.folds_Q = _folds(self.judged, num_folds=recipe.advise.num_folds, seed=recipe.advise.seed)
+        self.system: System = open_system(workspace, BASE)
+        self.corpus: Corpus = read_corpus(workspace, self.system.encoder)
+        refuse_other_documents(self.corpus.documents, self.judged.doc_ids)
+        self.depth = recipe.search.depth
+        self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)
+        self.query_emb_QD = embed_queries(workspace, self.system.encoder, self.queries, progress)
+        self.excluded = own_documents(self.queries, self.corpus.documents)
+
+    @cached_property
+    def dense(self) -> TopK:
+        """What base finds."""
+        return self.rank(self.query_emb_QD, self.passage_emb_PD)
+
+    @cached_property
+    def words(self) -> Words:
+        """The documents' words."""
+        words = read_words(self.workspace, self.corpus.documents)
+        refuse_other_documents(self.corpus.documents, words.doc_ids)
+        return words
+
+    @cached_property
+    def lexical(self) -> TopK:
+        """What BM25 finds."""
+        texts = [query.text for query in self.queries]
+        return self.words.index.search(texts, k=self.depth, excluded=self.excluded)
+
+    @property
+    def num_folds(self) -> int:
+        """How many folds there are."""
+        return int(self.folds_Q.max()) + 1
+
+    @cached_property
+    def base(self) -> dict[str, Values]:
+        """The values of base in every measure of the recipe, and in the main one."""
+        return self.values(self.dense.rows_QK)
+
+    @cached_property
+    def measures(self) -> list[Measure]:
+        """The main measure and the recipe's, but those of prompts, each once."""
+        named = map(Measure.parse, self.workspace.recipe.evaluate.measures)
+        return list(dict.fromkeys([MAIN, *(each for each in named if not each.is_of_prompt)]))
+
+    def rank(
+        self, query_emb_SD: Floats, passage_emb_PD: Floats, *, rows_S: Ints | None = None, starts_N: Ints | None = None
+    ) -> TopK:
+        """The best documents by other vectors, for the queries of ``rows_S`` or all, as deep as stages want them."""
+        queries, documents = self.excluded
+        if rows_S is not None:
+            place_Q = np.full(len(self.queries), -1)
+            place_Q[rows_S] = np.arange(len(rows_S))
+            queries, documents = place_Q[queries], documents[place_Q[queries] >= 0]
+            queries = queries[queries >= 0]
+        starts = self.corpus.starts_N if starts_N is None else starts_N
+        return top_k(query_emb_SD, passage_emb_PD, k=self.depth, starts_N=starts, excluded=(queries, documents))
+
+    def judged_by(self, fold: int) -> Ints:
+        """The rows of the queries that a fold judges."""
+        return np.flatnonzero(self.folds_Q == fold)
+
+    def tuned_on(self, fold: int) -> Ints:
+        """The rows of the queries on which may be tuned what a fold judges."""
+        return np.flatnonzero(self.folds_Q != fold)
+
+    def values(self, rows_QK: Ints) -> dict[str, Values]:
+        """The values of every query in every measure."""
+        return {str(name): values for name, values in score(self.measures, rows_QK, self.judged.qrels).items()}
+
+    def main(self, rows_QK: Ints) -> Values:
+        """The values of every query in the main measure."""
+        return score([MAIN], rows_QK, self.judged.qrels)[MAIN]
+
+    def main_of(self, rows_SK: Ints, queries_S: Ints) -> Values:
+        """The values of some queries in the main measure, from their rankings alone."""
+        rows_QK = np.full((len(self.queries), rows_SK.shape[1]), NO_ROW, np.int64)
+        rows_QK[queries_S] = rows_SK
+        return self.main(rows_QK)[queries_S]
+
+    def compare(self, values_S: Values, queries_S: Ints) -> Comparison:
+        """Some queries' values in the main measure against base's, groups kept whole."""
+        recipe = self.workspace.recipe.evaluate
+        [found] = compare_all(
+            self.base[str(MAIN)][queries_S][:, None],
+            values_S[:, None],
+            metrics=[str(MAIN)],
+            groups_Q=self.judged.groups_of(queries_S),
+            num_resamples=recipe.num_resamples,
+            confidence=recipe.confidence,
+            seed=recipe.seed,
+        )
+        return found
+
+    def sample(self, number: int, *, seed: int = 0) -> Ints:
+        """Rows of at most so many queries, drawn at random, ascending."""
+        drawn = np.random.default_rng(seed).permutation(len(self.queries))[:number]
+        return np.sort(drawn)
+
+    def described(self) -> dict[str, Any]:
+        """What it is, for the answer."""
+        return {
+            "split": self.judged.split,
+            "num_queries": len(self.queries),
+            "num_groups": len(set(self.judged.groups)) if self.judged.groups else None,
+            "num_folds": self.num_folds,
+            "num_documents": len(self.corpus.documents),
+            "num_passages": len(self.corpus.passages),
+        }
+
+
+def _read(workspace: Workspace) -> JudgedSplit:
+    """The judged queries of train and dev that leak nowhere, drawn at random where there are too many.
+
+    Raises InputError where there are too few to tune on some and judge others.
+    """
+    recipe = workspace.recipe.advise
+    names = [name for name in ("train", "dev") if Collection(workspace.database).splits().get(name)]
+    left_out = find_left_out(workspace).query_ids
+    judged = read_judged_split(workspace, *(names or ["dev"]), left_out=left_out, most=recipe.max_queries)
+    texts = {normalise(query.text) for query in judged.queries}
+    if len(texts) < _FEWEST:
+        what = "are all the same" if len(texts) == 1 < len(judged.queries) else "can be told apart"
+        number = len(judged.queries) if len(texts) == 1 else len(texts)
+        raise InputError(
+            f"only {number} judged queries of train and dev {what}; advice needs {_FEWEST} different ones",
+            hint="import judgments of more queries: nearer add judgments FILE",
+        )
+    return judged
+
+
+def _folds(judged: JudgedSplit, *, num_folds: int, seed: int) -> Ints:
+    """Folds of whole groups; the same text is one group in any case."""
+    groups = judged.groups or [normalise(query.text) for query in judged.queries]
+    return folds_of(groups, num_folds=num_folds, seed=seed)

@@ -1,0 +1,289 @@
+"""The remedies that change how a search ranks, and no vector: filter, boosts, words, fusion, a reranker.
+
+Shapes: Q queries, S some of them, N documents, K ranked documents.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nearer.core.errors import InputError
+from nearer.core.filters import Fields
+from nearer.core.records import Metadata
+from nearer.encode.cross_encoder import CrossEncoder
+from nearer.flows.advise.ground import Ground, Values
+from nearer.flows.embedding import Floats, Ints
+from nearer.flows.pipeline import passage_of
+from nearer.measure.topk import NO_ROW, TopK
+from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
+from nearer.retrieval.fields import FieldTypes
+from nearer.retrieval.filtered import search_where, top_k_where
+from nearer.retrieval.fit_rules import candidate_rules, fit_rules
+from nearer.retrieval.fusion import reciprocal_rank_fusion, tune_weight, weighted_sum
+from nearer.retrieval.rerank import rerank
+from nearer.retrieval.rules import DERIVED, Rule, condition_of, passing
+
+Work = Callable[[int], object]
+"""What a remedy adds to answering the query of a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Remedy:
+    """A remedy and what it does: the values of the queries it was measured on, judged out of fold.
+
+    ``word`` recommends it. ``changes`` are the recipe's keys, with dots, that make it so, fitted on all queries.
+    ``index_work`` is "none", "transform" or "re-embed".
+    """
+
+    name: str
+    word: str
+    queries_S: Ints
+    values: Mapping[str, Values]
+    ranked: TopK
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    index_work: str = "none"
+    work: Work | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A remedy that was not measured, and why."""
+
+    name: str
+    reason: str
+
+
+def whole(ground: Ground, name: str, word: str, ranked: TopK, **more: Any) -> Remedy:
+    """A remedy measured on all queries."""
+    queries_Q = np.arange(len(ground.queries))
+    return Remedy(
+        name=name, word=word, queries_S=queries_Q, values=ground.values(ranked.rows_QK), ranked=ranked, **more
+    )
+
+
+def out_of_fold(ground: Ground, rank: Callable[[int], TopK]) -> TopK:
+    """Every query as it is ranked by ``rank(fold)``, for the queries that the fold judges."""
+    rows_QK = np.full((len(ground.queries), ground.depth), NO_ROW, np.int64)
+    scores_QK = np.full(rows_QK.shape, -np.inf, np.float32)
+    for fold in range(ground.num_folds):
+        judged, found = ground.judged_by(fold), rank(fold)
+        rows_QK[judged], scores_QK[judged] = found.rows_QK, found.scores_QK
+    return TopK(rows_QK=rows_QK, scores_QK=scores_QK)
+
+
+def some(ranked: TopK, rows_S: Ints) -> TopK:
+    """The rankings of some queries."""
+    return TopK(rows_QK=ranked.rows_QK[rows_S], scores_QK=ranked.scores_QK[rows_S])
+
+
+def lexical_remedies(ground: Ground, dense: TopK, lexical: TopK, *, prefix: str = "") -> list[Remedy]:
+    """Words alone, and both kinds of fusion, over rankings that are out of fold already."""
+    tuned = tune_weight(dense, lexical, measure=ground.main, folds_Q=ground.folds_Q, k=ground.depth)
+    fused = reciprocal_rank_fusion([dense, lexical], k=ground.depth)
+    weights = f"weights of vectors by fold: {', '.join(f'{weight:g}' for weight in tuned.fold_weights)}"
+
+    def words(row: int) -> TopK:
+        found = ground.words.index.search([ground.queries[row].text], k=ground.depth)
+        return weighted_sum([some(dense, np.array([row])), found], [tuned.weight, 1 - tuned.weight], k=ground.depth)
+
+    def named(stage: str) -> str:
+        return f"{prefix}+{stage}" if prefix else stage
+
+    return [
+        whole(ground, named("bm25"), "hybrid", lexical, work=words),
+        whole(ground, named("rrf"), "hybrid", fused, work=words),
+        whole(
+            ground,
+            named("hybrid"),
+            "hybrid",
+            tuned.out_of_fold,
+            changes={"search.dense_weight": tuned.weight},
+            work=words,
+            notes=(weights,),
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Structure:
+    """What the documents' metadata offers: the fields of one plain type each, and which were left out, and why."""
+
+    fields: Fields
+    documents: Sequence[Metadata]
+    doc_ids: Sequence[str]
+    left_out: tuple[str, ...]
+
+    @classmethod
+    def read(cls, ground: Ground) -> "Structure":
+        """The fields of the documents, but those derived from the right answer."""
+        documents = [document.metadata for document in ground.corpus.documents]
+        names = dict.fromkeys(name for each in documents for name in each if not name.startswith(DERIVED))
+        fields: dict[str, Any] = {}
+        left_out = []
+        for name in names:
+            try:
+                types = FieldTypes([name])
+                for document in ground.corpus.documents:
+                    types.see(document.doc_id, document.metadata)
+                fields |= types.found()
+            except InputError as error:
+                left_out.append(error.message)
+        kept = [{name: each[name] for name in fields if name in each} for each in documents]
+        return cls(fields=fields, documents=kept, doc_ids=ground.corpus.doc_ids, left_out=tuple(left_out))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Filtered:
+    """Rankings over what rules let through: rules fitted without the query's fold, and those fitted on all."""
+
+    dense: TopK
+    lexical: TopK
+    rules: tuple[Rule, ...]
+
+
+def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skipped, Filtered | None]:
+    """The rules between query and document that are worth it, fitted without each fold."""
+    recipe = ground.workspace.recipe.search
+    known = recipe.query_time_fields
+    candidates = candidate_rules(fields=structure.fields, query_time_fields=known, documents=structure.documents)
+    if not candidates:
+        reason = "no document field has 2 to 20 values, and search.query_time_fields names none that queries share"
+        return Skipped(name="base+filter", reason=reason), None
+    metadata = [{name: query.metadata[name] for name in known if name in query.metadata} for query in ground.queries]
+    tuned_on = map(ground.tuned_on, range(ground.num_folds))
+    fitted = [_fit(ground, structure, metadata, candidates, rows_S) for rows_S in tuned_on]
+    everything = _fit(ground, structure, metadata, candidates, np.arange(len(ground.queries)))
+    if not everything and not any(fitted):
+        reason = f"of {len(candidates)} rules none gained enough without losing relevant documents"
+        return Skipped(name="base+filter", reason=reason), None
+    conditions = [
+        condition_of(fitted[fold], each) if fitted[fold] else None
+        for fold, each in zip(ground.folds_Q, metadata, strict=True)
+    ]
+    dense = top_k_where(
+        ground.query_emb_QD,
+        ground.passage_emb_PD,
+        k=ground.depth,
+        starts_N=ground.corpus.starts_N,
+        conditions=conditions,
+        documents=structure.documents,
+        excluded=ground.excluded,
+    )
+    lexical = search_where(
+        ground.words.index,
+        [query.text for query in ground.queries],
+        k=ground.depth,
+        conditions=conditions,
+        documents=structure.documents,
+        excluded=ground.excluded,
+    )
+
+    def work(row: int) -> object:
+        condition = condition_of(everything, metadata[row])
+        return condition and passing(condition, structure.documents)
+
+    filter_fields = sorted({*ground.workspace.recipe.index.filter_fields, *(rule.key for rule in everything)})
+    changes = {"search.filters": [str(rule) for rule in everything], "index.filter_fields": filter_fields}
+    remedy = whole(
+        ground,
+        "base+filter",
+        "filter",
+        dense,
+        changes=changes,
+        work=work,
+        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *structure.left_out),
+    )
+    return remedy, Filtered(dense=dense, lexical=lexical, rules=everything)
+
+
+def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
+    """The fields that are worth adding to the scores: recency, authority, popularity."""
+    values = candidate_values(structure.fields, doc_ids=structure.doc_ids, documents=structure.documents)
+    if not values:
+        return Skipped(name="base+boost", reason="no document field holds several numbers or dates")
+
+    def fitted(rows_S: Ints) -> tuple[Boost, ...]:
+        found = fit_boosts(
+            some(ground.dense, rows_S), values=values, measure=lambda rows_SK: ground.main_of(rows_SK, rows_S)
+        )
+        return found.boosts
+
+    def ranked(fold: int) -> TopK:
+        return boosted(some(ground.dense, ground.judged_by(fold)), fitted(ground.tuned_on(fold)), values)
+
+    by_fold, everything = out_of_fold(ground, ranked), fitted(np.arange(len(ground.queries)))
+    if not everything and np.array_equal(by_fold.rows_QK, ground.dense.rows_QK):
+        return Skipped(name="base+boost", reason=f"of {len(values)} fields none gained enough")
+    changes = {
+        "search.boosts": {
+            each.field: {"weight": each.weight, "low": each.low, "high": each.high} for each in everything
+        }
+    }
+    shown = ", ".join(f"{each.field} {each.weight:g}" for each in everything) or "none on all queries"
+    return whole(
+        ground,
+        "base+boost",
+        "filter",
+        by_fold,
+        changes=changes,
+        work=lambda row: boosted(some(ground.dense, np.array([row])), everything, values),
+        notes=(f"weights: {shown}",),
+    )
+
+
+def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy:
+    """The best documents read anew by a cross-encoder, on a sample: it reads many texts a query."""
+    recipe = ground.workspace.recipe
+    queries_S = ground.sample(recipe.advise.rerank_queries, seed=recipe.advise.seed)
+    text_of = passage_of(ground.corpus, ground.query_emb_QD, ground.passage_emb_PD)
+
+    def score(queries: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Floats:
+        texts = [(ground.queries[queries[place]].text, text_of(queries[place], row)) for place, row in pairs]
+        blocks = range(0, len(texts), 256)
+        label = "rerank"
+        tracked = ground.progress.track(blocks, label=label, total=len(blocks)) if len(blocks) > 1 else blocks
+        return np.concatenate([reranker.scores(texts[first : first + 256]) for first in tracked])
+
+    depth = recipe.search.rerank.depth
+    ranked = rerank(some(ground.dense, queries_S), lambda pairs: score(queries_S.tolist(), pairs), depth=depth)
+    rows_QK = np.full_like(ground.dense.rows_QK, NO_ROW)
+    rows_QK[queries_S] = ranked.rows_QK
+    values = {name: each[queries_S] for name, each in ground.values(rows_QK).items()}
+    return Remedy(
+        name="base+rerank",
+        word="rerank",
+        queries_S=queries_S,
+        values=values,
+        ranked=ranked,
+        changes={"search.rerank.model": recipe.search.rerank.model},
+        work=lambda row: rerank(some(ground.dense, np.array([row])), lambda pairs: score([row], pairs), depth=depth),
+    )
+
+
+def _fit(
+    ground: Ground, structure: Structure, metadata: Sequence[Metadata], candidates: Sequence[Rule], rows_S: Ints
+) -> tuple[Rule, ...]:
+    """The rules that are worth it on some queries."""
+    place_of = {int(row): place for place, row in enumerate(rows_S)}
+    doc_rows = {doc_id: row for row, doc_id in enumerate(ground.corpus.doc_ids)}
+    pairs = [
+        (place, doc_rows[doc_id])
+        for row, place in place_of.items()
+        for doc_id in ground.judged.relevant[ground.queries[row].query_id]
+        if doc_id in doc_rows
+    ]
+    relevant = np.array(pairs, np.int64).reshape(-1, 2)
+    if not len(relevant):
+        return ()
+    found = fit_rules(
+        some(ground.dense, rows_S),
+        candidates=candidates,
+        queries=[metadata[row] for row in rows_S],
+        documents=structure.documents,
+        relevant=(relevant[:, 0], relevant[:, 1]),
+        measure=lambda rows_SK: ground.main_of(rows_SK, rows_S),
+    )
+    return found.rules

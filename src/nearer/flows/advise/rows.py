@@ -1,0 +1,148 @@
+"""Remedies as the verdict sees them and as the answer shows them: what each brought, and what it takes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nearer.core.errors import InputError, RecipeError
+from nearer.flows.advise.expense import Rate, expense, latency_ms, query_ms
+from nearer.flows.advise.ground import MAIN, Ground, Values
+from nearer.flows.advise.remedies import Remedy, Skipped
+from nearer.flows.embedding import Ints
+from nearer.flows.grades import scale_of
+from nearer.flows.learning_curve import learning_curve
+from nearer.flows.systems import BASE
+from nearer.measure.significance import mean_intervals
+from nearer.measure.verdict import FINE_TUNE, Tried
+from nearer.store.collection import Collection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A remedy as the verdict sees it, as the answer shows it, and the recipe's keys that make it so."""
+
+    tried: Tried
+    described: Mapping[str, Any]
+    changes: Mapping[str, Any]
+
+
+def row_of(ground: Ground, remedy: Remedy, rate: Rate) -> Row:
+    """A remedy compared with base on the queries it was measured on, and what it takes."""
+    main = str(MAIN)
+    compared = ground.compare(remedy.values[main], remedy.queries_S)
+    value = float(ground.base[main].mean()) + compared.difference  # a sample is judged by its difference
+    latency = latency_ms(ground, remedy.work)
+    if remedy.word == "change_encoder":
+        before = latency_ms(ground, query_ms(ground.system.encoder, ground))
+        latency = {name: round(latency[name] - before[name], 3) for name in latency}
+    tried = Tried(
+        name=remedy.name,
+        word=remedy.word,
+        value=value,
+        difference=compared.difference,
+        low=compared.low,
+        high=compared.high,
+    )
+    described = {
+        "name": remedy.name,
+        "word": remedy.word,
+        "origin": "measured",
+        "num_queries": len(remedy.queries_S),
+        "metrics": _metrics(ground, remedy.values, remedy.queries_S),
+        **{key: getattr(compared, key) for key in ("difference", "low", "high", "p_value", "num_wins", "num_losses")},
+        "latency_ms": latency,
+        **expense(ground, remedy, rate, num_pairs=num_training_pairs(ground)),
+        "changes": dict(remedy.changes),
+        "notes": list(remedy.notes),
+    }
+    return Row(tried=tried, described=described, changes=remedy.changes)
+
+
+def with_changes(remedy: Remedy, changes: Mapping[str, Any]) -> Remedy:
+    """A remedy that needs another's changes too."""
+    return replace(remedy, changes={**changes, **remedy.changes})
+
+
+def base_row(ground: Ground) -> dict[str, Any]:
+    """What base does, as the first line of the answer."""
+    queries_Q = np.arange(len(ground.queries))
+    nothing = {"index_work": "none", "reindex_hours": 0.0, "storage_bytes": 0, "cost": {}}
+    return {
+        "name": BASE,
+        "word": "leave",
+        "origin": "measured",
+        "num_queries": len(queries_Q),
+        "metrics": _metrics(ground, ground.base, queries_Q),
+        **dict.fromkeys(("difference", "low", "high")),
+        "p_value": None,
+        "latency_ms": {"p50": 0.0, "p95": 0.0},
+        **nothing,
+    }
+
+
+def _metrics(ground: Ground, values: Mapping[str, Values], queries_S: Ints) -> dict[str, Any]:
+    recipe = ground.workspace.recipe.evaluate
+    intervals = mean_intervals(
+        np.stack(list(values.values()), axis=1),
+        groups_Q=ground.judged.groups_of(queries_S),
+        num_resamples=recipe.num_resamples,
+        confidence=recipe.confidence,
+        seed=recipe.seed,
+    )
+    return {name: asdict(interval) for name, interval in zip(values, intervals, strict=True)}
+
+
+def fine_tuning(ground: Ground, rate: Rate, *, full_curve: bool) -> Row | Skipped:
+    """What fine-tuning would bring, from a learning curve on dev; base and queries are the curve's own."""
+    most = num_training_pairs(ground) if full_curve else None
+    try:
+        curve = learning_curve(ground.workspace, max_pairs=most, progress=ground.progress)
+    except (InputError, RecipeError) as error:
+        return Skipped(name=FINE_TUNE, reason=error.message)
+    forecast, gain = curve["forecast"], curve["forecast"]["gain"]
+    base = ground.base[str(MAIN)]
+    tried = Tried(
+        name=FINE_TUNE,
+        word=FINE_TUNE,
+        value=float(base.mean()) + gain["value"],
+        difference=gain["value"],
+        low=gain["low"],
+        high=gain["high"],
+    )
+    remedy = Remedy(
+        name=FINE_TUNE,
+        word=FINE_TUNE,
+        queries_S=np.arange(len(base)),
+        values={},
+        ranked=ground.dense,
+        index_work="re-embed",
+    )
+    described = {
+        "name": FINE_TUNE,
+        "word": FINE_TUNE,
+        "origin": "forecast"
+        if forecast["num_pairs"] > max(each["num_pairs"] for each in curve["points"])
+        else "measured",
+        "num_queries": curve["num_queries"],
+        "metrics": {curve["metric"]: {key: forecast[key] for key in ("value", "low", "high")}},
+        "difference": gain["value"],
+        "low": gain["low"],
+        "high": gain["high"],
+        "p_value": None,
+        "latency_ms": {"p50": 0.0, "p95": 0.0},
+        **expense(ground, remedy, rate, num_pairs=num_training_pairs(ground), training_hours=curve["hours"]),
+        "changes": {},
+        "notes": [curve["method"], *curve["notes"]],
+        "curve": curve,
+    }
+    return Row(tried=tried, described=described, changes={})
+
+
+def num_training_pairs(ground: Ground) -> int:
+    """Pairs that could be trained on: positive judgments of train, and pairs given as text."""
+    collection = Collection(ground.workspace.database)
+    positive = scale_of(ground.workspace).positive_from
+    judged = sum(judgment.grade >= positive for judgment in collection.judgments("train"))
+    return judged + collection.counts()["pairs"]

@@ -1,0 +1,48 @@
+"""Put advice into the recipe; what else stands in the file, comments too, stays as it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tomlkit
+from tomlkit.items import Table
+
+from nearer.core.errors import RecipeError, WorkspaceError
+from nearer.core.recipe import RECIPE_FILE, Recipe
+from nearer.store.files import write_atomic
+from nearer.store.workspace import Workspace
+
+
+def write_changes(workspace: Workspace, changes: Mapping[str, Any]) -> list[str]:
+    """Set keys such as ``search.dense_weight`` in nearer.toml; the lines that were set, as they may be given to --set.
+
+    Raises WorkspaceError when it cannot be written, RecipeError when it would no longer be a recipe.
+    """
+    path = workspace.folder / RECIPE_FILE
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
+        for key, value in changes.items():
+            *sections, name = key.split(".")
+            _section(document, sections)[name] = value
+        text = tomlkit.dumps(document)
+        Recipe.model_validate(tomlkit.parse(text).unwrap())
+        write_atomic(path, text)
+    except OSError as error:
+        raise WorkspaceError(
+            f"{path}: cannot be written: {error.strerror}", hint="make it writable, then repeat the command"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise RecipeError(
+            f"{path}: the advice cannot be put into it: {error}", hint="set the keys by hand: see nearer advise"
+        ) from error
+    return [f"{key} = {tomlkit.item(value).as_string()}" for key, value in changes.items()]
+
+
+def _section(document: Any, names: list[str]) -> Any:
+    """The table of that name, made where there is none."""
+    for name in names:
+        if name not in document:
+            document[name] = tomlkit.table()
+        document = document[name]
+        if not isinstance(document, Table | dict):
+            raise TypeError(f"{name} is a value, not a section")
+    return document

@@ -1,0 +1,52 @@
+"""The filter of a composed system: the recipe's rules, and what they ask of documents for each query."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from nearer.core.errors import InputError
+from nearer.core.filters import Fields, Filter, parts_of
+from nearer.core.recipe import SearchRecipe
+from nearer.core.records import Document, Metadata, Query
+from nearer.retrieval.fields import FieldTypes
+from nearer.retrieval.rules import Rule, condition_of, parse_rules
+
+
+def rule_fields(rules: Iterable[str]) -> tuple[str, ...]:
+    """The document fields that rules compare.
+
+    >>> rule_fields(["year>=query.year", "in_stock=true"])
+    ('year', 'in_stock')
+    """
+    return tuple(dict.fromkeys(parts[1] for rule in rules if (parts := parts_of(rule))))
+
+
+def types_of(names: Sequence[str], documents: Iterable[Document]) -> Fields:
+    """The types of document fields.
+
+    Raises InputError for one that no document has, or whose values cannot be compared with one another.
+    """
+    types = FieldTypes(list(names))
+    for document in documents:
+        types.see(document.doc_id, document.metadata)
+    found = types.found()
+    if missing := [name for name in names if name not in found]:
+        raise InputError(
+            f"no document has the field {missing[0]!r} of search.filters",
+            hint="correct the rule in nearer.toml, or take it out",
+        )
+    return found
+
+
+def rules_of(search: SearchRecipe, fields: Fields) -> tuple[Rule, ...]:
+    """The recipe's rules. Raises InputError for one that cannot filter documents with these fields."""
+    return parse_rules(search.filters, fields=fields, query_time_fields=search.query_time_fields)
+
+
+def conditions_of(search: SearchRecipe, queries: Sequence[Query], documents: Sequence[Document]) -> list[Filter | None]:
+    """What documents must pass for each query; nothing where the query has no field that a rule needs."""
+    rules = rules_of(search, types_of(rule_fields(search.filters), documents))
+    return [condition_of(rules, known_of(query.metadata, search)) for query in queries]
+
+
+def known_of(metadata: Metadata, search: SearchRecipe) -> Mapping[str, object]:
+    """What is known of a query when it is asked."""
+    return {name: metadata[name] for name in search.query_time_fields if name in metadata}
