@@ -282,7 +282,7 @@ def test_a_kill_once_the_splits_are_written_loses_and_repeats_nothing(ask, held_
     killed = shutil.copytree(folder, tmp_path / "killed")
     wanted = ask(folder, "evaluate", "--split", "test_unseen_period")
     arguments = ("evaluate", "--split", "test_unseen_period", "--dir", killed)
-    assert run(*arguments, die_at="splits.written").was_killed
+    assert run(*arguments, die_at="splits.commit").was_killed
     workspace = Workspace.open(killed)
     written = Collection(workspace.database).split_of()
     workspace.close()

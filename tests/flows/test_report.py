@@ -7,7 +7,7 @@ import pytest
 
 from nearer.core.recipe import Recipe
 from nearer.flows.report import charts, render, report
-from nearer.flows.report.data import ReportData, choose_evaluation
+from nearer.flows.report.data import ReportData, choose_evaluation, measured_apart
 from nearer.flows.report.formats import excerpt
 from nearer.store.registry import Event, Model, Registry, Release
 from nearer.store.workspace import Workspace
@@ -443,6 +443,40 @@ def test_a_model_of_before_alarms_has_none_and_its_curve_is_dev_alone():
     assert "Overfitting and collapse" not in html
     assert "the thin line" not in html
     assert '0.5390</td><td class="num">none</td>' in html
+
+
+def test_slices_that_are_too_small_have_a_size_and_no_number():
+    small = evaluation()
+    for each in small["results"]:
+        each["slices"]["module=tiny"] = {"num_queries": 2, "num_groups": None, "metrics": None}
+    html = render(replace(full_data(), evaluation=small))
+    [row] = [part.partition("</tr>")[0] for part in html.split('<tr role="row"') if "module=<wbr>tiny" in part]
+    assert row.count(">too small<") == 2
+    assert 'class="value"' not in row
+
+
+def test_p_is_the_adjusted_one_where_several_systems_were_compared():
+    several = evaluation()
+    several["results"].insert(1, result(1, "base", "model-0000aaaa1111"))
+    for each in several["comparisons"]:
+        each["p_adjusted"] = 0.0321
+    html = render(replace(full_data(), evaluation=several))
+    assert html.count("p = 0.0321 after Holm") == 1 + len(METRICS)
+    assert "after Holm<" not in render(full_data())
+
+
+def test_measurements_of_other_test_splits_stand_apart():
+    chosen, dev, old = evaluation(), {**evaluation(), "split": "dev"}, {**evaluation(), "split": "test_late"}
+    late = {**evaluation(), "split": "test_late", "num_queries": 77, "ledger": {"split": "test_late", "num_looks": 5}}
+    alone = {**evaluation(), "split": "test_new", "comparisons": [], "results": chosen["results"][:1]}
+    apart = measured_apart([old, dev, late, chosen, alone], chosen)
+    assert apart == [late, alone]
+    section = render(replace(full_data(), apart=apart)).partition("Other test splits")[2].partition("</table>")[0]
+    assert "<bdi>test_late</bdi>, nDCG@10" in section
+    assert ">77<" in section
+    assert section.count("p &lt; 0.0001") + section.count("p = 0.0002") == 1
+    assert "Other test splits" not in render(full_data())
+    assert measured_apart([late], None) == []
 
 
 def test_numbers_that_are_not_finite_are_named_and_leave_no_mark():

@@ -36,9 +36,12 @@ def evaluate(
     progress: Progress | None = None,
     purpose: str = "evaluate",
 ) -> dict[str, Any]:
-    """Measure ``systems`` on ``split`` and compare each with the first; ``run:FILE`` is another engine's TREC run.
+    """Measure ``systems`` on ``split`` and compare each with the first.
 
-    Raises InputError when the split has no judged queries or a run has faults, NotFound for an unknown system.
+    A system is ``base``, ``live``, a model's id, folder or Hub name, or ``run:FILE``, another engine's TREC run.
+
+    Raises InputError when the split has no judged queries, a field cannot be sliced by or a run has faults, NotFound
+    for an unknown system, ModelRefused for what is no model that may be loaded.
     """
     progress = progress or Silent()
     ensure_splits(workspace)

@@ -61,7 +61,7 @@ def ensure_splits(workspace: Workspace) -> dict[str, int]:
         for query_id, splits in held_out.items():
             for split in splits[1:] if side_of[query_id] != LEAKED else ():
                 put_split(connection, split, [query_id])
-    reached("splits.written")
+    reached("splits.commit")
     return {side: len(query_ids) for side, query_ids in sorted(members.items())}
 
 

@@ -167,7 +167,7 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
         return _load(workspace, known[name], name=name, chunk=workspace.recipe.chunk)
     if name == DEFAULT_MODEL or "/" in name or os.path.isdir(name):
         return _open_elsewhere(workspace, name)
-    hint = "name base, live, a model id, a folder, or a Hub name with its owner: OWNER/MODEL"
+    hint = "train one: nearer train; or name a folder, or a Hub name with its owner: OWNER/MODEL"
     raise NotFound(f"no system {name!r}; models: {', '.join(known) or 'none'}", hint=hint)
 
 
