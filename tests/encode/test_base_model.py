@@ -41,6 +41,18 @@ def test_a_pickle_under_another_name_is_refused_before_loading(folder, content):
         Encoder.load(str(folder))
 
 
+def test_safetensors_whose_length_looks_like_a_pickle_are_none(folder):
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    save_file(weights, path, metadata={"format": "pt", "more": ""})
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    save_file(weights, path, metadata={"format": "pt", "more": "x" * ((0x280 - length) % 2**16)})
+    assert path.read_bytes()[:2] == b"\x80\x02"
+    assert Encoder.load(str(folder)).dimension == 32
+
+
 @pytest.mark.usefixtures("no_loading")
 def test_a_linked_folder_which_may_hide_pickles_is_refused(folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()

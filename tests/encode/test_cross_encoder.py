@@ -10,6 +10,8 @@ from nearer.encode.cross_encoder import CrossEncoder
 
 PAIRS = [("the river", "law"), ("river of the", "in the river"), ("", ""), ("music", "army " * 200)]
 
+SMALL = {"vocab_size": 5000, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+
 
 @pytest.fixture
 def folder(tmp_path, tiny_cross_encoder_folder):
@@ -100,6 +102,35 @@ def test_the_length_is_the_models_own_or_less(tiny_cross_encoder_folder, tiny):
 def test_a_tokenizer_without_a_length_gets_that_of_the_positions(folder):
     edit_json(folder / "tokenizer_config.json", model_max_length=10**30)
     assert CrossEncoder.load(str(folder)).max_length == 128
+
+
+def test_positions_that_begin_after_the_padding_index_are_not_all_to_be_read(folder):
+    from transformers import RobertaConfig, RobertaForSequenceClassification
+
+    RobertaForSequenceClassification(RobertaConfig(max_position_embeddings=66, num_labels=1, **SMALL)).save_pretrained(
+        folder
+    )
+    edit_json(folder / "tokenizer_config.json", model_max_length=10**30)
+    encoder = CrossEncoder.load(str(folder))
+    assert encoder.max_length == 64
+    assert np.isfinite(encoder.scores(PAIRS)).all()
+
+
+@pytest.mark.parametrize(
+    "template", [None, "{% for each in messages %}{{ each.role }} {{ each.content }} {% endfor %}"]
+)
+def test_a_language_model_that_answers_yes_or_no_reranks(folder, template):
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    config = Qwen2Config(num_key_value_heads=1, max_position_embeddings=128, tie_word_embeddings=True, **SMALL)
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    edit_json(folder / "tokenizer_config.json", chat_template=template, padding_side="left")
+    encoder = CrossEncoder.load(str(folder))
+    assert len(set(encoder.scores(PAIRS).tolist())) == 4
+    assert encoder.count_truncated(PAIRS) == 1
+    before = encoder.cross_encoder_id
+    edit_json(folder / "tokenizer_config.json", chat_template="{{ messages[0].content }}")
+    assert CrossEncoder.load(str(folder)).cross_encoder_id != before
 
 
 def test_pairs_that_are_cut_are_counted(tiny):

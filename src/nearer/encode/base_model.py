@@ -127,7 +127,10 @@ def _is_pickled(path: Path) -> bool:
     if path.suffix.lower() in _PICKLES:
         return True
     with path.open("rb") as file:
-        return _PICKLED.match(file.read(4)) is not None
+        beginning = file.read(9)
+    if path.suffix == ".safetensors" and beginning[8:] == b"{":
+        return False  # before it is the length of the header, and some lengths look like a pickle
+    return _PICKLED.match(beginning) is not None
 
 
 def _installed_default() -> Path:

@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 Pair = tuple[str, str]
 
 _EXAMPLE = "cross-encoder/ms-marco-MiniLM-L6-v2"
-_READ_AT_LEAST = 512  # tokens, where a model does not say
+_USUAL_LENGTH = 512  # tokens, where a model does not say
 
 
 class CrossEncoder:
@@ -67,6 +67,7 @@ class CrossEncoder:
             "max_length": self.max_length,
             "prompts": dict(self.model.prompts),
             "default_prompt_name": self.model.default_prompt_name,
+            "chat_template": self.model.tokenizer.chat_template,
             "inputs": list(self.model.tokenizer.model_input_names),  # whether it is told which text is the query
         }
         return f"ce-{fingerprint(self.model, settings)}"
@@ -83,7 +84,7 @@ class CrossEncoder:
 
     def count_truncated(self, pairs: Sequence[Pair]) -> int:
         """How many pairs are longer than ``max_length`` and so not read to their end."""
-        whole = {"text": {"truncation": False, "padding": True}}
+        whole = {"text": {"truncation": False, "padding": True, "verbose": False}}
         prompt = self.model.prompts.get(self.model.default_prompt_name)
         num_truncated = 0
         for first in range(0, len(pairs), self.batch_size):
@@ -123,7 +124,13 @@ def _refuse_missing_weights(model: "sentence_transformers.CrossEncoder", *, name
 
 
 def _longest_input(model: "sentence_transformers.CrossEncoder") -> int:
-    """The most tokens that the tokenizer and the positions of the model allow."""
+    """The most tokens that the tokenizer and the positions of the model allow.
+
+    Positions that have a padding index begin after it, as RoBERTa's.
+    """
     positions = getattr(model.config, "max_position_embeddings", None)
+    for name, module in model.named_modules():
+        if positions and name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            positions = module.num_embeddings - module.padding_idx - 1
     known = [each for each in (model.max_seq_length, positions) if isinstance(each, int) and 0 < each < 10**9]
-    return min(known, default=_READ_AT_LEAST)
+    return min(known, default=_USUAL_LENGTH)
