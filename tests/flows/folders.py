@@ -51,3 +51,24 @@ def small_rows(words: list[str], *, num_documents: int = 12, grades: int = 1) ->
             if not any(j["query_id"] == query_id and j["doc_id"] == doc_id for j in judgments):
                 judgments.append({"query_id": query_id, "doc_id": doc_id, "grade": grade})
     return {"corpus": corpus, "queries": queries, "judgments": judgments}
+
+
+def versioned_rows(rows: Rows, *, regions: tuple[str, ...] = ("north", "south", "west")) -> Rows:
+    """Rows whose documents are there once for each region, in the same words; a query says which region it is about.
+
+    Documents have a region, a year (the later of two copies is the right one) and whether they are in stock.
+    """
+    corpus, queries, judgments = [], [], []
+    for number, document in enumerate(rows["corpus"]):
+        for place, region in enumerate(regions):
+            metadata = {"region": region, "year": 2000 + (number + 7 * place) % 20, "in_stock": True}
+            corpus.append({**document, "_id": f"{document['_id']}-{region}", "metadata": metadata})
+        sold_out = {"region": regions[0], "year": 1990, "in_stock": False}
+        corpus.append({**document, "_id": f"{document['_id']}-zz", "metadata": sold_out})
+    region_of = {}
+    for number, query in enumerate(rows["queries"]):
+        region_of[query["_id"]] = regions[number % len(regions)]
+        queries.append({**query, "metadata": {**query["metadata"], "region": region_of[query["_id"]]}})
+    for judgment in rows["judgments"]:
+        judgments.append({**judgment, "doc_id": f"{judgment['doc_id']}-{region_of[judgment['query_id']]}"})
+    return {"corpus": corpus, "queries": queries, "judgments": judgments}

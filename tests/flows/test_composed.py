@@ -1,18 +1,23 @@
 """Systems of more than an encoder: named, measured, promoted, served and rolled back like any other."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from conftest import synthetic_rows
+from flows.folders import split_by_ordinal, versioned_rows, write_beir
 from flows.processes import Running
 from nearer.core.errors import InputError
 from nearer.core.progress import Silent
-from nearer.core.recipe import load_recipe
+from nearer.flows.add import add
+from nearer.flows.evaluate import evaluate
 from nearer.flows.judged_split import read_judged_split
 from nearer.flows.lexical import read_words
 from nearer.flows.pipeline import Found, combine
 from nearer.flows.ranking import rank
+from nearer.flows.releases import promote
 from nearer.flows.search import search
 from nearer.flows.systems import in_order, open_system, parse_name
 from nearer.measure.topk import TopK
@@ -71,15 +76,19 @@ def test_stages_named_twice_are_done_once():
     assert in_order(["rerank", "filter", "rerank"]) == ("filter", "rerank")
 
 
-def test_combining_is_fusion_of_what_was_found():
+def test_combining_is_fusion_of_what_was_found(base_live):
+    set_recipe(base_live, dense_weight=0.75)
+    workspace = Workspace.open(base_live)
     dense = TopK(rows_QK=np.array([[0, 1]]), scores_QK=np.array([[0.9, 0.1]], np.float32))
     lexical = TopK(rows_QK=np.array([[2, 1]]), scores_QK=np.array([[4.0, 2.0]], np.float32))
-    found = Found(queries=[], documents=[], dense=dense, lexical=lexical)
-    recipe = load_recipe(None, overrides=("search.dense_weight=0.75",)).search
-    assert combine(("hybrid",), recipe, found, k=3).rows_QK.tolist() == [[0, 2, 1]]
-    assert combine(("rrf",), recipe, found, k=1).rows_QK.tolist() == [[1]]
-    only = Found(queries=[], documents=[], dense=None, lexical=lexical)
-    assert combine(("bm25",), recipe, only, k=2).rows_QK.tolist() == [[2, 1]]
+
+    def combined(stage, dense, lexical, k):
+        found = Found(queries=[], documents=[], dense=dense, lexical=lexical, passage_of=lambda *_: "")
+        return combine(replace(open_system(workspace, "hybrid"), stages=(stage,)), found, k=k).rows_QK.tolist()
+
+    assert combined("hybrid", dense, lexical, k=3) == [[0, 2, 1]]
+    assert combined("rrf", dense, lexical, k=1) == [[1]]
+    assert combined("bm25", None, lexical, k=2) == [[2, 1]]
 
 
 def test_a_weight_of_one_ranks_as_the_vectors_do(base_live):
@@ -178,3 +187,118 @@ def test_a_process_killed_when_it_kept_words_leaves_them_whole(base_live):
     assert Running("evaluate", "bm25", "--dir", base_live, die_at="lexical.kept").wait().was_killed
     again = Running("evaluate", "bm25", "--dir", base_live).wait()
     assert again.code == 0, again.printed
+
+
+# Filters, boosts and rerankers
+
+
+RULES = ["region=query.region", "in_stock=true"]
+
+
+@pytest.fixture
+def versioned(tmp_path, new_workspace, topic_cross_encoder_folder):
+    """A workspace in which every document is there in three regions and once sold out, in the same words."""
+    rows = versioned_rows(synthetic_rows(num_documents=24, queries_each=3))
+    beir = write_beir(tmp_path / "versioned", rows, split_of=split_by_ordinal)
+    folder = new_workspace(
+        search={
+            "query_time_fields": ["region"],
+            "filters": RULES,
+            "boosts": {"year": {"weight": 0.5, "low": 2000, "high": 2019}},
+            "rerank": {"model": str(topic_cross_encoder_folder)},
+        },
+        index={"filter_fields": ["region", "in_stock"]},
+    )
+    opened = Workspace.open(folder)
+    add(opened, "beir", beir)
+    yield opened
+    opened.close()
+
+
+def test_a_filter_leaves_only_what_the_query_asks_for(versioned):
+    judged = read_judged_split(versioned, "dev")
+    corpus, ranked = rank(versioned, open_system(versioned, "base+filter"), judged.queries, progress=Silent())
+    for query, rows_K in zip(judged.queries, ranked.rows_QK, strict=True):
+        found = [corpus.documents[row].metadata for row in rows_K if row >= 0]
+        assert len(found) == 24
+        assert {(each["region"], each["in_stock"]) for each in found} == {(query.metadata["region"], True)}
+
+
+def test_a_filter_makes_the_difference_where_texts_are_alike(versioned):
+    result = evaluate(versioned, ["base", "base+filter"])
+    before, after = (each["metrics"]["nDCG@10"]["value"] for each in result["results"])
+    assert after > before + 0.1
+
+
+@pytest.mark.parametrize("name", ["base+filter", "bm25+filter", "hybrid+filter", "base+boost", "base+rerank"])
+def test_what_filters_boosts_and_reranks_serves_what_was_measured(versioned, ask, name):
+    judged = read_judged_split(versioned, "dev")
+    corpus, measured = rank(versioned, open_system(versioned, name), judged.queries, progress=Silent())
+    ask(versioned.folder, "promote", name, "--force", "--reason", "to serve it", code=None)
+    for query, rows_K in list(zip(judged.queries, measured.rows_QK, strict=True))[:5]:
+        known = {"region": query.metadata["region"]} if "filter" in name else {}
+        answer = search(versioned, query.text, k=5, known=known)
+        assert [each["doc_id"] for each in answer["results"]] == [corpus.doc_ids[row] for row in rows_K[:5] if row >= 0]
+        assert answer["unused_rules"] == []
+
+
+def test_a_query_that_says_nothing_is_filtered_by_what_is_left(versioned, nearer):
+    nearer("promote", "base+filter", "--force", "--reason", "a test", "--dir", versioned.folder)
+    answer = search(versioned, "weather", k=96)
+    assert answer["unused_rules"] == ["region=query.region"]
+    assert len(answer["results"]) == 72
+    outcome = nearer("search", "weather", "--known", "region=north", "-k", 96, "--json", "--dir", versioned.folder)
+    assert len(outcome.json["results"]) == 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--known", "colour=red"], "makes no use of the query's 'colour'"),
+        (["--known", "region"], "is not FIELD=VALUE"),
+    ],
+)
+def test_what_is_said_of_a_query_must_be_of_use(versioned, nearer, arguments, reason):
+    nearer("promote", "base+filter", "--force", "--reason", "a test", "--dir", versioned.folder)
+    outcome = nearer("search", "weather", *arguments, "--dir", versioned.folder)
+    assert outcome.exit_code == 2
+    assert reason in outcome.err
+
+
+def test_a_filter_whose_fields_the_index_lacks_says_which(versioned):
+    recipe = versioned.recipe.model_copy(
+        update={"index": versioned.recipe.index.model_copy(update={"filter_fields": ()})}
+    )
+    without = Workspace(folder=versioned.folder, recipe=recipe, database=versioned.database)
+    with pytest.raises(InputError, match="region") as caught:
+        promote(without, "base+filter", force_reason="a test")
+    assert "index.filter_fields" in caught.value.hint
+
+
+@pytest.mark.parametrize("field", ["label_topic", "colour"])
+def test_a_rule_with_a_field_that_may_not_filter_is_refused(versioned, ask, field):
+    setting = f'search.filters=["{field}=query.{field}"]'
+    error = ask(versioned.folder, "evaluate", "base+filter", "--set", setting, code=2)["error"]
+    assert field in error["message"]
+
+
+def test_a_reranker_that_is_missing_is_told(versioned, ask):
+    error = ask(versioned.folder, "evaluate", "base+rerank", "--set", "search.rerank.model=./gone", code=2)["error"]
+    assert "no such model folder" in error["message"]
+    assert error["hint"]
+
+
+def test_a_reranker_that_changed_is_refused(versioned, ask, make_cross_encoder, tiny_cross_encoder_folder):
+    own = shutil.copytree(tiny_cross_encoder_folder, versioned.folder / "reranker")
+    ask(versioned.folder, "promote", "base+rerank", "--force", "--reason", "a test", "--set",
+        f"search.rerank.model={own}", code=None)  # fmt: skip
+    shutil.rmtree(own)
+    shutil.copytree(make_cross_encoder(), own)
+    error = ask(versioned.folder, "search", "weather", code=2)["error"]
+    assert "now is another reranker" in error["message"]
+
+
+def test_a_reranker_keeps_as_many_as_the_recipe_says(versioned, ask):
+    ask(versioned.folder, "promote", "base+rerank", "--force", "--reason", "a test", code=None)
+    assert len(search(versioned, "weather")["results"]) == 5
+    assert len(search(versioned, "weather", k=7)["results"]) == 7

@@ -1,22 +1,24 @@
 """The filter of a composed system: the recipe's rules, and what they ask of documents for each query."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from nearer.core.errors import InputError
-from nearer.core.filters import Fields, Filter, parts_of
+from nearer.core.filters import Fields, Filter, fields_in
 from nearer.core.recipe import SearchRecipe
 from nearer.core.records import Document, Metadata, Query
 from nearer.retrieval.fields import FieldTypes
 from nearer.retrieval.rules import Rule, condition_of, parse_rules
 
 
-def rule_fields(rules: Iterable[str]) -> tuple[str, ...]:
-    """The document fields that rules compare.
-
-    >>> rule_fields(["year>=query.year", "in_stock=true"])
-    ('year', 'in_stock')
-    """
-    return tuple(dict.fromkeys(parts[1] for rule in rules if (parts := parts_of(rule))))
+def refuse_unindexed(search: SearchRecipe, filter_fields: Sequence[str]) -> None:
+    """Raise InputError for rules that compare a field which the index does not keep."""
+    if missing := [name for name in fields_in(search.filters) if name not in filter_fields]:
+        wanted = sorted({*filter_fields, *fields_in(search.filters)})
+        raise InputError(
+            f"+filter compares {missing[0]!r}, which the index does not keep",
+            hint=f"set index.filter_fields = {json.dumps(wanted)} in nearer.toml",
+        )
 
 
 def types_of(names: Sequence[str], documents: Iterable[Document]) -> Fields:
@@ -43,7 +45,7 @@ def rules_of(search: SearchRecipe, fields: Fields) -> tuple[Rule, ...]:
 
 def conditions_of(search: SearchRecipe, queries: Sequence[Query], documents: Sequence[Document]) -> list[Filter | None]:
     """What documents must pass for each query; nothing where the query has no field that a rule needs."""
-    rules = rules_of(search, types_of(rule_fields(search.filters), documents))
+    rules = rules_of(search, types_of(fields_in(search.filters), documents))
     return [condition_of(rules, known_of(query.metadata, search)) for query in queries]
 
 

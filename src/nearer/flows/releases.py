@@ -9,6 +9,7 @@ import numpy as np
 from nearer.core.errors import InputError, ModelRefused, NotFound, ServiceError, WorkspaceError
 from nearer.core.progress import Progress, Silent
 from nearer.flows.evaluate import compare_measured, summarise
+from nearer.flows.filtering import refuse_unindexed
 from nearer.flows.held_out import held_out_splits
 from nearer.flows.index import build, verify
 from nearer.flows.judged_split import JudgedSplit, Mask, read_judged_split
@@ -54,6 +55,8 @@ def promote(
     live = registry.live()
     if live and candidate.is_released_as(live):
         raise InputError(f"{candidate.name} is live already", hint="train another: nearer train")
+    if "filter" in candidate.stages:
+        refuse_unindexed(candidate.search, workspace.recipe.index.filter_fields)
     if live and live.space_id == candidate.model.space_id:  # they share an index, and live must go on unchanged
         candidate = replace(candidate, chunk=chunk_of(live))
     suite = gate_suite(workspace)
@@ -113,7 +116,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
 
 def history(workspace: Workspace) -> dict[str, Any]:
     """Everything that happened to the live pointer, oldest first; the report shows a refusal's measurements."""
-    events = [asdict(event) for event in Registry(workspace.database).history() if event.action != "train"]
+    events = [asdict(event) for event in Registry(workspace.database).history() if event.action not in ("train", "advise")]
     for event in events:
         event["detail"] = {key: value for key, value in event["detail"].items() if key not in ("evaluation", "suite")}
     return {"events": events}

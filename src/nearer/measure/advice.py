@@ -14,12 +14,17 @@ RECOMMENDATIONS = (
     "hybrid",
     "rerank",
     "adapter",
+    "change_encoder",
     "fine_tune",
     "fine_tune_and_pipeline",
     "collect_data",
     "leave",
 )
-"""All that advice may say. ``filter`` is never the short answer: five numbers do not tell what a query knows."""
+"""All that advice may say.
+
+``filter`` and ``change_encoder`` are never the short answer: five numbers do not tell what a query knows, or what
+other models there are.
+"""
 
 FEW_PAIRS = 1000
 """Below about this many training pairs fine-tuning seldom pays. Source: sentence-transformers #1334."""

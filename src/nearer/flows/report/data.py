@@ -20,7 +20,7 @@ class ReportData:
 
     ``events`` are the history, oldest first, each with the ``model_id`` it was about. ``evaluation`` is the comparison
     that the page explains, and ``origin`` says in words where it comes from; ``apart`` are those of other test splits.
-    ``suite`` is the regression suite's last run.
+    ``suite`` is the regression suite's last run, ``advice`` the last that was given.
     """
 
     name: str
@@ -36,6 +36,7 @@ class ReportData:
     counts: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, int] = field(default_factory=dict)
     suite: JSON | None = None
+    advice: JSON | None = None
 
 
 def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
@@ -52,6 +53,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         events=[
             {**asdict(event), "model_id": model_of.get(event.release_id or "") or event.detail.get("model_id")}
             for event in history
+            if event.action != "advise"
         ],
         live=asdict(live) if live else None,
         evaluation=evaluation,
@@ -61,6 +63,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         counts=collection.counts(),
         splits=collection.splits(),
         suite=registry.last_suite_run(),
+        advice=next(({**each.detail, "at": each.at} for each in reversed(history) if each.action == "advise"), None),
     )
 
 

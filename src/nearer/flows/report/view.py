@@ -43,6 +43,7 @@ def render(data: ReportData) -> str:
         num_slices_shown=NUM_SLICES_SHOWN,
         is_test=is_test,
         verdict=_meaning(comparison, data) if comparison and is_test else "",
+        advice=data.advice,
         suite=suite_of(data.suite),
         training=training_of(data),
         events=[_event(event) for event in reversed(data.events)],

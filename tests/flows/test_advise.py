@@ -1,0 +1,269 @@
+"""Advice: every remedy measured out of fold, the verdict, what it costs, what it writes, and what it refuses."""
+
+import json
+import tomllib
+
+import numpy as np
+import pytest
+
+import nearer as package
+from conftest import synthetic_rows
+from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
+from nearer.core.errors import InputError, ModelRefused, RecipeError
+from nearer.core.progress import Silent
+from nearer.flows.add import add
+from nearer.flows.advise.ground import Ground
+from nearer.flows.advise.remedies import Remedy, Structure, boost_remedy, filter_remedy, lexical_remedies
+from nearer.flows.advise.write import write_changes
+from nearer.store.workspace import Workspace
+
+QUICK = {
+    "advise": {"curve_pairs": 16, "num_folds": 3, "min_pairs": 10},
+    "adapter": {"max_epochs": 2},
+    "evaluate": {"num_resamples": 200},
+}
+ROW = {"name", "metrics", "difference", "low", "high", "p_value", "latency_ms", "index_work", "reindex_hours", "cost"}
+
+
+@pytest.fixture(scope="module")
+def beir_versioned(tmp_path_factory):
+    """Every document three times, for three regions, and once sold out; only the fields tell them apart."""
+    rows = versioned_rows(synthetic_rows(num_documents=24, queries_each=3))
+    return write_beir(tmp_path_factory.mktemp("sets") / "versioned", rows, split_of=split_by_ordinal)
+
+
+@pytest.fixture
+def versioned(new_workspace, beir_versioned):
+    """A workspace whose queries say which region they are about."""
+    workspace = Workspace.open(new_workspace(**QUICK, search={"query_time_fields": ["region"]}))
+    add(workspace, "beir", beir_versioned)
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def plain(new_workspace, beir):
+    """A workspace without metadata that could filter."""
+    workspace = Workspace.open(new_workspace(**QUICK))
+    add(workspace, "beir", beir)
+    yield workspace
+    workspace.close()
+
+
+def names(result):
+    return [each["name"] for each in result["remedies"]]
+
+
+def test_where_only_a_field_tells_documents_apart_the_verdict_is_a_filter(versioned):
+    result = package.advise(versioned)
+    assert result["remedy"].startswith("base+filter")
+    assert result["changes"]["search.filters"] == ["region=query.region"] or set(
+        result["changes"]["search.filters"]
+    ) == {
+        "region=query.region",
+        "in_stock=true",
+    }
+    chosen = next(each for each in result["remedies"] if each["name"] == "base+filter")
+    assert chosen.keys() >= ROW
+    assert chosen["low"] > 0.1
+    assert chosen["index_work"] == "none"
+    assert result["confirmed"]["difference"] > 0.1
+    assert result["confirmed"]["ledger"]["num_looks"] == 1
+    assert result["next"] == ["nearer advise --write"]
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_every_remedy_is_there_or_told_why_not(plain):
+    result = package.advise(plain)
+    told = {each["name"]: each["reason"] for each in result["not_measured"]}
+    assert "search.query_time_fields" in told["base+filter"]
+    assert "no document field" in told["base+boost"]
+    assert "search.rerank.model" in told["base+rerank"]
+    measured = {*names(result), *told}
+    assert {"base", "bm25", "rrf", "hybrid", "fine_tune"} <= measured
+    assert any(name.startswith("adapter:query") for name in measured)
+    assert any(name.startswith("adapter:shared") for name in measured)
+    for each in result["remedies"][1:]:
+        assert each["low"] <= each["difference"] <= each["high"]
+    assert result["diagnosis"]["num_failed"] == sum(each["num_queries"] for each in result["diagnosis"]["causes"])
+
+
+def test_a_field_that_the_recipe_does_not_name_never_filters(versioned):
+    recipe = versioned.recipe.model_copy(
+        update={"search": versioned.recipe.search.model_copy(update={"query_time_fields": ()})}
+    )
+    blind = Ground(Workspace(folder=versioned.folder, recipe=recipe, database=versioned.database), Silent())
+    remedy, _ = filter_remedy(blind, Structure.read(blind))
+    assert "query." not in json.dumps(dict(getattr(remedy, "changes", {})))
+
+
+def test_what_a_fold_is_worth_changes_nothing_of_how_it_is_ranked(versioned, monkeypatch):
+    """Judgments of the fold that judges are turned upside down: its rankings stay, as nothing was tuned on them."""
+
+    def rankings(ground):
+        structure = Structure.read(ground)
+        remedies = [
+            filter_remedy(ground, structure)[0],
+            boost_remedy(ground, structure),
+            *lexical_remedies(ground, ground.dense, ground.lexical),
+        ]
+        return {each.name: each.ranked.rows_QK for each in remedies if isinstance(each, Remedy)}
+
+    honest = Ground(versioned, Silent())
+    judged, before = honest.judged_by(0), rankings(honest)
+    spoiled = Ground(versioned, Silent())
+    true_values = spoiled.main
+
+    def turned(rows_QK):
+        values_Q = true_values(rows_QK).copy()
+        values_Q[judged] = 1 - values_Q[judged]
+        return values_Q
+
+    monkeypatch.setattr(spoiled, "main", turned)
+    after = rankings(spoiled)
+    for name in before:
+        assert np.array_equal(before[name][judged], after[name][judged]), name
+
+
+def test_what_is_written_is_a_recipe_and_the_advised_system_is_one_like_any_other(versioned, ask):
+    path = versioned.folder / "nearer.toml"
+    path.write_text("# ours\n" + path.read_text())
+    result = ask(versioned.folder, "advise", "--write", "--no-test")
+    assert result["confirmed"] is None
+    text = path.read_text()
+    assert text.startswith("# ours\n")
+    written = tomllib.loads(text)
+    assert written["search"]["filters"] == result["changes"]["search.filters"]
+    assert written["search"]["query_time_fields"] == ["region"]
+    assert set(written["index"]["filter_fields"]) >= {"region"}
+    evaluated = ask(versioned.folder, "evaluate", "base", result["remedy"])
+    assert evaluated["comparisons"][0]["difference"] > 0.1
+    assert ask(versioned.folder, "promote", result["remedy"])["verdict"] == "promoted"
+
+
+def test_an_adapter_that_is_advised_becomes_a_model(plain, monkeypatch, ask):
+    sets = ["--set", 'advise.cheapest_first=["adapter"]', "--set", "advise.tolerance=0.9"]
+    result = ask(plain.folder, "advise", "--write", "--no-test", *sets)
+    if result["verdict"] != "adapter":
+        pytest.skip(f"nothing proven here: {result['reasons']}")
+    assert result["next"][0].startswith("nearer evaluate base model-")
+    ask(plain.folder, *result["next"][0].split()[1:])
+
+
+def test_a_reranker_is_measured_on_a_sample(plain, topic_cross_encoder_folder, ask):
+    result = ask(
+        plain.folder,
+        "advise",
+        "--no-test",
+        "--set",
+        f"search.rerank.model={topic_cross_encoder_folder}",
+        "--set",
+        "advise.rerank_queries=12",
+    )
+    [row] = [each for each in result["remedies"] if each["name"] == "base+rerank"]
+    assert row["num_queries"] == 12
+    assert row["latency_ms"]["p50"] > 0
+
+
+def test_other_encoders_and_chunks_are_set_beside_base(plain, tiny_model_folder, ask, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(tiny_model_folder, tmp_path / "other")
+    result = ask(
+        plain.folder,
+        "advise",
+        "--no-test",
+        "--set",
+        f'advise.encoders=["{copy}"]',
+        "--set",
+        "advise.chunks=[16]",
+        "--set",
+        "cost.machine_usd_per_hour=3600",
+    )
+    rows = {each["name"]: each for each in result["remedies"]}
+    assert rows[str(copy)]["difference"] == 0
+    assert rows[str(copy)]["index_work"] == "re-embed"
+    assert rows[str(copy)]["cost"]["reindex_usd"] == pytest.approx(3600 * rows[str(copy)]["reindex_hours"])
+    assert "chunk:16" in rows or "chunk:16" in {each["name"] for each in result["not_measured"]}
+
+
+def test_it_is_in_the_report_and_not_in_the_history(versioned, ask):
+    result = ask(versioned.folder, "advise", "--no-test")
+    page = (versioned.folder / ask(versioned.folder, "report")["report"]).read_text()
+    assert "What is worth doing" in page
+    assert result["reasons"][0] in page
+    assert ask(versioned.folder, "history")["events"] == []
+
+
+def test_what_a_person_reads(versioned, nearer):
+    out = nearer("advise", "--no-test", "--dir", versioned.folder).out
+    assert "verdict: " in out
+    assert "base+filter" in out
+    assert "next: nearer advise --write" in out
+
+
+# Bad input
+
+
+def few_queries(folder, number, *, text=None):
+    """A workspace of six documents and so many judged queries."""
+    words = ["rain", "music", "water", "garden", "river", "train"]
+    rows = {
+        "corpus": [{"_id": f"d{n}", "text": f"{words[n % 6]} {words[(n + 1) % 6]}"} for n in range(6)],
+        "queries": [{"_id": f"q{n}", "text": text or f"{words[n % 6]} number {n}"} for n in range(number)],
+        "judgments": [{"query_id": f"q{n}", "doc_id": f"d{n % 6}", "grade": 1} for n in range(number)],
+    }
+    return write_beir(folder, rows, split_of=lambda query_id: "train")
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "reason"),
+    [(1, None, "only 1 judged queries"), (30, "the same", "only 30 judged queries of train and dev are all the same")],
+)
+def test_too_few_different_queries_are_told(new_workspace, tmp_path, number, text, reason):
+    workspace = Workspace.open(new_workspace(**QUICK))
+    add(workspace, "beir", few_queries(tmp_path / "few", number, text=text))
+    with pytest.raises(InputError, match=reason) as caught:
+        package.advise(workspace)
+    assert "nearer add judgments" in caught.value.hint
+    workspace.close()
+
+
+def test_no_judgments_are_told(new_workspace, tmp_path):
+    workspace = Workspace.open(new_workspace(**QUICK))
+    add(workspace, "corpus", write_jsonl(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "rain"}]))
+    with pytest.raises(InputError, match="no query with a relevant document"):
+        package.advise(workspace)
+    workspace.close()
+
+
+def test_a_missing_reranker_is_told_before_anything_is_measured(plain):
+    recipe = plain.recipe.model_copy(
+        update={
+            "search": plain.recipe.search.model_copy(
+                update={"rerank": plain.recipe.search.rerank.model_copy(update={"model": "./gone"})}
+            )
+        }
+    )
+    with pytest.raises(ModelRefused, match="no such model folder"):
+        package.advise(Workspace(folder=plain.folder, recipe=recipe, database=plain.database))
+
+
+def test_a_field_of_mixed_types_is_left_out_and_named(new_workspace, tmp_path):
+    rows = versioned_rows(synthetic_rows(num_documents=24, queries_each=3))
+    rows["corpus"][0]["metadata"]["year"] = "unknown"
+    workspace = Workspace.open(new_workspace(**QUICK, search={"query_time_fields": ["region"]}))
+    add(workspace, "beir", write_beir(tmp_path / "mixed", rows, split_of=split_by_ordinal))
+    result = package.advise(workspace, confirm_on_test=False)
+    notes = [note for each in result["remedies"] for note in each.get("notes", ())]
+    assert any("'year'" in note for note in notes)
+    assert result["remedy"].startswith("base+filter")
+    workspace.close()
+
+
+def test_advice_that_cannot_be_written_loses_nothing(versioned):
+    path = versioned.folder / "nearer.toml"
+    before = path.read_text()
+    with pytest.raises(RecipeError, match="cannot be put into it"):
+        write_changes(versioned, {"name.inner": 1})
+    assert path.read_text() == before
