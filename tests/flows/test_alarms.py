@@ -112,31 +112,29 @@ def test_twenty_pairs_learned_by_heart_raise_the_gap_and_the_gate_names_it(ask, 
 
 @pytest.mark.slow
 def test_wrong_answers_learned_by_heart_raise_dev_falls(ask, trained, tmp_path):
+    """The words of dev's queries in another order, and no leak therefore, are taught to mean other documents."""
     model_id = ask(trained, "status")["models"][-1]["model_id"]
     rows = synthetic_rows(num_documents=80, queries_each=3)
-    right = [row for row in rows["judgments"] if of_train(row["query_id"])]
-    query_of = {row["_id"]: row["text"] for row in rows["queries"]}
     text_of = {row["_id"]: f"{row['title']}\n{row['text']}" for row in rows["corpus"]}
+    asked_of = {row["_id"]: " ".join(reversed(row["text"].split())) for row in rows["queries"]}
+    on_dev = [row for row in rows["judgments"] if split_by_ordinal(row["query_id"]) == "dev"]
+    others = [on_dev[-1], *on_dev[:-1]]
     wrong = [
         {
-            "query": query_of[row["query_id"]],
-            "positive": text_of[right[(n + 40) % len(right)]["doc_id"]],
+            "query": asked_of[row["query_id"]],
+            "positive": text_of[other["doc_id"]],
             "negatives": [text_of[row["doc_id"]]],
         }
-        for n, row in enumerate(right)
+        for row, other in zip(on_dev, others, strict=True)
     ]
     ask(trained, "add", "pairs", write_jsonl(tmp_path / "wrong.jsonl", wrong))
-    ask(trained, "add", "judgments", write_jsonl(tmp_path / "right.jsonl", [{**row, "grade": 0} for row in right]))
-    sets = ("train.passes=1", "train.learning_rate=3e-3", "train.epochs=6")
+    taught = [row for row in rows["judgments"] if split_by_ordinal(row["query_id"]) == "train"]
+    ask(trained, "add", "judgments", write_jsonl(tmp_path / "none.jsonl", [{**row, "grade": 0} for row in taught]))
+    sets = ("train.passes=1", "train.epochs=20")
     result = ask(trained, "train", "--from", model_id, *(part for each in sets for part in ("--set", each)))
-    print(json.dumps(result["passes"][0]["fit"]["dev"]), of(result, "dev_falls"))
-    assert "dev_falls" in raised(result)
+    assert raised(result) == {"dev_falls"}
     assert "learned by heart" in of(result, "dev_falls")["sentence"]
-    assert result["improved"] is False
-
-
-def of_train(query_id):
-    return split_by_ordinal(query_id) == "train"
+    assert (result["num_pairs"], result["improved"]) == (20, False)
 
 
 # Repeated pairs, and gain on familiar wording
