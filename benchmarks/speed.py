@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 import nearer
 from nearer.cli import Watch
 from nearer.core.progress import Silent
-from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Judgment
+from nearer.core.sections import EvaluateRecipe
 from nearer.encode.cache import EmbeddingCache
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus

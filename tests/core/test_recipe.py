@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearer.core.errors import RecipeError
-from nearer.core.recipe import Recipe, dump_toml, load_recipe
+from nearer.core.recipe import Recipe, load_recipe
+from nearer.core.toml import dump_toml
 
 SCALARS = st.one_of(
     st.booleans(),

@@ -22,7 +22,7 @@ from embedding_server import (
 )
 from nearer.core.errors import ModelRefused, ServiceError
 from nearer.core.progress import Silent
-from nearer.core.recipe import ApiRecipe
+from nearer.core.sections import ApiRecipe
 from nearer.encode.api import PROBE, ApiEncoder, rough_spans
 from nearer.encode.cache import Batching, EmbeddingCache
 from nearer.encode.chunk import Window, split_text

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from nearer.core.recipe import ChunkRecipe
+from nearer.core.sections import ChunkRecipe
 from nearer.encode.encoder import EncoderSettings
 from nearer.flows.systems import System
 from nearer.store.registry import Model

@@ -9,8 +9,9 @@ from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, write_beir
 from flows.processes import run
 from nearer.core.errors import InputError, RecipeError
-from nearer.core.recipe import SplitRecipe, load_recipe
+from nearer.core.recipe import load_recipe
 from nearer.core.records import Document, Judgment, Query
+from nearer.core.sections import SplitRecipe
 from nearer.flows.releases import judging_split
 from nearer.flows.splits import ensure_splits, find_leaks, leaks_of
 from nearer.store.collection import Collection, put_documents, put_judgments, put_queries, put_split

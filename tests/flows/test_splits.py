@@ -3,8 +3,8 @@ import hashlib
 import pytest
 
 from nearer.core.errors import InputError
-from nearer.core.recipe import SplitRecipe
 from nearer.core.records import Document, Judgment, Query
+from nearer.core.sections import SplitRecipe
 from nearer.core.text import clusters, near_duplicates
 from nearer.flows.splits import assign, drop_leaks, ensure_splits, find_leaks, leaks_of
 from nearer.store.collection import Collection, put_documents, put_judgments, put_queries, put_split

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nearer.core.progress import Silent
-from nearer.core.recipe import TrainRecipe
+from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Prompts, fit, steps_of

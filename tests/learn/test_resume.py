@@ -13,7 +13,7 @@ import torch
 from learn.test_fit import equal, examples, weights
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.progress import Silent
-from nearer.core.recipe import TrainRecipe
+from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.learn import checkpoint as module
 from nearer.learn.checkpoint import Checkpoint, Checkpoints, DevPoint

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from nearer.core.recipe import AlarmsRecipe
+from nearer.core.sections import AlarmsRecipe
 from nearer.measure.alarms import Evidence, Gains, Limits, Point, compare_gains, judge, raised_in
 
 LIMITS = Limits(**{name: getattr(AlarmsRecipe(), name) for name in Limits.__dataclass_fields__})

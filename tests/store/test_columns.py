@@ -3,8 +3,9 @@
 import pytest
 
 from nearer.core.errors import RecipeError
-from nearer.core.recipe import ColumnsRecipe, load_recipe
+from nearer.core.recipe import load_recipe
 from nearer.core.records import Document, Judgment, Pair, Query
+from nearer.core.sections import ColumnsRecipe
 from nearer.store.formats import read_documents, read_judgments, read_pairs, read_queries
 from store.tables import FORMATS, found, records, the_fault, write_table
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import ServiceError
-from nearer.core.recipe import ApiRecipe
+from nearer.core.sections import ApiRecipe
 from nearer.encode.failures import explain, shown
 from nearer.encode.pace import Pace, backoff_s
 

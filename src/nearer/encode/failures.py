@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from nearer.core.errors import ServiceError
 from nearer.core.ids import canonical_json
-from nearer.core.recipe import ApiRecipe
+from nearer.core.sections import ApiRecipe
 from nearer.encode.pace import retry_after_s
 
 if TYPE_CHECKING:

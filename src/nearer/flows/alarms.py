@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nearer.core.recipe import AlarmsRecipe, Recipe
+from nearer.core.recipe import Recipe
+from nearer.core.sections import AlarmsRecipe
 from nearer.core.text import clusters, near_duplicates, normalise, resembling
 from nearer.flows.watch import Watch
 from nearer.learn.examples import Example

@@ -10,8 +10,9 @@ import numpy as np
 
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
-from nearer.core.recipe import CostRecipe, Recipe
+from nearer.core.recipe import Recipe
 from nearer.core.records import Document
+from nearer.core.sections import CostRecipe
 from nearer.encode.chunk import passages
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import window_of

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from nearer.core.errors import Conflict, InputError
 from nearer.core.progress import Progress
-from nearer.core.recipe import ChunkRecipe
 from nearer.core.records import Document, Query
+from nearer.core.sections import ChunkRecipe
 from nearer.core.text import normalise
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.api import ApiEncoder

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nearer.core.progress import Progress, Silent
-from nearer.core.recipe import EvaluateRecipe
+from nearer.core.sections import EvaluateRecipe
 from nearer.flows.examples import examples
 from nearer.flows.judged_split import Ints, JudgedSplit, Mask, read_judged_split
 from nearer.flows.ranking import Measured, Values, measure, measure_run

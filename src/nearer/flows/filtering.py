@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from nearer.core.errors import InputError
 from nearer.core.filters import Fields, Filter, fields_in
-from nearer.core.recipe import SearchRecipe
 from nearer.core.records import Document, Metadata, Query
+from nearer.core.sections import SearchRecipe
 from nearer.retrieval.fields import FieldTypes
 from nearer.retrieval.rules import Rule, condition_of, parse_rules
 

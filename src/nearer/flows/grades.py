@@ -1,8 +1,8 @@
 """What the workspace's grades mean."""
 
 from nearer.core.errors import InputError
-from nearer.core.recipe import GradesRecipe
 from nearer.core.records import GradeScale
+from nearer.core.sections import GradesRecipe
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 

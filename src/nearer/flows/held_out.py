@@ -5,8 +5,8 @@ from typing import cast
 
 from nearer.core.errors import InputError
 from nearer.core.filters import FieldType, Filter, Values, fields_in, matches, parse_where
-from nearer.core.recipe import SplitRecipe
 from nearer.core.records import Query
+from nearer.core.sections import SplitRecipe
 from nearer.store.collection import LEAKED, Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace

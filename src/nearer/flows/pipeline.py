@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearer.core.recipe import SearchRecipe
 from nearer.core.records import Document, Metadata, Query
+from nearer.core.sections import SearchRecipe
 from nearer.flows.embedding import Corpus, Floats
 from nearer.flows.systems import System
 from nearer.measure.topk import TopK

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from nearer.core.errors import InputError
 from nearer.core.filters import Filter
 from nearer.core.progress import Progress
-from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Query
+from nearer.core.sections import EvaluateRecipe
 from nearer.flows.context import prompts_of, prompts_of_run
 from nearer.flows.embedding import (
     Corpus,

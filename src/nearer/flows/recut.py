@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.progress import Progress, Silent
-from nearer.core.recipe import ChunkRecipe
 from nearer.core.records import Document
+from nearer.core.sections import ChunkRecipe
 from nearer.encode.chunk import Window, sentences, split_text
 from nearer.encode.encoder import TextEncoder
 from nearer.flows.background import Failure

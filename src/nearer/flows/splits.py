@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nearer.core.errors import InputError
-from nearer.core.recipe import SplitRecipe
 from nearer.core.records import Judgment, Query
+from nearer.core.sections import SplitRecipe
 from nearer.core.steps import reached
 from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.flows.held_out import find_held_out, held_out_splits

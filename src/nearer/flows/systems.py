@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from nearer.core.errors import InputError, ModelRefused, NotFound
-from nearer.core.recipe import ApiRecipe, ChunkRecipe, SearchRecipe
+from nearer.core.sections import ApiRecipe, ChunkRecipe, SearchRecipe
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.api import DEFAULT_MAX_TOKENS, ApiEncoder

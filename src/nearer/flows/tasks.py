@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
-from nearer.core.recipe import EvaluateRecipe
 from nearer.core.records import Query
+from nearer.core.sections import EvaluateRecipe
 from nearer.flows.embedding import embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
 from nearer.flows.evaluate import with_adjusted_p
 from nearer.flows.items import Items, Seeds, check_size, encode_labels, read_items, read_seeds, twins

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import PrinterCallback, TrainerCallback
 
 from nearer.core.progress import Progress
-from nearer.core.recipe import TrainRecipe
+from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import (
     WRITE_FAILURES,
     BestKeeper,

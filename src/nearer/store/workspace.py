@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nearer.core.errors import WorkspaceError
-from nearer.core.recipe import RECIPE_FILE, Recipe, dump_toml, load_recipe
+from nearer.core.recipe import RECIPE_FILE, Recipe, load_recipe
+from nearer.core.toml import dump_toml
 from nearer.store.database import Database
 from nearer.store.files import remove_tree, remove_unfinished, write_atomic
 from nearer.store.lease import lease

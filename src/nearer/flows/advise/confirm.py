@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nearer.core.progress import Progress
-from nearer.core.recipe import ChunkRecipe, Recipe
+from nearer.core.recipe import Recipe
+from nearer.core.sections import ChunkRecipe
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.flows.adapt import adapt, settings_of, train_adapter
 from nearer.flows.adapter_set import read_adapter_set

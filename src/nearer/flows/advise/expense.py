@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nearer.core.recipe import CostRecipe
+from nearer.core.sections import CostRecipe
 from nearer.encode.api import ApiEncoder
 from nearer.encode.encoder import TextEncoder
 from nearer.flows.advise.ground import Ground

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from nearer.core.recipe import ChunkRecipe
+from nearer.core.sections import ChunkRecipe
 from nearer.encode.adapter import Adapter
 from nearer.encode.encoder import TextEncoder
 from nearer.flows.adapt import settings_of, train_adapter

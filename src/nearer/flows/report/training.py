@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nearer.core.recipe import dump_toml
+from nearer.core.toml import dump_toml
 from nearer.flows.report import charts
 from nearer.flows.report.data import ReportData
 from nearer.flows.report.formats import number, plural

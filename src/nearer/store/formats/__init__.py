@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from nearer.core.errors import Fault
-from nearer.core.recipe import ColumnsRecipe
 from nearer.core.records import Document, Judgment, Pair, Query
+from nearer.core.sections import ColumnsRecipe
 from nearer.store.formats import fields, trec
 from nearer.store.formats.columns import DOCUMENTS, JUDGMENTS, PAIRS, QUERIES, Columns
 from nearer.store.formats.delimited import read_csv, read_tsv

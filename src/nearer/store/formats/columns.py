@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearer.core.errors import InputError
-from nearer.core.recipe import DocumentColumns, JudgmentColumns, PairColumns, QueryColumns
+from nearer.core.sections import DocumentColumns, JudgmentColumns, PairColumns, QueryColumns
 from nearer.store.formats import fields as names
 from nearer.store.formats.rows import Fields, shown
 from nearer.store.formats.source import WholeFile
