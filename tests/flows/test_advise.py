@@ -11,10 +11,13 @@ from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
 from nearer.core.errors import InputError, ModelRefused, RecipeError
 from nearer.core.progress import Silent
+from nearer.encode.adapted import AdaptedEncoder
 from nearer.flows.add import add
+from nearer.flows.advise.confirm import build
 from nearer.flows.advise.ground import Ground
 from nearer.flows.advise.remedies import Remedy, Structure, boost_remedy, filter_remedy, lexical_remedies
 from nearer.flows.advise.write import write_changes
+from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
 QUICK = {
@@ -141,13 +144,18 @@ def test_what_is_written_is_a_recipe_and_the_advised_system_is_one_like_any_othe
     assert ask(versioned.folder, "promote", result["remedy"])["verdict"] == "promoted"
 
 
-def test_an_adapter_that_is_advised_becomes_a_model(plain, monkeypatch, ask):
-    sets = ["--set", 'advise.cheapest_first=["adapter"]', "--set", "advise.tolerance=0.9"]
-    result = ask(plain.folder, "advise", "--write", "--no-test", *sets)
-    if result["verdict"] != "adapter":
-        pytest.skip(f"nothing proven here: {result['reasons']}")
-    assert result["next"][0].startswith("nearer evaluate base model-")
-    ask(plain.folder, *result["next"][0].split()[1:])
+def test_an_adapter_that_is_advised_becomes_a_model_only_when_it_is_written(plain, ask):
+    ground = Ground(plain, Silent())
+    advised = build(plain, ground, "adapter:query+hybrid", {"search.dense_weight": 0.25}, write=False)
+    assert isinstance(advised.system.encoder, AdaptedEncoder)
+    assert (advised.system.stages, advised.system.search.dense_weight) == (("hybrid",), 0.25)
+    assert len(Registry(plain.database).models()) == 1
+    advised = build(plain, ground, "adapter:query+hybrid", {"search.dense_weight": 0.25}, write=True)
+    assert advised.written == ("search.dense_weight = 0.25",)
+    model_id, stage = advised.name.split("+")
+    assert stage == "hybrid"
+    assert model_id in [model.model_id for model in Registry(plain.database).models()]
+    assert ask(plain.folder, "evaluate", advised.name)["results"][0]["system"] == advised.name
 
 
 def test_a_reranker_is_measured_on_a_sample(plain, topic_cross_encoder_folder, ask):

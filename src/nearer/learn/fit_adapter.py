@@ -7,6 +7,7 @@ B pairs of a batch, X passages of a batch.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -90,6 +91,18 @@ class AdapterReport:
     seconds: float
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Products this small gain nothing from more threads, which wait for one another on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_one_thread()
 def fit_adapter(
     examples: AdapterExamples,
     *,
