@@ -15,10 +15,10 @@ pytestmark = pytest.mark.slow
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SMALL = Size(
-    num_documents=300,
-    num_queries={"train": 160, "dev": 60, "test": 60},
-    max_seq_length=32,
-    train={"passes": 1, "freeze_embeddings": True, "evals_per_pass": 1, "learning_rate": 1e-4, "batch_size": 16},
+    num_documents=240,
+    num_queries={"train": 128, "dev": 40, "test": 40},
+    max_seq_length=16,
+    train={"passes": 1, "freeze_embeddings": True, "evals_per_pass": 2, "learning_rate": 1e-4, "batch_size": 16},
 )
 
 
@@ -33,11 +33,17 @@ def _few_threads():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module")
+def functions():
+    """The functions of the standard library, which take seconds to parse."""
+    return list(stdlib_functions())
+
+
 @pytest.fixture
-def library(tmp_path):
+def library(tmp_path, functions):
     """The rows of a small part of the standard library, one file a kind."""
     side_of = {module: side for side, modules in held_out().items() for module in modules}
-    rows = choose(list(stdlib_functions()), SMALL, side_of=lambda module: side_of.get(module, "train"))
+    rows = choose(functions, SMALL, side_of=lambda module: side_of.get(module, "train"))
     return {kind: write_jsonl(tmp_path / f"{kind}.jsonl", rows[kind]) for kind in ("corpus", "queries", "judgments")}
 
 
@@ -47,9 +53,9 @@ def test_training_brings_the_real_model_nearer_and_can_be_undone(ask, nearer, li
     groups = {name: json.dumps(sides[name]) for name in ("dev", "test")}
     with (folder / "nearer.toml").open("a", encoding="utf-8") as recipe:
         recipe.write(
-            f"[encoder]\nmax_seq_length = 32\n[chunk]\nenabled = false\n"
+            f"[encoder]\nmax_seq_length = {SMALL.max_seq_length}\n[chunk]\nenabled = false\n"
             f'[split]\nby = "group"\nfield = "{GROUP}"\ndev_groups = {groups["dev"]}\ntest_groups = {groups["test"]}\n'
-            "[train]\npasses = 1\nlearning_rate = 1e-4\nbatch_size = 16\nevals_per_pass = 1\nfreeze_embeddings = true\n"
+            "[train]\npasses = 1\nlearning_rate = 1e-4\nbatch_size = 16\nevals_per_pass = 2\nfreeze_embeddings = true\n"
         )
     for kind, path in library.items():
         ask(folder, "add", kind, path)
@@ -73,8 +79,9 @@ def test_training_brings_the_real_model_nearer_and_can_be_undone(ask, nearer, li
     assert ask(folder, "search", question) == before
 
 
-def test_a_small_demo_tells_its_story_in_one_object_and_one_page(nearer, tmp_path, monkeypatch):
+def test_a_small_demo_tells_its_story_in_one_object_and_one_page(nearer, functions, tmp_path, monkeypatch):
     monkeypatch.setattr(demo_module, "QUICK", SMALL)
+    monkeypatch.setattr(demo_module, "stdlib_functions", lambda: functions)
     outcome = nearer("demo", "--json", "--dir", tmp_path / "demo")
     result = outcome.json
     assert outcome.exit_code == (3 if result["verdict"] == "refused" else 0), outcome.err
