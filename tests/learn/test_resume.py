@@ -122,15 +122,15 @@ def run_until_done(run, **recipe):
 @pytest.mark.parametrize(
     ("cut", "recipe", "num_cuts"),
     [
-        (cut_after_each_checkpoint, {}, 4),  # at steps 3, 6 (the end of an epoch), 9 and 12 of 15
-        (cut_after_each_checkpoint, {"checkpoint_steps": 1, "freeze_embeddings": True, "weight_decay": 0.1}, 14),
+        (cut_after_each_checkpoint, {}, 4),  # at steps 2, 4, 6 (the end of an epoch) and 8 of 9
+        (cut_after_each_checkpoint, {"checkpoint_steps": 1, "freeze_embeddings": True, "weight_decay": 0.1}, 8),
         (cut_in_every_step, {"epochs": 1, "evals_per_pass": 6}, 6),
-        (cut_after_each_checkpoint, {"patience": 2, "evals_per_pass": 15, "max_seq_length": 16}, None),
+        (cut_after_each_checkpoint, {"patience": 2, "evals_per_pass": 9, "max_seq_length": 16}, None),
     ],
     ids=["dev", "every-step", "within-steps", "patience"],
 )
 def test_a_pass_cut_short_again_and_again_ends_as_the_whole_one(run, folder, monkeypatch, cut, recipe, num_cuts):
-    recipe = {"epochs": 2.5, **recipe}
+    recipe = {"epochs": 1.5, **recipe}
     whole = run(**recipe)
     shutil.rmtree(folder)
     cut(monkeypatch)

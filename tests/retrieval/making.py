@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nearer.core.errors import Conflict, WorkspaceBusy
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.index import build_index, open_index, update_index
 from nearer.retrieval.manifest import Spec
@@ -91,3 +92,18 @@ def update(folder, kind):
 
 def build_second(folder, kind):
     return build(folder, POLICIES[kind], *SECOND, revision=2)
+
+
+def write_four_times(folder, seed, begin, outcomes):
+    """Edit the same twenty documents, once others are ready to do so too, and tell how it went each time."""
+    told = []
+    begin.wait()
+    for number in range(4):
+        try:
+            index = open_index(folder, space_id=SPACE)
+            changed = [entries(numbered(20), seed=100 * seed + number)]
+            update_index(folder, index, removed=[], changed=changed, policy=POLICIES["lancedb"], revision=number)
+            told.append("written")
+        except (WorkspaceBusy, Conflict) as error:
+            told.append(f"{type(error).__name__}: {error.message}")
+    outcomes.put(told)

@@ -1,15 +1,13 @@
 """What only the LanceDB index does: versions, writers side by side, damage, words, and recall."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from forked import SERVER
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.filters import parse_filter
 from nearer.retrieval import lance_writer, manifest
@@ -28,6 +26,7 @@ from retrieval.making import (
     numbered,
     queries,
     same_ranking,
+    write_four_times,
 )
 
 FLAT = Policy(kind="lancedb")
@@ -135,42 +134,16 @@ def test_updates_keep_every_row_in_the_vector_index(folder, monkeypatch):
 # Writers side by side
 
 
-WRITER = """
-import json, sys
-from pathlib import Path
-from nearer.core.errors import Conflict, WorkspaceBusy
-from nearer.retrieval.index import open_index, update_index
-from retrieval.making import POLICIES, SPACE, entries, numbered
-folder, seed = Path(sys.argv[1]), int(sys.argv[2])
-done = []
-print("ready", flush=True)
-sys.stdin.readline()
-for number in range(4):
-    try:
-        index = open_index(folder, space_id=SPACE)
-        changed = [entries(numbered(20), seed=100 * seed + number)]
-        update_index(folder, index, removed=[], changed=changed, policy=POLICIES["lancedb"], revision=number)
-        done.append("written")
-    except (WorkspaceBusy, Conflict) as error:
-        done.append(f"{type(error).__name__}: {error.message}")
-print(json.dumps(done), flush=True)
-"""
-
-
 @pytest.mark.slow
 def test_processes_that_write_the_same_keys_at_once_never_duplicate_one(folder):
     build(folder, FLAT, entries(numbered(25)))
-    command = [sys.executable, "-c", WRITER, str(folder)]
-    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-    writers = [subprocess.Popen([*command, str(seed)], **pipes) for seed in range(3)]
+    begin, outcomes = SERVER.Barrier(3, timeout=120), SERVER.Queue()
+    writers = [SERVER.Process(target=write_four_times, args=(folder, seed, begin, outcomes)) for seed in range(3)]
     for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
+        writer.start()
+    told = [each for _ in writers for each in outcomes.get(timeout=120)]
     for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    outcomes = [json.loads(writer.communicate()[0].splitlines()[-1]) for writer in writers]
-    told = [each for outcome in outcomes for each in outcome]
+        writer.join()
     assert "written" in told
     assert any("busy with nearer index (process " in each or "changed while" in each for each in told)
     index = open_index(folder, space_id=SPACE)
