@@ -69,7 +69,8 @@ def opened():
 
 @pytest.fixture
 def no_document_encoded(monkeypatch):
-    """No document may be encoded: the vectors of all are there."""
+    """No document may be encoded: the vectors of all are there. Examples are not explained, which cuts some anew."""
+    monkeypatch.setattr("nearer.flows.evaluate.examples", lambda *_, **__: [])
     monkeypatch.setattr(Encoder, "encode_documents", lambda _, texts: pytest.fail(f"{len(texts)} documents encoded"))
 
 
@@ -194,7 +195,8 @@ def test_what_is_no_better_on_dev_is_not_registered(ask, nearer, base_live):
     assert "nothing was better on dev" in said.out
 
 
-def test_an_api_is_adapted_without_asking_for_a_document_again(ask, beir, tmp_path):
+def test_an_api_is_adapted_without_asking_for_a_document_again(ask, beir, tmp_path, monkeypatch):
+    monkeypatch.setattr("nearer.flows.evaluate.examples", lambda *_, **__: [])  # explaining cuts some anew
     with EmbeddingServer(dimension=12) as server:
         api = {"endpoint": server.endpoint}
         recipe = {"encoder": {"model": "bag", "api": api}, "evaluate": {"num_resamples": 200}}
@@ -356,7 +358,7 @@ def test_pairs_given_as_text_are_said_to_be_unused(ask, nearer, base_live, tmp_p
         (("--adapter", "shared", "--set", "adapter.kind=mlp"), "cannot share an mlp"),
         (("--adapter", "query", "--set", "adapter.kind=cubic"), "adapter.kind"),
         (("--adapter", "query", "--from", "run:x"), "is a ranking, not a model"),
-        (("--adapter", "query", "--from", "model-0"), "no model 'model-0'"),
+        (("--adapter", "query", "--from", "model-0"), "no system 'model-0'"),
         (("--adapter", "query", "--set", "grades.max_grade=2", "--set", "grades.positive_from=2"), "positive grade"),
     ],
 )

@@ -288,12 +288,12 @@ def test_a_reranker_that_is_missing_is_told(versioned, ask):
     assert error["hint"]
 
 
-def test_a_reranker_that_changed_is_refused(versioned, ask, make_cross_encoder, tiny_cross_encoder_folder):
+def test_a_reranker_that_changed_is_refused(versioned, ask, topic_cross_encoder_folder, tiny_cross_encoder_folder):
     own = shutil.copytree(tiny_cross_encoder_folder, versioned.folder / "reranker")
     ask(versioned.folder, "promote", "base+rerank", "--force", "--reason", "a test", "--set",
         f"search.rerank.model={own}", code=None)  # fmt: skip
     shutil.rmtree(own)
-    shutil.copytree(make_cross_encoder(), own)
+    shutil.copytree(topic_cross_encoder_folder, own)
     error = ask(versioned.folder, "search", "weather", code=2)["error"]
     assert "now is another reranker" in error["message"]
 
