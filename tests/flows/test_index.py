@@ -12,7 +12,7 @@ from nearer.store.workspace import Workspace
 KINDS = {
     "exact": 'kind = "exact"',
     "lancedb": 'kind = "lancedb"',
-    "lancedb with a vector index": "exact_up_to = 20",
+    "lancedb with a vector index": "exact_up_to = 20\nnum_recall_queries = 20",
 }
 LANCEDB = 'kind = "lancedb"'
 
@@ -27,7 +27,7 @@ def configure(folder, *lines):
 @pytest.fixture(params=KINDS)
 def live(request, base_live, ask):
     """A workspace with the base live over an index of each kind."""
-    configure(base_live, KINDS[request.param], "num_recall_queries = 20")
+    configure(base_live, KINDS[request.param])
     ask(base_live, "index")
     return base_live
 
