@@ -10,7 +10,7 @@
       x SpaceMismatch           two vector spaces would have met
       x ModelRefused            a model that is unsafe, incomplete, or not the one that was registered
       x ServiceError            a service that we asked has not given a usable answer
-      x Conflict                the live pointer moved under us
+      x Conflict                what we began with was changed under us
 
 Each carries what is wrong (``message``) and the command or edit that mends it (``hint``).
 """
