@@ -7,7 +7,9 @@ import sys
 import pytest
 
 VERBS = [
+    "advise",
     "cost",
+    "diagnose",
     "init",
     "add",
     "remove",

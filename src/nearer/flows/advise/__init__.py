@@ -56,7 +56,7 @@ def advise(
     ground = Ground(workspace, progress)
     progress.say(f"{len(ground.queries)} judged queries in {ground.num_folds} folds")
     rows, skipped = _measure(ground, reranker, full_curve=measure)
-    diagnosis = diagnose(workspace, BASE, progress=progress)
+    diagnosis = diagnose(workspace, BASE, split=ground.splits[-1], progress=progress)
     case = Case(
         base=float(ground.base[str(MAIN)].mean()),
         num_queries=len(ground.queries),

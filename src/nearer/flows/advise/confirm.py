@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.recipe import Recipe
 from nearer.core.sections import ChunkRecipe
@@ -15,8 +16,8 @@ from nearer.flows.advise.write import write_changes
 from nearer.flows.evaluate import compare_measured
 from nearer.flows.judged_split import read_judged_split
 from nearer.flows.ranking import measure
+from nearer.flows.releases import judging_split
 from nearer.flows.systems import BASE, System, in_order, open_system
-from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
@@ -55,18 +56,20 @@ def build(
 
 
 def confirm(workspace: Workspace, ground: Ground, advised: Advised, *, progress: Progress) -> dict[str, Any] | None:
-    """The advised system against base on the test split, once; none where there is no test split."""
-    names = [name for name in Collection(workspace.database).splits() if name.startswith("test")]
-    if not names:
+    """The advised system against base on the test split, once; none where no test query is judged."""
+    try:
+        judged = read_judged_split(workspace, judging_split(workspace))
+    except InputError as error:
+        progress.say(f"not confirmed on test: {error.message}")
         return None
-    split = "test" if "test" in names else names[0]
-    judged = read_judged_split(workspace, split)
     base, candidate = (measure(workspace, each, judged, progress=progress) for each in (ground.system, advised.system))
     main = str(MAIN)
     [compared] = compare_measured(base, candidate, metrics=[main], judged=judged, recipe=workspace.recipe.evaluate)
-    ledger = Registry(workspace.database).look(split=split, systems=[BASE, advised.system.name], purpose="advise")
+    ledger = Registry(workspace.database).look(
+        split=judged.split, systems=[BASE, advised.system.name], purpose="advise"
+    )
     return {
-        "split": split,
+        "split": judged.split,
         "num_queries": len(judged.queries),
         "metric": main,
         "system": advised.name,

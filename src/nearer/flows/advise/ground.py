@@ -80,6 +80,11 @@ class Ground:
         return self.words.index.search(texts, k=self.depth, excluded=self.excluded)
 
     @property
+    def splits(self) -> list[str]:
+        """The splits that the queries are of: train and dev, or the one of them that there is."""
+        return self.judged.split.split("+")
+
+    @property
     def num_folds(self) -> int:
         """How many folds there are."""
         return int(self.folds_Q.max()) + 1
