@@ -9,11 +9,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/installed  ## the whole job on this machine's standard library
 	$(BIN)/nearer demo
 
+# One thread a process: on two cores the tests' small products otherwise wait for one another most of the time.
+test: export OMP_NUM_THREADS := 1
 test: $(VENV)/installed  ## every test, the real model's too
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
+unit: export OMP_NUM_THREADS := 1
 unit: $(VENV)/installed  ## all but the end-to-end tests
-	$(BIN)/pytest -m "not slow" --ignore=tests/flows
+	$(BIN)/pytest -n auto --dist loadfile -m "not slow" --ignore=tests/flows
 
 check: $(VENV)/installed  ## format, lint, types, layers
 	$(BIN)/ruff format --check src tests benchmarks

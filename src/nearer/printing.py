@@ -333,6 +333,7 @@ def lineage(result: Result) -> str:
 def found(result: Result) -> str:
     """The result of `nearer search`."""
     lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result["stale"]]
+    lines += [f"not filtered by {rule}: say what is known, with --known" for rule in result["unused_rules"]]
     for rank, each in enumerate(result["results"], start=1):
         lines.append(f"{rank:3} {each['score']:.3f} {each['doc_id']}  {_one_line(each['text'])}")
     return "\n".join([*lines, *_spent(result)])

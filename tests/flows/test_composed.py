@@ -302,3 +302,18 @@ def test_a_reranker_keeps_as_many_as_the_recipe_says(versioned, ask):
     ask(versioned.folder, "promote", "base+rerank", "--force", "--reason", "a test", code=None)
     assert len(search(versioned, "weather")["results"]) == 5
     assert len(search(versioned, "weather", k=7)["results"]) == 7
+
+
+def test_a_boost_by_date_may_be_written_as_dates(versioned):
+    documents = [
+        replace(document, metadata={"day": f"20{number % 20:02}-01-01"})
+        for number, document in enumerate(Collection(versioned.database).documents())
+    ]
+    boosts = {"day": {"weight": 5.0, "low": "2000-01-01", "high": "2019-01-01"}}
+    search_recipe = type(versioned.recipe.search).model_validate({"boosts": boosts})
+    system = replace(open_system(versioned, "base"), stages=("boost",), search=search_recipe)
+    rows_QK = np.arange(len(documents))[None]
+    dense = TopK(rows_QK=rows_QK, scores_QK=np.linspace(1, 0, len(documents), dtype=np.float32)[None])
+    found = Found(queries=[], documents=documents, dense=dense, lexical=None, passage_of=lambda *_: "")
+    best = combine(system, found, k=2).rows_QK[0]
+    assert {documents[row].metadata["day"] for row in best} == {"2019-01-01"}

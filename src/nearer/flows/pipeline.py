@@ -13,7 +13,7 @@ from nearer.core.sections import SearchRecipe
 from nearer.flows.embedding import Corpus, Floats
 from nearer.flows.systems import System
 from nearer.measure.topk import TopK
-from nearer.retrieval.boost import Boost, boosted, values_of
+from nearer.retrieval.boost import Boost, as_number, boosted, values_of
 from nearer.retrieval.fusion import reciprocal_rank_fusion, weighted_sum
 from nearer.retrieval.rerank import rerank
 
@@ -90,7 +90,11 @@ def _boosted(search: SearchRecipe, documents: Sequence[Document], ranked: TopK) 
     doc_ids = [document.doc_id for document in documents]
     held = [field for field in search.boosts if any(each.get(field) is not None for each in metadata)]
     values = {field: values_of(field, doc_ids=doc_ids, documents=metadata) for field in held}
-    boosts = [Boost(field=field, **search.boosts[field].model_dump()) for field in held]
+    boosts = [
+        Boost(field=field, weight=each.weight, low=as_number(each.low), high=as_number(each.high))
+        for field, each in search.boosts.items()
+        if field in held
+    ]
     return boosted(ranked, boosts, values, depth=search.depth)
 
 

@@ -69,6 +69,20 @@ class Boost:
         return np.nan_to_num(shares_N, nan=0.0).clip(0.0, 1.0)
 
 
+def as_number(value: float | str) -> float:
+    """A number as it is, or an ISO 8601 date as seconds since 1970, in UTC without a zone.
+
+    Raises InputError for text that is neither.
+
+    >>> as_number(2.5), as_number("1970-01-02")
+    (2.5, 86400.0)
+    """
+    for read in (_number, _date):
+        if (number := read(value)) is not None:
+            return number
+    raise InputError(f"{value!r} is no number and no date", hint='write a number, or a date such as "2024-05-31"')
+
+
 def values_of(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata]) -> Floats:
     """A field as numbers (float64, N), nan where it is missing; dates are seconds since 1970, in UTC without a zone.
 
