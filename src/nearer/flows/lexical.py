@@ -2,11 +2,9 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nearer.core.records import Document
 from nearer.core.steps import reached
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.collection import Collection
@@ -25,8 +23,8 @@ class Words:
     index: LexicalIndex
 
 
-def read_words(workspace: Workspace, documents: Sequence[Document] | None = None) -> Words:
-    """The words of today's documents: kept from before, else made now from ``documents`` or those of the database.
+def read_words(workspace: Workspace) -> Words:
+    """The words of today's documents, kept from before or made now.
 
     A workspace that cannot be written to keeps nothing; the words are made each time.
     """
@@ -34,10 +32,10 @@ def read_words(workspace: Workspace, documents: Sequence[Document] | None = None
     folder = workspace.lexical / str(collection.revision())
     if kept := _kept(folder):
         return kept
-    made_of = collection.documents() if documents is None else documents
+    documents = collection.documents()
     words = Words(
-        doc_ids=tuple(document.doc_id for document in made_of),
-        index=LexicalIndex([document.full_text for document in made_of]),
+        doc_ids=tuple(document.doc_id for document in documents),
+        index=LexicalIndex([document.full_text for document in documents]),
     )
     if collection.revision() == int(folder.name) and words.index.has_terms:
         _keep(words, folder)

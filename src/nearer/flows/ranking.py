@@ -147,7 +147,7 @@ class _Asked:
 
     def lexical(self) -> TopK:
         """What is found by words. Raises Conflict when documents came or went meanwhile."""
-        words = read_words(self._workspace, self._corpus.documents)
+        words = read_words(self._workspace)
         refuse_other_documents(self._corpus.documents, words.doc_ids)
         return search_where(
             words.index,

@@ -69,7 +69,7 @@ class Ground:
     @cached_property
     def words(self) -> Words:
         """The documents' words."""
-        words = read_words(self.workspace, self.corpus.documents)
+        words = read_words(self.workspace)
         refuse_other_documents(self.corpus.documents, words.doc_ids)
         return words
 
