@@ -140,8 +140,9 @@ def test_a_release_keeps_its_weight_whatever_the_recipe_says_later(base_live, as
     assert ask(base_live, "evaluate", "live", "hybrid")["results"][1]["metrics"] != before
 
 
-def test_training_starts_from_a_model_not_from_a_composition(base_live, ask):
-    error = ask(base_live, "train", "--from", "hybrid", code=2)["error"]
+@pytest.mark.parametrize("kind", [[], ["--adapter", "query"]])
+def test_training_starts_from_a_model_not_from_a_composition(base_live, ask, kind):
+    error = ask(base_live, "train", *kind, "--from", "hybrid", code=2)["error"]
     assert "more than a model" in error["message"]
     assert "--from base" in error["hint"]
 

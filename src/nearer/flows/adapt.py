@@ -21,7 +21,7 @@ from nearer.flows.adapter_set import AdapterSet, Rows, read_adapter_set
 from nearer.flows.dev_set import DEV_MEASURE
 from nearer.flows.judged_split import read_judged_split
 from nearer.flows.splits import ensure_splits
-from nearer.flows.systems import BASE, System, open_system, spent
+from nearer.flows.systems import BASE, System, open_system, refuse_stages, spent
 from nearer.flows.training_set import find_left_out
 from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
 from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, Sides, fit_adapter
@@ -49,6 +49,7 @@ def adapt(
     disk refuses.
     """
     progress = progress or Silent()
+    refuse_stages(start)
     settings = settings_of(workspace.recipe, sides)
     ensure_splits(workspace)
     left_out = find_left_out(workspace).query_ids

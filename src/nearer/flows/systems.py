@@ -177,8 +177,7 @@ def open_local(workspace: Workspace, name: str) -> LocalSystem:
     Raises InputError, before it is opened, when it is behind an API or an adapter.
     """
     _refuse_run(name)
-    if parse_name(name)[1]:
-        raise InputError(f"{name} is more than a model", hint=f"train the model itself: --from {parse_name(name)[0]}")
+    refuse_stages(name)
     if _is_a(workspace, name, "adapter"):
         raise InputError(
             f"{name} is an adapter: it has no weights to be trained further",
@@ -193,6 +192,13 @@ def open_local(workspace: Workspace, name: str) -> LocalSystem:
     system = open_system(workspace, name)
     assert isinstance(system.encoder, Encoder)
     return LocalSystem(name=name, model=system.model, encoder=system.encoder, chunk=system.chunk)
+
+
+def refuse_stages(name: str) -> None:
+    """Raise InputError for a name of more than a model, where only that can be trained."""
+    encoder_name, stages = parse_name(name)
+    if stages:
+        raise InputError(f"{name} is more than a model", hint=f"train the model itself: --from {encoder_name}")
 
 
 def open_release(workspace: Workspace, release: Release, *, name: str) -> System:
