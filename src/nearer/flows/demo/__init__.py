@@ -184,8 +184,10 @@ def _first_of_each_side(
 def _tell_metrics(first: dict[str, Any], progress: Progress) -> None:
     evaluation = first["evaluation"]
     progress.say(f"base on {evaluation['num_queries']} queries of {evaluation['num_groups']} unseen modules:")
-    for name, interval in evaluation["results"][0]["metrics"].items():
-        progress.say(f"  {name:13} {interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]")
+    metrics = evaluation["results"][0]["metrics"]
+    width = max(map(len, metrics))
+    for name, interval in metrics.items():
+        progress.say(f"  {name:{width}} {interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]")
 
 
 def _show_search_and_undo(workspace: Workspace, release_id: str, *, progress: Progress) -> None:
