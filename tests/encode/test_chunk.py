@@ -132,3 +132,29 @@ def test_passages_stay_within_the_limit_for_the_models_own_tokenizer(tiny_encode
     spans = tiny_encoder.token_spans(text)
     for piece in split_text(text, window=Window(max_tokens=60, overlap_tokens=20), spans=spans):
         assert len(tiny_encoder.token_spans(piece)) <= 60
+
+
+def words_of(text):
+    return [match.span() for match in re.finditer(r"\S+", text)]
+
+
+def test_titles_are_repeated_within_the_length():
+    document = Document(doc_id="d", title="On rain", text=" ".join(f"w{n}" for n in range(20)))
+    window = Window(max_tokens=8, overlap_tokens=2, repeat_title=True)
+    found = [each.text for each in passages([document], window=window, token_spans=words_of)]
+    assert len(found) > 3
+    assert all(text.startswith("On rain\n") and len(text.split()) <= 8 for text in found)
+    assert {word for text in found for word in text.split()} == {"On", "rain", *document.text.split()}
+
+
+@pytest.mark.parametrize(("title", "text"), [("", "a b c d e f g h"), ("a b c d e", "f g h i j k"), ("a", "b c")])
+def test_without_a_title_with_a_long_one_and_in_one_piece_documents_are_cut_as_ever(title, text):
+    document = Document(doc_id="d", title=title, text=text)
+    cut = [
+        [each.text for each in passages([document], window=window, token_spans=words_of)]
+        for window in (
+            Window(max_tokens=6, overlap_tokens=2, repeat_title=True),
+            Window(max_tokens=6, overlap_tokens=2),
+        )
+    ]
+    assert cut[0] == cut[1]

@@ -184,7 +184,7 @@ def test_other_encoders_and_chunks_are_set_beside_base(plain, tiny_model_folder,
         "--set",
         f'advise.encoders=["{copy}"]',
         "--set",
-        "advise.chunks=[16]",
+        "advise.chunks=[{max_tokens=16}]",
         "--set",
         "cost.machine_usd_per_hour=3600",
     )
@@ -192,7 +192,8 @@ def test_other_encoders_and_chunks_are_set_beside_base(plain, tiny_model_folder,
     assert rows[str(copy)]["difference"] == 0
     assert rows[str(copy)]["index_work"] == "re-embed"
     assert rows[str(copy)]["cost"]["reindex_usd"] == pytest.approx(3600 * rows[str(copy)]["reindex_hours"])
-    assert "chunk:16" in rows or "chunk:16" in {each["name"] for each in result["not_measured"]}
+    assert rows["chunk:max_tokens=16"]["index_work"] == "re-embed"
+    assert rows["chunk:max_tokens=16"]["changes"] == {"chunk.max_tokens": 16}
 
 
 def test_it_is_in_the_report_and_not_in_the_history(versioned, ask):

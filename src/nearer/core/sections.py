@@ -93,6 +93,9 @@ class ChunkRecipe(Section):
     enabled: bool = True
     max_tokens: int | None = Field(default=None, ge=16, description="none means the encoder's max_seq_length")
     overlap_tokens: int | None = Field(default=None, ge=0, description="none means a quarter of a passage, 32 at most")
+    repeat_title: bool = Field(
+        default=False, description="begin every passage of a document that is cut with its title"
+    )
 
 
 ColumnName = Annotated[str, Field(min_length=1)]
@@ -415,9 +418,7 @@ class AdviseRecipe(Section):
     max_queries: int = Field(default=2000, ge=10, description="of train and dev, drawn at random beyond that")
     rerank_queries: int = Field(default=100, ge=10, description="that a reranker is measured on")
     encoders: tuple[str, ...] = Field(default=(), description="folders or Hub names to set beside the base")
-    chunks: tuple[Annotated[int, Field(ge=16)], ...] = Field(
-        default=(), description="other lengths of passages, tokens"
-    )
+    chunks: tuple[ChunkRecipe, ...] = Field(default=(), description="other ways to cut documents")
     target: float | None = Field(default=None, gt=0, le=1, description="the nDCG@10 that is wanted")
     tolerance: float = Field(default=0.01, ge=0, le=1, description="of nDCG@10, within which remedies are as good")
     min_pairs: int = Field(default=1000, ge=0, description="fewer are little to learn from")

@@ -16,10 +16,14 @@ TokenSpans = Callable[[str], list[tuple[int, int]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """How long a passage may be and how much of the last one it repeats, in tokens."""
+    """How long a passage may be and how much of the last one it repeats, in tokens.
+
+    With ``repeat_title`` every passage of a document that is cut begins with its title, within that length.
+    """
 
     max_tokens: int
     overlap_tokens: int
+    repeat_title: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap_tokens <= self.max_tokens // 2:
@@ -29,10 +33,21 @@ class Window:
 def passages(documents: Iterable[Document], *, window: Window | None, token_spans: TokenSpans) -> Iterator[Passage]:
     """Every document's passages in order; without a ``window`` each document is one passage, whole."""
     for document in documents:
-        text = document.full_text
-        texts = [text] if window is None else split_text(text, window=window, spans=token_spans(text))
+        texts = [document.full_text] if window is None else _cut(document, window, token_spans)
         for ordinal, passage in enumerate(texts):
             yield Passage(doc_id=document.doc_id, ordinal=ordinal, text=passage)
+
+
+def _cut(document: Document, window: Window, token_spans: TokenSpans) -> list[str]:
+    """The passages of a document; a title that takes more than half of a passage is not repeated."""
+    text = document.full_text
+    whole = split_text(text, window=window, spans=token_spans(text))
+    room = window.max_tokens - len(token_spans(document.title))
+    if len(whole) == 1 or not (window.repeat_title and document.title) or room < window.max_tokens // 2:
+        return whole
+    narrower = Window(max_tokens=room, overlap_tokens=min(window.overlap_tokens, room // 2))
+    pieces = split_text(document.text, window=narrower, spans=token_spans(document.text))
+    return [f"{document.title}\n{piece}" for piece in pieces]
 
 
 def split_text(text: str, *, window: Window, spans: list[tuple[int, int]]) -> list[str]:

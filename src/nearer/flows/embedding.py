@@ -93,12 +93,15 @@ def window_of(chunk: ChunkRecipe, encoder: TextEncoder) -> Window | None:
             f"chunk.overlap_tokens = {overlap} is more than half of a passage of {length} tokens",
             hint=f"set chunk.overlap_tokens to {length // 2} or less, or chunk.enabled = false",
         )
-    return Window(max_tokens=length, overlap_tokens=overlap)
+    return Window(max_tokens=length, overlap_tokens=overlap, repeat_title=chunk.repeat_title)
 
 
 def chunking_name(window: Window | None) -> str:
     """How passages were cut, as written into an index."""
-    return "whole documents" if window is None else f"{window.max_tokens} tokens, {window.overlap_tokens} shared"
+    if window is None:
+        return "whole documents"
+    name = f"{window.max_tokens} tokens, {window.overlap_tokens} shared"
+    return f"{name}, titles repeated" if window.repeat_title else name
 
 
 def count_truncated(corpus: Corpus, encoder: TextEncoder) -> int:

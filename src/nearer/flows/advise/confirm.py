@@ -7,7 +7,6 @@ from typing import Any
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.recipe import Recipe
-from nearer.core.sections import ChunkRecipe
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.flows.adapt import adapt, settings_of, train_adapter
 from nearer.flows.adapter_set import read_adapter_set
@@ -50,8 +49,7 @@ def build(
         sides, *stages = name.removeprefix(_ADAPTER).split("+")
         return _adapted(changed, ground, sides, stages, write=write, written=written)
     if name.startswith(_CHUNK):
-        system = replace(ground.system, name=name, chunk=ChunkRecipe(max_tokens=int(name.removeprefix(_CHUNK))))
-        return Advised(name=BASE, system=system, written=written)
+        return Advised(name=BASE, system=replace(ground.system, name=name, chunk=changed.recipe.chunk), written=written)
     return Advised(name=name, system=open_system(changed, name), written=written)
 
 

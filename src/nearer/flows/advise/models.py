@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from nearer.core.sections import ChunkRecipe
 from nearer.encode.adapter import Adapter
 from nearer.encode.encoder import TextEncoder
 from nearer.flows.adapt import settings_of, train_adapter
@@ -56,21 +55,21 @@ def adapter_remedies(ground: Ground) -> Iterator[Remedy | Skipped]:
 
 
 def chunk_remedies(ground: Ground) -> Iterator[Remedy | Skipped]:
-    """Passages of other lengths, as ``advise.chunks`` names them."""
-    recipe = ground.workspace.recipe
-    for max_tokens in recipe.advise.chunks:
-        chunk = ChunkRecipe(max_tokens=max_tokens)
+    """Documents cut in other ways, as ``advise.chunks`` describes them."""
+    for chunk in ground.workspace.recipe.advise.chunks:
+        changes = {f"chunk.{key}": value for key, value in chunk.model_dump(exclude_unset=True).items()}
+        name = "chunk:" + ",".join(f"{key.removeprefix('chunk.')}={value}" for key, value in changes.items())
         corpus = read_corpus(ground.workspace, ground.system.encoder, chunk=chunk)
         if corpus.passages == ground.corpus.passages:
-            yield Skipped(name=f"chunk:{max_tokens}", reason="the passages are the same: no document is longer")
+            yield Skipped(name=name, reason="the passages are the same")
             continue
         passage_emb_PD, _ = embed_corpus(ground.workspace, ground.system.encoder, corpus, ground.progress)
         yield whole(
             ground,
-            f"chunk:{max_tokens}",
+            name,
             "fix_data",
             ground.rank(ground.query_emb_QD, passage_emb_PD, starts_N=corpus.starts_N),
-            changes={"chunk.max_tokens": max_tokens},
+            changes=changes,
             index_work="re-embed",
             notes=(f"{len(corpus.passages)} passages instead of {len(ground.corpus.passages)}",),
         )
