@@ -93,9 +93,7 @@ class ChunkRecipe(Section):
     enabled: bool = True
     max_tokens: int | None = Field(default=None, ge=16, description="none means the encoder's max_seq_length")
     overlap_tokens: int | None = Field(default=None, ge=0, description="none means a quarter of a passage, 32 at most")
-    repeat_title: bool = Field(
-        default=False, description="begin every passage of a document that is cut with its title"
-    )
+    repeat_title: bool = Field(default=False, description="in every passage of a document that is cut")
 
 
 ColumnName = Annotated[str, Field(min_length=1)]

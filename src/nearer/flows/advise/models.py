@@ -56,9 +56,12 @@ def adapter_remedies(ground: Ground) -> Iterator[Remedy | Skipped]:
 
 def chunk_remedies(ground: Ground) -> Iterator[Remedy | Skipped]:
     """Documents cut in other ways, as ``advise.chunks`` describes them."""
-    for chunk in ground.workspace.recipe.advise.chunks:
-        changes = {f"chunk.{key}": value for key, value in chunk.model_dump(exclude_unset=True).items()}
-        name = "chunk:" + ",".join(f"{key.removeprefix('chunk.')}={value}" for key, value in changes.items())
+    recipe = ground.workspace.recipe
+    for other in recipe.advise.chunks:
+        said = other.model_dump(exclude_unset=True)
+        chunk = recipe.chunk.model_copy(update=said)
+        changes = {f"chunk.{key}": value for key, value in said.items()}
+        name = "chunk:" + ",".join(f"{key}={value}" for key, value in said.items())
         corpus = read_corpus(ground.workspace, ground.system.encoder, chunk=chunk)
         if corpus.passages == ground.corpus.passages:
             yield Skipped(name=name, reason="the passages are the same")
