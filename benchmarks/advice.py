@@ -25,8 +25,8 @@ from nearer.flows.advise.confirm import build
 from nearer.flows.advise.ground import MAIN, Ground
 from nearer.flows.demo import GROUP, Size, choose, held_out
 from nearer.flows.demo.corpus import stdlib_functions
-from nearer.flows.judged_split import read_judged_split
-from nearer.flows.ranking import measure
+from nearer.flows.measuring.judged_split import read_judged_split
+from nearer.flows.measuring.ranking import measure
 from nearer.flows.systems import open_system
 from nearer.measure.verdict import FINE_TUNE
 from quality import cell, write_lines, write_subset

@@ -37,9 +37,9 @@ from nearer.core.sections import EvaluateRecipe
 from nearer.encode.cache import EmbeddingCache
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
-from nearer.flows.mining import mine_negatives
 from nearer.flows.systems import open_local
-from nearer.flows.training_set import find_left_out, read_examples
+from nearer.flows.training.examples import find_left_out, read_examples
+from nearer.flows.training.mining import mine_negatives
 from nearer.learn.examples import Example
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.significance import mean_intervals
@@ -256,7 +256,7 @@ def mine(arguments: argparse.Namespace) -> dict[str, Any]:
 MEMORY_OF_MINING = """
 import sys
 import numpy as np
-import nearer.flows.mining as mining
+import nearer.flows.training.mining as mining
 from nearer.core.progress import Silent
 from nearer.core.recipe import Recipe
 from nearer.flows.embedding import Corpus

@@ -18,9 +18,9 @@ from nearer.encode.adapter import Adapter, Map
 from nearer.encode.api import PROBE
 from nearer.encode.encoder import Encoder
 from nearer.flows.adapt import adapt, settings_of, train_adapter
-from nearer.flows.adapter_set import read_adapter_set
-from nearer.flows.judged_split import read_judged_split
+from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.flows.systems import open_system
+from nearer.flows.training.adapter_set import read_adapter_set
 from nearer.retrieval.index import open_index
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.manifest import Recall

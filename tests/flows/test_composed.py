@@ -13,13 +13,13 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Silent
 from nearer.flows.add import add
 from nearer.flows.evaluate import evaluate
-from nearer.flows.judged_split import read_judged_split
-from nearer.flows.lexical import read_words
-from nearer.flows.pipeline import Found, combine
-from nearer.flows.ranking import rank
+from nearer.flows.measuring.judged_split import read_judged_split
+from nearer.flows.measuring.ranking import rank
 from nearer.flows.releases import promote
 from nearer.flows.search import search
 from nearer.flows.systems import in_order, open_system, parse_name
+from nearer.flows.systems.lexical import read_words
+from nearer.flows.systems.pipeline import Found, combine
 from nearer.measure.topk import TopK
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.collection import Collection

@@ -8,8 +8,8 @@ import pytest
 from flows.folders import write_jsonl
 from nearer.core.progress import Silent
 from nearer.flows.embedding import embed_corpus, embed_queries, read_corpus
-from nearer.flows.judged_split import read_judged_split
-from nearer.flows.ranking import rank
+from nearer.flows.measuring.judged_split import read_judged_split
+from nearer.flows.measuring.ranking import rank
 from nearer.flows.systems import open_system
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace

@@ -274,7 +274,7 @@ def test_limits_move_queries_from_one_rank_cause_to_the_next(found):
 
 
 def test_a_stricter_cosine_makes_no_paraphrase_doubtful(found, monkeypatch):
-    monkeypatch.setattr("nearer.flows.recut.Scores.chance", 1.1)
+    monkeypatch.setattr("nearer.flows.diagnosis.recut.Scores.chance", 1.1)
     causes = found()["by_query"]
     assert causes["dev paraphrase"] == "order"
     assert causes["dev copy"] == "doubtful_label"

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from nearer.core.progress import Silent
-from nearer.flows.background import Background
 from nearer.flows.diagnosis import diagnose
+from nearer.flows.diagnosis.background import Background
 from nearer.flows.evaluate import evaluate
-from nearer.flows.examples import _whys, examples
-from nearer.flows.judged_split import read_judged_split
-from nearer.flows.ranking import measure, measure_run
+from nearer.flows.measuring.examples import _whys, examples
+from nearer.flows.measuring.judged_split import read_judged_split
+from nearer.flows.measuring.ranking import measure, measure_run
 from nearer.flows.releases import promote
 from nearer.flows.report import report
 from nearer.flows.systems import open_system

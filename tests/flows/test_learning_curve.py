@@ -12,12 +12,12 @@ import nearer
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Silent
 from nearer.flows import learning_curve as module
-from nearer.flows.dev_sample import DevSample
 from nearer.flows.embedding import embed_corpus, embed_queries, read_corpus
-from nearer.flows.judged_split import read_judged_split
 from nearer.flows.learning_curve import learning_curve
-from nearer.flows.ranking import measure
+from nearer.flows.measuring.judged_split import read_judged_split
+from nearer.flows.measuring.ranking import measure
 from nearer.flows.systems import open_system
+from nearer.flows.training.dev_sample import DevSample
 from nearer.learn.loss import MaskedRankingLoss
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace

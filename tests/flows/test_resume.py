@@ -14,9 +14,9 @@ from learn.test_resume import flip
 from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.encode.encoder import Encoder
 from nearer.flows import train as train_module
-from nearer.flows import training_run
 from nearer.flows.add import add
 from nearer.flows.train import train
+from nearer.flows.training import run as training_run
 from nearer.learn import checkpoint
 from nearer.learn.loss import MaskedRankingLoss
 from nearer.store.registry import Registry

@@ -13,7 +13,7 @@ from nearer.core.errors import Conflict
 from nearer.core.progress import Silent
 from nearer.core.records import Query
 from nearer.flows.add import remove
-from nearer.flows.ranking import rank
+from nearer.flows.measuring.ranking import rank
 from nearer.flows.suite import open_suite, run_suite
 from nearer.flows.systems import open_system
 from nearer.store.collection import Collection

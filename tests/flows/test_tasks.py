@@ -6,11 +6,11 @@ import pytest
 from flows.folders import write_beir, write_jsonl
 from flows.processes import Running
 from nearer.core.progress import Silent
-from nearer.flows import ranking
 from nearer.flows import tasks as flow
 from nearer.flows.add import remove
 from nearer.flows.embedding import read_corpus
 from nearer.flows.items import read_items, read_seeds, twins
+from nearer.flows.measuring import ranking
 from nearer.flows.tasks import evaluate_task
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry

@@ -17,12 +17,12 @@ from nearer.core.records import Query
 from nearer.core.steps import reached
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
-from nearer.flows.adapter_set import AdapterSet, Rows, read_adapter_set
-from nearer.flows.dev_set import DEV_MEASURE
-from nearer.flows.judged_split import read_judged_split
+from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, System, open_system, refuse_stages, spent
-from nearer.flows.training_set import find_left_out
+from nearer.flows.training.adapter_set import AdapterSet, Rows, read_adapter_set
+from nearer.flows.training.dev_set import DEV_MEASURE
+from nearer.flows.training.examples import find_left_out
 from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
 from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, Sides, fit_adapter
 from nearer.store.collection import Collection

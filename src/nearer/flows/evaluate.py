@@ -8,10 +8,10 @@ import numpy as np
 
 from nearer.core.progress import Progress, Silent
 from nearer.core.sections import EvaluateRecipe
-from nearer.flows.examples import examples
-from nearer.flows.judged_split import Ints, JudgedSplit, Mask, read_judged_split
-from nearer.flows.ranking import Measured, Values, measure, measure_run
-from nearer.flows.runs import is_run
+from nearer.flows.measuring.examples import examples
+from nearer.flows.measuring.judged_split import Ints, JudgedSplit, Mask, read_judged_split
+from nearer.flows.measuring.ranking import Measured, Values, measure, measure_run
+from nearer.flows.measuring.runs import is_run
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import System, open_system, spent
 from nearer.measure.metrics import Measure

@@ -9,8 +9,8 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
 from nearer.flows.embedding import refuse_other_documents
-from nearer.flows.judged_split import read_judged_split
-from nearer.flows.ranking import rank
+from nearer.flows.measuring.judged_split import read_judged_split
+from nearer.flows.measuring.ranking import rank
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import open_system
 from nearer.store.collection import Collection

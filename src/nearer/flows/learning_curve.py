@@ -17,13 +17,13 @@ from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Progress, Silent
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.encoder import Encoder
-from nearer.flows.dev_sample import DevSample, Values, Vectors
-from nearer.flows.dev_set import DEV_MEASURE
 from nearer.flows.embedding import Corpus, embed_corpus, embed_queries, read_corpus
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, open_local
 from nearer.flows.train import refuse_hopeless
-from nearer.flows.training_set import find_left_out, read_examples
+from nearer.flows.training.dev_sample import DevSample, Values, Vectors
+from nearer.flows.training.dev_set import DEV_MEASURE
+from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.learn.checkpoint import Checkpoints, DevPoint, weights_of
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Prompts, fit

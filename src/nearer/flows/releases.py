@@ -9,14 +9,14 @@ import numpy as np
 from nearer.core.errors import InputError, ModelRefused, NotFound, ServiceError, WorkspaceError
 from nearer.core.progress import Progress, Silent
 from nearer.flows.evaluate import compare_measured, summarise
-from nearer.flows.filtering import refuse_unindexed
 from nearer.flows.held_out import held_out_splits
 from nearer.flows.index import build, verify
-from nearer.flows.judged_split import JudgedSplit, Mask, read_judged_split
-from nearer.flows.ranking import Measured, measure
+from nearer.flows.measuring.judged_split import JudgedSplit, Mask, read_judged_split
+from nearer.flows.measuring.ranking import Measured, measure
 from nearer.flows.splits import ensure_splits
 from nearer.flows.suite import Suite, gate_suite, keep_suite_run, run_suite
 from nearer.flows.systems import BASE, LIVE, System, chunk_of, open_release, open_system, spent
+from nearer.flows.systems.filtering import refuse_unindexed
 from nearer.measure.alarms import raised_in
 from nearer.measure.gate import Evidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
 from nearer.measure.significance import Comparison

@@ -13,11 +13,11 @@ from nearer.core.progress import Silent
 from nearer.core.records import Document, Metadata, Query
 from nearer.core.text import normalise
 from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, window_of
-from nearer.flows.filtering import known_of, rules_of
 from nearer.flows.index import entry_hashes
-from nearer.flows.lexical import read_words
-from nearer.flows.pipeline import Found, combine, passage_of, wants_vectors, wants_words
 from nearer.flows.systems import LIVE, System, open_release, spent
+from nearer.flows.systems.filtering import known_of, rules_of
+from nearer.flows.systems.lexical import read_words
+from nearer.flows.systems.pipeline import Found, combine, passage_of, wants_vectors, wants_words
 from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.entries import Ranking
 from nearer.retrieval.fields import kept_values

@@ -10,7 +10,7 @@ from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import CASE_GROUPS, Case, Query, Severity
 from nearer.flows.embedding import refuse_other_documents
-from nearer.flows.ranking import rank
+from nearer.flows.measuring.ranking import rank
 from nearer.flows.systems import BASE, LIVE, System, open_system, spent
 from nearer.measure.suite import CaseResult, newly_failing, run_case
 from nearer.store.collection import Collection

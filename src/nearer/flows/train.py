@@ -17,15 +17,15 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.encoder import Encoder
-from nearer.flows.alarms import alarms_of, familiar, gains_of, is_comparable
-from nearer.flows.dev_set import DEV_MEASURE, build_dev_set
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
-from nearer.flows.mining import mine_negatives
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LocalSystem, open_local
-from nearer.flows.training_run import TrainingRun, what_decides
-from nearer.flows.training_set import find_left_out, read_examples
-from nearer.flows.watch import Watch, build_watch
+from nearer.flows.training.alarms import alarms_of, familiar, gains_of, is_comparable
+from nearer.flows.training.dev_set import DEV_MEASURE, build_dev_set
+from nearer.flows.training.examples import find_left_out, read_examples
+from nearer.flows.training.mining import mine_negatives
+from nearer.flows.training.run import TrainingRun, what_decides
+from nearer.flows.training.watch import Watch, build_watch
 from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, Prompts, fit

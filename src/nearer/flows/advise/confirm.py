@@ -9,14 +9,14 @@ from nearer.core.progress import Progress
 from nearer.core.recipe import Recipe
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.flows.adapt import adapt, settings_of, train_adapter
-from nearer.flows.adapter_set import read_adapter_set
 from nearer.flows.advise.ground import MAIN, Ground
 from nearer.flows.advise.write import write_changes
 from nearer.flows.evaluate import compare_measured
-from nearer.flows.judged_split import read_judged_split
-from nearer.flows.ranking import measure
+from nearer.flows.measuring.judged_split import read_judged_split
+from nearer.flows.measuring.ranking import measure
 from nearer.flows.releases import judging_split
 from nearer.flows.systems import BASE, System, in_order, open_system
+from nearer.flows.training.adapter_set import read_adapter_set
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 

@@ -24,11 +24,11 @@ from nearer.flows.embedding import (
     read_corpus,
     refuse_other_documents,
 )
-from nearer.flows.judged_split import JudgedSplit, read_judged_split
-from nearer.flows.lexical import Words, read_words
+from nearer.flows.measuring.judged_split import JudgedSplit, read_judged_split
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, System, open_system
-from nearer.flows.training_set import find_left_out
+from nearer.flows.systems.lexical import Words, read_words
+from nearer.flows.training.examples import find_left_out
 from nearer.measure.metrics import Measure, score
 from nearer.measure.significance import Comparison, compare_all
 from nearer.measure.topk import NO_ROW, TopK, top_k

@@ -9,11 +9,11 @@ import numpy as np
 from nearer.encode.adapter import Adapter
 from nearer.encode.encoder import TextEncoder
 from nearer.flows.adapt import settings_of, train_adapter
-from nearer.flows.adapter_set import AdapterSet, read_adapter_set
 from nearer.flows.advise.ground import Ground
 from nearer.flows.advise.remedies import Remedy, Skipped, lexical_remedies, out_of_fold, whole
 from nearer.flows.embedding import embed_corpus, embed_queries, read_corpus
 from nearer.flows.systems import open_system
+from nearer.flows.training.adapter_set import AdapterSet, read_adapter_set
 from nearer.learn.fit_adapter import AdapterReport
 from nearer.measure.topk import TopK
 

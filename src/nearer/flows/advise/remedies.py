@@ -15,7 +15,7 @@ from nearer.core.records import Metadata
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.flows.advise.ground import Ground, Values
 from nearer.flows.embedding import Floats, Ints
-from nearer.flows.pipeline import passage_of
+from nearer.flows.systems.pipeline import passage_of
 from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
 from nearer.retrieval.fields import FieldTypes

@@ -15,7 +15,7 @@ from nearer.core.progress import Progress
 from nearer.core.records import Document
 from nearer.encode.api import rough_spans
 from nearer.flows.embedding import Corpus, embed_corpus, embed_queries
-from nearer.flows.judged_split import JudgedSplit
+from nearer.flows.measuring.judged_split import JudgedSplit
 from nearer.flows.systems import System
 from nearer.measure.context import Prompts
 from nearer.measure.metrics import Qrels

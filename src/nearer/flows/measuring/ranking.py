@@ -12,7 +12,6 @@ from nearer.core.filters import Filter
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.sections import EvaluateRecipe
-from nearer.flows.context import prompts_of, prompts_of_run
 from nearer.flows.embedding import (
     Corpus,
     Floats,
@@ -23,12 +22,13 @@ from nearer.flows.embedding import (
     read_corpus,
     refuse_other_documents,
 )
-from nearer.flows.filtering import conditions_of
-from nearer.flows.judged_split import JudgedSplit
-from nearer.flows.lexical import read_words
-from nearer.flows.pipeline import Found, combine, passage_of, wants_vectors, wants_words
-from nearer.flows.runs import RunCounts, RunSystem, rank_run
+from nearer.flows.measuring.context import prompts_of, prompts_of_run
+from nearer.flows.measuring.judged_split import JudgedSplit
+from nearer.flows.measuring.runs import RunCounts, RunSystem, rank_run
 from nearer.flows.systems import System
+from nearer.flows.systems.filtering import conditions_of
+from nearer.flows.systems.lexical import read_words
+from nearer.flows.systems.pipeline import Found, combine, passage_of, wants_vectors, wants_words
 from nearer.measure.context import Prompts, score_prompts
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.topk import TopK

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from nearer.core.errors import InputError
 from nearer.core.records import Query
 from nearer.flows.grades import scale_of
-from nearer.flows.slicing import slices_of
+from nearer.flows.measuring.slicing import slices_of
 from nearer.measure.metrics import Qrels
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace

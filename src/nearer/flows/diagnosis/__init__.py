@@ -5,12 +5,12 @@ from typing import Any
 
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Query
-from nearer.flows.background import Background, Failure
-from nearer.flows.clues import Finding, Stale, explain
+from nearer.flows.diagnosis.background import Background, Failure
+from nearer.flows.diagnosis.clues import Finding, Stale, explain
 from nearer.flows.embedding import refuse_other_documents
 from nearer.flows.index import entry_hashes
-from nearer.flows.judged_split import JudgedSplit, read_judged_split
-from nearer.flows.ranking import rank
+from nearer.flows.measuring.judged_split import JudgedSplit, read_judged_split
+from nearer.flows.measuring.ranking import rank
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LIVE, System, open_system, spent
 from nearer.measure.diagnosis import BY_RANK, CAUSES, Missed

@@ -14,7 +14,7 @@ from nearer.core.records import Document
 from nearer.core.sections import ChunkRecipe
 from nearer.encode.chunk import Window, sentences, split_text
 from nearer.encode.encoder import TextEncoder
-from nearer.flows.background import Failure
+from nearer.flows.diagnosis.background import Failure
 from nearer.flows.embedding import cut, embed_corpus, embed_passages, embed_queries, window_of
 from nearer.flows.systems import System
 from nearer.store.workspace import Workspace

@@ -15,9 +15,9 @@ from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
 from nearer.core.text import normalise
 from nearer.encode.encoder import Encoder
-from nearer.flows.dev_set import DevSet, best_wrong, judged_rows, num_hard, texts_of
 from nearer.flows.embedding import Corpus, Floats, embed_queries
 from nearer.flows.grades import scale_of
+from nearer.flows.training.dev_set import DevSet, best_wrong, judged_rows, num_hard, texts_of
 from nearer.learn.checkpoint import DevPoint
 from nearer.learn.examples import Example
 from nearer.measure.geometry import effective_rank, mean_cosine

@@ -16,11 +16,11 @@ from nearer.core.records import Judgment, Query
 from nearer.core.text import NEAR_DUPLICATE, near_duplicates
 from nearer.encode.adapter import Adapter
 from nearer.encode.encoder import TextEncoder
-from nearer.flows.dev_set import DEV_MEASURE
 from nearer.flows.embedding import Corpus, Floats, Ints, embed_corpus, embed_queries, own_documents, read_corpus
 from nearer.flows.grades import scale_of
 from nearer.flows.systems import System
-from nearer.flows.training_set import passages_by_nearness
+from nearer.flows.training.dev_set import DEV_MEASURE
+from nearer.flows.training.examples import passages_by_nearness
 from nearer.learn.examples import Example, from_judgments, share_spared, text_key
 from nearer.learn.fit_adapter import AdapterExamples
 from nearer.learn.negatives import Candidates, MiningReport, choose

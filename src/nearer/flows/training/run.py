@@ -19,10 +19,10 @@ import numpy as np
 
 from nearer.core.ids import canonical_json, content_id
 from nearer.core.steps import reached
-from nearer.flows.dev_set import DevSet
 from nearer.flows.embedding import Corpus
 from nearer.flows.systems import LocalSystem
-from nearer.flows.watch import Watch
+from nearer.flows.training.dev_set import DevSet
+from nearer.flows.training.watch import Watch
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.examples import Example
 from nearer.learn.negatives import MiningReport

@@ -9,7 +9,7 @@ from nearer.core.records import Document, Metadata, Query
 from nearer.core.text import resemblance, shingles
 from nearer.flows.embedding import own_documents
 from nearer.flows.grades import scale_of
-from nearer.flows.judged_split import JudgedSplit
+from nearer.flows.measuring.judged_split import JudgedSplit
 from nearer.measure.diagnosis import Missed, missed_document
 from nearer.measure.rules import QueryRules, Rule, document_rules, query_rules
 from nearer.retrieval.identifiers import document_frequencies, shared_names, words

@@ -7,10 +7,10 @@ import numpy as np
 
 from nearer.core.progress import Progress
 from nearer.core.records import Document
-from nearer.flows.background import Background
-from nearer.flows.clues import explain
-from nearer.flows.judged_split import Ints, JudgedSplit
-from nearer.flows.ranking import Measured
+from nearer.flows.diagnosis.background import Background
+from nearer.flows.diagnosis.clues import explain
+from nearer.flows.measuring.judged_split import Ints, JudgedSplit
+from nearer.flows.measuring.ranking import Measured
 from nearer.flows.systems import System
 from nearer.measure.diagnosis import CAUSES
 from nearer.store.collection import Collection

@@ -9,8 +9,8 @@ import numpy as np
 from nearer.core.progress import Progress
 from nearer.core.records import Document
 from nearer.core.text import NEAR_DUPLICATE
-from nearer.flows.background import Background, Failure
-from nearer.flows.recut import Scores
+from nearer.flows.diagnosis.background import Background, Failure
+from nearer.flows.diagnosis.recut import Scores
 from nearer.flows.systems import System
 from nearer.measure.diagnosis import Cause, Evidence, Limits, Missed, cause_of
 from nearer.measure.topk import NO_ROW

@@ -15,7 +15,7 @@ from nearer.core.records import Document, Judgment, Query
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, Floats, Ints, embed_queries, own_documents
 from nearer.flows.grades import scale_of
-from nearer.flows.judged_split import read_judged_split
+from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.topk import top_k
 from nearer.store.collection import Collection

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nearer.core.recipe import Recipe
 from nearer.core.sections import AlarmsRecipe
 from nearer.core.text import clusters, near_duplicates, normalise, resembling
-from nearer.flows.watch import Watch
+from nearer.flows.training.watch import Watch
 from nearer.learn.examples import Example
 from nearer.measure.alarms import FEWEST_QUERIES, Evidence, Gains, Limits, Point, compare_gains, judge
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.records import Query
-from nearer.flows.dev_set import DEV_MEASURE
 from nearer.flows.embedding import Corpus, own_documents
-from nearer.flows.judged_split import JudgedSplit, read_judged_split
+from nearer.flows.measuring.judged_split import JudgedSplit, read_judged_split
+from nearer.flows.training.dev_set import DEV_MEASURE
 from nearer.measure.metrics import score
 from nearer.measure.topk import top_k
 from nearer.retrieval.lexical import LexicalIndex

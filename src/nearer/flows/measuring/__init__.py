@@ -1,0 +1,1 @@
+"""What systems are measured on, ranked by and scored with."""

@@ -1,0 +1,1 @@
+"""What training is made from, watched by and kept in."""
