@@ -12,11 +12,11 @@ RULES = Rules(
     tolerance=0.01,
     min_pairs=1000,
     broken_base=0.15,
-    data_share=0.5,
+    data_share=0.1,
     saturated_base=0.95,
     cheapest_first=("filter", "hybrid", "rerank", "adapter", "fine_tune"),
 )
-CASE = Case(base=0.60, num_queries=400, causes={"recall": 60, "order": 40}, num_pairs=5000)
+CASE = Case(base=0.60, num_queries=400, num_diagnosed=200, causes={"recall": 60, "order": 40}, num_pairs=5000)
 
 
 def tried(name, word, gain, *, half=0.005):
@@ -71,10 +71,15 @@ def test_without_gain_and_without_pairs_data_must_be_collected():
 
 @pytest.mark.parametrize("cause", ["absent", "stale_index", "truncated"])
 def test_data_that_nothing_mends_comes_first(cause):
-    decision = decide(replace(CASE, causes={cause: 50, "recall": 50}), [TUNED], RULES)
+    decision = decide(replace(CASE, causes={cause: 20, "recall": 50}), [TUNED], RULES)
     assert decision.word == "fix_data"
-    assert f"50 {cause}" in decision.reasons[1]
-    assert decide(replace(CASE, causes={cause: 49, "recall": 51}), [TUNED], RULES).word == "fine_tune"
+    assert f"20 of 200 queries fail for data that no remedy mends (20 {cause})" in decision.reasons[1]
+    assert decide(replace(CASE, causes={cause: 19, "recall": 1}), [TUNED], RULES).word == "fine_tune"
+
+
+def test_one_failure_among_many_queries_is_no_reason_to_mend_the_data():
+    good = replace(CASE, base=0.98, causes={"truncated": 1, "chunking": 1})
+    assert decide(good, [tried("hybrid", "hybrid", 0.007, half=0.004)], RULES).word == "leave"
 
 
 def test_a_doubtful_label_is_no_fault():

@@ -422,7 +422,7 @@ class AdviseRecipe(Section):
     min_pairs: int = Field(default=1000, ge=0, description="fewer are little to learn from")
     broken_base: float = Field(default=0.15, ge=0, le=1, description="a base below it mostly meets faulty data")
     saturated_base: float = Field(default=0.95, ge=0, le=1, description="above it nothing is left to gain")
-    data_share: float = Field(default=0.5, gt=0, le=1, description="of failed queries that data must be mended for")
+    data_share: float = Field(default=0.1, gt=0, le=1, description="of queries that fail for their data")
     cheapest_first: tuple[str, ...] = ("filter", "hybrid", "rerank", "adapter", "change_encoder", "fine_tune")
     seed: Seed = 0
     curve_pairs: int = Field(default=600, ge=2, description="of the largest training of the learning curve")

@@ -33,11 +33,12 @@ class Tried:
 class Case:
     """What the verdict is about: the base, how it fails, and how much there is to learn from.
 
-    ``causes`` counts failed queries by their cause.
+    ``causes`` counts the failed ones of ``num_diagnosed`` queries by their cause.
     """
 
     base: float
     num_queries: int
+    num_diagnosed: int
     causes: Mapping[str, int]
     num_pairs: int
     target: float | None = None
@@ -102,14 +103,11 @@ def _data_fault(case: Case, rules: Rules) -> str:
     """Why the data must be mended first; empty when it need not."""
     if case.base < rules.broken_base:
         return f"Below {rules.broken_base:g} ids, judgments or texts are mostly faulty: nearer check."
-    num_failed = sum(case.causes.values())
     num_data = sum(case.causes.get(cause, 0) for cause in DATA_CAUSES)
-    if num_failed and num_data / num_failed >= rules.data_share:
-        what = ", ".join(f"{case.causes[cause]} {cause}" for cause in DATA_CAUSES if case.causes.get(cause))
-        return (
-            f"{num_data} of {num_failed} failed queries fail for data that no remedy mends ({what}): nearer diagnose."
-        )
-    return ""
+    if not num_data or num_data / case.num_diagnosed < rules.data_share:
+        return ""
+    what = ", ".join(f"{case.causes[cause]} {cause}" for cause in DATA_CAUSES if case.causes.get(cause))
+    return f"{num_data} of {case.num_diagnosed} queries fail for data that no remedy mends ({what}): nearer diagnose."
 
 
 def _without_gain(case: Case, tried: Sequence[Tried], rules: Rules, begin: str) -> Decision:

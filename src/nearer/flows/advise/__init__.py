@@ -60,6 +60,7 @@ def advise(
     case = Case(
         base=float(ground.base[str(MAIN)].mean()),
         num_queries=len(ground.queries),
+        num_diagnosed=diagnosis["num_queries"],
         causes={each["cause"]: each["num_queries"] for each in diagnosis["causes"]},
         num_pairs=num_training_pairs(ground),
         target=recipe.advise.target,
