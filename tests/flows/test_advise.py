@@ -59,6 +59,7 @@ def names(result):
 
 def test_where_only_a_field_tells_documents_apart_the_verdict_is_a_filter(versioned):
     result = package.advise(versioned)
+    assert result["verdict"] == "filter"
     assert result["remedy"].startswith("base+filter")
     assert result["changes"]["search.filters"] == ["region=query.region"] or set(
         result["changes"]["search.filters"]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from nearer.core.progress import Progress, Silent
@@ -20,7 +20,7 @@ from nearer.flows.advise.remedies import (
     lexical_remedies,
     rerank_remedy,
 )
-from nearer.flows.advise.rows import Row, base_row, fine_tuning, num_training_pairs, row_of, with_changes
+from nearer.flows.advise.rows import Row, base_row, fine_tuning, num_training_pairs, row_of
 from nearer.flows.diagnosis import diagnose
 from nearer.flows.systems import BASE, spent
 from nearer.measure.verdict import FINE_TUNE, Case, Decision, Rules, decide
@@ -109,7 +109,7 @@ def _measure(ground: Ground, reranker: CrossEncoder | None, *, full_curve: bool)
         take(each)
     if filtered and isinstance(alone, Remedy):
         *_, both = lexical_remedies(ground, filtered.dense, filtered.lexical, prefix="base+filter")
-        take(with_changes(both, alone.changes))
+        take(replace(both, word="filter", changes={**alone.changes, **both.changes}))
     take(rerank_remedy(ground, reranker) if reranker else Skipped(name="base+rerank", reason=_NO_RERANKER))
     for other in (*adapter_remedies(ground), *chunk_remedies(ground)):
         take(other)

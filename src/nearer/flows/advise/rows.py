@@ -1,7 +1,7 @@
 """Remedies as the verdict sees them and as the answer shows them: what each brought, and what it takes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -58,11 +58,6 @@ def row_of(ground: Ground, remedy: Remedy, rate: Rate) -> Row:
         "notes": list(remedy.notes),
     }
     return Row(tried=tried, described=described, changes=remedy.changes)
-
-
-def with_changes(remedy: Remedy, changes: Mapping[str, Any]) -> Remedy:
-    """A remedy that needs another's changes too."""
-    return replace(remedy, changes={**changes, **remedy.changes})
 
 
 def base_row(ground: Ground) -> dict[str, Any]:
