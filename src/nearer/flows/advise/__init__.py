@@ -20,7 +20,7 @@ from nearer.flows.advise.remedies import (
     lexical_remedies,
     rerank_remedy,
 )
-from nearer.flows.advise.rows import Row, base_row, fine_tuning, num_training_pairs, row_of
+from nearer.flows.advise.rows import Row, base_row, fine_tuning, row_of
 from nearer.flows.diagnosis import diagnose
 from nearer.flows.systems import BASE, spent
 from nearer.measure.verdict import FINE_TUNE, Case, Decision, Rules, decide
@@ -62,7 +62,7 @@ def advise(
         num_queries=len(ground.queries),
         num_diagnosed=diagnosis["num_queries"],
         causes={each["cause"]: each["num_queries"] for each in diagnosis["causes"]},
-        num_pairs=num_training_pairs(ground),
+        num_pairs=ground.num_pairs,
         target=recipe.advise.target,
     )
     decision = decide(case, [each.tried for each in rows], rules)

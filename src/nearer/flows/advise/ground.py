@@ -24,6 +24,7 @@ from nearer.flows.embedding import (
     read_corpus,
     refuse_other_documents,
 )
+from nearer.flows.grades import scale_of
 from nearer.flows.measuring.judged_split import JudgedSplit, read_judged_split
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, System, open_system
@@ -88,6 +89,14 @@ class Ground:
     def num_folds(self) -> int:
         """How many folds there are."""
         return int(self.folds_Q.max()) + 1
+
+    @cached_property
+    def num_pairs(self) -> int:
+        """Pairs that could be trained on: positive judgments of train, and pairs given as text."""
+        collection = Collection(self.workspace.database)
+        positive = scale_of(self.workspace).positive_from
+        judged = sum(judgment.grade >= positive for judgment in collection.judgments("train"))
+        return judged + collection.counts()["pairs"]
 
     @cached_property
     def base(self) -> dict[str, Values]:

@@ -15,6 +15,7 @@ from nearer.core.records import Metadata
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.flows.advise.ground import Ground, Values
 from nearer.flows.embedding import Floats, Ints
+from nearer.flows.systems.filtering import known_of
 from nearer.flows.systems.pipeline import passage_of
 from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
@@ -152,7 +153,7 @@ def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skippe
     if not candidates:
         reason = "no document field has 2 to 20 values, and search.query_time_fields names none that queries share"
         return Skipped(name="base+filter", reason=reason), None
-    metadata = [{name: query.metadata[name] for name in known if name in query.metadata} for query in ground.queries]
+    metadata = [known_of(query.metadata, recipe) for query in ground.queries]
     tuned_on = map(ground.tuned_on, range(ground.num_folds))
     fitted = [_fit(ground, structure, metadata, candidates, rows_S) for rows_S in tuned_on]
     everything = _fit(ground, structure, metadata, candidates, np.arange(len(ground.queries)))

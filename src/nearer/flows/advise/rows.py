@@ -11,12 +11,10 @@ from nearer.flows.advise.expense import Rate, expense, latency_ms, query_ms
 from nearer.flows.advise.ground import MAIN, Ground, Values
 from nearer.flows.advise.remedies import Remedy, Skipped
 from nearer.flows.embedding import Ints
-from nearer.flows.grades import scale_of
 from nearer.flows.learning_curve import learning_curve
 from nearer.flows.systems import BASE
 from nearer.measure.significance import mean_intervals
 from nearer.measure.verdict import FINE_TUNE, Tried
-from nearer.store.collection import Collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +51,7 @@ def row_of(ground: Ground, remedy: Remedy, rate: Rate) -> Row:
         "metrics": _metrics(ground, remedy.values, remedy.queries_S),
         **{key: getattr(compared, key) for key in ("difference", "low", "high", "p_value", "num_wins", "num_losses")},
         "latency_ms": latency,
-        **expense(ground, remedy, rate, num_pairs=num_training_pairs(ground)),
+        **expense(ground, remedy, rate, num_pairs=ground.num_pairs),
         "changes": dict(remedy.changes),
         "notes": list(remedy.notes),
     }
@@ -91,7 +89,7 @@ def _metrics(ground: Ground, values: Mapping[str, Values], queries_S: Ints) -> d
 
 def fine_tuning(ground: Ground, rate: Rate, *, full_curve: bool) -> Row | Skipped:
     """What fine-tuning would bring, from a learning curve on dev; base and queries are the curve's own."""
-    most = num_training_pairs(ground) if full_curve else None
+    most = ground.num_pairs if full_curve else None
     try:
         curve = learning_curve(ground.workspace, max_pairs=most, progress=ground.progress)
     except (InputError, RecipeError) as error:
@@ -127,17 +125,9 @@ def fine_tuning(ground: Ground, rate: Rate, *, full_curve: bool) -> Row | Skippe
         "high": gain["high"],
         "p_value": None,
         "latency_ms": {"p50": 0.0, "p95": 0.0},
-        **expense(ground, remedy, rate, num_pairs=num_training_pairs(ground), training_hours=curve["hours"]),
+        **expense(ground, remedy, rate, num_pairs=ground.num_pairs, training_hours=curve["hours"]),
         "changes": {},
         "notes": [curve["method"], *curve["notes"]],
         "curve": curve,
     }
     return Row(tried=tried, described=described, changes={})
-
-
-def num_training_pairs(ground: Ground) -> int:
-    """Pairs that could be trained on: positive judgments of train, and pairs given as text."""
-    collection = Collection(ground.workspace.database)
-    positive = scale_of(ground.workspace).positive_from
-    judged = sum(judgment.grade >= positive for judgment in collection.judgments("train"))
-    return judged + collection.counts()["pairs"]
