@@ -2,11 +2,9 @@
 
 import json
 import random
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, cast, get_args
 
 from nearer.core.errors import InputError, RecipeError
@@ -23,10 +21,9 @@ from nearer.flows.systems import BASE, System, open_system, refuse_stages, spent
 from nearer.flows.training.adapter_set import AdapterSet, Rows, read_adapter_set
 from nearer.flows.training.dev_set import DEV_MEASURE
 from nearer.flows.training.examples import find_left_out
-from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
+from nearer.flows.training.models import keep_model
 from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, Sides, fit_adapter
 from nearer.store.collection import Collection
-from nearer.store.files import move_into_place
 from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace
 
@@ -148,18 +145,12 @@ def _refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress)
 def _register(workspace: Workspace, parent: System, adapter: Adapter, *, training: dict[str, Any]) -> Model:
     """Save the adapter under the id of its computation, then enter it."""
     encoder = AdaptedEncoder(parent.encoder, adapter)
-    try:
-        workspace.models.mkdir(exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=workspace.models, prefix=".tmp-"))
-        adapter.save(scratch)
-        move_into_place(scratch, workspace.models / encoder.encoder_id)
-    except WRITE_FAILURES as error:
-        raise cannot_write(workspace.models, error) from error
+    source = keep_model(workspace, encoder.encoder_id, adapter.save)
     reached("adapt.model")
     record = Model(
         model_id=encoder.model_id,
         encoder_id=encoder.encoder_id,
-        source=str(Path("models") / encoder.encoder_id),
+        source=source,
         encoder={
             "adapter": {"kind": training["adapter"]["kind"], "sides": training["adapter"]["sides"]},
             "space_id": encoder.space_id,

@@ -4,11 +4,9 @@ Arrays: P passages, D dimensions.
 """
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from nearer.core.errors import RecipeError
@@ -24,15 +22,14 @@ from nearer.flows.training.alarms import alarms_of, familiar, gains_of, is_compa
 from nearer.flows.training.dev_set import DEV_MEASURE, build_dev_set
 from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.flows.training.mining import mine_negatives
+from nearer.flows.training.models import keep_model
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.watch import Watch, build_watch
-from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, Prompts, fit
 from nearer.learn.lint import lint
 from nearer.learn.negatives import MiningReport
 from nearer.measure.alarms import raised_in
-from nearer.store.files import move_into_place
 from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace
 
@@ -206,18 +203,12 @@ def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, 
     encoder = Encoder(parent.encoder.model, settings=parent.encoder.settings, batch_size=parent.encoder.batch_size)
     if encoder.encoder_id == parent.model.encoder_id:
         return parent.model
-    try:
-        workspace.models.mkdir(exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=workspace.models, prefix=".tmp-"))
-        encoder.save(scratch)
-        move_into_place(scratch, workspace.models / encoder.encoder_id)
-    except WRITE_FAILURES as error:
-        raise cannot_write(workspace.models, error) from error
+    source = keep_model(workspace, encoder.encoder_id, encoder.save)
     reached("train.model")
     record = Model(
         model_id=encoder.model_id,
         encoder_id=encoder.encoder_id,
-        source=str(Path("models") / encoder.encoder_id),
+        source=source,
         encoder=asdict(encoder.settings),
         parent_model_id=parent.model.model_id,
         training=training,

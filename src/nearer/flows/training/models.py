@@ -1,0 +1,24 @@
+"""Where trained models are kept: one folder each, named by the id of the encoder."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
+from nearer.store.files import move_into_place
+from nearer.store.workspace import Workspace
+
+
+def keep_model(workspace: Workspace, encoder_id: str, save: Callable[[Path], None]) -> str:
+    """The source of a model that ``save`` writes into an empty folder, which then gets its name in one step.
+
+    Raises WorkspaceError when the disk refuses.
+    """
+    try:
+        workspace.models.mkdir(exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=workspace.models, prefix=".tmp-"))
+        save(scratch)
+        move_into_place(scratch, workspace.models / encoder_id)
+    except WRITE_FAILURES as error:
+        raise cannot_write(workspace.models, error) from error
+    return str(Path("models") / encoder_id)
