@@ -60,7 +60,7 @@ class EmbeddingServer:
         self.most_at_once = 0
         self._at_once = 0
         self.lock = threading.Lock()
-        self.released = threading.Event()
+        self.released, self.met = threading.Event(), threading.Event()
         server = self
 
         class Handler(_Handler):
@@ -95,6 +95,8 @@ class EmbeddingServer:
             self.requests.append(request)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
+            if self._at_once > 1:
+                self.met.set()
             return self.faults.pop(0) if self.faults else self.fault_of(request)
 
     def left(self) -> None:
@@ -200,6 +202,12 @@ def cut_short(handler: _Handler, _: dict[str, Any]) -> None:
     handler.end_headers()
     handler.wfile.write(b'{"data": [')
     handler.close_connection = True
+
+
+def in_company(handler: _Handler, body: dict[str, Any]) -> None:
+    """A good answer, once another request has come while this one waits: at once after that, or after ten seconds."""
+    handler.owner.met.wait(10)
+    handler.good(body)
 
 
 def stalled(handler: _Handler, _: dict[str, Any]) -> None:

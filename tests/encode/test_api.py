@@ -15,6 +15,7 @@ from embedding_server import (
     cut_short,
     dripping,
     dropped,
+    in_company,
     raw,
     stalled,
     status,
@@ -485,6 +486,7 @@ def cached(tmp_path):
 
 def test_requests_go_out_at_once_and_results_are_those_of_one_by_one(encoder_of, server, cached):
     texts = [f"text number {n}" for n in range(200)]
+    server.fault_of = lambda _: in_company
     made_ND, num_encoded = cached(encoder_of(batch_texts=4, max_parallel=4), texts)
     assert num_encoded == 200
     np.testing.assert_allclose(made_ND, unit(texts), atol=1e-6)
