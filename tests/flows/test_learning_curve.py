@@ -18,7 +18,7 @@ from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.flows.measuring.ranking import measure
 from nearer.flows.systems import open_system
 from nearer.flows.training.dev_sample import DevSample
-from nearer.learn.loss import MaskedRankingLoss
+from nearer.learn.objective import Objective
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
@@ -135,7 +135,7 @@ def test_several_trainings_of_a_size_are_averaged(opened):
 
 
 def test_interrupted_it_leaves_nothing(opened, base_live, monkeypatch, tmp_path):
-    before, num_calls, forward = files(base_live), [], MaskedRankingLoss.forward
+    before, num_calls, forward = files(base_live), [], Objective.__call__
 
     def interrupted(*args):
         num_calls.append(1)
@@ -143,7 +143,7 @@ def test_interrupted_it_leaves_nothing(opened, base_live, monkeypatch, tmp_path)
             raise KeyboardInterrupt
         return forward(*args)
 
-    monkeypatch.setattr(MaskedRankingLoss, "forward", interrupted)
+    monkeypatch.setattr(Objective, "__call__", interrupted)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     workspace = opened()

@@ -18,7 +18,7 @@ from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.flows.training import run as training_run
 from nearer.learn import checkpoint
-from nearer.learn.loss import MaskedRankingLoss
+from nearer.learn.objective import Objective
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
@@ -181,7 +181,7 @@ def test_it_says_from_where_it_goes_on_and_mines_once(run, wanted, cut_short, mo
 
 
 def test_an_error_in_the_middle_is_no_end_either(run, wanted, monkeypatch):
-    forward, num_calls = MaskedRankingLoss.forward, []
+    forward, num_calls = Objective.__call__, []
 
     def interrupted(*args):
         num_calls.append(1)
@@ -189,7 +189,7 @@ def test_an_error_in_the_middle_is_no_end_either(run, wanted, monkeypatch):
             raise KeyboardInterrupt
         return forward(*args)
 
-    monkeypatch.setattr(MaskedRankingLoss, "forward", interrupted)
+    monkeypatch.setattr(Objective, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run()
     assert run()[0] == wanted
@@ -257,7 +257,7 @@ def test_a_disk_that_is_full_in_the_end_costs_no_training(run, monkeypatch, want
         with pytest.raises(WorkspaceError, match="No space left") as caught:
             run()
     assert "room" in caught.value.hint
-    monkeypatch.setattr(MaskedRankingLoss, "forward", None)
+    monkeypatch.setattr(Objective, "__call__", None)
     assert run()[0] == wanted
 
 
@@ -269,14 +269,14 @@ def test_a_training_that_diverges_at_once_is_refused_with_the_remedy(run, folder
 
 
 def test_a_pass_that_diverges_later_leaves_what_was_best(run, monkeypatch, wanted):
-    forward, first = MaskedRankingLoss.forward, wanted["result"]["passes"][0]["fit"]
+    forward, first = Objective.__call__, wanted["result"]["passes"][0]["fit"]
     num_calls = []
 
     def diverge(*args):
         num_calls.append(1)
         return forward(*args) * (math.nan if len(num_calls) == first["num_steps"] + 1 else 1)
 
-    monkeypatch.setattr(MaskedRankingLoss, "forward", diverge)
+    monkeypatch.setattr(Objective, "__call__", diverge)
     got, said = run()
     one, two = got["result"]["passes"]
     assert one == wanted["result"]["passes"][0]

@@ -7,10 +7,11 @@ SCALE = GradeScale.for_max_grade(4)  # relevant from 2, positive from 3
 QUERIES = [Query(query_id="q1", text="red car"), Query(query_id="q2", text="blue car")]
 
 
-def examples_of(grades, *, queries=QUERIES, max_positives=10, seed=0, absent=()):
+def examples_of(grades, *, queries=QUERIES, max_positives=10, graded=False, seed=0, absent=()):
     judgments = [Judgment(query_id=q, doc_id=d, grade=g) for (q, d), g in grades.items()]
     texts_of = {key: [f"Text of {key[1]}"] for key in grades if key not in absent}
-    return from_judgments(queries, judgments, scale=SCALE, texts_of=texts_of, max_positives=max_positives, seed=seed)
+    options = {"max_positives": max_positives, "graded": graded, "seed": seed}
+    return from_judgments(queries, judgments, scale=SCALE, texts_of=texts_of, **options)
 
 
 def test_one_example_a_positive_and_a_grade_in_between_is_neither():
@@ -22,17 +23,41 @@ def test_one_example_a_positive_and_a_grade_in_between_is_neither():
         assert (example.negatives, example.weight) == ((), 1.0)
 
 
+def test_graded_examples_know_every_level_and_bring_a_lower_one_along():
+    grades = {("q1", "d4"): 4, ("q1", "d3"): 3, ("q1", "d2"): 2, ("q1", "d1"): 1, ("q1", "d0"): 0}
+    high, low = examples_of(grades, graded=True)
+    levels = {text_key("Text of d4"): 4.0, text_key("Text of d3"): 3.0, text_key("Text of d1"): 1.0}
+    assert (high.grades, low.grades) == (levels, levels)
+    assert (high.grade, low.grade) == (4.0, 3.0)
+    assert high.negatives == low.negatives == ("Text of d1",)
+    assert text_key("Text of d2") in high.spared  # neither positive nor negative
+    assert text_key("Text of d0") not in high.spared
+
+
+def test_one_grade_makes_the_same_examples_graded_or_not():
+    grades = {("q1", "a"): 4, ("q1", "b"): 4, ("q1", "c"): 0}
+    assert examples_of(grades, graded=True) == examples_of(grades, graded=False)
+
+
+def test_large_scales_are_brought_to_the_levels_of_gains():
+    judgments = [Judgment(query_id="q1", doc_id=d, grade=g) for d, g in (("a", 100), ("b", 20))]
+    texts_of = {("q1", "a"): ["A"], ("q1", "b"): ["B"]}
+    scale = GradeScale.for_max_grade(100)
+    (made,) = from_judgments(QUERIES, judgments, scale=scale, texts_of=texts_of, max_positives=9, graded=True, seed=0)
+    assert made.grades == {"a": 4.0, "b": 0.8}
+
+
 def test_a_positive_that_is_the_query_itself_teaches_nothing():
     texts_of = {("q1", "d1"): [" RED  car"], ("q1", "d2"): ["a car"]}
     judgments = [Judgment(query_id="q1", doc_id=d, grade=4) for d in ("d1", "d2")]
-    made = from_judgments(QUERIES, judgments, scale=SCALE, texts_of=texts_of, max_positives=9, seed=0)
+    made = from_judgments(QUERIES, judgments, scale=SCALE, texts_of=texts_of, max_positives=9, graded=False, seed=0)
     assert [e.positive for e in made] == ["a car"]
 
 
 def test_every_passage_of_a_relevant_document_is_spared_and_the_first_is_the_positive():
     judgments = [Judgment(query_id="q1", doc_id="d1", grade=4), Judgment(query_id="q1", doc_id="d2", grade=1)]
     texts_of = {("q1", "d1"): ["nearest", "other part"], ("q1", "d2"): ["wrong", "wrong too"]}
-    (made,) = from_judgments(QUERIES, judgments, scale=SCALE, texts_of=texts_of, max_positives=9, seed=0)
+    (made,) = from_judgments(QUERIES, judgments, scale=SCALE, texts_of=texts_of, max_positives=9, graded=False, seed=0)
     assert made.positive == "nearest"
     assert made.spared == {"nearest", "other part", "red car"}
 

@@ -8,6 +8,7 @@ from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Prompts, fit, steps_of
+from nearer.learn.objective import Objective
 
 WORDS = ["music", "water", "school", "church", "river", "army", "film", "law"]
 WORDS += ["book", "football", "bank", "train", "road", "party", "king", "war"]
@@ -38,7 +39,6 @@ def train(tiny_encoder, tmp_path):
             examples() if data is None else data,
             recipe=TrainRecipe(**values),
             prompts=Prompts(query=prompts[0], document=prompts[1]),
-            near_duplicate=0.8,
             measure=lambda step: DevPoint(step=step, value=float(next(looks))),
             checkpoints=Checkpoints.open(tmp_path / f"pass-{next(num_calls)}", say=print),
             progress=Silent(),
@@ -151,41 +151,62 @@ def test_embeddings_are_trained_unless_they_are_frozen(train, tiny_encoder):
     assert not torch.equal(weights(tiny_encoder.model)["0.model.embeddings.word_embeddings.weight"], before)
 
 
-def test_examples_with_different_numbers_of_negatives_are_all_trained_on(train, monkeypatch):
-    data = [*examples(10), *examples(9, num_negatives=1), *examples(3, num_negatives=2)]
-    seen = []
-    from nearer.learn.loss import MaskedRankingLoss
+def test_examples_with_different_numbers_of_negatives_share_batches(train, monkeypatch):
+    data, seen = [*examples(10), *examples(9, num_negatives=1), *examples(3, num_negatives=2)], []
+    forward = Objective.__call__
 
-    forward = MaskedRankingLoss.forward
+    def spy(self, model, batch):
+        seen.append(batch.rows)
+        return forward(self, model, batch)
 
-    def spy(self, features, labels):
-        features = list(features)
-        seen.append((len(features), labels.tolist()))
-        return forward(self, features, labels)
-
-    monkeypatch.setattr(MaskedRankingLoss, "forward", spy)
+    monkeypatch.setattr(Objective, "__call__", spy)
     report = train(data)
-    assert report.num_steps == steps_of(data, recipe=TrainRecipe(batch_size=8)) == 2 + 2 + 1
-    assert sorted(row for _, rows in seen for row in rows) == list(range(22))
-    for num_columns, rows in seen:
-        assert {2 + len(data[row].negatives) for row in rows} == {num_columns}
+    assert report.num_steps == steps_of(data, recipe=TrainRecipe(batch_size=8)) == 3
+    assert sorted(row for rows in seen for row in rows) == list(range(22))
+    assert any(len({len(data[row].negatives) for row in rows}) > 1 for rows in seen)
 
 
-def test_labels_bring_each_row_its_own_texts_and_prompts_come_first(train, tiny_encoder, monkeypatch):
+def test_each_text_is_tokenised_once_with_its_prompt_before_it(train, tiny_encoder, monkeypatch):
     data, texts = examples(12, num_negatives=1), []
     tokenize = type(tiny_encoder.model).preprocess
 
     def spy(self, inputs, *, prompt=None, **others):
-        if prompt is not None:  # not the statistics that the trainer makes for a model card
-            texts.extend(prompt + text for text in inputs)
+        texts.extend((prompt or "") + text for text in inputs)
         return tokenize(self, inputs, prompt=prompt, **others)
 
     monkeypatch.setattr(type(tiny_encoder.model), "preprocess", spy)
-    train(data, prompts=("ask ", "tell "))
-    assert {text.partition(" ")[0] for text in texts} == {"ask", "tell"}
-    assert {f"ask {e.anchor}" for e in data} <= set(texts)
-    for example in data:
-        assert {f"tell {example.positive}", f"tell {example.negatives[0]}"} <= set(texts)
+    train(data, prompts=("ask ", "tell "), epochs=3)
+    wanted = {f"ask {e.anchor}" for e in data} | {f"tell {text}" for e in data for text in (e.positive, *e.negatives)}
+    assert sorted(texts) == sorted(wanted)
+
+
+def test_dropout_is_that_of_the_recipe_while_it_trains(train, tiny_encoder):
+    rates = []
+
+    def look():
+        for value in range(10):
+            rates.append({each.p for each in tiny_encoder.model.modules() if isinstance(each, torch.nn.Dropout)})
+            yield value
+
+    train(dev=look(), dropout=0.25)
+    assert rates[0] == {0.25}
+    after = {each.p for each in tiny_encoder.model.modules() if isinstance(each, torch.nn.Dropout)}
+    assert after == {0.1}
+
+
+def test_frozen_layers_stay_as_they_were(train, tiny_encoder):
+    before = weights(tiny_encoder.model)
+    train(freeze_layers=1, weight_decay=0.1)
+    after = weights(tiny_encoder.model)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("layer.1." in name or "pooler" in name for name in changed)
+
+
+@pytest.mark.parametrize("options", [{"cached": True}, {"dimensions": (8, 16)}, {"pull": 0.1}])
+def test_ways_to_train_that_learn(train, options):
+    report = train(epochs=10, learning_rate=3e-3, **options)
+    assert sum(report.losses[-3:]) < 0.8 * sum(report.losses[:3])
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from nearer.encode.encoder import Encoder
 from nearer.learn import checkpoint as module
 from nearer.learn.checkpoint import Checkpoint, Checkpoints, DevPoint
 from nearer.learn.fit import Prompts, fit
-from nearer.learn.loss import MaskedRankingLoss
+from nearer.learn.objective import Objective
 
-MIXED = [*examples(20), *examples(9, num_negatives=1), *examples(3, num_negatives=2)]
-"""6 steps an epoch, of batches with three numbers of negatives."""
+MIXED = [*examples(30), *examples(12, num_negatives=1), *examples(4, num_negatives=2)]
+"""6 steps an epoch, of examples with three numbers of negatives, the last batch smaller."""
 
 
 class PowerCut(Exception):
@@ -37,7 +37,6 @@ def train(model_folder, folder, *, say=print, looks=None, measure=None, **recipe
         MIXED,
         recipe=TrainRecipe(**values),
         prompts=Prompts(query="", document=""),
-        near_duplicate=0.8,
         measure=measure or (lambda step: point_at(step, looks() if looks else dev_of(model))),
         checkpoints=Checkpoints.open(folder, say=say),
         progress=Silent(),
@@ -95,16 +94,16 @@ def cut_after_each_checkpoint(monkeypatch):
 
 def cut_in_every_step(monkeypatch):
     """Each process comes one step further than the one before; the power goes in the middle of the next."""
-    forward, seen = MaskedRankingLoss.forward, set()
+    forward, seen = Objective.__call__, set()
 
-    def cut(self, features, labels):
+    def cut(self, model, batch):
         state = torch.random.get_rng_state().numpy().tobytes()
         if state not in seen:
             seen.add(state)
             raise PowerCut
-        return forward(self, features, labels)
+        return forward(self, model, batch)
 
-    monkeypatch.setattr(MaskedRankingLoss, "forward", cut)
+    monkeypatch.setattr(Objective, "__call__", cut)
 
 
 def run_until_done(run, **recipe):
@@ -148,8 +147,8 @@ def test_what_was_done_is_not_done_again(run, folder, wanted, cut_at_the_end, mo
     start = Checkpoints.open(folder, say=print).start
     assert (start.step, start.num_steps) == (5, 6)
     assert [point.step for point in start.dev] == [0, 2, 4]
-    steps, forward = [], MaskedRankingLoss.forward
-    monkeypatch.setattr(MaskedRankingLoss, "forward", lambda *args: steps.append(1) or forward(*args))
+    steps, forward = [], Objective.__call__
+    monkeypatch.setattr(Objective, "__call__", lambda *args: steps.append(1) or forward(*args))
     assert same(run(), wanted)
     assert len(steps) == 1
 
@@ -235,19 +234,19 @@ def test_a_failure_that_is_not_the_disk_is_not_blamed_on_it(run, monkeypatch):
     def broken(*args):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(MaskedRankingLoss, "forward", broken)
+    monkeypatch.setattr(Objective, "__call__", broken)
     with pytest.raises(RuntimeError, match="out of memory"):
         run()
 
 
 def test_a_loss_that_is_not_a_number_ends_the_pass_with_the_best_before(run, folder, monkeypatch):
-    forward, num_calls = MaskedRankingLoss.forward, []
+    forward, num_calls = Objective.__call__, []
 
     def nan_in_step_3(*args):
         num_calls.append(1)
         return forward(*args) * (math.nan if len(num_calls) == 3 else 1)
 
-    monkeypatch.setattr(MaskedRankingLoss, "forward", nan_in_step_3)
+    monkeypatch.setattr(Objective, "__call__", nan_in_step_3)
     report, got = run(evals_per_pass=3, checkpoint_steps=1, looks=iter([0.1, 0.5]).__next__)
     assert report.fault == "the loss was not a number at step 3"
     assert (report.num_steps, report.best_step, report.stopped_early, len(report.losses)) == (3, 2, True, 2)

@@ -204,6 +204,9 @@ class SplitRecipe(Section):
         return self
 
 
+LossName = Literal["ranking", "triplet", "cosine", "cosent", "margin_mse", "kl"]
+
+
 class TrainRecipe(Section):
     """How a candidate is trained. Source of the defaults: docs/results.md, tuned on dev splits."""
 
@@ -216,7 +219,16 @@ class TrainRecipe(Section):
     max_seq_length: int | None = Field(default=None, ge=8, description="tokens; none means the encoder's")
     max_pairs: int | None = Field(default=None, ge=1)
     max_positives: int = Field(default=4, ge=1, description="pairs made of one query at most")
+    loss: LossName | None = Field(default=None, description="none means by the data's shape")
+    graded: bool = Field(default=True, description="several grades are learned from as such, not as relevant or not")
     scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
+    triplet_margin: float = Field(default=0.3, gt=0, le=2, description="in cosine distance")
+    cached: bool = Field(default=False, description="GradCache: large batches in the memory of a small one, slower")
+    memory: bool = Field(default=False, description="every passage of the corpus, as encoded before, is a negative")
+    dimensions: tuple[int, ...] = Field(default=(), description="Matryoshka: that vectors may be cut to; with the full")
+    dropout: float | None = Field(default=None, ge=0, lt=1, description="while training; none means the model's own")
+    freeze_layers: int = Field(default=0, ge=0, description="lowest layers that are left as they are")
+    pull: float = Field(default=0.0, ge=0, description="weight of the squared distance from the start")
     freeze_embeddings: bool = Field(default=False, description="train the layers, not the word vectors")
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     query_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")

@@ -15,7 +15,6 @@ import numpy as np
 
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Progress, Silent
-from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, embed_corpus, embed_queries, read_corpus
 from nearer.flows.splits import ensure_splits
@@ -153,7 +152,6 @@ def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *,
             examples,
             recipe=workspace.recipe.train.model_copy(update=changes),
             prompts=Prompts(query=encoder.settings.query_prompt, document=encoder.settings.document_prompt),
-            near_duplicate=NEAR_DUPLICATE,
             measure=lambda step: DevPoint(step=step, value=float(step)),
             checkpoints=Checkpoints(Path(scratch), start=None),
             progress=progress,

@@ -13,7 +13,6 @@ from nearer.core.errors import RecipeError
 from nearer.core.ids import canonical_json, content_id
 from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
-from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
@@ -26,7 +25,7 @@ from nearer.flows.training.models import keep_model
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.watch import Watch, build_watch
 from nearer.learn.examples import Example
-from nearer.learn.fit import FitReport, Prompts, fit
+from nearer.learn.fit import FitReport, Memory, Prompts, fit
 from nearer.learn.lint import lint
 from nearer.learn.negatives import MiningReport
 from nearer.measure.alarms import raised_in
@@ -156,10 +155,10 @@ def _run_passes(
                 mined,
                 recipe=recipe.model_copy(update={"seed": recipe.seed + number}),
                 prompts=prompts,
-                near_duplicate=NEAR_DUPLICATE,
                 measure=lambda step: watch.point(encoder, step),
                 checkpoints=run.checkpoints(number),
                 progress=progress,
+                memory=_memory(encoder, corpus) if recipe.memory else None,
             )
             kept = _describe(number, report, mining)
             _refuse_diverged(workspace, run, [*passes, kept])
@@ -167,6 +166,11 @@ def _run_passes(
         passes.append(kept)
         progress.say(_line(kept))
     return passes
+
+
+def _memory(encoder: Encoder, corpus: Corpus) -> Memory:
+    passages = list(dict.fromkeys(corpus.passages))
+    return Memory(passages=passages, emb_MD=encoder.encode_documents(passages))
 
 
 def _refuse_diverged(workspace: Workspace, run: TrainingRun, passes: Sequence[dict[str, Any]]) -> None:

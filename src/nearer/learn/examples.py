@@ -13,7 +13,10 @@ class Example:
     """One row of a training batch, as texts.
 
     ``spared`` are the keys of texts that must not count as negatives of this anchor: its other positives,
-    documents judged in between, and the anchor's own text. ``weight`` multiplies the row's loss.
+    documents judged in between, and the anchor's own text. ``weight`` multiplies the row's loss. ``grade`` is the
+    positive's, ``grades`` those of other texts by their key, where judgments tell more than one grade apart.
+    ``score`` says how alike anchor and positive are, from 0 to 1; ``scores`` are a teacher's, of the positive and
+    then of each negative.
     """
 
     anchor: str
@@ -21,6 +24,10 @@ class Example:
     negatives: tuple[str, ...] = ()
     spared: frozenset[str] = field(default_factory=frozenset)
     weight: float = 1.0
+    grade: float = 1.0
+    grades: Mapping[str, float] = field(default_factory=dict)
+    score: float | None = None
+    scores: tuple[float, ...] = ()
 
 
 def text_key(text: str) -> str:
@@ -35,13 +42,15 @@ def from_judgments(
     scale: GradeScale,
     texts_of: Mapping[tuple[str, str], Sequence[str]],
     max_positives: int,
+    graded: bool,
     seed: int,
 ) -> list[Example]:
     """One example a positive, at most ``max_positives`` a query, chosen at random.
 
     ``texts_of`` gives the passages of the document for a (query_id, doc_id), the one to train on first; documents
     missing there are left out. All passages of a document from ``relevant_from`` on are spared; documents judged
-    lower are true negatives.
+    lower are true negatives. When ``graded``, those judged lower but above 0 are to be ranked above the unjudged, and
+    positives by their grade: the first passage of each, the others being spared.
     """
     rng = random.Random(seed)
     judged: dict[str, list[Judgment]] = {}
@@ -52,16 +61,54 @@ def from_judgments(
     for query in queries:
         mine = judged.get(query.query_id, [])
         positives = [j for j in mine if j.grade >= scale.positive_from]
-        relevant = [j for j in mine if j.grade >= scale.relevant_from]
-        spared = {text_key(text) for j in relevant for text in texts_of[j.query_id, j.doc_id]}
+        kept_from = 1 if graded else scale.relevant_from
+        spared = {text_key(t) for j in mine if j.grade >= kept_from for t in texts_of[j.query_id, j.doc_id]}
+        first_of = {j.doc_id: texts_of[j.query_id, j.doc_id][0] for j in mine}
+        grades = _grades(mine, first_of, scale) if graded else {}
         chosen = positives if len(positives) <= max_positives else rng.sample(positives, max_positives)
         for judgment in chosen:
-            positive = texts_of[judgment.query_id, judgment.doc_id][0]
+            positive = first_of[judgment.doc_id]
             if text_key(positive) != text_key(query.text):
-                examples.append(
-                    Example(anchor=query.text, positive=positive, spared=frozenset(spared | {text_key(query.text)}))
+                example = Example(
+                    anchor=query.text,
+                    positive=positive,
+                    negatives=_below(mine, first_of, scale, num=_LOWER, rng=rng) if grades else (),
+                    spared=frozenset(spared | {text_key(query.text)}),
+                    grade=_level(judgment, scale) if grades else 1.0,
+                    grades=grades,
                 )
+                examples.append(example)
     return examples
+
+
+_LOWER = 1
+"""Texts judged lower that come into a batch with each positive of graded judgments."""
+_HIGHEST = 4
+"""The level of the highest grade, when that is more; gains are powers of two."""
+
+
+def _level(judgment: Judgment, scale: GradeScale) -> float:
+    return judgment.grade * min(1.0, _HIGHEST / scale.max_grade)
+
+
+def _is_between(judgment: Judgment, scale: GradeScale) -> bool:
+    return scale.relevant_from <= judgment.grade < scale.positive_from
+
+
+def _grades(judgments: Sequence[Judgment], first_of: Mapping[str, str], scale: GradeScale) -> dict[str, float]:
+    """The level of each judged text by its key, less those neither positive nor negative; none if all are alike."""
+    levels = {
+        text_key(first_of[j.doc_id]): _level(j, scale) for j in judgments if j.grade > 0 and not _is_between(j, scale)
+    }
+    return levels if len(set(levels.values())) > 1 else {}
+
+
+def _below(
+    judgments: Sequence[Judgment], first_of: Mapping[str, str], scale: GradeScale, *, num: int, rng: random.Random
+) -> tuple[str, ...]:
+    """Texts drawn from those judged above 0 and below relevant."""
+    lower = [first_of[j.doc_id] for j in judgments if 0 < j.grade < scale.relevant_from]
+    return tuple(rng.sample(lower, min(num, len(lower))))
 
 
 def from_pairs(pairs: Sequence[Pair], *, margin: float) -> list[Example]:
@@ -77,6 +124,7 @@ def from_pairs(pairs: Sequence[Pair], *, margin: float) -> list[Example]:
             negatives=_kept_negatives(pair, margin=margin),
             spared=frozenset({text_key(pair.query)}),
             weight=1.0 if pair.score is None else pair.score,
+            score=pair.score,
         )
         for pair in pairs
     ]

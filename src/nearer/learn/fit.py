@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from transformers import PrinterCallback, TrainerCallback
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from nearer.core.progress import Progress
 from nearer.core.sections import TrainRecipe
@@ -19,11 +22,13 @@ from nearer.learn.checkpoint import (
     cannot_write,
 )
 from nearer.learn.examples import Example
-from nearer.learn.loss import MaskedRankingLoss
+from nearer.learn.losses import LOSSES, Loss, choose_loss
+from nearer.learn.objective import MOST_TOKENS, Batch, Collator, Objective
+from nearer.learn.table import ExampleTable
+from nearer.learn.tokens import Tokens
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+    from sentence_transformers import SentenceTransformer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +38,13 @@ class Prompts:
     query: str
     document: str
 
-    def by_column(self, datasets: "dict[str, Dataset]") -> dict[str, dict[str, str]]:
-        """The prompt of every column of every data set, as the trainer wants them."""
-        return {
-            name: {
-                column: self.query if column == "anchor" else self.document
-                for column in dataset.column_names
-                if column != "label"
-            }
-            for name, dataset in datasets.items()
-        }
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Memory:
+    """Passages with their unit vectors, shape (M, D), that every anchor is told from beside those of its batch."""
+
+    passages: Sequence[str]
+    emb_MD: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +69,10 @@ def fit(
     *,
     recipe: TrainRecipe,
     prompts: Prompts,
-    near_duplicate: float,
     measure: Callable[[int], DevPoint],
     checkpoints: Checkpoints,
     progress: Progress,
+    memory: Memory | None = None,
 ) -> FitReport:
     """Train ``model`` in place for one pass and leave it with the weights that were best on dev.
 
@@ -80,8 +82,7 @@ def fit(
 
     Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start.
     """
-    from sentence_transformers import SentenceTransformerTrainer
-
+    loss, _ = choose_loss(recipe.loss, examples)
     num_steps, start = steps_of(examples, recipe=recipe), checkpoints.start
     interval = math.ceil(num_steps / recipe.evals_per_pass)
     keeper = BestKeeper(model, measure, interval=interval, patience=recipe.patience)
@@ -89,16 +90,17 @@ def fit(
     if start:
         keeper.go_on_from(start)
     bar = _Bar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
-    model.model_card_data.widget = [{}]  # else the trainer draws examples for a model card that nobody reads
-    datasets = _datasets(examples)
+    passages = memory.passages if memory else ()
+    table = ExampleTable.build(examples, also=passages)
     with _as_in_training(model, recipe):
-        trainer = SentenceTransformerTrainer(
+        trainer = _Trainer(
             model=model,
-            args=_arguments(recipe, checkpoints, num_steps=num_steps, prompts=prompts.by_column(datasets)),
-            train_dataset=datasets,
-            loss=MaskedRankingLoss(model, examples=examples, scale=recipe.scale, near_duplicate=near_duplicate),
+            args=_arguments(recipe, checkpoints, num_steps=num_steps),
+            train_dataset=range(len(examples)),
+            data_collator=_collator(model, table, prompts),
             callbacks=[keeper, writer, bar],
         )
+        trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe, memory=memory)
         trainer.remove_callback(PrinterCallback)
         try:
             trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
@@ -120,9 +122,7 @@ def fit(
 
 def steps_of(examples: Sequence[Example], *, recipe: TrainRecipe) -> int:
     """The optimiser steps of a pass."""
-    sizes = _by_num_negatives(examples)
-    per_epoch = sum(math.ceil(len(rows) / recipe.batch_size) for rows in sizes.values())
-    return max(1, math.ceil(per_epoch * recipe.epochs))
+    return max(1, math.ceil(math.ceil(len(examples) / recipe.batch_size) * recipe.epochs))
 
 
 def _mean_losses(log: Sequence[Mapping[str, Any]], *, num_steps: int) -> tuple[float, ...]:
@@ -132,39 +132,52 @@ def _mean_losses(log: Sequence[Mapping[str, Any]], *, num_steps: int) -> tuple[f
     return tuple(math.fsum(losses[end - size : end]) / size for end in range(size, len(losses) + 1, size))
 
 
-def _by_num_negatives(examples: Sequence[Example]) -> dict[int, list[int]]:
-    rows: dict[int, list[int]] = {}
-    for row, example in enumerate(examples):
-        rows.setdefault(len(example.negatives), []).append(row)
-    return rows
+class _Trainer(Trainer):  # type: ignore[misc]
+    """The trainer below that of sentence-transformers, which embeds columns as they come; the objective sorts texts."""
+
+    objective: Objective
+
+    def compute_loss(self, model: Any, inputs: dict[str, Batch], *_: Any, **__: Any) -> Any:
+        """The loss of a batch."""
+        return self.objective(model, inputs["batch"])
 
 
-def _datasets(examples: Sequence[Example]) -> "dict[str, Dataset]":
-    """One data set for each number of negatives, since a batch is a table; the label is the example's row."""
-    from datasets import Dataset
-
-    found = {}
-    for count, rows in sorted(_by_num_negatives(examples).items()):
-        columns: dict[str, list[Any]] = {
-            "anchor": [examples[row].anchor for row in rows],
-            "positive": [examples[row].positive for row in rows],
-        }
-        for number in range(count):
-            columns[f"negative_{number}"] = [examples[row].negatives[number] for row in rows]
-        found[f"negatives_{count}"] = Dataset.from_dict({**columns, "label": rows})
-    return found
+def _collator(model: "SentenceTransformer", table: ExampleTable, prompts: Prompts) -> Collator:
+    return Collator(
+        table=table,
+        anchors=Tokens(model, table.anchors, prompt=prompts.query),
+        texts=Tokens(model, table.texts, prompt=prompts.document),
+        most_tokens=MOST_TOKENS.get(model.device.type, MOST_TOKENS["cuda"]),
+    )
 
 
-def _arguments(
-    recipe: TrainRecipe, checkpoints: Checkpoints, *, num_steps: int, prompts: dict[str, dict[str, str]]
-) -> "SentenceTransformerTrainingArguments":
-    import torch
-    from sentence_transformers import SentenceTransformerTrainingArguments
+def _objective(
+    model: "SentenceTransformer",
+    table: ExampleTable,
+    examples: Sequence[Example],
+    loss: Loss,
+    *,
+    recipe: TrainRecipe,
+    memory: Memory | None,
+) -> Objective:
+    sizes = sorted({*recipe.dimensions, model.get_embedding_dimension()}, reverse=True) if recipe.dimensions else ()
+    return Objective(
+        table=table,
+        recipe=recipe,
+        loss=loss,
+        score_E=[example.weight if example.score is None else example.score for example in examples],
+        teacher_E=[example.scores for example in examples],
+        memory_MD=torch.from_numpy(memory.emb_MD).to(model.device) if memory else None,
+        dimensions=sizes,
+        start={name: each.detach().clone() for name, each in model.named_parameters()} if recipe.pull else {},
+    )
 
-    return SentenceTransformerTrainingArguments(
+
+def _arguments(recipe: TrainRecipe, checkpoints: Checkpoints, *, num_steps: int) -> TrainingArguments:
+    return TrainingArguments(
         output_dir=str(checkpoints.scratch),
         max_steps=num_steps,
-        prompts=prompts,
+        remove_unused_columns=False,
         per_device_train_batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
         warmup_steps=math.ceil(num_steps * recipe.warmup_ratio),
@@ -185,25 +198,48 @@ def _arguments(
 
 @contextmanager
 def _as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterator[None]:
-    """Give the model its length for training and freeze what the recipe freezes, for as long as it is trained."""
-    longest, frozen = model.max_seq_length, _frozen_parameters(model, recipe)
+    """Give the model its length and dropout for training, and freeze what the recipe freezes, while it is trained."""
+    longest, frozen, dropouts = model.max_seq_length, _frozen_parameters(model, recipe), _dropouts(model, recipe)
     try:
         model.max_seq_length = recipe.max_seq_length or longest
         for parameter in frozen:
             parameter.requires_grad_(False)
+        for each in dropouts:
+            each.p = recipe.dropout or 0.0
         yield
     finally:
         model.max_seq_length = longest
         for parameter in frozen:
             parameter.requires_grad_(True)
+        for each, own in dropouts.items():
+            each.p = own
+
+
+def _dropouts(model: "SentenceTransformer", recipe: TrainRecipe) -> dict[torch.nn.Dropout, float]:
+    """The model's dropouts with their own rates, when the recipe names another."""
+    if recipe.dropout is None:
+        return {}
+    return {each: each.p for each in model.modules() if isinstance(each, torch.nn.Dropout)}
 
 
 def _frozen_parameters(model: "SentenceTransformer", recipe: TrainRecipe) -> list[Any]:
-    """The word vectors, when the recipe leaves them as they are."""
+    """The word vectors and the lowest layers, when the recipe leaves them as they are."""
     transformer = model.transformers_model
-    if not recipe.freeze_embeddings or transformer is None:
+    if transformer is None:
         return []
-    return list(transformer.get_input_embeddings().parameters())
+    frozen = list(transformer.get_input_embeddings().parameters()) if recipe.freeze_embeddings else []
+    if recipe.freeze_layers:
+        embeddings = getattr(transformer, "embeddings", transformer.get_input_embeddings())
+        lowest = [embeddings, *layers_of(transformer)[: recipe.freeze_layers]]
+        frozen += [parameter for module in lowest for parameter in module.parameters()]
+    return frozen
+
+
+def layers_of(transformer: torch.nn.Module) -> torch.nn.ModuleList:
+    """The layers of a transformer, the lowest first: its list of as many modules as it has layers."""
+    number = transformer.config.num_hidden_layers  # type: ignore[union-attr]
+    lists = (each for each in transformer.modules() if isinstance(each, torch.nn.ModuleList))
+    return next(each for each in lists if len(each) == number)
 
 
 class _Bar(TrainerCallback):  # type: ignore[misc]

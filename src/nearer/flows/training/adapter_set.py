@@ -150,6 +150,7 @@ def _examples(
             scale=scale,
             texts_of=texts_of,
             max_positives=recipe.max_positives,
+            graded=False,
             seed=recipe.seed,
         )
         rows += [row] * len(found)

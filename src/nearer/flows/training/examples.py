@@ -72,6 +72,7 @@ def read_examples(
         scale=scale_of(workspace),
         texts_of=texts_of,
         max_positives=recipe.max_positives,
+        graded=recipe.graded,
         seed=recipe.seed,
     )
     examples = share_spared([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])

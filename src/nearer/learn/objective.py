@@ -1,0 +1,201 @@
+"""From a batch to its loss: every distinct text is embedded once, in mini-batches of like length, then compared.
+
+Arrays: B examples of the batch, A distinct anchors, X distinct texts, M of them by heart, D dimensions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from sentence_transformers.base.losses.gradcache import RandContext
+from torch import Tensor, nn
+
+from nearer.core.sections import TrainRecipe
+from nearer.learn.losses import Loss, Similarities
+from nearer.learn.table import ExampleTable
+from nearer.learn.tokens import Features, Tokens
+
+MOST_TOKENS = {"cpu": 2048, "cuda": 65_536}
+"""Of a mini-batch, by where it is computed: on a CPU small ones are as fast, and waste less on padding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Side:
+    """The distinct texts of one side of a batch: their rows in the table, as they come out of the mini-batches."""
+
+    rows: tuple[int, ...]
+    minibatches: tuple[Features, ...]
+
+    def to(self, device: Any, **options: Any) -> "Side":
+        """The same on a device."""
+        return replace(self, minibatches=tuple(_moved(each, device, options) for each in self.minibatches))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """Some examples, by their rows in the table, and the texts to be embedded for them."""
+
+    rows: tuple[int, ...]
+    anchors: Side
+    texts: Side
+
+    def to(self, device: Any, **options: Any) -> "Batch":
+        """The same on a device, as the trainer moves it."""
+        return replace(self, anchors=self.anchors.to(device, **options), texts=self.texts.to(device, **options))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Collator:
+    """Makes a batch of the rows of examples, under a name, since the trainer wants one."""
+
+    table: ExampleTable
+    anchors: Tokens
+    texts: Tokens
+    most_tokens: int
+
+    def __call__(self, rows: Sequence[int]) -> dict[str, Batch]:
+        """The batch of these examples."""
+        anchors = dict.fromkeys(int(self.table.anchor_E[row]) for row in rows)
+        texts = dict.fromkeys(text for row in rows for text in self.table.candidates[row])
+        sides = {"anchors": self._side(self.anchors, list(anchors)), "texts": self._side(self.texts, list(texts))}
+        return {"batch": Batch(rows=tuple(rows), **sides)}
+
+    def _side(self, tokens: Tokens, rows: Sequence[int]) -> Side:
+        made = list(tokens.minibatches(rows, most_tokens=self.most_tokens))
+        return Side(
+            rows=tuple(row for taken, _ in made for row in taken), minibatches=tuple(features for _, features in made)
+        )
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Objective:
+    """The loss of a batch, with the table it was made from.
+
+    ``memory_MD`` are vectors of the table's first texts as the model made them before: more negatives for every anchor,
+    at the price of a product. With ``dimensions`` the loss is the mean over vectors cut to each (Matryoshka).
+    Source of the memory: Wang et al., Cross-Batch Memory (arXiv 1912.06798), here over the corpus instead of the last
+    batches. Of the dimensions: Kusupati et al., Matryoshka Representation Learning (arXiv 2205.13147), eq. 1.
+    """
+
+    table: ExampleTable
+    recipe: TrainRecipe
+    loss: Loss
+    score_E: Sequence[float]
+    teacher_E: Sequence[Sequence[float]]
+    memory_MD: Tensor | None = None
+    dimensions: Sequence[int] = ()
+    start: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The loss of a batch, ready to be differentiated."""
+        if self.recipe.cached:
+            loss = self._cached(model, batch)
+        else:
+            loss = self.of(embed(model, batch.anchors.minibatches), embed(model, batch.texts.minibatches), batch)
+        return loss + self.recipe.pull * _distance(model, self.start) if self.start else loss
+
+    def of(self, anchor_AD: Tensor, text_XD: Tensor, batch: Batch) -> Tensor:
+        """The loss, the vectors being given in the order of the batch's sides."""
+        place = {row: number for number, row in enumerate(batch.anchors.rows)}
+        anchors_B = torch.tensor([place[int(self.table.anchor_E[row])] for row in batch.rows], device=text_XD.device)
+        columns, memory_MD = list(batch.texts.rows), self.memory_MD
+        if memory_MD is not None:
+            text_XD = torch.cat([text_XD, memory_MD.to(text_XD)])
+            columns += range(len(memory_MD))
+        known = self._known(batch, columns, text_XD.device)
+        sizes = self.dimensions or (text_XD.shape[1],)
+        losses = [
+            self.loss(
+                replace(known, cosine_BX=_cosine(anchor_AD[:, :size], text_XD[:, :size])[anchors_B]),
+                scale=self.recipe.scale,
+                margin=self.recipe.triplet_margin,
+            )
+            for size in sizes
+        ]
+        return torch.stack(losses).mean()
+
+    def _known(self, batch: Batch, columns: Sequence[int], device: torch.device) -> Similarities:
+        """All but the cosines: grades, weights, each example's own columns. What is fresh is not in memory as well."""
+        place = {row: column for column, row in reversed(list(enumerate(columns)))}
+        num_fresh = len(batch.texts.rows)
+        grades_BX = torch.from_numpy(self.table.grades(batch.rows, list(place)))
+        spread_BX = torch.full((len(batch.rows), len(columns)), torch.nan)
+        spread_BX[:, list(place.values())] = grades_BX
+        assert max(place[row] for row in batch.texts.rows) < num_fresh
+        return Similarities(
+            cosine_BX=spread_BX,
+            grades_BX=spread_BX.to(device),
+            weight_B=torch.from_numpy(self.table.weight_E[list(batch.rows)]).to(device),
+            candidates=[[place[text] for text in self.table.candidates[row]] for row in batch.rows],
+            score_B=torch.tensor([self.score_E[row] for row in batch.rows], device=device),
+            teacher=[self.teacher_E[row] for row in batch.rows],
+        )
+
+    def _cached(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The same loss and gradients with the activations of one mini-batch at a time in memory.
+
+        Vectors are made without activations; the loss's gradients on them are kept, and each mini-batch is made again
+        to hand its own on. Source: Gao et al., Scaling Deep Contrastive Learning Batch Size (arXiv 2101.06983).
+        """
+        sides = (batch.anchors, batch.texts)
+        states: list[RandContext] = []
+        anchor_AD, text_XD = (self._without_activations(model, side, states) for side in sides)
+        loss = self.of(anchor_AD, text_XD, batch)
+        torch.autograd.backward(loss)
+        held = loss.detach().requires_grad_()
+        held.register_hook(partial(_hand_on, model, sides, states, (anchor_AD.grad, text_XD.grad)))  # type: ignore
+        return held
+
+    @staticmethod
+    def _without_activations(model: nn.Module, side: Side, states: list[RandContext]) -> Tensor:
+        made = []
+        for features in side.minibatches:
+            states.append(RandContext(features["input_ids"]))
+            with torch.no_grad():
+                made.append(_vectors(model, features))
+        return torch.cat(made).requires_grad_()
+
+
+def _hand_on(
+    model: nn.Module,
+    sides: Sequence[Side],
+    states: Sequence[RandContext],
+    gradients: Sequence[Tensor],
+    of_loss: Tensor,
+) -> None:
+    """Make the vectors again, with the same dropout, and carry the gradients on into the weights."""
+    state = iter(states)
+    with torch.enable_grad():
+        for side, gradient_XD in zip(sides, gradients, strict=True):
+            first = 0
+            for features in side.minibatches:
+                with next(state):
+                    made = _vectors(model, features)
+                torch.autograd.backward((made * gradient_XD[first : first + len(made)] * of_loss).sum())
+                first += len(made)
+
+
+def embed(model: nn.Module, minibatches: Sequence[Features]) -> Tensor:
+    """The vectors of all texts of these mini-batches, in their order."""
+    return torch.cat([_vectors(model, features) for features in minibatches])
+
+
+def _vectors(model: nn.Module, features: Features) -> Tensor:
+    made: Tensor = model(dict(features))["sentence_embedding"]
+    return made.float()
+
+
+def _distance(model: nn.Module, start: Mapping[str, Tensor]) -> Tensor:
+    """The sum of squares between the weights that are trained and those at the start."""
+    pairs = ((each, start[name]) for name, each in model.named_parameters() if each.requires_grad)
+    return torch.stack([(now - before.to(now)).square().sum() for now, before in pairs]).sum()
+
+
+def _cosine(left_BD: Tensor, right_XD: Tensor) -> Tensor:
+    return nn.functional.normalize(left_BD, dim=-1) @ nn.functional.normalize(right_XD, dim=-1).T
+
+
+def _moved(features: Features, device: Any, options: Mapping[str, Any]) -> Features:
+    return {name: each.to(device, **options) if isinstance(each, Tensor) else each for name, each in features.items()}

@@ -1,0 +1,86 @@
+"""The examples of a training as numbers: which texts there are, and what is known of each text for each example.
+
+Arrays: E examples, T distinct document texts, B examples of a batch, X texts of a batch. Grades are gains: 0 is a
+negative, more than 0 something to be ranked above what has less, nan what must be neither.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.text import near_duplicates
+from nearer.learn.examples import Example, text_key
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExampleTable:
+    """Every distinct anchor and text once; ``candidates`` are each example's positive and its negatives, as rows."""
+
+    anchors: tuple[str, ...]
+    texts: tuple[str, ...]
+    anchor_E: Ints
+    candidates: tuple[tuple[int, ...], ...]
+    weight_E: Floats
+    known: tuple[Mapping[int, float], ...]
+
+    @classmethod
+    def build(cls, examples: Sequence[Example], *, also: Sequence[str] = ()) -> "ExampleTable":
+        """The table of these examples, and of texts ``also`` to be ranked, the first of all.
+
+        Neither positive nor negative, of an example, are the texts it spares and those that nearly repeat its positive.
+        """
+        anchors = list(dict.fromkeys(example.anchor for example in examples))
+        texts = list(dict.fromkeys([*also, *(text for e in examples for text in (e.positive, *e.negatives))]))
+        anchor_row = {text: row for row, text in enumerate(anchors)}
+        text_row = {text: row for row, text in enumerate(texts)}
+        rows_of = _rows_by_key(texts)
+        alike = _alike(texts)
+        return cls(
+            anchors=tuple(anchors),
+            texts=tuple(texts),
+            anchor_E=np.array([anchor_row[example.anchor] for example in examples], np.int64),
+            candidates=tuple(tuple(text_row[text] for text in (e.positive, *e.negatives)) for e in examples),
+            weight_E=np.array([example.weight for example in examples], np.float32),
+            known=tuple(_known(example, text_row[example.positive], rows_of, alike) for example in examples),
+        )
+
+    def grades(self, rows: Sequence[int], texts_X: Sequence[int]) -> Floats:
+        """What each text is to each of these examples, shape (B, X)."""
+        place = {text: column for column, text in enumerate(texts_X)}
+        grades_BX = np.zeros((len(rows), len(texts_X)), np.float32)
+        for line, row in enumerate(rows):
+            known = self.known[row]
+            few, many = (known, place) if len(known) < len(place) else (place, known)
+            for text in few:
+                if text in many:
+                    grades_BX[line, place[text]] = known[text]
+        return grades_BX
+
+
+def _known(
+    example: Example, positive: int, rows_of: Mapping[str, Sequence[int]], alike: Mapping[int, Sequence[int]]
+) -> dict[int, float]:
+    known = {row: np.nan for key in example.spared for row in rows_of.get(key, ())}
+    known |= dict.fromkeys(alike.get(positive, ()), np.nan)
+    known |= {row: grade for key, grade in example.grades.items() for row in rows_of.get(key, ())}
+    return {**known, positive: example.grade}
+
+
+def _rows_by_key(texts: Sequence[str]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for row, text in enumerate(texts):
+        rows.setdefault(text_key(text), []).append(row)
+    return rows
+
+
+def _alike(texts: Sequence[str]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for left, right in near_duplicates(texts):
+        found.setdefault(left, []).append(right)
+        found.setdefault(right, []).append(left)
+    return found
