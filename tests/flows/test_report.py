@@ -153,9 +153,33 @@ def training():
         "num_known_or_own": 2744,
         "num_near_duplicates": 311,
         "num_inside_margin": 4890,
-        "margin": 0.05,
+        "margin": 0.0312,
+        "margin_kind": "absolute",
+        "margin_wanted": 0.0467,
+        "margin_with_enough": 0.0312,
         "share_with_enough": 0.962,
+        "num_hidden_positives": 412,
+        "share_hidden_rejected": 0.87,
         "num_filled_at_random": 107,
+        "sources": [
+            {"source": "dense", "num_proposed": 28844, "num_drawn": 1903},
+            {"source": "bm25", "num_proposed": 25110, "num_drawn": 1640},
+        ],
+        "false_negatives": [
+            {"method": "hidden positives", "value": 0.031, "low": 0.012, "high": 0.055, "num_queries": 212},
+            {"method": "cross-encoder", "value": 0.045, "low": 0.024, "high": 0.083, "num_queries": 200},
+        ],
+        "samples": [
+            {
+                "query": "quote a string",
+                "positive": SOURCE,
+                "negative": f"a false negative {number}",
+                "positive_score": 0.712,
+                "negative_score": 0.7181 - number / 100,
+                "sources": ["dense", "bm25"],
+            }
+            for number in range(2)
+        ],
     }
     return {
         "recipe": Recipe().model_dump(mode="json"),
@@ -323,12 +347,39 @@ def test_every_section_is_filled_from_the_data():
     words = Page(render(full_data())).words
     assert "15 smaller slices" in words
     assert "too small to judge" in words
-    assert "Before pass 2 the model proposed 30,120 hard negatives for 2,810 pairs" in words
+    assert "Before pass 2 30,120 hard negatives were proposed for 2,810 pairs" in words
     assert "✓ relevant" in words
     assert "Slice module=tkinter is worse" in words
     assert "36 of 40 slices are too small" in words
     assert "6,842, 214 of them truncated" in words
     assert "learning_rate = 6e-05" in words
+
+
+def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
+    words = Page(render(full_data())).words
+    assert "4,890 scored too close to the positive (absolute margin 0.0312)" in words
+    assert "the smaller of 0.0467, which known positives show to be needed, and 0.0312, the strictest" in words
+    assert "It rejects 87% of the 412 known positives that would have been candidates" in words
+    assert "the model proposed 28,844 and 1,903 of those drawn; BM25 proposed 25,110 and 1,640 of those drawn" in words
+    assert "by hidden positives: at most 3.1% [1.2%, 5.5%] of the drawn negatives" in words
+    assert "by the cross-encoder: 4.5% [2.4%, 8.3%] of the drawn negatives" in words
+    assert "2 drawn negatives of pass 2 to look at" in words
+    assert "quote a string 0.712 and 0.718" in words
+    assert "Negative, 0.708, from the model, BM25 a false negative 1" in words
+    assert words.index("a false negative 0") < words.index("a false negative 1")
+
+
+def test_a_model_from_before_samples_were_kept_still_has_its_report():
+    data, trained = full_data(), training()
+    known = ("num_examples", "num_candidates", "num_known_or_own", "num_near_duplicates", "num_inside_margin")
+    known += ("share_with_enough", "num_filled_at_random")
+    mining = trained["passes"][1]["mining"]
+    trained["passes"][1]["mining"] = {key: mining[key] for key in known} | {"margin": -1.0}
+    models = {**data.models, CANDIDATE: {**data.models[CANDIDATE], "training": trained}}
+    words = Page(render(replace(data, models=models))).words
+    assert "no margin was asked for; all those were removed. 96% of the pairs kept enough" in words
+    assert "to look at" not in words
+    assert "False negatives" not in words
 
 
 def test_the_suite_is_told_by_group_and_its_failing_cases_for_the_last_system():
@@ -381,6 +432,7 @@ def test_hostile_text_stays_text_wherever_it_stands(text):
     hostile_suite["results"][1]["failed"][0] |= {"name": text, "query": text, "why": text}
     hostile_suite["changes"][0] |= {"newly_failing": [text], "mended": [text]}
     trained = {**data.models[CANDIDATE], "training": {**training(), "recipe": {"name": text or "n"}}}
+    trained["training"]["passes"][1]["mining"]["samples"][0] |= dict.fromkeys(("query", "positive", "negative"), text)
     html = render(
         replace(
             data,

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from nearer.core.sections import MiningRecipe
+from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, text_key
-from nearer.learn.negatives import Candidates, below_margin, mine
+from nearer.learn.margins import below_margin
+from nearer.learn.negatives import mine
 
 TEXTS = [f"document number {n} says {n * 'x'} about topic {chr(97 + n)}" for n in range(8)]
 
@@ -22,16 +25,9 @@ def proposed(rows, scores, positive_scores, texts=TEXTS):
 
 
 def run(examples, candidates, **changes):
-    settings = {
-        "top_k": 10,
-        "num_negatives": 1,
-        "margins": (0.05, 0.02, 0.0, -1.0),
-        "min_share": 1.0,
-        "near_duplicate": 0.8,
-        "seed": 0,
-        **changes,
-    }
-    return mine(examples, candidates, **settings)
+    seed = changes.pop("seed", 0)
+    recipe = MiningRecipe(**{"min_share": 1.0, **changes})
+    return mine(examples, candidates, recipe, near_duplicate=0.8, seed=seed)
 
 
 def test_spared_texts_are_never_drawn_nor_filled_in():

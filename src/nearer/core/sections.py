@@ -274,17 +274,38 @@ class AlarmsRecipe(Section):
     max_rank_lost: float = Field(default=0.5, ge=0, le=1)
 
 
+MarginKind = Literal["relative", "absolute"]
+MiningSource = Literal["dense", "bm25", "previous"]
+
+
 class MiningRecipe(Section):
     """How hard negatives are chosen.
 
-    ``margins`` are tried from the strictest: a candidate is kept while its score is below the positive's times
-    (1 - margin); the first that leaves ``num_negatives`` to ``min_share`` of the pairs is used and reported.
+    ``sources`` propose candidates: the model of the moment, BM25, and what earlier passes of the run drew. One is kept
+    while its score is below the positive's times (1 - margin), or below it by more than an absolute margin.
+    ``margins`` are tried from the strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is
+    used and reported. With ``margin_from = "scores"`` the margin is the one that would reject ``reject_positives`` of
+    other known positives, or the strictest that leaves as many negatives, whichever is smaller.
     """
 
-    top_k: int = Field(default=10, ge=1)
+    sources: tuple[MiningSource, ...] = Field(default=("dense",), min_length=1)
+    top_k: int = Field(default=10, ge=1, description="of each source")
     num_negatives: int = Field(default=1, ge=1)
+    margin_kind: MarginKind = "relative"
+    margin_from: Literal["list", "scores"] = "list"
     margins: tuple[float, ...] = (0.05, 0.02, 0.0, -1.0)
     min_share: float = Field(default=0.8, gt=0, le=1)
+    reject_positives: float = Field(default=0.95, gt=0, le=1)
+    judge: str | None = Field(default=None, min_length=1, description="a cross-encoder that estimates false negatives")
+
+    @field_validator("sources")
+    @classmethod
+    def _propose_something(cls, value: tuple[MiningSource, ...]) -> tuple[MiningSource, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("names a source twice")
+        if value == ("previous",):
+            raise ValueError('"previous" alone has nothing to propose to the first mining: name "dense" or "bm25" too')
+        return value
 
 
 class EvaluateRecipe(Section):

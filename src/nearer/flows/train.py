@@ -20,13 +20,14 @@ from nearer.flows.systems import BASE, LocalSystem, open_local
 from nearer.flows.training.alarms import alarms_of, familiar, gains_of, is_comparable
 from nearer.flows.training.dev_set import DEV_MEASURE, build_dev_set
 from nearer.flows.training.examples import find_left_out, read_examples
-from nearer.flows.training.mining import mine_negatives
+from nearer.flows.training.mining import mine_negatives, open_judge
 from nearer.flows.training.models import keep_model
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.watch import Watch, build_watch
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, Memory, Prompts, fit
 from nearer.learn.lint import lint
+from nearer.learn.margins import NO_MARGIN
 from nearer.learn.negatives import MiningReport
 from nearer.measure.alarms import raised_in
 from nearer.store.registry import Model, Registry
@@ -65,6 +66,7 @@ def train(
         watch = build_watch(
             workspace, base.encoder, corpus, passage_emb_PD, dev=dev, examples=examples, progress=progress
         )
+        open_judge(workspace.recipe.mining)  # refused now, and not after a pass
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         run = TrainingRun.open(workspace.training, decides, say=progress.say)
         first = 1 if parent.model.model_id == base.model.model_id else 2
@@ -144,12 +146,14 @@ def _run_passes(
     recipe = workspace.recipe.train
     prompts = Prompts(query=encoder.settings.query_prompt, document=encoder.settings.document_prompt)
     passes: list[dict[str, Any]] = []
+    earlier: list[list[Example]] = []
     for number in range(first, first + recipe.passes):
+        mined, mining = examples, None
+        if number > 1:
+            mined, mining = _mined(workspace, run, encoder, corpus, examples, earlier, number=number, progress=progress)
+            earlier.append(mined)
         kept = run.result(number, encoder.model)
         if kept is None:
-            mined, mining = examples, None
-            if number > 1:
-                mined, mining = _mined(workspace, run, encoder, corpus, examples, number=number, progress=progress)
             report = fit(
                 encoder.model,
                 mined,
@@ -190,6 +194,7 @@ def _mined(
     encoder: Encoder,
     corpus: Corpus,
     examples: Sequence[Example],
+    earlier: Sequence[Sequence[Example]],
     *,
     number: int,
     progress: Progress,
@@ -197,7 +202,7 @@ def _mined(
     """What the run kept of mining for this pass, else mined now and kept."""
     kept = run.mined(number, examples)
     if kept is None:
-        kept = mine_negatives(workspace, encoder, corpus, examples, progress=progress)
+        kept = mine_negatives(workspace, encoder, corpus, examples, earlier=earlier, progress=progress)
         run.keep_mined(number, *kept)
     return kept
 
@@ -258,6 +263,10 @@ def _line(kept: dict[str, Any]) -> str:
     if report["fault"]:
         text += f"; ended there, for {report['fault']}"
     if mining:
-        margin = "no margin" if mining["margin"] < 0 else f"margin {mining['margin']:g}"
+        margin = (
+            "no margin" if mining["margin"] <= NO_MARGIN else f"{mining['margin_kind']} margin {mining['margin']:g}"
+        )
         text += f"; negatives: {margin}, {mining['share_with_enough']:.0%} of pairs have enough"
+        for each in mining["false_negatives"]:
+            text += f", false at most {each['high']:.1%} by {each['method']}"
     return text

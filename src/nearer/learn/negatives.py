@@ -1,38 +1,60 @@
-"""Hard negatives in four steps: propose (the top k, by the caller) -> score -> filter -> sample.
+"""Hard negatives in four steps: propose (the best of each source, by the caller) -> score -> filter -> sample.
 
 Arrays: Q anchors x K candidates. Rows index the list of candidate texts; -1 means no candidate.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nearer.learn.examples import Example, NearDuplicates, text_key
+from nearer.core.sections import MiningRecipe
+from nearer.learn.candidates import Bools, Candidates, Sifted, sift
+from nearer.learn.examples import Example, text_key
+from nearer.learn.false_negatives import FalseNegatives, HiddenPositives, by_hidden_positives
+from nearer.learn.margins import Margin, below_margin, choose_margin
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+NUM_SAMPLES = 10
+"""Drawn negatives that are kept for a person to look at."""
+
+_SAMPLE_CHARACTERS = 2000  # of each text of a sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidates:
-    """Proposals for each example: rows of ``texts``, their scores, and the positive's own score on the same scale."""
+class SourceReport:
+    """How many candidates a source proposed, known ones included, and how many of the drawn negatives it proposed.
 
-    texts: Sequence[str]
-    rows_QK: Ints
-    scores_QK: Floats
-    positive_scores_Q: Floats
+    A candidate of two sources counts for both. ``num_drawn`` is None where negatives are drawn later.
+    """
+
+    source: str
+    num_proposed: int
+    num_drawn: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A drawn negative, with its scores and the sources that proposed it; long texts are cut, and end in " …"."""
+
+    query: str
+    positive: str
+    negative: str
+    positive_score: float
+    negative_score: float
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiningReport:
     """What mining did, for the log and the report.
 
-    ``margin`` is the one chosen; -1 means no margin. ``share_with_enough`` is the share of examples that kept as
-    many candidates as negatives are wanted.
+    ``num_candidates`` counts one that several sources proposed once. ``margin`` is the one chosen; -1 means no margin,
+    and ``margin_wanted`` and ``margin_with_enough`` say where it came from, if from scores. ``share_with_enough`` is
+    the share of examples that kept as many candidates as negatives are wanted. Of ``num_hidden_positives``, the known
+    positives that would be candidates of another one were they not known, the margin rejects the share
+    ``share_hidden_rejected``.
     """
 
     num_examples: int
@@ -41,134 +63,118 @@ class MiningReport:
     num_near_duplicates: int
     num_inside_margin: int
     margin: float
+    margin_kind: str
+    margin_wanted: float | None
+    margin_with_enough: float | None
     share_with_enough: float
-    num_filled_at_random: int
+    num_hidden_positives: int
+    share_hidden_rejected: float | None
+    sources: tuple[SourceReport, ...]
+    num_filled_at_random: int = 0
+    false_negatives: tuple[FalseNegatives, ...] = ()
+    samples: tuple[Sample, ...] = ()
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> "MiningReport":
+        """The report of which ``record`` is the JSON."""
+        parts = {
+            "sources": tuple(SourceReport(**each) for each in record["sources"]),
+            "false_negatives": tuple(FalseNegatives(**each) for each in record["false_negatives"]),
+            "samples": tuple(Sample(**{**each, "sources": tuple(each["sources"])}) for each in record["samples"]),
+        }
+        return cls(**{**record, **parts})
 
 
 def mine(
-    examples: Sequence[Example],
-    candidates: Candidates,
-    *,
-    top_k: int,
-    num_negatives: int,
-    margins: Sequence[float],
-    min_share: float,
-    near_duplicate: float,
-    seed: int,
+    examples: Sequence[Example], candidates: Candidates, recipe: MiningRecipe, *, near_duplicate: float, seed: int
 ) -> tuple[list[Example], MiningReport]:
     """Give every example at least ``num_negatives`` hard negatives; those it has already stay and count.
 
-    They are drawn from the ``top_k`` best candidates that are not known positives, so more than that may be
-    proposed. An example that keeps too few is filled up with random texts that are not spared.
+    They are drawn from the ``top_k`` best candidates of each source that are not known positives, so more than that
+    may be proposed. An example that keeps too few is filled up with random texts that are not spared.
     """
-    kept_QK, report = choose(
-        examples,
-        candidates,
-        top_k=top_k,
-        num_wanted=num_negatives,
-        margins=margins,
-        min_share=min_share,
-        near_duplicate=near_duplicate,
+    sifted = sift(examples, candidates, top_k=recipe.top_k, near_duplicate=near_duplicate)
+    below_QK, report = _choose(candidates, sifted, recipe, num_wanted=recipe.num_negatives)
+    num_missing = [max(0, recipe.num_negatives - len(example.negatives)) for example in examples]
+    mined, drawn_QK, num_filled = _draw(examples, candidates, sifted.allowed_QK & below_QK, num_missing, seed=seed)
+    counts = _count_hidden(candidates, sifted, below_QK, drawn_QK, num_missing)
+    estimate = by_hidden_positives(counts, seed=seed)
+    return mined, replace(
+        report,
+        sources=_drawn_by_source(report.sources, sifted, drawn_QK),
+        num_filled_at_random=num_filled,
+        false_negatives=(estimate,) if estimate else (),
+        samples=_samples(examples, candidates, sifted, drawn_QK),
     )
-    mined, num_filled = _sample(examples, candidates, kept_QK, num_negatives=num_negatives, seed=seed)
-    return mined, replace(report, num_filled_at_random=num_filled)
 
 
 def choose(
     examples: Sequence[Example],
     candidates: Candidates,
+    recipe: MiningRecipe,
     *,
-    top_k: int,
     num_wanted: int,
-    margins: Sequence[float],
-    min_share: float,
     near_duplicate: float,
 ) -> tuple[Bools, MiningReport]:
-    """Which candidates may be negatives: among the ``top_k`` best that are not known, different, inside no margin."""
-    proposed_QK = candidates.rows_QK >= 0
-    known_QK = proposed_QK & _known(examples, candidates)
-    unknown_QK = proposed_QK & ~known_QK
-    unknown_QK &= unknown_QK.cumsum(axis=1) <= top_k
-    different_QK = unknown_QK & ~_near_duplicates(examples, candidates, unknown_QK, threshold=near_duplicate)
-    margin, kept_QK = _choose_margin(
-        candidates, different_QK, margins=margins, num_wanted=num_wanted, min_share=min_share
-    )
-    report = MiningReport(
-        num_examples=len(examples),
-        num_candidates=int((known_QK | unknown_QK).sum()),
-        num_known_or_own=int(known_QK.sum()),
-        num_near_duplicates=int((unknown_QK & ~different_QK).sum()),
-        num_inside_margin=int((different_QK & ~kept_QK).sum()),
-        margin=margin,
-        share_with_enough=float((kept_QK.sum(axis=1) >= num_wanted).mean()) if len(examples) else 0.0,
-        num_filled_at_random=0,
-    )
-    return kept_QK, report
+    """Which candidates may be negatives: among a source's ``top_k`` best that are not known, different, in no margin.
 
-
-def below_margin(candidates: Candidates, margin: float) -> Bools:
-    """Which candidates score below (1 - margin) times their positive; with a negative margin, all.
-
-    Scores are cosines; a positive below 0 would turn the bound around, so it counts as 0.
-    Source: NV-Retriever (arXiv 2407.15831), section 3.2, TopK-PercPos.
+    A candidate that several sources proposed stands in the first place alone.
     """
-    if margin < 0:
-        return np.ones(candidates.rows_QK.shape, dtype=np.bool_)
-    limit_Q = np.maximum(candidates.positive_scores_Q, 0) * np.float32(1 - margin)
-    return np.asarray(candidates.scores_QK < limit_Q[:, None])
+    sifted = sift(examples, candidates, top_k=recipe.top_k, near_duplicate=near_duplicate)
+    below_QK, report = _choose(candidates, sifted, recipe, num_wanted=num_wanted)
+    return sifted.allowed_QK & below_QK, report
 
 
-def _choose_margin(
-    candidates: Candidates, allowed_QK: Bools, *, margins: Sequence[float], num_wanted: int, min_share: float
-) -> tuple[float, Bools]:
-    """The first (strictest) margin that leaves enough candidates to enough examples; the last one if none does.
-
-    A fixed margin fails on dense collections: 0.05 rejects nearly all candidates where texts lie close together.
-    """
-    kept_QK, margin = allowed_QK, -1.0
-    for margin in sorted(margins, reverse=True):
-        kept_QK = allowed_QK & below_margin(candidates, margin)
-        if len(kept_QK) and float((kept_QK.sum(axis=1) >= num_wanted).mean()) >= min_share:
-            break
-    return margin, kept_QK
+def _choose(
+    candidates: Candidates, sifted: Sifted, recipe: MiningRecipe, *, num_wanted: int
+) -> tuple[Bools, MiningReport]:
+    """Which candidates score below the margin, whatever else they are, and what was found before anything is drawn."""
+    margin = choose_margin(candidates, sifted, recipe, num_wanted=num_wanted)
+    below_QK = below_margin(candidates, margin.value, recipe.margin_kind)
+    return below_QK, _report(sifted, below_QK, margin, recipe, num_wanted=num_wanted)
 
 
-def _known(examples: Sequence[Example], candidates: Candidates) -> Bools:
-    """Candidates that are a spared text of their example (a positive, the anchor's own text), by text."""
-    keys = [text_key(text) for text in candidates.texts]
-    known = [
-        [row >= 0 and keys[row] in example.spared for row in rows_K]
-        for example, rows_K in zip(examples, candidates.rows_QK.tolist(), strict=True)
-    ]
-    return np.asarray(known, dtype=np.bool_).reshape(candidates.rows_QK.shape)
+def _report(sifted: Sifted, below_QK: Bools, margin: Margin, recipe: MiningRecipe, *, num_wanted: int) -> MiningReport:
+    kept_QK, num_hidden = sifted.allowed_QK & below_QK, int(sifted.hidden_QK.sum())
+    return MiningReport(
+        num_examples=len(kept_QK),
+        num_candidates=int((sifted.known_QK | sifted.near_QK | sifted.allowed_QK).sum()),
+        num_known_or_own=int(sifted.known_QK.sum()),
+        num_near_duplicates=int(sifted.near_QK.sum()),
+        num_inside_margin=int((sifted.allowed_QK & ~below_QK).sum()),
+        margin=margin.value,
+        margin_kind=recipe.margin_kind,
+        margin_wanted=margin.wanted,
+        margin_with_enough=margin.with_enough,
+        share_with_enough=float((kept_QK.sum(axis=1) >= num_wanted).mean()) if len(kept_QK) else 0.0,
+        num_hidden_positives=num_hidden,
+        share_hidden_rejected=float((sifted.hidden_QK & ~below_QK).sum() / num_hidden) if num_hidden else None,
+        sources=tuple(
+            SourceReport(source=source, num_proposed=number)
+            for source, number in zip(sifted.sources, sifted.num_proposed, strict=True)
+        ),
+    )
 
 
-def _near_duplicates(
-    examples: Sequence[Example], candidates: Candidates, looked_at_QK: Bools, *, threshold: float
-) -> Bools:
-    """Candidates that nearly repeat their example's positive."""
-    duplicates = NearDuplicates(threshold)
-    found_QK = np.zeros(candidates.rows_QK.shape, dtype=np.bool_)
-    for q, k in np.argwhere(looked_at_QK):
-        found_QK[q, k] = duplicates.alike(examples[q].positive, candidates.texts[candidates.rows_QK[q, k]])
-    return found_QK
-
-
-def _sample(
-    examples: Sequence[Example], candidates: Candidates, kept_QK: Bools, *, num_negatives: int, seed: int
-) -> tuple[list[Example], int]:
+def _draw(
+    examples: Sequence[Example], candidates: Candidates, kept_QK: Bools, num_missing: Sequence[int], *, seed: int
+) -> tuple[list[Example], Bools, int]:
+    """The examples with their negatives, which candidates were drawn, and how many texts were filled in."""
     rng = random.Random(seed)
     mined, num_filled = [], 0
-    for example, rows_K, kept_K in zip(examples, candidates.rows_QK, kept_QK, strict=True):
-        texts = dict.fromkeys(candidates.texts[row] for row in rows_K[kept_K].tolist())
-        pool = [text for text in texts if text not in example.negatives]
-        num_missing = max(0, num_negatives - len(example.negatives))
-        chosen = rng.sample(pool, min(num_missing, len(pool)))
+    drawn_QK = np.zeros(kept_QK.shape, np.bool_)
+    for q, (example, missing) in enumerate(zip(examples, num_missing, strict=True)):
+        place_of: dict[str, int] = {}
+        for k in np.flatnonzero(kept_QK[q]).tolist():
+            place_of.setdefault(candidates.texts[candidates.rows_QK[q, k]], k)
+        pool = [text for text in place_of if text not in example.negatives]
+        chosen = rng.sample(pool, min(missing, len(pool)))
+        drawn_QK[q, [place_of[text] for text in chosen]] = True
         taken = {*example.negatives, *chosen}
-        fill = _random_texts(example, candidates.texts, number=num_missing - len(chosen), taken=taken, rng=rng)
+        fill = _random_texts(example, candidates.texts, number=missing - len(chosen), taken=taken, rng=rng)
         num_filled += len(fill)
         mined.append(replace(example, negatives=(*example.negatives, *chosen, *fill)))
-    return mined, num_filled
+    return mined, drawn_QK, num_filled
 
 
 def _random_texts(
@@ -184,3 +190,54 @@ def _random_texts(
             chosen.append(text)
             taken.add(text)
     return chosen
+
+
+def _count_hidden(
+    candidates: Candidates, sifted: Sifted, below_QK: Bools, drawn_QK: Bools, num_missing: Sequence[int]
+) -> HiddenPositives:
+    """What the estimate of false negatives is made of; a hidden positive is drawn as one more of its pool would be."""
+    of_Q = sifted.has_others_Q
+    above_QK = candidates.scores_QK >= candidates.positive_scores_Q[:, None]
+    pool_Q = np.maximum((sifted.allowed_QK & below_QK).sum(axis=1), 1)
+    chance_Q = np.minimum(1.0, np.asarray(num_missing, np.float64) / pool_Q)
+    return HiddenPositives(
+        queries_Q=sifted.queries_Q[of_Q],
+        unknown_above_Q=(sifted.allowed_QK & above_QK).sum(axis=1)[of_Q].astype(np.float64),
+        known_above_Q=(sifted.hidden_QK & above_QK).sum(axis=1)[of_Q].astype(np.float64),
+        drawn_Q=drawn_QK.sum(axis=1)[of_Q].astype(np.float64),
+        would_draw_Q=((sifted.hidden_QK & below_QK).sum(axis=1) * chance_Q)[of_Q],
+    )
+
+
+def _drawn_by_source(reports: Sequence[SourceReport], sifted: Sifted, drawn_QK: Bools) -> tuple[SourceReport, ...]:
+    return tuple(
+        replace(report, num_drawn=int((sifted.proposers_QK[drawn_QK] >> bit & 1).sum()))
+        for bit, report in enumerate(reports)
+    )
+
+
+def _samples(
+    examples: Sequence[Example], candidates: Candidates, sifted: Sifted, drawn_QK: Bools
+) -> tuple[Sample, ...]:
+    """The drawn negatives that come nearest to their positives, or above them, nearest first; of one query once."""
+    places = np.argwhere(drawn_QK)
+    gaps = candidates.positive_scores_Q[places[:, 0]] - candidates.scores_QK[drawn_QK]
+    found: dict[tuple[int, int], Sample] = {}
+    for q, k in places[np.argsort(gaps, kind="stable")].tolist():
+        row, bits = int(candidates.rows_QK[q, k]), int(sifted.proposers_QK[q, k])
+        sample = Sample(
+            query=_cut(examples[q].anchor),
+            positive=_cut(examples[q].positive),
+            negative=_cut(candidates.texts[row]),
+            positive_score=float(candidates.positive_scores_Q[q]),
+            negative_score=float(candidates.scores_QK[q, k]),
+            sources=tuple(source for bit, source in enumerate(sifted.sources) if bits >> bit & 1),
+        )
+        found.setdefault((int(sifted.queries_Q[q]), row), sample)
+        if len(found) == NUM_SAMPLES:
+            break
+    return tuple(found.values())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SAMPLE_CHARACTERS else text[:_SAMPLE_CHARACTERS] + " …"

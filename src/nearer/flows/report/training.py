@@ -10,14 +10,15 @@ from markupsafe import Markup
 from nearer.core.toml import dump_toml
 from nearer.flows.report import charts
 from nearer.flows.report.data import ReportData
-from nearer.flows.report.formats import number, plural
+from nearer.flows.report.formats import number
+from nearer.flows.report.mining import Mining, mining_of
 
 JSON = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One pass: what it learned from, how its loss went, and what mining had done before it."""
+    """One pass: what it learned from, and how its loss went."""
 
     number: int
     num_examples: int
@@ -27,7 +28,6 @@ class Pass:
     first_loss: float | None
     last_loss: float | None
     sparkline: Markup
-    mining: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,7 @@ class Training:
     is_live: bool
     duration_s: float | None
     passes: Sequence[Pass]
+    mining: Sequence[Mining]
     curve: Markup
     points: Sequence[tuple[int, int, float, float | None]]
     base_value: float | None
@@ -92,6 +93,7 @@ def _training(model: JSON, *, is_live: bool) -> Training:
         is_live=is_live,
         duration_s=training.get("duration_s"),
         passes=[_pass(each) for each in passes],
+        mining=[mining for each in passes if (mining := mining_of(each))],
         curve=charts.dev_curve(curves, label=label),
         points=points,
         base_value=base,
@@ -120,22 +122,4 @@ def _pass(each: JSON) -> Pass:
         first_loss=first,
         last_loss=last,
         sparkline=charts.sparkline(losses, label=f"training loss from {number(first)} to {number(last)}"),
-        mining=mining_sentence(each["mining"], number_of=each["pass"]) if each.get("mining") else "",
-    )
-
-
-def mining_sentence(mining: JSON, *, number_of: int) -> str:
-    """What mining did before a pass, in words."""
-    margin = mining["margin"]
-    bound = (
-        "no margin was asked for"
-        if margin < 0
-        else f"{mining['num_inside_margin']:,} scored too close to the positive (margin {margin:g})"
-    )
-    return (
-        f"Before pass {number_of} the model proposed {plural(mining['num_candidates'], 'hard negative')} "
-        f"for {plural(mining['num_examples'], 'pair')}. Of these {mining['num_known_or_own']:,} were known positives, "
-        f"{mining['num_near_duplicates']:,} nearly repeated one, and {bound}; all those were removed. "
-        f"{mining['share_with_enough']:.0%} of the pairs kept enough, and "
-        f"{plural(mining['num_filled_at_random'], 'place was', 'places were')} filled at random."
     )

@@ -21,9 +21,11 @@ from nearer.flows.grades import scale_of
 from nearer.flows.systems import System
 from nearer.flows.training.dev_set import DEV_MEASURE
 from nearer.flows.training.examples import passages_by_nearness
+from nearer.flows.training.mining import propose
+from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, from_judgments, share_spared, text_key
 from nearer.learn.fit_adapter import AdapterExamples
-from nearer.learn.negatives import Candidates, MiningReport, choose
+from nearer.learn.negatives import MiningReport, choose
 from nearer.measure.metrics import Qrels, score
 from nearer.measure.topk import top_k
 from nearer.store.collection import Collection
@@ -174,26 +176,33 @@ def _pairs(
     for row, text in enumerate(passages):
         rows_of[text_key(text)].append(row)
     spared = [{row for key in example.spared for row in rows_of.get(key, ())} for example in examples]
-    most_spared = max(map(len, spared), default=0)
-    wanted = min(recipe.mining.top_k + most_spared, 10 * recipe.mining.top_k)
     asked, place_E = np.unique(queries_E, return_inverse=True)
-    ranked = top_k(query_emb_QD[asked], passage_emb_PD, k=wanted)
+    anchor_of = dict(zip(place_E.tolist(), (example.anchor for example in examples), strict=True))
+    proposals = propose(
+        recipe.mining,
+        passages,
+        [anchor_of[place] for place in range(len(asked))],
+        query_emb_QD[asked],
+        passage_emb_PD,
+        most_spared=max(map(len, spared), default=0),
+        earlier={},
+    )
     candidates = Candidates(
         texts=passages,
-        rows_QK=ranked.rows_QK[place_E],
-        scores_QK=ranked.scores_QK[place_E],
+        rows_QK=proposals.rows_AK[place_E],
+        scores_QK=proposals.scores_AK[place_E],
         positive_scores_Q=np.einsum("ed,ed->e", query_emb_QD[queries_E], passage_emb_PD[positives_E]),
+        sources_K=proposals.sources_K,
     )
     kept_EK, mining = choose(
         examples,
         candidates,
-        top_k=recipe.mining.top_k,
+        recipe.mining,
         num_wanted=recipe.adapter.num_negatives,
-        margins=recipe.mining.margins,
-        min_share=recipe.mining.min_share,
         near_duplicate=NEAR_DUPLICATE,
     )
-    kept_first_EC = np.argsort(~kept_EK, axis=1, kind="stable")[:, : recipe.mining.top_k]
+    most_kept = recipe.mining.top_k * len(recipe.mining.sources)
+    kept_first_EC = np.argsort(~kept_EK, axis=1, kind="stable")[:, :most_kept]
     negatives_EC = np.take_along_axis(np.where(kept_EK, candidates.rows_QK, -1), kept_first_EC, axis=1)
     twins = _near_duplicates(passages, np.union1d(positives_E, negatives_EC[negatives_EC >= 0]))
     return AdapterPairs(

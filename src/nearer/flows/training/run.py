@@ -97,7 +97,8 @@ class TrainingRun:
             return None
         content = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
         pairs = zip(examples, content["negatives"], strict=True)
-        return [replace(e, negatives=tuple(negatives)) for e, negatives in pairs], MiningReport(**content["mining"])
+        mined = [replace(e, negatives=tuple(negatives)) for e, negatives in pairs]
+        return mined, MiningReport.read(content["mining"])
 
     def keep_mined(self, number: int, examples: Sequence[Example], mining: MiningReport) -> None:
         """Keep what was mined for a pass."""

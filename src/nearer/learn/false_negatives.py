@@ -1,0 +1,124 @@
+"""How many of the drawn negatives are positives that nobody labelled: estimates, each with its interval.
+
+Arrays: Q examples, U queries.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.measure.significance import min_units, units_of
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+HIDDEN_POSITIVES, CROSS_ENCODER = "hidden positives", "cross-encoder"
+
+_CONFIDENCE = 0.95
+_NUM_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FalseNegatives:
+    """The expected share of the drawn negatives, with its 95% interval; by hidden positives it is the most it can be.
+
+    ``num_queries`` is how many it was measured on.
+    """
+
+    method: str
+    value: float
+    low: float
+    high: float
+    num_queries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HiddenPositives:
+    """What is counted at each example (float64, Q) of a query with another known positive; ``queries_Q`` are labels.
+
+    ``unknown_above_Q`` counts unknown candidates that score at least as high as the positive, ``known_above_Q`` the
+    query's other known positives that do and would be candidates, were they not known. ``drawn_Q`` is the negatives
+    that were drawn, ``would_draw_Q`` the sum of the chances that those other positives would have been.
+    """
+
+    queries_Q: Ints
+    unknown_above_Q: Floats
+    known_above_Q: Floats
+    drawn_Q: Floats
+    would_draw_Q: Floats
+
+
+def by_hidden_positives(counts: HiddenPositives, *, seed: int) -> FalseNegatives | None:
+    """The largest share of false negatives that is in keeping with where known positives stand; None where unknown.
+
+    Let every query have r unlabelled positives for each other known one, standing where those stand. Then at most all
+    unknown candidates above the positive are such: r <= unknown_above / known_above. Hiding a known positive tells how
+    likely one is drawn, so the share is at most
+
+        (unknown_above / known_above) * (would_draw / drawn)
+
+    with every term summed over examples. It is the truth where negatives never outscore the positive, and too high
+    where they do. What it takes for granted: labels are missing at random, so that unlabelled positives score as
+    labelled ones; and queries with a single known positive, which tell nothing, are like the others. The interval is
+    a percentile bootstrap over queries; where no known positive would have been drawn, its upper end is that of the
+    chance that as many queries would leave unseen.
+
+    Source: hiding known positives: Elkan and Noto, Learning Classifiers from Only Positive and Unlabeled Data (2008),
+    "selected completely at random"; the bound: Blanchard, Lee and Scott, Semi-Supervised Novelty Detection (JMLR 11,
+    2010), the largest share of one distribution in another; nothing seen: Clopper and Pearson (1934).
+    """
+    num_queries = len(np.unique(counts.queries_Q))
+    if num_queries < min_units(_CONFIDENCE) or not counts.known_above_Q.any() or not counts.drawn_Q.any():
+        return None
+    terms = (counts.unknown_above_Q, counts.known_above_Q, counts.would_draw_Q, counts.drawn_Q)
+    units = units_of(np.stack(terms, axis=1), counts.queries_Q)
+    total_4 = units.sums_UM.sum(axis=0)
+    rng = np.random.default_rng(seed)
+    draws = (rng.integers(0, num_queries, num_queries) for _ in range(_NUM_RESAMPLES))
+    resampled_R4 = np.stack([units.sums_UM[rows].sum(axis=0) for rows in draws])
+    low, high = np.quantile(_largest_share(resampled_R4), [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2]).tolist()
+    if not total_4[2]:
+        unseen = 1 - ((1 - _CONFIDENCE) / 2) ** (1 / num_queries)
+        high = float(_largest_share(np.array([*total_4[:2], unseen * num_queries, total_4[3]])))
+    return FalseNegatives(
+        method=HIDDEN_POSITIVES,
+        value=float(_largest_share(total_4)),
+        low=low,
+        high=high,
+        num_queries=num_queries,
+    )
+
+
+def by_judge(positive_scores: Sequence[float], negative_scores: Sequence[float]) -> FalseNegatives | None:
+    """The share of negatives that a cross-encoder scores at least as high as their positive; None for none.
+
+    Of every query there is one negative, so that they are independent; the interval is Wilson's. It takes for granted
+    that the cross-encoder is right where it and the label differ.
+
+    Source: relabelling by a cross-encoder: Qu et al., RocketQA (arXiv 2010.08191); the interval: Wilson, Probable
+    Inference (1927); Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion (2001), section 3.1.1.
+
+    >>> by_judge([3.0, 2.0, 2.5, 4.0], [1.0, 2.5, 0.0, 0.5])  # doctest: +ELLIPSIS
+    FalseNegatives(method='cross-encoder', value=0.25, low=0.045..., high=0.699..., num_queries=4)
+    """
+    num = len(positive_scores)
+    if not num:
+        return None
+    share = float(np.mean(np.asarray(negative_scores) >= np.asarray(positive_scores)))
+    z2 = NormalDist().inv_cdf((1 + _CONFIDENCE) / 2) ** 2
+    centre = (share + z2 / (2 * num)) / (1 + z2 / num)
+    half = sqrt(z2 * (share * (1 - share) + z2 / (4 * num)) / num) / (1 + z2 / num)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return FalseNegatives(method=CROSS_ENCODER, value=share, low=low, high=high, num_queries=num)
+
+
+def _largest_share(sums: Floats) -> Floats:
+    """The bound from the four sums on the last axis, 1 at most, and 1 where no known positive stands above."""
+    unknown_above, known_above, would_draw, drawn = np.moveaxis(sums, -1, 0)
+    bound = unknown_above * would_draw
+    limit = known_above * drawn
+    return np.asarray(np.where(bound < limit, bound / np.where(limit > 0, limit, 1), 1.0))
