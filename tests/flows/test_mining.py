@@ -17,11 +17,14 @@ from nearer.flows import train as train_module
 from nearer.flows.add import add
 from nearer.flows.embedding import Corpus
 from nearer.flows.report import report
+from nearer.flows.systems import open_system
 from nearer.flows.train import train
 from nearer.flows.training import run as training_run
+from nearer.flows.training.adapter_set import read_adapter_set
 from nearer.flows.training.mining import mine_negatives, propose
 from nearer.learn.examples import Example, text_key
 from nearer.retrieval.lexical import LexicalIndex
+from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
@@ -147,6 +150,19 @@ def test_a_judge_tells_how_many_are_as_good_as_their_positives_and_changes_no_ne
     assert (estimate.method, estimate.value, estimate.num_queries) == ("cross-encoder", 0.4, 10)
     assert 0 < estimate.low < 0.4 < estimate.high < 1
     assert before == replace(found, false_negatives=())
+
+
+def test_an_adapter_draws_from_the_same_sources(make_workspace, fill_workspace):
+    workspace = make_workspace({"mining": {"sources": ["dense", "bm25"], "top_k": 2, "margins": [-1.0]}})
+    fill_workspace(workspace, num_documents=40, queries_each=1)
+    queries = Collection(workspace.database).queries()
+    known = read_adapter_set(workspace, open_system(workspace, "base"), queries, progress=Silent())
+    dense, by_words = known.pairs.mining.sources
+    assert (dense.num_drawn, by_words.num_drawn) == (None, None), "they are drawn anew each epoch"
+    assert min(dense.num_proposed, by_words.num_proposed) >= 2 * len(queries)
+    num_kept_E = (known.pairs.negatives_EC >= 0).sum(axis=1)
+    assert num_kept_E.max() > 2, "more than one source has"
+    assert all(len(set(rows[rows >= 0])) == (rows >= 0).sum() for rows in known.pairs.negatives_EC)
 
 
 def test_a_judge_that_cannot_be_had_is_refused_before_anything_is_trained(make_workspace, fill_workspace, tmp_path):

@@ -369,6 +369,25 @@ def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
     assert words.index("a false negative 0") < words.index("a false negative 1")
 
 
+@pytest.mark.parametrize(
+    ("estimates", "told"),
+    [
+        ([], "is not known: too few queries have two known positives, and mining.judge names no cross-encoder"),
+        (
+            [{"method": "hidden positives", "value": 1.0, "low": 0.8, "high": 1.0, "num_queries": 9}],
+            "known positives, hidden in turn in 9 queries, say nothing of how many there are",
+        ),
+    ],
+)
+def test_where_false_negatives_cannot_be_estimated_it_says_so(estimates, told):
+    data, trained = full_data(), training()
+    trained["passes"][1]["mining"]["false_negatives"] = estimates
+    models = {**data.models, CANDIDATE: {**data.models[CANDIDATE], "training": trained}}
+    words = Page(render(replace(data, models=models))).words
+    assert told in words
+    assert "of the drawn negatives. Known positives were hidden" not in words
+
+
 def test_a_model_from_before_samples_were_kept_still_has_its_report():
     data, trained = full_data(), training()
     known = ("num_examples", "num_candidates", "num_known_or_own", "num_near_duplicates", "num_inside_margin")

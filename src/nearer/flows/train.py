@@ -268,5 +268,6 @@ def _line(kept: dict[str, Any]) -> str:
         )
         text += f"; negatives: {margin}, {mining['share_with_enough']:.0%} of pairs have enough"
         for each in mining["false_negatives"]:
-            text += f", false at most {each['high']:.1%} by {each['method']}"
+            share = f"{each['value']:.1%} [{each['low']:.1%}, {each['high']:.1%}]"
+            text += f"; false negatives by {each['method']}: {share}"
     return text

@@ -10,6 +10,10 @@ from nearer.learn.margins import NO_MARGIN
 
 JSON = Mapping[str, Any]
 
+_UNKNOWN = (
+    "How many of the drawn negatives are false is not known: too few queries have two known positives, and "
+    "mining.judge names no cross-encoder."
+)
 _SOURCES = {"dense": "the model", "bm25": "BM25", "previous": "earlier passes"}
 
 
@@ -41,6 +45,8 @@ def mining_of(each: JSON) -> Mining | None:
         return None
     sentences = [_candidates(mining, number_of=each["pass"]), _margin(mining), _sources(mining)]
     estimates = [_estimate(estimate) for estimate in mining.get("false_negatives", ())]
+    if not estimates and mining.get("samples"):
+        estimates = [_UNKNOWN]
     return Mining(
         number=each["pass"],
         sentences=[sentence for sentence in (*sentences, *estimates) if sentence],
@@ -103,6 +109,11 @@ def _estimate(estimate: JSON) -> str:
         return (
             f"False negatives, by the cross-encoder: {share} of the drawn negatives, which it scores at least as high "
             f"as their positives. It read one of each of {queries}, and is taken to be right."
+        )
+    if estimate["value"] >= 1:
+        return (
+            f"False negatives: known positives, hidden in turn in {queries}, say nothing of how many there are, since "
+            "too many unknown documents outscore the positive."
         )
     return (
         f"False negatives, by hidden positives: at most {share} of the drawn negatives. Known positives were hidden in "
