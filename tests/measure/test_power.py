@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from nearer.core.errors import InputError
 from nearer.measure.power import Spread, detectable, num_queries_needed, spreads
@@ -27,6 +28,17 @@ def skewed(seed, number):
     """Differences as nDCG has them: mostly none, some large; their mean is 0 and their deviation about 0.19."""
     rng = np.random.default_rng(seed)
     return rng.choice([0.0, 0.37, -0.37, 0.63, -0.63], p=[0.8, 0.07, 0.07, 0.03, 0.03], size=number)
+
+
+@pytest.mark.parametrize("number", [10, 25, 100, 2000])
+@pytest.mark.parametrize(("alpha", "power"), [(0.05, 0.8), (0.05, 0.9), (0.1, 0.8)])
+def test_the_power_of_a_t_test_at_the_detectable_difference_is_the_one_asked_for(number, alpha, power):
+    spread = Spread(standard_error=0.2 / number**0.5, num_queries=number, num_units=number)
+    difference = detectable(spread, alpha=alpha, power=power)
+    freedom, shift = number - 1, difference / spread.standard_error
+    beyond = stats.t.ppf(1 - alpha / 2, freedom)
+    found = stats.nct.sf(beyond, freedom, shift) + stats.nct.cdf(-beyond, freedom, shift)
+    assert found == pytest.approx(power, abs=0.01)
 
 
 @pytest.mark.parametrize("number", [12, 60])

@@ -63,9 +63,9 @@ def detectable(spread: Spread, *, alpha: float = 0.05, power: float = POWER) -> 
     ``spread`` is that of the differences, candidate minus baseline: another candidate may vary more or less. None
     where the spread cannot be told.
 
-    Source: Sakai, Topic Set Size Design (2016), section 3.1: n = ((z_(alpha/2) + z_power) sd / difference)^2 +
-    z_(alpha/2)^2 / 2, solved for the difference; that the spread is itself an estimate: Webber, Moffat and Zobel,
-    Statistical Power in Retrieval Experimentation (2008).
+    Source: a paired t test shows a difference of (z_(alpha/2) + z_power) standard errors with that probability when
+    the normal distribution stands for Student's; z_(alpha/2)^2 / 2 units are taken off the number for that. The tests
+    hold the result to the power by the noncentral t distribution: 0.8 to within 0.01 from 10 units on.
 
     >>> [spread] = spreads([[-0.1], [0.1]] * 50)
     >>> round(detectable(spread), 4)

@@ -16,11 +16,7 @@ Bools = NDArray[np.bool_]
 Slices = dict[str, Bools]
 
 LENGTHS = ((1, 4), (5, 12), (13, None))
-"""Words of short, long and very long queries.
-
-Source: Bendersky and Croft, Analysis of Long Queries in a Large Scale Search Log (2009): long from five words on. The
-second border is our rule: questions in whole sentences are mostly below it, descriptions above.
-"""
+"""Words of short, long and very long queries. Our rule: keywords are mostly below five, descriptions above twelve."""
 MOST_YEARS = 8
 """More years than these are joined to periods. Our rule: a test set seldom has enough queries for more slices."""
 NUM_PERIODS = 4
