@@ -17,6 +17,8 @@ from nearer.flows.advise.confirm import build
 from nearer.flows.advise.ground import Ground
 from nearer.flows.advise.remedies import Remedy, Structure, boost_remedy, filter_remedy, lexical_remedies
 from nearer.flows.advise.write import write_changes
+from nearer.flows.measuring.ranking import rank
+from nearer.flows.systems import open_system
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
@@ -127,6 +129,25 @@ def test_what_a_fold_is_worth_changes_nothing_of_how_it_is_ranked(versioned, mon
     after = rankings(spoiled)
     for name in before:
         assert np.array_equal(before[name][judged], after[name][judged]), name
+
+
+def test_boosts_are_measured_as_deep_as_they_are_served(new_workspace, tmp_path):
+    """Of 160 documents 150 are ranked and boosted, as the recipe says."""
+    rows = versioned_rows(synthetic_rows(num_documents=40, queries_each=3))
+    workspace = Workspace.open(new_workspace(**QUICK, search={"depth": 150}))
+    add(workspace, "beir", write_beir(tmp_path / "deep", rows, split_of=split_by_ordinal))
+    ground = Ground(workspace, Silent())
+    remedy = boost_remedy(ground, Structure.read(ground))
+    write_changes(workspace, remedy.changes)
+    workspace.close()
+    served = Workspace.open(workspace.folder)
+    _, ranked = rank(served, open_system(served, "base+boost"), ground.queries[:5], k=150, progress=Silent())
+    served.close()
+    assert ranked.rows_QK.shape == (5, 150)
+    for row in range(5):
+        found = remedy.work(row)
+        assert np.array_equal(found.rows_QK[0], ranked.rows_QK[row])
+        assert np.allclose(found.scores_QK[0], ranked.scores_QK[row], atol=1e-4)
 
 
 def test_what_is_written_is_a_recipe_and_the_advised_system_is_one_like_any_other(versioned, ask):

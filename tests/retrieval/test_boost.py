@@ -114,7 +114,7 @@ RECENT = Boost(field="year", weight=0.4, low=2000, high=2020)
 
 
 def test_boosted_by_hand():
-    found = boosted(run({0: 9.0, 1: 7.0, 2: 6.0, 3: 5.0}), [RECENT], YEARS)
+    found = boosted(run({0: 9.0, 1: 7.0, 2: 6.0, 3: 5.0}), [RECENT], YEARS, depth=9)
     assert found.rows_QK.tolist() == [[0, 1, 3, 2]]
     np.testing.assert_allclose(found.scores_QK, [[1.0, 0.5 + 0.2, 0.4, 0.25]], rtol=1e-6)
 
@@ -124,7 +124,7 @@ def test_only_the_first_are_boosted_and_the_rest_follow():
     assert ranking(found) == [[4, 0, 3, 1]]
     assert found.scores_QK[0, :3].tolist() == pytest.approx([1.0, 0.5, 0.4])
     assert found.scores_QK[0, 3] < found.scores_QK[0, 2]
-    assert boosted(run({4: 9.0}), [], YEARS).scores_QK.tolist() == [[9.0]]
+    assert boosted(run({4: 9.0}), [], YEARS, depth=9).scores_QK.tolist() == [[9.0]]
 
 
 LINES = st.dictionaries(st.integers(0, 4), st.integers(-3, 3).map(float), max_size=5)
@@ -161,7 +161,7 @@ def test_equals_adding_by_hand(lines, weights, depth):
 @given(lines=st.lists(LINES, min_size=1, max_size=3))
 def test_weights_of_nothing_change_no_order_and_scale_as_a_weighted_sum_does(lines):
     given_run = run(*lines)
-    found = boosted(given_run, [Boost(field="year", weight=0.0, low=2000, high=2020)], YEARS)
+    found = boosted(given_run, [Boost(field="year", weight=0.0, low=2000, high=2020)], YEARS, depth=9)
     same = weighted_sum([given_run], [1.0], k=given_run.rows_QK.shape[1])
     np.testing.assert_array_equal(found.rows_QK, given_run.rows_QK)
     np.testing.assert_array_equal(found.scores_QK, same.scores_QK)
@@ -169,7 +169,7 @@ def test_weights_of_nothing_change_no_order_and_scale_as_a_weighted_sum_does(lin
 
 def test_fewer_values_than_documents_are_refused():
     with pytest.raises(InputError, match="has 5 values"):
-        boosted(run({5: 1.0}), [RECENT], YEARS)
+        boosted(run({5: 1.0}), [RECENT], YEARS, depth=9)
     with pytest.raises(InputError, match="the depth is 0"):
         boosted(run({1: 1.0}), [RECENT], YEARS, depth=0)
 
@@ -179,12 +179,12 @@ def test_the_field_that_helps_gets_a_weight_and_the_other_none():
     values = {"fame": np.arange(10.0), "shame": -np.arange(10.0)}
     ranked = run(*[dict(enumerate(rng.random(10))) for _ in range(40)])
     relevant = np.array([8 if rng.random() < 0.5 else 9 for _ in range(40)])
-    found = fit_boosts(ranked, values=values, measure=first_hits(relevant))
+    found = fit_boosts(ranked, values=values, depth=9, measure=first_hits(relevant))
     assert [boost.field for boost in found.boosts] == ["fame"]
     assert found.boosts[0].weight > 0
     assert (found.boosts[0].low, found.boosts[0].high) == pytest.approx((0.45, 8.55))
     assert found.mean_after > found.mean_before + 0.1
-    measured = first_hits(relevant)(boosted(ranked, found.boosts, values).rows_QK).mean()
+    measured = first_hits(relevant)(boosted(ranked, found.boosts, values, depth=9).rows_QK).mean()
     assert found.mean_after == pytest.approx(measured)
 
 
@@ -193,7 +193,7 @@ def test_two_fields_that_both_help_both_get_weights():
     values = {"a": np.array([0.0, 1, 0, 1]), "b": np.array([0.0, 0, 1, 1])}
     ranked = run(*[{0: 1.0, 1: 0.99, 2: 0.98, 3: 0.6, 4: 0.0}] * 3)
     values = {name: np.append(each, 0.0) for name, each in values.items()}
-    found = fit_boosts(ranked, values=values, measure=first_hits([3] * 3))
+    found = fit_boosts(ranked, values=values, depth=9, measure=first_hits([3] * 3))
     assert {boost.field for boost in found.boosts} == {"a", "b"}
     assert found.mean_after == 1.0
 
@@ -201,12 +201,12 @@ def test_two_fields_that_both_help_both_get_weights():
 def test_of_equal_means_the_smaller_weight_counts_and_a_small_gain_counts_for_nothing():
     values = {"x": np.array([0.0, 1.0, 0.0])}
     ranked = run(*[{0: 1.0, 1: 0.98, 2: 0.0}] * 2)
-    found = fit_boosts(ranked, values=values, measure=first_hits([1, 1]))
+    found = fit_boosts(ranked, values=values, depth=9, measure=first_hits([1, 1]))
     assert [boost.weight for boost in found.boosts] == [0.05]  # 0.1, 0.2 and 0.4 do the same
-    assert fit_boosts(ranked, values=values, measure=first_hits([1, 1]), min_gain=0.5).boosts == ()
-    assert fit_boosts(ranked, values=values, measure=first_hits([0, 0])).boosts == ()
-    assert fit_boosts(ranked, values=values, measure=first_hits([1, 1]), grid=[0.0]).boosts == ()
-    nothing = fit_boosts(ranked, values={}, measure=first_hits([1, 1]))
+    assert fit_boosts(ranked, values=values, depth=9, measure=first_hits([1, 1]), min_gain=0.5).boosts == ()
+    assert fit_boosts(ranked, values=values, depth=9, measure=first_hits([0, 0])).boosts == ()
+    assert fit_boosts(ranked, values=values, depth=9, measure=first_hits([1, 1]), grid=[0.0]).boosts == ()
+    nothing = fit_boosts(ranked, values={}, depth=9, measure=first_hits([1, 1]))
     assert (nothing.boosts, nothing.mean_before, nothing.mean_after) == ((), 0.5, 0.5)
 
 
@@ -216,7 +216,7 @@ def test_fitting_never_ends_below_where_it_began(seed):
     rng = np.random.default_rng(seed)
     values = {name: rng.random(6) for name in ("a", "b")}
     ranked = run(*[dict(enumerate(rng.random(6))) for _ in range(5)])
-    found = fit_boosts(ranked, values=values, measure=first_hits(rng.integers(0, 6, 5)))
+    found = fit_boosts(ranked, values=values, depth=9, measure=first_hits(rng.integers(0, 6, 5)))
     assert found.mean_after >= found.mean_before
     assert (found.mean_after > found.mean_before) == bool(found.boosts)
 
@@ -224,4 +224,4 @@ def test_fitting_never_ends_below_where_it_began(seed):
 @pytest.mark.parametrize("grid", [[-0.1], [float("nan")], [float("inf")]])
 def test_a_grid_of_nonsense_is_refused(grid):
     with pytest.raises(InputError, match="the grid of weights"):
-        fit_boosts(run({0: 1.0}), values={}, measure=len, grid=grid)
+        fit_boosts(run({0: 1.0}), values={}, depth=9, measure=len, grid=grid)

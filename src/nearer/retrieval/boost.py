@@ -24,9 +24,6 @@ from nearer.retrieval.rules import DERIVED, refuse_derived
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-DEPTH = 100
-"""Documents of a ranking that are boosted, and over which their scores are scaled."""
-
 GRID = (0.0, 0.05, 0.1, 0.2, 0.4)
 """The weights that ``fit_boosts`` tries: 1 is the whole range of the scores that a query's documents have."""
 
@@ -134,7 +131,7 @@ def boost_of(field: str, values_N: Floats, *, weight: float) -> Boost:
     return Boost(field=field, weight=weight, low=found[0], high=found[1])
 
 
-def boosted(run: TopK, boosts: Sequence[Boost], values: Mapping[str, Floats], *, depth: int = DEPTH) -> TopK:
+def boosted(run: TopK, boosts: Sequence[Boost], values: Mapping[str, Floats], *, depth: int) -> TopK:
     """The first ``depth`` documents of each query by their scaled score plus what the boosts add, then the rest.
 
     Scores are scaled over those documents as ``weighted_sum`` does by min-max, with weight 1: a boost is one more
@@ -167,7 +164,7 @@ def fit_boosts(
     *,
     values: Mapping[str, Floats],
     measure: Callable[[Ints], Floats],
-    depth: int = DEPTH,
+    depth: int,
     grid: Sequence[float] = GRID,
     min_gain: float = MIN_GAIN,
 ) -> FittedBoosts:

@@ -208,12 +208,18 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
 
     def fitted(rows_S: Ints) -> tuple[Boost, ...]:
         found = fit_boosts(
-            some(ground.dense, rows_S), values=values, measure=lambda rows_SK: ground.main_of(rows_SK, rows_S)
+            some(ground.dense, rows_S),
+            values=values,
+            measure=lambda rows_SK: ground.main_of(rows_SK, rows_S),
+            depth=ground.depth,
         )
         return found.boosts
 
     def ranked(fold: int) -> TopK:
-        return boosted(some(ground.dense, ground.judged_by(fold)), fitted(ground.tuned_on(fold)), values)
+        return with_boosts(ground.judged_by(fold), fitted(ground.tuned_on(fold)))
+
+    def with_boosts(rows_S: Ints, boosts: Sequence[Boost]) -> TopK:
+        return boosted(some(ground.dense, rows_S), boosts, values, depth=ground.depth)
 
     by_fold, everything = out_of_fold(ground, ranked), fitted(np.arange(len(ground.queries)))
     if not everything and np.array_equal(by_fold.rows_QK, ground.dense.rows_QK):
@@ -230,7 +236,7 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
         "filter",
         by_fold,
         changes=changes,
-        work=lambda row: boosted(some(ground.dense, np.array([row])), everything, values),
+        work=lambda row: with_boosts(np.array([row]), everything),
         notes=(f"weights: {shown}",),
     )
 
