@@ -103,6 +103,16 @@ def test_a_field_that_the_recipe_does_not_name_never_filters(versioned):
     assert "query." not in json.dumps(dict(getattr(remedy, "changes", {})))
 
 
+def test_the_pairs_of_a_fold_are_those_of_its_queries(versioned):
+    ground = Ground(versioned, Silent())
+    for fold in range(ground.num_folds):
+        rows_S = ground.tuned_on(fold)
+        places, documents = ground.pairs_of(ground.relevant, rows_S)
+        ids = [ground.queries[row].query_id for row in rows_S]
+        found = [(ids[place], ground.corpus.doc_ids[row]) for place, row in zip(places, documents, strict=True)]
+        assert found == [(query_id, doc_id) for query_id in ids for doc_id in ground.judged.relevant[query_id]]
+
+
 def test_what_a_fold_is_worth_changes_nothing_of_how_it_is_ranked(versioned, monkeypatch):
     """Judgments of the fold that judges are turned upside down: its rankings stay, as nothing was tuned on them."""
 

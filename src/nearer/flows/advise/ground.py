@@ -38,6 +38,7 @@ from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 Values = NDArray[np.float64]
+Pairs = tuple[Ints, Ints]
 
 MAIN = Measure.parse("nDCG@10")
 """What remedies are chosen by."""
@@ -99,6 +100,14 @@ class Ground:
         return judged + collection.counts()["pairs"]
 
     @cached_property
+    def relevant(self) -> Pairs:
+        """The row of each query beside that of each document that is relevant to it."""
+        row_of = {doc_id: row for row, doc_id in enumerate(self.corpus.doc_ids)}
+        answers = [self.judged.relevant[query.query_id] for query in self.queries]
+        rows = [row_of[doc_id] for each in answers for doc_id in each]
+        return np.repeat(np.arange(len(answers)), [len(each) for each in answers]), np.array(rows, np.int64)
+
+    @cached_property
     def base(self) -> dict[str, Values]:
         """The values of base in every measure of the recipe, and in the main one."""
         return self.values(self.dense.rows_QK)
@@ -113,14 +122,16 @@ class Ground:
         self, query_emb_SD: Floats, passage_emb_PD: Floats, *, rows_S: Ints | None = None, starts_N: Ints | None = None
     ) -> TopK:
         """The best documents by other vectors, for the queries of ``rows_S`` or all, as deep as stages want them."""
-        queries, documents = self.excluded
-        if rows_S is not None:
-            place_Q = np.full(len(self.queries), -1)
-            place_Q[rows_S] = np.arange(len(rows_S))
-            queries, documents = place_Q[queries], documents[place_Q[queries] >= 0]
-            queries = queries[queries >= 0]
+        excluded = self.excluded if rows_S is None else self.pairs_of(self.excluded, rows_S)
         starts = self.corpus.starts_N if starts_N is None else starts_N
-        return top_k(query_emb_SD, passage_emb_PD, k=self.depth, starts_N=starts, excluded=(queries, documents))
+        return top_k(query_emb_SD, passage_emb_PD, k=self.depth, starts_N=starts, excluded=excluded)
+
+    def pairs_of(self, pairs: Pairs, rows_S: Ints) -> Pairs:
+        """Of pairs of a query row and a document row those of some queries, which become places in ``rows_S``."""
+        place_Q = np.full(len(self.queries), -1)
+        place_Q[rows_S] = np.arange(len(rows_S))
+        places = place_Q[pairs[0]]
+        return places[places >= 0], pairs[1][places >= 0]
 
     def judged_by(self, fold: int) -> Ints:
         """The rows of the queries that a fold judges."""

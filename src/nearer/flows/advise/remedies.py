@@ -274,23 +274,13 @@ def _fit(
     ground: Ground, structure: Structure, metadata: Sequence[Metadata], candidates: Sequence[Rule], rows_S: Ints
 ) -> tuple[Rule, ...]:
     """The rules that are worth it on some queries."""
-    place_of = {int(row): place for place, row in enumerate(rows_S)}
-    doc_rows = {doc_id: row for row, doc_id in enumerate(ground.corpus.doc_ids)}
-    pairs = [
-        (place, doc_rows[doc_id])
-        for row, place in place_of.items()
-        for doc_id in ground.judged.relevant[ground.queries[row].query_id]
-        if doc_id in doc_rows
-    ]
-    relevant = np.array(pairs, np.int64).reshape(-1, 2)
-    if not len(relevant):
-        return ()
+    relevant = ground.pairs_of(ground.relevant, rows_S)
     found = fit_rules(
         some(ground.dense, rows_S),
         candidates=candidates,
         queries=[metadata[row] for row in rows_S],
         documents=structure.documents,
-        relevant=(relevant[:, 0], relevant[:, 1]),
+        relevant=relevant,
         measure=lambda rows_SK: ground.main_of(rows_SK, rows_S),
     )
     return found.rules
