@@ -15,7 +15,7 @@ from nearer.encode.adapted import AdaptedEncoder
 from nearer.flows.add import add
 from nearer.flows.advise.confirm import build
 from nearer.flows.advise.ground import Ground
-from nearer.flows.advise.remedies import Remedy, Structure, boost_remedy, filter_remedy, lexical_remedies
+from nearer.flows.advise.remedies import Remedy, Skipped, Structure, boost_remedy, filter_remedy, lexical_remedies
 from nearer.flows.advise.write import write_changes
 from nearer.flows.measuring.ranking import rank
 from nearer.flows.systems import open_system
@@ -299,6 +299,21 @@ def test_a_field_of_mixed_types_is_left_out_and_named(new_workspace, tmp_path):
     notes = [note for each in result["remedies"] for note in each.get("notes", ())]
     assert any("'year'" in note for note in notes)
     assert result["remedy"].startswith("base+filter")
+    workspace.close()
+
+
+def test_where_no_other_field_is_left_the_reason_names_the_one_of_mixed_types(new_workspace, tmp_path):
+    rows = synthetic_rows(num_documents=24, queries_each=3)
+    for number, document in enumerate(rows["corpus"]):
+        document["metadata"] = {"year": 2000 + number if number else "unknown", "tags": ["a", "b"]}
+    workspace = Workspace.open(new_workspace(**QUICK))
+    add(workspace, "beir", write_beir(tmp_path / "mixed", rows, split_of=split_by_ordinal))
+    ground = Ground(workspace, Silent())
+    structure = Structure.read(ground)
+    for skipped in (filter_remedy(ground, structure)[0], boost_remedy(ground, structure)):
+        assert isinstance(skipped, Skipped)
+        assert "field 'year' cannot filter: document 'd000' has text, document 'd001' has integer" in skipped.reason
+        assert "field 'tags' of document 'd000' cannot filter" in skipped.reason
     workspace.close()
 
 

@@ -117,6 +117,10 @@ class Structure:
     doc_ids: Sequence[str]
     left_out: tuple[str, ...]
 
+    def without(self, name: str, reason: str) -> Skipped:
+        """A remedy that the fields do not give, told with those that were left out."""
+        return Skipped(name=name, reason="; ".join([reason, *self.left_out]))
+
     @classmethod
     def read(cls, ground: Ground) -> "Structure":
         """The fields of the documents, but those derived from the right answer."""
@@ -152,14 +156,14 @@ def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skippe
     candidates = candidate_rules(fields=structure.fields, query_time_fields=known, documents=structure.documents)
     if not candidates:
         reason = "no document field has 2 to 20 values, and search.query_time_fields names none that queries share"
-        return Skipped(name="base+filter", reason=reason), None
+        return structure.without("base+filter", reason), None
     metadata = [known_of(query.metadata, recipe) for query in ground.queries]
     tuned_on = map(ground.tuned_on, range(ground.num_folds))
     fitted = [_fit(ground, structure, metadata, candidates, rows_S) for rows_S in tuned_on]
     everything = _fit(ground, structure, metadata, candidates, np.arange(len(ground.queries)))
     if not everything and not any(fitted):
         reason = f"of {len(candidates)} rules none gained enough without losing relevant documents"
-        return Skipped(name="base+filter", reason=reason), None
+        return structure.without("base+filter", reason), None
     conditions = [
         condition_of(fitted[fold], each) if fitted[fold] else None
         for fold, each in zip(ground.folds_Q, metadata, strict=True)
@@ -204,7 +208,7 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
     """The fields that are worth adding to the scores: recency, authority, popularity."""
     values = candidate_values(structure.fields, doc_ids=structure.doc_ids, documents=structure.documents)
     if not values:
-        return Skipped(name="base+boost", reason="no document field holds several numbers or dates")
+        return structure.without("base+boost", "no document field holds several numbers or dates")
 
     def fitted(rows_S: Ints) -> tuple[Boost, ...]:
         found = fit_boosts(
@@ -223,7 +227,7 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
 
     by_fold, everything = out_of_fold(ground, ranked), fitted(np.arange(len(ground.queries)))
     if not everything and np.array_equal(by_fold.rows_QK, ground.dense.rows_QK):
-        return Skipped(name="base+boost", reason=f"of {len(values)} fields none gained enough")
+        return structure.without("base+boost", f"of {len(values)} fields none gained enough")
     changes = {
         "search.boosts": {
             each.field: {"weight": each.weight, "low": each.low, "high": each.high} for each in everything
