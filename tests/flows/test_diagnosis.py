@@ -165,10 +165,12 @@ def found(planted, tmp_path, system):
     """``found("diagnosis.order_within=9")``: the diagnosis of dev in a copy, with settings."""
     opened = []
 
-    def call(*overrides, **options):
+    def call(*overrides, added=(), **options):
         folder = tmp_path / f"copy-{len(opened)}"
         shutil.copytree(planted, folder)
         opened.append(Workspace.open(folder, overrides=overrides))
+        if added:
+            add(opened[-1], "corpus", write_jsonl(tmp_path / "added.jsonl", added))
         return diagnose(opened[-1], "base", **options)
 
     yield call
@@ -220,8 +222,8 @@ def test_the_evidence_says_what_was_seen(result):
     assert "(cosine 1.00) as para a" in evidence_of(result, "dev paraphrase")
     assert "reads the first 16 tokens" in evidence_of(result, "dev unread end")
     newest = evidence_of(result, "dev newest")
-    assert "year = the query's (100% of what is relevant in training), and the 3 above it do not" in newest
-    assert "status = current" in evidence_of(result, "dev current")
+    assert "year=query.year (100% of what is relevant in training), and the 3 above it do not" in newest
+    assert "status=current" in evidence_of(result, "dev current")
     number = evidence_of(result, "dev number")
     assert "holds e4042; by words it is at rank 1, here at rank 13" in number
     assert "cut into" in evidence_of(result, "dev buried")
@@ -252,6 +254,13 @@ def test_a_field_that_is_not_named_as_known_when_asked_makes_no_rule(found):
 def test_a_field_without_a_rule_is_told(found):
     result = found('search.query_time_fields=["colour"]')
     assert [note for note in result["notes"] if "no rule of colour" in note]
+
+
+def test_a_field_whose_values_cannot_be_compared_makes_no_rule_and_is_told(found, tmp_path):
+    late = {"_id": "late", "text": "late", "metadata": {"year": "unknown"}}
+    causes = found(added=[late])
+    assert causes["by_query"]["dev newest"] == "order"
+    assert [note for note in causes["notes"] if "no rule of year: field 'year' cannot filter: document" in note]
 
 
 def test_rules_come_from_training_alone(found, planted, tmp_path):

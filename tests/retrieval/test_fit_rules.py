@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from nearer.core.errors import InputError
 from nearer.measure.topk import TopK
-from nearer.retrieval.fit_rules import candidate_rules, fit_rules
+from nearer.retrieval.fit_rules import fit_rules
 from nearer.retrieval.rules import parse_rules
 from retrieval.runs import first_hits, run
 
@@ -14,30 +14,6 @@ FIELDS = {"year": "integer", "lang": "text"}
 
 def written(rules):
     return [str(rule) for rule in rules]
-
-
-def test_candidates_compare_query_time_fields_and_try_values_of_few():
-    documents = [
-        {"year": 2020 + n, "lang": ("en", "de")[n % 2], "day": f"2024-05-{n + 1:02}", "free": n > 3, "id": f"x{n}"}
-        for n in range(25)
-    ]
-    fields = {"year": "integer", "lang": "text", "day": "text", "free": "boolean", "id": "text"}
-    found = candidate_rules(
-        fields=fields, query_time_fields=["year", "lang", "day", "free", "asker"], documents=documents
-    )
-    assert written(found) == [
-        *("year=query.year", "year<=query.year", "year>=query.year", "lang=query.lang"),
-        *("day=query.day", "day<=query.day", "day>=query.day", "free=query.free"),
-        *("lang=de", "lang=en", "free=false", "free=true"),  # year, day and id have more than 20 values
-    ]
-
-
-def test_fields_from_the_right_answer_and_values_that_cannot_be_written_are_no_candidates():
-    documents = [{"label_topic": "a", "lang": " en"}, {"label_topic": "b", "lang": "query.x"}, {"lang": "de", "one": 1}]
-    fields = {"label_topic": "text", "lang": "text", "one": "integer"}
-    assert written(candidate_rules(fields=fields, query_time_fields=[], documents=documents)) == ["lang=de"]
-    with pytest.raises(InputError, match="'label_topic' was derived from the right answer"):
-        candidate_rules(fields=fields, query_time_fields=["label_topic"], documents=documents)
 
 
 def fitted(ranking, texts, *, queries, documents, relevant, **options):

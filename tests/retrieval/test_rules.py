@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from nearer.core.errors import InputError
 from nearer.core.filters import Comparison, Compound, matches
-from nearer.retrieval.rules import condition_of, parse_rules, passing, unused
+from nearer.retrieval.rules import condition_of, parse_rules, passing, passing_pairs, unused
 
 FIELDS = {"year": "integer", "price": "number", "lang": "text", "free": "boolean", "label_topic": "text"}
 QUERY_FIELDS = ["year", "lang", "since", "free"]
@@ -120,6 +120,25 @@ def test_passing_is_matching_document_by_document(condition, documents):
     mask = passing(condition, documents)
     assert mask.dtype == np.bool_
     assert mask.tolist() == [matches(condition, each) for each in documents]
+
+
+@given(
+    text=st.sampled_from(["year>=query.year", "lang=query.lang", "lang!=en", "free=true"]),
+    queries=st.lists(
+        st.fixed_dictionaries({}, optional={"year": st.integers(0, 2), "lang": st.just("en")}), min_size=1
+    ),
+    documents=st.lists(
+        st.fixed_dictionaries({}, optional={"year": st.integers(0, 2), "lang": st.just("en")}), min_size=1
+    ),
+    draws=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99))),
+)
+def test_passing_pairs_is_passing_pair_by_pair(text, queries, documents, draws):
+    [rule] = rules(text)
+    pairs = [(query % len(queries), document % len(documents)) for query, document in draws]
+    mask = passing_pairs(rule, tuple(np.array(pairs, np.int64).reshape(-1, 2).T), queries=queries, documents=documents)
+    conditions = [condition_of([rule], queries[query]) for query, _ in pairs]
+    wanted = [each is None or matches(each, documents[row]) for each, (_, row) in zip(conditions, pairs, strict=True)]
+    assert (mask.dtype, mask.tolist()) == (np.bool_, wanted)
 
 
 @pytest.mark.parametrize("value", ["2020", [2020], {"year": 2020}])

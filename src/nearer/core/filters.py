@@ -20,6 +20,9 @@ Fields = Mapping[str, FieldType]
 Comparator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
 Combiner = Literal["and", "or"]
 
+DERIVED = "label_"
+"""How the name of a field begins that was derived from the right answer, and so may never filter."""
+
 MOST_NESTED = 16
 """Filters inside filters: deeper ones are refused."""
 

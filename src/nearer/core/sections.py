@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from nearer.core.filters import DERIVED
+
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -404,7 +406,7 @@ class SearchRecipe(Section):
     @field_validator("query_time_fields")
     @classmethod
     def _known_when_asked(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        labels = [name for name in value if name.startswith("label_")]
+        labels = [name for name in value if name.startswith(DERIVED)]
         if labels:
             raise ValueError(f"{labels[0]} was derived from the right answer, so no filter may use it")
         return value

@@ -48,7 +48,7 @@ CAUSES: Mapping[Cause, Explanation] = {
     ),
     "structure": Explanation(
         meaning="only documents that a rule on metadata excludes stand above",
-        remedy="filter by the rule: index.filter_fields, then nearer search --where",
+        remedy="filter by the rule, in search.filters: nearer advise measures what that brings",
     ),
     "exact_identifier": Explanation(
         meaning="the query names something exactly, which words find and the embedding does not",

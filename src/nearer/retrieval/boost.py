@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import InputError
+from nearer.core.filters import DERIVED
 from nearer.core.records import Metadata
 from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.fusion import Scaling, weighted_sum
 from nearer.retrieval.heads import head_of, with_rest
-from nearer.retrieval.rules import DERIVED, refuse_derived
+from nearer.retrieval.rules import refuse_derived
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

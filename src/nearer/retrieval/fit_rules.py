@@ -3,33 +3,26 @@
 Shapes: Q queries, N documents, K ranked documents, R pairs of a query and a document that is relevant to it.
 """
 
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import InputError
-from nearer.core.filters import Comparator, Fields, Value, written
 from nearer.core.records import Metadata
 from nearer.measure.topk import NO_ROW, TopK
-from nearer.retrieval.rules import DERIVED, Rule, condition_of, parse_rules, passing, refuse_derived
+from nearer.retrieval.rules import Pairs, Rule, passing_pairs
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-MOST_VALUES = 20
-"""A document field of more values than this is no candidate for a rule that is the same for every query."""
 
 MIN_GAIN = 0.01
 """A rule must raise the mean by more: as much as remedies may differ in nDCG@10 and count as equal."""
 
 MAX_LOST = 0.01
 """The largest share of the relevant documents that the rules together may keep from being found."""
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,41 +51,13 @@ class FittedRules:
     remaining_Q: Ints
 
 
-def candidate_rules(
-    *, fields: Fields, query_time_fields: Collection[str], documents: Sequence[Metadata]
-) -> tuple[Rule, ...]:
-    """The rules to try.
-
-    These are ``=``, ``<=`` and ``>=`` between every query-time field and the document field of its name (only ``=`` for
-    true and false, and for text that is not all dates such as 2024-05-31, whose order means something), and
-    ``field=value`` for each value of document fields that have 2 to 20 values. A value that cannot be written as a rule
-    is no candidate, and neither is a document field ``label_*``.
-
-    Raises InputError for a query-time field ``label_*``.
-    """
-    for name in query_time_fields:
-        refuse_derived(name, where="query_time_fields")
-    texts = [
-        written(kind, name, f"query.{name}")
-        for name in query_time_fields
-        if name in fields
-        for kind in _kinds(name, fields, documents)
-    ]
-    rules = list(parse_rules(texts, fields=fields, query_time_fields=query_time_fields))
-    for name in fields:
-        values = {value for each in documents if isinstance(value := each.get(name), Value)}
-        if 2 <= len(values) <= MOST_VALUES and not name.startswith(DERIVED):
-            rules += [rule for value in sorted(values, key=repr) for rule in _equality(name, value, fields)]
-    return tuple(rules)
-
-
 def fit_rules(
     run: TopK,
     *,
     candidates: Sequence[Rule],
     queries: Sequence[Metadata],
     documents: Sequence[Metadata],
-    relevant: tuple[Ints, Ints],
+    relevant: Pairs,
     measure: Callable[[Ints], Floats],
     min_gain: float = MIN_GAIN,
     max_lost: float = MAX_LOST,
@@ -161,19 +126,15 @@ class _Kept:
 
 
 def _kept(
-    rule: Rule, run: TopK, *, queries: Sequence[Metadata], documents: Sequence[Metadata], relevant: tuple[Ints, Ints]
+    rule: Rule, run: TopK, *, queries: Sequence[Metadata], documents: Sequence[Metadata], relevant: Pairs
 ) -> _Kept:
     """What one rule leaves; only documents that are ranked or relevant are looked at."""
-    kept = _Kept(ranked_QK=np.ones(run.rows_QK.shape, np.bool_), relevant_R=np.ones(len(relevant[0]), np.bool_))
-    for row, query in enumerate(queries):
-        condition = condition_of([rule], query)
-        if condition is None:
-            continue
-        ranked_K, relevant_M = run.rows_QK[row], np.flatnonzero(relevant[0] == row)
-        rows = [*ranked_K, *relevant[1][relevant_M]]
-        mask = passing(condition, [documents[each] for each in rows])
-        kept.ranked_QK[row], kept.relevant_R[relevant_M] = mask[: len(ranked_K)], mask[len(ranked_K) :]
-    return kept
+    num_queries, depth = run.rows_QK.shape
+    ranked = np.repeat(np.arange(num_queries), depth), run.rows_QK.ravel()  # NO_ROW is looked up, and stays NO_ROW
+    ranked_R, relevant_R = (
+        passing_pairs(rule, each, queries=queries, documents=documents) for each in (ranked, relevant)
+    )
+    return _Kept(ranked_QK=ranked_R.reshape(num_queries, depth), relevant_R=relevant_R)
 
 
 def _rows_left(rows_QK: Ints, kept_QK: Bools) -> Ints:
@@ -184,24 +145,7 @@ def _rows_left(rows_QK: Ints, kept_QK: Bools) -> Ints:
     return np.take_along_axis(left_QK, order_QK, axis=1)
 
 
-def _kinds(name: str, fields: Fields, documents: Sequence[Metadata]) -> tuple[Comparator, ...]:
-    """How a document field is worth comparing with the query's."""
-    values = [value for each in documents if (value := each.get(name)) is not None]
-    is_date = all(isinstance(value, str) and _DATE.fullmatch(value) for value in values)
-    return ("eq", "lte", "gte") if fields[name] in ("integer", "number") or is_date else ("eq",)
-
-
-def _equality(name: str, value: Value, fields: Fields) -> tuple[Rule, ...]:
-    """The rule that a document has this value, if it can be written."""
-    text = written("eq", name, str(value))
-    try:
-        [rule] = parse_rules([text], fields=fields, query_time_fields=())
-    except InputError:
-        return ()
-    return (rule,) if (rule.key, rule.value) == (name, value) else ()
-
-
-def _refuse_nothing(run: TopK, queries: Sequence[Metadata], relevant: tuple[Ints, Ints]) -> None:
+def _refuse_nothing(run: TopK, queries: Sequence[Metadata], relevant: Pairs) -> None:
     if len(run.rows_QK) != len(queries):
         raise InputError(f"{len(run.rows_QK)} rankings have {len(queries)} queries", hint="give one ranking a query")
     if not len(relevant[0]):

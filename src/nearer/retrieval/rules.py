@@ -3,7 +3,7 @@
     year>=query.year        the document's year against the query's
     in_stock=true           the same for every query
 
-Shapes: N documents.
+Shapes: N documents, R pairs of a query and a document.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nearer.core.errors import InputError
 from nearer.core.filters import (
+    DERIVED,
     Comparator,
     Comparison,
     Compound,
@@ -30,9 +31,8 @@ from nearer.core.filters import (
 from nearer.core.records import Metadata
 
 Bools = NDArray[np.bool_]
-
-DERIVED = "label_"
-"""How the name of a field begins that was derived from the right answer, and so may never filter."""
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Rows of queries, and beside each the row of a document."""
 
 _OF_THE_QUERY = "query."
 
@@ -117,6 +117,23 @@ def passing(condition: Filter, documents: Sequence[Metadata]) -> Bools:
                 hint="give the field one type in all documents, or take it out of the rules",
             ) from error
     return mask_N
+
+
+def passing_pairs(rule: Rule, pairs: Pairs, *, queries: Sequence[Metadata], documents: Sequence[Metadata]) -> Bools:
+    """Which documents pass for the query beside them (bool, R); all do for a query to which the rule does not apply.
+
+    Raises InputError as ``condition_of`` and ``passing`` do.
+    """
+    queries_R, documents_R = pairs
+    condition_of_row = {row: condition_of([rule], queries[row]) for row in set(queries_R.tolist())}
+    places: dict[Filter | None, list[int]] = {}
+    for place, row in enumerate(queries_R.tolist()):
+        places.setdefault(condition_of_row[row], []).append(place)
+    mask_R = np.ones(len(queries_R), np.bool_)
+    for condition, here in places.items():
+        if condition is not None:
+            mask_R[here] = passing(condition, [documents[row] for row in documents_R[here]])
+    return mask_R
 
 
 def refuse_derived(field: str, *, where: str) -> None:

@@ -14,10 +14,10 @@ from nearer.flows.advise.models import adapter_remedies, chunk_remedies, encoder
 from nearer.flows.advise.remedies import (
     Remedy,
     Skipped,
-    Structure,
     boost_remedy,
     filter_remedy,
     lexical_remedies,
+    read_structure,
     rerank_remedy,
 )
 from nearer.flows.advise.rows import Row, base_row, fine_tuning, row_of
@@ -101,7 +101,7 @@ def _measure(ground: Ground, reranker: CrossEncoder | None, *, full_curve: bool)
             rows.append(row_of(ground, found, rate))
             ground.progress.say(f"{found.name}: {MAIN} {rows[-1].tried.value:.3f} ({rows[-1].tried.difference:+.3f})")
 
-    structure = Structure.read(ground)
+    structure = read_structure(ground)
     alone, filtered = filter_remedy(ground, structure)
     take(alone)
     take(boost_remedy(ground, structure))

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from nearer.core.errors import InputError
-from nearer.core.filters import Fields
 from nearer.core.records import Metadata
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.flows.advise.ground import Ground, Values
@@ -19,12 +17,12 @@ from nearer.flows.systems.filtering import known_of
 from nearer.flows.systems.pipeline import passage_of
 from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
-from nearer.retrieval.fields import FieldTypes
 from nearer.retrieval.filtered import search_where, top_k_where
-from nearer.retrieval.fit_rules import candidate_rules, fit_rules
+from nearer.retrieval.fit_rules import fit_rules
 from nearer.retrieval.fusion import reciprocal_rank_fusion, tune_weight, weighted_sum
 from nearer.retrieval.rerank import rerank
-from nearer.retrieval.rules import DERIVED, Rule, condition_of, passing
+from nearer.retrieval.rules import Rule, condition_of, passing
+from nearer.retrieval.structure import MOST_VALUES, Structure
 
 Work = Callable[[int], object]
 """What a remedy adds to answering the query of a row."""
@@ -108,36 +106,17 @@ def lexical_remedies(ground: Ground, dense: TopK, lexical: TopK, *, prefix: str 
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Structure:
-    """What the documents' metadata offers: the fields of one plain type each, and which were left out, and why."""
+def read_structure(ground: Ground) -> Structure:
+    """What the documents' metadata offers to the queries."""
+    known = ground.workspace.recipe.search.query_time_fields
+    return Structure.read(
+        ground.corpus.documents, [query.metadata for query in ground.queries], query_time_fields=known
+    )
 
-    fields: Fields
-    documents: Sequence[Metadata]
-    doc_ids: Sequence[str]
-    left_out: tuple[str, ...]
 
-    def without(self, name: str, reason: str) -> Skipped:
-        """A remedy that the fields do not give, told with those that were left out."""
-        return Skipped(name=name, reason="; ".join([reason, *self.left_out]))
-
-    @classmethod
-    def read(cls, ground: Ground) -> "Structure":
-        """The fields of the documents, but those derived from the right answer."""
-        documents = [document.metadata for document in ground.corpus.documents]
-        names = dict.fromkeys(name for each in documents for name in each if not name.startswith(DERIVED))
-        fields: dict[str, Any] = {}
-        left_out = []
-        for name in names:
-            try:
-                types = FieldTypes([name])
-                for document in ground.corpus.documents:
-                    types.see(document.doc_id, document.metadata)
-                fields |= types.found()
-            except InputError as error:
-                left_out.append(error.message)
-        kept = [{name: each[name] for name in fields if name in each} for each in documents]
-        return cls(fields=fields, documents=kept, doc_ids=ground.corpus.doc_ids, left_out=tuple(left_out))
+def _without(structure: Structure, name: str, reason: str) -> Skipped:
+    """A remedy that the fields do not give, told with those that were left out."""
+    return Skipped(name=name, reason="; ".join([reason, *structure.left_out.values()]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,18 +131,19 @@ class Filtered:
 def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skipped, Filtered | None]:
     """The rules between query and document that are worth it, fitted without each fold."""
     recipe = ground.workspace.recipe.search
-    known = recipe.query_time_fields
-    candidates = candidate_rules(fields=structure.fields, query_time_fields=known, documents=structure.documents)
-    if not candidates:
-        reason = "no document field has 2 to 20 values, and search.query_time_fields names none that queries share"
-        return structure.without("base+filter", reason), None
+    if not structure.rules:
+        reason = (
+            f"no document field tells documents apart by at most {MOST_VALUES} values, and search.query_time_fields "
+            "names none that documents share with queries"
+        )
+        return _without(structure, "base+filter", reason), None
     metadata = [known_of(query.metadata, recipe) for query in ground.queries]
     tuned_on = map(ground.tuned_on, range(ground.num_folds))
-    fitted = [_fit(ground, structure, metadata, candidates, rows_S) for rows_S in tuned_on]
-    everything = _fit(ground, structure, metadata, candidates, np.arange(len(ground.queries)))
+    fitted = [_fit(ground, structure, metadata, rows_S) for rows_S in tuned_on]
+    everything = _fit(ground, structure, metadata, np.arange(len(ground.queries)))
     if not everything and not any(fitted):
-        reason = f"of {len(candidates)} rules none gained enough without losing relevant documents"
-        return structure.without("base+filter", reason), None
+        reason = f"of {len(structure.rules)} rules none gained enough without losing relevant documents"
+        return _without(structure, "base+filter", reason), None
     conditions = [
         condition_of(fitted[fold], each) if fitted[fold] else None
         for fold, each in zip(ground.folds_Q, metadata, strict=True)
@@ -199,7 +179,7 @@ def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skippe
         dense,
         changes=changes,
         work=work,
-        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *structure.left_out),
+        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *structure.left_out.values()),
     )
     return remedy, Filtered(dense=dense, lexical=lexical, rules=everything)
 
@@ -208,7 +188,7 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
     """The fields that are worth adding to the scores: recency, authority, popularity."""
     values = candidate_values(structure.fields, doc_ids=structure.doc_ids, documents=structure.documents)
     if not values:
-        return structure.without("base+boost", "no document field holds several numbers or dates")
+        return _without(structure, "base+boost", "no document field holds several numbers or dates")
 
     def fitted(rows_S: Ints) -> tuple[Boost, ...]:
         found = fit_boosts(
@@ -227,7 +207,7 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
 
     by_fold, everything = out_of_fold(ground, ranked), fitted(np.arange(len(ground.queries)))
     if not everything and np.array_equal(by_fold.rows_QK, ground.dense.rows_QK):
-        return structure.without("base+boost", f"of {len(values)} fields none gained enough")
+        return _without(structure, "base+boost", f"of {len(values)} fields none gained enough")
     changes = {
         "search.boosts": {
             each.field: {"weight": each.weight, "low": each.low, "high": each.high} for each in everything
@@ -274,14 +254,12 @@ def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy:
     )
 
 
-def _fit(
-    ground: Ground, structure: Structure, metadata: Sequence[Metadata], candidates: Sequence[Rule], rows_S: Ints
-) -> tuple[Rule, ...]:
+def _fit(ground: Ground, structure: Structure, metadata: Sequence[Metadata], rows_S: Ints) -> tuple[Rule, ...]:
     """The rules that are worth it on some queries."""
     relevant = ground.pairs_of(ground.relevant, rows_S)
     found = fit_rules(
         some(ground.dense, rows_S),
-        candidates=candidates,
+        candidates=structure.rules,
         queries=[metadata[row] for row in rows_S],
         documents=structure.documents,
         relevant=relevant,

@@ -133,7 +133,7 @@ def _example(background: Background, found: Finding) -> dict[str, Any]:
 
 
 def _notes(background: Background, num_unjudged: int) -> list[str]:
-    notes = list(background.query_rules.notes)
+    notes = list(background.obeyed.notes)
     if num_unjudged:
         notes.append(
             f"{num_unjudged} queries have no judgment and are left out: nobody judged them, or their documents were "

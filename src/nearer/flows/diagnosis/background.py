@@ -5,15 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from nearer.core.records import Document, Metadata, Query
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.records import Document, Query
 from nearer.core.text import resemblance, shingles
 from nearer.flows.embedding import own_documents
 from nearer.flows.grades import scale_of
 from nearer.flows.measuring.judged_split import JudgedSplit
 from nearer.measure.diagnosis import Missed, missed_document
-from nearer.measure.rules import QueryRules, Rule, document_rules, query_rules
 from nearer.retrieval.identifiers import document_frequencies, shared_names, words
 from nearer.retrieval.lexical import LexicalIndex
+from nearer.retrieval.obeyed_rules import ObeyedRules, obeyed_rules
+from nearer.retrieval.rules import Rule, passing_pairs
+from nearer.retrieval.structure import Structure
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
@@ -40,6 +45,7 @@ class Background:
         self.judged = judged
         self._workspace = workspace
         self._collection = Collection(workspace.database)
+        self._search = workspace.recipe.search
         self._relevant_from = scale_of(workspace).relevant_from
         self._shingles: dict[int, frozenset[str]] = {}
 
@@ -78,32 +84,38 @@ class Background:
         return {query_id: frozenset(rows) for query_id, rows in found.items()}
 
     @cached_property
-    def query_rules(self) -> QueryRules:
-        """The rules between queries and documents that training obeys, in fields that are known when one asks."""
-        recipe = self._workspace.recipe
-        queries = {query.query_id: query.metadata for query in self._collection.queries("train")}
-        judged: dict[str, list[tuple[Metadata, Metadata]]] = {}
-        for query_id, document in self._relevant_in_training:
-            judged.setdefault(query_id, []).append((queries[query_id], document.metadata))
-        return query_rules(recipe.search.query_time_fields, judged, min_share=recipe.diagnosis.rule_share)
+    def _trained(self) -> tuple[Query, ...]:
+        return tuple(self._collection.queries("train"))
 
     @cached_property
-    def rules(self) -> tuple[Rule, ...]:
-        """All rules, those of documents alone last."""
-        relevant = {document.doc_id: document.metadata for _, document in self._relevant_in_training}
-        corpus = [document.metadata for document in self.documents]
-        share = self._workspace.recipe.diagnosis.rule_share
-        return (*self.query_rules.rules, *document_rules(list(relevant.values()), corpus, min_share=share))
+    def _structure(self) -> Structure:
+        """What the documents' metadata offers to the queries of training and of the split."""
+        queries = [query.metadata for query in (*self._trained, *self.judged.queries)]
+        return Structure.read(self.documents, queries, query_time_fields=self._search.query_time_fields)
 
     @cached_property
-    def _relevant_in_training(self) -> list[tuple[str, Document]]:
-        """Each training query's id beside each document that is relevant to it."""
-        document_of = {document.doc_id: document for document in self.documents}
-        return [
-            (judgment.query_id, document_of[judgment.doc_id])
+    def obeyed(self) -> ObeyedRules:
+        """The rules that training obeys."""
+        place_of = {query.query_id: place for place, query in enumerate(self._trained)}
+        row_of = {document.doc_id: row for row, document in enumerate(self.documents)}
+        pairs = [
+            (place_of[judgment.query_id], row_of[judgment.doc_id])
             for judgment in self._collection.judgments("train")
-            if judgment.grade >= self._relevant_from and judgment.doc_id in document_of
+            if judgment.grade >= self._relevant_from and judgment.doc_id in row_of
         ]
+        queries_R, documents_R = np.array(pairs, np.int64).reshape(-1, 2).T
+        return obeyed_rules(
+            self._structure,
+            queries=[query.metadata for query in self._trained],
+            relevant=(queries_R, documents_R),
+            query_time_fields=self._search.query_time_fields,
+            min_share=self._workspace.recipe.diagnosis.rule_share,
+        )
+
+    def passing(self, rule: Rule, query: Query, rows: Sequence[int]) -> NDArray[np.bool_]:
+        """Which documents a rule lets through for a query (bool, one a row)."""
+        pairs = np.zeros(len(rows), np.int64), np.array(rows, np.int64)
+        return passing_pairs(rule, pairs, queries=[query.metadata], documents=self._structure.documents)
 
     @cached_property
     def lexical(self) -> LexicalIndex:
@@ -130,8 +142,8 @@ class Background:
 
     def told_apart(self, query: Query, relevant: int, other: int) -> bool:
         """Whether a rule, or a name in the query, tells why one document answers it and the other does not."""
-        asked, kept, passed = (each.metadata for each in (query, self.documents[relevant], self.documents[other]))
-        if any(rule.admits(asked, kept) and not rule.admits(asked, passed) for rule in self.rules):
+        pairs = (self.passing(each.rule, query, [relevant, other]).tolist() for each in self.obeyed.rules)
+        if [True, False] in pairs:
             return True
         held = words(self.documents[other].full_text)
         return any(name not in held for name in self.names(query, relevant))

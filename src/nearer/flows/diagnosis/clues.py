@@ -7,13 +7,14 @@ from typing import Literal
 import numpy as np
 
 from nearer.core.progress import Progress
-from nearer.core.records import Document
+from nearer.core.records import Document, Query
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.flows.diagnosis.background import Background, Failure
 from nearer.flows.diagnosis.recut import Scores
 from nearer.flows.systems import System
 from nearer.measure.diagnosis import Cause, Evidence, Limits, Missed, cause_of
 from nearer.measure.topk import NO_ROW
+from nearer.retrieval.obeyed_rules import Obeyed
 from nearer.store.workspace import Workspace
 
 Stale = Mapping[int, Literal["missing", "older"]]
@@ -161,21 +162,26 @@ def _structure(scene: Scene, failures: Sequence[Failure]) -> Sentences:
     """Rules that the missed document obeys, of which each document above breaks one."""
     found = {}
     for failure, missed in _missed(failures):
-        query, kept = failure.query.metadata, scene.document(missed.row).metadata
         if missed.rank is None or NO_ROW in missed.above:
             continue
-        rules = [rule for rule in scene.background.rules if rule.admits(query, kept)]
-        broken = [
-            next((rule for rule in rules if not rule.admits(query, scene.document(row).metadata)), None)
-            for row in missed.above
-        ]
-        used = [rule for rule in dict.fromkeys(broken) if rule]
-        if used and None not in broken:
-            said = " and ".join(f"{rule} ({rule.share:.0%} of what is relevant in training)" for rule in used)
+        if used := _broken_above(scene.background, failure.query, missed):
+            said = " and ".join(map(str, used))
             found[failure.query.query_id] = (
                 f"{scene.doc_id(missed.row)} obeys {said}, and the {len(missed.above)} above it do not"
             )
     return found
+
+
+def _broken_above(background: Background, query: Query, missed: Missed) -> list[Obeyed]:
+    """Of the rules that the missed document obeys the first that each one above breaks; none unless all break one."""
+    passing = {
+        each: background.passing(each.rule, query, [missed.row, *missed.above]) for each in background.obeyed.rules
+    }
+    broken = {each: ~mask[1:] for each, mask in passing.items() if mask[0]}
+    if not broken or not np.any(list(broken.values()), axis=0).all():
+        return []
+    first_N = np.argmax(list(broken.values()), axis=0)
+    return [list(broken)[place] for place in dict.fromkeys(first_N.tolist())]
 
 
 def _exact_identifier(scene: Scene, failures: Sequence[Failure]) -> Sentences:
