@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import nearer
 from flows.folders import write_jsonl
 from flows.processes import Running, run
+from nearer.core.errors import WorkspaceError
 from nearer.store.workspace import Workspace
 
 FAULTS = ("full", "written", "writable", "No space", "too large", "busy")
@@ -117,6 +119,54 @@ def test_a_read_only_workspace_answers_and_refuses_to_change(ask, trained, read_
         assert ended.code == 0, ended.printed
         assert ended.json == ask(trained, *verb)
     rows = write_jsonl(tmp_path / "rows.jsonl", [{"_id": "x", "text": "x"}])
-    for verb in (("add", "corpus", rows), ("train",), ("index",), ("promote", "base"), ("evaluate",), ("report",)):
+    for verb in (
+        ("add", "corpus", rows),
+        ("train",),
+        ("index",),
+        ("promote", "base"),
+        ("evaluate",),
+        ("report",),
+        ("advise",),
+    ):
         ended = run(*verb, "--dir", read_only, unprivileged=True)
         assert re.search("writable|Permission denied", refused(ended)), verb
+
+
+LONG_JOBS = {
+    "evaluate": lambda workspace: nearer.evaluate(workspace, ["live"]),
+    "advise": nearer.advise,
+    "suite": nearer.suite,
+    "diagnose": lambda workspace: nearer.diagnose(workspace, "live", split="test"),
+    "task": lambda workspace: nearer.evaluate_task(workspace, ["live"], task="dedup", label="topic", split="test"),
+    "export": lambda workspace: nearer.export(workspace, "run", Path("run.trec"), system="live", split="test"),
+}
+
+
+@pytest.mark.parametrize("job", LONG_JOBS.values(), ids=LONG_JOBS)
+def test_a_job_whose_end_writes_refuses_a_read_only_workspace_before_it_opens_a_model(base_live, monkeypatch, job):
+    for place in ("evaluate", "suite", "diagnosis", "tasks", "export", "advise.ground"):
+        monkeypatch.setattr(f"nearer.flows.{place}.open_system", lambda *_: pytest.fail("a model was opened"))
+    monkeypatch.setattr("nearer.store.database._is_writable", lambda path: False)
+    workspace = Workspace.open(base_live)
+    with pytest.raises(WorkspaceError, match="this folder may only be read") as caught:
+        job(workspace)
+    assert "make it writable" in caught.value.hint
+    workspace.close()
+
+
+def test_what_enters_nothing_is_done_in_a_read_only_workspace(base_live, monkeypatch, tmp_path):
+    monkeypatch.setattr("nearer.store.database._is_writable", lambda path: False)
+    workspace = Workspace.open(base_live)
+    assert nearer.diagnose(workspace, "live")["num_queries"] == 20
+    assert nearer.export(workspace, "run", tmp_path / "run.trec", system="live")["num_lines"] > 0
+    workspace.close()
+
+
+def test_advice_that_could_not_be_written_is_refused_before_it_is_measured(base_live, monkeypatch):
+    monkeypatch.setattr("nearer.flows.advise.Ground", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr("os.access", lambda path, *_, **__: path != base_live)
+    workspace = Workspace.open(base_live)
+    with pytest.raises(WorkspaceError, match=r"nearer.toml: the folder may not be written") as caught:
+        nearer.advise(workspace, write=True)
+    assert "omit --write" in caught.value.hint
+    workspace.close()

@@ -41,9 +41,11 @@ def evaluate(
     A system is ``base``, ``live``, a model's id, folder or Hub name, or ``run:FILE``, another engine's TREC run.
 
     Raises InputError when the split has no judged queries, a field cannot be sliced by or a run has faults, NotFound
-    for an unknown system, ModelRefused for what is no model that may be loaded.
+    for an unknown system, ModelRefused for what is no model that may be loaded, WorkspaceError where the result could
+    not be kept.
     """
     progress = progress or Silent()
+    workspace.database.refuse_read_only()
     ensure_splits(workspace)
     opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}
     judged = read_judged_split(workspace, split)

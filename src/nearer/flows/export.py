@@ -36,7 +36,7 @@ def export(
 
     A run ranks the queries that `nearer evaluate` measures, and as deep. On a test split it is a look, for it can be
     measured elsewhere. Raises InputError for another kind, an empty split, ids that hold white space, and a file that
-    cannot be written; then nothing is written.
+    cannot be written; WorkspaceError where that look could not be entered. Then nothing is written.
     """
     if kind not in KINDS:
         raise InputError(f"{kind!r} cannot be exported", hint=f"name one of: {', '.join(KINDS)}")
@@ -51,6 +51,7 @@ def export(
 
 
 def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> list[str]:
+    Registry(workspace.database).refuse_look(split)
     system = open_system(workspace, name)
     judged = read_judged_split(workspace, split)
     corpus, ranked = rank(workspace, system, judged.queries, progress=progress)

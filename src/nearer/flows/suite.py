@@ -44,9 +44,10 @@ def suite(
 
     ``file`` is ``gate.suite`` of the recipe unless it is given. The verdict is "faults" when the last system fails a
     critical case. Raises ImportFaults for a suite with faults, InputError when none is named or a system is a run,
-    NotFound for an unknown system.
+    NotFound for an unknown system, WorkspaceError where the run could not be kept.
     """
     registry, progress = Registry(workspace.database), progress or Silent()
+    workspace.database.refuse_read_only()
     read = gate_suite(workspace) if file is None else open_suite(workspace, file)
     if read is None:
         raise InputError("no suite is named", hint="name one: --file SUITE.toml, or gate.suite in nearer.toml")

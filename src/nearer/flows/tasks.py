@@ -93,10 +93,11 @@ def evaluate_task(
     recommendation of the documents. ``label_*`` fields are welcome, since they only judge.
 
     Raises InputError for a task or field that does not exist, and where there is too little to measure; NotFound for an
-    unknown system.
+    unknown system, WorkspaceError where a look at a test split could not be entered.
     """
     if task not in TASKS:
         raise InputError(f"no task is called {task!r}", hint=f"the tasks are: {', '.join(TASKS)}")
+    Registry(workspace.database).refuse_look(split)
     ensure_splits(workspace)
     opened = [open_system(workspace, name) for name in systems]
     outcome = TASKS[task](workspace, opened, label, split, progress or Silent())

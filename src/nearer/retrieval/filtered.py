@@ -14,12 +14,11 @@ from nearer.core.filters import Filter
 from nearer.core.records import Metadata
 from nearer.measure.topk import NO_ROW, Exclusions, TopK, top_k
 from nearer.retrieval.lexical import LexicalIndex
-from nearer.retrieval.rules import passing
+from nearer.retrieval.rules import Pairs, passing
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Pairs = tuple[Ints, Ints]
 
 
 def top_k_where(

@@ -163,8 +163,9 @@ suite_runs = sa.Table(
 class Database:
     """One database and its two kinds of transaction."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, is_read_only: bool = False) -> None:
         self._engine = engine
+        self._is_read_only = is_read_only
 
     @classmethod
     def open(cls, path: Path) -> "Database":
@@ -173,8 +174,8 @@ class Database:
         In a folder that may not be written it is opened for reading alone. Raises WorkspaceError when the file is not
         a database or was made by a newer version.
         """
-        engine = _read_only(path) if path.exists() and not _is_writable(path) else _writable(path)
-        database = cls(engine)
+        is_read_only = path.exists() and not _is_writable(path)
+        database = cls(_read_only(path) if is_read_only else _writable(path), is_read_only=is_read_only)
         try:
             database._migrate()
         except sa.exc.DatabaseError as error:
@@ -219,6 +220,14 @@ class Database:
                     hint = "nothing was changed; see that the disk has room and is writable, then repeat the command"
                     raise WorkspaceError(f"the database cannot be written: {error.orig}", hint=hint) from error
                 raise
+
+    def refuse_read_only(self) -> None:
+        """Raises WorkspaceError where nothing can be written, for long jobs whose end writes, before they begin."""
+        if self._is_read_only:
+            raise WorkspaceError(
+                f"{self._engine.url.database}: this folder may only be read, and what is measured is to be kept there",
+                hint="make it writable, or measure in a copy of the workspace",
+            )
 
     def close(self) -> None:
         """Give back the file."""

@@ -68,6 +68,10 @@ class Event:
     detail: JSON
 
 
+def _is_test(split: str) -> bool:
+    return split.startswith("test")
+
+
 class Registry:
     """What the workspace remembers of models and releases; ``now`` tells the time."""
 
@@ -199,12 +203,17 @@ class Registry:
         with self._database.read() as connection:
             return [Event(**row._mapping) for row in connection.execute(sa.select(*columns).order_by(table.c.event_id))]
 
+    def refuse_look(self, split: str) -> None:
+        """Raises WorkspaceError, before anything is measured, where a look at a test split could not be entered."""
+        if _is_test(split):
+            self._database.refuse_read_only()
+
     def look(self, *, split: str, systems: list[str], purpose: str) -> dict[str, Any]:
         """``{"split", "num_looks"}``: enter a look at a test split in the ledger, and count this one too.
 
         Splits of other names may be looked at freely; their ``num_looks`` is None.
         """
-        if not split.startswith("test"):
+        if not _is_test(split):
             return {"split": split, "num_looks": None}
         table = tables.ledger
         row = {"at": self._now(), "split": split, "systems": systems, "purpose": purpose}

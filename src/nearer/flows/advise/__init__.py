@@ -21,6 +21,7 @@ from nearer.flows.advise.remedies import (
     rerank_remedy,
 )
 from nearer.flows.advise.rows import Row, base_row, fine_tuning, row_of
+from nearer.flows.advise.write import refuse_unwritable
 from nearer.flows.diagnosis import diagnose
 from nearer.flows.systems import BASE, spent
 from nearer.measure.verdict import FINE_TUNE, Case, Decision, Rules, decide
@@ -45,9 +46,13 @@ def advise(
     is a look in the ledger. Fine-tuning is forecast from a learning curve; with ``measure`` that has all the pairs.
     ``write`` puts the advice into the recipe, and registers the adapter where one is advised.
 
-    Raises InputError for too few judged queries, ModelRefused for a reranker or encoder that cannot be used.
+    Raises InputError for too few judged queries, ModelRefused for a reranker or encoder that cannot be used,
+    WorkspaceError where the advice could not be kept.
     """
     progress = progress or Silent()
+    workspace.database.refuse_read_only()
+    if write:
+        refuse_unwritable(workspace)
     began = clock()
     recipe = workspace.recipe
     rules = _rules(workspace)

@@ -34,11 +34,11 @@ from nearer.measure.metrics import Measure, score
 from nearer.measure.significance import Comparison, compare_all
 from nearer.measure.topk import NO_ROW, TopK, top_k
 from nearer.retrieval.fusion import folds_of
+from nearer.retrieval.rules import Pairs
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 Values = NDArray[np.float64]
-Pairs = tuple[Ints, Ints]
 
 MAIN = Measure.parse("nDCG@10")
 """What remedies are chosen by."""

@@ -1,5 +1,6 @@
 """Put advice into the recipe; what else stands in the file, comments too, stays as it is."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,14 @@ from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.core.recipe import RECIPE_FILE, Recipe
 from nearer.store.files import write_atomic
 from nearer.store.workspace import Workspace
+
+
+def refuse_unwritable(workspace: Workspace) -> None:
+    """Raises WorkspaceError, before the advice is measured, where it could not be put into the recipe."""
+    if not os.access(workspace.folder, os.W_OK, effective_ids=True):
+        raise WorkspaceError(
+            f"{workspace.folder / RECIPE_FILE}: the folder may not be written", hint="make it writable, or omit --write"
+        )
 
 
 def write_changes(workspace: Workspace, changes: Mapping[str, Any]) -> list[str]:

@@ -33,9 +33,10 @@ def diagnose(
     as it is now. A query that was judged, and has nothing relevant in the corpus, fails too.
 
     Raises InputError when the split has no query with a relevant document or a field of the recipe is unknown, NotFound
-    for an unknown system.
+    for an unknown system, WorkspaceError where a look at a test split could not be entered.
     """
     progress = progress or Silent()
+    Registry(workspace.database).refuse_look(split)
     ensure_splits(workspace)
     name = system or (LIVE if Registry(workspace.database).live() else BASE)
     opened = open_system(workspace, name)
