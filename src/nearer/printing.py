@@ -190,7 +190,7 @@ def _remedy_cells(row: Result, metric: str) -> list[str]:
     p_value = "" if row["p_value"] is None else f"{row['p_value']:.4f}"
     hours = "" if row["reindex_hours"] is None else _significant(row["reindex_hours"])
     name = f"{row['name']} (forecast)" if row["origin"] == "forecast" else row["name"]
-    latency = f"+{row['latency_ms']['p50']:.1f}" if row["latency_ms"]["p50"] else "0"
+    latency = f"{row['latency_ms']['p50']:+.1f}" if row["latency_ms"]["p50"] else "0"
     return [name, f"{value['value']:.3f}", difference, p_value, latency, row["index_work"], hours]
 
 

@@ -57,6 +57,15 @@ class Recipe(Section):
     cost: CostRecipe = CostRecipe()
 
     @property
+    def other_encoders(self) -> dict[str, EncoderRecipe]:
+        """The encoders to set beside the base, by the names of their systems; batches are the base's unless told."""
+        batch = {"batch_size": self.encoder.batch_size}
+        return {
+            each.name: each if batch.keys() <= each.model_fields_set else each.model_copy(update=batch)
+            for each in self.advise.encoders
+        }
+
+    @property
     def group_field(self) -> str | None:
         """The query field whose groups are resampled whole: the split's own unless the recipe names one."""
         if self.evaluate.group_field:
@@ -127,5 +136,6 @@ def _explain(path: Path | str, error: ValidationError) -> str:
 
 def _may_be_a_key(fault: ErrorDetails) -> bool:
     """Whether a value could be the key of a service, put where it does not belong; such a text is never shown."""
-    is_misplaced = fault["loc"][:1] == ("encoder",) or fault["type"] == "extra_forbidden"
+    is_encoder = fault["loc"][:1] == ("encoder",) or fault["loc"][:2] == ("advise", "encoders")
+    is_misplaced = is_encoder or fault["type"] == "extra_forbidden"
     return is_misplaced and isinstance(fault["input"], str | dict | list)

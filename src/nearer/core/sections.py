@@ -88,6 +88,13 @@ class EncoderRecipe(Section):
     batch_size: int = Field(default=32, ge=1, le=65_536)
     api: ApiRecipe = ApiRecipe()
 
+    @property
+    def name(self) -> str:
+        """What its system is called where it is not the base: its model, a service's as ``api:MODEL``."""
+        if self.api.endpoint is None:
+            return self.model
+        return f"api:{self.model}" + (f"@{self.api.dimensions}" if self.api.dimensions else "")
+
 
 class ChunkRecipe(Section):
     """How long documents become passages. Lengths are tokens of the encoder."""
@@ -450,7 +457,7 @@ class AdviseRecipe(Section):
     num_folds: int = Field(default=5, ge=2, le=20)
     max_queries: int = Field(default=2000, ge=10, description="of train and dev, drawn at random beyond that")
     rerank_queries: int = Field(default=100, ge=10, description="that a reranker is measured on")
-    encoders: tuple[str, ...] = Field(default=(), description="folders or Hub names to set beside the base")
+    encoders: tuple[EncoderRecipe, ...] = Field(default=(), description="to set beside the base")
     chunks: tuple[ChunkRecipe, ...] = Field(default=(), description="other ways to cut documents")
     target: float | None = Field(default=None, gt=0, le=1, description="the nDCG@10 that is wanted")
     tolerance: float = Field(default=0.01, ge=0, le=1, description="of nDCG@10, within which remedies are as good")
@@ -465,6 +472,24 @@ class AdviseRecipe(Section):
     curve_passages: int = Field(
         default=2000, ge=1, description="that dev queries rank; those of relevant documents stay"
     )
+
+    @field_validator("encoders", mode="before")
+    @classmethod
+    def _named_alone(cls, value: object) -> object:
+        """A folder or Hub name may stand for the table that holds nothing else."""
+        return (
+            [{"model": each} if isinstance(each, str) else each for each in value]
+            if isinstance(value, list | tuple)
+            else value
+        )
+
+    @field_validator("encoders")
+    @classmethod
+    def _told_apart(cls, value: tuple[EncoderRecipe, ...]) -> tuple[EncoderRecipe, ...]:
+        names = [each.name for each in value]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{repeated[0]} is there more than once")
+        return value
 
 
 class CostRecipe(Section):

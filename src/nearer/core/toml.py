@@ -14,7 +14,7 @@ def dump_toml(values: dict[str, Any], *, section: str = "") -> str:
     [train]
     epochs = 1
     """
-    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in values.items() if _is_plain(value)]
+    lines = [f"{_toml_key(key)} = {toml_value(value)}" for key, value in values.items() if _is_plain(value)]
     for key, value in values.items():
         path = section + _toml_key(key)
         if isinstance(value, dict) and (content := dump_toml(value, section=f"{path}.").rstrip("\n")):
@@ -27,10 +27,15 @@ def _is_plain(value: object) -> bool:
 
 
 def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
-def _toml_value(value: object) -> str:
+def toml_value(value: object) -> str:
+    """One value in one line, as ``--set`` takes it.
+
+    >>> toml_value([{"model": "bag", "api": {"endpoint": "http://localhost/v1"}}, True])
+    '[{model = "bag", api = {endpoint = "http://localhost/v1"}}, true]'
+    """
     match value:
         case bool():
             return "true" if value else "false"
@@ -40,5 +45,7 @@ def _toml_value(value: object) -> str:
             # JSON escapes what TOML wants escaped, but for the delete character
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case list() | tuple():
-            return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+            return "[" + ", ".join(toml_value(item) for item in value) + "]"
+        case dict():
+            return "{" + ", ".join(f"{_toml_key(key)} = {toml_value(item)}" for key, item in value.items()) + "}"
     raise TypeError(f"no TOML for {type(value).__name__}")

@@ -22,7 +22,7 @@ from nearer.flows.advise.remedies import (
 )
 from nearer.flows.advise.rows import Row, base_row, fine_tuning, row_of
 from nearer.flows.advise.write import refuse_unwritable
-from nearer.flows.diagnosis import diagnose
+from nearer.flows.diagnosis import diagnose_opened
 from nearer.flows.systems import BASE, spent
 from nearer.measure.verdict import FINE_TUNE, Case, Decision, Rules, decide
 from nearer.store.registry import Registry
@@ -61,7 +61,7 @@ def advise(
     ground = Ground(workspace, progress)
     progress.say(f"{len(ground.queries)} judged queries in {ground.num_folds} folds")
     rows, skipped = _measure(ground, reranker, full_curve=measure)
-    diagnosis = diagnose(workspace, BASE, split=ground.splits[-1], progress=progress)
+    diagnosis = diagnose_opened(workspace, ground.system, split=ground.splits[-1], progress=progress)
     case = Case(
         base=float(ground.base[str(MAIN)].mean()),
         num_queries=len(ground.queries),
@@ -87,7 +87,7 @@ def advise(
         "written": list(advised.written) if advised and write else [],
         "confirmed": confirm(workspace, ground, advised, progress=progress) if advised and confirm_on_test else None,
         "duration_s": round(clock() - began, 1),
-        **spent([ground.system]),
+        **spent([ground.system, *ground.others.values(), *([advised.system] if advised else [])]),
     }
     Registry(workspace.database).record("advise", detail=result)
     return result
@@ -99,12 +99,18 @@ def _measure(ground: Ground, reranker: CrossEncoder | None, *, full_curve: bool)
     rows: list[Row] = []
     skipped: list[Skipped] = []
 
-    def take(found: Remedy | Skipped, *, rate: Rate = rate) -> None:
+    def measured(remedy: Remedy, rate: Rate) -> Row:
+        row = row_of(ground, remedy, rate)
+        ground.progress.say(f"{remedy.name}: {MAIN} {row.tried.value:.3f} ({row.tried.difference:+.3f})")
+        return row
+
+    def take(found: Remedy | Skipped) -> None:
         if isinstance(found, Skipped):
             skipped.append(found)
         else:
-            rows.append(row_of(ground, found, rate))
-            ground.progress.say(f"{found.name}: {MAIN} {rows[-1].tried.value:.3f} ({rows[-1].tried.difference:+.3f})")
+            rows.append(measured(found, rate))
+
+    others = [measured(*each) for each in encoder_remedies(ground)]  # first, since a service may fail
 
     structure = read_structure(ground)
     alone, filtered = filter_remedy(ground, structure)
@@ -118,8 +124,7 @@ def _measure(ground: Ground, reranker: CrossEncoder | None, *, full_curve: bool)
     take(rerank_remedy(ground, reranker) if reranker else Skipped(name="base+rerank", reason=_NO_RERANKER))
     for other in (*adapter_remedies(ground), *chunk_remedies(ground)):
         take(other)
-    for remedy, encoder in encoder_remedies(ground):
-        take(remedy, rate=measure_rate(encoder, ground.corpus))
+    rows += others
     tuned = fine_tuning(ground, rate, full_curve=full_curve)
     if isinstance(tuned, Skipped):
         skipped.append(tuned)
@@ -148,4 +153,5 @@ def _next(decision: Decision, chosen: Row | None, advised: Advised | None, *, wr
     assert advised is not None
     if not written:
         return ["nearer advise --write"]
-    return [f"nearer evaluate base {advised.name}", f"nearer promote {advised.name}"]
+    names = dict.fromkeys([BASE, advised.name])  # what is written may be the base itself
+    return [f"nearer evaluate {' '.join(names)}", f"nearer promote {advised.name}"]

@@ -48,6 +48,8 @@ def build(
     if name.startswith(_ADAPTER):
         sides, *stages = name.removeprefix(_ADAPTER).split("+")
         return _adapted(changed, ground, sides, stages, write=write, written=written)
+    if name in ground.others:
+        return Advised(name=BASE if write else name, system=ground.others[name], written=written)
     if name.startswith(_CHUNK):
         return Advised(name=BASE, system=replace(ground.system, name=name, chunk=changed.recipe.chunk), written=written)
     return Advised(name=name, system=open_system(changed, name), written=written)

@@ -1,7 +1,7 @@
 """What a remedy takes: time a query, hours of work on the index, storage, data, money."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from nearer.flows.advise.remedies import Remedy, Work
 from nearer.flows.embedding import Corpus
 
 _TIMED_QUERIES = 30
+_TIMED_REQUESTS = 5
 _SAMPLE_PASSAGES = 128
 _FLOAT_BYTES = 4
 _S_PER_H = 3600
@@ -27,11 +28,16 @@ _REVERSED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """How fast an encoder encodes passages of this corpus, and how many there are."""
+    """How fast an encoder encodes passages of this corpus, and how many there are.
+
+    A service has no rate, but tokens and their price in US dollars, if it is known.
+    """
 
     passages_per_s: float | None
     num_passages: int
     dimension: int
+    num_tokens: float = 0.0
+    usd_per_million_tokens: float | None = None
 
     @property
     def hours(self) -> float | None:
@@ -40,25 +46,32 @@ class Rate:
 
 
 def measure_rate(encoder: TextEncoder, corpus: Corpus, *, clock: Callable[[], float] = time.perf_counter) -> Rate:
-    """Encode some passages of the corpus, after a few that warm up; what a service encodes is not measured."""
-    number, rate = len(corpus.passages), None
-    if not isinstance(encoder, ApiEncoder):
-        drawn = np.random.default_rng(0).permutation(number)[:_SAMPLE_PASSAGES]
-        texts = sorted((corpus.passages[row] for row in drawn), key=len)
-        encoder.encode_documents(texts[: max(1, len(texts) // 8)])
-        began = clock()
-        encoder.encode_documents(texts)
-        rate = len(texts) / max(clock() - began, 1e-9)
-    return Rate(passages_per_s=rate, num_passages=number, dimension=encoder.dimension)
+    """Encode some passages of the corpus, after a few that warm up; of a service only their tokens are estimated."""
+    number, dimension = len(corpus.passages), encoder.dimension
+    drawn = np.random.default_rng(0).permutation(number)[:_SAMPLE_PASSAGES]
+    texts = sorted((corpus.passages[row] for row in drawn), key=len)
+    if isinstance(encoder, ApiEncoder):
+        return Rate(
+            passages_per_s=None,
+            num_passages=number,
+            dimension=dimension,
+            num_tokens=encoder.estimated_tokens(texts) / len(texts) * number,
+            usd_per_million_tokens=encoder.api.price_per_million_tokens,
+        )
+    encoder.encode_documents(texts[: max(1, len(texts) // 8)])
+    began = clock()
+    encoder.encode_documents(texts)
+    rate = len(texts) / max(clock() - began, 1e-9)
+    return Rate(passages_per_s=rate, num_passages=number, dimension=dimension)
 
 
 def latency_ms(
-    ground: Ground, work: Work | None, *, clock: Callable[[], float] = time.perf_counter
+    ground: Ground, work: Work | None, *, most: int = _TIMED_QUERIES, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
     """The time that a remedy adds to one query here, in milliseconds: median and 95th percentile of some queries."""
     if work is None:
         return {"p50": 0.0, "p95": 0.0}
-    rows = ground.sample(_TIMED_QUERIES).tolist()
+    rows = ground.sample(most).tolist()
     work(rows[0])
     taken = []
     for row in rows:
@@ -69,9 +82,10 @@ def latency_ms(
     return {"p50": round(float(p50), 3), "p95": round(float(p95), 3)}
 
 
-def query_ms(encoder: TextEncoder, ground: Ground) -> Work:
-    """The work of encoding one query."""
-    return lambda row: encoder.encode_queries([ground.queries[row].text])
+def query_ms(ground: Ground, encoder: TextEncoder) -> dict[str, float]:
+    """The time of encoding one query; a service is asked a few times, and waiting for its limits counts."""
+    most = _TIMED_REQUESTS if isinstance(encoder, ApiEncoder) else _TIMED_QUERIES
+    return latency_ms(ground, lambda row: encoder.encode_queries([ground.queries[row].text]), most=most)
 
 
 def expense(
@@ -88,7 +102,10 @@ def expense(
         "storage_bytes": _storage_bytes(ground, remedy, rate),
         "training_hours": training_hours,
         "pairs_missing": missing,
-        "cost": _usd(recipe.cost, ground, remedy, hours=hours, training_hours=training_hours, missing=missing),
+        "cost": {
+            "reindex_usd": _reindex_usd(ground, remedy.index_work, rate, hours=hours),
+            **_learning_usd(recipe.cost, remedy, training_hours=training_hours, missing=missing),
+        },
         "undone": _REVERSED[remedy.index_work],
     }
 
@@ -115,38 +132,30 @@ def _storage_bytes(ground: Ground, remedy: Remedy, rate: Rate) -> int:
     return vectors + words
 
 
-def _usd(
-    recipe: CostRecipe,
-    ground: Ground,
-    remedy: Remedy,
-    *,
-    hours: float | None,
-    training_hours: float | None,
-    missing: int,
-) -> dict[str, Any]:
-    """What has a price in the recipe; none where it has none."""
-    machine, gpu = recipe.machine_usd_per_hour, recipe.gpu_usd_per_hour
-    encoding = None if machine is None or hours is None else hours * machine
-    if remedy.index_work == "re-embed" and recipe.api_usd_per_million_tokens is not None:
-        encoding = _tokens(ground) / 1e6 * recipe.api_usd_per_million_tokens
+def _reindex_usd(ground: Ground, index_work: str, rate: Rate, *, hours: float | None) -> float | None:
+    """The price of a service's tokens, or of the machine; none where the recipe has none."""
+    recipe = ground.workspace.recipe.cost
+    if index_work != "re-embed" or rate.passages_per_s is not None:
+        price = recipe.machine_usd_per_hour
+        return None if price is None or hours is None else hours * price
+    price, tokens = rate.usd_per_million_tokens, rate.num_tokens
+    if price is None:
+        price = recipe.api_usd_per_million_tokens
+    if recipe.tokens_per_document:
+        tokens = recipe.tokens_per_document * len(ground.corpus.documents)
+    return None if price is None else tokens / 1e6 * price
+
+
+def _learning_usd(recipe: CostRecipe, remedy: Remedy, *, training_hours: float | None, missing: int) -> dict[str, Any]:
+    """What training costs, and the pairs that are missing for it; none where the recipe has no price."""
+    gpu, llm = recipe.gpu_usd_per_hour, recipe.llm_usd_per_million_tokens
     training = None if training_hours is None or gpu is None else training_hours * gpu
     if remedy.word == "fine_tune" and recipe.finetune_usd_per_run is not None:
         training = recipe.finetune_usd_per_run
     low, high = recipe.judgment_usd
     tokens_a_pair = recipe.tokens_per_document or 0
-    llm = recipe.llm_usd_per_million_tokens
     return {
-        "reindex_usd": encoding,
         "training_usd": training,
         "judgments_usd": [missing * low, missing * high],
         "llm_usd": None if llm is None or not tokens_a_pair else missing * tokens_a_pair / 1e6 * llm,
     }
-
-
-def _tokens(ground: Ground) -> float:
-    recipe = ground.workspace.recipe.cost
-    if recipe.tokens_per_document:
-        return recipe.tokens_per_document * len(ground.corpus.documents)
-    drawn: Sequence[int] = np.random.default_rng(0).permutation(len(ground.corpus.passages))[:_SAMPLE_PASSAGES].tolist()
-    counts = ground.system.encoder.count_tokens([ground.corpus.passages[row] for row in drawn])
-    return float(np.mean(counts)) * len(ground.corpus.passages)

@@ -27,7 +27,7 @@ from nearer.flows.embedding import (
 from nearer.flows.grades import scale_of
 from nearer.flows.measuring.judged_split import JudgedSplit, read_judged_split
 from nearer.flows.splits import ensure_splits
-from nearer.flows.systems import BASE, System, open_system
+from nearer.flows.systems import BASE, System, open_described, open_system
 from nearer.flows.systems.lexical import Words, read_words
 from nearer.flows.training.examples import find_left_out
 from nearer.measure.metrics import Measure, score
@@ -56,6 +56,8 @@ class Ground:
         self.queries: Sequence[Query] = self.judged.queries
         self.folds_Q = _folds(self.judged, num_folds=recipe.advise.num_folds, seed=recipe.advise.seed)
         self.system: System = open_system(workspace, BASE)
+        described = recipe.other_encoders.items()
+        self.others = {name: open_described(workspace, each, name=name) for name, each in described}
         self.corpus: Corpus = read_corpus(workspace, self.system.encoder)
         refuse_other_documents(self.corpus.documents, self.judged.doc_ids)
         self.depth = recipe.search.depth

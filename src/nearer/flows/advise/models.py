@@ -7,12 +7,11 @@ from functools import partial
 import numpy as np
 
 from nearer.encode.adapter import Adapter
-from nearer.encode.encoder import TextEncoder
 from nearer.flows.adapt import settings_of, train_adapter
+from nearer.flows.advise.expense import Rate, measure_rate
 from nearer.flows.advise.ground import Ground
 from nearer.flows.advise.remedies import Remedy, Skipped, lexical_remedies, out_of_fold, whole
 from nearer.flows.embedding import embed_corpus, embed_queries, read_corpus
-from nearer.flows.systems import open_system
 from nearer.flows.training.adapter_set import AdapterSet, read_adapter_set
 from nearer.learn.fit_adapter import AdapterReport
 from nearer.measure.topk import TopK
@@ -78,10 +77,10 @@ def chunk_remedies(ground: Ground) -> Iterator[Remedy | Skipped]:
         )
 
 
-def encoder_remedies(ground: Ground) -> Iterator[tuple[Remedy, TextEncoder]]:
-    """Other models off the shelf, as ``advise.encoders`` names them, and their encoders."""
-    for name in ground.workspace.recipe.advise.encoders:
-        encoder = open_system(ground.workspace, name).encoder
+def encoder_remedies(ground: Ground) -> Iterator[tuple[Remedy, Rate]]:
+    """Other encoders off the shelf or behind an API, as ``advise.encoders`` describes them, and how fast they are."""
+    for name, described in ground.workspace.recipe.other_encoders.items():
+        encoder = ground.others[name].encoder
         corpus = read_corpus(ground.workspace, encoder)
         passage_emb_PD, _ = embed_corpus(ground.workspace, encoder, corpus, ground.progress)
         query_emb_QD = embed_queries(ground.workspace, encoder, ground.queries, ground.progress)
@@ -90,10 +89,10 @@ def encoder_remedies(ground: Ground) -> Iterator[tuple[Remedy, TextEncoder]]:
             name,
             "change_encoder",
             ground.rank(query_emb_QD, passage_emb_PD, starts_N=corpus.starts_N),
-            changes={"encoder.model": name},
+            changes={"encoder": {"model": described.model, **described.model_dump(mode="json", exclude_defaults=True)}},
             index_work="re-embed",
         )
-        yield remedy, encoder
+        yield remedy, measure_rate(encoder, corpus)
 
 
 def _train(ground: Ground, known: AdapterSet, sides: str, fold: int) -> tuple[Adapter, AdapterReport]:

@@ -32,9 +32,9 @@ def row_of(ground: Ground, remedy: Remedy, rate: Rate) -> Row:
     compared = ground.compare(remedy.values[main], remedy.queries_S)
     value = float(ground.base[main].mean()) + compared.difference  # a sample is judged by its difference
     latency = latency_ms(ground, remedy.work)
-    if remedy.word == "change_encoder":
-        before = latency_ms(ground, query_ms(ground.system.encoder, ground))
-        latency = {name: round(latency[name] - before[name], 3) for name in latency}
+    if other := ground.others.get(remedy.name):
+        before, after = (query_ms(ground, each.encoder) for each in (ground.system, other))
+        latency = {name: round(after[name] - before[name], 3) for name in after}
     tried = Tried(
         name=remedy.name,
         word=remedy.word,

@@ -9,6 +9,7 @@ from tomlkit.items import Table
 
 from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.core.recipe import RECIPE_FILE, Recipe
+from nearer.core.toml import toml_value
 from nearer.store.files import write_atomic
 from nearer.store.workspace import Workspace
 
@@ -43,7 +44,7 @@ def write_changes(workspace: Workspace, changes: Mapping[str, Any]) -> list[str]
         raise RecipeError(
             f"{path}: the advice cannot be put into it: {error}", hint="set the keys by hand: see nearer advise"
         ) from error
-    return [f"{key} = {tomlkit.item(value).as_string()}" for key, value in changes.items()]
+    return [f"{key} = {toml_value(value)}" for key, value in changes.items()]
 
 
 def _section(document: Any, names: list[str]) -> Any:

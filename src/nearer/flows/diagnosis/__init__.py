@@ -39,7 +39,11 @@ def diagnose(
     Registry(workspace.database).refuse_look(split)
     ensure_splits(workspace)
     name = system or (LIVE if Registry(workspace.database).live() else BASE)
-    opened = open_system(workspace, name)
+    return diagnose_opened(workspace, open_system(workspace, name), split=split, progress=progress)
+
+
+def diagnose_opened(workspace: Workspace, opened: System, *, split: str, progress: Progress) -> dict[str, Any]:
+    """The same of a system that is open already. Raises the same."""
     judged = read_judged_split(workspace, split)
     stale_ids = _stale(workspace, opened)
     corpus, ranked = rank(workspace, opened, judged.queries, k=DEPTH, progress=progress)
@@ -57,7 +61,7 @@ def diagnose(
             failures.append(Failure(query=query, relevant=failure.relevant, missed=missed, first=failure.first))
     found = explain(workspace, background, opened, failures, stale=stale, progress=progress)
     return {
-        "system": name,
+        "system": opened.name,
         "model_id": opened.model.model_id,
         "split": split,
         "num_queries": len(judged.queries) + len(without),
@@ -65,7 +69,7 @@ def diagnose(
         "causes": _by_cause(background, found, num_examples=workspace.recipe.diagnosis.num_examples),
         "by_query": {each.failure.query.query_id: each.cause for each in found},
         "notes": _notes(background, num_unjudged),
-        "ledger": Registry(workspace.database).look(split=split, systems=[name], purpose="diagnose"),
+        "ledger": Registry(workspace.database).look(split=split, systems=[opened.name], purpose="diagnose"),
         **spent([opened]),
     }
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from nearer.core.errors import InputError, ModelRefused, NotFound
-from nearer.core.sections import ApiRecipe, ChunkRecipe, SearchRecipe
+from nearer.core.sections import ApiRecipe, ChunkRecipe, EncoderRecipe, SearchRecipe
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.api import DEFAULT_MAX_TOKENS, ApiEncoder
@@ -155,7 +155,7 @@ def _refuse_undescribed(stages: Iterable[str], search: SearchRecipe) -> None:
 def _open_encoder(workspace: Workspace, name: str) -> System:
     _refuse_run(name)
     if name == BASE:
-        return _open_base(workspace)
+        return open_described(workspace, workspace.recipe.encoder, name=BASE)
     registry = Registry(workspace.database)
     if name == LIVE:
         release = registry.live()
@@ -165,6 +165,8 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
     known = {model.model_id: model for model in registry.models()}
     if name in known:
         return _load(workspace, known[name], name=name, chunk=workspace.recipe.chunk)
+    if name in workspace.recipe.other_encoders:
+        return open_described(workspace, workspace.recipe.other_encoders[name], name=name)
     if name == DEFAULT_MODEL or "/" in name or os.path.isdir(name):
         return _open_elsewhere(workspace, name)
     hint = "train one: nearer train; or name a folder, or a Hub name with its owner: OWNER/MODEL"
@@ -225,7 +227,7 @@ def chunk_of(release: Release) -> ChunkRecipe:
 
 def spent(systems: Iterable[System]) -> dict[str, Any]:
     """``{"api": {...}}`` with what these systems have asked of services since they were opened; empty without any."""
-    meters = [system.meter for system in systems if system.meter]
+    meters = {system.meter for system in systems if system.meter}
     if not meters:
         return {}
     total = sum((meter.total for meter in meters), Usage())
@@ -283,9 +285,10 @@ def _load_local(workspace: Workspace, model: Model) -> Encoder:
 def _load_remote(workspace: Workspace, model: Model) -> tuple[Meter, ApiEncoder]:
     """The registered encoder, asked as today's recipe says if that names the same endpoint and model."""
     api = ApiRecipe.model_validate(model.encoder["api"])
-    today = workspace.recipe.encoder
-    if (today.api.endpoint, today.model) == (api.endpoint, model.source):
-        api = today.api.model_copy(update={"dimensions": api.dimensions, "revision": api.revision})
+    for today in (workspace.recipe.encoder, *workspace.recipe.advise.encoders):
+        if (today.api.endpoint, today.model) == (api.endpoint, model.source):
+            api = today.api.model_copy(update={"dimensions": api.dimensions, "revision": api.revision})
+            break
     settings = EncoderSettings(**{key: value for key, value in model.encoder.items() if key != "api"})
     return _open_remote(workspace, api, model=model.source, settings=settings)
 
@@ -309,8 +312,9 @@ def _open_remote(
 
 def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter"]) -> bool:
     """Whether a name means an encoder behind an API, or an adapter; nobody is asked."""
-    if name == BASE:
-        return kind == "api" and workspace.recipe.encoder.api.endpoint is not None
+    described = {**workspace.recipe.other_encoders, BASE: workspace.recipe.encoder}
+    if name in described:
+        return kind == "api" and described[name].api.endpoint is not None
     registry = Registry(workspace.database)
     live = registry.live()
     if name == LIVE and live is None:
@@ -331,10 +335,14 @@ def _key(api: ApiRecipe) -> str | None:
     return key
 
 
-def _open_base(workspace: Workspace) -> System:
-    if workspace.recipe.encoder.api.endpoint is not None:
-        return _open_remote_base(workspace)
-    recipe = workspace.recipe.encoder
+def open_described(workspace: Workspace, recipe: EncoderRecipe, *, name: str) -> System:
+    """The system of an encoder as the recipe describes it: the base, or one to set beside it.
+
+    Raises ModelRefused for what is no model that may be loaded, InputError without a service's key, ServiceError when
+    the service does not answer.
+    """
+    if recipe.api.endpoint is not None:
+        return _open_described_remote(workspace, recipe, name=name)
     beside = workspace.folder / recipe.model
     source = str(beside.resolve()) if beside.is_dir() else recipe.model
     encoder = Encoder.load(
@@ -344,7 +352,7 @@ def _open_base(workspace: Workspace) -> System:
         document_prompt=recipe.document_prompt,
         batch_size=recipe.batch_size,
     )
-    return _base(workspace, encoder, source=source, settings=asdict(encoder.settings))
+    return _entered(workspace, encoder, name=name, source=source, settings=asdict(encoder.settings))
 
 
 def _open_elsewhere(workspace: Workspace, name: str) -> System:
@@ -361,8 +369,7 @@ def _open_elsewhere(workspace: Workspace, name: str) -> System:
     return System(name=name, model=entered, encoder=encoder, chunk=workspace.recipe.chunk)
 
 
-def _open_remote_base(workspace: Workspace) -> System:
-    recipe = workspace.recipe.encoder
+def _open_described_remote(workspace: Workspace, recipe: EncoderRecipe, *, name: str) -> System:
     settings = EncoderSettings(
         max_seq_length=recipe.max_seq_length or DEFAULT_MAX_TOKENS,
         query_prompt=recipe.query_prompt or "",
@@ -370,18 +377,12 @@ def _open_remote_base(workspace: Workspace) -> System:
     )
     meter, encoder = _open_remote(workspace, recipe.api, model=recipe.model, settings=settings)
     declared = {**asdict(settings), "api": recipe.api.model_dump(mode="json")}
-    return _base(workspace, encoder, source=recipe.model, settings=declared, meter=meter)
+    system = _entered(workspace, encoder, name=name, source=recipe.model, settings=declared)
+    return replace(system, meter=meter)
 
 
-def _base(
-    workspace: Workspace, encoder: TextEncoder, *, source: str, settings: dict[str, Any], meter: Meter | None = None
-) -> System:
-    """The base, entered into the registry."""
+def _entered(workspace: Workspace, encoder: TextEncoder, *, name: str, source: str, settings: dict[str, Any]) -> System:
+    """The system of an encoder, which is entered into the registry."""
     model = Model(model_id=encoder.model_id, encoder_id=encoder.encoder_id, source=source, encoder=settings)
-    return System(
-        name=BASE,
-        model=Registry(workspace.database).add_model(model),
-        encoder=encoder,
-        chunk=workspace.recipe.chunk,
-        meter=meter,
-    )
+    entered = Registry(workspace.database).add_model(model)
+    return System(name=name, model=entered, encoder=encoder, chunk=workspace.recipe.chunk)
