@@ -17,6 +17,7 @@ from nearer.flows.advise.confirm import build
 from nearer.flows.advise.ground import Ground
 from nearer.flows.advise.remedies import Remedy, Skipped, boost_remedy, filter_remedy, lexical_remedies, read_structure
 from nearer.flows.advise.write import write_changes
+from nearer.flows.measuring.asked import pairs_of
 from nearer.flows.measuring.ranking import rank
 from nearer.flows.systems import open_system
 from nearer.store.registry import Registry
@@ -107,7 +108,7 @@ def test_the_pairs_of_a_fold_are_those_of_its_queries(versioned):
     ground = Ground(versioned, Silent())
     for fold in range(ground.num_folds):
         rows_S = ground.tuned_on(fold)
-        places, documents = ground.pairs_of(ground.relevant, rows_S)
+        places, documents = pairs_of(ground.relevant, rows_S, num_queries=len(ground.queries))
         ids = [ground.queries[row].query_id for row in rows_S]
         found = [(ids[place], ground.corpus.doc_ids[row]) for place, row in zip(places, documents, strict=True)]
         assert found == [(query_id, doc_id) for query_id in ids for doc_id in ground.judged.relevant[query_id]]

@@ -4,6 +4,7 @@ Shapes: Q queries, N documents, P passages, D dimensions, K ranked documents.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,6 @@ from nearer.core.records import Query
 from nearer.core.text import normalise
 from nearer.flows.embedding import (
     Corpus,
-    Floats,
     Ints,
     embed_corpus,
     embed_queries,
@@ -25,6 +25,7 @@ from nearer.flows.embedding import (
     refuse_other_documents,
 )
 from nearer.flows.grades import scale_of
+from nearer.flows.measuring.asked import Asked
 from nearer.flows.measuring.judged_split import JudgedSplit, read_judged_split
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, System, open_described, open_system
@@ -32,7 +33,7 @@ from nearer.flows.systems.lexical import Words, read_words
 from nearer.flows.training.examples import find_left_out
 from nearer.measure.metrics import Measure, score
 from nearer.measure.significance import Comparison, compare_all
-from nearer.measure.topk import NO_ROW, TopK, top_k
+from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.fusion import folds_of
 from nearer.retrieval.rules import Pairs
 from nearer.store.collection import Collection
@@ -63,25 +64,27 @@ class Ground:
         self.depth = recipe.search.depth
         self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)
         self.query_emb_QD = embed_queries(workspace, self.system.encoder, self.queries, progress)
-        self.excluded = own_documents(self.queries, self.corpus.documents)
+        self.asked = Asked(
+            queries=self.queries,
+            corpus=self.corpus,
+            k=self.depth,
+            excluded=own_documents(self.queries, self.corpus.documents),
+        )
 
     @cached_property
     def dense(self) -> TopK:
         """What base finds."""
-        return self.rank(self.query_emb_QD, self.passage_emb_PD)
+        return self.asked.by_vectors(self.query_emb_QD, self.passage_emb_PD)
 
     @cached_property
     def words(self) -> Words:
         """The documents' words."""
-        words = read_words(self.workspace)
-        refuse_other_documents(self.corpus.documents, words.doc_ids)
-        return words
+        return read_words(self.workspace)
 
     @cached_property
     def lexical(self) -> TopK:
         """What BM25 finds."""
-        texts = [query.text for query in self.queries]
-        return self.words.index.search(texts, k=self.depth, excluded=self.excluded)
+        return self.asked.by_words(self.words)
 
     @property
     def splits(self) -> list[str]:
@@ -120,20 +123,10 @@ class Ground:
         named = map(Measure.parse, self.workspace.recipe.evaluate.measures)
         return list(dict.fromkeys([MAIN, *(each for each in named if not each.is_of_prompt)]))
 
-    def rank(
-        self, query_emb_SD: Floats, passage_emb_PD: Floats, *, rows_S: Ints | None = None, starts_N: Ints | None = None
-    ) -> TopK:
-        """The best documents by other vectors, for the queries of ``rows_S`` or all, as deep as stages want them."""
-        excluded = self.excluded if rows_S is None else self.pairs_of(self.excluded, rows_S)
-        starts = self.corpus.starts_N if starts_N is None else starts_N
-        return top_k(query_emb_SD, passage_emb_PD, k=self.depth, starts_N=starts, excluded=excluded)
-
-    def pairs_of(self, pairs: Pairs, rows_S: Ints) -> Pairs:
-        """Of pairs of a query row and a document row those of some queries, which become places in ``rows_S``."""
-        place_Q = np.full(len(self.queries), -1)
-        place_Q[rows_S] = np.arange(len(rows_S))
-        places = place_Q[pairs[0]]
-        return places[places >= 0], pairs[1][places >= 0]
+    def over(self, corpus: Corpus) -> Asked:
+        """The queries asked of the documents cut otherwise. Raises Conflict when they are others."""
+        refuse_other_documents(corpus.documents, self.judged.doc_ids)
+        return replace(self.asked, corpus=corpus)
 
     def judged_by(self, fold: int) -> Ints:
         """The rows of the queries that a fold judges."""

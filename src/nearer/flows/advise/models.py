@@ -70,7 +70,7 @@ def chunk_remedies(ground: Ground) -> Iterator[Remedy | Skipped]:
             ground,
             name,
             "fix_data",
-            ground.rank(ground.query_emb_QD, passage_emb_PD, starts_N=corpus.starts_N),
+            ground.over(corpus).by_vectors(ground.query_emb_QD, passage_emb_PD),
             changes=changes,
             index_work="re-embed",
             notes=(f"{len(corpus.passages)} passages instead of {len(ground.corpus.passages)}",),
@@ -88,7 +88,7 @@ def encoder_remedies(ground: Ground) -> Iterator[tuple[Remedy, Rate]]:
             ground,
             name,
             "change_encoder",
-            ground.rank(query_emb_QD, passage_emb_PD, starts_N=corpus.starts_N),
+            ground.over(corpus).by_vectors(query_emb_QD, passage_emb_PD),
             changes={"encoder": {"model": described.model, **described.model_dump(mode="json", exclude_defaults=True)}},
             index_work="re-embed",
         )
@@ -111,4 +111,4 @@ def _ranked(ground: Ground, adapters: Sequence[Adapter], fold: int) -> TopK:
     """What the adapter that never saw a fold finds for its queries."""
     rows_S, adapter = ground.judged_by(fold), adapters[fold]
     queries_SD = adapter.apply_queries(ground.query_emb_QD[rows_S])
-    return ground.rank(queries_SD, adapter.apply_documents(ground.passage_emb_PD), rows_S=rows_S)
+    return ground.asked.some(rows_S).by_vectors(queries_SD, adapter.apply_documents(ground.passage_emb_PD))

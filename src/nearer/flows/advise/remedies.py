@@ -4,7 +4,7 @@ Shapes: Q queries, S some of them, N documents, K ranked documents.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from nearer.core.records import Metadata
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.flows.advise.ground import Ground, Values
 from nearer.flows.embedding import Floats, Ints
+from nearer.flows.measuring.asked import pairs_of
 from nearer.flows.systems.filtering import known_of
 from nearer.flows.systems.pipeline import passage_of
 from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
-from nearer.retrieval.filtered import search_where, top_k_where
 from nearer.retrieval.fit_rules import fit_rules
 from nearer.retrieval.fusion import reciprocal_rank_fusion, tune_weight, weighted_sum
 from nearer.retrieval.rerank import rerank
@@ -148,23 +148,9 @@ def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skippe
         condition_of(fitted[fold], each) if fitted[fold] else None
         for fold, each in zip(ground.folds_Q, metadata, strict=True)
     ]
-    dense = top_k_where(
-        ground.query_emb_QD,
-        ground.passage_emb_PD,
-        k=ground.depth,
-        starts_N=ground.corpus.starts_N,
-        conditions=conditions,
-        documents=structure.documents,
-        excluded=ground.excluded,
-    )
-    lexical = search_where(
-        ground.words.index,
-        [query.text for query in ground.queries],
-        k=ground.depth,
-        conditions=conditions,
-        documents=structure.documents,
-        excluded=ground.excluded,
-    )
+    asked = replace(ground.asked, conditions=conditions)
+    dense = asked.by_vectors(ground.query_emb_QD, ground.passage_emb_PD)
+    lexical = asked.by_words(ground.words)
 
     def work(row: int) -> object:
         condition = condition_of(everything, metadata[row])
@@ -256,7 +242,7 @@ def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy:
 
 def _fit(ground: Ground, structure: Structure, metadata: Sequence[Metadata], rows_S: Ints) -> tuple[Rule, ...]:
     """The rules that are worth it on some queries."""
-    relevant = ground.pairs_of(ground.relevant, rows_S)
+    relevant = pairs_of(ground.relevant, rows_S, num_queries=len(ground.queries))
     found = fit_rules(
         some(ground.dense, rows_S),
         candidates=structure.rules,

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import InputError
-from nearer.core.filters import Filter
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.sections import EvaluateRecipe
+from nearer.encode.encoder import TextEncoder
 from nearer.flows.embedding import (
     Corpus,
     Floats,
@@ -22,6 +22,7 @@ from nearer.flows.embedding import (
     read_corpus,
     refuse_other_documents,
 )
+from nearer.flows.measuring.asked import Asked
 from nearer.flows.measuring.context import prompts_of, prompts_of_run
 from nearer.flows.measuring.judged_split import JudgedSplit
 from nearer.flows.measuring.runs import RunCounts, RunSystem, rank_run
@@ -32,7 +33,6 @@ from nearer.flows.systems.pipeline import Found, combine, passage_of, wants_vect
 from nearer.measure.context import Prompts, score_prompts
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.topk import TopK
-from nearer.retrieval.filtered import search_where, top_k_where
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
@@ -92,77 +92,50 @@ def rank(
     """
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
     k, depth = max(k, _depth(workspace.recipe.evaluate)), system.search.depth if system.stages else k
-    asked = _Asked(workspace, system, corpus, queries, k=max(k, depth), with_own=with_own, progress=progress)
+    no_pairs = np.empty(0, np.int64), np.empty(0, np.int64)
+    asked = Asked(
+        queries=queries,
+        corpus=corpus,
+        k=max(k, depth),
+        excluded=no_pairs if with_own else own_documents(queries, corpus.documents),
+        conditions=conditions_of(system.search, queries, corpus.documents) if "filter" in system.stages else None,
+    )
+    vectors = _Vectors(workspace, system.encoder, corpus, queries, progress)
     found = Found(
         queries=queries,
         documents=corpus.documents,
-        dense=asked.dense() if wants_vectors(system.stages) else None,
-        lexical=asked.lexical() if wants_words(system.stages) else None,
-        passage_of=lambda query, document: asked.passage_of(query, document),
+        dense=asked.by_vectors(*vectors.both) if wants_vectors(system.stages) else None,
+        lexical=asked.by_words(read_words(workspace)) if wants_words(system.stages) else None,
+        passage_of=vectors.passage_of,
     )
     return corpus, combine(system, found, k=k)
 
 
-class _Asked:
-    """Queries of a system over a corpus, each under its own filter if there is one."""
+class _Vectors:
+    """The vectors of queries and of a corpus, encoded when they are first wanted."""
 
     def __init__(
         self,
         workspace: Workspace,
-        system: System,
+        encoder: TextEncoder,
         corpus: Corpus,
         queries: Sequence[Query],
-        *,
-        k: int,
-        with_own: bool,
         progress: Progress,
     ) -> None:
-        self._workspace, self._system, self._corpus, self._queries = workspace, system, corpus, queries
-        self._k, self._progress = k, progress
-        no_pairs = np.empty(0, np.int64), np.empty(0, np.int64)
-        self._excluded = no_pairs if with_own else own_documents(queries, corpus.documents)
-        is_filtered = "filter" in system.stages
-        self._conditions: Sequence[Filter | None] = (
-            conditions_of(system.search, queries, corpus.documents) if is_filtered else [None] * len(queries)
-        )
-        self._metadata = [document.metadata for document in corpus.documents]
+        self._workspace, self._encoder, self._progress = workspace, encoder, progress
+        self._corpus, self._queries = corpus, queries
 
     @cached_property
-    def _vectors(self) -> tuple[Floats, Floats]:
+    def both(self) -> tuple[Floats, Floats]:
         """Those of the queries, and of the passages."""
-        encoder = self._system.encoder
-        passage_emb_PD, _ = embed_corpus(self._workspace, encoder, self._corpus, self._progress)
-        return embed_queries(self._workspace, encoder, self._queries, self._progress), passage_emb_PD
-
-    def dense(self) -> TopK:
-        """What is found by vectors."""
-        return top_k_where(
-            *self._vectors,
-            k=self._k,
-            starts_N=self._corpus.starts_N,
-            conditions=self._conditions,
-            documents=self._metadata,
-            excluded=self._excluded,
-        )
-
-    def lexical(self) -> TopK:
-        """What is found by words. Raises Conflict when documents came or went meanwhile."""
-        words = read_words(self._workspace)
-        refuse_other_documents(self._corpus.documents, words.doc_ids)
-        return search_where(
-            words.index,
-            [query.text for query in self._queries],
-            k=self._k,
-            conditions=self._conditions,
-            documents=self._metadata,
-            excluded=self._excluded,
-        )
+        passage_emb_PD, _ = embed_corpus(self._workspace, self._encoder, self._corpus, self._progress)
+        return embed_queries(self._workspace, self._encoder, self._queries, self._progress), passage_emb_PD
 
     def passage_of(self, query_row: int, document_row: int) -> str:
         """The passage of a document that is nearest to a query."""
         if len(self._corpus.passages_of(document_row)) == 1:  # no vectors are needed
             return self._corpus.passages[int(self._corpus.starts_N[document_row])]
-        return passage_of(self._corpus, *self._vectors)(query_row, document_row)
+        return passage_of(self._corpus, *self.both)(query_row, document_row)
 
 
 def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:
