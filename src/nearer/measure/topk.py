@@ -4,7 +4,7 @@ Shapes: Q queries, P passages, N documents, D dimensions, K ranked documents, B 
 C documents of a chunk, E excluded pairs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,12 @@ from nearer.core.errors import InputError
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+Scores = Callable[[slice, slice], Floats]
+"""The scores of some queries (rows) for some passages (rows), float32, as a new array."""
+
 NO_ROW = -1
 """What stands in ``rows_QK`` where a query has no more documents."""
+MAX_BLOCK_BYTES = 64 * 2**20
 
 _ROW_BITS = 32
 _CELL_BYTES = 48  # a score, its copy to partition and, where all tie, places and keys
@@ -42,7 +46,7 @@ def top_k(
     k: int,
     starts_N: ArrayLike | None = None,
     excluded: tuple[ArrayLike, ArrayLike] | None = None,
-    max_block_bytes: int = 64 * 2**20,
+    max_block_bytes: int = MAX_BLOCK_BYTES,
 ) -> TopK:
     """The ``k`` documents with the highest dot product for every query, exactly, in bounded memory.
 
@@ -63,15 +67,38 @@ def top_k(
     >>> found.rows_QK.tolist(), found.scores_QK.tolist()
     ([[1, 2]], [[3.0, 1.0]])
     """
-    query_emb_QD, passage_emb_PD = _vectors(query_emb_QD, "query"), _vectors(passage_emb_PD, "passage")
+    query_emb_QD, passage_emb_PD = checked(query_emb_QD, "query"), checked(passage_emb_PD, "passage")
     if query_emb_QD.shape[1] != passage_emb_PD.shape[1]:
         raise InputError(
             f"query vectors have {query_emb_QD.shape[1]} dimensions and passage vectors {passage_emb_PD.shape[1]}",
             hint="encode queries and documents with encoders of one space",
         )
+    return top_k_by(
+        lambda queries, passages: query_emb_QD[queries] @ passage_emb_PD[passages].T,
+        shape=(len(query_emb_QD), len(passage_emb_PD)),
+        k=k,
+        starts_N=starts_N,
+        excluded=excluded,
+        max_block_bytes=max_block_bytes,
+    )
+
+
+def top_k_by(
+    scores: Scores,
+    *,
+    shape: tuple[int, int],
+    k: int,
+    starts_N: ArrayLike | None = None,
+    excluded: tuple[ArrayLike, ArrayLike] | None = None,
+    max_block_bytes: int = MAX_BLOCK_BYTES,
+) -> TopK:
+    """What ``top_k`` finds, by other scores than dot products of float32; ``shape`` counts queries and passages.
+
+    Raises InputError for ``k`` below 1, and for rows that do not exist.
+    """
     if k < 1:
         raise InputError(f"k is {k}", hint="ask for at least 1 document")
-    num_queries, num_passages = len(query_emb_QD), len(passage_emb_PD)
+    num_queries, num_passages = shape
     borders = _borders(starts_N, num_passages)
     exclusions = Exclusions.build(excluded, num_queries=num_queries, num_documents=len(borders) - 1)
     longest = int(np.diff(borders).max(initial=1))
@@ -86,7 +113,7 @@ def top_k(
         block = slice(first, min(first + height, num_queries))
         best_BK = np.full((block.stop - first, kept), _EMPTY, np.int64)
         for chunk in _chunks(borders, width):
-            scores_BC = _score(query_emb_QD[block], passage_emb_PD, borders[chunk.start : chunk.stop + 1])
+            scores_BC = _score(scores, block, borders[chunk.start : chunk.stop + 1])
             exclusions.apply(scores_BC, block, chunk)
             best_BK = _merge(best_BK, _candidates(scores_BC, chunk, best_BK))
         best_BK.sort(axis=1)
@@ -113,7 +140,8 @@ def best_passages(query_emb_QD: Floats, passage_emb_PD: Floats, rows_QK: Ints, *
     return found_QK
 
 
-def _vectors(emb: ArrayLike, name: str) -> Floats:
+def checked(emb: ArrayLike, name: str) -> Floats:
+    """Vectors as float32, one a row. Raises InputError for another shape, and for values that are not finite."""
     with np.errstate(over="ignore"):
         emb = np.asarray(emb, dtype=np.float32)
     if emb.ndim != 2:
@@ -151,12 +179,12 @@ def _chunks(borders: Ints, width: int) -> Iterator[slice]:
         first = last
 
 
-def _score(query_emb_BD: Floats, passage_emb_PD: Floats, borders: Ints) -> Floats:
-    """Every query's score of the documents between ``borders`` (float32, B x C)."""
-    scores = query_emb_BD @ passage_emb_PD[borders[0] : borders[-1]].T
-    if scores.shape[1] == len(borders) - 1:
-        return scores
-    folded: Floats = np.maximum.reduceat(scores, borders[:-1] - borders[0], axis=1)
+def _score(scores: Scores, block: slice, borders: Ints) -> Floats:
+    """The score of the documents between ``borders`` for every query of a block (float32, B x C)."""
+    found = scores(block, slice(int(borders[0]), int(borders[-1])))
+    if found.shape[1] == len(borders) - 1:
+        return found
+    folded: Floats = np.maximum.reduceat(found, borders[:-1] - borders[0], axis=1)
     return folded
 
 
