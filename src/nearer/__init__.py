@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nearer.flows.releases import history, lineage, promote, rollback, status
     from nearer.flows.report import report
     from nearer.flows.search import search
+    from nearer.flows.shorten import shorten, shortening_curve
     from nearer.flows.suite import suite
     from nearer.flows.tasks import evaluate_task
     from nearer.flows.train import train
@@ -58,6 +59,8 @@ _WHERE = {
     "report": "nearer.flows.report",
     "rollback": "nearer.flows.releases",
     "search": "nearer.flows.search",
+    "shorten": "nearer.flows.shorten",
+    "shortening_curve": "nearer.flows.shorten",
     "should_finetune": "nearer.measure.advice",
     "status": "nearer.flows.releases",
     "suite": "nearer.flows.suite",
@@ -89,6 +92,8 @@ __all__ = [
     "report",
     "rollback",
     "search",
+    "shorten",
+    "shortening_curve",
     "should_finetune",
     "status",
     "suite",

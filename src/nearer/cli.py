@@ -234,6 +234,36 @@ def train(
 
 
 @app.command()
+def shorten(
+    system: Annotated[str, typer.Argument(metavar="SYSTEM")],
+    dimension: Annotated[
+        int | None, typer.Option(help="Register the model of so many dimensions; else every size is measured.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Where sizes are measured; dev unless said otherwise.")] = None,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Measure a model's vectors at fewer dimensions and bits, or make a model of fewer dimensions."""
+    from nearer.flows.shorten import shorten as flow
+    from nearer.flows.shorten import shortening_curve
+
+    if dimension is None:
+        chosen = split or "dev"
+        _run(
+            folder,
+            overrides,
+            as_json,
+            printing.shortening,
+            lambda w: shortening_curve(w, system, split=chosen, progress=Watch()),
+        )
+        return
+    if split is not None:
+        raise UsageFault("--dimension and --split do not go together", hint="measure what it made: nearer evaluate")
+    _run(folder, overrides, as_json, printing.shortened, lambda w: flow(w, system, dimension=dimension))
+
+
+@app.command()
 def index(
     system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]")] = None,
     verify: Annotated[

@@ -260,6 +260,38 @@ def _alarm(alarm: Result) -> str:
     return f"{alarm['name']} {alarm['value']:.3f}, above {alarm['threshold']:.3f}: {alarm['sentence']}"
 
 
+def shortening(result: Result) -> str:
+    """The result of `nearer shorten SYSTEM`."""
+    looks = result["ledger"]["num_looks"]
+    head = f"{result['system']}, {result['split']}: {result['num_queries']} queries, {result['num_passages']} passages"
+    head += f", look {looks} at this split" if looks else ""
+    titles = ["dimensions", "precision", "bytes a document", result["metric"], "difference", "p", "of full", "time"]
+    rows = [titles, *(_size_cells(row) for row in result["rows"])]
+    best, allowed = result["proposal"], result["settings"]["max_loss"]
+    proven = "" if best["is_proven"] else "; these queries do not prove it"
+    lines = [
+        f"proposed: {best['dimension']} dimensions, {best['precision']} ({best['stored']}), "
+        f"{best['share_of_full']:.1%} of the full quality, at most {allowed:.1%} lost{proven}",
+        "time: of one search beside the full float32 vectors, in this run; p is after Holm",
+    ]
+    lines += [f"next: {'; '.join(result['next'])}"] if result["next"] else []
+    return "\n".join([head, *_table(rows), *lines, *_spent(result)])
+
+
+def _size_cells(row: Result) -> list[str]:
+    found = row["difference"]
+    difference = f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]" if found else ""
+    p_value = f"{found['p_adjusted']:.4f}" if found else ""
+    size = [str(row["dimension"]), row["precision"], f"{row['bytes_per_document']:,.0f}", _interval(row)]
+    return [*size, difference, p_value, f"{row['share_of_full']:.1%}", f"{row['search_time_ratio']:.2f}x"]
+
+
+def shortened(result: Result) -> str:
+    """The result of `nearer shorten SYSTEM --dimension D`."""
+    of = f"the first {result['dimension']} of {result['full_dimension']} dimensions of {result['parent_model_id']}"
+    return "\n".join([f"{result['model_id']}: {of}", f"next: nearer promote {result['model_id']}", *_spent(result)])
+
+
 def indexed(result: Result) -> str:
     """The result of `nearer index`."""
     lines = [
@@ -317,9 +349,11 @@ def lineage(result: Result) -> str:
     """The result of `nearer lineage`."""
     lines = []
     for each in result["lineage"]:
-        data = each["data"]
+        data, shorter = each["data"], each["encoder"].get("shortened")
         made = (
-            f"trained on {data['num_pairs']} pairs ({data['pairs_id']}), seed {each['seed']}"
+            f"the first {shorter['dimension']} dimensions"
+            if shorter
+            else f"trained on {data['num_pairs']} pairs ({data['pairs_id']}), seed {each['seed']}"
             if data
             else "off the shelf"
         )

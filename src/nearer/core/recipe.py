@@ -25,6 +25,7 @@ from nearer.core.sections import (
     MiningRecipe,
     SearchRecipe,
     Section,
+    ShortenRecipe,
     SplitRecipe,
     TasksRecipe,
     TrainRecipe,
@@ -50,6 +51,7 @@ class Recipe(Section):
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()
+    shorten: ShortenRecipe = ShortenRecipe()
     search: SearchRecipe = SearchRecipe()
     diagnosis: DiagnosisRecipe = DiagnosisRecipe()
     tasks: TasksRecipe = TasksRecipe()

@@ -59,11 +59,19 @@ class AdaptedEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of queries, shape (N, D)."""
-        return self.adapter.apply_queries(self.base.encode_queries(texts))
+        return self.map_queries(self.base.encode_queries(texts))
 
     def encode_documents(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of documents or passages, shape (N, D)."""
-        return self.adapter.apply_documents(self.base.encode_documents(texts))
+        return self.map_documents(self.base.encode_documents(texts))
+
+    def map_queries(self, emb_ND: Floats) -> Floats:
+        """The base's vectors of queries, adapted."""
+        return self.adapter.apply_queries(emb_ND)
+
+    def map_documents(self, emb_ND: Floats) -> Floats:
+        """The base's vectors of documents, adapted where the adapter maps them."""
+        return self.adapter.apply_documents(emb_ND)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text as a document, before truncation."""

@@ -19,11 +19,15 @@ from nearer.encode.api import ApiEncoder
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, passages
 from nearer.encode.encoder import TextEncoder
+from nearer.encode.shortened import ShortenedEncoder
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+
+MAPPED = (AdaptedEncoder, ShortenedEncoder)
+"""Encoders whose vectors are another's, mapped: only the other's are kept in the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,17 +126,17 @@ def embed_passages(
     *,
     label: str = "encode documents",
 ) -> tuple[Floats, int]:
-    """The vectors of texts as passages, shape (P, D), and how many were not in the cache; adapters map their base's."""
-    if isinstance(encoder, AdaptedEncoder):
+    """The vectors of texts as passages, shape (P, D), and how many were not in the cache."""
+    if isinstance(encoder, MAPPED):
         emb_PD, num_encoded = embed_passages(workspace, encoder.base, texts, progress, label=label)
-        return encoder.adapter.apply_documents(emb_PD), num_encoded
+        return encoder.map_documents(emb_PD), num_encoded
     return _embed(workspace, encoder, "documents", texts, progress, label=label)
 
 
 def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats:
-    """The queries' vectors, shape (Q, D); an adapter maps those of its base."""
-    if isinstance(encoder, AdaptedEncoder):
-        return encoder.adapter.apply_queries(embed_queries(workspace, encoder.base, queries, progress))
+    """The queries' vectors, shape (Q, D)."""
+    if isinstance(encoder, MAPPED):
+        return encoder.map_queries(embed_queries(workspace, encoder.base, queries, progress))
     vectors_QD, _ = _embed(
         workspace, encoder, "queries", [query.text for query in queries], progress, label="encode queries"
     )
@@ -143,7 +147,7 @@ def tell_cost(
     workspace: Workspace, encoder: TextEncoder, kind: str, parts: Iterable[Sequence[str]], progress: Progress
 ) -> None:
     """Say, before a service is asked, how many texts of all ``parts`` are not in the cache and what they will cost."""
-    while isinstance(encoder, AdaptedEncoder):
+    while isinstance(encoder, MAPPED):
         encoder = encoder.base
     if not isinstance(encoder, ApiEncoder):
         return

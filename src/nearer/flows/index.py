@@ -9,6 +9,7 @@ from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
 from nearer.encode.adapted import AdaptedEncoder
+from nearer.encode.shortened import ShortenedEncoder
 from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
 from nearer.flows.systems import LIVE, System, chunk_of, open_release, open_system, spent
 from nearer.retrieval.entries import Entries
@@ -130,6 +131,8 @@ class _Source:
     def with_own_recall(self, index: Index) -> Manifest:
         """The manifest of an index; under a query adapter with the recall of its own queries, not of the base's."""
         encoder, manifest = self._system.encoder, index.manifest
+        while isinstance(encoder, ShortenedEncoder):
+            encoder = encoder.base
         if manifest.recall is None or not isinstance(encoder, AdaptedEncoder) or encoder.adapter.document:
             return manifest
         vectors_QD = self._query_vectors()

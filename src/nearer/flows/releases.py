@@ -117,7 +117,9 @@ def status(workspace: Workspace) -> dict[str, Any]:
 def history(workspace: Workspace) -> dict[str, Any]:
     """Everything that happened to the live pointer, oldest first; the report shows a refusal's measurements."""
     events = [
-        asdict(event) for event in Registry(workspace.database).history() if event.action not in ("train", "advise")
+        asdict(event)
+        for event in Registry(workspace.database).history()
+        if event.action not in ("train", "advise", "shorten")
     ]
     for event in events:
         event["detail"] = {key: value for key, value in event["detail"].items() if key not in ("evaluation", "suite")}

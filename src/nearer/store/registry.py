@@ -28,7 +28,8 @@ def utc_now() -> str:
 class Model:
     """A model the workspace knows; ``encoder`` holds its encoder's settings, ``source`` says where it lies.
 
-    An adapter's settings name the space that it searches; what it maps is the encoder of its parent.
+    The settings of an adapter, or of a shortened model, name the space that it searches; what they map is the encoder
+    of the parent.
     """
 
     model_id: str

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import pairwise
-from math import ceil, floor, isfinite, log10
+from math import ceil, floor, isfinite, log2, log10
 from typing import Any, Literal
 
 from markupsafe import Markup
@@ -53,6 +53,14 @@ class Curve:
     values: tuple[float, ...]
     num_steps: int
     train: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A size of vector, in bytes a document, and its quality."""
+
+    num_bytes: float
+    value: float
 
 
 UNIT = Axis(low=0.0, high=1.0, ticks=(0.0, 0.25, 0.5, 0.75, 1.0))
@@ -168,6 +176,50 @@ def dev_curve(curves: Sequence[Curve], *, label: str) -> Markup:
     if best != base:
         drawn.append(_named("best", best, axis, last, cls="candidate", below=False))
     return _svg("curve", label, drawn)
+
+
+def size_curves(
+    curves: Mapping[str, Sequence[Point]], *, full: Point, chosen: Point, lowest: float, label: str
+) -> Markup:
+    """Quality by bytes a document, one line a precision; the full vectors hollow, the chosen size filled.
+
+    Bytes are on a scale of powers of two. A line marks the ``lowest`` quality that is near enough.
+    """
+    points = [point for curve in curves.values() for point in curve]
+    values = [lowest, full.value, *(point.value for point in points)]
+    across = _doubling([full.num_bytes, *(point.num_bytes for point in points)])
+    room = 0.1 * (max(values) - min(values))  # for the names below the lowest points
+    axis = round_axis(min(values) - room, max(values), num_steps=3)
+    drawn = [_level(axis, tick) for tick in axis.ticks]
+    drawn += [
+        _text(f"{2**tick:,.0f} B", x=_per(across.place(tick)), y="100%", dy="18", anchor="middle")
+        for tick in across.ticks
+    ]
+    floor_y = _per(100 - axis.place(lowest))
+    drawn.append(_element("line", cls="zero", x1="0", x2="100%", y1=floor_y, y2=floor_y))
+    for name, curve in curves.items():
+        places = [_place(point, across, axis) for point in sorted(curve, key=lambda point: point.num_bytes)]
+        drawn.append(_line(places, cls="quiet"))
+        drawn += [_circle(x, y, cls="quiet", radius=3) for x, y in places]
+        drawn += [_text(name, x=_per(x), y=_per(y), dy="20", anchor="middle") for x, y in places[:1]]
+    for point, cls, name in ((full, "baseline hollow", "full"), (chosen, "candidate", "proposed")):
+        x, y = _place(point, across, axis)
+        drawn.append(_circle(x, y, cls=cls, radius=5))
+        drawn.append(_text(f"{name} {point.value:.3f}", x=_per(x), y=_per(y), dy="-11", anchor="middle", cls=cls))
+        if chosen == full:
+            break
+    return _svg("curve", label, drawn)
+
+
+def _doubling(numbers: Sequence[float]) -> Axis:
+    """An axis of powers of two around some numbers."""
+    low, high = floor(log2(min(numbers))), ceil(log2(max(numbers)))
+    high = max(high, low + 1)
+    return Axis(low=low, high=high, ticks=tuple(range(low, high + 1)))
+
+
+def _place(point: Point, across: Axis, axis: Axis) -> tuple[float, float]:
+    return across.place(log2(point.num_bytes)), 100 - axis.place(point.value)
 
 
 def placed(curves: Sequence[Curve]) -> list[list[tuple[int, float]]]:

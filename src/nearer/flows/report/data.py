@@ -20,7 +20,8 @@ class ReportData:
 
     ``events`` are the history, oldest first, each with the ``model_id`` it was about. ``evaluation`` is the comparison
     that the page explains, and ``origin`` says in words where it comes from; ``apart`` are those of other test splits.
-    ``suite`` is the regression suite's last run, ``advice`` the last that was given.
+    ``suite`` is the regression suite's last run, ``advice`` the last that was given, ``sizes`` the last curve of
+    shorter and smaller vectors.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ReportData:
     splits: Mapping[str, int] = field(default_factory=dict)
     suite: JSON | None = None
     advice: JSON | None = None
+    sizes: JSON | None = None
 
 
 def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
@@ -53,7 +55,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         events=[
             {**asdict(event), "model_id": model_of.get(event.release_id or "") or event.detail.get("model_id")}
             for event in history
-            if event.action != "advise"
+            if event.action not in ("advise", "shorten")
         ],
         live=asdict(live) if live else None,
         evaluation=evaluation,
@@ -63,7 +65,8 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         counts=collection.counts(),
         splits=collection.splits(),
         suite=registry.last_suite_run(),
-        advice=next(({**each.detail, "at": each.at} for each in reversed(history) if each.action == "advise"), None),
+        advice=_last(history, "advise"),
+        sizes=_last(history, "shorten"),
     )
 
 
@@ -111,6 +114,11 @@ def refused_evaluation(event: Event, evaluations: Sequence[JSON]) -> JSON | None
         if is_test and model_id in [result.get("model_id") for result in each["results"][1:]]:
             return each
     return None
+
+
+def _last(history: Sequence[Event], action: str) -> JSON | None:
+    """What was recorded of an action last, with the time under ``at``."""
+    return next(({**each.detail, "at": each.at} for each in reversed(history) if each.action == action), None)
 
 
 def _model_of(registry: Registry, event: Event) -> str:

@@ -14,6 +14,7 @@ from nearer.encode.base_model import DEFAULT_MODEL
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
 from nearer.encode.endpoint import Endpoint
+from nearer.encode.shortened import ShortenedEncoder
 from nearer.store.files import inside
 from nearer.store.registry import Model, Registry, Release
 from nearer.store.usage import Meter, Usage
@@ -176,7 +177,7 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
 def open_local(workspace: Workspace, name: str) -> LocalSystem:
     """The system of that name, to be trained.
 
-    Raises InputError, before it is opened, when it is behind an API or an adapter.
+    Raises InputError, before it is opened, when it is behind an API, an adapter, or shortened.
     """
     _refuse_run(name)
     refuse_stages(name)
@@ -184,6 +185,12 @@ def open_local(workspace: Workspace, name: str) -> LocalSystem:
         raise InputError(
             f"{name} is an adapter: it has no weights to be trained further",
             hint=f"train what it adapts (see: nearer lineage {name}), or adapt it: --adapter query --from {name}",
+        )
+    if _is_a(workspace, name, "shortened"):
+        raise InputError(
+            f"{name} is shortened: it has no weights of its own to be trained further",
+            hint=f"train what it shortens (see: nearer lineage {name}), and shorten that; or adapt it: "
+            f"nearer train --adapter query --from {name}",
         )
     if _is_a(workspace, name, "api"):
         raise InputError(
@@ -256,6 +263,8 @@ def _load(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) 
 def _loaded(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
     if "adapter" in model.encoder:
         return _load_adapted(workspace, model, name=name, chunk=chunk)
+    if "shortened" in model.encoder:
+        return _load_shortened(workspace, model, name=name, chunk=chunk)
     meter, encoder = _load_remote(workspace, model) if "api" in model.encoder else (None, _load_local(workspace, model))
     return System(name=name, model=model, encoder=encoder, chunk=chunk, meter=meter)
 
@@ -269,6 +278,14 @@ def _load_adapted(workspace: Workspace, model: Model, *, name: str, chunk: Chunk
     except NotFound as error:
         raise ModelRefused(error.message, hint="restore the model's folder, or train again: nearer train") from error
     return replace(system, model=model, encoder=AdaptedEncoder(system.encoder, adapter))
+
+
+def _load_shortened(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
+    """The system of the model that was shortened, with fewer dimensions."""
+    parent = Registry(workspace.database).model(model.parent_model_id or "none")
+    system = _load(workspace, parent, name=name, chunk=chunk)
+    encoder = ShortenedEncoder(system.encoder, model.encoder["shortened"]["dimension"])
+    return replace(system, model=model, encoder=encoder)
 
 
 def _load_local(workspace: Workspace, model: Model) -> Encoder:
@@ -310,8 +327,8 @@ def _open_remote(
     return meter, encoder.registered(kept)
 
 
-def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter"]) -> bool:
-    """Whether a name means an encoder behind an API, or an adapter; nobody is asked."""
+def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "shortened"]) -> bool:
+    """Whether a name means an encoder behind an API, an adapter, or a shortened one; nobody is asked."""
     described = {**workspace.recipe.other_encoders, BASE: workspace.recipe.encoder}
     if name in described:
         return kind == "api" and described[name].api.endpoint is not None
