@@ -45,6 +45,16 @@ def test_an_index_of_format_2_answers_and_can_be_updated(stored, kind):
     assert updated.hashes().keys() == {*numbered(6)[1:], "new"}
 
 
+def test_an_index_of_format_3_in_bits_answers(stored):
+    index = open_index(stored("index-format-3-binary"), space_id=SPACE)
+    assert (index.manifest.spec.precision, index.manifest.rescore, index.manifest.recall.k) == ("binary", 4, 10)
+    part = entries(numbered(6))
+    rankings = index.search(queries(3), space_id=SPACE, k=6)
+    for query_D, found in zip(queries(3), rankings, strict=True):
+        exact = dict(brute_force([part], query_D, k=6))
+        assert dict(found) == pytest.approx(exact, abs=0.02)
+
+
 def test_cached_embeddings_of_version_1_are_found(stored):
     with EmbeddingCache(stored("embeddings-1"), encoder_id="enc-a", kind="documents", dimension=4) as cache:
         found, num_encoded = cache.vectors(["two ü", "one"], encode=None, progress=Silent(), label="")

@@ -84,8 +84,8 @@ def test_a_damaged_manifest_is_refused(tmp_path, text):
 def test_a_newer_format_is_refused(tmp_path):
     build_exact(tmp_path, entries(numbered(5)))
     path = tmp_path / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 3}))
-    with pytest.raises(WorkspaceError, match="format 3"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 4}))
+    with pytest.raises(WorkspaceError, match="format 4"):
         open_index(tmp_path, space_id=SPACE)
 
 

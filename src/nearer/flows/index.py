@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from nearer.core.errors import InputError, ModelRefused, NearerError, NotFound, ServiceError
@@ -9,9 +10,11 @@ from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
 from nearer.encode.adapted import AdaptedEncoder
+from nearer.encode.encoder import TextEncoder
 from nearer.encode.shortened import ShortenedEncoder
 from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
 from nearer.flows.systems import LIVE, System, chunk_of, open_release, open_system, spent
+from nearer.measure.quantise import Precision
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
 from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
@@ -101,13 +104,15 @@ class _Source:
         self._workspace, self._system, self._progress = workspace, system, progress
         self._collection = Collection(workspace.database)
         self._revision = self._collection.revision()
-        self._folder = inside(workspace.indexes, system.model.space_id)
+        self._folder = folder_of(workspace, system.model.space_id, system.precision)
+        _refuse_adapted_queries(system)
         self._window = window_of(system.chunk, system.encoder)
         self._spec = Spec(
             space_id=system.model.space_id,
             chunking=chunking_name(self._window),
             fields=_field_types(self._collection, recipe.filter_fields),
             full_text=recipe.full_text,
+            precision=system.precision,
         )
         self._has_types = bool(self._spec.fields) or not recipe.filter_fields  # without documents there are none
 
@@ -123,6 +128,7 @@ class _Source:
             ("passages cut as", was.chunking, self._spec.chunking),
             ("filter fields", dict(was.fields), dict(fields)),
             ("kind", manifest.kind, kind),
+            ("precision", was.precision, self._spec.precision),
         ]
         if manifest.kind == kind == "lancedb":
             choices.append(("full text", was.full_text, self._spec.full_text))
@@ -130,10 +136,8 @@ class _Source:
 
     def with_own_recall(self, index: Index) -> Manifest:
         """The manifest of an index; under a query adapter with the recall of its own queries, not of the base's."""
-        encoder, manifest = self._system.encoder, index.manifest
-        while isinstance(encoder, ShortenedEncoder):
-            encoder = encoder.base
-        if manifest.recall is None or not isinstance(encoder, AdaptedEncoder) or encoder.adapter.document:
+        manifest = index.manifest
+        if manifest.recall is None or not _adapts_queries(self._system.encoder):
             return manifest
         vectors_QD = self._query_vectors()
         return manifest if vectors_QD is None else replace(manifest, recall=index.recall(vectors_QD))
@@ -149,6 +153,8 @@ class _Source:
         indexed = current.hashes()
         hashes = entry_hashes(self._collection, self._spec.fields)
         changed = [doc_id for doc_id, each in hashes.items() if indexed.get(doc_id) != each]
+        if self._spec.precision != "float32" and indexed != hashes:
+            return None  # what is kept was rounded; the cache has the vectors
         return update_index(
             self._folder,
             current,
@@ -193,6 +199,28 @@ class _Source:
         return embed_queries(self._workspace, self._system.encoder, drawn, self._progress) if drawn else None
 
 
+def folder_of(workspace: Workspace, space_id: str, precision: Precision) -> Path:
+    """Where an index is: one folder a space, and one more for each precision below float32."""
+    return inside(workspace.indexes, space_id if precision == "float32" else f"{space_id}.{precision}")
+
+
+def _adapts_queries(encoder: TextEncoder) -> bool:
+    """Whether an encoder maps queries alone, so that it searches an index that another makes."""
+    while isinstance(encoder, ShortenedEncoder):
+        encoder = encoder.base
+    return isinstance(encoder, AdaptedEncoder) and not encoder.adapter.document
+
+
+def _refuse_adapted_queries(system: System) -> None:
+    """Raises InputError below float32 for queries other than those that the index's recall is measured with."""
+    if system.precision != "float32" and _adapts_queries(system.encoder):
+        raise InputError(
+            f"{system.name} adapts queries alone, and index.precision = {system.precision}: what its queries lose by "
+            "that cannot be measured",
+            hint='set index.precision = "float32", or adapt documents too: nearer train --adapter shared',
+        )
+
+
 def _field_types(collection: Collection, names: Sequence[str]) -> Fields:
     """The type of every field that may filter.
 
@@ -216,7 +244,7 @@ def _field_types(collection: Collection, names: Sequence[str]) -> Fields:
 def _systems(workspace: Workspace, name: str | None) -> list[System]:
     """The named system, or live and its predecessor; what a release pins is never cut by today's recipe.
 
-    One index serves all models of a space.
+    One index serves all models of a space, in each precision.
     """
     registry = Registry(workspace.database)
     released = [each for each in (registry.live(), registry.previous()) if each]
@@ -224,11 +252,12 @@ def _systems(workspace: Workspace, name: str | None) -> list[System]:
         if not released:
             raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
         live, *others = released
-        apart = [each for each in others if each.space_id != live.space_id]  # what shares live's index follows live
-        return [open_release(workspace, live, name=LIVE), *(_open_predecessor(workspace, each) for each in apart)]
+        system = open_release(workspace, live, name=LIVE)
+        apart = [each for each in others if not system.shares_index(each)]  # what shares live's index follows live
+        return [system, *(_open_predecessor(workspace, each) for each in apart)]
     system = open_system(workspace, name)
     for each in released:
-        if each.space_id == system.model.space_id:
+        if system.shares_index(each):
             return [replace(system, chunk=chunk_of(each))]
     return [system]
 

@@ -57,7 +57,7 @@ def promote(
         raise InputError(f"{candidate.name} is live already", hint="train another: nearer train")
     if "filter" in candidate.stages:
         refuse_unindexed(candidate.search, workspace.recipe.index.filter_fields)
-    if live and live.space_id == candidate.model.space_id:  # they share an index, and live must go on unchanged
+    if live and candidate.shares_index(live):  # live must go on unchanged
         candidate = replace(candidate, chunk=chunk_of(live))
     suite = gate_suite(workspace)
     with workspace.writer("promote"):

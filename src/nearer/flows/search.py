@@ -13,7 +13,7 @@ from nearer.core.progress import Silent
 from nearer.core.records import Document, Metadata, Query
 from nearer.core.text import normalise
 from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, window_of
-from nearer.flows.index import entry_hashes
+from nearer.flows.index import entry_hashes, folder_of
 from nearer.flows.systems import LIVE, System, open_release, spent
 from nearer.flows.systems.filtering import known_of, rules_of
 from nearer.flows.systems.lexical import read_words
@@ -24,7 +24,6 @@ from nearer.retrieval.fields import kept_values
 from nearer.retrieval.index import Index, differences, open_index
 from nearer.retrieval.rules import condition_of, unused
 from nearer.store.collection import Collection
-from nearer.store.files import inside
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
@@ -60,7 +59,7 @@ def search(
     if release is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
     system = open_release(workspace, release, name=LIVE)
-    index = open_index(inside(workspace.indexes, release.space_id), space_id=release.space_id)
+    index = open_index(folder_of(workspace, release.space_id, system.precision), space_id=release.space_id)
     fields = index.manifest.spec.fields
     rules = rules_of(system.search, fields) if "filter" in system.stages and not lexical else ()
     query = Query(query_id="asked", text=text, metadata=known_of(_refuse_unknown(known or {}, system), system.search))

@@ -39,12 +39,16 @@ class Entries:
         """How many passages each document has."""
         return np.diff(self.starts_N, append=len(self.vectors_PD))
 
-    def take(self, rows_N: Sequence[int] | Ints) -> "Entries":
-        """The documents of ``rows_N``, in that order."""
+    def passages_of(self, rows_N: Sequence[int] | Ints) -> Ints:
+        """The passage rows of the documents of ``rows_N``, in that order."""
         sizes_N, starts_N = self.sizes_N, self.starts_N
         spans = [np.arange(starts_N[row], starts_N[row] + sizes_N[row]) for row in rows_N]
-        passages = np.concatenate([np.empty(0, np.int64), *spans])
-        taken_N = sizes_N[np.asarray(rows_N, dtype=np.int64)]
+        return np.concatenate([np.empty(0, np.int64), *spans])
+
+    def take(self, rows_N: Sequence[int] | Ints) -> "Entries":
+        """The documents of ``rows_N``, in that order."""
+        passages = self.passages_of(rows_N)
+        taken_N = self.sizes_N[np.asarray(rows_N, dtype=np.int64)]
         return Entries(
             doc_ids=tuple(self.doc_ids[row] for row in rows_N),
             hashes=tuple(self.hashes[row] for row in rows_N),

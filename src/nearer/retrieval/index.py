@@ -7,8 +7,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from nearer.core.errors import Conflict, NearerError, WorkspaceError
+from nearer.core.errors import Conflict, InputError, NearerError, WorkspaceError
 from nearer.core.filters import Filter
+from nearer.measure.quantise import Precision
 from nearer.retrieval.entries import Entries, Floats, Ranking, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
 from nearer.retrieval.lance import LanceIndex
@@ -76,8 +77,11 @@ def build_index(
     There must be a document. An exact index keeps no texts, whatever ``spec`` says. Batches are held in memory only
     up to the size of an exact index.
 
-    Raises WorkspaceBusy when another process is writing, WorkspaceError for a vector that is zero or not finite.
+    Raises WorkspaceBusy when another process is writing, WorkspaceError for a vector that is zero or not finite,
+    InputError for a precision that LanceDB does not keep.
     """
+    if policy.kind == "lancedb":
+        refuse_precision(spec.precision)
     folder.mkdir(parents=True, exist_ok=True)
     with _writing(folder):
         before, coming = _current(folder, spec), iter(batches)
@@ -89,7 +93,8 @@ def build_index(
         if policy.kind_for(num_passages) == "exact":
             content = joined([replace(entries, texts=()) for entries in held])
             spec = replace(spec, full_text=False)
-            return build_exact(folder, spec=spec, content=content, revision=revision, before=before)
+            return build_exact(folder, spec=spec, content=content, policy=policy, revision=revision, before=before)
+        refuse_precision(spec.precision)
         everything = chain(held, coming)
         return build_lance(folder, spec=spec, batches=everything, policy=policy, revision=revision, before=before)
 
@@ -112,9 +117,18 @@ def update_index(
         if read_manifest(folder, space_id=index.manifest.spec.space_id) != index.manifest:
             raise Conflict(f"{folder}: the index was changed while it was being read", hint="repeat the command")
         if isinstance(index, ExactIndex):
-            return update_exact(folder, index, removed=removed, changed=changed, revision=revision)
+            return update_exact(folder, index, removed=removed, changed=changed, policy=policy, revision=revision)
         assert isinstance(index, LanceIndex)
         return update_lance(folder, index, removed=removed, changed=changed, policy=policy, revision=revision)
+
+
+def refuse_precision(precision: Precision) -> None:
+    """Raises InputError for LanceDB at less than float32: it keeps these vectors to rescore its own codes of them."""
+    if precision != "float32":
+        raise InputError(
+            f"index.precision = {precision}, but LanceDB keeps float32 vectors, and searches one bit a dimension",
+            hint='set index.kind = "exact" in nearer.toml, or index.precision = "float32"',
+        )
 
 
 def differences(indexed: Mapping[str, str], current: Mapping[str, str]) -> tuple[str, ...]:

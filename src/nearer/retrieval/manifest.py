@@ -3,7 +3,7 @@
     <folder>/manifest.json   this
     <folder>/writer.lock     held by who changes the index
 
-Version 1 (before fields, full text and LanceDB) is still read.
+Versions 1 (before fields, full text and LanceDB) and 2 (before precisions) are still read.
 """
 
 import json
@@ -16,9 +16,10 @@ from typing import Any, Literal, get_args
 from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
 from nearer.core.filters import FieldType
 from nearer.core.steps import reached
+from nearer.measure.quantise import Precision
 from nearer.store.files import remove_tree, write_atomic
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 LOCK = "writer.lock"
 HELD = timedelta(hours=1)
@@ -31,13 +32,14 @@ Kind = Literal["exact", "lancedb"]
 class Spec:
     """What cannot change without building anew: the space, how passages are cut, what may filter, what texts are kept.
 
-    ``fields`` are typed, and in the order of the store's columns.
+    ``fields`` are typed, and in the order of the store's columns. ``precision`` is that of the vectors.
     """
 
     space_id: str
     chunking: str
     fields: Mapping[str, FieldType] = field(default_factory=dict)
     full_text: bool = False
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,8 @@ class Manifest:
 
     ``revision`` is the documents' when it was built. An exact index has ``files``; LanceDB's has ``current``, the
     versions ``retired`` lately, and, with a vector index, the ``probes`` it uses and the ``recall`` measured with them.
+    Below float32 an exact index has a ``recall`` too and, of binary, ``rescore``: how many documents int8 orders for
+    each that is wanted.
     """
 
     kind: Kind
@@ -96,6 +100,7 @@ class Manifest:
     retired: tuple[Version, ...] = ()
     probes: Probes | None = None
     recall: Recall | None = None
+    rescore: int | None = None
 
     @property
     def names(self) -> set[str]:
@@ -105,9 +110,13 @@ class Manifest:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """How queries are answered, as a release tells it: the kind, what is probed, and the recall measured."""
+        """How queries are answered, as a release tells it: kind, precision, what is probed, and the recall measured."""
         parts = (("probes", self.probes), ("recall", self.recall))
-        return {"kind": self.kind, **{name: asdict(part) if part else None for name, part in parts}}
+        return {
+            "kind": self.kind,
+            "precision": self.spec.precision,
+            **{name: asdict(part) if part else None for name, part in parts},
+        }
 
 
 def read_manifest(folder: Path, *, space_id: str) -> Manifest:
@@ -134,7 +143,8 @@ def read_manifest(folder: Path, *, space_id: str) -> Manifest:
         manifest = _parse(content)
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path) from error
-    if manifest.kind not in get_args(Kind) or (manifest.kind == "lancedb") is (manifest.current is None):
+    is_known = manifest.kind in get_args(Kind) and manifest.spec.precision in get_args(Precision)
+    if not is_known or (manifest.kind == "lancedb") is (manifest.current is None):
         raise damaged(path)
     if manifest.spec.space_id != space_id:
         raise SpaceMismatch(
@@ -201,6 +211,7 @@ def _parse(content: dict[str, Any]) -> Manifest:
             chunking=spec["chunking"],
             fields=dict(spec.get("fields", {})),
             full_text=spec.get("full_text", False),
+            precision=spec.get("precision", "float32"),
         ),
         num_documents=content["num_documents"],
         num_passages=content["num_passages"],
@@ -210,6 +221,7 @@ def _parse(content: dict[str, Any]) -> Manifest:
         retired=tuple(Version(**each) for each in content.get("retired", ())),
         probes=_record(Probes, content.get("probes")),
         recall=_record(Recall, content.get("recall")),
+        rescore=content.get("rescore"),
     )
 
 

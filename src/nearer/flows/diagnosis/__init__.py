@@ -8,7 +8,7 @@ from nearer.core.records import Query
 from nearer.flows.diagnosis.background import Background, Failure
 from nearer.flows.diagnosis.clues import Finding, Stale, explain
 from nearer.flows.embedding import refuse_other_documents
-from nearer.flows.index import entry_hashes
+from nearer.flows.index import entry_hashes, folder_of
 from nearer.flows.measuring.judged_split import JudgedSplit, read_judged_split
 from nearer.flows.measuring.ranking import rank
 from nearer.flows.splits import ensure_splits
@@ -16,7 +16,6 @@ from nearer.flows.systems import BASE, LIVE, System, open_system, spent
 from nearer.measure.diagnosis import BY_RANK, CAUSES, Missed
 from nearer.retrieval.index import open_index
 from nearer.store.collection import Collection
-from nearer.store.files import inside
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
@@ -82,7 +81,7 @@ def _stale(workspace: Workspace, system: System) -> dict[str, Any]:
     if system.name != LIVE:
         return {}
     space_id = system.model.space_id
-    index = open_index(inside(workspace.indexes, space_id), space_id=space_id)
+    index = open_index(folder_of(workspace, space_id, system.precision), space_id=space_id)
     indexed = index.hashes()
     current = entry_hashes(Collection(workspace.database), index.manifest.spec.fields)
     return {

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from nearer.core.errors import InputError, ModelRefused, NotFound
 from nearer.core.sections import ApiRecipe, ChunkRecipe, EncoderRecipe, SearchRecipe
@@ -15,6 +15,7 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
 from nearer.encode.endpoint import Endpoint
 from nearer.encode.shortened import ShortenedEncoder
+from nearer.measure.quantise import Precision
 from nearer.store.files import inside
 from nearer.store.registry import Model, Registry, Release
 from nearer.store.usage import Meter, Usage
@@ -50,7 +51,8 @@ _PARTS = {
 class System:
     """What a name meant when it was resolved: a model, an encoder ready to run it, and how documents are cut for it.
 
-    ``stages``, in their order, turn what the encoder finds into the answer, as ``search`` says.
+    ``precision`` is that of the vectors in its index. ``stages``, in their order, turn what the encoder finds into the
+    answer, as ``search`` says.
     """
 
     name: str
@@ -60,6 +62,7 @@ class System:
     stages: tuple[str, ...] = ()
     search: SearchRecipe = field(default_factory=SearchRecipe)
     reranker: CrossEncoder | None = None
+    precision: Precision = "float32"
     meter: Meter | None = None
 
     @property
@@ -71,13 +74,18 @@ class System:
             "stages": list(self.stages),
             "search": self.search.model_dump(mode="json", include=parts),
             "cross_encoder_id": self.reranker.cross_encoder_id if self.reranker else None,
+            "precision": self.precision,
         }
 
     def is_released_as(self, release: Release) -> bool:
-        """Whether a release answers as this system does: from the same model, in the same stages."""
+        """Whether a release answers as this system does: from the same model and index, in the same stages."""
         before = {"stages": [], "search": {}, "cross_encoder_id": None, **release.system}
         is_alike = all(before[name] == self.pinned[name] for name in ("stages", "search", "cross_encoder_id"))
-        return is_alike and release.model_id == self.model.model_id
+        return is_alike and self.shares_index(release) and release.model_id == self.model.model_id
+
+    def shares_index(self, release: Release) -> bool:
+        """Whether a release searches the same index: vectors of one space in one precision."""
+        return (release.space_id, precision_of(release)) == (self.model.space_id, self.precision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +107,8 @@ def open_system(workspace: Workspace, name: str) -> System:
     encoder_name, stages = parse_name(name)
     _refuse_undescribed(stages, workspace.recipe.search)
     system = _open_encoder(workspace, encoder_name)
+    if encoder_name != LIVE:
+        system = replace(system, precision=workspace.recipe.index.precision)
     if not stages:
         return system
     own = {part: getattr(system.search, part) for stage in system.stages for part in _PARTS[stage]}
@@ -218,6 +228,7 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
     model = Registry(workspace.database).model(release.model_id)
     system = _load(workspace, model, name=name, chunk=chunk_of(release))
     search = SearchRecipe.model_validate(release.system.get("search", {}))
+    system = replace(system, precision=precision_of(release))
     system = _composed(system, release.system.get("stages", ()), search)
     if system.pinned["cross_encoder_id"] != release.system.get("cross_encoder_id"):
         raise ModelRefused(
@@ -230,6 +241,11 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
 def chunk_of(release: Release) -> ChunkRecipe:
     """How a release pins that documents are cut."""
     return ChunkRecipe.model_validate(release.system["chunk"])
+
+
+def precision_of(release: Release) -> Precision:
+    """The precision that a release pins for the vectors of its index; float32 before there were others."""
+    return cast(Precision, release.system.get("precision", "float32"))
 
 
 def spent(systems: Iterable[System]) -> dict[str, Any]:
