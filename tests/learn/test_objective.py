@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 import torch
 
 from learn.test_fit import examples
 from nearer.core.sections import TrainRecipe
-from nearer.learn.examples import Example, text_key
+from nearer.learn.examples import Example
 from nearer.learn.losses import ranking
 from nearer.learn.objective import Collator, Objective
 from nearer.learn.table import ExampleTable
@@ -15,8 +14,8 @@ DATA = [*examples(5), *examples(6, num_negatives=2)[5:]]
 
 @pytest.fixture
 def made(tiny_encoder):
-    def make(data=DATA, *, also=(), most_tokens=16, memory_MD=None, dimensions=(), start=None, **recipe):
-        table = ExampleTable.build(data, also=also)
+    def make(data=DATA, *, most_tokens=16, dimensions=(), start=None, **recipe):
+        table = ExampleTable.build(data)
         model = tiny_encoder.model.eval()
         collate = Collator(
             table=table,
@@ -30,7 +29,6 @@ def made(tiny_encoder):
             loss=ranking,
             score_E=[1.0] * len(data),
             teacher_E=[()] * len(data),
-            memory_MD=memory_MD,
             dimensions=dimensions,
             start=start or {},
         )
@@ -51,19 +49,20 @@ def alike(left, right, *, atol=1e-6):
     return left.keys() == right.keys() and all(torch.allclose(left[n], right[n], atol=atol) for n in left)
 
 
-def naive(model, data, *, size=None, memory=()):
+def naive(model, data, *, size=None):
     """The loss of distinct texts, from the model's own vectors, one text at a time."""
-    table = ExampleTable.build(data, also=[text for text, _ in memory])
-    by_text = {text: torch.tensor(vector) for text, vector in memory}
-    texts = [*dict.fromkeys(t for e in data for t in (e.positive, *e.negatives))]
-    by_text |= {text: model(model.preprocess([text]))["sentence_embedding"][0] for text in texts}
+
+    def vector(text):
+        return model(model.preprocess([text]))["sentence_embedding"][0][:size]
+
+    table = ExampleTable.build(data)
+    grades = table.grades(range(len(data)), range(len(table.texts)))
     total = 0.0
-    for row, example in enumerate(data):
-        anchor = model(model.preprocess([example.anchor]))["sentence_embedding"][0][:size]
-        grade = dict(zip(table.texts, table.grades([row], range(len(table.texts)))[0], strict=True))
-        logits = {t: 20 * torch.cosine_similarity(anchor, v[:size], dim=0) for t, v in by_text.items()}
-        counted = torch.stack([logits[t] for t in by_text if grade[t] == 0 or t == example.positive])
-        total += counted.logsumexp(0) - logits[example.positive]
+    for example, grade_X in zip(data, grades, strict=True):
+        anchor = vector(example.anchor)
+        logits = {text: 20 * torch.cosine_similarity(anchor, vector(text), dim=0) for text in table.texts}
+        counted = [logits[t] for t, g in zip(table.texts, grade_X, strict=True) if g == 0 or t == example.positive]
+        total += torch.stack(counted).logsumexp(0) - logits[example.positive]
     return total / len(data)
 
 
@@ -93,16 +92,6 @@ def test_cached_gradients_are_those_of_one_pass_dropout_included(made):
     (loss, wanted), (again, found) = gradients(*plain, seed=4), gradients(*cached, seed=4)
     assert loss == pytest.approx(again, rel=1e-6)
     assert alike(wanted, found, atol=1e-5)
-
-
-def test_what_is_in_memory_is_a_negative_and_what_is_fresh_is_not_there_twice(made):
-    rng = np.random.default_rng(0)
-    also = ("an old passage", DATA[0].positive, DATA[1].positive + " ")
-    memory_MD = rng.normal(size=(3, 32)).astype(np.float32)
-    objective, batch, model = made(also=also, memory_MD=torch.from_numpy(memory_MD))
-    counted = [(also[0], memory_MD[0]), (also[2], memory_MD[2])]
-    assert text_key(also[2]) == text_key(DATA[1].positive)  # so it is left out for that example, not for others
-    assert objective(model, batch).item() == pytest.approx(naive(model, DATA, memory=counted).item(), rel=1e-5)
 
 
 def test_matryoshka_is_the_mean_over_vectors_cut_and_made_unit_again(made):

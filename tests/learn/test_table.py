@@ -11,23 +11,23 @@ def example(anchor, positive, *negatives, spared=(), **others):
     return Example(anchor=anchor, positive=positive, negatives=negatives, spared=keys, **others)
 
 
-def grades_of(examples, rows=None, **options):
-    table = ExampleTable.build(examples, **options)
+def grades_of(examples, rows=None):
+    table = ExampleTable.build(examples)
     rows = range(len(examples)) if rows is None else rows
     texts = list(dict.fromkeys(text for row in rows for text in table.candidates[row]))
     found = table.grades(rows, texts)
     return [{table.texts[text]: float(g) for text, g in zip(texts, line, strict=True)} for line in found]
 
 
-def left_out(examples, **options):
-    return [{text for text, grade in line.items() if np.isnan(grade)} for line in grades_of(examples, **options)]
+def left_out(examples):
+    return [{text for text, grade in line.items() if np.isnan(grade)} for line in grades_of(examples)]
 
 
 def test_every_text_is_there_once():
-    table = ExampleTable.build([example("q", "a", "n"), example("q", "b", "a")], also=["z", "b", "z"])
+    table = ExampleTable.build([example("q", "a", "n"), example("q", "b", "a")])
     assert table.anchors == ("q",)
-    assert table.texts == ("z", "b", "a", "n")
-    assert table.candidates == ((2, 3), (1, 2))
+    assert table.texts == ("a", "n", "b")
+    assert table.candidates == ((0, 1), (2, 0))
     assert table.anchor_E.tolist() == [0, 0]
 
 

@@ -233,7 +233,6 @@ class TrainRecipe(Section):
     scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
     triplet_margin: float = Field(default=0.3, gt=0, le=2, description="in cosine distance")
     cached: bool = Field(default=False, description="GradCache: large batches in the memory of a small one, slower")
-    memory: bool = Field(default=False, description="every passage of the corpus, as encoded before, is a negative")
     dimensions: tuple[int, ...] = Field(default=(), description="Matryoshka: that vectors may be cut to; with the full")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="while training; none means the model's own")
     freeze_layers: int = Field(default=0, ge=0, description="lowest layers that are left as they are")

@@ -25,7 +25,7 @@ from nearer.flows.training.models import keep_model
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.watch import Watch, build_watch
 from nearer.learn.examples import Example
-from nearer.learn.fit import FitReport, Memory, Prompts, fit
+from nearer.learn.fit import FitReport, Prompts, fit
 from nearer.learn.lint import lint
 from nearer.learn.margins import NO_MARGIN
 from nearer.learn.negatives import MiningReport
@@ -162,7 +162,6 @@ def _run_passes(
                 measure=lambda step: watch.point(encoder, step),
                 checkpoints=run.checkpoints(number),
                 progress=progress,
-                memory=_memory(encoder, corpus) if recipe.memory else None,
             )
             kept = _describe(number, report, mining)
             _refuse_diverged(workspace, run, [*passes, kept])
@@ -170,11 +169,6 @@ def _run_passes(
         passes.append(kept)
         progress.say(_line(kept))
     return passes
-
-
-def _memory(encoder: Encoder, corpus: Corpus) -> Memory:
-    passages = list(dict.fromkeys(corpus.passages))
-    return Memory(passages=passages, emb_MD=encoder.encode_documents(passages))
 
 
 def _refuse_diverged(workspace: Workspace, run: TrainingRun, passes: Sequence[dict[str, Any]]) -> None:

@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from nearer.core.progress import Progress
@@ -39,14 +37,6 @@ class Prompts:
     document: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Memory:
-    """Passages with their unit vectors, shape (M, D), that every anchor is told from beside those of its batch."""
-
-    passages: Sequence[str]
-    emb_MD: NDArray[np.float32]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
     """How a pass went. ``best_step`` 0 means that training did not help, and the model is as it was.
@@ -72,7 +62,6 @@ def fit(
     measure: Callable[[int], DevPoint],
     checkpoints: Checkpoints,
     progress: Progress,
-    memory: Memory | None = None,
 ) -> FitReport:
     """Train ``model`` in place for one pass and leave it with the weights that were best on dev.
 
@@ -90,8 +79,7 @@ def fit(
     if start:
         keeper.go_on_from(start)
     bar = _Bar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
-    passages = memory.passages if memory else ()
-    table = ExampleTable.build(examples, also=passages)
+    table = ExampleTable.build(examples)
     with _as_in_training(model, recipe):
         trainer = _Trainer(
             model=model,
@@ -100,7 +88,7 @@ def fit(
             data_collator=_collator(model, table, prompts),
             callbacks=[keeper, writer, bar],
         )
-        trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe, memory=memory)
+        trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
         trainer.remove_callback(PrinterCallback)
         try:
             trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
@@ -158,7 +146,6 @@ def _objective(
     loss: Loss,
     *,
     recipe: TrainRecipe,
-    memory: Memory | None,
 ) -> Objective:
     sizes = sorted({*recipe.dimensions, model.get_embedding_dimension()}, reverse=True) if recipe.dimensions else ()
     return Objective(
@@ -167,7 +154,6 @@ def _objective(
         loss=loss,
         score_E=[example.weight if example.score is None else example.score for example in examples],
         teacher_E=[example.scores for example in examples],
-        memory_MD=torch.from_numpy(memory.emb_MD).to(model.device) if memory else None,
         dimensions=sizes,
         start={name: each.detach().clone() for name, each in model.named_parameters()} if recipe.pull else {},
     )

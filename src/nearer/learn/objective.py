@@ -1,6 +1,6 @@
 """From a batch to its loss: every distinct text is embedded once, in mini-batches of like length, then compared.
 
-Arrays: B examples of the batch, A distinct anchors, X distinct texts, M of them by heart, D dimensions.
+Arrays: B examples of the batch, A distinct anchors, X distinct texts, D dimensions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,10 +73,8 @@ class Collator:
 class Objective:
     """The loss of a batch, with the table it was made from.
 
-    ``memory_MD`` are vectors of the table's first texts as the model made them before: more negatives for every anchor,
-    at the price of a product. With ``dimensions`` the loss is the mean over vectors cut to each (Matryoshka).
-    Source of the memory: Wang et al., Cross-Batch Memory (arXiv 1912.06798), here over the corpus instead of the last
-    batches. Of the dimensions: Kusupati et al., Matryoshka Representation Learning (arXiv 2205.13147), eq. 1.
+    With ``dimensions`` it is the mean over vectors cut to each (Matryoshka); ``start`` are the weights it pulls to.
+    Source: Kusupati et al., Matryoshka Representation Learning (arXiv 2205.13147), eq. 1.
     """
 
     table: ExampleTable
@@ -84,7 +82,6 @@ class Objective:
     loss: Loss
     score_E: Sequence[float]
     teacher_E: Sequence[Sequence[float]]
-    memory_MD: Tensor | None = None
     dimensions: Sequence[int] = ()
     start: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -100,11 +97,7 @@ class Objective:
         """The loss, the vectors being given in the order of the batch's sides."""
         place = {row: number for number, row in enumerate(batch.anchors.rows)}
         anchors_B = torch.tensor([place[int(self.table.anchor_E[row])] for row in batch.rows], device=text_XD.device)
-        columns, memory_MD = list(batch.texts.rows), self.memory_MD
-        if memory_MD is not None:
-            text_XD = torch.cat([text_XD, memory_MD.to(text_XD)])
-            columns += range(len(memory_MD))
-        known = self._known(batch, columns, text_XD.device)
+        known = self._known(batch, text_XD.device)
         sizes = self.dimensions or (text_XD.shape[1],)
         losses = [
             self.loss(
@@ -116,17 +109,13 @@ class Objective:
         ]
         return torch.stack(losses).mean()
 
-    def _known(self, batch: Batch, columns: Sequence[int], device: torch.device) -> Similarities:
-        """All but the cosines: grades, weights, each example's own columns. What is fresh is not in memory as well."""
-        place = {row: column for column, row in reversed(list(enumerate(columns)))}
-        num_fresh = len(batch.texts.rows)
-        grades_BX = torch.from_numpy(self.table.grades(batch.rows, list(place)))
-        spread_BX = torch.full((len(batch.rows), len(columns)), torch.nan)
-        spread_BX[:, list(place.values())] = grades_BX
-        assert max(place[row] for row in batch.texts.rows) < num_fresh
+    def _known(self, batch: Batch, device: torch.device) -> Similarities:
+        """All but the cosines: grades, weights, each example's own columns."""
+        place = {row: column for column, row in enumerate(batch.texts.rows)}
+        grades_BX = torch.from_numpy(self.table.grades(batch.rows, batch.texts.rows)).to(device)
         return Similarities(
-            cosine_BX=spread_BX,
-            grades_BX=spread_BX.to(device),
+            cosine_BX=grades_BX,
+            grades_BX=grades_BX,
             weight_B=torch.from_numpy(self.table.weight_E[list(batch.rows)]).to(device),
             candidates=[[place[text] for text in self.table.candidates[row]] for row in batch.rows],
             score_B=torch.tensor([self.score_E[row] for row in batch.rows], device=device),

@@ -29,13 +29,13 @@ class ExampleTable:
     known: tuple[Mapping[int, float], ...]
 
     @classmethod
-    def build(cls, examples: Sequence[Example], *, also: Sequence[str] = ()) -> "ExampleTable":
-        """The table of these examples, and of texts ``also`` to be ranked, the first of all.
+    def build(cls, examples: Sequence[Example]) -> "ExampleTable":
+        """The table of these examples.
 
         Neither positive nor negative, of an example, are the texts it spares and those that nearly repeat its positive.
         """
         anchors = list(dict.fromkeys(example.anchor for example in examples))
-        texts = list(dict.fromkeys([*also, *(text for e in examples for text in (e.positive, *e.negatives))]))
+        texts = list(dict.fromkeys(text for e in examples for text in (e.positive, *e.negatives)))
         anchor_row = {text: row for row, text in enumerate(anchors)}
         text_row = {text: row for row, text in enumerate(texts)}
         rows_of = _rows_by_key(texts)
