@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from nearer.learn.checkpoint import (
 )
 from nearer.learn.examples import Example
 from nearer.learn.losses import LOSSES, Loss, choose_loss
+from nearer.learn.lower_layers import frozen
 from nearer.learn.objective import MOST_TOKENS, Batch, Collator, Objective
 from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Tokens
@@ -185,17 +186,20 @@ def _arguments(recipe: TrainRecipe, checkpoints: Checkpoints, *, num_steps: int)
 @contextmanager
 def _as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterator[None]:
     """Give the model its length and dropout for training, and freeze what the recipe freezes, while it is trained."""
-    longest, frozen, dropouts = model.max_seq_length, _frozen_parameters(model, recipe), _dropouts(model, recipe)
+    longest, transformer = model.max_seq_length, model.transformers_model
+    words = list(transformer.get_input_embeddings().parameters()) if recipe.freeze_embeddings and transformer else []
+    dropouts = _dropouts(model, recipe)
     try:
         model.max_seq_length = recipe.max_seq_length or longest
-        for parameter in frozen:
+        for parameter in words:
             parameter.requires_grad_(False)
         for each in dropouts:
             each.p = recipe.dropout or 0.0
-        yield
+        with frozen(transformer, recipe.freeze_layers) if recipe.freeze_layers and transformer else nullcontext():
+            yield
     finally:
         model.max_seq_length = longest
-        for parameter in frozen:
+        for parameter in words:
             parameter.requires_grad_(True)
         for each, own in dropouts.items():
             each.p = own
@@ -206,26 +210,6 @@ def _dropouts(model: "SentenceTransformer", recipe: TrainRecipe) -> dict[torch.n
     if recipe.dropout is None:
         return {}
     return {each: each.p for each in model.modules() if isinstance(each, torch.nn.Dropout)}
-
-
-def _frozen_parameters(model: "SentenceTransformer", recipe: TrainRecipe) -> list[Any]:
-    """The word vectors and the lowest layers, when the recipe leaves them as they are."""
-    transformer = model.transformers_model
-    if transformer is None:
-        return []
-    frozen = list(transformer.get_input_embeddings().parameters()) if recipe.freeze_embeddings else []
-    if recipe.freeze_layers:
-        embeddings = getattr(transformer, "embeddings", transformer.get_input_embeddings())
-        lowest = [embeddings, *layers_of(transformer)[: recipe.freeze_layers]]
-        frozen += [parameter for module in lowest for parameter in module.parameters()]
-    return frozen
-
-
-def layers_of(transformer: torch.nn.Module) -> torch.nn.ModuleList:
-    """The layers of a transformer, the lowest first: its list of as many modules as it has layers."""
-    number = transformer.config.num_hidden_layers  # type: ignore[union-attr]
-    lists = (each for each in transformer.modules() if isinstance(each, torch.nn.ModuleList))
-    return next(each for each in lists if len(each) == number)
 
 
 class _Bar(TrainerCallback):  # type: ignore[misc]
