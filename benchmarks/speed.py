@@ -6,20 +6,23 @@ PART is one of
     evaluate   top-k, graded metrics, per-query values and intervals against InformationRetrievalEvaluator
     encode     our encoder against the model's own encode() with its defaults, on texts of mixed lengths
     mine       our mining against mine_hard_negatives, same model and texts; and its memory at 100,000 documents
+    train      two epochs of our training against SentenceTransformerTrainer, same pairs, batch size and rate; memory
     import     a million JSONL documents: rows a second and peak memory
     update     1 % of the documents changed against building everything, through `nearer index`
---data is a folder in BEIR layout, for the parts that need real text (encode, mine, update). Each part prints a table
-and leaves FOLDER/PART.json. Run it alone: another busy process distorts the ratios less than the times, but does.
+--data is a folder in BEIR layout, for the parts that need real text (encode, mine, train, update). Each part prints a
+table and leaves FOLDER/PART.json. Run it alone: another busy process distorts the ratios less than the times, but does.
 """
 
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,17 +36,20 @@ import nearer
 from nearer.cli import Watch
 from nearer.core.progress import Silent
 from nearer.core.records import Judgment
-from nearer.core.sections import EvaluateRecipe
+from nearer.core.sections import EvaluateRecipe, TrainRecipe
 from nearer.encode.cache import EmbeddingCache
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
 from nearer.flows.systems import open_local
 from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.flows.training.mining import mine_negatives
+from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example
+from nearer.learn.fit import Prompts, fit
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.significance import mean_intervals
 from nearer.measure.topk import top_k
+from stock import fit_stock
 
 Floats = NDArray[np.float32]
 SEED = 0
@@ -261,7 +267,9 @@ from nearer.core.progress import Silent
 from nearer.core.recipe import Recipe
 from nearer.flows.embedding import Corpus
 from nearer.core.records import Document
+from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example
+from nearer.learn.fit import Prompts, fit
 
 class Trivial:
     dimension = 384
@@ -282,6 +290,89 @@ positives = [texts[row % number] for row in range(2000)]
 examples = [Example(anchor=f"query {text}", positive=text, spared=frozenset(), negatives=()) for text in positives]
 mining.mine_negatives(Workspace(), Trivial(), corpus, examples, progress=Silent())
 """
+
+
+def train(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Two epochs of 256 pairs on each side, and the loss of 64 other pairs after it; peak memory of a process each."""
+    number = arguments.documents or 2500
+    workspace = beir_workspace(arguments, num_documents=number)
+    base = open_local(workspace, "base")
+    examples = training_examples(workspace, base.encoder, read_corpus(workspace, base.encoder), number=320)
+    pairs = [(each.anchor, each.positive) for each in examples]
+    workspace.close()
+    held_out = dict.fromkeys(TRAININGS, math.nan)
+
+    def side(name: str) -> Callable[[], None]:
+        def run() -> None:
+            held_out[name] = train_once(name, pairs)
+
+        return run
+
+    timed = in_turns(arguments.runs, {name: side(name) for name in TRAININGS})
+    (arguments.work / "pairs.json").write_text(json.dumps(pairs), encoding="utf-8")
+    here = str(Path(__file__).parent)
+    peaks = {
+        f"{name}_peak_bytes": peak_bytes(TRAIN_ALONE, here, name, str(arguments.work / "pairs.json"))[0]
+        for name in TRAININGS
+    }
+    lengths = base.encoder.count_tokens([positive for _, positive in pairs])
+    return {
+        "against": "SentenceTransformerTrainer with MultipleNegativesRankingLoss",
+        "num_pairs": 2 * NUM_TRAINED,
+        "mean_tokens_of_positives": round(float(np.minimum(lengths, 128).mean()), 1),
+        **{key: value for key, value in timed.items() if key != "ratio"},
+        **{f"{name}_ratio": round(timed[f"{name}_s"] / timed["stock_s"], 3) for name in TRAININGS},
+        **{f"{name}_loss_of_others": round(value, 4) for name, value in held_out.items()},
+        **peaks,
+    }
+
+
+TRAIN_ALONE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import speed
+speed.train_once(sys.argv[2], json.load(open(sys.argv[3])))
+"""
+NUM_TRAINED = 256
+TRAININGS: dict[str, dict[str, Any]] = {
+    "ours": {"dropout": 0.0},
+    "ours_with_dropout": {},
+    "ours_three_layers_frozen": {"dropout": 0.0, "freeze_layers": 3},
+    "stock": {},
+}
+
+
+def train_once(side: str, pairs: list[tuple[str, str]]) -> float:
+    """Train a fresh base on the first pairs; the loss of the others, by the stock loss, is what comes back."""
+    import torch
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    encoder = Encoder.load("all-MiniLM-L6-v2", max_seq_length=128)
+    trained, others = pairs[:NUM_TRAINED], pairs[NUM_TRAINED:]
+    if side == "stock":
+        rows = {"anchor": [pair[0] for pair in trained], "positive": [pair[1] for pair in trained]}
+        fit_stock(encoder.model, rows, rate=TrainRecipe().learning_rate, epochs=2, seed=SEED)
+    else:
+        train_ours(encoder.model, trained, TRAININGS[side])
+    encoder.model.eval()
+    columns = [encoder.model.preprocess([pair[place] for pair in others]) for place in (0, 1)]
+    with torch.no_grad():
+        return float(MultipleNegativesRankingLoss(encoder.model)(columns, torch.tensor([])))
+
+
+def train_ours(model: Any, pairs: list[tuple[str, str]], options: dict[str, Any]) -> None:
+    """Our pass, dev not measured."""
+    examples = [Example(anchor=anchor, positive=positive) for anchor, positive in pairs]
+    with tempfile.TemporaryDirectory() as folder:
+        fit(
+            model,
+            examples,
+            recipe=TrainRecipe(epochs=2, evals_per_pass=1, seed=SEED, **options),
+            prompts=Prompts(query="", document=""),
+            measure=lambda step: DevPoint(step=step, value=float(step)),
+            checkpoints=Checkpoints(Path(folder), start=None),
+            progress=Silent(),
+        )
 
 
 def training_examples(workspace: nearer.Workspace, encoder: Encoder, corpus: Corpus, *, number: int) -> list[Example]:
@@ -400,6 +491,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "evaluate": evaluate,
     "encode": encode,
     "mine": mine,
+    "train": train,
     "import": import_documents,
     "update": update,
 }
