@@ -113,8 +113,8 @@ def fit_stock(model: Any, rows: dict[str, list[str]], *, rate: float, epochs: in
     """The trainer of sentence-transformers, with the batch size and warm-up that Nearer uses."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from sentence_transformers.base.sampler import BatchSamplers
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
     recipe = TrainRecipe()
     with tempfile.TemporaryDirectory() as folder:
