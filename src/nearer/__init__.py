@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nearer.flows.suite import suite
     from nearer.flows.tasks import evaluate_task
     from nearer.flows.train import train
+    from nearer.flows.train_reranker import train_reranker
     from nearer.measure.advice import should_finetune
     from nearer.store.workspace import Workspace
 
@@ -65,6 +66,7 @@ _WHERE = {
     "status": "nearer.flows.releases",
     "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",
+    "train_reranker": "nearer.flows.train_reranker",
 }
 
 __all__ = [
@@ -98,6 +100,7 @@ __all__ = [
     "status",
     "suite",
     "train",
+    "train_reranker",
 ]
 
 

@@ -219,6 +219,9 @@ def train(
         str | None,
         typer.Option(help="Map its vectors instead, in seconds: query, shared, separate.", metavar="SIDES"),
     ] = None,
+    reranker: Annotated[
+        bool, typer.Option("--reranker", help="Train a cross-encoder that ranks anew what the system finds.")
+    ] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -226,7 +229,15 @@ def train(
     """Train a candidate model."""
     from nearer.flows.adapt import adapt
     from nearer.flows.train import train as flow
+    from nearer.flows.train_reranker import train_reranker
 
+    if reranker and adapter is not None:
+        raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
+    if reranker:
+        _run(
+            folder, overrides, as_json, printing.trained_reranker, lambda w: train_reranker(w, start, progress=Watch())
+        )
+        return
     if adapter is not None:
         _run(folder, overrides, as_json, printing.trained, lambda w: adapt(w, adapter, start, progress=Watch()))
         return

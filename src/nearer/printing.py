@@ -256,6 +256,26 @@ def trained(result: Result) -> str:
     return "\n".join([*lines, *_spent(result)])
 
 
+def trained_reranker(result: Result) -> str:
+    """The result of `nearer train --reranker`."""
+    dev, name = result["dev"], result["reranker_id"]
+    left_out = result["num_left_out"]
+    what = f"{result['num_pairs']} pairs, {result['duration_s']:.0f} s"
+    if any(left_out.values()):
+        what += f"; {left_out['queries']} queries and {left_out['pairs']} pairs that dev or test knows were left out"
+    measured = f"{dev['metric']} on {dev['num_queries']} dev queries, the first {dev['depth']} of {result['retriever']}"
+    began = "" if result["start"]["is_fresh"] else f", {dev['start']:.3f} as it began"
+    values = f"{dev['retriever']:.3f} as found{began}, {dev['best']:.3f} reranked at its best"
+    lines = [f"{name or 'no reranker'}: {measured}: {values} ({what})"]
+    if result["fault"]:
+        lines.append(f"training ended early: {result['fault']}")
+    if name is None:
+        lines.append("nothing that was trained is better on dev than what there was; leave it as it is")
+    else:
+        lines.append(f'next: search.rerank.model = "{name}" in nearer.toml, then nearer evaluate base base+rerank')
+    return "\n".join([*lines, *_spent(result)])
+
+
 def _alarm(alarm: Result) -> str:
     return f"{alarm['name']} {alarm['value']:.3f}, above {alarm['threshold']:.3f}: {alarm['sentence']}"
 
@@ -348,8 +368,8 @@ def history(result: Result) -> str:
 def lineage(result: Result) -> str:
     """The result of `nearer lineage`."""
     lines = []
-    for each in result["lineage"]:
-        data, shorter = each["data"], each["encoder"].get("shortened")
+    for each in (*result["lineage"], *result["reranker"]):
+        data, shorter = each["data"], each.get("encoder", {}).get("shortened")
         made = (
             f"the first {shorter['dimension']} dimensions"
             if shorter
@@ -357,11 +377,18 @@ def lineage(result: Result) -> str:
             if data
             else "off the shelf"
         )
-        adapter = each["encoder"].get("adapter")
-        what = f"{adapter['sides']} adapter, " if adapter else ""
-        lines.append(f"{each['model_id']}  {each['created_at']}  {what}{made}")
-        lines.append(f"  {each['encoder_id']}  releases: {', '.join(each['releases']) or 'none'}")
+        lines.append(f"{each.get('model_id') or each['reranker_id']}  {each['created_at']}  {_kind(each)}{made}")
+        computed = each.get("encoder_id") or each["cross_encoder_id"]
+        lines.append(f"  {computed}  releases: {', '.join(each['releases']) or 'none'}")
     return "\n".join(lines)
+
+
+def _kind(each: Result) -> str:
+    """What a link of a lineage is, where it is no plain model."""
+    if "reranker_id" in each:
+        return f"reranker from {each['start']['name']}, "
+    adapter = each["encoder"].get("adapter")
+    return f"{adapter['sides']} adapter, " if adapter else ""
 
 
 def found(result: Result) -> str:

@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from nearer.core.errors import InputError, ModelRefused
+from nearer.core.errors import InputError, ModelRefused, WorkspaceError
 from nearer.encode.cross_encoder import CrossEncoder
+from nearer.encode.encoder import Encoder, EncoderSettings
 
 PAIRS = [("the river", "law"), ("river of the", "in the river"), ("", ""), ("music", "army " * 200)]
 
@@ -272,6 +273,91 @@ def test_a_folder_that_is_not_there_is_one_sentence_with_a_remedy():
     with pytest.raises(ModelRefused, match=r"\./absent: no such model folder") as caught:
         CrossEncoder.load("./absent")
     assert "cross-encoder/ms-marco" in caught.value.hint
+
+
+# Made here
+
+
+def test_a_fresh_head_over_an_encoder_is_drawn_from_its_seed_alone(tiny_encoder, capfd):
+    import torch
+
+    torch.manual_seed(1)
+    first = CrossEncoder.over(tiny_encoder, name="base", seed=0)
+    torch.manual_seed(2)
+    again, other = (CrossEncoder.over(tiny_encoder, name="base", seed=seed) for seed in (0, 1))
+    assert first.cross_encoder_id == again.cross_encoder_id != other.cross_encoder_id
+    assert np.isfinite(first.scores(PAIRS)).all()
+    body = {name: tensor for name, tensor in first.model.state_dict().items() if "classifier" not in name}
+    same = tiny_encoder.model.state_dict()
+    assert all(torch.equal(tensor, same[name.replace(".bert.", ".")]) for name, tensor in body.items())
+    assert "MISSING" not in "".join(capfd.readouterr()), "a fresh head is what was asked for"
+
+
+def test_a_fresh_one_reads_all_that_the_positions_allow_or_less(tiny_encoder):
+    assert tiny_encoder.settings.max_seq_length == 64
+    assert CrossEncoder.over(tiny_encoder, name="base", seed=0).max_length == 128
+    assert CrossEncoder.over(tiny_encoder, name="base", max_length=32, seed=0).max_length == 32
+    with pytest.raises(InputError, match="a maximum length of 129 tokens, but base reads 8 to 128"):
+        CrossEncoder.over(tiny_encoder, name="base", max_length=129, seed=0)
+    assert tiny_encoder.model.max_seq_length == 64, "the encoder is as it was"
+
+
+def test_a_fresh_one_over_a_decoder_reads_its_last_token(folder):
+    from sentence_transformers import SentenceTransformer, models
+    from transformers import Qwen2Config, Qwen2Model
+
+    Qwen2Model(Qwen2Config(num_key_value_heads=1, max_position_embeddings=128, **SMALL)).save_pretrained(folder)
+    body = models.Transformer(str(folder))
+    pooling = models.Pooling(body.get_embedding_dimension(), pooling_mode="lasttoken")
+    encoder = Encoder(
+        SentenceTransformer(modules=[body, pooling], device="cpu"), settings=EncoderSettings(max_seq_length=64)
+    )
+    made = CrossEncoder.over(encoder, name="decoder", seed=0)
+    alone = np.concatenate([made.scores([pair]) for pair in PAIRS[:2]])
+    assert made.scores(PAIRS[:2]) == pytest.approx(alone, abs=1e-5), "padding is not what is read"
+
+
+def test_an_encoder_without_a_transformer_can_carry_no_head():
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import BoW
+
+    encoder = Encoder(
+        SentenceTransformer(modules=[BoW(vocab=["a", "b"])], device="cpu"), settings=EncoderSettings(max_seq_length=8)
+    )
+    with pytest.raises(ModelRefused, match="words: has no transformer to put a head on") as caught:
+        CrossEncoder.over(encoder, name="words", seed=0)
+    assert "--from cross-encoder/" in caught.value.hint
+
+
+def test_without_room_for_temporary_files_it_says_so(tiny_encoder, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(tiny_encoder.model.tokenizer), "save_pretrained", full)
+    with pytest.raises(WorkspaceError, match="No space left") as caught:
+        CrossEncoder.over(tiny_encoder, name="base", seed=0)
+    assert "TMPDIR" in caught.value.hint
+
+
+def test_what_was_saved_is_what_was_made_with_its_length(tiny_encoder, tmp_path):
+    made = CrossEncoder.over(tiny_encoder, name="base", max_length=48, seed=3)
+    made.save(tmp_path / "made")
+    again = CrossEncoder.load(str(tmp_path / "made"))
+    assert (again.max_length, again.cross_encoder_id) == (48, made.cross_encoder_id)
+    assert np.array_equal(again.scores(PAIRS), made.scores(PAIRS))
+    assert re.fullmatch("reranker-[0-9a-f]{12}", made.reranker_id)
+
+
+def test_another_length_is_another_computation_of_the_same_model(tiny_cross_encoder_folder, tiny):
+    assert tiny.limited(None) is tiny
+    assert tiny.limited(128) is tiny
+    before = tiny.cross_encoder_id
+    shorter = CrossEncoder.load(str(tiny_cross_encoder_folder)).limited(16)
+    wanted = CrossEncoder.load(str(tiny_cross_encoder_folder), max_length=16)
+    assert shorter.cross_encoder_id == wanted.cross_encoder_id != before
+    assert np.array_equal(shorter.scores(PAIRS), wanted.scores(PAIRS))
+    with pytest.raises(InputError, match="129 tokens"):
+        tiny.limited(129)
 
 
 def test_the_hand_made_one_knows_what_shares_a_topic(topic_cross_encoder_folder):

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "registry.look": "flows/test_tasks.py",
     "registry.suite": "flows/test_suite.py",
     **dict.fromkeys(("adapter.weights", "adapter.manifest"), "encode/test_adapter.py"),
+    **dict.fromkeys(("reranker.model", "registry.reranker", "reranker.registered"), "flows/test_train_reranker.py"),
     **dict.fromkeys(("adapt.model", "adapt.registered"), "flows/test_adapt.py"),
     "shorten.curve": "flows/test_shorten.py",
     "splits.commit": "flows/test_held_out.py",

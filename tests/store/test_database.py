@@ -137,7 +137,14 @@ def test_a_database_of_version_1_is_brought_up_to_date_and_keeps_its_rows(versio
     assert (registry.live().model_id, registry.previous().model_id) == ("model-b", "model-a")
     assert [document.doc_id for document in Collection(database).documents()] == ["d'2; 日本", "d1"]
     database.close()
-    assert rows_of(version_1) == {**before, "probes": [], "api_usage": [], "revisions": [], "suite_runs": []}
+    assert rows_of(version_1) == {
+        **before,
+        "probes": [],
+        "api_usage": [],
+        "revisions": [],
+        "suite_runs": [],
+        "rerankers": [],
+    }
     assert names(version_1) == [migration.__name__ for migration in MIGRATIONS]
 
 

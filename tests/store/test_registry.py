@@ -7,7 +7,7 @@ import pytest
 from forked import die_at
 from nearer.core.errors import Conflict, NotFound
 from nearer.store.database import Database
-from nearer.store.registry import Model, Registry
+from nearer.store.registry import Model, Registry, Reranker
 
 
 @pytest.fixture
@@ -54,6 +54,41 @@ def test_releases_are_immutable_and_have_ids_of_their_content(registry, tmp_path
     database.close()
     with pytest.raises(NotFound):
         registry.release("release-0")
+
+
+def reranker(name):
+    return Reranker(
+        reranker_id=f"reranker-{name}",
+        cross_encoder_id=f"ce-{name}",
+        source=name,
+        training={"seed": 0},
+        parent_id="model-a",
+    )
+
+
+def test_a_reranker_is_entered_once_and_is_no_model(registry):
+    first = registry.add_reranker(reranker("a"))
+    assert (first, first.created_at) == (
+        dataclasses.replace(reranker("a"), created_at=first.created_at),
+        first.created_at,
+    )
+    assert registry.add_reranker(dataclasses.replace(reranker("a"), training={})) == first
+    registry.add_reranker(reranker("b"))
+    assert [each.reranker_id for each in registry.rerankers()] == ["reranker-a", "reranker-b"]
+    assert registry.models() == []
+    with pytest.raises(NotFound, match="no reranker 'reranker-c'; known: reranker-a, reranker-b") as caught:
+        registry.reranker("reranker-c")
+    assert "--reranker" in caught.value.hint
+
+
+def test_releases_are_found_by_what_they_are_made_of(registry):
+    plain = release(registry, "a")
+    system = {"stages": ["rerank"], "search": {"rerank": {"model": "reranker-a"}}}
+    reranked = registry.add_release(model=registry.add_model(model("a")), system=system, evidence={})
+    assert (plain.reranker, reranked.reranker) == (None, "reranker-a")
+    assert registry.releases("model-a") == [plain, reranked]
+    assert registry.releases("reranker-a") == [reranked]
+    assert registry.releases("reranker-b") == []
 
 
 def test_nothing_is_live_at_first(registry):

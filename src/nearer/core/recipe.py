@@ -23,6 +23,7 @@ from nearer.core.sections import (
     GradesRecipe,
     IndexRecipe,
     MiningRecipe,
+    RerankerRecipe,
     SearchRecipe,
     Section,
     ShortenRecipe,
@@ -46,6 +47,7 @@ class Recipe(Section):
     split: SplitRecipe = SplitRecipe()
     train: TrainRecipe = TrainRecipe()
     adapter: AdapterRecipe = AdapterRecipe()
+    reranker: RerankerRecipe = RerankerRecipe()
     mining: MiningRecipe = MiningRecipe()
     alarms: AlarmsRecipe = AlarmsRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()

@@ -267,6 +267,28 @@ class AdapterRecipe(Section):
     patience: int = Field(default=4, ge=1, description="epochs without a new best on dev before it ends")
 
 
+class RerankerRecipe(Section):
+    """How a cross-encoder is trained.
+
+    ``train.max_pairs``, ``max_positives``, ``precision`` and ``checkpoint_steps``, ``mining.margins`` and
+    ``min_share``, and ``search.rerank.depth`` hold here too.
+
+    Source of 8 texts a list: Gao et al., Rethink Training of BERT Rerankers (arXiv 2101.08751), section 4; of the
+    warm-up: sentence-transformers' own example for MS MARCO. The others are not tuned: dev ends what does harm.
+    """
+
+    epochs: float = Field(default=2.0, gt=0, le=10_000)
+    batch_size: int = Field(default=8, ge=1, le=65_536, description="lists a step")
+    learning_rate: float = Field(default=5e-5, gt=0)
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
+    num_negatives: int = Field(default=7, ge=1, description="in the list of each positive, of what the retriever finds")
+    max_seq_length: int | None = Field(default=None, ge=16, description="tokens; none means all that the model reads")
+    evals: int = Field(default=6, ge=1, description="dev measurements, beside that of the start")
+    patience: int = Field(default=3, ge=1, description="measurements without a new best before it ends")
+    max_dev_queries: int = Field(default=200, ge=1)
+    seed: Seed = 0
+
+
 class AlarmsRecipe(Section):
     """What is watched while a model trains, and from where on it is an alarm. Sources: ``measure/alarms.py``."""
 
@@ -405,7 +427,7 @@ class BoostRecipe(Section):
 class RerankRecipe(Section):
     """The cross-encoder that reads a query together with each of the ``depth`` best documents."""
 
-    model: str | None = Field(default=None, description="a folder, or a Hub name")
+    model: str | None = Field(default=None, description="the id of one trained here, a folder, or a Hub name")
     depth: int = Field(default=20, ge=2, le=1000)
     keep: int = Field(default=5, ge=1, description="results of a search that asks for no number")
     max_seq_length: int | None = Field(default=None, ge=16, description="tokens; none means the model's own")

@@ -120,7 +120,9 @@ def _refuse_trained_on(
         if not {"train", "dev"}.isdisjoint(splits_of.get(query_id, ()))
         and not set(splits) <= set(splits_of[query_id])  # else only an import put it there once more
     ]
-    trained = [model.model_id for model in Registry(workspace.database).models() if model.training]
+    registry = Registry(workspace.database)
+    trained = [model.model_id for model in registry.models() if model.training]
+    trained += [each.reranker_id for each in registry.rerankers()]
     if known and trained:
         raise InputError(
             f"split.held_out: {len(known)} queries, such as {known[0]!r}, are in train or dev, and {trained[-1]} was "

@@ -17,11 +17,12 @@ from nearer.flows.splits import ensure_splits
 from nearer.flows.suite import Suite, gate_suite, keep_suite_run, run_suite
 from nearer.flows.systems import BASE, LIVE, System, chunk_of, open_release, open_system, spent
 from nearer.flows.systems.filtering import refuse_unindexed
+from nearer.flows.systems.reranker import is_reranker_id
 from nearer.measure.alarms import raised_in
 from nearer.measure.gate import Evidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
 from nearer.measure.significance import Comparison
 from nearer.store.collection import Collection
-from nearer.store.registry import Registry, Release
+from nearer.store.registry import Model, Registry, Release, Reranker
 from nearer.store.usage import usage_by_model
 from nearer.store.workspace import Workspace
 
@@ -110,6 +111,10 @@ def status(workspace: Workspace) -> dict[str, Any]:
             {"model_id": model.model_id, "parent_model_id": model.parent_model_id, "created_at": model.created_at}
             for model in registry.models()
         ],
+        "rerankers": [
+            {"reranker_id": each.reranker_id, "parent_id": each.parent_id, "created_at": each.created_at}
+            for each in registry.rerankers()
+        ],
         "api": usage_by_model(workspace.database),
     }
 
@@ -119,7 +124,7 @@ def history(workspace: Workspace) -> dict[str, Any]:
     events = [
         asdict(event)
         for event in Registry(workspace.database).history()
-        if event.action not in ("train", "advise", "shorten")
+        if event.action not in ("train", "train_reranker", "advise", "shorten")
     ]
     for event in events:
         event["detail"] = {key: value for key, value in event["detail"].items() if key not in ("evaluation", "suite")}
@@ -129,7 +134,8 @@ def history(workspace: Workspace) -> dict[str, Any]:
 def lineage(workspace: Workspace, system: str = LIVE) -> dict[str, Any]:
     """Where a system's model came from: itself first, its parents after it, with data, seed and releases of each.
 
-    Raises NotFound for an unknown name.
+    A reranker that was trained here has a name too; ``reranker`` tells of that of what is live. Raises NotFound for an
+    unknown name.
     """
     registry = Registry(workspace.database)
     live = registry.live()
@@ -138,24 +144,46 @@ def lineage(workspace: Workspace, system: str = LIVE) -> dict[str, Any]:
     model_id: str | None = live.model_id if live and system == LIVE else system
     if system == BASE:
         model_id = open_system(workspace, BASE).model.model_id
+    reranker = live.reranker if live and system == LIVE else None
+    return {
+        "lineage": _chain(registry, model_id),
+        "reranker": _chain(registry, reranker) if reranker and is_reranker_id(reranker) else [],
+    }
+
+
+def _chain(registry: Registry, part_id: str | None) -> list[dict[str, Any]]:
+    """A model or reranker, and its parents after it."""
     chain = []
-    while model_id:
-        model = registry.model(model_id)
-        training = model.training or {}
-        chain.append(
-            {
-                "model_id": model.model_id,
-                "encoder_id": model.encoder_id,
-                "source": model.source,
-                "encoder": dict(model.encoder),
-                "created_at": model.created_at,
-                "data": training.get("data"),
-                "seed": training["recipe"]["train"]["seed"] if training else None,
-                "releases": [release.release_id for release in registry.releases(model_id)],
-            }
-        )
-        model_id = model.parent_model_id
-    return {"lineage": chain}
+    while part_id:
+        link, part_id = _link(registry, part_id)
+        chain.append(link)
+    return chain
+
+
+def _link(registry: Registry, part_id: str) -> tuple[dict[str, Any], str | None]:
+    """What is known of a model or reranker, and the id of what it was made from."""
+    if is_reranker_id(part_id):
+        reranker = registry.reranker(part_id)
+        own = {
+            "reranker_id": part_id,
+            "cross_encoder_id": reranker.cross_encoder_id,
+            "start": reranker.training["start"],
+        }
+        return {**own, **_making(registry, part_id, reranker, section="reranker")}, reranker.parent_id
+    model = registry.model(part_id)
+    own = {"model_id": part_id, "encoder_id": model.encoder_id, "encoder": dict(model.encoder)}
+    return {**own, **_making(registry, part_id, model, section="train")}, model.parent_model_id
+
+
+def _making(registry: Registry, part_id: str, made: Model | Reranker, *, section: str) -> dict[str, Any]:
+    training = made.training or {}
+    return {
+        "source": made.source,
+        "created_at": made.created_at,
+        "data": training.get("data"),
+        "seed": training["recipe"][section]["seed"] if training else None,
+        "releases": [release.release_id for release in registry.releases(part_id)],
+    }
 
 
 def newest_model(workspace: Workspace) -> str:

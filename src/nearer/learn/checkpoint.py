@@ -22,7 +22,7 @@ from nearer.store.files import remove_tree
 from nearer.store.sealed import fault_in, seal
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from torch.nn import Module
 
 WRITE_FAILURES = (OSError, SafetensorError)
 """What writing files and weights raises when the disk refuses."""
@@ -117,9 +117,7 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
     It also stops when the loss or a measurement is not a number; ``fault`` then says which, and at what step.
     """
 
-    def __init__(
-        self, model: "SentenceTransformer", measure: Callable[[int], DevPoint], *, interval: int, patience: int
-    ) -> None:
+    def __init__(self, model: "Module", measure: Callable[[int], DevPoint], *, interval: int, patience: int) -> None:
         self._model = model
         self._measure_at = measure
         self._interval = interval
@@ -216,7 +214,7 @@ class CheckpointWriter(TrainerCallback):  # type: ignore[misc]
         self.is_writing = False
 
 
-def weights_of(model: "SentenceTransformer") -> dict[str, Any]:
+def weights_of(model: "Module") -> dict[str, Any]:
     """A copy of the weights, in main memory."""
     return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
 

@@ -3,6 +3,23 @@
 from nearer.core.recipe import Recipe
 
 
+def lint_reranker(recipe: Recipe, *, num_lists: int, has_negatives: bool, has_gpu: bool) -> list[str]:
+    """Each reason why training a cross-encoder with these settings cannot work; empty when it can."""
+    faults = []
+    if num_lists == 0:
+        faults.append("no training pairs: add judgments of at least the positive grade to the train split, or pairs")
+    elif not has_negatives:
+        faults.append("no pair has a negative: the documents are all answers, so there is no order to learn; add more")
+    if recipe.train.precision != "float32" and not has_gpu:
+        faults.append(f'train.precision = "{recipe.train.precision}" on a CPU is slow and can overflow: use "float32"')
+    if recipe.reranker.num_negatives >= recipe.search.rerank.depth:
+        faults.append(
+            f"reranker.num_negatives = {recipe.reranker.num_negatives} of the {recipe.search.rerank.depth} documents "
+            "that are read leaves no room for the positive: lower it, or raise search.rerank.depth"
+        )
+    return faults
+
+
 def lint(
     recipe: Recipe,
     *,

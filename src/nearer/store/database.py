@@ -76,6 +76,17 @@ models = sa.Table(
     sa.Column("created_at", sa.Text, nullable=False),
 )
 
+rerankers = sa.Table(
+    "rerankers",
+    metadata,
+    sa.Column("reranker_id", sa.Text, primary_key=True),
+    sa.Column("cross_encoder_id", sa.Text, nullable=False, unique=True),
+    sa.Column("parent_id", sa.Text),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("training", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+)
+
 releases = sa.Table(
     "releases",
     metadata,

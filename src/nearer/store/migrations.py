@@ -167,5 +167,27 @@ def m004_suite_runs(connection: Connection) -> None:
     schema.create_all(connection, checkfirst=False)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_schema, m002_encoders_behind_an_api, m003_revisions, m004_suite_runs)
+def m005_rerankers(connection: Connection) -> None:
+    """Keep the cross-encoders that were trained here."""
+    schema = sa.MetaData()
+    sa.Table(
+        "rerankers",
+        schema,
+        sa.Column("reranker_id", sa.Text, primary_key=True),
+        sa.Column("cross_encoder_id", sa.Text, nullable=False, unique=True),
+        sa.Column("parent_id", sa.Text),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("training", sa.JSON, nullable=False),
+        sa.Column("created_at", sa.Text, nullable=False),
+    )
+    schema.create_all(connection, checkfirst=False)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_first_schema,
+    m002_encoders_behind_an_api,
+    m003_revisions,
+    m004_suite_runs,
+    m005_rerankers,
+)
 """Applied in order, once each. Append; never change one that was released."""

@@ -47,6 +47,18 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reranker:
+    """A cross-encoder that was trained here, from ``parent_id``: a model, another reranker, or none that is known."""
+
+    reranker_id: str
+    cross_encoder_id: str
+    source: str
+    training: JSON
+    parent_id: str | None = None
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """A system that may answer queries: a model, its space, and how it was allowed to go live."""
 
@@ -56,6 +68,12 @@ class Release:
     system: JSON = field(default_factory=dict)
     evidence: JSON = field(default_factory=dict)
     created_at: str = ""
+
+    @property
+    def reranker(self) -> str | None:
+        """What its system calls its cross-encoder: the id of one trained here, a folder, or a Hub name."""
+        name = self.system.get("search", {}).get("rerank", {}).get("model")
+        return str(name) if name else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +131,35 @@ class Registry:
         with self._database.read() as connection:
             return [Model(**row._mapping) for row in connection.execute(statement)]
 
+    def add_reranker(self, reranker: Reranker) -> Reranker:
+        """Enter a cross-encoder; entering it again changes nothing."""
+        row = {
+            "reranker_id": reranker.reranker_id,
+            "cross_encoder_id": reranker.cross_encoder_id,
+            "parent_id": reranker.parent_id,
+            "source": reranker.source,
+            "training": dict(reranker.training),
+            "created_at": self._now(),
+        }
+        with self._database.write() as connection:
+            connection.execute(insert(tables.rerankers).on_conflict_do_nothing(), [row])
+        reached("registry.reranker")
+        return self.reranker(reranker.reranker_id)
+
+    def reranker(self, reranker_id: str) -> Reranker:
+        """The reranker of that id. Raises NotFound, naming the ids there are."""
+        found = [each for each in self.rerankers() if each.reranker_id == reranker_id]
+        if not found:
+            known = ", ".join(each.reranker_id for each in self.rerankers()) or "none"
+            raise NotFound(f"no reranker {reranker_id!r}; known: {known}", hint="train one: nearer train --reranker")
+        return found[0]
+
+    def rerankers(self) -> list[Reranker]:
+        """All rerankers trained here, oldest first."""
+        statement = sa.select(tables.rerankers).order_by(tables.rerankers.c.created_at, tables.rerankers.c.reranker_id)
+        with self._database.read() as connection:
+            return [Reranker(**row._mapping) for row in connection.execute(statement)]
+
     def keep_probe(self, declaration_id: str, vectors: bytes) -> bytes:
         """The first probe of an encoder behind an API: ``vectors`` unless one is kept already."""
         table = tables.probes
@@ -155,12 +202,12 @@ class Registry:
             raise NotFound(f"no release {release_id!r}", hint="list them: nearer history")
         return Release(**row._mapping)
 
-    def releases(self, model_id: str) -> list[Release]:
-        """The releases of a model, oldest first."""
-        table = tables.releases
-        statement = sa.select(table).where(table.c.model_id == model_id).order_by(table.c.created_at)
+    def releases(self, part_id: str) -> list[Release]:
+        """The releases of a model, or those that rerank with a reranker trained here, oldest first."""
+        statement = sa.select(tables.releases).order_by(tables.releases.c.created_at)
         with self._database.read() as connection:
-            return [Release(**row._mapping) for row in connection.execute(statement)]
+            found = [Release(**row._mapping) for row in connection.execute(statement)]
+        return [release for release in found if part_id in (release.model_id, release.reranker)]
 
     def live(self) -> Release | None:
         """The release that answers queries now."""

@@ -2,8 +2,8 @@
 
 nearer.toml              the recipe
 .nearer/control.sqlite   documents, queries, judgments, models, releases, history
-.nearer/models/          one folder a model, named by its encoder id
-.nearer/training/        the training run that is not finished yet
+.nearer/models/          one folder a model, named by its encoder id, or a cross-encoder's id
+.nearer/training/        the training runs that are not finished yet: an encoder's, in reranker/ a cross-encoder's
 .nearer/indexes/         one folder a space
 .nearer/lexical/         the words of the documents, one folder a revision of them
 .nearer/embeddings/      one file a space

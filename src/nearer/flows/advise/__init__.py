@@ -24,6 +24,7 @@ from nearer.flows.advise.rows import Row, base_row, fine_tuning, row_of
 from nearer.flows.advise.write import refuse_unwritable
 from nearer.flows.diagnosis import diagnose_opened
 from nearer.flows.systems import BASE, spent
+from nearer.flows.systems.reranker import named_reranker
 from nearer.measure.verdict import FINE_TUNE, Case, Decision, Rules, decide
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
@@ -56,8 +57,7 @@ def advise(
     began = clock()
     recipe = workspace.recipe
     rules = _rules(workspace)
-    named = recipe.search.rerank
-    reranker = CrossEncoder.load(named.model, max_length=named.max_seq_length) if named.model else None
+    reranker = named_reranker(workspace, recipe.search.rerank)
     ground = Ground(workspace, progress)
     progress.say(f"{len(ground.queries)} judged queries in {ground.num_folds} folds")
     rows, skipped = _measure(ground, reranker, full_curve=measure)

@@ -164,10 +164,13 @@ class Ground:
         )
         return found
 
-    def sample(self, number: int, *, seed: int = 0) -> Ints:
-        """Rows of at most so many queries, drawn at random, ascending."""
-        drawn = np.random.default_rng(seed).permutation(len(self.queries))[:number]
-        return np.sort(drawn)
+    def sample(self, number: int, *, seed: int = 0, without_train: bool = False) -> Ints:
+        """Rows of at most so many queries, drawn at random, ascending; on request none that may be trained on."""
+        drawn = np.random.default_rng(seed).permutation(len(self.queries))
+        if without_train:
+            learned = {query.query_id for query in Collection(self.workspace.database).queries("train")}
+            drawn = drawn[[self.queries[row].query_id not in learned for row in drawn]]
+        return np.sort(drawn[:number])
 
     def described(self) -> dict[str, Any]:
         """What it is, for the answer."""

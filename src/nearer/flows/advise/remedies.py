@@ -16,6 +16,7 @@ from nearer.flows.embedding import Floats, Ints
 from nearer.flows.measuring.asked import pairs_of
 from nearer.flows.systems.filtering import known_of
 from nearer.flows.systems.pipeline import passage_of
+from nearer.flows.systems.reranker import was_trained_here
 from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
 from nearer.retrieval.fit_rules import fit_rules
@@ -211,10 +212,16 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
     )
 
 
-def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy:
-    """The best documents read anew by a cross-encoder, on a sample: it reads many texts a query."""
+def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy | Skipped:
+    """The best documents read anew by a cross-encoder, on a sample: it reads many texts a query.
+
+    One that was trained here is measured on queries of dev alone.
+    """
     recipe = ground.workspace.recipe
-    queries_S = ground.sample(recipe.advise.rerank_queries, seed=recipe.advise.seed)
+    is_own = was_trained_here(ground.workspace, recipe.search.rerank, reranker)
+    queries_S = ground.sample(recipe.advise.rerank_queries, seed=recipe.advise.seed, without_train=is_own)
+    if len(queries_S) < 2:
+        return Skipped(name="base+rerank", reason="it was trained on the judged queries that there are")
     text_of = passage_of(ground.corpus, ground.query_emb_QD, ground.passage_emb_PD)
 
     def score(queries: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Floats:
@@ -236,6 +243,7 @@ def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy:
         values=values,
         ranked=ranked,
         changes={"search.rerank.model": recipe.search.rerank.model},
+        notes=(f"on {len(queries_S)} queries of dev, for it learned from those of train",) if is_own else (),
         work=lambda row: rerank(some(ground.dense, np.array([row])), lambda pairs: score([row], pairs), depth=depth),
     )
 

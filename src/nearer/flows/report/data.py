@@ -55,7 +55,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         events=[
             {**asdict(event), "model_id": model_of.get(event.release_id or "") or event.detail.get("model_id")}
             for event in history
-            if event.action not in ("advise", "shorten")
+            if event.action not in ("advise", "shorten", "train_reranker")
         ],
         live=asdict(live) if live else None,
         evaluation=evaluation,

@@ -15,6 +15,7 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
 from nearer.encode.endpoint import Endpoint
 from nearer.encode.shortened import ShortenedEncoder
+from nearer.flows.systems.reranker import is_reranker_id, named_reranker
 from nearer.measure.quantise import Precision
 from nearer.store.files import inside
 from nearer.store.registry import Model, Registry, Release
@@ -113,16 +114,13 @@ def open_system(workspace: Workspace, name: str) -> System:
         return system
     own = {part: getattr(system.search, part) for stage in system.stages for part in _PARTS[stage]}
     search = workspace.recipe.search.model_copy(update=own)
-    return _composed(replace(system, name=name), (*system.stages, *stages), search)
+    return _composed(workspace, replace(system, name=name), (*system.stages, *stages), search)
 
 
-def _composed(system: System, stages: Iterable[str], search: SearchRecipe) -> System:
+def _composed(workspace: Workspace, system: System, stages: Iterable[str], search: SearchRecipe) -> System:
     """A system with stages. Raises ModelRefused when its reranker cannot be had."""
-    stages, named = in_order(stages), search.rerank
-    reranker = None
-    if "rerank" in stages:
-        assert named.model is not None
-        reranker = CrossEncoder.load(named.model, max_length=named.max_seq_length)
+    stages = in_order(stages)
+    reranker = named_reranker(workspace, search.rerank) if "rerank" in stages else None
     return replace(system, stages=stages, search=search, reranker=reranker)
 
 
@@ -180,6 +178,9 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
         return open_described(workspace, workspace.recipe.other_encoders[name], name=name)
     if name == DEFAULT_MODEL or "/" in name or os.path.isdir(name):
         return _open_elsewhere(workspace, name)
+    if is_reranker_id(name):
+        hint = f'it ranks anew what a system finds: search.rerank.model = "{name}", then base+rerank'
+        raise NotFound(f"{name} is a reranker, and no system of its own", hint=hint)
     hint = "train one: nearer train; or name a folder, or a Hub name with its owner: OWNER/MODEL"
     raise NotFound(f"no system {name!r}; models: {', '.join(known) or 'none'}", hint=hint)
 
@@ -229,7 +230,7 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
     system = _load(workspace, model, name=name, chunk=chunk_of(release))
     search = SearchRecipe.model_validate(release.system.get("search", {}))
     system = replace(system, precision=precision_of(release))
-    system = _composed(system, release.system.get("stages", ()), search)
+    system = _composed(workspace, system, release.system.get("stages", ()), search)
     if system.pinned["cross_encoder_id"] != release.system.get("cross_encoder_id"):
         raise ModelRefused(
             f"{release.release_id}: what is in {search.rerank.model} now is another reranker",

@@ -11,7 +11,7 @@ import numpy as np
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Pair, Query
 from nearer.core.text import near_duplicates, normalise
-from nearer.encode.encoder import Encoder, TextEncoder
+from nearer.encode.encoder import TextEncoder
 from nearer.flows.embedding import Corpus, Floats, embed_queries
 from nearer.flows.grades import scale_of
 from nearer.flows.splits import leaks_of
@@ -53,7 +53,7 @@ def find_left_out(workspace: Workspace) -> LeftOut:
 
 def read_examples(
     workspace: Workspace,
-    encoder: Encoder,
+    encoder: TextEncoder,
     corpus: Corpus,
     passage_emb_PD: Floats,
     *,

@@ -1,4 +1,4 @@
-"""Where trained models are kept: one folder each, named by the id of the encoder."""
+"""Where trained models are kept: one folder each, named by the id of the encoder or cross-encoder."""
 
 import tempfile
 from collections.abc import Callable

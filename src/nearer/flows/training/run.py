@@ -32,7 +32,7 @@ from nearer.store.sealed import fault_in, seal
 from nearer.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    import torch
 
 JSON = Mapping[str, Any]
 _PACKAGES = ("nearer", "torch", "transformers", "sentence-transformers", "accelerate", "numpy")
@@ -107,7 +107,7 @@ class TrainingRun:
             (scratch / _REPORT).write_text(json.dumps(content), encoding="utf-8")
         reached("train.mined")
 
-    def result(self, number: int, model: "SentenceTransformer") -> dict[str, Any] | None:
+    def result(self, number: int, model: "torch.nn.Module") -> dict[str, Any] | None:
         """How a finished pass went, with its best weights loaded into ``model``; None when it is not finished."""
         from safetensors.torch import load_file
 
@@ -117,7 +117,7 @@ class TrainingRun:
         model.load_state_dict(load_file(folder / _WEIGHTS))
         return dict(json.loads((folder / _REPORT).read_text(encoding="utf-8")))
 
-    def keep_result(self, number: int, model: "SentenceTransformer", report: JSON) -> None:
+    def keep_result(self, number: int, model: "torch.nn.Module", report: JSON) -> None:
         """Keep the weights that a pass ended with, and how it went; its checkpoints are not needed any more."""
         from safetensors.torch import save_file
 
@@ -181,16 +181,16 @@ def what_decides(
         "dev": _dev_id(watch.dev),
         "training sample": _dev_id(watch.train) if watch.train else "none",
         "documents": content_id("passages", corpus.passages),
-        "device": _device(start),
-        **{package: version(package) for package in _PACKAGES},
+        **surroundings(start.encoder.model.device),
     }
 
 
-def _device(system: LocalSystem) -> str:
+def surroundings(device: "torch.device") -> dict[str, str]:
+    """What beside the recipe and the data decides how sums round: the device, and the versions of the libraries."""
     import torch
 
-    kind = str(system.encoder.model.device.type)
-    return torch.cuda.get_device_name() if kind == "cuda" else kind
+    kind = torch.cuda.get_device_name() if device.type == "cuda" else str(device.type)
+    return {"device": kind, **{package: version(package) for package in _PACKAGES}}
 
 
 def _dev_id(dev: DevSet) -> str:

@@ -1,0 +1,50 @@
+"""Names of cross-encoders: the id of one trained here, a folder, or a Hub name."""
+
+import re
+
+from nearer.core.errors import ModelRefused
+from nearer.core.sections import RerankRecipe
+from nearer.encode.cross_encoder import CrossEncoder
+from nearer.store.files import inside
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+
+_ID = re.compile(r"reranker-[0-9a-f]{12}")
+
+
+def is_reranker_id(name: str) -> bool:
+    """Whether a name is the id of a cross-encoder trained here, of this workspace or another."""
+    return _ID.fullmatch(name) is not None
+
+
+def open_reranker(workspace: Workspace, name: str, *, max_length: int | None = None) -> CrossEncoder:
+    """The cross-encoder of that name, which reads at most ``max_length`` tokens, or as many as it was made for.
+
+    Raises NotFound for an id that this workspace does not know, ModelRefused when the files are not what was
+    registered, or no reranker that may be loaded, InputError for a length that it cannot read.
+    """
+    if not is_reranker_id(name):
+        return CrossEncoder.load(name, max_length=max_length)
+    registered = Registry(workspace.database).reranker(name)
+    folder = inside(workspace.models, registered.cross_encoder_id)
+    if not folder.is_dir():
+        hint = "restore it, or train again: nearer train --reranker"
+        raise ModelRefused(f"{folder}: the reranker's folder is gone", hint=hint)
+    found = CrossEncoder.load(str(folder))
+    if found.cross_encoder_id != registered.cross_encoder_id:
+        raise ModelRefused(
+            f"{name}: what is in {registered.source} now makes {found.cross_encoder_id}",
+            hint="restore the files, or train again: nearer train --reranker",
+        )
+    return found.limited(max_length)
+
+
+def named_reranker(workspace: Workspace, named: RerankRecipe) -> CrossEncoder | None:
+    """The cross-encoder that the recipe's search names; None when it names none. Raises as ``open_reranker`` does."""
+    return open_reranker(workspace, named.model, max_length=named.max_seq_length) if named.model else None
+
+
+def was_trained_here(workspace: Workspace, named: RerankRecipe, reranker: CrossEncoder) -> bool:
+    """Whether a cross-encoder, by its id or from a folder, learned from this workspace's training queries."""
+    known = {each.cross_encoder_id for each in Registry(workspace.database).rerankers()}
+    return is_reranker_id(named.model or "") or reranker.cross_encoder_id in known

@@ -1,0 +1,182 @@
+"""Train a cross-encoder: the sentence-transformers trainer with a listwise loss, the best weights kept, checkpoints.
+
+Shapes: B lists in a batch, U pairs of all of them together.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PrinterCallback
+
+from nearer.core.progress import Progress
+from nearer.core.sections import RerankerRecipe
+from nearer.learn.callbacks import StepBar, mean_losses
+from nearer.learn.checkpoint import (
+    WRITE_FAILURES,
+    BestKeeper,
+    Checkpoints,
+    CheckpointWriter,
+    DevPoint,
+    cannot_write,
+)
+from nearer.learn.lists import RankedList
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankerReport:
+    """How a training went. ``best_step`` 0 means that it brought nothing better, and the model is as it was.
+
+    ``fault`` says what was not a number, and at which step; training ended there, and kept what was best before.
+    """
+
+    num_examples: int
+    num_steps: int
+    best_step: int
+    stopped_early: bool
+    fault: str
+    dev: tuple[DevPoint, ...]
+    losses: tuple[float, ...]
+
+
+class ListwiseLoss(nn.Module):
+    """Softmax cross-entropy between the scores of a list and its targets.
+
+    It depends only on differences of scores within a list, as a ranking does.
+
+    Source: Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach (ICML 2007), section 5; with one
+    positive and the retriever's own mistakes it is the loss of Gao et al. (arXiv 2101.08751), section 3.
+    """
+
+    def __init__(self, model: "CrossEncoder") -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Sequence[Sequence[Any]], labels: Sequence[Tensor], **_: Any) -> Tensor:
+        """The loss of a batch: B anchors and their B lists of texts, labelled with their targets."""
+        anchors, lists = inputs
+        pairs = [(anchor, text) for anchor, texts in zip(anchors, lists, strict=True) for text in texts]
+        scores_by_list = torch.split(self._scores(pairs), [len(texts) for texts in lists])
+        losses_B = [
+            -(targets.to(scores) * scores.log_softmax(dim=0)).sum()
+            for scores, targets in zip(scores_by_list, labels, strict=True)
+        ]
+        weight = torch.cat(list(labels)).sum()
+        return torch.stack(losses_B).sum() / weight.clamp_min(1e-6).to(losses_B[0])
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """What the trainer writes down of this loss."""
+        return {}
+
+    def _scores(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
+        """The scores of pairs, shape (U,), with the prompt that the model puts before queries in search."""
+        from sentence_transformers.util import batch_to_device
+
+        prompt = self.model.prompts.get(self.model.default_prompt_name or "")
+        features = batch_to_device(self.model.preprocess(list(pairs), prompt=prompt), self.model.device)
+        scores: Tensor = self.model(features)["scores"]
+        return scores.view(-1).float()
+
+
+def fit_reranker(
+    model: "CrossEncoder",
+    lists: Sequence[RankedList],
+    *,
+    recipe: RerankerRecipe,
+    precision: str,
+    checkpoint_steps: int | None,
+    measure: Callable[[int], DevPoint],
+    checkpoints: Checkpoints,
+    progress: Progress,
+) -> RerankerReport:
+    """Train ``model`` in place and leave it with the weights that were best on dev.
+
+    ``measure`` measures the model as it is, at a step: before the first, and ``evals`` times after that. Training ends
+    early when ``patience`` measurements in a row bring no new best, or a loss or measurement is not a number. From a
+    checkpoint of this training it goes on to the same weights, on a CPU to the bit.
+
+    Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start.
+    """
+    from sentence_transformers.cross_encoder import CrossEncoderTrainer
+
+    num_steps, start = steps_of(lists, recipe=recipe), checkpoints.start
+    keeper = BestKeeper(model, measure, interval=math.ceil(num_steps / recipe.evals), patience=recipe.patience)
+    writer = CheckpointWriter(checkpoints, keeper, every=checkpoint_steps)
+    if start:
+        keeper.go_on_from(start)
+    bar = StepBar(progress, label=f"train on {len(lists)} lists", total=num_steps - (start.step if start else 0))
+    model.model_card_data.widget = [{}]  # else the trainer draws examples for a model card that nobody reads
+    trainer = CrossEncoderTrainer(
+        model=model,
+        args=_arguments(recipe, checkpoints, num_steps=num_steps, precision=precision),
+        train_dataset=_dataset(lists),
+        loss=ListwiseLoss(model),
+        callbacks=[keeper, writer, bar],
+    )
+    trainer.remove_callback(PrinterCallback)
+    try:
+        trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
+    except (*WRITE_FAILURES, RuntimeError) as error:  # the last is what torch.save raises
+        if not writer.is_writing:
+            raise
+        raise cannot_write(checkpoints.folder, error) from error
+    keeper.restore_best()
+    return RerankerReport(
+        num_examples=len(lists),
+        num_steps=trainer.state.global_step,
+        best_step=keeper.best.step,
+        stopped_early=trainer.state.global_step < num_steps,
+        fault=keeper.fault,
+        dev=tuple(keeper.points),
+        losses=mean_losses(trainer.state.log_history, num_steps=num_steps),
+    )
+
+
+def steps_of(lists: Sequence[RankedList], *, recipe: RerankerRecipe) -> int:
+    """The optimiser steps of a training."""
+    return max(1, math.ceil(math.ceil(len(lists) / recipe.batch_size) * recipe.epochs))
+
+
+def _dataset(lists: Sequence[RankedList]) -> "Dataset":
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {
+            "anchor": [each.anchor for each in lists],
+            "texts": [list(each.texts) for each in lists],
+            "label": [list(each.targets) for each in lists],
+        }
+    )
+
+
+def _arguments(
+    recipe: RerankerRecipe, checkpoints: Checkpoints, *, num_steps: int, precision: str
+) -> "CrossEncoderTrainingArguments":
+    from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
+
+    return CrossEncoderTrainingArguments(
+        output_dir=str(checkpoints.scratch),
+        max_steps=num_steps,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=math.ceil(num_steps * recipe.warmup_ratio),
+        bf16=precision == "bfloat16",
+        fp16=precision == "float16",
+        use_cpu=not torch.cuda.is_available(),
+        seed=recipe.seed,
+        save_strategy="no",  # the writer asks for each checkpoint
+        eval_strategy="no",
+        logging_steps=1,  # so that no checkpoint comes in the middle of a mean
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )

@@ -1,0 +1,531 @@
+"""A cross-encoder trained here: named, measured, released and rolled back like another; refused, killed, resumed."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+from embedding_server import EmbeddingServer
+from flows.folders import write_jsonl
+from flows.processes import run
+from learn.test_resume import flip
+from nearer.core.errors import WorkspaceError
+from nearer.core.progress import Silent
+from nearer.encode.cross_encoder import CrossEncoder
+from nearer.encode.encoder import Encoder
+from nearer.flows.embedding import embed_corpus, read_corpus
+from nearer.flows.systems import open_system
+from nearer.flows.train_reranker import train_reranker
+from nearer.flows.training.examples import find_left_out, read_examples
+from nearer.flows.training.rerank_set import build_rerank_dev, mine_lists
+from nearer.learn.fit_reranker import ListwiseLoss
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+
+RECIPE = {"learning_rate": 1e-3, "epochs": 1.0, "evals": 3, "num_negatives": 3, "patience": 9, "max_dev_queries": 15}
+STEPS = {
+    "train.examples": 1,
+    "train.checkpoint": 2,
+    "train.pass": 1,
+    "reranker.model": 1,
+    "registry.reranker": 1,
+    "reranker.registered": 1,
+}
+"""The durable steps of a training, and how often each is reached."""
+
+
+def outcome(folder, result):
+    """All that a training leaves, but for the times it took."""
+    workspace = Workspace.open(folder)
+    try:
+        registry = Registry(workspace.database)
+        known = [(each.reranker_id, {**each.training, "duration_s": None}) for each in registry.rerankers()]
+        events = [event.detail["reranker_id"] for event in registry.history() if event.action == "train_reranker"]
+        models = sorted(path.name for path in workspace.models.glob("*")) if workspace.models.is_dir() else []
+        left = sorted(path.name for path in workspace.training.rglob("run-*"))
+    finally:
+        workspace.close()
+    told = {key: value for key, value in result.items() if key != "duration_s"}
+    return {"result": told, "rerankers": known, "events": events, "models": models, "left": left}
+
+
+@pytest.fixture(scope="session")
+def _reranked(_made, topic_cross_encoder_folder, tmp_path_factory):
+    """A workspace with the base live before and after a cross-encoder was trained, what training told, and left."""
+    root = tmp_path_factory.mktemp("reranked")
+    for name in ("before", "after"):
+        folder = Path(shutil.copytree(_made["base live"], root / name))
+        values = "".join(f"{key} = {value}\n" for key, value in RECIPE.items())
+        (folder / "nearer.toml").write_text((folder / "nearer.toml").read_text() + "\n[reranker]\n" + values)
+    workspace = Workspace.open(folder)
+    told = train_reranker(workspace, str(topic_cross_encoder_folder))
+    workspace.close()
+    return root / "before", folder, told, outcome(folder, told)
+
+
+@pytest.fixture
+def before(_reranked, tmp_path):
+    """The workspace before, one's own."""
+    return Path(shutil.copytree(_reranked[0], tmp_path / "before"))
+
+
+@pytest.fixture
+def after(_reranked, tmp_path):
+    """The workspace after, one's own."""
+    return Path(shutil.copytree(_reranked[1], tmp_path / "after"))
+
+
+@pytest.fixture
+def told(_reranked):
+    """What the training answered."""
+    return _reranked[2]
+
+
+@pytest.fixture
+def wanted(_reranked):
+    """All that the training left."""
+    return _reranked[3]
+
+
+@pytest.fixture
+def named(after, told):
+    """The options that make search rerank with the trained one."""
+    return "--set", f"search.rerank.model={told['reranker_id']}"
+
+
+@pytest.fixture
+def opened():
+    """``opened(folder)``: the workspace, closed at the end."""
+    workspaces = []
+
+    def open_one(folder, *overrides):
+        workspaces.append(Workspace.open(folder, overrides=overrides))
+        return workspaces[-1]
+
+    yield open_one
+    for workspace in workspaces:
+        workspace.close()
+
+
+def value(result, system):
+    [found] = [each for each in result["results"] if each["system"] == system]
+    return found["metrics"]["nDCG@10"]["value"]
+
+
+# What a training does
+
+
+def test_it_is_better_than_the_order_it_found_and_than_where_it_began(told):
+    dev, [only] = told["dev"], told["passes"]
+    assert told["improved"]
+    assert dev["best"] > max(dev["retriever"], dev["start"])
+    assert (dev["metric"], dev["num_queries"], dev["depth"]) == ("nDCG@10", 15, 20)
+    assert only["fit"]["dev"][0]["value"] == dev["start"]
+    assert (told["num_pairs"], told["num_left_out"]) == (140, {"queries": 0, "pairs": 0})
+    assert told["start"]["is_fresh"] is False
+    assert only["mining"]["num_filled_at_random"] == 0
+
+
+def test_what_was_measured_is_what_the_system_does(ask, after, told, named):
+    """Dev's queries are 20, of which training looked at 15."""
+    everything = ("--set", "reranker.max_dev_queries=20")
+    result = ask(after, "evaluate", "base", "base+rerank", "--split", "dev", *named)
+    assert value(result, "base+rerank") > value(result, "base")
+    again = ask(
+        after, "train", "--reranker", "--from", told["reranker_id"], *everything, "--set", "reranker.epochs=0.1"
+    )
+    assert again["dev"]["start"] == pytest.approx(value(result, "base+rerank"))
+    assert again["dev"]["retriever"] == pytest.approx(value(result, "base"))
+
+
+def test_it_is_named_in_status_and_lineage_and_history_stays_about_live(ask, nearer, after, told):
+    [known] = ask(after, "status")["rerankers"]
+    assert (known["reranker_id"], known["parent_id"]) == (told["reranker_id"], None)
+    [link] = ask(after, "lineage", told["reranker_id"])["lineage"]
+    assert (link["reranker_id"], link["cross_encoder_id"]) == (told["reranker_id"], told["cross_encoder_id"])
+    assert (link["data"]["num_pairs"], link["seed"], link["releases"]) == (140, 0, [])
+    shown = nearer("lineage", told["reranker_id"], "--dir", after).out
+    assert f"{told['reranker_id']}  " in shown
+    assert "reranker from /" in shown
+    assert [event["action"] for event in ask(after, "history")["events"]] == ["promote"]
+    assert nearer("report", "--dir", after).exit_code == 0
+
+
+def test_a_fresh_one_comes_from_the_encoder_and_its_parents_follow_in_the_lineage(ask, opened, trained):
+    [*_, model] = ask(trained, "status")["models"]
+    workspace = opened(trained, "reranker.epochs=0.1", "reranker.evals=1", "reranker.max_dev_queries=5")
+    result = train_reranker(workspace, model["model_id"])
+    assert result["start"] == {"name": model["model_id"], "is_fresh": True, "cross_encoder_id": None}
+    assert result["retriever"] == model["model_id"]
+    assert result["improved"] is False, "after two steps a fresh head knows nothing"
+    assert (result["reranker_id"], Registry(workspace.database).rerankers()) == (None, [])
+
+
+def test_what_brings_nothing_better_is_told_and_not_kept(nearer, before, topic_cross_encoder_folder):
+    few = ("--set", "reranker.epochs=0.1", "--set", "reranker.learning_rate=1e-12")
+    outcome = nearer("train", "--reranker", "--from", topic_cross_encoder_folder, *few, "--dir", before)
+    assert outcome.exit_code == 0
+    assert "no reranker: nDCG@10 on 15 dev queries, the first 20 of model-" in outcome.out
+    assert "leave it as it is" in outcome.out
+    assert not (before / ".nearer" / "models").exists()
+
+
+def test_a_better_one_says_how_to_use_it(nearer, before, topic_cross_encoder_folder, told):
+    outcome = nearer("train", "--reranker", "--from", topic_cross_encoder_folder, "--dir", before)
+    assert f'next: search.rerank.model = "{told["reranker_id"]}" in nearer.toml' in outcome.out
+    assert " as found, " in outcome.out
+    assert " as it began, " in outcome.out
+
+
+def test_lists_hold_what_the_retriever_finds_and_nothing_that_is_an_answer(opened, before):
+    workspace = opened(before)
+    encoder = open_system(workspace, "base").encoder
+    corpus = read_corpus(workspace, encoder)
+    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
+    known = workspace, encoder, corpus, passage_emb_PD
+    left_out = find_left_out(workspace)
+    examples = read_examples(*known, left_out=left_out, progress=Silent())
+    lists, _ = mine_lists(*known, examples, left_out=left_out, progress=Silent())
+    query_emb_QD = encoder.encode_queries([each.anchor for each in lists])
+    for each, example, query_D in zip(lists, examples, query_emb_QD, strict=True):
+        best = [corpus.passages[row] for row in (-(passage_emb_PD @ query_D)).argsort()[:20]]
+        assert each.targets == (1.0, 0.0, 0.0, 0.0)
+        assert set(each.texts[1:]) <= set(best)
+        assert example.positive not in each.texts[1:]
+
+
+def test_grades_become_soft_targets(ask, opened, new_workspace, beir, tmp_path):
+    """Every training query gets a second document, of grade 1 where its own has grade 4."""
+    source = Path(shutil.copytree(beir, tmp_path / "graded"))
+    for path in (source / "qrels").iterdir():
+        head, *rows = path.read_text().splitlines()
+        rows = [row.rsplit("\t", 1)[0] for row in rows]
+        graded = [f"{row}\t4" for row in rows]
+        if path.stem == "train":
+            graded += [f"{query}\td{(int(doc_id[1:]) + 10) % 80:03}\t1" for query, doc_id in map(str.split, rows)]
+        path.write_text("\n".join([head, *graded]) + "\n")
+    folder = new_workspace(reranker=RECIPE)
+    ask(folder, "add", "beir", source)
+    workspace = opened(folder)
+    encoder = open_system(workspace, "base").encoder
+    corpus = read_corpus(workspace, encoder)
+    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
+    known = workspace, encoder, corpus, passage_emb_PD
+    left_out = find_left_out(workspace)
+    examples = read_examples(*known, left_out=left_out, progress=Silent())
+    lists, _ = mine_lists(*known, examples, left_out=left_out, progress=Silent())
+    assert {each.targets[:2] for each in lists} == {(0.8, 0.2)}
+    dev = build_rerank_dev(*known, left_out=left_out, progress=Silent())
+    assert dev.as_found() > 0
+
+
+def test_dev_of_an_unchanged_order_is_what_was_found(opened, before):
+    workspace = opened(before)
+    encoder = open_system(workspace, "base").encoder
+    corpus = read_corpus(workspace, encoder)
+    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
+    left_out = find_left_out(workspace)
+    dev = build_rerank_dev(workspace, encoder, corpus, passage_emb_PD, left_out=left_out, progress=Silent())
+
+    class AsFound:
+        def scores(self, pairs):
+            texts = [query for query, _ in pairs]
+            return -1.0 * _counted(texts)
+
+    assert dev.reranked(AsFound()) == pytest.approx(dev.as_found())
+
+    class Broken:
+        def scores(self, pairs):
+            return _counted([query for query, _ in pairs]) * math.nan
+
+    assert math.isnan(dev.reranked(Broken()))
+
+
+def _counted(texts):
+    """The place of each text among equal ones."""
+    import numpy as np
+
+    seen = {}
+    return np.array([seen.setdefault(text, []).append(1) or len(seen[text]) for text in texts], np.float32)
+
+
+# As a part of systems
+
+
+def test_it_goes_live_and_back_and_its_lineage_is_told(ask, after, told, named):
+    promoted = ask(after, "promote", "base+rerank", "--force", "--reason", "a test", *named, code=None)
+    assert promoted["verdict"] == "promoted"
+    found = ask(after, "search", "music and water")["results"]
+    assert len(found) == 5
+    lineage = ask(after, "lineage")
+    assert [each["reranker_id"] for each in lineage["reranker"]] == [told["reranker_id"]]
+    assert lineage["reranker"][0]["releases"] == [promoted["release_id"]]
+    assert lineage["lineage"][0]["model_id"] == told["retriever"]
+    ask(after, "rollback")
+    assert ask(after, "status")["live"]["stages"] == []
+    assert ask(after, "lineage")["reranker"] == []
+    ask(after, "promote", promoted["release_id"])
+    assert ask(after, "search", "music and water")["results"] == found
+
+
+def test_a_release_refuses_files_that_are_no_longer_what_was_trained(
+    ask, after, told, named, tiny_cross_encoder_folder
+):
+    ask(after, "promote", "base+rerank", "--force", "--reason", "a test", *named, code=None)
+    folder = after / ".nearer" / "models" / told["cross_encoder_id"]
+    kept = shutil.copytree(folder, after / "kept")
+    shutil.rmtree(folder)
+    error = ask(after, "search", "music", code=2)["error"]
+    assert "the reranker's folder is gone" in error["message"]
+    shutil.copytree(tiny_cross_encoder_folder, folder)
+    for verb in (("search", "music"), ("evaluate", "base+rerank", *named), ("advise", *named)):
+        error = ask(after, *verb, code=2)["error"]
+        assert (error["code"], "now makes ce-" in error["message"]) == ("model_refused", True)
+        assert "nearer train --reranker" in error["hint"]
+    shutil.rmtree(folder)
+    shutil.copytree(kept, folder)
+    assert ask(after, "search", "music")["results"]
+
+
+def test_shorter_inputs_are_pinned_by_the_release(ask, after, told, named):
+    short = ("--set", "search.rerank.max_seq_length=16")
+    ask(after, "promote", "base+rerank", "--force", "--reason", "a test", *named, *short, code=None)
+    before = ask(after, "evaluate", "live", "--split", "dev")["results"][0]["metrics"]
+    assert before == ask(after, "evaluate", "base+rerank", "--split", "dev", *named, *short)["results"][0]["metrics"]
+    assert before != ask(after, "evaluate", "base+rerank", "--split", "dev", *named)["results"][0]["metrics"]
+    error = ask(after, "evaluate", "base+rerank", *named, "--set", "search.rerank.max_seq_length=999", code=2)["error"]
+    assert "reads 8 to 128" in error["message"]
+
+
+def test_it_is_no_system_of_its_own_and_unknown_ids_are_told(ask, after, told):
+    for verb in ("evaluate", "promote", "diagnose"):
+        error = ask(after, verb, told["reranker_id"], code=2)["error"]
+        assert "is a reranker, and no system of its own" in error["message"]
+        assert f'search.rerank.model = "{told["reranker_id"]}"' in error["hint"]
+    error = ask(after, "evaluate", "base+rerank", "--set", "search.rerank.model=reranker-0123456789ab", code=2)["error"]
+    assert f"no reranker 'reranker-0123456789ab'; known: {told['reranker_id']}" in error["message"]
+    error = ask(after, "lineage", "reranker-0123456789ab", code=2)["error"]
+    assert error["code"] == "not_found"
+
+
+@pytest.mark.slow
+def test_advice_measures_it_on_queries_that_it_did_not_learn_from(ask, after, told, named):
+    few = ("--set", "advise.curve_pairs=20", "--set", "train.epochs=0.1", "--no-test")
+    advice = ask(after, "advise", *named, *few)
+    [row] = [each for each in advice["remedies"] if each["name"] == "base+rerank"]
+    assert row["num_queries"] == 20
+    assert row["notes"] == ["on 20 queries of dev, for it learned from those of train"]
+    dev = ask(after, "evaluate", "base+rerank", "--split", "dev", *named)
+    assert row["metrics"]["nDCG@10"]["value"] == pytest.approx(value(dev, "base+rerank"))
+
+
+def test_slices_cannot_be_held_out_of_what_was_trained(ask, after, told):
+    path = after / "nearer.toml"
+    path.write_text(path.read_text() + '\n[split.held_out]\nold = "year<2018"\n')
+    error = ask(after, "evaluate", "base", code=2)["error"]
+    assert told["reranker_id"] in error["message"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--adapter", "query"), "--reranker and --adapter do not go together"),
+        (("--from", "base+hybrid"), "is more than a model"),
+        (("--from", "nothing-here"), "nothing-here: cannot be loaded"),
+        (("--from", "./gone"), "no such model folder"),
+        (("--from", "live", "--set", "reranker.max_seq_length=129"), "129 tokens, but live reads 8 to 128"),
+        (("--set", "search.rerank.depth=3"), "leaves no room for the positive"),
+        (("--set", "train.precision=bfloat16"), "on a CPU is slow"),
+        (("--set", "grades.max_grade=2", "--set", "grades.positive_from=2"), "no training pairs"),
+        (("--set", "reranker.epochs=0"), "reranker.epochs"),
+    ],
+)
+def test_what_cannot_work_is_refused(ask, before, options, message):
+    error = ask(before, "train", "--reranker", *options, code=2)["error"]
+    assert message in error["message"]
+    assert error["hint"]
+
+
+def _pickle(folder):
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04N.")
+
+
+def _three_numbers(folder):
+    from transformers import AutoModelForSequenceClassification
+
+    AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=3, ignore_mismatched_sizes=True
+    ).save_pretrained(folder)
+
+
+def _garbage(folder):
+    (folder / "model.safetensors").write_bytes(b"garbage")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(_pickle, "may run code"), (_three_numbers, "gives 3 numbers a pair"), (_garbage, "not whole safetensors")],
+)
+def test_folders_that_are_no_reranker_to_begin_with_are_refused(
+    ask, before, tmp_path, tiny_cross_encoder_folder, damage, message
+):
+    folder = shutil.copytree(tiny_cross_encoder_folder, tmp_path / "start")
+    damage(folder)
+    error = ask(before, "train", "--reranker", "--from", folder, code=2)["error"]
+    assert (error["code"], message in error["message"]) == ("model_refused", True), error
+
+
+def test_an_embedding_model_is_told_from_a_reranker(ask, before, tiny_model_folder):
+    error = ask(before, "train", "--reranker", "--from", tiny_model_folder, code=2)["error"]
+    assert "an embedding model cannot rerank" in error["hint"]
+
+
+def test_documents_that_are_all_answers_leave_nothing_to_learn(ask, new_workspace):
+    folder = new_workspace()
+    documents = [{"_id": "d", "text": "rain is water"}]
+    queries = [{"_id": f"q{n}", "text": f"what falls on day {n}"} for n in range(20)]
+    ask(folder, "add", "corpus", write_jsonl(folder / "c.jsonl", documents))
+    ask(folder, "add", "queries", write_jsonl(folder / "q.jsonl", queries))
+    judgments = [{"query_id": each["_id"], "doc_id": "d", "grade": 1} for each in queries]
+    ask(folder, "add", "judgments", write_jsonl(folder / "j.jsonl", judgments))
+    error = ask(folder, "train", "--reranker", "--set", "split.dev_fraction=0.4", code=2)["error"]
+    assert "no pair has a negative" in error["message"]
+
+
+def test_without_dev_queries_it_is_refused(ask, new_workspace, beir):
+    folder = new_workspace()
+    ask(folder, "add", "corpus", beir / "corpus.jsonl")
+    assert "split 'dev' has no query" in ask(folder, "train", "--reranker", code=2)["error"]["message"]
+
+
+def test_behind_an_api_there_is_no_transformer_but_a_cross_encoder_can_learn(ask, before, topic_cross_encoder_folder):
+    with EmbeddingServer(dimension=16) as server:
+        api = ("--set", f"encoder.api.endpoint={server.endpoint}", "--set", f"encoder.model={server.model}")
+        error = ask(before, "train", "--reranker", *api, code=2)["error"]
+        assert "has no transformer here" in error["message"]
+        assert "--from cross-encoder/" in error["hint"]
+        trained = ask(before, "train", "--reranker", "--from", topic_cross_encoder_folder, *api)
+        assert trained["api"]["num_requests"] > 0
+        assert trained["dev"]["best"] >= trained["dev"]["start"]
+
+
+def test_queries_that_leak_are_left_out(ask, new_workspace, beir, tmp_path, topic_cross_encoder_folder):
+    source = Path(shutil.copytree(beir, tmp_path / "leaky"))
+    queries = [json.loads(line) for line in (source / "queries.jsonl").read_text().splitlines()]
+    text_of = {query["_id"]: query["text"] for query in queries}
+    next(query for query in queries if query["_id"] == "q001-0")["text"] = text_of["q004-1"]
+    next(query for query in queries if query["_id"] == "q008-1")["text"] = text_of["q003-2"]
+    write_jsonl(source / "queries.jsonl", queries)
+    folder = new_workspace(reranker={**RECIPE, "epochs": 0.1, "max_dev_queries": 99})
+    ask(folder, "add", "beir", source)
+    trained = ask(folder, "train", "--reranker", "--from", topic_cross_encoder_folder)
+    assert (trained["num_pairs"], trained["dev"]["num_queries"]) == (139, 19)
+    assert trained["num_left_out"] == {"queries": 2, "pairs": 0}
+
+
+def test_a_training_that_breaks_down_at_once_is_refused_with_the_remedy(ask, before, topic_cross_encoder_folder):
+    options = ("--set", "reranker.learning_rate=1e30", "--set", "reranker.warmup_ratio=0")
+    error = ask(before, "train", "--reranker", "--from", topic_cross_encoder_folder, *options, code=2)["error"]
+    assert "broke down before dev saw anything better" in error["message"]
+    assert "lower reranker.learning_rate (it is 1e+30)" in error["hint"]
+    assert not list((before / ".nearer" / "training").rglob("run-*"))
+
+
+def test_a_training_that_breaks_down_later_keeps_what_was_best(
+    nearer, before, monkeypatch, topic_cross_encoder_folder, told
+):
+    forward, num_calls = ListwiseLoss.forward, []
+    last = told["passes"][0]["fit"]["num_steps"] - 1
+
+    def broken(*args, **options):
+        num_calls.append(1)
+        return forward(*args, **options) * (math.nan if len(num_calls) == last else 1)
+
+    monkeypatch.setattr(ListwiseLoss, "forward", broken)
+    outcome = nearer("train", "--reranker", "--from", topic_cross_encoder_folder, "--dir", before)
+    assert outcome.exit_code == 0
+    assert f"training ended early: the loss was not a number at step {last}" in outcome.out
+
+
+# Killed, resumed, full, read-only
+
+
+@pytest.mark.slow
+def test_killed_at_every_step_again_and_again_it_ends_the_same(ask, before, wanted, topic_cross_encoder_folder):
+    command = ("train", "--reranker", "--from", topic_cross_encoder_folder)
+    for step in ("train.examples", "seal.written", *list(STEPS)[1:]):
+        ended = run(*command, "--dir", before, die_at=step)
+        assert ended.was_killed, (step, ended.printed)
+        assert ask(before, "search", "music")["results"]
+    got = outcome(before, ask(before, *command))
+    assert got == wanted
+    assert not list(before.rglob(".tmp-*"))
+
+
+@pytest.mark.slow
+def test_an_unfinished_training_of_an_encoder_and_of_a_reranker_do_not_drop_each_other(
+    before, topic_cross_encoder_folder
+):
+    assert run("train", "--dir", before, die_at="train.examples").was_killed
+    assert run("train", "--reranker", "--dir", before, die_at="train.examples").was_killed
+    assert len(list((before / ".nearer" / "training").rglob("run-*"))) == 2
+    again = run("train", "--reranker", "--dir", before, "--from", topic_cross_encoder_folder, die_at="train.examples")
+    assert "had another start model" in again.printed
+    assert len(list((before / ".nearer" / "training").rglob("run-*"))) == 2
+
+
+def test_a_damaged_result_is_made_again(before, ask, wanted, topic_cross_encoder_folder):
+    command = ("train", "--reranker", "--from", topic_cross_encoder_folder)
+    assert run(*command, "--dir", before, die_at="train.pass").was_killed
+    [report] = before.rglob("result/report.json")
+    flip(report)
+    assert outcome(before, ask(before, *command)) == wanted
+
+
+def test_a_disk_that_is_full_in_the_end_costs_no_training(
+    before, opened, monkeypatch, wanted, topic_cross_encoder_folder
+):
+    def full(self, folder):
+        raise OSError(28, "No space left on device")
+
+    workspace = opened(before)
+    with monkeypatch.context() as patch:
+        patch.setattr(CrossEncoder, "save", full)
+        with pytest.raises(WorkspaceError, match="No space left") as caught:
+            train_reranker(workspace, str(topic_cross_encoder_folder))
+    assert "room" in caught.value.hint
+    monkeypatch.setattr(ListwiseLoss, "forward", None)
+    result = train_reranker(workspace, str(topic_cross_encoder_folder))
+    assert outcome(before, result) == wanted
+
+
+@pytest.mark.slow
+def test_without_room_or_permission_it_says_so_and_nothing_is_half_done(
+    before, ask, wanted, topic_cross_encoder_folder
+):
+    command = ("train", "--reranker", "--from", topic_cross_encoder_folder, "--dir", before)
+    told = ask(before, "status")
+    for limit in (4096, 200_000):
+        ended = run(*command, max_file_bytes=limit)
+        assert ended.code == 2, ended.printed
+        assert "Traceback" not in ended.printed
+        assert ask(before, "status") == told
+    for path in (before / ".nearer", *(before / ".nearer").rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222)
+    ended = run(*command, unprivileged=True)
+    assert (ended.code, "Traceback" in ended.printed) == (2, False), ended.printed
+    for path in (before / ".nearer", *(before / ".nearer").rglob("*")):
+        path.chmod(path.stat().st_mode | 0o200)
+    assert run(*command).code == 0
+    assert [each["reranker_id"] for each in ask(before, "status")["rerankers"]] == [wanted["result"]["reranker_id"]]
+
+
+def test_an_encoder_is_not_changed_by_the_head_that_is_put_on_it(opened, before, tiny_model_folder):
+    workspace = opened(before, "reranker.epochs=0.1", "reranker.evals=1", "reranker.max_dev_queries=3")
+    train_reranker(workspace)
+    assert open_system(workspace, "base").encoder.encoder_id == Encoder.load(str(tiny_model_folder)).encoder_id
