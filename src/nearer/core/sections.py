@@ -248,6 +248,11 @@ class TrainRecipe(Section):
     num_dev_distractors: int = Field(default=1000, ge=0)
     seed: Seed = 0
 
+    @property
+    def is_distilled(self) -> bool:
+        """Whether the loss learns from a teacher's scores, and so from mined negatives in every pass."""
+        return self.loss in ("margin_mse", "kl")
+
 
 class AdapterRecipe(Section):
     """How an adapter is trained; ``train.seed``, ``max_positives``, ``max_dev_queries`` and ``mining`` hold here too.
@@ -316,6 +321,11 @@ class MiningRecipe(Section):
     ``margins`` are tried from the strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is
     used and reported. With ``margin_from = "scores"`` the margin is the one that would reject ``reject_positives`` of
     other known positives, or the strictest that leaves as many negatives, whichever is smaller.
+
+    With a ``reranker`` twice as many are drawn, and those that it takes for answers are put aside: the probability that
+    a candidate is preferred to the positive is the sigmoid of the difference of their scores, which needs no scale.
+    Source: RankNet (Burges et al. 2005), section 3, for the probability; RocketQA (arXiv 2010.08191), section 4.2, for
+    negatives denoised by a cross-encoder, and for 0.9. From 0.5 on a candidate is as relevant as the positive.
     """
 
     sources: tuple[MiningSource, ...] = Field(default=("dense",), min_length=1)
@@ -327,6 +337,9 @@ class MiningRecipe(Section):
     min_share: float = Field(default=0.8, gt=0, le=1)
     reject_positives: float = Field(default=0.95, gt=0, le=1)
     judge: str | None = Field(default=None, min_length=1, description="a cross-encoder that estimates false negatives")
+    reranker: str | None = Field(default=None, min_length=1, description="an id, a folder, or a Hub name")
+    spared_from: float = Field(default=0.5, gt=0, lt=1, description="probability from which it is no negative")
+    positive_from: float = Field(default=0.9, gt=0, lt=1, description="probability from which it is a positive")
 
     @field_validator("sources")
     @classmethod
@@ -336,6 +349,17 @@ class MiningRecipe(Section):
         if value == ("previous",):
             raise ValueError('"previous" alone has nothing to propose to the first mining: name "dense" or "bm25" too')
         return value
+
+    @property
+    def num_drawn(self) -> int:
+        """How many negatives are drawn for a pair, before a reranker puts some aside."""
+        return self.num_negatives * (2 if self.reranker else 1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "MiningRecipe":
+        if self.positive_from < self.spared_from:
+            raise ValueError("positive_from must not be less than spared_from")
+        return self
 
 
 class EvaluateRecipe(Section):

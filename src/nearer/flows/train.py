@@ -23,6 +23,7 @@ from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.flows.training.mining import mine_negatives, open_judge
 from nearer.flows.training.models import keep_model
 from nearer.flows.training.run import TrainingRun, what_decides
+from nearer.flows.training.teaching import teach
 from nearer.flows.training.watch import Watch, build_watch
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, Prompts, fit
@@ -66,7 +67,7 @@ def train(
         watch = build_watch(
             workspace, base.encoder, corpus, passage_emb_PD, dev=dev, examples=examples, progress=progress
         )
-        open_judge(workspace.recipe.mining)  # refused now, and not after a pass
+        open_judge(workspace)  # refused now, and not after a pass
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         run = TrainingRun.open(workspace.training, decides, say=progress.say)
         first = 1 if parent.model.model_id == base.model.model_id else 2
@@ -149,9 +150,9 @@ def _run_passes(
     earlier: list[list[Example]] = []
     for number in range(first, first + recipe.passes):
         mined, mining = examples, None
-        if number > 1:
+        if number > 1 or recipe.is_distilled:
             mined, mining = _mined(workspace, run, encoder, corpus, examples, earlier, number=number, progress=progress)
-            earlier.append(mined)
+            earlier.append(mined[: len(examples)])  # what a teacher adds comes after them
         kept = run.result(number, encoder.model)
         if kept is None:
             report = fit(
@@ -194,9 +195,10 @@ def _mined(
     progress: Progress,
 ) -> tuple[list[Example], MiningReport]:
     """What the run kept of mining for this pass, else mined now and kept."""
-    kept = run.mined(number, examples)
+    kept = run.mined(number)
     if kept is None:
         kept = mine_negatives(workspace, encoder, corpus, examples, earlier=earlier, progress=progress)
+        kept = teach(workspace, corpus, examples, *kept, progress=progress)
         run.keep_mined(number, *kept)
     return kept
 

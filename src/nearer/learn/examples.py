@@ -16,7 +16,7 @@ class Example:
     documents judged in between, and the anchor's own text. ``weight`` multiplies the row's loss. ``grade`` is the
     positive's, ``grades`` those of other texts by their key, where judgments tell more than one grade apart.
     ``score`` says how alike anchor and positive are, from 0 to 1; ``scores`` are a teacher's, of the positive and
-    then of each negative.
+    then of each negative, on a scale of its own; empty where none was asked.
     """
 
     anchor: str

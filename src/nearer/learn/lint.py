@@ -60,6 +60,14 @@ def lint(
             f"train.max_seq_length = {train.max_seq_length} is more than the {max_seq_length} tokens that the encoder "
             f"reads: the model would learn from text it never sees in search"
         )
-    if recipe.mining.num_negatives > recipe.mining.top_k:
-        faults.append("mining.num_negatives is more than mining.top_k: raise top_k")
+    return [*faults, *_lint_mining(recipe)]
+
+
+def _lint_mining(recipe: Recipe) -> list[str]:
+    train, mining, faults = recipe.train, recipe.mining, []
+    if train.is_distilled and mining.reranker is None:
+        faults.append(f'train.loss = "{train.loss}" learns from a cross-encoder: name one in mining.reranker')
+    if mining.num_drawn > mining.top_k:
+        twice = ", twice which are drawn for mining.reranker to choose from," if mining.reranker else ""
+        faults.append(f"mining.num_negatives{twice} is more than mining.top_k: raise top_k")
     return faults

@@ -54,7 +54,8 @@ class MiningReport:
     and ``margin_wanted`` and ``margin_with_enough`` say where it came from, if from scores. ``share_with_enough`` is
     the share of examples that kept as many candidates as negatives are wanted. Of ``num_hidden_positives``, the known
     positives that would be candidates of another one were they not known, the margin rejects the share
-    ``share_hidden_rejected``.
+    ``share_hidden_rejected``. A teacher, where there is one, spares what it takes for answers, and makes positives of
+    some.
     """
 
     num_examples: int
@@ -73,6 +74,8 @@ class MiningReport:
     num_filled_at_random: int = 0
     false_negatives: tuple[FalseNegatives, ...] = ()
     samples: tuple[Sample, ...] = ()
+    num_spared_by_teacher: int = 0
+    num_added_by_teacher: int = 0
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> "MiningReport":
@@ -171,13 +174,13 @@ def _draw(
         chosen = rng.sample(pool, min(missing, len(pool)))
         drawn_QK[q, [place_of[text] for text in chosen]] = True
         taken = {*example.negatives, *chosen}
-        fill = _random_texts(example, candidates.texts, number=missing - len(chosen), taken=taken, rng=rng)
+        fill = random_texts(example, candidates.texts, number=missing - len(chosen), taken=taken, rng=rng)
         num_filled += len(fill)
         mined.append(replace(example, negatives=(*example.negatives, *chosen, *fill)))
     return mined, drawn_QK, num_filled
 
 
-def _random_texts(
+def random_texts(
     example: Example, texts: Sequence[str], *, number: int, taken: set[str], rng: random.Random
 ) -> list[str]:
     """Random texts that are neither spared nor taken; gives up on tiny collections rather than looping for ever."""

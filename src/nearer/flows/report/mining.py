@@ -43,7 +43,7 @@ def mining_of(each: JSON) -> Mining | None:
     mining: JSON | None = each.get("mining")
     if not mining:
         return None
-    sentences = [_candidates(mining, number_of=each["pass"]), _margin(mining), _sources(mining)]
+    sentences = [_candidates(mining, number_of=each["pass"]), _margin(mining), _sources(mining), _teacher(mining)]
     estimates = [_estimate(estimate) for estimate in mining.get("false_negatives", ())]
     if not estimates and mining.get("samples"):
         estimates = [_UNKNOWN]
@@ -70,6 +70,14 @@ def _candidates(mining: JSON, *, number_of: int) -> str:
         f"{mining['share_with_enough']:.0%} of the pairs kept enough, and "
         f"{plural(mining['num_filled_at_random'], 'place was', 'places were')} filled at random."
     )
+
+
+def _teacher(mining: JSON) -> str:
+    """What a teacher did to what was drawn; nothing where it did nothing."""
+    num_spared, num_added = mining.get("num_spared_by_teacher", 0), mining.get("num_added_by_teacher", 0)
+    if not num_spared:
+        return ""
+    return f"The teacher took {num_spared:,} of the drawn negatives for answers, and made {num_added:,} positives."
 
 
 def _margin(mining: JSON) -> str:

@@ -18,6 +18,7 @@ from nearer.encode.blocks import BLOCK_TEXTS, longest_first
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus
+from nearer.flows.systems.reranker import open_reranker
 from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, text_key
 from nearer.learn.false_negatives import FalseNegatives, by_judge
@@ -45,9 +46,10 @@ class Proposals:
     sources_K: tuple[str, ...]
 
 
-def open_judge(recipe: MiningRecipe) -> CrossEncoder | None:
-    """The cross-encoder that the recipe names, if any. Raises ModelRefused when it cannot be had."""
-    return CrossEncoder.load(recipe.judge) if recipe.judge else None
+def open_judge(workspace: Workspace) -> CrossEncoder | None:
+    """The cross-encoder that the recipe names, if any. Raises NotFound or ModelRefused when it cannot be had."""
+    judge = workspace.recipe.mining.judge
+    return open_reranker(workspace, judge) if judge else None
 
 
 def mine_negatives(
@@ -65,7 +67,7 @@ def mine_negatives(
     once: most positives are passages. Raises ModelRefused when the recipe's judge cannot be had.
     """
     recipe, seed = workspace.recipe.mining, workspace.recipe.train.seed
-    judge = open_judge(recipe)
+    judge = open_judge(workspace)
     passages = list(dict.fromkeys(corpus.passages))
     text_rows, text_emb_TD = _encoded(
         [*passages, *(example.positive for example in examples)], encoder.encode_documents, encoder.dimension, progress
@@ -91,7 +93,8 @@ def mine_negatives(
         positive_scores_Q=np.einsum("qd,qd->q", anchor_emb_AD[anchors_Q], text_emb_TD[positives_Q]),
         sources_K=proposals.sources_K,
     )
-    mined, report = mine(examples, candidates, recipe, near_duplicate=NEAR_DUPLICATE, seed=seed)
+    drawing = recipe.model_copy(update={"num_negatives": recipe.num_drawn})
+    mined, report = mine(examples, candidates, drawing, near_duplicate=NEAR_DUPLICATE, seed=seed)
     if judge and (judged := _judged(judge, examples, mined, seed=seed, progress=progress)):
         report = replace(report, false_negatives=(*report.false_negatives, judged))
     return mined, report

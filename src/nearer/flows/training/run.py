@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from nearer.core.steps import reached
 from nearer.flows.embedding import Corpus
 from nearer.flows.systems import LocalSystem
 from nearer.flows.training.dev_set import DevSet
+from nearer.flows.training.teaching import teacher_id
 from nearer.flows.training.watch import Watch
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.examples import Example
@@ -90,19 +91,17 @@ class TrainingRun:
         self._is_announced = True
         return found
 
-    def mined(self, number: int, examples: Sequence[Example]) -> tuple[list[Example], MiningReport] | None:
-        """The examples with the negatives that were mined for a pass; None when they were not yet."""
+    def mined(self, number: int) -> tuple[list[Example], MiningReport] | None:
+        """The examples of a pass, with the negatives that were mined; None when they were not yet."""
         folder = self._whole(number, "mined")
         if folder is None:
             return None
         content = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
-        pairs = zip(examples, content["negatives"], strict=True)
-        mined = [replace(e, negatives=tuple(negatives)) for e, negatives in pairs]
-        return mined, MiningReport.read(content["mining"])
+        return [_example(values) for values in content["examples"]], MiningReport.read(content["mining"])
 
     def keep_mined(self, number: int, examples: Sequence[Example], mining: MiningReport) -> None:
         """Keep what was mined for a pass."""
-        content = {"negatives": [example.negatives for example in examples], "mining": asdict(mining)}
+        content = {"examples": [_values(example) for example in examples], "mining": asdict(mining)}
         with self._sealing(number, "mined") as scratch:
             (scratch / _REPORT).write_text(json.dumps(content), encoding="utf-8")
         reached("train.mined")
@@ -177,10 +176,11 @@ def what_decides(
         **keys,
         "base model": base.model.encoder_id,
         "start model": start.model.encoder_id,
-        "training pairs": content_id("pairs", [{**asdict(e), "spared": sorted(e.spared)} for e in examples]),
+        "training pairs": content_id("pairs", [_values(example) for example in examples]),
         "dev": _dev_id(watch.dev),
         "training sample": _dev_id(watch.train) if watch.train else "none",
         "documents": content_id("passages", corpus.passages),
+        "teacher": teacher_id(workspace),
         **surroundings(start.encoder.model.device),
     }
 
@@ -191,6 +191,15 @@ def surroundings(device: "torch.device") -> dict[str, str]:
 
     kind = torch.cuda.get_device_name() if device.type == "cuda" else str(device.type)
     return {"device": kind, **{package: version(package) for package in _PACKAGES}}
+
+
+def _values(example: Example) -> dict[str, Any]:
+    return {**asdict(example), "spared": sorted(example.spared)}
+
+
+def _example(values: JSON) -> Example:
+    lists = {name: tuple(values[name]) for name in ("negatives", "scores")}
+    return Example(**{**values, **lists, "spared": frozenset(values["spared"])})
 
 
 def _dev_id(dev: DevSet) -> str:
