@@ -8,6 +8,7 @@ import pytest
 
 VERBS = [
     "advise",
+    "shorten",
     "cost",
     "diagnose",
     "init",

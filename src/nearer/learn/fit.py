@@ -1,16 +1,17 @@
 """One training pass: the sentence-transformers trainer with our loss, the best weights kept, and checkpoints."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from nearer.core.progress import Progress
 from nearer.core.sections import TrainRecipe
+from nearer.learn.callbacks import StepBar, mean_losses
 from nearer.learn.checkpoint import (
     WRITE_FAILURES,
     BestKeeper,
@@ -79,7 +80,7 @@ def fit(
     writer = CheckpointWriter(checkpoints, keeper, every=recipe.checkpoint_steps)
     if start:
         keeper.go_on_from(start)
-    bar = _Bar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
+    bar = StepBar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
     table = ExampleTable.build(examples)
     with _as_in_training(model, recipe):
         trainer = _Trainer(
@@ -105,20 +106,13 @@ def fit(
         stopped_early=trainer.state.global_step < num_steps,
         fault=keeper.fault,
         dev=tuple(keeper.points),
-        losses=_mean_losses(trainer.state.log_history, num_steps=num_steps),
+        losses=mean_losses(trainer.state.log_history, num_steps=num_steps),
     )
 
 
 def steps_of(examples: Sequence[Example], *, recipe: TrainRecipe) -> int:
     """The optimiser steps of a pass."""
     return max(1, math.ceil(math.ceil(len(examples) / recipe.batch_size) * recipe.epochs))
-
-
-def _mean_losses(log: Sequence[Mapping[str, Any]], *, num_steps: int) -> tuple[float, ...]:
-    """Means over stretches of a twentieth of the pass each, from the loss of every step."""
-    losses = [entry["loss"] for entry in log if math.isfinite(entry.get("loss", math.nan))]
-    size = max(1, num_steps // 20)
-    return tuple(math.fsum(losses[end - size : end]) / size for end in range(size, len(losses) + 1, size))
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
@@ -210,19 +204,3 @@ def _dropouts(model: "SentenceTransformer", recipe: TrainRecipe) -> dict[torch.n
     if recipe.dropout is None:
         return {}
     return {each: each.p for each in model.modules() if isinstance(each, torch.nn.Dropout)}
-
-
-class _Bar(TrainerCallback):  # type: ignore[misc]
-    """Moves a progress bar at every step."""
-
-    def __init__(self, progress: Progress, *, label: str, total: int) -> None:
-        self._steps: Iterator[int] = progress.track(range(total), label=label, total=total)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """One step further."""
-        next(self._steps, None)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Run the bar out."""
-        for _step in self._steps:
-            pass
