@@ -65,6 +65,35 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def make_decoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``make_decoder(kind="qwen3", side="left", pooling="lasttoken", without=())``: a tiny embedding model's folder.
+
+    ``without`` names special tokens that its tokenizer lacks; see ``decoders``.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    from decoders import save_decoder
+
+    made: dict[Any, Path] = {}
+
+    def make(*, side: str = "left", without: tuple[str, ...] = (), **options: str) -> Path:
+        key = (side, without, *sorted(options.items()))
+        if key not in made:
+            special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[SEP]"}
+            special = {name: token for name, token in special.items() if name not in without}
+            tokenizer = PreTrainedTokenizerFast(
+                tokenizer_object=_cut_tokenizer(),
+                padding_side=side,
+                model_input_names=["input_ids", "attention_mask"],
+                **special,
+            )
+            made[key] = save_decoder(tmp_path_factory.mktemp("decoder"), tokenizer, **options)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def make_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """``make_cross_encoder(topics=(), num_labels=1)``: a folder with a tiny reranker; see ``cross_encoders``."""
     import torch

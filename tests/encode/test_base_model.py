@@ -139,3 +139,36 @@ def test_a_damaged_folder_is_refused_with_a_reason(folder, damage):
     with pytest.raises(ModelRefused, match="cannot be loaded") as caught:
         Encoder.load(str(folder))
     assert str(folder) in caught.value.message
+
+
+@pytest.fixture
+def adapter_folder(tiny_model_folder, tmp_path):
+    """What peft saves of a LoRA adapter: its own weights, and where the model was that it adapts."""
+    from peft import LoraConfig
+    from transformers import AutoModel, AutoTokenizer
+
+    model = AutoModel.from_pretrained(str(tiny_model_folder))
+    model.add_adapter(LoraConfig(target_modules=["query"]))
+    model.save_pretrained(str(tmp_path / "lora"))
+    AutoTokenizer.from_pretrained(str(tiny_model_folder)).save_pretrained(str(tmp_path / "lora"))
+    return tmp_path / "lora"
+
+
+@pytest.mark.usefixtures("no_loading")
+def test_a_folder_with_a_lora_adapter_alone_is_refused_before_loading(adapter_folder):
+    assert (adapter_folder / "adapter_model.safetensors").is_file()
+    with pytest.raises(ModelRefused, match="a LoRA adapter without the weights that it adapts") as caught:
+        Encoder.load(str(adapter_folder))
+    assert "merge_and_unload" in caught.value.hint
+
+
+def test_a_lora_adapter_of_the_hub_is_refused_too(adapter_folder, monkeypatch):
+    monkeypatch.setattr("nearer.encode.encoder.locate", str)  # as of a name whose files are not looked at
+    with pytest.raises(ModelRefused, match="a LoRA adapter"):
+        Encoder.load(str(adapter_folder))
+
+
+def test_a_tokenizer_without_padding_and_end_mark_is_refused_with_what_to_do(make_decoder):
+    with pytest.raises(ModelRefused, match="neither a padding token nor an end mark") as caught:
+        Encoder.load(str(make_decoder(kind="llama", without=("pad_token", "eos_token"))))
+    assert "tokenizer_config.json" in caught.value.hint

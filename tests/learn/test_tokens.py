@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from nearer.encode.encoder import Encoder
 from nearer.learn.tokens import Tokens
 
 TEXTS = ["music", "the river of the school", "water", "the king and the army of the river", "film law"]
@@ -72,3 +73,20 @@ def test_a_model_that_reads_no_tokens_is_asked_each_time(model, monkeypatch):
 
 def test_no_texts():
     assert list(Tokens(None, [], prompt="").minibatches([], most_tokens=9)) == []
+
+
+@pytest.mark.parametrize("pooling", ["lasttoken", "mean", "cls"])
+def test_padding_on_the_left_and_on_the_right_give_a_decoder_the_same_vectors(make_decoder, pooling):
+    made = []
+    for side in ("left", "right"):
+        model = Encoder.load(str(make_decoder(side=side, pooling=pooling))).model.eval()
+        assert model.tokenizer.padding_side == side
+        tokens = Tokens(model, TEXTS, prompt="the film ")
+        features = tokens.features([0, 3])
+        assert features["attention_mask"][0].tolist()[0] == (side == "right")
+        found = vectors(model, tokens.minibatches(range(5), most_tokens=20))
+        made += [np.stack([found[row] for row in range(5)]), model.encode(TEXTS, prompt="the film ")]
+    for each in made[1:]:
+        np.testing.assert_allclose(each, made[0], atol=1e-5)
+    apart = abs(made[0][0] - made[0][1]).max()
+    assert apart == 0 if pooling == "cls" else apart > 1e-3, "a decoder's first token has seen nothing else"

@@ -67,7 +67,7 @@ def loading(source: str, *, name: str) -> Iterator[None]:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a model folder with pickled files, by name or content, without safetensors, or with linked folders.
+    """Refuse a folder with pickled files, by name or content, or linked folders; or no model, for it lacks weights.
 
     Source: loading a pickle runs code; see the security notes of torch.load in the PyTorch documentation.
     """
@@ -83,10 +83,20 @@ def check_folder(folder: Path) -> None:
             f"{folder}: {pickled[0].name} may run code when loaded",
             hint="keep only safetensors: convert the model, then delete the pickled files",
         )
+    if any(path.name == "adapter_config.json" for path in paths):
+        raise adapter_refused(str(folder))
     weights = [path for path in paths if path.suffix == ".safetensors"]
     if not weights:
         raise ModelRefused(f"{folder}: holds no .safetensors weights", hint="save the model with save_pretrained()")
     _check_layers(folder, num_tensors=sum(len(shapes_in(path)) for path in weights))
+
+
+def adapter_refused(name: str) -> ModelRefused:
+    """The error for a LoRA adapter, which comes without the weights that it adapts."""
+    return ModelRefused(
+        f"{name}: a LoRA adapter without the weights that it adapts",
+        hint="merge it with peft: merge_and_unload(), then save_pretrained() into a folder, and name that folder",
+    )
 
 
 def shapes_in(weights: Path) -> list[tuple[int, ...]]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import InputError, ModelRefused
-from nearer.encode.base_model import loading, locate, shapes_in
+from nearer.encode.base_model import adapter_refused, loading, locate, shapes_in
 from nearer.encode.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ class Encoder:
         """
         source = locate(model)
         loaded = _load(source, name=model)
+        _refuse_adapter(loaded, name=model)
+        _give_pad_token(loaded, name=model)
         if os.path.isdir(source):
             _refuse_missing_weights(loaded, Path(source))
         longest = _longest_input(loaded)
@@ -146,7 +148,7 @@ class Encoder:
     @property
     def model_id(self) -> str:
         """The short id that names this model to people."""
-        return f"model-{self.encoder_id.removeprefix('enc-')[:12]}"
+        return model_id_of(self.encoder_id)
 
     def encode_queries(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of queries, shape (N, D)."""
@@ -209,6 +211,15 @@ class Encoder:
         return copy
 
 
+def model_id_of(encoder_id: str) -> str:
+    """The short id that names a model to people, from that of its encoder.
+
+    >>> model_id_of("enc-0123456789abcdef")
+    'model-0123456789ab'
+    """
+    return f"model-{encoder_id.removeprefix('enc-')[:12]}"
+
+
 def _load(source: str, *, name: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
 
@@ -231,6 +242,26 @@ def _refuse_missing_weights(model: "SentenceTransformer", folder: Path) -> None:
             f"{folder}: the model has {needed:,} weights, its files hold {stored:,}",
             hint="download the model again: its files do not belong together",
         )
+
+
+def _refuse_adapter(model: "SentenceTransformer", *, name: str) -> None:
+    """Refuse a LoRA adapter of the Hub, over whatever model it names: folders are refused before they are loaded."""
+    if hasattr(model.transformers_model, "peft_config"):
+        raise adapter_refused(name)
+
+
+def _give_pad_token(model: "SentenceTransformer", *, name: str) -> None:
+    """Pad with the end mark where there is no token for it, as with many decoders: the mask hides what is padded."""
+    tokenizer = model.tokenizer
+    if getattr(tokenizer, "pad_token_id", 0) is not None:
+        return
+    if tokenizer.eos_token_id is None:
+        raise ModelRefused(
+            f"{name}: its tokenizer has neither a padding token nor an end mark, so that texts of two lengths cannot "
+            "be read together",
+            hint='name one in the model\'s tokenizer_config.json, as in: "pad_token": "<|endoftext|>"',
+        )
+    tokenizer.pad_token = tokenizer.eos_token
 
 
 def _longest_input(model: "SentenceTransformer") -> int | None:
