@@ -388,7 +388,7 @@ def _kind(each: Result) -> str:
     if "reranker_id" in each:
         return f"reranker from {each['start']['name']}, "
     adapter = each["encoder"].get("adapter")
-    return f"{adapter['sides']} adapter, " if adapter else ""
+    return f"{adapter['sides']} adapter, " if adapter else "queries alone, " if "queries" in each["encoder"] else ""
 
 
 def found(result: Result) -> str:

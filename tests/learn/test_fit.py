@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Prompts, fit, steps_of
+from nearer.learn.lower_layers import layers_of
 from nearer.learn.objective import Objective
 
 WORDS = ["music", "water", "school", "church", "river", "army", "film", "law"]
@@ -31,7 +33,7 @@ def train(tiny_encoder, tmp_path):
 
     num_calls = iter(range(1000))
 
-    def train(data=None, *, dev=None, model=None, prompts=("", ""), **recipe):
+    def train(data=None, *, dev=None, model=None, prompts=("", ""), documents=None, **recipe):
         looks = iter(range(1000)) if dev is None else iter(dev)
         values = {"batch_size": 8, "learning_rate": 1e-3, "evals_per_pass": 2, "epochs": 1, **recipe}
         return fit(
@@ -42,6 +44,7 @@ def train(tiny_encoder, tmp_path):
             measure=lambda step: DevPoint(step=step, value=float(next(looks))),
             checkpoints=Checkpoints.open(tmp_path / f"pass-{next(num_calls)}", say=print),
             progress=Silent(),
+            documents=documents,
         )
 
     return train
@@ -220,3 +223,54 @@ def test_nothing_is_written_and_the_report_is_plain(train, tmp_path):
     report = train(epochs=0.25)
     assert dataclasses.asdict(report.dev[0]).items() >= {"step": 0, "value": 0.0}.items()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_documents_that_keep_their_vectors_are_neither_tokenised_nor_embedded(train, tiny_encoder, monkeypatch):
+    data, texts, asked = examples(12, num_negatives=1), [], []
+    tokenize = type(tiny_encoder.model).preprocess
+
+    def spy(self, inputs, **options):
+        texts.extend(inputs)
+        return tokenize(self, inputs, **options)
+
+    def fixed(wanted):
+        asked.extend(wanted)
+        return np.random.default_rng(0).standard_normal((len(wanted), 32), dtype=np.float32)
+
+    monkeypatch.setattr(type(tiny_encoder.model), "preprocess", spy)
+    report = train(data, sides="query", documents=fixed, epochs=20, learning_rate=3e-3)
+    assert sorted(texts) == sorted({e.anchor for e in data})
+    assert sorted(asked) == sorted({text for e in data for text in (e.positive, *e.negatives)})
+    assert sum(report.losses[-3:]) < 0.9 * sum(report.losses[:3])
+
+
+@pytest.mark.parametrize(("precision", "in_step"), [("float32", "highest"), ("tf32", "high"), ("bfloat16", "high")])
+def test_precision_is_the_recipes_in_a_step_and_the_searchs_outside(train, tiny_encoder, precision, in_step):
+    seen, is_measured = {}, []
+
+    def spy(*_):
+        found = (torch.get_float32_matmul_precision(), torch.is_autocast_enabled("cpu"))
+        seen.setdefault(bool(is_measured), set()).add(found)
+
+    def look():
+        for value in range(10):
+            is_measured.append(1)
+            tiny_encoder.encode_queries(["music"])
+            is_measured.clear()
+            yield value
+
+    layers_of(tiny_encoder.model.transformers_model)[0].register_forward_pre_hook(spy)
+    train(dev=look(), precision=precision)
+    assert seen == {False: {(in_step, precision == "bfloat16")}, True: {("highest", False)}}
+    is_measured.append(1)
+    tiny_encoder.encode_queries(["music"])
+    assert seen[True] == {("highest", False)}, "and after training too"
+
+
+def test_a_decoder_learns_the_same_with_padding_on_either_side(train, make_decoder):
+    from nearer.encode.encoder import Encoder
+
+    models = [Encoder.load(str(make_decoder(side=side))).model for side in ("left", "right")]
+    left, right = (train(model=model, epochs=4, learning_rate=3e-3) for model in models)
+    assert left.losses[:4] == pytest.approx(right.losses[:4], rel=1e-3)
+    assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])

@@ -31,6 +31,12 @@ def test_the_default_recipe_has_no_fault():
         ({"train": {"query_prompt": ""}}, {}, "train.query_prompt"),
         ({"train": {"document_prompt": "d: "}}, {}, "encoder.document_prompt"),
         ({"train": {"max_seq_length": 128}}, {"max_seq_length": 64}, "train.max_seq_length"),
+        ({"train": {"precision": "tf32"}}, {}, "train.precision"),
+        ({"train": {"lora_rank": 8}}, {}, "train.lora_rank: the model has no linear layers"),
+        ({"train": {"lora_rank": 400}}, {"most_rank": 384}, "train.lora_rank = 400 is more than the 384"),
+        ({"train": {"lora_rank": 8, "freeze_layers": 1}}, {"most_rank": 384}, "train.freeze_layers"),
+        ({"train": {"lora_rank": 8, "freeze_embeddings": True}}, {"most_rank": 384}, "train.freeze_embeddings"),
+        ({"train": {"lora_rank": 8, "pull": 0.1}}, {"most_rank": 384}, "train.pull"),
         ({"mining": {"num_negatives": 5, "top_k": 4}}, {}, "mining.top_k"),
     ],
 )
@@ -42,6 +48,8 @@ def test_each_fault_is_found_alone_and_names_its_setting(recipe, facts, wanted):
 def test_what_would_work_is_no_fault():
     assert faults_of({"train": {"precision": "bfloat16"}}, has_gpu=True) == []
     assert faults_of({"train": {"query_prompt": "query: ", "document_prompt": ""}}) == []
+    assert faults_of({"train": {"precision": "tf32"}}, has_gpu=True) == []
+    assert faults_of({"train": {"lora_rank": 384, "sides": "query"}}, most_rank=384) == []
     assert faults_of({"train": {"max_seq_length": 64}, "encoder": {"max_seq_length": 64}}) == []
 
 

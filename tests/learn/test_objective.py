@@ -14,13 +14,13 @@ DATA = [*examples(5), *examples(6, num_negatives=2)[5:]]
 
 @pytest.fixture
 def made(tiny_encoder):
-    def make(data=DATA, *, most_tokens=16, dimensions=(), start=None, **recipe):
+    def make(data=DATA, *, most_tokens=16, dimensions=(), start=None, text_TD=None, **recipe):
         table = ExampleTable.build(data)
         model = tiny_encoder.model.eval()
         collate = Collator(
             table=table,
             anchors=Tokens(model, table.anchors, prompt=""),
-            texts=Tokens(model, table.texts, prompt=""),
+            texts=Tokens(model, table.texts, prompt="") if text_TD is None else None,
             most_tokens=most_tokens,
         )
         objective = Objective(
@@ -31,6 +31,7 @@ def made(tiny_encoder):
             teacher_E=[()] * len(data),
             dimensions=dimensions,
             start=start or {},
+            text_TD=text_TD,
         )
         return objective, collate(range(len(data)))["batch"], model
 
@@ -108,3 +109,20 @@ def test_the_pull_is_the_squared_distance_from_the_start(made):
     with torch.no_grad():
         next(model.parameters()).view(-1)[:4] += 3.0
     assert pulled(model, batch).item() - plain(model, batch).item() == pytest.approx(0.5 * 4 * 9, rel=1e-4)
+
+
+def test_texts_of_known_vectors_are_looked_up_and_get_no_gradient(made, tiny_encoder):
+    _, _, model = made()
+    table = ExampleTable.build(DATA)
+    text_TD = torch.from_numpy(tiny_encoder.encode_documents(table.texts))
+    objective, batch, _ = made(text_TD=text_TD)
+    assert batch.texts.minibatches == ()
+    loss, found = gradients(objective, batch, model)
+    assert loss == pytest.approx(naive(model, DATA).item(), rel=1e-5)
+    _, of_both = gradients(*made())
+    assert found.keys() == of_both.keys()
+    assert not alike(found, of_both)
+    assert not text_TD.requires_grad
+    cached_loss, cached = gradients(*made(text_TD=text_TD, cached=True))
+    assert cached_loss == pytest.approx(loss, rel=1e-6)
+    assert alike(cached, found)

@@ -68,3 +68,14 @@ def test_rows_are_those_of_the_batch():
     table = ExampleTable.build(made)
     grades = table.grades([2, 1], [table.texts.index(text) for text in ("b", "a", "c")])
     np.testing.assert_array_equal(grades, [[0, NAN, 1], [1, 0, 0]])
+
+
+def test_how_many_negatives_an_example_meets_in_a_batch():
+    alike = [
+        example("q", f"answer {n} to it all", spared=[f"answer {m} to it all" for m in range(4)]) for n in range(4)
+    ]
+    others = [example(f"r{n}", f"other {n} of those", f"wrong {n} of them") for n in range(4)]
+    assert ExampleTable.build(alike).num_negatives(batch_size=8, seed=0) == 0
+    assert ExampleTable.build(others).num_negatives(batch_size=8, seed=0) == 7
+    assert ExampleTable.build([*alike, *others]).num_negatives(batch_size=8, seed=0) == (4 * 8 + 4 * 11) / 8
+    assert ExampleTable.build(others).num_negatives(batch_size=2, seed=0) == 3

@@ -217,7 +217,10 @@ LossName = Literal["ranking", "triplet", "cosine", "cosent", "margin_mse", "kl"]
 
 
 class TrainRecipe(Section):
-    """How a candidate is trained. Source of the defaults: docs/results.md, tuned on dev splits."""
+    """How a candidate is trained. Source of the defaults: docs/results.md, tuned on dev splits.
+
+    Those of LoRA: alpha is the rank (Hu et al., arXiv 2106.09685, section 4.1, and peft's 8 for 8); dropout is peft's.
+    """
 
     epochs: float = Field(default=1.0, gt=0, le=10_000, description="epochs of each pass")
     passes: int = Field(default=2, ge=1, le=4, description="from the second on, with mined hard negatives")
@@ -238,7 +241,11 @@ class TrainRecipe(Section):
     freeze_layers: int = Field(default=0, ge=0, description="lowest layers that are left as they are")
     pull: float = Field(default=0.0, ge=0, description="weight of the squared distance from the start")
     freeze_embeddings: bool = Field(default=False, description="train the layers, not the word vectors")
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    sides: Literal["both", "query"] = Field(default="both", description="query: documents keep their vectors")
+    lora_rank: int = Field(default=0, ge=0, description="of the adapters that are trained instead of the weights")
+    lora_alpha: int | None = Field(default=None, ge=1, description="adapters are scaled by alpha / rank; none: by 1")
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="of what the adapters read")
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     query_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
     document_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
     evals_per_pass: int = Field(default=4, ge=1)

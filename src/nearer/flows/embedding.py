@@ -19,6 +19,7 @@ from nearer.encode.api import ApiEncoder
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, passages
 from nearer.encode.encoder import TextEncoder
+from nearer.encode.paired import PairedEncoder
 from nearer.encode.shortened import ShortenedEncoder
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
@@ -127,6 +128,8 @@ def embed_passages(
     label: str = "encode documents",
 ) -> tuple[Floats, int]:
     """The vectors of texts as passages, shape (P, D), and how many were not in the cache."""
+    if isinstance(encoder, PairedEncoder):
+        return embed_passages(workspace, encoder.documents, texts, progress, label=label)
     if isinstance(encoder, MAPPED):
         emb_PD, num_encoded = embed_passages(workspace, encoder.base, texts, progress, label=label)
         return encoder.map_documents(emb_PD), num_encoded
@@ -135,6 +138,8 @@ def embed_passages(
 
 def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats:
     """The queries' vectors, shape (Q, D)."""
+    if isinstance(encoder, PairedEncoder):
+        return embed_queries(workspace, encoder.queries, queries, progress)
     if isinstance(encoder, MAPPED):
         return encoder.map_queries(embed_queries(workspace, encoder.base, queries, progress))
     vectors_QD, _ = _embed(

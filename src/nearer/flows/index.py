@@ -11,6 +11,7 @@ from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.encoder import TextEncoder
+from nearer.encode.paired import PairedEncoder
 from nearer.encode.shortened import ShortenedEncoder
 from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
 from nearer.flows.systems import LIVE, System, chunk_of, open_release, open_system, spent
@@ -205,10 +206,10 @@ def folder_of(workspace: Workspace, space_id: str, precision: Precision) -> Path
 
 
 def _adapts_queries(encoder: TextEncoder) -> bool:
-    """Whether an encoder maps queries alone, so that it searches an index that another makes."""
+    """Whether an encoder makes queries alone its own, so that it searches an index that another makes."""
     while isinstance(encoder, ShortenedEncoder):
         encoder = encoder.base
-    return isinstance(encoder, AdaptedEncoder) and not encoder.adapter.document
+    return isinstance(encoder, PairedEncoder) or (isinstance(encoder, AdaptedEncoder) and not encoder.adapter.document)
 
 
 def _refuse_adapted_queries(system: System) -> None:

@@ -23,6 +23,7 @@ from nearer.flows.train import refuse_hopeless
 from nearer.flows.training.dev_sample import DevSample, Values, Vectors
 from nearer.flows.training.dev_set import DEV_MEASURE
 from nearer.flows.training.examples import find_left_out, read_examples
+from nearer.flows.training.query_side import learner
 from nearer.learn.checkpoint import Checkpoints, DevPoint, weights_of
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Prompts, fit
@@ -84,7 +85,8 @@ def learning_curve(
     query_emb_AD = embed_queries(workspace, base.encoder, dev.queries, progress)
     base_values_A = dev.values(query_emb_AD, passage_emb[dev.passages_P])
     sizes = sorted({max(2, round(share * min(most, len(examples)))) for share in shares})
-    trained = _train_all(workspace, base.encoder, examples, sizes, dev, corpus, progress=progress, clock=clock)
+    encoder = learner(workspace, base.encoder, examples, corpus.passages, progress=progress)
+    trained = _train_all(workspace, encoder, examples, sizes, dev, corpus, progress=progress, clock=clock)
     expected = _forecasts(workspace, dev, base_values_A, trained, num_pairs=len(examples))
     points = _points(workspace, dev, base_values_A, trained)
     return {
@@ -155,6 +157,7 @@ def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *,
             measure=lambda step: DevPoint(step=step, value=float(step)),
             checkpoints=Checkpoints(Path(scratch), start=None),
             progress=progress,
+            documents=encoder.encode_documents if workspace.recipe.train.sides == "query" else None,
         )
     finite = all(weight.isfinite().all() for weight in encoder.model.state_dict().values())
     fault = report.fault or ("" if finite else "its weights are not numbers")

@@ -13,7 +13,8 @@ from nearer.core.errors import RecipeError
 from nearer.core.ids import canonical_json, content_id
 from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
-from nearer.encode.encoder import Encoder
+from nearer.encode.encoder import Encoder, model_id_of
+from nearer.encode.paired import paired_id
 from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LocalSystem, open_local
@@ -22,12 +23,15 @@ from nearer.flows.training.dev_set import DEV_MEASURE, build_dev_set
 from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.flows.training.mining import mine_negatives, open_judge
 from nearer.flows.training.models import keep_model
+from nearer.flows.training.query_side import learner
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.teaching import teach
 from nearer.flows.training.watch import Watch, build_watch
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, Prompts, fit
 from nearer.learn.lint import lint
+from nearer.learn.lora import most_rank
+from nearer.learn.lower_layers import layers_of
 from nearer.learn.margins import NO_MARGIN
 from nearer.learn.negatives import MiningReport
 from nearer.measure.alarms import raised_in
@@ -71,9 +75,8 @@ def train(
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         run = TrainingRun.open(workspace.training, decides, say=progress.say)
         first = 1 if parent.model.model_id == base.model.model_id else 2
-        passes, alarms = _run_watched(
-            workspace, run, parent.encoder, corpus, examples, watch, first=first, progress=progress
-        )
+        encoder = learner(workspace, parent.encoder, examples, corpus.passages, *watch.passages, progress=progress)
+        passes, alarms = _run_watched(workspace, run, encoder, corpus, examples, watch, first=first, progress=progress)
         training = {
             "recipe": workspace.recipe.model_dump(mode="json"),
             "data": {
@@ -92,6 +95,7 @@ def train(
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,
+        "space_id": model.space_id,
         "improved": improved,
         "passes": passes,
         "alarms": alarms,
@@ -163,6 +167,7 @@ def _run_passes(
                 measure=lambda step: watch.point(encoder, step),
                 checkpoints=run.checkpoints(number),
                 progress=progress,
+                documents=encoder.encode_documents if recipe.sides == "query" else None,
             )
             kept = _describe(number, report, mining)
             _refuse_diverged(workspace, run, [*passes, kept])
@@ -204,17 +209,24 @@ def _mined(
 
 
 def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, Any]) -> Model:
-    """Save the trained encoder under its id, then enter it; the parent's own record if nothing changed."""
+    """Save the trained encoder under its id, then enter it; the parent's own record if nothing changed.
+
+    Trained for queries alone it is a pair with the parent, whose space it searches.
+    """
     encoder = Encoder(parent.encoder.model, settings=parent.encoder.settings, batch_size=parent.encoder.batch_size)
     if encoder.encoder_id == parent.model.encoder_id:
         return parent.model
-    source = keep_model(workspace, encoder.encoder_id, encoder.save)
+    encoder_id, settings = encoder.encoder_id, asdict(encoder.settings)
+    if workspace.recipe.train.sides == "query":
+        encoder_id = paired_id(encoder_id, parent.model.encoder_id)
+        settings = {"queries": settings, "space_id": parent.model.space_id}
+    source = keep_model(workspace, encoder_id, encoder.save)
     reached("train.model")
     record = Model(
-        model_id=encoder.model_id,
-        encoder_id=encoder.encoder_id,
+        model_id=model_id_of(encoder_id),
+        encoder_id=encoder_id,
         source=source,
-        encoder=asdict(encoder.settings),
+        encoder=settings,
         parent_model_id=parent.model.model_id,
         training=training,
     )
@@ -240,9 +252,15 @@ def refuse_hopeless(workspace: Workspace, encoder: Encoder, *, num_examples: int
         has_gpu=torch.cuda.is_available(),
         max_seq_length=encoder.settings.max_seq_length,
         prompts=(encoder.settings.query_prompt, encoder.settings.document_prompt),
+        most_rank=_most_rank(encoder) if workspace.recipe.train.lora_rank else 0,
     )
     if faults:
         raise RecipeError("; ".join(faults), hint="correct nearer.toml, or for one run: --set KEY=VALUE")
+
+
+def _most_rank(encoder: Encoder) -> int:
+    transformer = encoder.model.transformers_model
+    return most_rank(layers_of(transformer)) if transformer is not None else 0
 
 
 def _describe(number: int, report: FitReport, mining: MiningReport | None) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from nearer.core.progress import Progress
@@ -21,8 +24,9 @@ from nearer.learn.checkpoint import (
     cannot_write,
 )
 from nearer.learn.examples import Example
+from nearer.learn.lora import with_lora
 from nearer.learn.losses import LOSSES, Loss, choose_loss
-from nearer.learn.lower_layers import frozen
+from nearer.learn.lower_layers import frozen, layers_of
 from nearer.learn.objective import MOST_TOKENS, Batch, Collator, Objective
 from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Tokens
@@ -64,19 +68,22 @@ def fit(
     measure: Callable[[int], DevPoint],
     checkpoints: Checkpoints,
     progress: Progress,
+    documents: Callable[[Sequence[str]], NDArray[np.float32]] | None = None,
 ) -> FitReport:
     """Train ``model`` in place for one pass and leave it with the weights that were best on dev.
 
+    ``documents`` gives the vectors that documents keep, shape (N, D), where ``sides`` of the recipe is "query".
     ``measure`` measures the model as it is, at a step: before the first, and ``evals_per_pass`` times after that.
     The pass ends early when ``patience`` measurements in a row bring no new best, or a loss or measurement is not a
     number. From a checkpoint of this pass it goes on to the same weights, on a CPU to the bit.
 
     Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start.
     """
-    loss, _ = choose_loss(recipe.loss, examples)
+    assert (documents is None) == (recipe.sides == "both")
+    loss, why = choose_loss(recipe.loss, examples)
     num_steps, start = steps_of(examples, recipe=recipe), checkpoints.start
     interval = math.ceil(num_steps / recipe.evals_per_pass)
-    keeper = BestKeeper(model, measure, interval=interval, patience=recipe.patience)
+    keeper = BestKeeper(model, partial(_measured, model, measure), interval=interval, patience=recipe.patience)
     writer = CheckpointWriter(checkpoints, keeper, every=recipe.checkpoint_steps)
     if start:
         keeper.go_on_from(start)
@@ -87,10 +94,15 @@ def fit(
             model=model,
             args=_arguments(recipe, checkpoints, num_steps=num_steps),
             train_dataset=range(len(examples)),
-            data_collator=_collator(model, table, prompts),
+            data_collator=_collator(model, table, prompts, has_texts=documents is None),
             callbacks=[keeper, writer, bar],
         )
         trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
+        others = table.num_negatives(batch_size=recipe.batch_size, seed=recipe.seed)
+        progress.say(f"loss {loss}: {why}; in a batch a query is told from {others:.0f} other texts")
+        if documents:
+            trainer.objective.text_TD = torch.from_numpy(documents(table.texts)).to(model.device)
+        trainer.matmul_precision = "highest" if recipe.precision == "float32" else "high"  # "high" is TF32
         trainer.remove_callback(PrinterCallback)
         try:
             trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
@@ -98,7 +110,9 @@ def fit(
             if not writer.is_writing:
                 raise
             raise cannot_write(checkpoints.folder, error) from error
-    keeper.restore_best()
+        finally:
+            vars(model).pop("forward", None)
+        keeper.restore_best()
     return FitReport(
         num_examples=len(examples),
         num_steps=trainer.state.global_step,
@@ -110,6 +124,16 @@ def fit(
     )
 
 
+def _measured(model: "SentenceTransformer", measure: Callable[[int], DevPoint], step: int) -> DevPoint:
+    """What dev says of the model as search runs it, without the lower precision that accelerate puts around it."""
+    in_training = vars(model).pop("forward", None)
+    try:
+        return measure(step)
+    finally:
+        if in_training is not None:
+            model.forward = in_training
+
+
 def steps_of(examples: Sequence[Example], *, recipe: TrainRecipe) -> int:
     """The optimiser steps of a pass."""
     return max(1, math.ceil(math.ceil(len(examples) / recipe.batch_size) * recipe.epochs))
@@ -119,17 +143,27 @@ class _Trainer(Trainer):  # type: ignore[misc]
     """The trainer below that of sentence-transformers, which embeds columns as they come; the objective sorts texts."""
 
     objective: Objective
+    matmul_precision: str
+
+    def training_step(self, *args: Any, **options: Any) -> Any:
+        """A step of training; what is measured between steps keeps the precision that search has."""
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(self.matmul_precision)
+        try:
+            return super().training_step(*args, **options)
+        finally:
+            torch.set_float32_matmul_precision(before)
 
     def compute_loss(self, model: Any, inputs: dict[str, Batch], *_: Any, **__: Any) -> Any:
         """The loss of a batch."""
         return self.objective(model, inputs["batch"])
 
 
-def _collator(model: "SentenceTransformer", table: ExampleTable, prompts: Prompts) -> Collator:
+def _collator(model: "SentenceTransformer", table: ExampleTable, prompts: Prompts, *, has_texts: bool) -> Collator:
     return Collator(
         table=table,
         anchors=Tokens(model, table.anchors, prompt=prompts.query),
-        texts=Tokens(model, table.texts, prompt=prompts.document),
+        texts=Tokens(model, table.texts, prompt=prompts.document) if has_texts else None,
         most_tokens=MOST_TOKENS.get(model.device.type, MOST_TOKENS["cuda"]),
     )
 
@@ -179,7 +213,7 @@ def _arguments(recipe: TrainRecipe, checkpoints: Checkpoints, *, num_steps: int)
 
 @contextmanager
 def _as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterator[None]:
-    """Give the model its length and dropout for training, and freeze what the recipe freezes, while it is trained."""
+    """Give the model its length, dropout and LoRA for training, and freeze what is frozen, while it is trained."""
     longest, transformer = model.max_seq_length, model.transformers_model
     words = list(transformer.get_input_embeddings().parameters()) if recipe.freeze_embeddings and transformer else []
     dropouts = _dropouts(model, recipe)
@@ -189,7 +223,11 @@ def _as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterat
             parameter.requires_grad_(False)
         for each in dropouts:
             each.p = recipe.dropout or 0.0
-        with frozen(transformer, recipe.freeze_layers) if recipe.freeze_layers and transformer else nullcontext():
+        with ExitStack() as stack:
+            if recipe.freeze_layers and transformer:
+                stack.enter_context(frozen(transformer, recipe.freeze_layers))
+            if recipe.lora_rank:
+                stack.enter_context(with_lora(model, layers_of(transformer), recipe))
             yield
     finally:
         model.max_seq_length = longest

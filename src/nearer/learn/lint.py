@@ -1,6 +1,7 @@
 """Training settings that cannot work, found before hours are spent on them."""
 
 from nearer.core.recipe import Recipe
+from nearer.core.sections import TrainRecipe
 
 
 def lint_reranker(recipe: Recipe, *, num_lists: int, has_negatives: bool, has_gpu: bool) -> list[str]:
@@ -28,10 +29,12 @@ def lint(
     has_gpu: bool,
     max_seq_length: int,
     prompts: tuple[str, str],
+    most_rank: int = 0,
 ) -> list[str]:
     """Each reason why training with these settings cannot work, with the setting to change; empty when it can.
 
-    ``max_seq_length`` and ``prompts`` (for queries, for documents) are the encoder's own.
+    ``max_seq_length`` and ``prompts`` (for queries, for documents) are the encoder's own, ``most_rank`` is the largest
+    that LoRA can use in its layers, 0 where it can adapt none.
     Source: faults reported by users of other tools: sentence-transformers #1206, #3388, #3394;
     FlagEmbedding #713, #823, #353.
     """
@@ -44,8 +47,7 @@ def lint(
         faults.append("no training pairs: add judgments of at least the positive grade to the train split, or pairs")
     if num_dev_queries == 0:
         faults.append("no dev queries with a relevant document: the best checkpoint cannot be chosen")
-    if train.precision != "float32" and not has_gpu:
-        faults.append(f'train.precision = "{train.precision}" on a CPU is slow and can overflow: use "float32"')
+    faults.extend(_precision_faults(train, has_gpu=has_gpu))
     for kind, asked, own in (
         ("query", train.query_prompt, prompts[0]),
         ("document", train.document_prompt, prompts[1]),
@@ -60,7 +62,7 @@ def lint(
             f"train.max_seq_length = {train.max_seq_length} is more than the {max_seq_length} tokens that the encoder "
             f"reads: the model would learn from text it never sees in search"
         )
-    return [*faults, *_lint_mining(recipe)]
+    return [*faults, *_lora_faults(train, most_rank=most_rank), *_lint_mining(recipe)]
 
 
 def _lint_mining(recipe: Recipe) -> list[str]:
@@ -70,4 +72,36 @@ def _lint_mining(recipe: Recipe) -> list[str]:
     if mining.num_drawn > mining.top_k:
         twice = ", twice which are drawn for mining.reranker to choose from," if mining.reranker else ""
         faults.append(f"mining.num_negatives{twice} is more than mining.top_k: raise top_k")
+    return faults
+
+
+def _precision_faults(train: TrainRecipe, *, has_gpu: bool) -> list[str]:
+    """Why a precision cannot be had here, or should not be."""
+    if has_gpu or train.precision == "float32":
+        return []
+    if train.precision == "tf32":
+        return ['train.precision = "tf32" is for a GPU, and there is none: use "float32"']
+    return [f'train.precision = "{train.precision}" on a CPU is slow and can overflow: use "float32"']
+
+
+def _lora_faults(train: TrainRecipe, *, most_rank: int) -> list[str]:
+    """Why LoRA cannot work with the other settings, or with this model."""
+    if not train.lora_rank:
+        return []
+    faults = []
+    if not most_rank:
+        faults.append("train.lora_rank: the model has no linear layers to adapt: leave it out")
+    elif train.lora_rank > most_rank:
+        faults.append(
+            f"train.lora_rank = {train.lora_rank} is more than the {most_rank} of the model's largest layer, which has "
+            "no more to learn: use less, or leave it out and train all weights"
+        )
+    for key, value in (("freeze_layers", train.freeze_layers), ("freeze_embeddings", train.freeze_embeddings)):
+        if value:
+            faults.append(f"train.{key} says nothing beside train.lora_rank, which freezes all weights: leave one out")
+    if train.pull:
+        faults.append(
+            "train.pull holds weights near the start, and train.lora_rank does not train them: leave one out, or lower "
+            "train.lora_alpha"
+        )
     return faults

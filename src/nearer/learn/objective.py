@@ -48,11 +48,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Collator:
-    """Makes a batch of the rows of examples, under a name, since the trainer wants one."""
+    """Makes a batch of the rows of examples, under a name, since the trainer wants one.
+
+    ``texts`` is None when the objective knows their vectors, so that nothing of them is embedded.
+    """
 
     table: ExampleTable
     anchors: Tokens
-    texts: Tokens
+    texts: Tokens | None
     most_tokens: int
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Batch]:
@@ -62,7 +65,9 @@ class Collator:
         sides = {"anchors": self._side(self.anchors, list(anchors)), "texts": self._side(self.texts, list(texts))}
         return {"batch": Batch(rows=tuple(rows), **sides)}
 
-    def _side(self, tokens: Tokens, rows: Sequence[int]) -> Side:
+    def _side(self, tokens: Tokens | None, rows: Sequence[int]) -> Side:
+        if tokens is None:
+            return Side(rows=tuple(rows), minibatches=())
         made = list(tokens.minibatches(rows, most_tokens=self.most_tokens))
         return Side(
             rows=tuple(row for taken, _ in made for row in taken), minibatches=tuple(features for _, features in made)
@@ -73,7 +78,8 @@ class Collator:
 class Objective:
     """The loss of a batch, with the table it was made from.
 
-    With ``dimensions`` it is the mean over vectors cut to each (Matryoshka); ``start`` are the weights it pulls to.
+    With ``dimensions`` it is the mean over vectors cut to each (Matryoshka); ``start`` are the weights it pulls to;
+    ``text_TD`` the vectors of all texts of the table, when these are fixed and only anchors are embedded.
     Source: Kusupati et al., Matryoshka Representation Learning (arXiv 2205.13147), eq. 1.
     """
 
@@ -84,13 +90,16 @@ class Objective:
     teacher_E: Sequence[Sequence[float]]
     dimensions: Sequence[int] = ()
     start: Mapping[str, Tensor] = field(default_factory=dict)
+    text_TD: Tensor | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss of a batch, ready to be differentiated."""
         if self.recipe.cached:
             loss = self._cached(model, batch)
         else:
-            loss = self.of(embed(model, batch.anchors.minibatches), embed(model, batch.texts.minibatches), batch)
+            known_XD = self._known_texts(batch)
+            anchor_AD = embed(model, batch.anchors.minibatches)
+            loss = self.of(anchor_AD, embed(model, batch.texts.minibatches) if known_XD is None else known_XD, batch)
         return loss + self.recipe.pull * _distance(model, self.start) if self.start else loss
 
     def of(self, anchor_AD: Tensor, text_XD: Tensor, batch: Batch) -> Tensor:
@@ -108,6 +117,10 @@ class Objective:
             for size in sizes
         ]
         return torch.stack(losses).mean()
+
+    def _known_texts(self, batch: Batch) -> Tensor | None:
+        """The fixed vectors of a batch's texts, which no gradient reaches."""
+        return None if self.text_TD is None else self.text_TD[list(batch.texts.rows)]
 
     def _known(self, batch: Batch, device: torch.device) -> Similarities:
         """All but the cosines: grades, weights, each example's own columns."""
@@ -128,13 +141,14 @@ class Objective:
         Vectors are made without activations; the loss's gradients on them are kept, and each mini-batch is made again
         to hand its own on. Source: Gao et al., Scaling Deep Contrastive Learning Batch Size (arXiv 2101.06983).
         """
-        sides = (batch.anchors, batch.texts)
+        known_XD = self._known_texts(batch)
+        sides = (batch.anchors, batch.texts) if known_XD is None else (batch.anchors,)
         states: list[RandContext] = []
-        anchor_AD, text_XD = (self._without_activations(model, side, states) for side in sides)
-        loss = self.of(anchor_AD, text_XD, batch)
+        made = [self._without_activations(model, side, states) for side in sides]
+        loss = self.of(made[0], made[1] if known_XD is None else known_XD, batch)
         torch.autograd.backward(loss)
         held = loss.detach().requires_grad_()
-        held.register_hook(partial(_hand_on, model, sides, states, (anchor_AD.grad, text_XD.grad)))  # type: ignore
+        held.register_hook(partial(_hand_on, model, sides, states, [each.grad for each in made]))  # type: ignore
         return held
 
     @staticmethod

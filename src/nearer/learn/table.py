@@ -4,6 +4,7 @@ Arrays: E examples, T distinct document texts, B examples of a batch, X texts of
 negative, more than 0 something to be ranked above what has less, nan what must be neither.
 """
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,15 @@ class ExampleTable:
                 if text in many:
                     grades_BX[line, place[text]] = known[text]
         return grades_BX
+
+    def num_negatives(self, *, batch_size: int, seed: int) -> float:
+        """How many texts of a batch that is drawn at random are negatives of an example, as a mean over it.
+
+        A large batch that is accumulated of small ones has no more: only ``cached`` makes it one batch.
+        """
+        rows = random.Random(seed).sample(range(len(self.candidates)), min(batch_size, len(self.candidates)))
+        texts = list(dict.fromkeys(text for row in rows for text in self.candidates[row]))
+        return float((self.grades(rows, texts) == 0).sum(axis=1).mean())
 
 
 def _known(

@@ -28,8 +28,8 @@ def utc_now() -> str:
 class Model:
     """A model the workspace knows; ``encoder`` holds its encoder's settings, ``source`` says where it lies.
 
-    The settings of an adapter, or of a shortened model, name the space that it searches; what they map is the encoder
-    of the parent.
+    The settings of an adapter, of a shortened model, or of one trained for queries alone, name the space that it
+    searches; what they map, and what documents keep, is the encoder of the parent.
     """
 
     model_id: str

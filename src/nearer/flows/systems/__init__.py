@@ -1,7 +1,7 @@
 """Names of systems, and the encoders behind them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -14,6 +14,7 @@ from nearer.encode.base_model import DEFAULT_MODEL
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
 from nearer.encode.endpoint import Endpoint
+from nearer.encode.paired import PairedEncoder
 from nearer.encode.shortened import ShortenedEncoder
 from nearer.flows.systems.reranker import is_reranker_id, named_reranker
 from nearer.measure.quantise import Precision
@@ -188,7 +189,7 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
 def open_local(workspace: Workspace, name: str) -> LocalSystem:
     """The system of that name, to be trained.
 
-    Raises InputError, before it is opened, when it is behind an API, an adapter, or shortened.
+    Raises InputError, before it is opened, when it is behind an API, an adapter, for queries alone, or shortened.
     """
     _refuse_run(name)
     refuse_stages(name)
@@ -196,6 +197,12 @@ def open_local(workspace: Workspace, name: str) -> LocalSystem:
         raise InputError(
             f"{name} is an adapter: it has no weights to be trained further",
             hint=f"train what it adapts (see: nearer lineage {name}), or adapt it: --adapter query --from {name}",
+        )
+    if _is_a(workspace, name, "queries"):
+        raise InputError(
+            f"{name} was trained for queries alone: it cannot be trained further",
+            hint=f"train what its documents use (see: nearer lineage {name}) for longer, or adapt it: "
+            f"nearer train --adapter query --from {name}",
         )
     if _is_a(workspace, name, "shortened"):
         raise InputError(
@@ -280,9 +287,15 @@ def _load(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) 
 def _loaded(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
     if "adapter" in model.encoder:
         return _load_adapted(workspace, model, name=name, chunk=chunk)
+    if "queries" in model.encoder:
+        return _load_paired(workspace, model, name=name, chunk=chunk)
     if "shortened" in model.encoder:
         return _load_shortened(workspace, model, name=name, chunk=chunk)
-    meter, encoder = _load_remote(workspace, model) if "api" in model.encoder else (None, _load_local(workspace, model))
+    meter, encoder = (
+        _load_remote(workspace, model)
+        if "api" in model.encoder
+        else (None, _load_local(workspace, model, settings=model.encoder))
+    )
     return System(name=name, model=model, encoder=encoder, chunk=chunk, meter=meter)
 
 
@@ -297,6 +310,14 @@ def _load_adapted(workspace: Workspace, model: Model, *, name: str, chunk: Chunk
     return replace(system, model=model, encoder=AdaptedEncoder(system.encoder, adapter))
 
 
+def _load_paired(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
+    """The system of the model that documents keep, with the weights that were trained for queries beside it."""
+    parent = Registry(workspace.database).model(model.parent_model_id or "none")
+    system = _load(workspace, parent, name=name, chunk=chunk)
+    queries = _load_local(workspace, model, settings=model.encoder["queries"])
+    return replace(system, model=model, encoder=PairedEncoder(queries, system.encoder))
+
+
 def _load_shortened(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
     """The system of the model that was shortened, with fewer dimensions."""
     parent = Registry(workspace.database).model(model.parent_model_id or "none")
@@ -305,13 +326,13 @@ def _load_shortened(workspace: Workspace, model: Model, *, name: str, chunk: Chu
     return replace(system, model=model, encoder=encoder)
 
 
-def _load_local(workspace: Workspace, model: Model) -> Encoder:
+def _load_local(workspace: Workspace, model: Model, *, settings: Mapping[str, Any]) -> Encoder:
     trained = inside(workspace.models, model.encoder_id)
     if model.parent_model_id and not trained.is_dir():
         raise ModelRefused(f"{trained}: the model's folder is gone", hint="restore it, or train again: nearer train")
     return Encoder.load(
         str(trained) if model.parent_model_id else model.source,
-        **model.encoder,
+        **settings,
         batch_size=workspace.recipe.encoder.batch_size,
     )
 
@@ -344,8 +365,11 @@ def _open_remote(
     return meter, encoder.registered(kept)
 
 
-def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "shortened"]) -> bool:
-    """Whether a name means an encoder behind an API, an adapter, or a shortened one; nobody is asked."""
+def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "queries", "shortened"]) -> bool:
+    """Whether a name means an encoder behind an API, an adapter, one for queries alone, or a shortened one.
+
+    Nobody is asked.
+    """
     described = {**workspace.recipe.other_encoders, BASE: workspace.recipe.encoder}
     if name in described:
         return kind == "api" and described[name].api.endpoint is not None

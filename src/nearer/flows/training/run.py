@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import torch
 
 JSON = Mapping[str, Any]
-_PACKAGES = ("nearer", "torch", "transformers", "sentence-transformers", "accelerate", "numpy")
+_PACKAGES = ("nearer", "torch", "transformers", "sentence-transformers", "accelerate", "peft", "numpy")
 _RECORD, _REPORT, _WEIGHTS = "run.json", "report.json", "weights.safetensors"
 
 

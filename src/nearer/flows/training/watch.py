@@ -52,6 +52,11 @@ class Watch:
         )
 
     @property
+    def passages(self) -> tuple[Sequence[str], ...]:
+        """The passages that both sides rank."""
+        return tuple(each.passages for each in (self.dev, self.train) if each)
+
+    @property
     def num_measured_passages(self) -> int:
         """Of how many of dev's passages the geometry is measured."""
         return min(len(self.dev.passages), _MOST_PASSAGES)
