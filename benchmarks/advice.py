@@ -1,12 +1,13 @@
 """Is the advice right? The verdict, made without test, beside what every remedy does on test.
 
     python benchmarks/advice.py --work FOLDER --data FOLDER [SET]... [--documents N] [--train N] [--dev N] [--test N]
+    python benchmarks/advice.py --work FOLDER --data FOLDER nl2bash --documents 10000 --train 0 --dev 300 --time
 
 SET is demo, filter, or a BEIR folder below --data (medquad, nl2bash, banking77, pubmedqa); all six by default. "filter"
 is made from the demo: every function is there in three editions, in the same words, and a query knows its edition.
 Each step of each set leaves FOLDER/SET/STEP.json and is not run again. Fine-tuning is trained in one pass and measured
 on test like the others. A verdict is right when its remedy is, on test, the cheapest within 0.01 nDCG@10 of the best.
-For banking77 there is also the F1 of duplicate pairs before and after fine-tuning.
+For banking77 there is also the F1 of duplicate pairs before and after fine-tuning. With --time only the advice is run.
 """
 
 import argparse
@@ -41,6 +42,9 @@ def main() -> None:
     """Run what is missing and print the table."""
     arguments = parse_arguments()
     rows = [run(name, arguments) for name in arguments.sets or SETS]
+    if arguments.time:
+        print("\n".join(rows))
+        return
     print(
         f"Up to {arguments.documents} documents, {arguments.train} train, {arguments.dev} dev and {arguments.test} "
         f"test queries, {arguments.max_length} tokens, seed 0, {os.cpu_count()} cores ({platform.machine()}), "
@@ -65,6 +69,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dev", type=int, default=200, help="dev queries")
     parser.add_argument("--test", type=int, default=400, help="test queries")
     parser.add_argument("--max-length", type=int, default=128, help="tokens; documents are truncated, not chunked")
+    parser.add_argument("--time", action="store_true", help="only how long the advice takes")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     return parser.parse_args()
 
@@ -75,6 +80,8 @@ def run(name: str, arguments: argparse.Namespace) -> str:
     work.mkdir(parents=True, exist_ok=True)
     workspace = open_workspace(name, work, arguments)
     advice = cell(work / "advice.json", lambda: nearer.advise(workspace, confirm_on_test=False, progress=Watch()))
+    if arguments.time:
+        return f"{name}: {advice['num_queries']} queries, {advice['verdict']}, {advice['duration_s']:.0f} s"
     trained = cell(work / "train.json", lambda: nearer.train(workspace, progress=Watch()))
     truth = cell(work / "truth.json", lambda: values_on_test(workspace, advice, trained["model_id"]))
     if name == "banking77":
