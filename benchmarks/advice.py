@@ -1,7 +1,7 @@
 """Is the advice right? The verdict, made without test, beside what every remedy does on test.
 
     python benchmarks/advice.py --work FOLDER --data FOLDER [SET]... [--documents N] [--train N] [--dev N] [--test N]
-    python benchmarks/advice.py --work FOLDER --data FOLDER nl2bash --documents 10000 --train 0 --dev 300 --time
+    python benchmarks/advice.py --work FOLDER --data FOLDER nl2bash --documents 10000 --dev 300 --time
 
 SET is demo, filter, or a BEIR folder below --data (medquad, nl2bash, banking77, pubmedqa); all six by default. "filter"
 is made from the demo: every function is there in three editions, in the same words, and a query knows its edition.
