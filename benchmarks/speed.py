@@ -45,7 +45,7 @@ from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.flows.training.mining import mine_negatives
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example
-from nearer.learn.fit import Prompts, fit
+from nearer.learn.fit import Sides, fit
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.significance import mean_intervals
 from nearer.measure.topk import top_k
@@ -269,7 +269,7 @@ from nearer.flows.embedding import Corpus
 from nearer.core.records import Document
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example
-from nearer.learn.fit import Prompts, fit
+from nearer.learn.fit import Sides, fit
 
 class Trivial:
     dimension = 384
@@ -368,7 +368,7 @@ def train_ours(model: Any, pairs: list[tuple[str, str]], options: dict[str, Any]
             model,
             examples,
             recipe=TrainRecipe(epochs=2, evals_per_pass=1, seed=SEED, **options),
-            prompts=Prompts(query="", document=""),
+            sides=Sides(query="", document=""),
             measure=lambda step: DevPoint(step=step, value=float(step)),
             checkpoints=Checkpoints(Path(folder), start=None),
             progress=Silent(),

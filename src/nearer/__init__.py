@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nearer.flows.export import export
     from nearer.flows.index import index
     from nearer.flows.learning_curve import learning_curve
+    from nearer.flows.merge import merge
     from nearer.flows.releases import history, lineage, promote, rollback, status
     from nearer.flows.report import report
     from nearer.flows.search import search
@@ -55,6 +56,7 @@ _WHERE = {
     "index": "nearer.flows.index",
     "learning_curve": "nearer.flows.learning_curve",
     "lineage": "nearer.flows.releases",
+    "merge": "nearer.flows.merge",
     "promote": "nearer.flows.releases",
     "remove": "nearer.flows.add",
     "report": "nearer.flows.report",
@@ -89,6 +91,7 @@ __all__ = [
     "index",
     "learning_curve",
     "lineage",
+    "merge",
     "promote",
     "remove",
     "report",

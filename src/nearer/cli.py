@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as RichProgress
 
 from nearer import printing
+from nearer.core.durations import seconds_of
 from nearer.core.errors import ImportFaults, NearerError
 from nearer.core.recipe import load_recipe
 from nearer.core.visible import visible
@@ -222,6 +223,11 @@ def train(
     reranker: Annotated[
         bool, typer.Option("--reranker", help="Train a cross-encoder that ranks anew what the system finds.")
     ] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="Fit the training into a time: 90s, 20m, 2h.", metavar="TIME")
+    ] = None,
+    search: Annotated[int, typer.Option(help="Try so many settings; dev chooses.", metavar="TRIALS")] = 0,
+    seeds: Annotated[int, typer.Option(help="Train with so many seeds; dev chooses, the spread is told.")] = 1,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -230,9 +236,18 @@ def train(
     from nearer.flows.adapt import adapt
     from nearer.flows.train import train as flow
     from nearer.flows.train_reranker import train_reranker
+    from nearer.flows.training.choice import Asked
 
     if reranker and adapter is not None:
         raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
+    asked = Asked(
+        budget_s=None if budget is None else seconds_of(budget, option="--budget"), num_trials=search, num_seeds=seeds
+    )
+    if (reranker or adapter is not None) and asked != Asked():
+        raise UsageFault(
+            f"{'--reranker' if reranker else '--adapter'} takes no --budget, --search or --seeds",
+            hint="leave them out: they are of an encoder's training",
+        )
     if reranker:
         _run(
             folder, overrides, as_json, printing.trained_reranker, lambda w: train_reranker(w, start, progress=Watch())
@@ -241,7 +256,24 @@ def train(
     if adapter is not None:
         _run(folder, overrides, as_json, printing.trained, lambda w: adapt(w, adapter, start, progress=Watch()))
         return
-    _run(folder, overrides, as_json, printing.trained, lambda w: flow(w, start, progress=Watch()))
+    _run(folder, overrides, as_json, printing.trained, lambda w: flow(w, start, asked=asked, progress=Watch()))
+
+
+@app.command()
+def merge(
+    system: Annotated[str, typer.Argument(metavar="MODEL")],
+    other: Annotated[str, typer.Option("--with", help="The model to merge it with.", metavar="SYSTEM")] = "base",
+    weight: Annotated[
+        float | None, typer.Option(help="MODEL's share of every weight, 0 to 1; else dev chooses among eleven.")
+    ] = None,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Merge a trained model with the base, against forgetting: each weight between the two models' own."""
+    from nearer.flows.merge import merge as flow
+
+    _run(folder, overrides, as_json, printing.merged, lambda w: flow(w, system, other, weight=weight, progress=Watch()))
 
 
 @app.command()

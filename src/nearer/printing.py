@@ -248,6 +248,7 @@ def trained(result: Result) -> str:
     if any(left_out.values()):
         what += f"; {left_out['queries']} queries and {left_out['pairs']} pairs that dev or test knows were left out"
     alarms = [f"alarm {_alarm(alarm)}" for alarm in result.get("alarms", ()) if alarm["raised"]]
+    alarms = [*_chosen(result), *alarms]
     if not result["improved"]:
         lines = [f"nothing was better on dev than where it began ({what}); leave it as it is", *alarms]
     else:
@@ -274,6 +275,22 @@ def trained_reranker(result: Result) -> str:
     else:
         lines.append(f'next: search.rerank.model = "{name}" in nearer.toml, then nearer evaluate base base+rerank')
     return "\n".join([*lines, *_spent(result)])
+
+
+def _chosen(result: Result) -> list[str]:
+    """What a time, a search or several seeds decided."""
+    lines = [f"the time decided: {reason}" for reason in result.get("budget", {}).get("plan", {}).get("reasons", ())]
+    if trials := result.get("trials"):
+        values = [each["value"] for each in trials if each["value"] is not None]
+        span = f"from {min(values):.3f} to {max(values):.3f}"
+        lines.append(f"{len(trials)} settings tried, dev {span}; dev chose, so its best is optimistic")
+    if seeds := result.get("seeds"):
+        values = [each["value"] for each in seeds["trainings"] if each["value"] is not None]
+        deviation = seeds["standard_deviation"]
+        spread = "" if deviation is None else f", standard deviation {deviation:.3f}"
+        shown = ", ".join(f"{value:.3f}" for value in values)
+        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds['mean']:.3f}{spread}; the best is kept")
+    return lines
 
 
 def _alarm(alarm: Result) -> str:
@@ -310,6 +327,22 @@ def shortened(result: Result) -> str:
     """The result of `nearer shorten SYSTEM --dimension D`."""
     of = f"the first {result['dimension']} of {result['full_dimension']} dimensions of {result['parent_model_id']}"
     return "\n".join([f"{result['model_id']}: {of}", f"next: nearer promote {result['model_id']}", *_spent(result)])
+
+
+def merged(result: Result) -> str:
+    """The result of `nearer merge`."""
+    rows = [["weight", result["metric"], "cases that pass", "newly failing"]]
+    for each in result["sweep"]:
+        suite = each["suite"]
+        cases = [_passed(suite), _listed(suite["newly_failing"])] if suite else ["", ""]
+        rows.append([f"{each['weight']:g}", f"{each['value']:.3f}", *cases])
+    head = f"{result['model_id']}: {result['weight']:g} of {result['system']}, the rest of {result['other']}"
+    if not result["is_new"]:
+        head += "; that is a model which was there already"
+    elif result["broken"]:
+        head += f"; it newly fails {_listed(result['broken'])}"
+    foot = f"{result['num_queries']} dev queries; dev chose, so its best is optimistic"
+    return "\n".join([head, *_table(rows), foot, f"next: nearer promote {result['model_id']}"])
 
 
 def indexed(result: Result) -> str:
@@ -369,10 +402,12 @@ def lineage(result: Result) -> str:
     """The result of `nearer lineage`."""
     lines = []
     for each in (*result["lineage"], *result["reranker"]):
-        data, shorter = each["data"], each.get("encoder", {}).get("shortened")
+        data, shorter, mixed = each["data"], each.get("encoder", {}).get("shortened"), each.get("merged")
         made = (
             f"the first {shorter['dimension']} dimensions"
             if shorter
+            else f"merged, {mixed['weight']:g} of its parent, the rest of {mixed['with']}"
+            if mixed
             else f"trained on {data['num_pairs']} pairs ({data['pairs_id']}), seed {each['seed']}"
             if data
             else "off the shelf"

@@ -59,6 +59,8 @@ ELSEWHERE = {
     "seal.written": "flows/test_resume.py",
     **dict.fromkeys(("train.examples", "train.mined", "train.checkpoint", "train.pass"), "flows/test_resume.py"),
     **dict.fromkeys(("train.model", "train.registered"), "flows/test_resume.py"),
+    **dict.fromkeys(("train.budget", "train.part"), "flows/test_budget.py"),
+    **dict.fromkeys(("merge.model", "merge.registered"), "flows/test_merge.py"),
 }
 
 

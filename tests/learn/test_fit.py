@@ -8,7 +8,7 @@ from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example, text_key
-from nearer.learn.fit import Prompts, fit, steps_of
+from nearer.learn.fit import Sides, fit, steps_of
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.objective import Objective
 
@@ -40,11 +40,10 @@ def train(tiny_encoder, tmp_path):
             model or tiny_encoder.model,
             examples() if data is None else data,
             recipe=TrainRecipe(**values),
-            prompts=Prompts(query=prompts[0], document=prompts[1]),
+            sides=Sides(query=prompts[0], document=prompts[1], vectors=documents),
             measure=lambda step: DevPoint(step=step, value=float(next(looks))),
             checkpoints=Checkpoints.open(tmp_path / f"pass-{next(num_calls)}", say=print),
             progress=Silent(),
-            documents=documents,
         )
 
     return train

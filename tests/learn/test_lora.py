@@ -9,8 +9,9 @@ from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.learn.checkpoint import Checkpoints, DevPoint
-from nearer.learn.fit import Prompts, fit, layers_of
+from nearer.learn.fit import Sides, fit
 from nearer.learn.lora import most_rank
+from nearer.learn.lower_layers import layers_of
 from nearer.learn.objective import Objective
 
 TEXTS = ["music and water", "the river of the school"]
@@ -29,7 +30,7 @@ def train(tmp_path):
             model,
             examples(),
             recipe=TrainRecipe(**values),
-            prompts=Prompts(query="", document=""),
+            sides=Sides(query="", document=""),
             measure=lambda step: DevPoint(step=step, value=float(next(seen))),
             checkpoints=Checkpoints.open(tmp_path / f"pass-{next(num_calls)}", say=print),
             progress=Silent(),

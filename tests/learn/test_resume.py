@@ -17,7 +17,7 @@ from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.learn import checkpoint as module
 from nearer.learn.checkpoint import Checkpoint, Checkpoints, DevPoint
-from nearer.learn.fit import Prompts, fit
+from nearer.learn.fit import Sides, fit
 from nearer.learn.objective import Objective
 
 MIXED = [*examples(30), *examples(12, num_negatives=1), *examples(4, num_negatives=2)]
@@ -36,7 +36,7 @@ def train(model_folder, folder, *, say=print, looks=None, measure=None, **recipe
         model,
         MIXED,
         recipe=TrainRecipe(**values),
-        prompts=Prompts(query="", document=""),
+        sides=Sides(query="", document=""),
         measure=measure or (lambda step: point_at(step, looks() if looks else dev_of(model))),
         checkpoints=Checkpoints.open(folder, say=say),
         progress=Silent(),

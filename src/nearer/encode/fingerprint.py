@@ -27,6 +27,18 @@ def fingerprint(model: "SentenceTransformer | CrossEncoder", settings: Mapping[s
     return digest.hexdigest()[:32]
 
 
+def parts_of(model: "SentenceTransformer") -> dict[str, Any]:
+    """What must be the same in two models for their weights to mean the same: shapes, tokenizer, modules."""
+    return {
+        "architecture": {
+            "config": _architecture(model),
+            "shapes": {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
+        },
+        "tokenizer": _tokenizer_text(model.tokenizer),
+        "modules": [_module_config(module) for module in model],
+    }
+
+
 def _architecture(model: "SentenceTransformer | CrossEncoder") -> dict[str, Any]:
     """The transformer's own configuration, without names, versions and what only saving or loading sets."""
     config = getattr(model, "config", None)

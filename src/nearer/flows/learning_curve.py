@@ -23,10 +23,10 @@ from nearer.flows.train import refuse_hopeless
 from nearer.flows.training.dev_sample import DevSample, Values, Vectors
 from nearer.flows.training.dev_set import DEV_MEASURE
 from nearer.flows.training.examples import find_left_out, read_examples
-from nearer.flows.training.query_side import learner
+from nearer.flows.training.query_side import learner, sides_of
 from nearer.learn.checkpoint import Checkpoints, DevPoint, weights_of
 from nearer.learn.examples import Example, text_key
-from nearer.learn.fit import Prompts, fit
+from nearer.learn.fit import fit
 from nearer.measure.forecast import Forecast, forecast, remarks
 from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
@@ -153,11 +153,10 @@ def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *,
             encoder.model,
             examples,
             recipe=workspace.recipe.train.model_copy(update=changes),
-            prompts=Prompts(query=encoder.settings.query_prompt, document=encoder.settings.document_prompt),
+            sides=sides_of(encoder, workspace.recipe.train),
             measure=lambda step: DevPoint(step=step, value=float(step)),
             checkpoints=Checkpoints(Path(scratch), start=None),
             progress=progress,
-            documents=encoder.encode_documents if workspace.recipe.train.sides == "query" else None,
         )
     finite = all(weight.isfinite().all() for weight in encoder.model.state_dict().values())
     fault = report.fault or ("" if finite else "its weights are not numbers")

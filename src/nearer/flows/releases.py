@@ -152,16 +152,17 @@ def lineage(workspace: Workspace, system: str = LIVE) -> dict[str, Any]:
 
 
 def _chain(registry: Registry, part_id: str | None) -> list[dict[str, Any]]:
-    """A model or reranker, and its parents after it."""
-    chain = []
-    while part_id:
-        link, part_id = _link(registry, part_id)
+    """A model or reranker, and what it was made from after it."""
+    chain, found = [], [part_id] if part_id else []
+    for each in found:  # grows while it is read
+        link, parents = _link(registry, each)
+        found += [parent for parent in dict.fromkeys(parents) if parent and parent not in found]
         chain.append(link)
     return chain
 
 
-def _link(registry: Registry, part_id: str) -> tuple[dict[str, Any], str | None]:
-    """What is known of a model or reranker, and the id of what it was made from."""
+def _link(registry: Registry, part_id: str) -> tuple[dict[str, Any], list[str | None]]:
+    """What is known of a model or reranker, and the ids of what it was made from."""
     if is_reranker_id(part_id):
         reranker = registry.reranker(part_id)
         own = {
@@ -169,10 +170,17 @@ def _link(registry: Registry, part_id: str) -> tuple[dict[str, Any], str | None]
             "cross_encoder_id": reranker.cross_encoder_id,
             "start": reranker.training["start"],
         }
-        return {**own, **_making(registry, part_id, reranker, section="reranker")}, reranker.parent_id
+        return {**own, **_making(registry, part_id, reranker, section="reranker")}, [reranker.parent_id]
     model = registry.model(part_id)
-    own = {"model_id": part_id, "encoder_id": model.encoder_id, "encoder": dict(model.encoder)}
-    return {**own, **_making(registry, part_id, model, section="train")}, model.parent_model_id
+    merged = (model.training or {}).get("merged")
+    own = {
+        "model_id": part_id,
+        "encoder_id": model.encoder_id,
+        "encoder": dict(model.encoder),
+        "merged": {"with": merged["with"], "weight": merged["weight"]} if merged else None,
+    }
+    parents = [model.parent_model_id, merged["with"] if merged else None]
+    return {**own, **_making(registry, part_id, model, section="train")}, parents
 
 
 def _making(registry: Registry, part_id: str, made: Model | Reranker, *, section: str) -> dict[str, Any]:

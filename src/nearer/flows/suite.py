@@ -20,7 +20,7 @@ from nearer.store.workspace import Workspace
 
 Results = tuple[CaseResult, ...]
 
-_DEPTH = 100
+DEPTH = 100
 """A document's rank is told down to here."""
 
 
@@ -81,7 +81,7 @@ def open_suite(workspace: Workspace, file: Path) -> Suite:
 
 def run_suite(workspace: Workspace, suite: Suite, system: System, *, progress: Progress) -> Results:
     """What a system makes of every case. Raises Conflict when documents came or went since the suite was read."""
-    depth = max(_DEPTH, *(case.k for case in suite.cases))
+    depth = max(DEPTH, *(case.k for case in suite.cases))
     queries = [Query(query_id=case.name, text=case.query, metadata=case.metadata) for case in suite.cases]
     corpus, ranked = rank(workspace, system, queries, k=depth, with_own=True, progress=progress)
     refuse_other_documents(corpus.documents, suite.doc_ids)

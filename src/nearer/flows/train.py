@@ -15,10 +15,12 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
-from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
+from nearer.flows.embedding import embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LocalSystem, open_local
 from nearer.flows.training.alarms import alarms_of, familiar, gains_of, is_comparable
+from nearer.flows.training.choice import NOTHING_MORE, Asked, choose_course, deadline_of
+from nearer.flows.training.course import Course, Diverged
 from nearer.flows.training.dev_set import DEV_MEASURE, build_dev_set
 from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.flows.training.mining import mine_negatives, open_judge
@@ -26,9 +28,9 @@ from nearer.flows.training.models import keep_model
 from nearer.flows.training.query_side import learner
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.teaching import teach
-from nearer.flows.training.watch import Watch, build_watch
+from nearer.flows.training.watch import build_watch
 from nearer.learn.examples import Example
-from nearer.learn.fit import FitReport, Prompts, fit
+from nearer.learn.fit import FitReport, fit
 from nearer.learn.lint import lint
 from nearer.learn.lora import most_rank
 from nearer.learn.lower_layers import layers_of
@@ -43,6 +45,7 @@ def train(
     workspace: Workspace,
     start: str = BASE,
     *,
+    asked: Asked = NOTHING_MORE,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
@@ -50,14 +53,17 @@ def train(
 
     The base begins with a pass on in-batch negatives; a model that was trained before goes on with mined ones, so
     that two calls of one pass give what one call of two gives. Training queries and pairs that leak into dev or
-    test are left out and counted. A run that was cut short goes on from what it kept.
+    test are left out and counted. A run that was cut short goes on from what it kept. ``asked`` fits the training
+    into a time, or has several trained from the same start, of which dev chooses.
 
-    Raises RecipeError for settings or data that cannot work, WorkspaceError when the disk refuses.
+    Raises RecipeError for settings or data that cannot work, InputError for what cannot be asked, WorkspaceError when
+    the disk refuses.
     """
+    asked.refuse_nonsense()
     progress = progress or Silent()
+    began = clock()
     ensure_splits(workspace)
     left_out = find_left_out(workspace)
-    began = clock()
     with workspace.writer("train"):
         base = open_local(workspace, BASE)
         parent = base if start == BASE else open_local(workspace, start)
@@ -73,18 +79,29 @@ def train(
         )
         open_judge(workspace)  # refused now, and not after a pass
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
-        run = TrainingRun.open(workspace.training, decides, say=progress.say)
-        first = 1 if parent.model.model_id == base.model.model_id else 2
-        encoder = learner(workspace, parent.encoder, examples, corpus.passages, *watch.passages, progress=progress)
-        passes, alarms = _run_watched(workspace, run, encoder, corpus, examples, watch, first=first, progress=progress)
+        run = TrainingRun.open(workspace.training, {**decides, **asdict(asked)}, say=progress.say)
+        course = Course(
+            workspace=workspace,
+            run=run,
+            encoder=learner(workspace, parent.encoder, examples, corpus.passages, *watch.passages, progress=progress),
+            corpus=corpus,
+            examples=examples,
+            watch=watch,
+            first=1 if parent.model.model_id == base.model.model_id else 2,
+            deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
+            progress=progress,
+        )
+        course, chosen = choose_course(course, asked, run_passes=_run_passes, clock=clock)
+        passes, alarms = _run_watched(course)
         training = {
-            "recipe": workspace.recipe.model_dump(mode="json"),
+            "recipe": course.workspace.recipe.model_dump(mode="json"),
             "data": {
-                "num_pairs": len(examples),
-                "pairs_id": content_id("pairs", [(e.anchor, e.positive) for e in examples]),
+                "num_pairs": len(course.examples),
+                "pairs_id": content_id("pairs", [(e.anchor, e.positive) for e in course.examples]),
             },
             "passes": passes,
             "alarms": alarms,
+            **chosen,
             "duration_s": None if run.is_resumed else round(clock() - began, 1),
         }
         model = _register(workspace, parent, training=training)
@@ -99,6 +116,7 @@ def train(
         "improved": improved,
         "passes": passes,
         "alarms": alarms,
+        **chosen,
         "dev": {
             "metric": str(DEV_MEASURE),
             "num_queries": len(dev.queries),
@@ -106,105 +124,82 @@ def train(
             "start": passes[0]["fit"]["dev"][0]["value"],
             "best": max(point["value"] for each in passes for point in each["fit"]["dev"]),
         },
-        "num_pairs": len(examples),
+        "num_pairs": len(course.examples),
         "num_left_out": {"queries": len(left_out.query_ids), "pairs": len(left_out.pairs)},
         "duration_s": round(clock() - began, 1),
     }
 
 
-def _run_watched(
-    workspace: Workspace,
-    run: TrainingRun,
-    encoder: Encoder,
-    corpus: Corpus,
-    examples: list[Example],
-    watch: Watch,
-    *,
-    first: int,
-    progress: Progress,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The passes, and the alarms of what was measured before, within and after them.
 
     Dev's gain is looked at query by query only where enough queries are familiar: it takes two more measurements.
     """
-    recipe, dev = workspace.recipe, watch.dev
-    familiar_Q = familiar([query.text for query in dev.queries], examples, resemblance=recipe.alarms.familiar_from)
+    recipe, encoder, watch, examples = course.workspace.recipe, course.encoder, course.watch, course.examples
+    texts = [query.text for query in watch.dev.queries]
+    familiar_Q = familiar(texts, examples, resemblance=recipe.alarms.familiar_from)
     before_Q = watch.dev_values(encoder) if is_comparable(familiar_Q) else None
-    passes = _run_passes(workspace, run, encoder, corpus, examples, watch, first=first, progress=progress)
+    passes = _run_passes(course)
     gains = None if before_Q is None else gains_of(before_Q, watch.dev_values(encoder), familiar_Q, recipe=recipe)
     alarms = alarms_of(passes, examples, watch, gains=gains, dimension=encoder.dimension, recipe=recipe.alarms)
     return passes, alarms
 
 
-def _run_passes(
-    workspace: Workspace,
-    run: TrainingRun,
-    encoder: Encoder,
-    corpus: Corpus,
-    examples: list[Example],
-    watch: Watch,
-    *,
-    first: int,
-    progress: Progress,
-) -> list[dict[str, Any]]:
-    """Train ``encoder`` in place; every pass but number 1 mines anew before it, and what a run has kept stays done."""
-    recipe = workspace.recipe.train
-    prompts = Prompts(query=encoder.settings.query_prompt, document=encoder.settings.document_prompt)
+def _run_passes(course: Course) -> list[dict[str, Any]]:
+    """Train the model in place; every pass but number 1 mines anew before it, and what a run has kept stays done.
+
+    No pass but the first is begun when the time is over.
+    """
+    recipe, encoder, run = course.workspace.recipe.train, course.encoder, course.run
     passes: list[dict[str, Any]] = []
     earlier: list[list[Example]] = []
-    for number in range(first, first + recipe.passes):
-        mined, mining = examples, None
+    for number in range(course.first, course.first + recipe.passes):
+        if passes and course.deadline.is_over() and not run.is_done(number):
+            course.progress.say(f"the time is over before pass {number}")
+            break
+        mined, mining = list(course.examples), None
         if number > 1 or recipe.is_distilled:
-            mined, mining = _mined(workspace, run, encoder, corpus, examples, earlier, number=number, progress=progress)
-            earlier.append(mined[: len(examples)])  # what a teacher adds comes after them
+            mined, mining = _mined(course, earlier, number=number)
+            earlier.append(mined[: len(course.examples)])  # what a teacher adds comes after them
         kept = run.result(number, encoder.model)
         if kept is None:
             report = fit(
                 encoder.model,
                 mined,
                 recipe=recipe.model_copy(update={"seed": recipe.seed + number}),
-                prompts=prompts,
-                measure=lambda step: watch.point(encoder, step),
+                sides=course.sides,
+                measure=course.deadline.timed(lambda step: course.watch.point(encoder, step)),
                 checkpoints=run.checkpoints(number),
-                progress=progress,
-                documents=encoder.encode_documents if recipe.sides == "query" else None,
+                progress=course.progress,
+                is_over=course.deadline.is_over,
             )
             kept = _describe(number, report, mining)
-            _refuse_diverged(workspace, run, [*passes, kept])
+            _refuse_diverged(course, [*passes, kept])
             run.keep_result(number, encoder.model, kept)
         passes.append(kept)
-        progress.say(_line(kept))
+        course.progress.say(_line(kept))
     return passes
 
 
-def _refuse_diverged(workspace: Workspace, run: TrainingRun, passes: Sequence[dict[str, Any]]) -> None:
-    """Raise RecipeError, and forget the run, when a pass broke down before any pass found something better."""
+def _refuse_diverged(course: Course, passes: Sequence[dict[str, Any]]) -> None:
+    """Raise Diverged, and forget the run, when a pass broke down before any pass found something better."""
     fault = passes[-1]["fit"]["fault"]
     if fault and not any(each["fit"]["best_step"] for each in passes):
-        run.remove()
-        raise RecipeError(
+        course.run.remove()
+        raise Diverged(
             f"training broke down in pass {passes[-1]['pass']}, before dev saw anything better: {fault}",
-            hint=f"lower train.learning_rate (it is {workspace.recipe.train.learning_rate:g}), then train again",
+            hint=f"lower train.learning_rate (it is {course.workspace.recipe.train.learning_rate:g}), then train again",
         )
 
 
-def _mined(
-    workspace: Workspace,
-    run: TrainingRun,
-    encoder: Encoder,
-    corpus: Corpus,
-    examples: Sequence[Example],
-    earlier: Sequence[Sequence[Example]],
-    *,
-    number: int,
-    progress: Progress,
-) -> tuple[list[Example], MiningReport]:
+def _mined(course: Course, earlier: Sequence[Sequence[Example]], *, number: int) -> tuple[list[Example], MiningReport]:
     """What the run kept of mining for this pass, else mined now and kept."""
-    kept = run.mined(number)
+    kept = course.run.mined(number)
     if kept is None:
-        kept = mine_negatives(workspace, encoder, corpus, examples, earlier=earlier, progress=progress)
+        workspace, corpus, examples, progress = course.workspace, course.corpus, course.examples, course.progress
+        kept = mine_negatives(workspace, course.encoder, corpus, examples, earlier=earlier, progress=progress)
         kept = teach(workspace, corpus, examples, *kept, progress=progress)
-        run.keep_mined(number, *kept)
+        course.run.keep_mined(number, *kept)
     return kept
 
 
@@ -276,6 +271,8 @@ def _line(kept: dict[str, Any]) -> str:
     text += f" (step {report['best_step']} of {report['num_steps']})"
     if report["fault"]:
         text += f"; ended there, for {report['fault']}"
+    if report["out_of_time"]:
+        text += f"; the time was over after step {report['num_steps']}"
     if mining:
         margin = (
             "no margin" if mining["margin"] <= NO_MARGIN else f"{mining['margin_kind']} margin {mining['margin']:g}"

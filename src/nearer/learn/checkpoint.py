@@ -114,17 +114,28 @@ class Checkpoints:
 class BestKeeper(TrainerCallback):  # type: ignore[misc]
     """Measures dev at step 0 and every ``interval`` steps, keeps the best weights, and stops when none come.
 
-    It also stops when the loss or a measurement is not a number; ``fault`` then says which, and at what step.
+    It also stops when ``is_over``, asked after every step, says that the time is, having measured where that left it;
+    and when the loss or a measurement is not a number: ``fault`` then says which, and at what step.
     """
 
-    def __init__(self, model: "Module", measure: Callable[[int], DevPoint], *, interval: int, patience: int) -> None:
+    def __init__(
+        self,
+        model: "Module",
+        measure: Callable[[int], DevPoint],
+        *,
+        interval: int,
+        patience: int,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._model = model
         self._measure_at = measure
         self._interval = interval
         self._patience = patience
+        self._is_over = is_over
         self._weights: dict[str, Any] = {}
         self.points: list[DevPoint] = []
         self.fault = ""
+        self.out_of_time = False
 
     @property
     def best(self) -> DevPoint:
@@ -155,11 +166,13 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         return control
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-        """Measure, and stop when patience is over."""
-        if state.global_step % self._interval == 0 or state.global_step == state.max_steps:
+        """Measure, and stop when patience or the time is over."""
+        is_last = state.global_step == state.max_steps
+        self.out_of_time = self._is_over() and not is_last
+        if state.global_step % self._interval == 0 or is_last or self.out_of_time:
             self._measure(state.global_step, control)
             without_best = sum(point.step > self.best.step for point in self.points)
-            control.should_training_stop |= without_best >= self._patience
+            control.should_training_stop |= self.out_of_time or without_best >= self._patience
         return control
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> Any:

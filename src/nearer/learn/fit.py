@@ -36,18 +36,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prompts:
-    """What is put before each anchor, and before each positive and negative."""
+class Sides:
+    """What is put before each query, and before each document; or the vectors that documents keep.
+
+    ``vectors`` gives these, shape (N, D), where only queries are trained.
+    """
 
     query: str
     document: str
+    vectors: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
     """How a pass went. ``best_step`` 0 means that training did not help, and the model is as it was.
 
-    ``fault`` says what was not a number, and at which step; the pass ended there, and kept what was best before.
+    ``fault`` says what was not a number, and at which step; the pass ended there, and kept what was best before. With
+    ``out_of_time`` it ended when the time did.
     """
 
     num_examples: int
@@ -57,6 +62,7 @@ class FitReport:
     fault: str
     dev: tuple[DevPoint, ...]
     losses: tuple[float, ...]
+    out_of_time: bool = False
 
 
 def fit(
@@ -64,26 +70,28 @@ def fit(
     examples: Sequence[Example],
     *,
     recipe: TrainRecipe,
-    prompts: Prompts,
+    sides: Sides,
     measure: Callable[[int], DevPoint],
     checkpoints: Checkpoints,
     progress: Progress,
-    documents: Callable[[Sequence[str]], NDArray[np.float32]] | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> FitReport:
     """Train ``model`` in place for one pass and leave it with the weights that were best on dev.
 
-    ``documents`` gives the vectors that documents keep, shape (N, D), where ``sides`` of the recipe is "query".
     ``measure`` measures the model as it is, at a step: before the first, and ``evals_per_pass`` times after that.
-    The pass ends early when ``patience`` measurements in a row bring no new best, or a loss or measurement is not a
-    number. From a checkpoint of this pass it goes on to the same weights, on a CPU to the bit.
+    The pass ends early when ``patience`` measurements in a row bring no new best, when ``is_over`` says after a step
+    that the time is, or when a loss or measurement is not a number. From a checkpoint of this pass it goes on to the
+    same weights, on a CPU to the bit.
 
     Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start.
     """
-    assert (documents is None) == (recipe.sides == "both")
+    assert (sides.vectors is None) == (recipe.sides == "both")
     loss, why = choose_loss(recipe.loss, examples)
     num_steps, start = steps_of(examples, recipe=recipe), checkpoints.start
     interval = math.ceil(num_steps / recipe.evals_per_pass)
-    keeper = BestKeeper(model, partial(_measured, model, measure), interval=interval, patience=recipe.patience)
+    keeper = BestKeeper(
+        model, partial(_measured, model, measure), interval=interval, patience=recipe.patience, is_over=is_over
+    )
     writer = CheckpointWriter(checkpoints, keeper, every=recipe.checkpoint_steps)
     if start:
         keeper.go_on_from(start)
@@ -94,14 +102,14 @@ def fit(
             model=model,
             args=_arguments(recipe, checkpoints, num_steps=num_steps),
             train_dataset=range(len(examples)),
-            data_collator=_collator(model, table, prompts, has_texts=documents is None),
+            data_collator=_collator(model, table, sides),
             callbacks=[keeper, writer, bar],
         )
         trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
         others = table.num_negatives(batch_size=recipe.batch_size, seed=recipe.seed)
         progress.say(f"loss {loss}: {why}; in a batch a query is told from {others:.0f} other texts")
-        if documents:
-            trainer.objective.text_TD = torch.from_numpy(documents(table.texts)).to(model.device)
+        if sides.vectors:
+            trainer.objective.text_TD = torch.from_numpy(sides.vectors(table.texts)).to(model.device)
         trainer.matmul_precision = "highest" if recipe.precision == "float32" else "high"  # "high" is TF32
         trainer.remove_callback(PrinterCallback)
         try:
@@ -118,6 +126,7 @@ def fit(
         num_steps=trainer.state.global_step,
         best_step=keeper.best.step,
         stopped_early=trainer.state.global_step < num_steps,
+        out_of_time=keeper.out_of_time,
         fault=keeper.fault,
         dev=tuple(keeper.points),
         losses=mean_losses(trainer.state.log_history, num_steps=num_steps),
@@ -159,11 +168,11 @@ class _Trainer(Trainer):  # type: ignore[misc]
         return self.objective(model, inputs["batch"])
 
 
-def _collator(model: "SentenceTransformer", table: ExampleTable, prompts: Prompts, *, has_texts: bool) -> Collator:
+def _collator(model: "SentenceTransformer", table: ExampleTable, sides: Sides) -> Collator:
     return Collator(
         table=table,
-        anchors=Tokens(model, table.anchors, prompt=prompts.query),
-        texts=Tokens(model, table.texts, prompt=prompts.document) if has_texts else None,
+        anchors=Tokens(model, table.anchors, prompt=sides.query),
+        texts=None if sides.vectors else Tokens(model, table.texts, prompt=sides.document),
         most_tokens=MOST_TOKENS.get(model.device.type, MOST_TOKENS["cuda"]),
     )
 

@@ -71,6 +71,10 @@ class Workspace:
         recipe = load_recipe(folder / RECIPE_FILE, overrides=overrides)
         return cls(folder=folder, recipe=recipe, database=Database.open(state / DATABASE))
 
+    def with_recipe(self, recipe: Recipe) -> "Workspace":
+        """The same open workspace under another recipe, which is not written down."""
+        return Workspace(folder=self.folder, recipe=recipe, database=self.database)
+
     @property
     def state(self) -> Path:
         """The folder of everything that Nearer keeps."""

@@ -211,6 +211,20 @@ def size_curves(
     return _svg("curve", label, drawn)
 
 
+def weight_curve(value_of: Mapping[float, float], *, chosen: float, label: str) -> Markup:
+    """A value by a weight from 0 to 1, the chosen weight filled."""
+    axis = round_axis(min(value_of.values()), max(value_of.values()), num_steps=3)
+    drawn = [_level(axis, tick) for tick in axis.ticks]
+    drawn += [_text(f"{tick:g}", x=_per(UNIT.place(tick)), y="100%", dy="18", anchor="middle") for tick in UNIT.ticks]
+    places = {weight: (UNIT.place(weight), 100 - axis.place(value)) for weight, value in sorted(value_of.items())}
+    drawn.append(_line(list(places.values()), cls="quiet"))
+    drawn += [_circle(x, y, cls="quiet", radius=3) for x, y in places.values()]
+    x, y = places[chosen]
+    drawn.append(_circle(x, y, cls="candidate", radius=5))
+    drawn.append(_text(f"{value_of[chosen]:.4g}", x=_per(x), y=_per(y), dy="-11", anchor="middle", cls="candidate"))
+    return _svg("curve", label, drawn)
+
+
 def _doubling(numbers: Sequence[float]) -> Axis:
     """An axis of powers of two around some numbers."""
     low, high = floor(log2(min(numbers))), ceil(log2(max(numbers)))

@@ -21,7 +21,7 @@ class ReportData:
     ``events`` are the history, oldest first, each with the ``model_id`` it was about. ``evaluation`` is the comparison
     that the page explains, and ``origin`` says in words where it comes from; ``apart`` are those of other test splits.
     ``suite`` is the regression suite's last run, ``advice`` the last that was given, ``sizes`` the last curve of
-    shorter and smaller vectors.
+    shorter and smaller vectors, ``merge`` the last merge.
     """
 
     name: str
@@ -39,6 +39,7 @@ class ReportData:
     suite: JSON | None = None
     advice: JSON | None = None
     sizes: JSON | None = None
+    merge: JSON | None = None
 
 
 def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
@@ -55,7 +56,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         events=[
             {**asdict(event), "model_id": model_of.get(event.release_id or "") or event.detail.get("model_id")}
             for event in history
-            if event.action not in ("advise", "shorten", "train_reranker")
+            if event.action not in ("advise", "shorten", "train_reranker", "merge")
         ],
         live=asdict(live) if live else None,
         evaluation=evaluation,
@@ -67,6 +68,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         suite=registry.last_suite_run(),
         advice=_last(history, "advise"),
         sizes=_last(history, "shorten"),
+        merge=_last(history, "merge"),
     )
 
 

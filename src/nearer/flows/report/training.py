@@ -31,6 +31,16 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What a time decided, in sentences; what several trainings came to; their mean and deviation, if of seeds."""
+
+    reasons: Sequence[str]
+    trainings: Sequence[tuple[str, float | None, str]]
+    mean: float | None
+    deviation: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """A trained model; ``base_value`` and ``best_value`` are dev's.
 
@@ -50,6 +60,7 @@ class Training:
     base_value: float | None
     best_value: float | None
     alarms: Sequence[JSON]
+    chosen: Chosen
     recipe: str
 
 
@@ -99,8 +110,25 @@ def _training(model: JSON, *, is_live: bool) -> Training:
         base_value=base,
         best_value=best,
         alarms=sorted(training.get("alarms", []), key=lambda alarm: not alarm["raised"]),
+        chosen=_chosen(training),
         recipe=dump_toml(dict(training.get("recipe", {}))),
     )
+
+
+def _chosen(training: JSON) -> Chosen:
+    seeds: JSON = training.get("seeds", {})
+    several: Sequence[JSON] = training.get("trials") or seeds.get("trainings", [])
+    return Chosen(
+        reasons=training.get("budget", {}).get("plan", {}).get("reasons", []),
+        trainings=[(_settings(each["settings"]), each["value"], each["fault"]) for each in several],
+        mean=seeds.get("mean"),
+        deviation=seeds.get("standard_deviation"),
+    )
+
+
+def _settings(settings: JSON) -> str:
+    shown = {key: value[0] if isinstance(value, list) else value for key, value in settings.items()}
+    return ", ".join(f"{key} {value:.3g}" for key, value in shown.items())
 
 
 def _train_values(points: Sequence[JSON]) -> tuple[float, ...]:

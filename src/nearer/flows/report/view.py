@@ -11,6 +11,7 @@ from nearer.core.visible import visible
 from nearer.flows.report import formats
 from nearer.flows.report.comparison import NUM_SLICES_SHOWN, Comparison, compared
 from nearer.flows.report.data import DECISIONS, ReportData
+from nearer.flows.report.merge import merge_of
 from nearer.flows.report.size import size_of
 from nearer.flows.report.suite import suite_of
 from nearer.flows.report.training import training_of
@@ -47,6 +48,7 @@ def render(data: ReportData) -> str:
         advice=data.advice,
         suite=suite_of(data.suite),
         training=training_of(data),
+        merge=merge_of(data.merge),
         size=size_of(data.sizes),
         events=[_event(event) for event in reversed(data.events)],
         notes=_notes(data),

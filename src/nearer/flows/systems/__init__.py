@@ -377,7 +377,8 @@ def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "quer
     live = registry.live()
     if name == LIVE and live is None:
         return False
-    return kind in registry.model(live.model_id if live and name == LIVE else name).encoder
+    known = {model.model_id: model.encoder for model in registry.models()}
+    return kind in known.get(live.model_id if live and name == LIVE else name, {})
 
 
 def _key(api: ApiRecipe) -> str | None:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from itertools import chain
 
 from nearer.core.progress import Progress
+from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder, Floats
 from nearer.flows.embedding import embed_passages
 from nearer.learn.examples import Example
+from nearer.learn.fit import Sides
 from nearer.store.workspace import Workspace
 
 
@@ -27,6 +29,15 @@ class QuerySide(Encoder):
     def encode_documents(self, texts: Sequence[str]) -> Floats:
         """The vectors that these texts had, shape (N, D); every text must be known."""
         return self._emb_TD[[self._row_of[text] for text in texts]]
+
+
+def sides_of(encoder: Encoder, recipe: TrainRecipe) -> Sides:
+    """The prompts of an encoder in training, and the vectors that its documents keep where only queries are trained."""
+    return Sides(
+        query=encoder.settings.query_prompt,
+        document=encoder.settings.document_prompt,
+        vectors=encoder.encode_documents if recipe.sides == "query" else None,
+    )
 
 
 def learner(

@@ -4,6 +4,9 @@
 .nearer/training/RUN_ID/pass-N/mined/    the negatives that the pass learns from
 .nearer/training/RUN_ID/pass-N/step-S/   its checkpoints; gone when it is done
 .nearer/training/RUN_ID/pass-N/result/   its best weights, and how it went
+.nearer/training/RUN_ID/budget.json      with a time to keep: what is left of it, and what was chosen to fit
+.nearer/training/RUN_ID/parts.json       of several trainings: what came of each that is finished
+.nearer/training/RUN_ID/part-N/          one of them, as above; of the finished ones only the best is kept
 """
 
 import json
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 JSON = Mapping[str, Any]
 _PACKAGES = ("nearer", "torch", "transformers", "sentence-transformers", "accelerate", "peft", "numpy")
 _RECORD, _REPORT, _WEIGHTS = "run.json", "report.json", "weights.safetensors"
+_BUDGET, _PARTS = "budget.json", "parts.json"
 
 
 class TrainingRun:
@@ -81,6 +85,38 @@ class TrainingRun:
         reached("train.examples")
         return cls(folder, started_at=record["started_at"], is_resumed=False, say=say)
 
+    def part(self, number: int) -> "TrainingRun":
+        """One of several trainings, kept within this run."""
+        folder = self._folder / f"part-{number}"
+        return TrainingRun(folder, started_at=self.started_at, is_resumed=folder.exists(), say=self._say)
+
+    def parts(self) -> list[dict[str, Any]]:
+        """What came of the trainings that are finished, in their order."""
+        return _json_in(self._folder / _PARTS) or []
+
+    def keep_parts(self, finished: Sequence[JSON], *, best: int) -> None:
+        """Keep what came of the finished trainings, and of their weights those of the best alone."""
+        self._write(_PARTS, finished)
+        reached("train.part")
+        for number in range(len(finished)):
+            if number != best:
+                self.part(number).remove()
+
+    def budget(self) -> dict[str, Any] | None:
+        """What is left of the time, and what was chosen to fit it; None when nothing was yet."""
+        kept: dict[str, Any] | None = _json_in(self._folder / _BUDGET)
+        return kept
+
+    def keep_budget(self, budget: JSON) -> None:
+        """Keep that."""
+        self._write(_BUDGET, budget)
+        reached("train.budget")
+
+    def keep_left(self, left_s: float) -> None:
+        """Keep how many seconds are left of the time, once there is a choice."""
+        if kept := self.budget():
+            self.keep_budget({**kept, "left_s": left_s})
+
     def checkpoints(self, number: int) -> Checkpoints:
         """The checkpoints of a pass; says where it goes on from."""
         found = Checkpoints.open(self._pass(number), say=self._say)
@@ -116,6 +152,10 @@ class TrainingRun:
         model.load_state_dict(load_file(folder / _WEIGHTS))
         return dict(json.loads((folder / _REPORT).read_text(encoding="utf-8")))
 
+    def is_done(self, number: int) -> bool:
+        """Whether a pass is finished."""
+        return self._whole(number, "result") is not None
+
     def keep_result(self, number: int, model: "torch.nn.Module", report: JSON) -> None:
         """Keep the weights that a pass ended with, and how it went; its checkpoints are not needed any more."""
         from safetensors.torch import save_file
@@ -129,6 +169,12 @@ class TrainingRun:
     def remove(self) -> None:
         """Remove all of it: the run is over."""
         remove_tree(self._folder)
+
+    def _write(self, name: str, content: JSON | Sequence[JSON]) -> None:
+        try:
+            write_atomic(self._folder / name, json.dumps(content, indent=2) + "\n")
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
 
     def _pass(self, number: int) -> Path:
         return self._folder / f"pass-{number}"
@@ -151,7 +197,7 @@ class TrainingRun:
     def _sealing(self, number: int, name: str) -> Iterator[Path]:
         """A folder to write into, sealed as ``name`` at the end. Raises WorkspaceError when the disk refuses."""
         try:
-            self._pass(number).mkdir(exist_ok=True)
+            self._pass(number).mkdir(parents=True, exist_ok=True)
             scratch = Path(tempfile.mkdtemp(dir=self._pass(number), prefix=".tmp-"))
             yield scratch
             seal(scratch, self._pass(number) / name)
@@ -217,6 +263,14 @@ def _record_of(folder: Path) -> dict[str, Any]:
     wanted = {"started_at": str, "num_threads": int, "decides": dict}
     is_whole = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in wanted.items())
     return record if is_whole and content_id("run", record["decides"]) == folder.name else {}
+
+
+def _json_in(path: Path) -> Any:
+    """What a file of the run holds; None when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _why(record: JSON, decides: JSON) -> str:

@@ -1,0 +1,194 @@
+"""Merge a trained model with the one it came from, against forgetting: dev chooses how much of each.
+
+Shapes: Q queries, P passages, D dimensions, K ranked documents.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from nearer.core.errors import InputError
+from nearer.core.ids import canonical_json
+from nearer.core.progress import Progress, Silent
+from nearer.core.steps import reached
+from nearer.encode.blocks import longest_first
+from nearer.encode.encoder import Encoder
+from nearer.encode.fingerprint import parts_of
+from nearer.flows.embedding import Corpus, embed_corpus, read_corpus, refuse_other_documents
+from nearer.flows.splits import ensure_splits
+from nearer.flows.suite import DEPTH, Results, Suite, gate_suite
+from nearer.flows.systems import BASE, LocalSystem, open_local
+from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, build_dev_set
+from nearer.flows.training.examples import find_left_out
+from nearer.flows.training.models import keep_model
+from nearer.learn.checkpoint import weights_of
+from nearer.learn.merge import SHARES, interpolated, refuse_unlike
+from nearer.measure.suite import newly_failing, run_case
+from nearer.measure.topk import top_k
+from nearer.store.registry import Model, Registry
+from nearer.store.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Point:
+    """What dev and the suite say of one weight; ``results`` is None where the recipe names no suite."""
+
+    weight: float
+    value: float
+    results: Results | None
+
+    def broken(self, first: "_Point") -> list[str]:
+        """The cases that fail here and not there."""
+        if self.results is None or first.results is None:
+            return []
+        return [each.case.name for each in newly_failing(first.results, self.results)]
+
+
+def merge(
+    workspace: Workspace,
+    system: str,
+    other: str = BASE,
+    *,
+    weight: float | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Register the model whose weights lie between ``other``'s, at 0, and ``system``'s, at 1.
+
+    ``weight`` says where; else eleven places are tried, and the one is taken that is best on dev among those that fail
+    no case of ``gate.suite`` which ``other`` passes; of equals the one nearer to ``other``. An end is a model that is
+    there already, and nothing is registered. Test is not looked at.
+
+    Raises InputError for a weight outside 0 to 1 and for models that do not fit, ImportFaults for a suite with faults.
+    """
+    if weight is not None and not 0 <= weight <= 1:
+        raise InputError(f"--weight {weight:g} is not between 0 and 1", hint="0 is the other model, 1 is the first")
+    progress = progress or Silent()
+    ensure_splits(workspace)
+    suite = gate_suite(workspace)
+    with workspace.writer("merge"):
+        first, second = open_local(workspace, other), open_local(workspace, system)
+        _refuse(first, second)
+        ground = _Ground.read(workspace, suite, progress)
+        encoder, ends = second.encoder, (weights_of(first.encoder.model), weights_of(second.encoder.model))
+        shares = SHARES if weight is None else sorted({0.0, weight, 1.0})
+        points = []
+        for share in progress.track(shares, label="merge and measure", total=len(shares)):
+            encoder.model.load_state_dict(interpolated(*ends, share))
+            points.append(ground.measured(encoder, share, progress))
+        chosen = _best(points) if weight is None else next(each for each in points if each.weight == weight)
+        encoder.model.load_state_dict(interpolated(*ends, chosen.weight))
+        told = _told(first, second, points, chosen, num_queries=len(ground.dev.queries))
+        model = _register(workspace, second, first, chosen, told)
+        known = (first.model.model_id, second.model.model_id)
+        result = {"model_id": model.model_id, "is_new": model.model_id not in known, **told}
+        Registry(workspace.database).record("merge", detail=result)
+        reached("merge.registered")
+    return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ground:
+    """What every weight is measured on: dev as training has it, and the suite over all documents."""
+
+    dev: DevSet
+    corpus: Corpus
+    suite: Suite | None
+
+    @classmethod
+    def read(cls, workspace: Workspace, suite: Suite | None, progress: Progress) -> "_Ground":
+        base = open_local(workspace, BASE).encoder
+        corpus, left_out = read_corpus(workspace, base), find_left_out(workspace).query_ids
+        passage_emb_PD, _ = embed_corpus(workspace, base, corpus, progress)
+        dev = build_dev_set(workspace, base, corpus, passage_emb_PD, left_out=left_out, progress=progress)
+        if not dev.queries:
+            raise InputError("no dev queries with a relevant document choose a weight", hint="see: nearer check")
+        if suite:
+            refuse_other_documents(corpus.documents, suite.doc_ids)
+        return cls(dev=dev, corpus=corpus, suite=suite)
+
+    def measured(self, encoder: Encoder, weight: float, progress: Progress) -> _Point:
+        """The model as it is now; no vector is kept."""
+        results = self._results(self.suite, encoder, progress) if self.suite else None
+        value = self.dev.measure(encoder)
+        if not isfinite(value):
+            raise InputError(f"at weight {weight:g} vectors are not numbers", hint="measure both models by themselves")
+        return _Point(weight=weight, value=value, results=results)
+
+    def _results(self, suite: Suite, encoder: Encoder, progress: Progress) -> Results:
+        emb_PD = np.empty((len(self.corpus.passages), encoder.dimension), np.float32)
+        blocks = longest_first(self.corpus.passages)
+        for block in progress.track(blocks, label="encode for the suite", total=len(blocks)):
+            emb_PD[block] = encoder.encode_documents([self.corpus.passages[row] for row in block])
+        k = max(DEPTH, *(case.k for case in suite.cases))
+        query_emb_QD = encoder.encode_queries([case.query for case in suite.cases])
+        rows_QK = top_k(query_emb_QD, emb_PD, k=k, starts_N=self.corpus.starts_N).rows_QK
+        ranked = ([suite.doc_ids[row] for row in rows_K if row >= 0] for rows_K in rows_QK)
+        return tuple(run_case(case, doc_ids) for case, doc_ids in zip(suite.cases, ranked, strict=True))
+
+
+def _refuse(first: LocalSystem, second: LocalSystem) -> None:
+    """Raise InputError when the two are one, or are not of a kind."""
+    names = (second.name, first.name)
+    if first.model.model_id == second.model.model_id:
+        raise InputError(
+            f"{names[0]} and {names[1]} are one model", hint="name another: nearer merge MODEL --with SYSTEM"
+        )
+    left, right = (
+        {**parts_of(each.encoder.model), "prompts and maximum length": asdict(each.encoder.settings)}
+        for each in (second, first)
+    )
+    refuse_unlike(left, right, names=names)
+
+
+def _best(points: Sequence[_Point]) -> _Point:
+    """The best on dev that breaks no case, the nearest to the other model of equals; that model breaks none."""
+    sound = [each for each in points if not each.broken(points[0])]
+    return max(sound, key=lambda each: (each.value, -each.weight))
+
+
+def _told(
+    first: LocalSystem, second: LocalSystem, points: Sequence[_Point], chosen: _Point, *, num_queries: int
+) -> dict[str, Any]:
+    return {
+        "system": second.name,
+        "other": first.name,
+        "parents": [second.model.model_id, first.model.model_id],
+        "weight": chosen.weight,
+        "metric": str(DEV_MEASURE),
+        "num_queries": num_queries,
+        "sweep": [{"weight": each.weight, "value": each.value, "suite": _counted(each, points[0])} for each in points],
+        "broken": chosen.broken(points[0]),
+    }
+
+
+def _counted(point: _Point, first: _Point) -> dict[str, Any] | None:
+    if point.results is None:
+        return None
+    num_failed = sum(not each.passed for each in point.results)
+    return {"num_cases": len(point.results), "num_failed": num_failed, "newly_failing": point.broken(first)}
+
+
+def _register(
+    workspace: Workspace, second: LocalSystem, first: LocalSystem, chosen: _Point, told: dict[str, Any]
+) -> Model:
+    """Save the merged model under its id, then enter it; an end is there already."""
+    if chosen.weight in (0, 1):
+        return second.model if chosen.weight else first.model
+    encoder = Encoder(second.encoder.model, settings=second.encoder.settings, batch_size=second.encoder.batch_size)
+    source = keep_model(workspace, encoder.encoder_id, encoder.save)
+    reached("merge.model")
+    merged = {"with": first.model.model_id, "weight": chosen.weight, "sweep": told["sweep"]}
+    training = {"recipe": workspace.recipe.model_dump(mode="json"), "merged": merged}
+    record = Model(
+        model_id=encoder.model_id,
+        encoder_id=encoder.encoder_id,
+        source=source,
+        encoder=asdict(encoder.settings),
+        parent_model_id=second.model.model_id,
+        training=dict(json.loads(canonical_json(training))),
+    )
+    return Registry(workspace.database).add_model(record)

@@ -1,0 +1,62 @@
+"""What the passes of a training work with, and the changes that make another training of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nearer.core.errors import RecipeError
+from nearer.core.progress import Progress
+from nearer.encode.encoder import Encoder
+from nearer.flows.embedding import Corpus
+from nearer.flows.training.deadline import Deadline
+from nearer.flows.training.query_side import sides_of
+from nearer.flows.training.run import TrainingRun
+from nearer.flows.training.watch import Watch
+from nearer.learn.examples import Example, limit
+from nearer.learn.fit import Sides
+from nearer.learn.plan import Plan
+from nearer.store.workspace import Workspace
+
+
+class Diverged(RecipeError):
+    """A training broke down before dev saw anything better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Course:
+    """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass."""
+
+    workspace: Workspace
+    run: TrainingRun
+    encoder: Encoder
+    corpus: Corpus
+    examples: Sequence[Example]
+    watch: Watch
+    first: int
+    deadline: Deadline
+    progress: Progress
+
+    @property
+    def sides(self) -> Sides:
+        """The prompts of the encoder, and the vectors that its documents keep, if they do."""
+        return sides_of(self.encoder, self.workspace.recipe.train)
+
+    def under(self, settings: Mapping[str, Any]) -> "Course":
+        """The same with other values of the recipe, by keys such as ``train.epochs``."""
+        recipe = self.workspace.recipe
+        for key, value in settings.items():
+            section, _, name = key.partition(".")
+            value = tuple(value) if isinstance(value, list) else value
+            changed = getattr(recipe, section).model_copy(update={name: value})
+            recipe = recipe.model_copy(update={section: changed})
+        return replace(self, workspace=self.workspace.with_recipe(recipe))
+
+    def planned(self, plan: Plan) -> "Course":
+        """The same as a plan has it."""
+        examples = limit(self.examples, max_pairs=plan.num_pairs, seed=self.workspace.recipe.train.seed)
+        changed = self.under({f"train.{name}": value for name, value in plan.changes.items()})
+        return replace(changed, examples=examples)
+
+    def part(self, number: int, settings: Mapping[str, Any], *, deadline: Deadline) -> "Course":
+        """One of several trainings of a run, with settings and a time of its own."""
+        return replace(self.under(settings), run=self.run.part(number), deadline=deadline)

@@ -1,0 +1,61 @@
+"""The time that a training may take, and what of it is left."""
+
+import math
+from collections.abc import Callable
+
+from nearer.learn.checkpoint import DevPoint
+
+
+class Deadline:
+    """When a training must end, by a clock; ``kept`` is told the seconds left whenever dev was measured.
+
+    Two dev measurements are kept in reserve: one where training is stopped, one of what it made.
+    """
+
+    def __init__(
+        self,
+        ends_at: float,
+        *,
+        clock: Callable[[], float],
+        kept: Callable[[float], None] = lambda left_s: None,
+        dev_s: float = 0.0,
+    ) -> None:
+        self._ends_at = ends_at
+        self._clock = clock
+        self._kept = kept
+        self._dev_s = dev_s
+
+    @classmethod
+    def never(cls, clock: Callable[[], float]) -> "Deadline":
+        """The time without an end."""
+        return cls(math.inf, clock=clock)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the end; less than none after it."""
+        return self._ends_at - self._clock()
+
+    def is_over(self) -> bool:
+        """Whether no more than the reserve is left."""
+        return self.left_s <= 2 * self._dev_s
+
+    def share(self, number: int) -> "Deadline":
+        """The deadline of the next of ``number`` trainings that have the time that is left between them."""
+        now = self._clock()
+        ends_at = now + max(0.0, self._ends_at - now) / number
+        return Deadline(ends_at, clock=self._clock, kept=self._keep_all, dev_s=self._dev_s)
+
+    def timed(self, measure: Callable[[int], DevPoint]) -> Callable[[int], DevPoint]:
+        """``measure``, with the time that it takes taken into the reserve."""
+
+        def timed(step: int) -> DevPoint:
+            began = self._clock()
+            point = measure(step)
+            self._dev_s = self._clock() - began
+            self._kept(self.left_s)
+            return point
+
+        return timed
+
+    def _keep_all(self, _: float) -> None:
+        self._kept(self.left_s)

@@ -1,0 +1,105 @@
+"""How fast this model trains on this data on this machine, and what of a training fits into a time because of it."""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from nearer.core.errors import RecipeError
+from nearer.core.ids import canonical_json
+from nearer.flows.training.course import Course
+from nearer.learn.examples import Example
+from nearer.learn.lower_layers import layers_of
+from nearer.learn.plan import Pace, Plan, make_plan
+from nearer.learn.rehearse import NUM_STEPS, rehearse
+
+_NUM_ENCODED = 128
+
+
+def planned(
+    course: Course, *, number: int, longest: float, clock: Callable[[], float]
+) -> tuple[Course, dict[str, Any]]:
+    """The training that ``number`` times fits into its time, and how that was chosen, which is kept with the run.
+
+    ``longest`` are the most epochs. Where not all pairs fit, the lower half of the layers is frozen if more do then.
+    What an earlier process of the run chose stays chosen. Raises RecipeError when the time is too short.
+    """
+    kept = course.run.budget()
+    if kept is None:
+        plan, pace = _choose(course.under({"train.epochs": longest}), number=number, clock=clock)
+        chosen = {"left_s": course.deadline.left_s, "plan": asdict(plan), "pace": asdict(pace)}
+        course.run.keep_budget(kept := json.loads(canonical_json(chosen)))
+    plan = Plan(**{**kept["plan"], "reasons": tuple(kept["plan"]["reasons"])})
+    if plan.num_pairs < course.workspace.recipe.train.batch_size:
+        course.run.remove()
+        raise RecipeError(
+            "the time is too short to train: of what is left after reading and encoding, not one batch fits; "
+            f"a dev measurement takes {kept['pace']['dev_s']:.3g} s, a step {kept['pace']['plain_step_s']:.3g} s",
+            hint="give it more time, as in --budget 20m; vectors that were encoded are kept",
+        )
+    for reason in plan.reasons:
+        course.progress.say(f"the time decides: {reason}")
+    course.progress.say(f"expects to train for {plan.estimate_s:.0f} s" + (" each time" if number > 1 else ""))
+    return course.planned(plan), {"plan": kept["plan"], "pace": kept["pace"]}
+
+
+def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple[Plan, Pace]:
+    """The plan; with frozen layers where only then all pairs fit, or more of them. Trying that takes time too."""
+    pace = measured(course, clock=clock)
+    plan = _plan(course, pace, number=number)
+    transformer = course.encoder.model.transformers_model
+    half = len(layers_of(transformer)) // 2 if transformer is not None else 0
+    if plan.num_pairs == len(course.examples) or half <= plan.freeze_layers:
+        return plan, pace
+    frozen = course.under({"train.freeze_layers": half})
+    plain_step_s, mined_step_s = _steps(frozen, clock=clock)
+    its_pace = replace(pace, plain_step_s=plain_step_s, mined_step_s=mined_step_s)
+    plan, faster = _plan(course, pace, number=number), _plan(frozen, its_pace, number=number)
+    if faster.num_pairs <= plan.num_pairs:
+        return plan, pace
+    why = f"the lowest {half} layers stay as they are: so {faster.num_pairs} pairs fit, instead of {plan.num_pairs}"
+    return replace(faster, reasons=(why, *faster.reasons)), its_pace
+
+
+def _plan(course: Course, pace: Pace, *, number: int) -> Plan:
+    return make_plan(
+        pace,
+        recipe=course.workspace.recipe.train,
+        num_pairs=len(course.examples),
+        time_s=course.deadline.left_s / number,
+        first=course.first,
+    )
+
+
+def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
+    """Time one dev measurement, some texts of those that mining encodes, and a few steps of each kind."""
+    began = clock()
+    course.watch.point(course.encoder, 0)
+    dev_s = clock() - began
+    texts = sorted({*course.corpus.passages, *(text for e in course.examples for text in (e.anchor, e.positive))})
+    sample = random.Random(course.workspace.recipe.train.seed).sample(texts, min(_NUM_ENCODED, len(texts)))
+    began = clock()
+    course.encoder.encode_documents(sample)
+    mining_s = (clock() - began) / len(sample) * len(texts)
+    plain_step_s, mined_step_s = _steps(course, clock=clock)
+    return Pace(plain_step_s=plain_step_s, mined_step_s=mined_step_s, dev_s=dev_s, mining_s=mining_s)
+
+
+def _steps(course: Course, *, clock: Callable[[], float]) -> tuple[float, float]:
+    """Seconds of a step without and with mined negatives, for which random passages stand."""
+    recipe = course.workspace.recipe
+    rng = random.Random(recipe.train.seed)
+    wanted = min(NUM_STEPS * recipe.train.batch_size, len(course.examples))
+    sample = rng.sample(list(course.examples), wanted)
+    number = min(recipe.mining.num_negatives, len(course.corpus.passages))
+    mined = [_with(example, rng.sample(course.corpus.passages, number)) for example in sample]
+    plain_s, mined_s = (
+        rehearse(course.encoder.model, each, recipe=recipe.train, sides=course.sides, clock=clock)
+        for each in (sample, mined)
+    )
+    return plain_s, mined_s
+
+
+def _with(example: Example, negatives: Sequence[str]) -> Example:
+    return replace(example, negatives=(*example.negatives, *negatives))

@@ -1,0 +1,108 @@
+"""How much training fits into a time: epochs, passes, pairs and dev measurements, by a plain rule.
+
+What is chosen, in this order:
+
+1. Passes: the recipe's, one fewer while what mining costs (encoding the corpus) takes more than half of the time.
+2. Dev measurements: the recipe's, fewer where they would take more than a quarter of the time; one a pass at least.
+3. All pairs, for as many epochs a pass as fit, up to the recipe's.
+4. Where not even one epoch of all pairs fits (or the recipe's share of one): as many pairs as do.
+
+A tenth of the time, and two dev measurements, are left for what was not measured and for the end. The shares are our
+rule: mining must leave most of the time to learning, and dev decides too little to take more of it.
+"""
+
+import math
+from dataclasses import dataclass
+
+from nearer.core.sections import TrainRecipe
+
+_LEFT_OVER = 0.1
+_MINING, _DEV = 0.5, 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds of a step without and with mined negatives, of a dev measurement, and of mining once, as measured."""
+
+    plain_step_s: float
+    mined_step_s: float
+    dev_s: float
+    mining_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is trained, how long that is expected to take, and why it is no more."""
+
+    epochs: float
+    passes: int
+    num_pairs: int
+    freeze_layers: int
+    evals_per_pass: int
+    estimate_s: float
+    reasons: tuple[str, ...]
+
+    @property
+    def changes(self) -> dict[str, float | int]:
+        """The values of the recipe that differ by it."""
+        names = ("epochs", "passes", "freeze_layers", "evals_per_pass")
+        return {name: getattr(self, name) for name in names}
+
+
+def make_plan(pace: Pace, *, recipe: TrainRecipe, num_pairs: int, time_s: float, first: int) -> Plan:
+    """What fits into ``time_s``, when pass ``first`` is the first; ``num_pairs`` is 0 where nothing does.
+
+    Pass 1 alone mines nothing. ``pace`` is that of the recipe's ``freeze_layers``.
+    """
+    usable_s = (1 - _LEFT_OVER) * time_s - 2 * pace.dev_s
+    passes, reasons = _passes(pace, recipe, usable_s, first=first)
+    evals = max(1, min(recipe.evals_per_pass, math.floor(_DEV * usable_s / (passes * max(pace.dev_s, 1e-9))) - 1))
+    if evals < recipe.evals_per_pass:
+        reasons.append(
+            f"{evals} dev measurements a pass instead of {recipe.evals_per_pass}: each takes {pace.dev_s:.3g} s"
+        )
+    num_mined = passes - (first == 1)
+    fixed_s = num_mined * pace.mining_s + passes * (evals + 1) * pace.dev_s
+    step_s = num_mined * pace.mined_step_s + (passes - num_mined) * pace.plain_step_s
+    epoch_s = step_s * math.ceil(num_pairs / recipe.batch_size)
+    left_s, least = max(0.0, usable_s - fixed_s), min(1.0, recipe.epochs)
+    epochs = left_s / epoch_s
+    if epochs >= least:
+        chosen, pairs = min(recipe.epochs, max(least, math.floor(10 * epochs) / 10)), num_pairs
+    else:
+        chosen, pairs = least, min(num_pairs, math.floor(left_s / (step_s * least)) * recipe.batch_size)
+    reasons += _why(chosen, pairs, recipe=recipe, num_pairs=num_pairs, epoch_s=epoch_s)
+    steps = math.ceil(pairs / recipe.batch_size) * chosen
+    return Plan(
+        epochs=chosen,
+        passes=passes,
+        num_pairs=pairs,
+        freeze_layers=recipe.freeze_layers,
+        evals_per_pass=evals,
+        estimate_s=fixed_s + steps * step_s,
+        reasons=tuple(reasons),
+    )
+
+
+def _passes(pace: Pace, recipe: TrainRecipe, usable_s: float, *, first: int) -> tuple[int, list[str]]:
+    passes = recipe.passes
+    while passes > 1 and (passes - (first == 1)) * pace.mining_s > _MINING * usable_s:
+        passes -= 1
+    if passes == recipe.passes:
+        return passes, []
+    return passes, [
+        f"{_number(passes, 'pass')} instead of {recipe.passes}: mining takes {pace.mining_s:.3g} s each time"
+    ]
+
+
+def _why(epochs: float, pairs: int, *, recipe: TrainRecipe, num_pairs: int, epoch_s: float) -> list[str]:
+    took = f"an epoch of all {num_pairs} pairs in all passes takes {epoch_s:.3g} s"
+    if pairs < num_pairs:
+        return [f"{pairs} of {num_pairs} pairs: {took}"]
+    if epochs < recipe.epochs:
+        return [f"{epochs:g} epochs a pass instead of {recipe.epochs:g}: {took}"]
+    return [f"all that the recipe asks for: {took}"]
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}es"

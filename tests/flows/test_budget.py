@@ -1,0 +1,374 @@
+"""A time to keep, several seeds, a search: what is chosen, kept when killed, and told."""
+
+import json
+import shutil
+import statistics
+from pathlib import Path
+
+import pytest
+
+from flows import processes
+from flows.test_resume import PowerCut
+from flows.test_resume import Watch as Said
+from nearer.core.durations import seconds_of
+from nearer.core.errors import InputError, RecipeError
+from nearer.core.recipe import Recipe
+from nearer.encode.encoder import Encoder
+from nearer.flows import train as train_module
+from nearer.flows.train import train
+from nearer.flows.training import pace, search
+from nearer.flows.training import run as training_run
+from nearer.flows.training.choice import Asked
+from nearer.flows.training.course import Diverged
+from nearer.learn import checkpoint
+from nearer.learn.objective import Objective
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+
+
+class Clock:
+    """Time that passes by steps and by encoding alone; ``step_s`` of one in which every layer learns."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.step_s, self.text_s = 0.0, 1.0, 0.01
+        forward, encode = Objective.__call__, Encoder.encode_documents
+
+        def step(objective, model, batch):
+            frozen = any(not each.requires_grad for each in model.parameters())
+            self.now += self.step_s * (0.5 if frozen else 1.0)
+            return forward(objective, model, batch)
+
+        def encoded(encoder, texts):
+            self.now += self.text_s * len(texts)
+            return encode(encoder, texts)
+
+        monkeypatch.setattr(Objective, "__call__", step)
+        monkeypatch.setattr(Encoder, "encode_documents", encoded)
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def run(base_live, clock):
+    """Train in the time of ``clock``; the result, the registered training, and what was said."""
+
+    def run(*overrides, **asked):
+        workspace, said = Workspace.open(base_live, overrides=overrides), Said()
+        try:
+            result = train(workspace, asked=Asked(**asked), progress=said, clock=clock)
+            model = Registry(workspace.database).model(result["model_id"])
+            assert not list(workspace.training.iterdir())
+            return result, model.training, said.said
+        finally:
+            workspace.close()
+
+    return run
+
+
+EPOCHS = "train.epochs=10"
+
+
+# A time to keep
+
+
+def test_much_time_is_the_recipe(run, clock):
+    result, training, said = run(budget_s=1e6)
+    plan = result["budget"]["plan"]
+    assert (plan["epochs"], plan["passes"], plan["num_pairs"]) == (1, 2, result["num_pairs"])
+    assert said[0].startswith("the time decides: all that the recipe asks for")
+    assert training["budget"] == result["budget"]
+    assert result["budget"]["pace"]["plain_step_s"] == pytest.approx(1.0)
+    assert result["duration_s"] == pytest.approx(clock.now, abs=0.1)
+
+
+@pytest.mark.slow
+def test_the_choice_changes_no_model_when_all_fits(run, base_live):
+    plain, *_ = run()
+    shutil.rmtree(base_live / ".nearer/training")
+    timed, *_ = run(budget_s=1e6)
+    assert (timed["model_id"], timed["passes"]) == (plain["model_id"], plain["passes"])
+
+
+def test_as_many_epochs_as_fit(run, clock):
+    result, training, _ = run(EPOCHS, budget_s=100)
+    plan = result["budget"]["plan"]
+    assert 2 < plan["epochs"] < 10
+    assert (plan["num_pairs"], plan["freeze_layers"], plan["passes"]) == (result["num_pairs"], 0, 2)
+    assert training["recipe"]["train"]["epochs"] == plan["epochs"]
+    assert 60 < clock.now <= 100
+
+
+def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
+    result, training, said = run(budget_s=38)
+    plan = result["budget"]["plan"]
+    assert (plan["freeze_layers"], plan["epochs"]) == (1, 1)
+    assert plan["reasons"][0].startswith("the lowest 1 layers stay as they are: so ")
+    assert training["recipe"]["train"]["freeze_layers"] == 1
+    assert f"the time decides: {plan['reasons'][0]}" in said
+    assert clock.now <= 38
+
+
+def test_then_pairs_are(run, clock):
+    full, *_ = run(budget_s=1e6)
+    clock.now = 0.0
+    result, training, _ = run(budget_s=30)
+    assert result["num_pairs"] == result["budget"]["plan"]["num_pairs"] < full["num_pairs"]
+    assert training["data"]["num_pairs"] == result["num_pairs"]
+    assert [each["fit"]["num_examples"] for each in result["passes"]] == [result["num_pairs"]] * len(result["passes"])
+    assert clock.now <= 30
+
+
+def test_a_wrong_estimate_ends_in_time_and_keeps_the_best(run, clock, monkeypatch):
+    rehearse = pace.rehearse
+
+    def rehearsed(*args, **options):
+        clock.step_s = 1.0
+        found = rehearse(*args, **options)
+        clock.step_s = 6.0
+        return found
+
+    monkeypatch.setattr(pace, "rehearse", rehearsed)
+    result, _, said = run(EPOCHS, budget_s=100)
+    first = result["passes"][0]["fit"]
+    assert (len(result["passes"]), first["out_of_time"], first["stopped_early"]) == (1, True, True)
+    assert first["dev"][-1]["step"] == first["num_steps"] < 20, "what the time left was measured"
+    assert result["dev"]["best"] == max(point["value"] for point in first["dev"])
+    assert said[-1] == "the time is over before pass 2"
+    assert f"the time was over after step {first['num_steps']}" in said[-2]
+    assert clock.now <= 100 + 6
+
+
+def test_a_time_too_short_is_refused_with_what_things_take(run, base_live):
+    with pytest.raises(RecipeError, match=r"not one batch fits; a dev measurement takes .* s, a step 1 s") as caught:
+        run(budget_s=5)
+    assert "--budget 20m" in caught.value.hint
+    assert not list((base_live / ".nearer/training").iterdir())
+
+
+def cut(monkeypatch, step, time=1):
+    times = iter(range(1, 1000))
+
+    def reached(name):
+        if name == step and next(times) == time:
+            raise PowerCut(step)
+
+    for module in (checkpoint, training_run, train_module):
+        monkeypatch.setattr(module, "reached", reached)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "time"), [("train.budget", 1), ("train.checkpoint", 2), ("train.pass", 1)])
+def test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left(
+    run, clock, base_live, monkeypatch, step, time
+):
+    whole, *_ = run(EPOCHS, "train.evals_per_pass=3", budget_s=120)
+    clock.now = 0.0
+    with monkeypatch.context() as patch:
+        cut(patch, step, time)
+        with pytest.raises(PowerCut):
+            run(EPOCHS, "train.evals_per_pass=3", budget_s=120)
+    [kept] = (base_live / ".nearer/training").glob("run-*/budget.json")
+    left_s = json.loads(kept.read_text())["left_s"]
+    assert 120 - clock.now - 6 <= left_s < 120
+    monkeypatch.setattr(pace, "rehearse", None)
+    clock.now = began = 5000.0
+    result, *_ = run(EPOCHS, "train.evals_per_pass=3", budget_s=120)
+    assert result["budget"] == whole["budget"]
+    assert (result["model_id"], result["passes"]) == (whole["model_id"], whole["passes"])
+    assert clock.now - began <= left_s
+
+
+def test_another_time_is_another_run(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        cut(patch, "train.pass")
+        with pytest.raises(PowerCut):
+            run(budget_s=200)
+    _, _, said = run(budget_s=300)
+    assert said[0].startswith("drops what there is of run-")
+    assert said[0].endswith("for it had another budget_s")
+
+
+# Several seeds
+
+
+@pytest.mark.slow
+def test_seeds_give_the_best_and_the_spread(run, base_live):
+    alone = [run(f"train.seed={seed}", "train.max_dev_queries=300")[0] for seed in (0,)]
+    result, training, said = run(num_seeds=3)
+    seeds = result["seeds"]
+    values = [each["value"] for each in seeds["trainings"]]
+    assert [each["settings"] for each in seeds["trainings"]] == [{"train.seed": seed} for seed in range(3)]
+    assert values[0] == alone[0]["dev"]["best"]
+    assert seeds["mean"] == pytest.approx(statistics.fmean(values))
+    assert seeds["standard_deviation"] == pytest.approx(statistics.stdev(values))
+    assert result["dev"]["best"] == max(values)
+    assert training["recipe"]["train"]["seed"] == values.index(max(values))
+    assert training["seeds"] == seeds
+    assert sum(line.startswith("training ") for line in said) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "time"), [("train.part", 1), ("train.part", 2), ("train.checkpoint", 3)])
+def test_seeds_that_were_killed_go_on(run, monkeypatch, step, time):
+    whole, *_ = run("train.evals_per_pass=2", num_seeds=2)
+    with monkeypatch.context() as patch:
+        cut(patch, step, time)
+        with pytest.raises(PowerCut):
+            run("train.evals_per_pass=2", num_seeds=2)
+    result, *_ = run("train.evals_per_pass=2", num_seeds=2)
+    assert (result["model_id"], result["passes"]) == (whole["model_id"], whole["passes"])
+    assert timeless(result["seeds"]["trainings"]) == timeless(whole["seeds"]["trainings"])
+
+
+def timeless(trainings):
+    return [{key: value for key, value in each.items() if key != "duration_s"} for each in trainings]
+
+
+@pytest.mark.slow
+def test_of_finished_trainings_only_the_best_keeps_weights(run, base_live, monkeypatch):
+    with monkeypatch.context() as patch:
+        cut(patch, "train.model")
+        with pytest.raises(PowerCut):
+            run(num_seeds=3)
+    [parts] = (base_live / ".nearer/training").glob("run-*/parts.json")
+    values = [each["value"] for each in json.loads(parts.read_text())]
+    assert [path.name for path in parts.parent.glob("part-*")] == [f"part-{values.index(max(values))}"]
+
+
+# A search
+
+
+def test_a_search_tries_the_recipe_first_and_keeps_the_best(run):
+    plain, *_ = run()
+    result, training, _ = run(num_trials=4)
+    trials = result["trials"]
+    assert trials[0]["value"] == plain["dev"]["best"]
+    assert trials[0]["settings"]["train.learning_rate"] == 1e-3
+    assert len({json.dumps(each["settings"]) for each in trials}) == len(trials) == 4
+    best = max(trials, key=lambda each: each["value"])
+    assert result["dev"]["best"] == best["value"]
+    for key, value in best["settings"].items():
+        section, name = key.split(".")
+        assert training["recipe"][section][name] == value
+    assert json.loads(json.dumps(trials)) == training["trials"]
+
+
+def test_a_search_within_a_time_shares_it(run, clock):
+    result, *_ = run(num_trials=3, budget_s=150)
+    assert clock.now <= 150
+    assert 1 <= len(result["trials"]) <= 3
+    longest = result["budget"]["plan"]["epochs"]
+    assert all(each["settings"]["train.epochs"] <= longest for each in result["trials"])
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
+    whole, *_ = run(num_trials=3)
+    with monkeypatch.context() as patch:
+        cut(patch, "train.part", 2)
+        with pytest.raises(PowerCut):
+            run(num_trials=3)
+    passes = []
+    monkeypatch.setattr(train_module, "_line", lambda kept: passes.append(kept) or "a pass")
+    result, *_ = run(num_trials=3)
+    assert timeless(result["trials"]) == timeless(json.loads(json.dumps(whole["trials"])))
+    assert result["model_id"] == whole["model_id"]
+    assert len(passes) == 4, "the passes of the third trial, and those of the best, read again"
+
+
+def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
+    run_passes, parts = train_module._run_passes, []
+
+    def broken(course):
+        parts.append(course)
+        if len(parts) == 2:
+            raise Diverged("training broke down in pass 1", hint="lower train.learning_rate")
+        return run_passes(course)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "_run_passes", broken)
+        result, *_ = run(num_trials=3)
+    values = [each["value"] for each in result["trials"]]
+    assert values[1] is None
+    assert (result["trials"][1]["fault"], result["trials"][1]["num_passes"]) == ("training broke down in pass 1", 0)
+    assert result["dev"]["best"] == max(value for value in values if value is not None)
+
+
+def test_when_all_break_down_the_remedy_is_told(run, base_live):
+    with pytest.raises(RecipeError, match="every training broke down; the first: training broke down in pass 1"):
+        run("train.learning_rate=1e30", "train.warmup_ratio=0", num_seeds=2)
+    assert not list((base_live / ".nearer/training").iterdir())
+
+
+def test_what_is_suggested_lies_around_the_recipe_and_learns_from_what_was():
+    recipe = Recipe()
+    options = {"longest": 2.0, "num_examples": 1000, "mines": True}
+    finished = []
+    for number in range(20):
+        settings = search.suggest(recipe, finished, **options)
+        assert settings == search.suggest(recipe, finished, **options), "the same again"
+        assert 6e-5 / 5 <= settings["train.learning_rate"] <= 6e-5 * 5
+        assert 0.5 <= settings["train.epochs"] <= 2.0
+        assert settings["train.batch_size"] in (16, 32, 64)
+        assert settings["mining.margins"][0] in recipe.mining.margins
+        assert settings["mining.margins"][-1] == -1.0
+        value = 1 - abs(settings["train.epochs"] - 1.8)
+        finished.append({"settings": settings, "value": None if number == 3 else value})
+    late = [each["settings"]["train.epochs"] for each in finished[-6:]]
+    assert statistics.fmean(late) > 1.4
+    assert set(search.suggest(recipe, [], longest=2.0, num_examples=1000, mines=False)) == {
+        "train.learning_rate", "train.epochs", "train.scale", "train.batch_size",
+    }  # fmt: skip
+
+
+# The command line
+
+
+def test_the_options_are_told_and_shown(ask, nearer, base_live):
+    outcome = nearer("train", "--seeds", 2, "--budget", "10m", "--dir", base_live)
+    assert outcome.exit_code == 0, outcome.err
+    assert "the time decided: all that the recipe asks for" in outcome.out
+    assert "2 seeds, dev " in outcome.out
+    page = Path(ask(base_live, "report")["report"]).read_text()
+    assert "<h3>Trainings it was chosen from</h3>" in page
+    assert "all that the recipe asks for" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--budget", "soon"), "--budget soon: no length of time"),
+        (("--budget", "0s"), "--budget 0s: no length of time"),
+        (("--search", 3, "--seeds", 2), "do not go together"),
+        (("--seeds", 0), "above 0"),
+        (("--adapter", "query", "--seeds", 2), "--adapter takes no --budget"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(ask, base_live, options, message):
+    assert message in ask(base_live, "train", *options, code=2)["error"]["message"]
+
+
+def test_lengths_of_time():
+    assert [seconds_of(text, option="-") for text in ("90s", " 20m ", "1.5h")] == [90, 1200, 5400]
+    for text in ("", "20", "m", "-3s", "1d", "nan s"):
+        with pytest.raises(InputError, match="no length of time"):
+            seconds_of(text, option="--budget")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["train.budget", "train.budget:3", "train.part", "train.part:2"])
+def test_killed_for_real_at_a_step_it_can_be_repeated(ask, base_live, step):
+    asked = ("train", "--seeds", 2, "--budget", "10m", "--set", "train.passes=1")
+    whole = shutil.copytree(base_live, base_live.parent / "whole")
+    wanted = ask(whole, *asked)["model_id"]
+    assert processes.run(*asked, "--dir", base_live, die_at=step).was_killed
+    assert len(ask(base_live, "status")["models"]) == 1
+    assert ask(base_live, *asked)["model_id"] == wanted
+    assert not list((base_live / ".nearer/training").iterdir())
+    assert not list(base_live.rglob(".tmp-*"))

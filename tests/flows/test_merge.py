@@ -1,0 +1,144 @@
+"""A trained model merged with the base: dev chooses, no case may break, and it is a model like any other."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from flows import processes
+from flows.test_suite import TEXTS, write_suite
+from nearer.core.errors import InputError
+from nearer.encode.encoder import Encoder
+from nearer.flows import merge as merge_module
+from nearer.flows.merge import merge
+from nearer.flows.systems import open_local
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+
+
+@pytest.fixture
+def model_id(ask, trained):
+    return ask(trained, "status")["models"][-1]["model_id"]
+
+
+def weights(folder, system):
+    workspace = Workspace.open(folder)
+    found = {name: each.clone() for name, each in open_local(workspace, system).encoder.model.state_dict().items()}
+    workspace.close()
+    return found
+
+
+def models(ask, folder):
+    return [each["model_id"] for each in ask(folder, "status")["models"]]
+
+
+def test_dev_chooses_among_eleven(ask, trained, model_id):
+    merged = ask(trained, "merge", model_id)
+    assert [each["weight"] for each in merged["sweep"]] == [step / 10 for step in range(11)]
+    values = {each["weight"]: each["value"] for each in merged["sweep"]}
+    best = max(values.values())
+    assert merged["weight"] == min(weight for weight, value in values.items() if value == best)
+    assert values[1] > values[0], "training helped"
+    assert merged["parents"] == [model_id, ask(trained, "status")["live"]["model_id"]]
+    assert (merged["broken"], merged["sweep"][0]["suite"]) == ([], None)
+
+
+def test_a_weight_of_ones_own_makes_a_model_between(ask, trained, model_id):
+    merged = ask(trained, "merge", model_id, "--weight", 0.3)
+    assert (merged["is_new"], merged["weight"], len(merged["sweep"])) == (True, 0.3, 3)
+    base, tuned, between = (weights(trained, name) for name in ("base", model_id, merged["model_id"]))
+    for name, each in between.items():
+        torch.testing.assert_close(each, 0.7 * base[name] + 0.3 * tuned[name])
+    assert ask(trained, "merge", model_id, "--weight", 0.3)["model_id"] == merged["model_id"]
+    first, *parents = ask(trained, "lineage", merged["model_id"])["lineage"]
+    base_id = merged["parents"][1]
+    assert first["merged"] == {"with": base_id, "weight": 0.3}
+    assert [each["model_id"] for each in parents] == [model_id, base_id]
+    measured = ask(trained, "evaluate", "base", merged["model_id"])
+    assert measured["results"][1]["model_id"] == merged["model_id"]
+
+
+def test_an_end_is_a_model_that_is_there(ask, trained, model_id):
+    before = models(ask, trained)
+    assert ask(trained, "merge", model_id, "--weight", 1)["model_id"] == model_id
+    ended = ask(trained, "merge", model_id, "--weight", 0)
+    assert (ended["is_new"], ended["model_id"]) == (False, before[0])
+    assert models(ask, trained) == before
+
+
+def found(ask, folder, system, text):
+    ask(folder, "promote", system, "--force", "--reason", "to look", code=None)
+    return [each["doc_id"] for each in ask(folder, "search", text, "-k", 80)["results"]]
+
+
+def test_what_breaks_a_case_is_not_taken(ask, trained, model_id, tmp_path):
+    before = [each["doc_id"] for each in ask(trained, "search", TEXTS[0], "-k", 80)["results"]]
+    after = found(ask, trained, model_id, TEXTS[0])
+    lost = next(doc_id for doc_id in before[:10] if after.index(doc_id) > before.index(doc_id))
+    k = before.index(lost) + 1
+    case = {"name": "kept", "query": TEXTS[0], "must": [lost], "k": k}
+    file = write_suite(tmp_path / "suite.toml", case, {**case, "name": "hopeless", "k": 1, "must": before[-1:]})
+    setting = ("--set", f'gate.suite="{file}"')
+    merged = ask(trained, "merge", model_id, *setting)
+    first, last = merged["sweep"][0]["suite"], merged["sweep"][-1]["suite"]
+    assert (first["num_cases"], first["newly_failing"], last["newly_failing"]) == (2, [], ["kept"])
+    sound = {each["weight"]: each["value"] for each in merged["sweep"] if not each["suite"]["newly_failing"]}
+    assert merged["weight"] in sound
+    page = Path(ask(trained, "report")["report"]).read_text()
+    assert '<section id="merge">' in page
+    assert "Cases of the regression suite that pass" in page
+    assert sound[merged["weight"]] == max(sound.values())
+    forced = ask(trained, "merge", model_id, "--weight", 0.99, *setting)
+    assert forced["broken"] == forced["sweep"][1]["suite"]["newly_failing"]
+
+
+def test_the_suite_is_run_as_the_verb_runs_it(ask, trained, model_id, tmp_path):
+    cases = [{"name": text, "query": text, "must": ["d001"], "k": 10 + n} for n, text in enumerate(TEXTS)]
+    file = write_suite(tmp_path / "suite.toml", *cases)
+    ran = ask(trained, "suite", "base", model_id, "--file", file, code=None)
+    merged = ask(trained, "merge", model_id, "--weight", 1, "--set", f'gate.suite="{file}"')
+    assert [each["suite"]["num_failed"] for each in merged["sweep"]] == [each["num_failed"] for each in ran["results"]]
+    assert merged["broken"] == ran["changes"][0]["newly_failing"]
+
+
+def test_models_that_do_not_fit_are_refused(ask, trained, model_id, tmp_path, tiny_model_folder):
+    assert "one model" in ask(trained, "merge", model_id, "--with", model_id, code=2)["error"]["message"]
+    assert "not between 0 and 1" in ask(trained, "merge", model_id, "--weight", 1.5, code=2)["error"]["message"]
+    encoder = Encoder.load(str(tiny_model_folder))
+    other = shutil.copytree(tiny_model_folder, tmp_path / "other")
+    content = json.loads((other / "tokenizer.json").read_text())
+    content["normalizer"]["lowercase"] = not content["normalizer"]["lowercase"]
+    (other / "tokenizer.json").write_text(json.dumps(content))
+    message = ask(trained, "merge", model_id, "--with", other, code=2)["error"]["message"]
+    assert "differ in their tokenizer: no weight of one means" in message
+    encoder.model.transformers_model.encoder.layer = encoder.model.transformers_model.encoder.layer[:1]
+    encoder.model.transformers_model.config.num_hidden_layers = 1
+    encoder.save(tmp_path / "small")
+    message = ask(trained, "merge", model_id, "--with", tmp_path / "small", code=2)["error"]["message"]
+    assert "differ in their architecture" in message
+    prompted = ("--set", "encoder.query_prompt=find: ")
+    assert "prompts" in ask(trained, "merge", model_id, *prompted, code=2)["error"]["message"]
+
+
+@pytest.mark.parametrize("step", ["merge.model", "merge.registered"])
+@pytest.mark.slow
+def test_killed_at_a_step_it_can_be_repeated(ask, trained, model_id, step):
+    whole = shutil.copytree(trained, trained.parent / "whole")
+    wanted = ask(whole, "merge", model_id, "--weight", 0.5)
+    before = models(ask, trained)
+    assert processes.run("merge", model_id, "--weight", 0.5, "--dir", trained, die_at=step).was_killed
+    assert models(ask, trained) in (before, [*before, wanted["model_id"]])
+    assert ask(trained, "merge", model_id, "--weight", 0.5) == wanted
+    assert models(ask, trained) == [*before, wanted["model_id"]]
+    assert not list(trained.rglob(".tmp-*"))
+
+
+def test_a_model_that_is_broken_is_told(trained, model_id, monkeypatch):
+    monkeypatch.setattr(merge_module.DevSet, "measure", lambda self, encoder: float("nan"))
+    workspace = Workspace.open(trained)
+    with pytest.raises(InputError, match="at weight 0 vectors are not numbers"):
+        merge(workspace, model_id)
+    assert len(Registry(workspace.database).models()) == 2
+    workspace.close()
