@@ -114,6 +114,7 @@ def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
     assert clock.now <= 38
 
 
+@pytest.mark.slow
 def test_then_pairs_are(run, clock):
     full, *_ = run(budget_s=1e6)
     clock.now = 0.0
@@ -244,6 +245,7 @@ def test_of_finished_trainings_only_the_best_keeps_weights(run, base_live, monke
 # A search
 
 
+@pytest.mark.slow
 def test_a_search_tries_the_recipe_first_and_keeps_the_best(run):
     plain, *_ = run()
     result, training, _ = run(num_trials=4)
@@ -259,6 +261,7 @@ def test_a_search_tries_the_recipe_first_and_keeps_the_best(run):
     assert json.loads(json.dumps(trials)) == training["trials"]
 
 
+@pytest.mark.slow
 def test_a_search_within_a_time_shares_it(run, clock):
     result, *_ = run(num_trials=3, budget_s=150)
     assert clock.now <= 150
