@@ -9,6 +9,7 @@ import pytest
 VERBS = [
     "advise",
     "shorten",
+    "merge",
     "cost",
     "diagnose",
     "init",

@@ -22,7 +22,8 @@ def train_several(
     ``settings_of`` gives the recipe's values of the next, from those that are finished. The model is left as it was;
     the passes of the course that is returned are done. Raises RecipeError when every training broke down.
     """
-    start, finished = weights_of(course.encoder.model), list[JSON](course.run.parts())
+    start = weights_of(course.encoder.model)
+    finished = [dict(each) for each in course.run.parts()]
     while len(finished) < number and not (finished and course.deadline.is_over()):
         settings = settings_of(finished)
         share = course.deadline.share(number - len(finished))
