@@ -86,8 +86,16 @@ def test_a_doubtful_label_is_no_fault():
     assert decide(replace(CASE, causes={"doubtful_label": 99, "recall": 1}), [TUNED], RULES).word == "fine_tune"
 
 
-def test_a_broken_base_is_faulty_data():
-    assert decide(replace(CASE, base=0.1), [TUNED], RULES).word == "fix_data"
+def test_a_broken_base_that_nothing_mends_is_faulty_data():
+    broken = replace(CASE, base=0.1)
+    assert decide(broken, [tried("hybrid", "hybrid", 0.007, half=0.02)], RULES).word == "fix_data"
+    assert decide(broken, [TUNED], RULES).word == "fine_tune"
+
+
+def test_it_is_said_when_hardly_anything_found_was_judged():
+    reasons = decide(replace(CASE, base=0.1, judged=0.03), [TUNED], RULES).reasons
+    assert "Only 3% of the ten best documents are judged" in reasons[1]
+    assert not any("are judged," in reason for reason in decide(replace(CASE, judged=0.1), [TUNED], RULES).reasons)
 
 
 def test_a_filter_is_kept_beside_training():

@@ -8,6 +8,8 @@ from nearer.measure.advice import RECOMMENDATIONS
 
 LEAVE, FIX_DATA, COLLECT_DATA = "leave", "fix_data", "collect_data"
 FINE_TUNE, FINE_TUNE_AND_PIPELINE = "fine_tune", "fine_tune_and_pipeline"
+_SPARSE = 0.05
+"""Our rule: a first place that is right in every second query is a share of 0.05 where each has one judged document."""
 DATA_CAUSES = ("absent", "stale_index", "truncated")
 """Causes of failed queries that no model mends. A doubtful label is not among them: it is a suspicion."""
 
@@ -33,7 +35,8 @@ class Tried:
 class Case:
     """What the verdict is about: the base, how it fails, and how much there is to learn from.
 
-    ``causes`` counts the failed ones of ``num_diagnosed`` queries by their cause.
+    ``causes`` counts the failed ones of ``num_diagnosed`` queries by their cause; ``judged`` is the share of the base's
+    ten best documents that somebody judged, where that was measured.
     """
 
     base: float
@@ -42,6 +45,7 @@ class Case:
     causes: Mapping[str, int]
     num_pairs: int
     target: float | None = None
+    judged: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +85,15 @@ def decide(case: Case, tried: Sequence[Tried], rules: Rules) -> Decision:
     Data that no remedy can mend comes first. Of remedies of one word the earlier in ``tried`` is the cheaper.
     """
     begin = f"Base reaches {case.base:.3f} on {case.num_queries:,} queries, each judged where nothing was tuned on it."
-    if fault := _data_fault(case, rules):
-        return Decision(word=FIX_DATA, name=None, reasons=(begin, fault))
     proven = [each for each in tried if each.is_proven and each.difference > rules.tolerance]
+    if fault := _data_fault(case, rules, can_be_learned=bool(proven)):
+        return Decision(word=FIX_DATA, name=None, reasons=(begin, fault))
     if not proven:
         return _without_gain(case, tried, rules, begin)
     best = max(proven, key=lambda each: each.value)
     near = [each for each in proven if best.value - each.value <= rules.tolerance]
     chosen = min(near, key=lambda each: _rank(each.word, rules))
-    reasons = [begin, f"The best is {best.name}: {_gain(best)}."]
+    reasons = [begin, *_sparse(case), f"The best is {best.name}: {_gain(best)}."]
     if chosen is not best:
         reasons.append(f"{chosen.name} is cheaper and within {rules.tolerance:g} of it: {_gain(chosen)}.")
     reasons += _passed_over(near, chosen, rules)
@@ -99,15 +103,25 @@ def decide(case: Case, tried: Sequence[Tried], rules: Rules) -> Decision:
     return Decision(word=FINE_TUNE_AND_PIPELINE if beside else FINE_TUNE, name=chosen.name, reasons=(*reasons, *beside))
 
 
-def _data_fault(case: Case, rules: Rules) -> str:
-    """Why the data must be mended first; empty when it need not."""
-    if case.base < rules.broken_base:
+def _data_fault(case: Case, rules: Rules, *, can_be_learned: bool) -> str:
+    """Why the data must be mended first; empty when it need not: what can be learned from is not broken."""
+    if case.base < rules.broken_base and not can_be_learned:
         return f"Below {rules.broken_base:g} ids, judgments or texts are mostly faulty: nearer check."
     num_data = sum(case.causes.get(cause, 0) for cause in DATA_CAUSES)
     if not num_data or num_data / case.num_diagnosed < rules.data_share:
         return ""
     what = ", ".join(f"{case.causes[cause]} {cause}" for cause in DATA_CAUSES if case.causes.get(cause))
     return f"{num_data} of {case.num_diagnosed} queries fail for data that no remedy mends ({what}): nearer diagnose."
+
+
+def _sparse(case: Case) -> list[str]:
+    """That hardly anything which is found was judged."""
+    if case.judged is None or case.judged >= _SPARSE:
+        return []
+    return [
+        f"Only {case.judged:.0%} of the ten best documents are judged, so all values are lower than what people would "
+        "see; differences count, and judging more of what is returned would tell most."
+    ]
 
 
 def _without_gain(case: Case, tried: Sequence[Tried], rules: Rules, begin: str) -> Decision:

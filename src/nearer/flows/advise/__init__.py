@@ -69,6 +69,7 @@ def advise(
         causes={each["cause"]: each["num_queries"] for each in diagnosis["causes"]},
         num_pairs=ground.num_pairs,
         target=recipe.advise.target,
+        judged=float(ground.base["Judged@10"].mean()) if "Judged@10" in ground.base else None,
     )
     decision = decide(case, [each.tried for each in rows], rules)
     chosen = next((each for each in rows if each.tried.name == decision.name), None)
