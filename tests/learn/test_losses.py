@@ -144,10 +144,10 @@ def pair(**given):
 @pytest.mark.parametrize(
     ("examples", "wanted", "why"),
     [
-        ([pair()], "ranking", "negatives"),
+        ([pair()], "ranking", "pairs of"),
         ([pair(score=0.2), pair(score=0.9)], "cosent", "score"),
-        ([pair(score=0.2), pair()], "ranking", "negatives"),
-        ([pair(score=0.7), pair(score=0.9)], "ranking", "negatives"),
+        ([pair(score=0.2), pair()], "ranking", "pairs of"),
+        ([pair(score=0.7), pair(score=0.9)], "ranking", "pairs of"),
         ([pair(), pair(grade=4.0, grades={"c": 1.0})], "ranking", "several grades"),
     ],
 )

@@ -269,6 +269,7 @@ def _line(kept: dict[str, Any]) -> str:
     values = [point["value"] for point in report["dev"]]
     text = f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {max(values):.3f}"
     text += f" (step {report['best_step']} of {report['num_steps']})"
+    text += f"; loss {report['loss']} ({report['why']}), {report['num_negatives']:.0f} negatives a query"
     if report["fault"]:
         text += f"; ended there, for {report['fault']}"
     if report["out_of_time"]:
@@ -277,7 +278,7 @@ def _line(kept: dict[str, Any]) -> str:
         margin = (
             "no margin" if mining["margin"] <= NO_MARGIN else f"{mining['margin_kind']} margin {mining['margin']:g}"
         )
-        text += f"; negatives: {margin}, {mining['share_with_enough']:.0%} of pairs have enough"
+        text += f"; mined: {margin}, {mining['share_with_enough']:.0%} of pairs have enough"
         for each in mining["false_negatives"]:
             share = f"{each['value']:.1%} [{each['low']:.1%}, {each['high']:.1%}]"
             text += f"; false negatives by {each['method']}: {share}"

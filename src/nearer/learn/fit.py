@@ -49,12 +49,15 @@ class Sides:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """How a pass went. ``best_step`` 0 means that training did not help, and the model is as it was.
+    """How a pass went: the loss, why it was that, and how many texts of a batch a query was told from, as a mean.
 
-    ``fault`` says what was not a number, and at which step; the pass ended there, and kept what was best before. With
-    ``out_of_time`` it ended when the time did.
+    ``best_step`` 0 means that training did not help, and the model is as it was. ``fault`` says what was not a number,
+    and at which step; the pass ended there, and kept what was best before. With ``out_of_time`` the time was over.
     """
 
+    loss: str
+    why: str
+    num_negatives: float
     num_examples: int
     num_steps: int
     best_step: int
@@ -106,8 +109,6 @@ def fit(
             callbacks=[keeper, writer, bar],
         )
         trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
-        others = table.num_negatives(batch_size=recipe.batch_size, seed=recipe.seed)
-        progress.say(f"loss {loss}: {why}; in a batch a query is told from {others:.0f} other texts")
         if sides.vectors:
             trainer.objective.text_TD = torch.from_numpy(sides.vectors(table.texts)).to(model.device)
         trainer.matmul_precision = "highest" if recipe.precision == "float32" else "high"  # "high" is TF32
@@ -122,6 +123,9 @@ def fit(
             vars(model).pop("forward", None)
         keeper.restore_best()
     return FitReport(
+        loss=loss,
+        why=why,
+        num_negatives=table.num_negatives(batch_size=recipe.batch_size, seed=recipe.seed),
         num_examples=len(examples),
         num_steps=trainer.state.global_step,
         best_step=keeper.best.step,

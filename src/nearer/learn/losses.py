@@ -155,13 +155,10 @@ def choose_loss(asked: LossName | None, examples: Sequence[Example]) -> tuple[Lo
         return asked, "named in the recipe"
     scores = [example.score for example in examples if example.score is not None]
     if len(scores) == len(examples) and min(scores, default=1.0) < _UNLIKE:
-        return "cosent", "every pair has a score, and some say that the two are unlike"
+        return "cosent", "every pair has a score, and some are low"
     if any(example.grades for example in examples):
-        return "ranking", "judgments have several grades: the higher above the lower, all above the unjudged"
-    return (
-        "ranking",
-        "a positive each, all other texts of the batch its negatives but those known or likely to be relevant",
-    )
+        return "ranking", "several grades: the higher above the lower, all above the unjudged"
+    return "ranking", "pairs of a query and a positive"
 
 
 def _own(batch: Similarities) -> tuple[Tensor, Tensor]:
