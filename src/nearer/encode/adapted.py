@@ -9,7 +9,7 @@ from functools import cached_property
 from nearer.core.errors import ModelRefused, SpaceMismatch
 from nearer.core.ids import content_id
 from nearer.encode.adapter import Adapter, Floats
-from nearer.encode.encoder import EncoderSettings, TextEncoder
+from nearer.encode.encoder import EncoderSettings, TextEncoder, model_id_of
 
 
 class AdaptedEncoder:
@@ -50,7 +50,7 @@ class AdaptedEncoder:
     @property
     def model_id(self) -> str:
         """The short id that names this model to people."""
-        return f"model-{self.encoder_id.removeprefix('enc-')[:12]}"
+        return model_id_of(self.encoder_id)
 
     @property
     def space_id(self) -> str:

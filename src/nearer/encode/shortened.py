@@ -10,7 +10,7 @@ import numpy as np
 
 from nearer.core.errors import InputError
 from nearer.core.ids import content_id
-from nearer.encode.encoder import EncoderSettings, Floats, TextEncoder
+from nearer.encode.encoder import EncoderSettings, Floats, TextEncoder, model_id_of
 
 
 class ShortenedEncoder:
@@ -43,7 +43,7 @@ class ShortenedEncoder:
     @property
     def model_id(self) -> str:
         """The short id that names this model to people."""
-        return f"model-{self.encoder_id.removeprefix('enc-')[:12]}"
+        return model_id_of(self.encoder_id)
 
     @cached_property
     def space_id(self) -> str:

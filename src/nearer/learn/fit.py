@@ -1,4 +1,4 @@
-"""One training pass: the sentence-transformers trainer with our loss, the best weights kept, and checkpoints."""
+"""One training pass: the transformers trainer with our objective, the best weights kept, and checkpoints."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -56,10 +56,8 @@ class ExampleTable:
         grades_BX = np.zeros((len(rows), len(texts_X)), np.float32)
         for line, row in enumerate(rows):
             known = self.known[row]
-            few, many = (known, place) if len(known) < len(place) else (place, known)
-            for text in few:
-                if text in many:
-                    grades_BX[line, place[text]] = known[text]
+            for text in known.keys() & place.keys():
+                grades_BX[line, place[text]] = known[text]
         return grades_BX
 
     def num_negatives(self, *, batch_size: int, seed: int) -> float:
