@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,20 @@ class Outcome:
         value = json.loads(lines[0])
         assert isinstance(value, dict)
         return value
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Workspace]]:
+    """``opened(folder, ...)``: the workspace with these overrides, closed at the end."""
+    workspaces = []
+
+    def open_one(folder: Path, *overrides: str) -> Workspace:
+        workspaces.append(Workspace.open(folder, overrides=overrides))
+        return workspaces[-1]
+
+    yield open_one
+    for workspace in workspaces:
+        workspace.close()
 
 
 @pytest.fixture

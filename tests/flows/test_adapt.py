@@ -54,20 +54,6 @@ def adapted(_adapted, tmp_path):
 
 
 @pytest.fixture
-def opened():
-    """``opened(folder)``: the workspace, closed at the end."""
-    workspaces = []
-
-    def open_one(folder, *overrides):
-        workspaces.append(Workspace.open(folder, overrides=overrides))
-        return workspaces[-1]
-
-    yield open_one
-    for workspace in workspaces:
-        workspace.close()
-
-
-@pytest.fixture
 def no_document_encoded(monkeypatch):
     """No document may be encoded: the vectors of all are there. Examples are not explained, which cuts some anew."""
     monkeypatch.setattr("nearer.flows.evaluate.examples", lambda *_, **__: [])

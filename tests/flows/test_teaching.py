@@ -19,21 +19,6 @@ from nearer.flows.training.mining import mine_negatives
 from nearer.flows.training.teaching import _answers_elsewhere, teach, teacher_id
 from nearer.learn.examples import text_key
 from nearer.store.collection import Collection
-from nearer.store.workspace import Workspace
-
-
-@pytest.fixture
-def opened():
-    """``opened(folder, ...)``: the workspace with these overrides, closed at the end."""
-    workspaces = []
-
-    def open_one(folder, *overrides):
-        workspaces.append(Workspace.open(folder, overrides=overrides))
-        return workspaces[-1]
-
-    yield open_one
-    for workspace in workspaces:
-        workspace.close()
 
 
 def mined_of(workspace):

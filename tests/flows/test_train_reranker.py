@@ -95,20 +95,6 @@ def named(after, told):
     return "--set", f"search.rerank.model={told['reranker_id']}"
 
 
-@pytest.fixture
-def opened():
-    """``opened(folder)``: the workspace, closed at the end."""
-    workspaces = []
-
-    def open_one(folder, *overrides):
-        workspaces.append(Workspace.open(folder, overrides=overrides))
-        return workspaces[-1]
-
-    yield open_one
-    for workspace in workspaces:
-        workspace.close()
-
-
 def value(result, system):
     [found] = [each for each in result["results"] if each["system"] == system]
     return found["metrics"]["nDCG@10"]["value"]

@@ -8,9 +8,10 @@ from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example, text_key
-from nearer.learn.fit import Sides, fit, steps_of
+from nearer.learn.fit import Sides, fit
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.objective import Objective
+from nearer.learn.trainer import steps_of
 
 WORDS = ["music", "water", "school", "church", "river", "army", "film", "law"]
 WORDS += ["book", "football", "bank", "train", "road", "party", "king", "war"]

@@ -17,8 +17,9 @@ from nearer.core.sections import RerankerRecipe
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.learn import checkpoint
 from nearer.learn.checkpoint import Checkpoints, DevPoint
-from nearer.learn.fit_reranker import ListwiseLoss, fit_reranker, steps_of
+from nearer.learn.fit_reranker import ListwiseLoss, fit_reranker
 from nearer.learn.lists import RankedList
+from nearer.learn.trainer import steps_of
 
 
 def lists(count=20, *, num_negatives=3):

@@ -177,7 +177,7 @@ def _run_passes(course: Course) -> list[dict[str, Any]]:
             _refuse_diverged(course, [*passes, kept])
             run.keep_result(number, encoder.model, kept)
         passes.append(kept)
-        course.progress.say(_line(kept))
+        course.progress.say(_told(kept))
     return passes
 
 
@@ -264,22 +264,22 @@ def _describe(number: int, report: FitReport, mining: MiningReport | None) -> di
     return dict(json.loads(canonical_json(content)))
 
 
-def _line(kept: dict[str, Any]) -> str:
+def _told(kept: dict[str, Any]) -> str:
+    """How a pass went, for people: what dev saw, then the loss and the negatives in lines of their own."""
     report, mining = kept["fit"], kept["mining"]
     values = [point["value"] for point in report["dev"]]
-    text = f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {max(values):.3f}"
-    text += f" (step {report['best_step']} of {report['num_steps']})"
-    text += f"; loss {report['loss']} ({report['why']}), {report['num_negatives']:.0f} negatives a query"
+    lines = [f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {max(values):.3f}"]
+    lines[0] += f" (step {report['best_step']} of {report['num_steps']})"
     if report["fault"]:
-        text += f"; ended there, for {report['fault']}"
+        lines[0] += f"; ended there, for {report['fault']}"
     if report["out_of_time"]:
-        text += f"; the time was over after step {report['num_steps']}"
+        lines[0] += f"; the time was over after step {report['num_steps']}"
+    lines.append(f"loss {report['loss']} ({report['why']}), {report['num_negatives']:.0f} negatives a query")
     if mining:
-        margin = (
-            "no margin" if mining["margin"] <= NO_MARGIN else f"{mining['margin_kind']} margin {mining['margin']:g}"
-        )
-        text += f"; mined: {margin}, {mining['share_with_enough']:.0%} of pairs have enough"
+        kind, margin = mining["margin_kind"], mining["margin"]
+        text = "no margin" if margin <= NO_MARGIN else f"{kind} margin {margin:g}"
+        lines.append(f"mined: {text}, {mining['share_with_enough']:.0%} of pairs have enough")
         for each in mining["false_negatives"]:
             share = f"{each['value']:.1%} [{each['low']:.1%}, {each['high']:.1%}]"
-            text += f"; false negatives by {each['method']}: {share}"
-    return text
+            lines.append(f"false negatives by {each['method']}: {share}")
+    return "\n  ".join(lines)

@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from nearer.core.progress import Progress
 from nearer.core.sections import TrainRecipe
-from nearer.learn.callbacks import StepBar, mean_losses
-from nearer.learn.checkpoint import (
-    WRITE_FAILURES,
-    BestKeeper,
-    Checkpoints,
-    CheckpointWriter,
-    DevPoint,
-    cannot_write,
-)
+from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
 from nearer.learn.examples import Example
 from nearer.learn.lora import with_lora
 from nearer.learn.losses import LOSSES, Loss, choose_loss
@@ -30,6 +22,7 @@ from nearer.learn.lower_layers import frozen, layers_of
 from nearer.learn.objective import MOST_TOKENS, Batch, Collator, Objective
 from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Tokens
+from nearer.learn.trainer import StepBar, arguments_of, outcome_of, run, steps_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -103,7 +96,11 @@ def fit(
     with _as_in_training(model, recipe):
         trainer = _Trainer(
             model=model,
-            args=_arguments(recipe, checkpoints, num_steps=num_steps),
+            args=TrainingArguments(
+                **arguments_of(recipe, checkpoints, num_steps=num_steps, precision=recipe.precision),
+                weight_decay=recipe.weight_decay,
+                remove_unused_columns=False,
+            ),
             train_dataset=range(len(examples)),
             data_collator=_collator(model, table, sides),
             callbacks=[keeper, writer, bar],
@@ -112,13 +109,8 @@ def fit(
         if sides.vectors:
             trainer.objective.text_TD = torch.from_numpy(sides.vectors(table.texts)).to(model.device)
         trainer.matmul_precision = "highest" if recipe.precision == "float32" else "high"  # "high" is TF32
-        trainer.remove_callback(PrinterCallback)
         try:
-            trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
-        except (*WRITE_FAILURES, RuntimeError) as error:  # the last is what torch.save raises
-            if not writer.is_writing:
-                raise
-            raise cannot_write(checkpoints.folder, error) from error
+            run(trainer, checkpoints, writer)
         finally:
             vars(model).pop("forward", None)
         keeper.restore_best()
@@ -127,13 +119,8 @@ def fit(
         why=why,
         num_negatives=table.num_negatives(batch_size=recipe.batch_size, seed=recipe.seed),
         num_examples=len(examples),
-        num_steps=trainer.state.global_step,
-        best_step=keeper.best.step,
-        stopped_early=trainer.state.global_step < num_steps,
         out_of_time=keeper.out_of_time,
-        fault=keeper.fault,
-        dev=tuple(keeper.points),
-        losses=mean_losses(trainer.state.log_history, num_steps=num_steps),
+        **outcome_of(trainer, keeper, num_steps=num_steps),
     )
 
 
@@ -145,11 +132,6 @@ def _measured(model: "SentenceTransformer", measure: Callable[[int], DevPoint], 
     finally:
         if in_training is not None:
             model.forward = in_training
-
-
-def steps_of(examples: Sequence[Example], *, recipe: TrainRecipe) -> int:
-    """The optimiser steps of a pass."""
-    return max(1, math.ceil(math.ceil(len(examples) / recipe.batch_size) * recipe.epochs))
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
@@ -198,29 +180,6 @@ def _objective(
         teacher_E=[example.scores for example in examples],
         dimensions=sizes,
         start={name: each.detach().clone() for name, each in model.named_parameters()} if recipe.pull else {},
-    )
-
-
-def _arguments(recipe: TrainRecipe, checkpoints: Checkpoints, *, num_steps: int) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(checkpoints.scratch),
-        max_steps=num_steps,
-        remove_unused_columns=False,
-        per_device_train_batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        warmup_steps=math.ceil(num_steps * recipe.warmup_ratio),
-        weight_decay=recipe.weight_decay,
-        bf16=recipe.precision == "bfloat16",
-        fp16=recipe.precision == "float16",
-        use_cpu=not torch.cuda.is_available(),
-        seed=recipe.seed,
-        save_strategy="no",  # the writer asks for each checkpoint
-        eval_strategy="no",
-        logging_steps=1,  # so that no checkpoint comes in the middle of a mean
-        logging_nan_inf_filter=False,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
     )
 
 

@@ -10,25 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PrinterCallback
 
 from nearer.core.progress import Progress
 from nearer.core.sections import RerankerRecipe
-from nearer.learn.callbacks import StepBar, mean_losses
-from nearer.learn.checkpoint import (
-    WRITE_FAILURES,
-    BestKeeper,
-    Checkpoints,
-    CheckpointWriter,
-    DevPoint,
-    cannot_write,
-)
+from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
 from nearer.learn.lists import RankedList
+from nearer.learn.trainer import StepBar, arguments_of, outcome_of, run, steps_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import CrossEncoder
-    from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +96,7 @@ def fit_reranker(
 
     Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start.
     """
-    from sentence_transformers.cross_encoder import CrossEncoderTrainer
+    from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 
     num_steps, start = steps_of(lists, recipe=recipe), checkpoints.start
     keeper = BestKeeper(model, measure, interval=math.ceil(num_steps / recipe.evals), patience=recipe.patience)
@@ -116,33 +107,16 @@ def fit_reranker(
     model.model_card_data.widget = [{}]  # else the trainer draws examples for a model card that nobody reads
     trainer = CrossEncoderTrainer(
         model=model,
-        args=_arguments(recipe, checkpoints, num_steps=num_steps, precision=precision),
+        args=CrossEncoderTrainingArguments(
+            **arguments_of(recipe, checkpoints, num_steps=num_steps, precision=precision)
+        ),
         train_dataset=_dataset(lists),
         loss=ListwiseLoss(model),
         callbacks=[keeper, writer, bar],
     )
-    trainer.remove_callback(PrinterCallback)
-    try:
-        trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
-    except (*WRITE_FAILURES, RuntimeError) as error:  # the last is what torch.save raises
-        if not writer.is_writing:
-            raise
-        raise cannot_write(checkpoints.folder, error) from error
+    run(trainer, checkpoints, writer)
     keeper.restore_best()
-    return RerankerReport(
-        num_examples=len(lists),
-        num_steps=trainer.state.global_step,
-        best_step=keeper.best.step,
-        stopped_early=trainer.state.global_step < num_steps,
-        fault=keeper.fault,
-        dev=tuple(keeper.points),
-        losses=mean_losses(trainer.state.log_history, num_steps=num_steps),
-    )
-
-
-def steps_of(lists: Sequence[RankedList], *, recipe: RerankerRecipe) -> int:
-    """The optimiser steps of a training."""
-    return max(1, math.ceil(math.ceil(len(lists) / recipe.batch_size) * recipe.epochs))
+    return RerankerReport(num_examples=len(lists), **outcome_of(trainer, keeper, num_steps=num_steps))
 
 
 def _dataset(lists: Sequence[RankedList]) -> "Dataset":
@@ -154,29 +128,4 @@ def _dataset(lists: Sequence[RankedList]) -> "Dataset":
             "texts": [list(each.texts) for each in lists],
             "label": [list(each.targets) for each in lists],
         }
-    )
-
-
-def _arguments(
-    recipe: RerankerRecipe, checkpoints: Checkpoints, *, num_steps: int, precision: str
-) -> "CrossEncoderTrainingArguments":
-    from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
-
-    return CrossEncoderTrainingArguments(
-        output_dir=str(checkpoints.scratch),
-        max_steps=num_steps,
-        per_device_train_batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        warmup_steps=math.ceil(num_steps * recipe.warmup_ratio),
-        bf16=precision == "bfloat16",
-        fp16=precision == "float16",
-        use_cpu=not torch.cuda.is_available(),
-        seed=recipe.seed,
-        save_strategy="no",  # the writer asks for each checkpoint
-        eval_strategy="no",
-        logging_steps=1,  # so that no checkpoint comes in the middle of a mean
-        logging_nan_inf_filter=False,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
     )

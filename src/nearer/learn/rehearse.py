@@ -11,7 +11,8 @@ from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example
-from nearer.learn.fit import Sides, fit, steps_of
+from nearer.learn.fit import Sides, fit
+from nearer.learn.trainer import steps_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

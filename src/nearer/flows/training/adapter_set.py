@@ -22,7 +22,6 @@ from nearer.flows.systems import System
 from nearer.flows.training.dev_set import DEV_MEASURE
 from nearer.flows.training.examples import passages_by_nearness
 from nearer.flows.training.mining import propose
-from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, from_judgments, share_spared, text_key
 from nearer.learn.fit_adapter import AdapterExamples
 from nearer.learn.negatives import MiningReport, choose
@@ -187,13 +186,8 @@ def _pairs(
         most_spared=max(map(len, spared), default=0),
         earlier={},
     )
-    candidates = Candidates(
-        texts=passages,
-        rows_QK=proposals.rows_AK[place_E],
-        scores_QK=proposals.scores_AK[place_E],
-        positive_scores_Q=np.einsum("ed,ed->e", query_emb_QD[queries_E], passage_emb_PD[positives_E]),
-        sources_K=proposals.sources_K,
-    )
+    positive_scores_E = np.einsum("ed,ed->e", query_emb_QD[queries_E], passage_emb_PD[positives_E])
+    candidates = proposals.candidates(passages, place_E, positive_scores_E)
     kept_EK, mining = choose(
         examples,
         candidates,

@@ -45,6 +45,16 @@ class Proposals:
     scores_AK: Floats
     sources_K: tuple[str, ...]
 
+    def candidates(self, passages: Sequence[str], anchors_Q: Ints, positive_scores_Q: Floats) -> Candidates:
+        """What is proposed for examples, each by the row of its anchor and with its positive's score."""
+        return Candidates(
+            texts=passages,
+            rows_QK=self.rows_AK[anchors_Q],
+            scores_QK=self.scores_AK[anchors_Q],
+            positive_scores_Q=positive_scores_Q,
+            sources_K=self.sources_K,
+        )
+
 
 def open_judge(workspace: Workspace) -> CrossEncoder | None:
     """The cross-encoder that the recipe names, if any. Raises NotFound or ModelRefused when it cannot be had."""
@@ -86,13 +96,8 @@ def mine_negatives(
         most_spared=max((len(example.spared) for example in examples), default=0),
         earlier=_drawn_before(examples, earlier, text_rows),
     )
-    candidates = Candidates(
-        texts=passages,
-        rows_QK=proposals.rows_AK[anchors_Q],
-        scores_QK=proposals.scores_AK[anchors_Q],
-        positive_scores_Q=np.einsum("qd,qd->q", anchor_emb_AD[anchors_Q], text_emb_TD[positives_Q]),
-        sources_K=proposals.sources_K,
-    )
+    positive_scores_Q = np.einsum("qd,qd->q", anchor_emb_AD[anchors_Q], text_emb_TD[positives_Q])
+    candidates = proposals.candidates(passages, anchors_Q, positive_scores_Q)
     drawing = recipe.model_copy(update={"num_negatives": recipe.num_drawn})
     mined, report = mine(examples, candidates, drawing, near_duplicate=NEAR_DUPLICATE, seed=seed)
     if judge and (judged := _judged(judge, examples, mined, seed=seed, progress=progress)):

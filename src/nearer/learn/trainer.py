@@ -1,0 +1,88 @@
+"""What trainings share, of an encoder or a cross-encoder: the trainer's arguments, how it is run, how it went."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from nearer.core.progress import Progress
+from nearer.core.sections import RerankerRecipe, TrainRecipe
+from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, cannot_write
+
+
+def steps_of(examples: Sequence[object], *, recipe: TrainRecipe | RerankerRecipe) -> int:
+    """The optimiser steps of a training on so many examples, or lists."""
+    return max(1, math.ceil(math.ceil(len(examples) / recipe.batch_size) * recipe.epochs))
+
+
+def arguments_of(
+    recipe: TrainRecipe | RerankerRecipe, checkpoints: Checkpoints, *, num_steps: int, precision: str
+) -> dict[str, Any]:
+    """The arguments that every trainer takes alike."""
+    return {
+        "output_dir": str(checkpoints.scratch),
+        "max_steps": num_steps,
+        "per_device_train_batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "warmup_steps": math.ceil(num_steps * recipe.warmup_ratio),
+        "bf16": precision == "bfloat16",
+        "fp16": precision == "float16",
+        "use_cpu": not torch.cuda.is_available(),
+        "seed": recipe.seed,
+        "save_strategy": "no",  # the writer asks for each checkpoint
+        "eval_strategy": "no",
+        "logging_steps": 1,  # so that no checkpoint comes in the middle of a mean
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+
+
+def run(trainer: Trainer, checkpoints: Checkpoints, writer: CheckpointWriter) -> None:
+    """Train, from the checkpoint if there is one. Raises WorkspaceError when a checkpoint cannot be written."""
+    trainer.remove_callback(PrinterCallback)
+    start = checkpoints.start
+    try:
+        trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
+    except (*WRITE_FAILURES, RuntimeError) as error:  # the last is what torch.save raises
+        if not writer.is_writing:
+            raise
+        raise cannot_write(checkpoints.folder, error) from error
+
+
+def outcome_of(trainer: Trainer, keeper: BestKeeper, *, num_steps: int) -> dict[str, Any]:
+    """What every report says of how it went."""
+    return {
+        "num_steps": trainer.state.global_step,
+        "best_step": keeper.best.step,
+        "stopped_early": trainer.state.global_step < num_steps,
+        "fault": keeper.fault,
+        "dev": tuple(keeper.points),
+        "losses": _mean_losses(trainer.state.log_history, num_steps=num_steps),
+    }
+
+
+class StepBar(TrainerCallback):  # type: ignore[misc]
+    """Moves a progress bar at every step."""
+
+    def __init__(self, progress: Progress, *, label: str, total: int) -> None:
+        self._steps: Iterator[int] = progress.track(range(total), label=label, total=total)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """One step further."""
+        next(self._steps, None)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Run the bar out."""
+        for _step in self._steps:
+            pass
+
+
+def _mean_losses(log: Sequence[Mapping[str, Any]], *, num_steps: int) -> tuple[float, ...]:
+    """Means over stretches of a twentieth of the training each, from the loss of every step."""
+    losses = [entry["loss"] for entry in log if math.isfinite(entry.get("loss", math.nan))]
+    size = max(1, num_steps // 20)
+    return tuple(math.fsum(losses[end - size : end]) / size for end in range(size, len(losses) + 1, size))
