@@ -21,21 +21,15 @@ from typing import Any
 
 import nearer
 from nearer.cli import Watch
-from nearer.core.errors import NearerError
 from nearer.flows.advise.confirm import build
 from nearer.flows.advise.ground import MAIN, Ground
-from nearer.flows.demo import GROUP, Size, choose, held_out
-from nearer.flows.demo.corpus import stdlib_functions
 from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.flows.measuring.ranking import measure
 from nearer.flows.systems import open_system
 from nearer.measure.verdict import FINE_TUNE
-from quality import cell, write_lines, write_subset
+from sets import add_size_arguments, cell, open_workspace
 
 SETS = ("demo", "filter", "medquad", "nl2bash", "banking77", "pubmedqa")
-EDITIONS = ("north", "south", "west")
-GROUPS = {"medquad": "label_focus", "demo": GROUP, "filter": GROUP}
-"""Query fields whose groups are resampled, and dealt into folds, whole."""
 
 
 def main() -> None:
@@ -62,23 +56,15 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", metavar="SET")
-    parser.add_argument("--work", type=Path, required=True, help="where steps and workspaces are kept")
-    parser.add_argument("--data", type=Path, help="the folder of the BEIR folders")
-    parser.add_argument("--documents", type=int, default=2500)
-    parser.add_argument("--train", type=int, default=1000, help="training queries")
-    parser.add_argument("--dev", type=int, default=200, help="dev queries")
-    parser.add_argument("--test", type=int, default=400, help="test queries")
-    parser.add_argument("--max-length", type=int, default=128, help="tokens; documents are truncated, not chunked")
+    add_size_arguments(parser, documents=2500, train=1000, test=400)
     parser.add_argument("--time", action="store_true", help="only how long the advice takes")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     return parser.parse_args()
 
 
 def run(name: str, arguments: argparse.Namespace) -> str:
     """One set: import, advice, truth; its row of the table."""
     work: Path = arguments.work / name
-    work.mkdir(parents=True, exist_ok=True)
-    workspace = open_workspace(name, work, arguments)
+    workspace = open_workspace(name, work, arguments, "train.passes=1")
     advice = cell(work / "advice.json", lambda: nearer.advise(workspace, confirm_on_test=False, progress=Watch()))
     if arguments.time:
         return f"{name}: {advice['num_queries']} queries, {advice['verdict']}, {advice['duration_s']:.0f} s"
@@ -89,74 +75,6 @@ def run(name: str, arguments: argparse.Namespace) -> str:
         print(f"banking77, dedup by intent on test: {json.dumps(dedup['values'])}\n")
     workspace.close()
     return table_row(name, workspace.recipe.advise.cheapest_first, advice, truth["values"])
-
-
-def open_workspace(name: str, work: Path, arguments: argparse.Namespace) -> nearer.Workspace:
-    """The set's workspace, filled."""
-    group = GROUPS.get(name)
-    overrides = (
-        f"encoder.max_seq_length={arguments.max_length}",
-        "chunk.enabled=false",
-        "train.passes=1",
-        *((f"evaluate.group_field={group}",) if group else ()),
-        *(('search.query_time_fields=["edition"]',) if name == "filter" else ()),
-        *arguments.set,
-    )
-    folder = work / "workspace"
-    try:
-        workspace = nearer.Workspace.open(folder, overrides=overrides)
-    except NearerError:
-        nearer.Workspace.init(folder, recipe=recipe_of(name)).close()
-        workspace = nearer.Workspace.open(folder, overrides=overrides)
-    cell(work / "import.json", lambda: fill(workspace, name, work, arguments))
-    return workspace
-
-
-def recipe_of(name: str) -> dict[str, object]:
-    """What a set needs before it is imported: how the functions of the demo are divided."""
-    if name not in ("demo", "filter"):
-        return {}
-    sides = held_out()
-    split = {"by": "group", "field": GROUP, "dev_groups": sides["dev"], "test_groups": sides["test"]}
-    return {"split": split}
-
-
-def fill(workspace: nearer.Workspace, name: str, work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Import the subset and set leaking queries aside."""
-    if name in ("demo", "filter"):
-        for kind, rows in demo_rows(arguments, in_editions=name == "filter").items():
-            write_lines(work / f"{kind}.jsonl", (json.dumps(row) for row in rows))
-            nearer.add(workspace, kind, work / f"{kind}.jsonl", progress=Watch())
-    else:
-        source = argparse.Namespace(**{**vars(arguments), "data": arguments.data / name})
-        write_subset(source, work / "subset")
-        nearer.add(workspace, "beir", work / "subset", progress=Watch())
-    checked = nearer.check(workspace, drop=True, progress=Watch())
-    return {key: checked[key] for key in ("counts", "splits", "num_dropped")}
-
-
-def demo_rows(arguments: argparse.Namespace, *, in_editions: bool) -> dict[str, list[dict[str, Any]]]:
-    """Rows of functions of the standard library, in one edition or in three of the same words."""
-    sides = held_out()
-    side_of = {module: side for side, modules in sides.items() for module in modules}
-    num_queries = {"train": arguments.train, "dev": arguments.dev, "test": arguments.test}
-    most = arguments.documents // (len(EDITIONS) if in_editions else 1)
-    size = Size(num_documents=most, num_queries=num_queries, max_seq_length=arguments.max_length, train={})
-    rows = choose(list(stdlib_functions()), size, side_of=lambda module: side_of.get(module, "train"))
-    if not in_editions:
-        return {kind: rows[kind] for kind in ("corpus", "queries", "judgments")}
-    edition_of = {row["_id"]: EDITIONS[place % len(EDITIONS)] for place, row in enumerate(rows["queries"])}
-    return {
-        "corpus": [
-            {**row, "_id": f"{row['_id']}-{edition}", "metadata": {"edition": edition}}
-            for row in rows["corpus"]
-            for edition in EDITIONS
-        ],
-        "queries": [
-            {**row, "metadata": {**row["metadata"], "edition": edition_of[row["_id"]]}} for row in rows["queries"]
-        ],
-        "judgments": [{**row, "doc_id": f"{row['doc_id']}-{edition_of[row['query_id']]}"} for row in rows["judgments"]],
-    }
 
 
 def values_on_test(workspace: nearer.Workspace, advice: Mapping[str, Any], model_id: str) -> dict[str, Any]:

@@ -1,200 +1,290 @@
-"""Base, pass 1 and pass 2 on any BEIR folder, cell by cell; a finished cell is not run again.
+"""Nearer beside the stock recipe of sentence-transformers, in equal time: base, stock, Nearer on test, query by query.
 
-    python benchmarks/quality.py DIR --work FOLDER [--documents N] [--train N] [--test N] [--group-field F] [--set K=V]
+    python benchmarks/quality.py --work FOLDER --data FOLDER [SET]... [--seconds N] [--seeds N] [--half]
 
-Each cell (the base model, one pass of training, a second pass with mined negatives) leaves FOLDER/NAME.json.
-The subset is drawn by a hash of ids: test, dev and training queries first, then every document judged for one of
-them, then others up to --documents. Give the same arguments to go on after an interruption.
+SET is demo or a BEIR folder below --data (medquad, nl2bash, banking77); these four by default. Both sides start from
+the same base and have the same pairs, the same dev queries and the same seconds of wall time for all they do: searching
+settings on dev, mining, training, measuring. They run at the same time, with half of the cores each, so that whatever
+else the machine does slows both. The stock side is benchmarks/stock.py. Nearer's is `nearer train --budget`, then
+`nearer train --adapter query` on what that made. That the base was measured before, whose vectors Nearer keeps, is
+counted for neither. With --half Nearer also runs alone with half of the seconds.
+
+Each cell (set, seed, system) and each measured split leaves FOLDER/SET/seed-N/NAME.json and is not run again. Test is
+measured in the end; --dev-only leaves it alone, to choose settings by.
 """
 
 import argparse
-import datetime
-import hashlib
 import json
 import os
 import platform
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import nearer
 from nearer.cli import Watch
-from nearer.core.errors import NearerError
+from nearer.core.ids import canonical_json
+from nearer.flows.embedding import embed_corpus, read_corpus
+from nearer.flows.evaluate import compare_measured
+from nearer.flows.measuring.judged_split import JudgedSplit, read_judged_split
+from nearer.flows.measuring.ranking import Measured, measure
+from nearer.flows.systems import open_local, open_system
+from nearer.flows.training.choice import Asked
+from nearer.flows.training.dev_set import DevSet, build_dev_set
+from nearer.flows.training.examples import find_left_out, read_examples
+from nearer.measure.significance import holm
+from nearer.store.collection import Collection
+from nearer.store.registry import Registry
+from sets import add_size_arguments, cell, open_workspace
+from stock import Stock
 
-METRICS = ("nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP")
+MAIN = "nDCG@10"
+SIZES = {
+    "medquad": {"documents": 4000, "train": 1000},
+    "nl2bash": {"documents": 6000, "train": 1200},
+    "banking77": {"documents": 10_000, "train": 300},
+    "demo": {"documents": 3000, "train": 1200},
+}
+"""Documents and training queries of each set, unless the command line says otherwise."""
+SLICES = {
+    "medquad": ("label_source", "label_question_type"),
+    "nl2bash": ("label_utility",),
+    "banking77": ("label_intent",),
+    "demo": ("label_module",),
+}
+FEWEST = 50
+"""Queries of a slice that may be called worse than the base."""
+ALPHA = 0.05
+RACE = ("stock", "nearer")
+SMALL_DEV = ("train.max_dev_queries=150", "train.num_dev_distractors=300", "alarms.num_train_queries=0")
+"""What chooses on both sides, so small that the time goes into training."""
 
 
 def main() -> None:
-    """Run the cells that are missing and print the table."""
+    """Run what is missing and print the tables; with --run, one cell."""
     arguments = parse_arguments()
-    work: Path = arguments.work
-    work.mkdir(parents=True, exist_ok=True)
-    refuse_other_arguments(arguments)
-    workspace = open_workspace(arguments)
-    pass1 = cell(work / "pass-1.json", lambda: train(workspace, "base"))
-    if not pass1["improved"]:
-        raise SystemExit("pass 1 was no better than the base on dev, so there is no pass 2 to measure")
-    pass2 = cell(work / "pass-2.json", lambda: train(workspace, pass1["model_id"]))
-    systems = ["base", pass1["model_id"], pass2["model_id"]]
-    for split in splits_to_judge(workspace):
-        measured = cell(
-            work / f"evaluate-{split}.json",
-            lambda split=split: nearer.evaluate(workspace, systems, split=split, progress=Watch(), purpose="benchmark"),
-        )
-        print(table(arguments, measured, pass1, pass2))
+    if arguments.run:
+        name, seed, system = arguments.run.split(":")
+        run_cell(name, int(seed), system, arguments)
+        return
+    rows = [row for name in arguments.sets or SIZES for row in run_set(name, arguments)]
+    print_tables(rows, arguments)
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="a folder in BEIR layout")
-    parser.add_argument("--work", type=Path, required=True, help="where cells and the workspace are kept")
-    parser.add_argument("--documents", type=int, default=None)
-    parser.add_argument("--train", type=int, default=None, help="training queries")
-    parser.add_argument("--dev", type=int, default=200, help="dev queries")
-    parser.add_argument("--test", type=int, default=None, help="queries of every test split")
-    parser.add_argument("--max-length", type=int, default=128, help="tokens; documents are truncated, not chunked")
-    parser.add_argument("--group-field", default=None, help="resample whole groups of this query field")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("sets", nargs="*", metavar="SET")
+    add_size_arguments(parser, documents=None, train=None, test=500)
+    parser.add_argument("--seconds", type=float, default=1200, help="wall time of each side")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--trials", type=int, default=0, help="trainings among which Nearer's search chooses")
+    parser.add_argument("--half", action="store_true", help="Nearer with half of the time too")
+    parser.add_argument("--dev-only", action="store_true", help="measure dev, and leave test alone")
+    parser.add_argument("--run", metavar="SET:SEED:SYSTEM", help="one cell, as this script asks of itself")
     return parser.parse_args()
 
 
-def refuse_other_arguments(arguments: argparse.Namespace) -> None:
-    """Stop when the folder holds cells that were made with other arguments."""
-    given = {key: str(value) for key, value in sorted(vars(arguments).items()) if key != "work"}
-    stored = cell(arguments.work / "arguments.json", lambda: given)
-    differing = [key for key, value in given.items() if stored[key] != value]
-    if differing:
-        raise SystemExit(f"{arguments.work} was made with another {', '.join(differing)}: choose another --work")
+def run_set(name: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Every seed of a set: what was measured on each split."""
+    work: Path = arguments.work / name
+    for seed in range(arguments.seeds):
+        workspace = opened(name, seed, arguments)
+        cell(work / "base.json", partial(nearer.evaluate, workspace, ["base"], split="dev", progress=Watch()))
+        splits = ["dev", *(split for split in Collection(workspace.database).splits() if split.startswith("test"))]
+        workspace.close()
+        race(name, seed, arguments)
+        workspace = opened(name, seed, arguments)
+        for split in splits[: 1 if arguments.dev_only else None]:
+            path = work / f"seed-{seed}" / f"measured-{split}.json"
+            measured = cell(path, partial(measured_on, workspace, split, systems_of(path.parent)))
+            yield {"set": name, "seed": seed, "split": split, **measured}
+        workspace.close()
 
 
-def cell(path: Path, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The stored result of a cell, or run it and store what it gave."""
-    if path.exists():
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    began = time.monotonic()
-    result = {**run(), "cell_s": round(time.monotonic() - began, 1), "date": datetime.date.today().isoformat()}
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result), encoding="utf-8")
-    os.replace(temporary, path)
-    return result
+def opened(name: str, seed: int, arguments: argparse.Namespace) -> nearer.Workspace:
+    """The set's workspace under the recipe of a seed."""
+    sizes = argparse.Namespace(**vars(arguments))
+    sizes.documents = arguments.documents or SIZES[name]["documents"]
+    sizes.train = arguments.train or SIZES[name]["train"]
+    overrides = (f"train.seed={seed}", f"evaluate.slice_fields={json.dumps(SLICES[name])}")
+    return open_workspace(name, arguments.work / name, sizes, *overrides, *SMALL_DEV)
 
 
-def open_workspace(arguments: argparse.Namespace) -> nearer.Workspace:
-    """The benchmark's workspace, with the subset imported and its leaks set aside."""
-    overrides = (
-        f"encoder.max_seq_length={arguments.max_length}",
-        "chunk.enabled=false",
-        "train.passes=1",
-        f"train.seed={arguments.seed}",
-        *((f"evaluate.group_field={arguments.group_field}",) if arguments.group_field else ()),
-        *arguments.set,
-    )
-    folder = arguments.work / "workspace"
-    try:
-        workspace = nearer.Workspace.open(folder, overrides=overrides)
-    except NearerError:
-        nearer.Workspace.init(folder).close()
-        workspace = nearer.Workspace.open(folder, overrides=overrides)
-    cell(arguments.work / "import.json", lambda: fill(workspace, arguments))
-    return workspace
-
-
-def fill(workspace: nearer.Workspace, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Import the subset and set leaking training queries aside."""
-    subset = arguments.work / "subset"
-    write_subset(arguments, subset)
-    nearer.add(workspace, "beir", subset, progress=Watch())
-    checked = nearer.check(workspace, drop=True, progress=Watch())
-    return {key: checked[key] for key in ("counts", "splits", "num_dropped", "num_truncated", "num_passages")}
-
-
-def write_subset(arguments: argparse.Namespace, target: Path) -> None:
-    """A BEIR folder with the chosen queries and documents."""
-    (target / "qrels").mkdir(parents=True, exist_ok=True)
-    kept_documents: set[str] = set()
-    kept_queries: set[str] = set()
-    for qrels in sorted((arguments.data / "qrels").glob("*.tsv")):
-        rows = [line.split("\t") for line in qrels.read_text(encoding="utf-8").splitlines()]
-        header = rows.pop(0) if not rows[0][2].lstrip("-").isdigit() else ["query-id", "corpus-id", "score"]
-        dev_names = dict.fromkeys(("dev", "val", "validation"), arguments.dev)
-        limit = {"train": arguments.train, **dev_names}.get(qrels.stem, arguments.test)
-        chosen = set(by_hash({row[0] for row in rows})[:limit])
-        rows = [row for row in rows if row[0] in chosen]
-        kept_queries |= chosen
-        kept_documents |= {row[1] for row in rows}
-        write_lines(target / "qrels" / qrels.name, ("\t".join(row) for row in [header, *rows]))
-    corpus = read_rows(arguments.data / "corpus.jsonl")
-    others = [doc_id for doc_id in by_hash(corpus) if doc_id not in kept_documents]
-    num_others = len(others) if arguments.documents is None else max(0, arguments.documents - len(kept_documents))
-    kept_documents |= set(others[:num_others])
-    queries = read_rows(arguments.data / "queries.jsonl")
-    write_lines(target / "corpus.jsonl", (row for key, row in corpus.items() if key in kept_documents))
-    write_lines(target / "queries.jsonl", (row for key, row in queries.items() if key in kept_queries))
-
-
-def read_rows(path: Path) -> dict[str, str]:
-    """The lines of a JSONL file, by id."""
-    with path.open(encoding="utf-8") as file:
-        return {json.loads(line)["_id"]: line.rstrip("\n") for line in file}
-
-
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """A text file of these lines."""
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def by_hash(ids: Iterable[str]) -> list[str]:
-    """Ids in the order of their hashes."""
-    return sorted(ids, key=lambda key: hashlib.sha256(key.encode()).digest())
-
-
-def train(workspace: nearer.Workspace, start: str) -> dict[str, Any]:
-    """One pass."""
-    return nearer.train(workspace, start, progress=Watch())
-
-
-def splits_to_judge(workspace: nearer.Workspace) -> list[str]:
-    """Every test split."""
-    from nearer.store.collection import Collection
-
-    return [split for split in Collection(workspace.database).splits() if split.startswith("test")]
-
-
-def table(arguments: argparse.Namespace, measured: dict[str, Any], pass1: dict[str, Any], pass2: dict[str, Any]) -> str:
-    """The result in Markdown, with what is needed to repeat it."""
-    imported = json.loads((arguments.work / "import.json").read_text(encoding="utf-8"))
-    names = ("base", "pass 1", "pass 2")
-    lines = [
-        f"### {arguments.data.name}, {measured['split']}",
-        "",
-        f"{imported['counts']['documents']} documents, {measured['num_queries']} {measured['split']} queries, "
-        f"{pass1['num_pairs']} training pairs, {arguments.max_length} tokens "
-        f"({imported['num_truncated'] / imported['num_passages']:.0%} of documents truncated), seed {arguments.seed}, "
-        f"{imported['num_dropped']} leaking queries set aside, look {measured['ledger']['num_looks']}. "
-        f"Training: {pass1['duration_s']:.0f} s and "
-        f"{pass2['duration_s']:.0f} s, on {os.cpu_count()} cores ({platform.machine()}), {measured['date']}.",
-        "",
-        f"| | {' | '.join(names)} |",
-        f"| --- |{' --- |' * len(names)}",
-    ]
-    for metric in METRICS:
-        cells = [result["metrics"][metric] for result in measured["results"]]
-        lines.append(
-            f"| {metric} | " + " | ".join(f"{c['value']:.3f} [{c['low']:.3f}, {c['high']:.3f}]" for c in cells) + " |"
-        )
-    for comparison, name in zip(
-        [c for c in measured["comparisons"] if c["metric"] == "nDCG@10"], names[1:], strict=True
-    ):
-        lines += [
-            "",
-            f"{name} - base, nDCG@10: {comparison['difference']:+.3f} "
-            f"[{comparison['low']:+.3f}, {comparison['high']:+.3f}], p = {comparison['p_value']:.4f}; "
-            f"{comparison['num_wins']} queries won, {comparison['num_losses']} lost, {comparison['num_ties']} tied",
+def race(name: str, seed: int, arguments: argparse.Namespace) -> None:
+    """Both sides at the same time, those that have not run yet; then Nearer in half of the time, if it is wanted."""
+    folder = arguments.work / name / f"seed-{seed}"
+    for together in (RACE, ("half",) if arguments.half else ()):
+        missing = [system for system in together if not (folder / f"{system}.json").exists()]
+        threads = str(max(1, (os.cpu_count() or 1) // 2))
+        started = [
+            subprocess.Popen(
+                [sys.executable, __file__, *sys.argv[1:], "--run", f"{name}:{seed}:{system}"],
+                env={**os.environ, "OMP_NUM_THREADS": threads},
+            )
+            for system in missing
         ]
-    return "\n".join([*lines, ""])
+        codes = [process.wait() for process in started]
+        if any(codes):
+            raise SystemExit(f"{name}, seed {seed}: {' and '.join(missing)} did not end well; repeat the command")
+
+
+def run_cell(name: str, seed: int, system: str, arguments: argparse.Namespace) -> None:
+    """One side of a race."""
+    workspace = opened(name, seed, arguments)
+    folder = arguments.work / name / f"seed-{seed}"
+    seconds = arguments.seconds / (2 if system == "half" else 1)
+    if system == "stock":
+        cell(folder / "stock.json", partial(run_stock, workspace, folder / "stock", seconds, seed, arguments))
+    else:
+        cell(folder / f"{system}.json", partial(run_nearer, workspace, seconds, arguments.trials))
+    workspace.close()
+
+
+def run_stock(
+    workspace: nearer.Workspace, folder: Path, seconds: float, seed: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """The stock recipe; what it is given (pairs, passages, the dev set) is read before the clock starts."""
+    base, left_out, progress = open_local(workspace, "base"), find_left_out(workspace), Watch()
+    corpus = read_corpus(workspace, base.encoder)
+    vectors_PD, _ = embed_corpus(workspace, base.encoder, corpus, progress)
+    ids = left_out.query_ids
+    dev = build_dev_set(workspace, base.encoder, corpus, vectors_PD, left_out=ids, progress=progress)
+    examples = read_examples(workspace, base.encoder, corpus, vectors_PD, left_out=left_out, progress=progress)
+    return Stock(
+        base=base.model.source,
+        pairs=[(example.anchor, example.positive) for example in examples],
+        passages=corpus.passages,
+        measure=partial(value_of, dev),
+        seconds=seconds,
+        seed=seed,
+        max_length=arguments.max_length,
+        folder=folder,
+    ).run()
+
+
+def value_of(dev: DevSet, model: Any) -> float:
+    """What dev says of a model of sentence-transformers."""
+    from nearer.encode.encoder import Encoder, EncoderSettings
+
+    return dev.measure(Encoder(model, settings=EncoderSettings(max_seq_length=model.max_seq_length)))
+
+
+def run_nearer(workspace: nearer.Workspace, seconds: float, num_trials: int) -> dict[str, Any]:
+    """Training fitted to the time less what encoding the corpus for the adapter takes, then the adapter."""
+    began = time.monotonic()
+    spare = seconds_to_encode(workspace)
+    asked = Asked(budget_s=seconds - (time.monotonic() - began) - spare, num_trials=num_trials)
+    trained = nearer.train(workspace, asked=asked, progress=Watch())
+    adapted = nearer.adapt(workspace, "query", start=trained["model_id"], progress=Watch())
+    told = {key: trained.get(key) for key in ("budget", "trials", "dev", "num_pairs", "duration_s")}
+    return {
+        "model_id": adapted["model_id"],
+        "trained": trained["model_id"],
+        "training": json.loads(canonical_json(told)),
+        "adapter": adapted["dev"],
+        "seconds": time.monotonic() - began,
+    }
+
+
+def seconds_to_encode(workspace: nearer.Workspace) -> float:
+    """What encoding the corpus is expected to take, by some of it, and half a minute for what the adapter learns."""
+    encoder = open_local(workspace, "base").encoder
+    passages = read_corpus(workspace, encoder).passages
+    sample = [passages[row] for row in np.linspace(0, len(passages) - 1, 128).astype(int)]
+    began = time.monotonic()
+    encoder.encode_documents(sample)
+    return (time.monotonic() - began) / len(sample) * len(passages) + 30
+
+
+def systems_of(folder: Path) -> dict[str, str]:
+    """What is measured, by how the tables call it."""
+    found = {"base": "base", "stock": str(folder / "stock")}
+    for system in ("nearer", "half"):
+        if (folder / f"{system}.json").exists():
+            told = json.loads((folder / f"{system}.json").read_text(encoding="utf-8"))
+            found |= {system: told["model_id"], **({"trained": told["trained"]} if system == "nearer" else {})}
+    return found
+
+
+def measured_on(workspace: nearer.Workspace, split: str, systems: Mapping[str, str]) -> dict[str, Any]:
+    """nDCG@10 of every system, each compared with stock; Nearer's slices compared with the base."""
+    judged, progress = read_judged_split(workspace, split), Watch()
+    Registry(workspace.database).look(split=split, systems=list(systems.values()), purpose="benchmark")
+    values = {
+        name: measure(workspace, open_system(workspace, system), judged, progress=progress)
+        for name, system in systems.items()
+    }
+    recipe = workspace.recipe.evaluate
+    compare = partial(compare_measured, metrics=(MAIN,), judged=judged, recipe=recipe)
+    against = {name: compare(values["stock"], each)[0] for name, each in values.items() if name != "stock"}
+    compared = {
+        name: {key: getattr(each, key) for key in ("difference", "low", "high", "p_value", "num_wins", "num_losses")}
+        for name, each in against.items()
+    }
+    return {
+        "num_queries": len(judged.queries),
+        "values": {name: float(each.values[MAIN].mean()) for name, each in values.items()},
+        "against_stock": compared,
+        "slices": slices_of(values["base"], values["nearer"], judged, compare),
+    }
+
+
+def slices_of(base: Measured, candidate: Measured, judged: JudgedSplit, compare: Any) -> dict[str, Any]:
+    """How many slices are large enough, and which of them are proven worse than the base, after Holm."""
+    found = {
+        name: compare(base, candidate, mask=mask)[0] for name, mask in judged.slices.items() if mask.sum() >= FEWEST
+    }
+    adjusted = holm([each.p_value for each in found.values()]) if found else ()
+    worse = [
+        name
+        for (name, each), p_value in zip(found.items(), adjusted, strict=True)
+        if each.difference < 0 and p_value <= ALPHA
+    ]
+    return {"num": len(found), "worse": worse}
+
+
+def print_tables(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespace) -> None:
+    """What was measured, one line a set, seed and split; then means over the sets."""
+    print(
+        f"{arguments.seconds:.0f} s of wall time a side, both at once on half of {os.cpu_count()} cores "
+        f"({platform.machine()}), {arguments.max_length} tokens, up to {arguments.test} queries a split.\n"
+    )
+    columns = ("set", "split", "seed", "queries", "base", "stock", "Nearer", "Nearer - stock", "won, lost")
+    columns += ("gap closed", "worse slices")
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+    for row in rows:
+        print(table_row(row))
+    for split in ("dev", "test"):
+        print_means([row for row in rows if row["split"] == split], split)
+
+
+def table_row(row: Mapping[str, Any]) -> str:
+    """A line of the table."""
+    values, found, slices = row["values"], row["against_stock"]["nearer"], row["slices"]
+    worse = f"{len(slices['worse'])} of {slices['num']}" + "".join(f", {name}" for name in slices["worse"])
+    closed = (values["nearer"] - values["base"]) / (1 - values["base"])
+    return (
+        f"| {row['set']} | {row['split']} | {row['seed']} | {row['num_queries']} | {values['base']:.3f} | "
+        f"{values['stock']:.3f} | {values['nearer']:.3f} | {found['difference']:+.3f} [{found['low']:+.3f}, "
+        f"{found['high']:+.3f}], p = {found['p_value']:.4f} | {found['num_wins']}, {found['num_losses']} | "
+        f"{closed:.0%} | {worse} |"
+    )
+
+
+def print_means(rows: Sequence[Mapping[str, Any]], split: str) -> None:
+    """The mean of each system over sets and seeds."""
+    for name in ("stock", "trained", "nearer", "half"):
+        values = [row["values"][name] for row in rows if name in row["values"]]
+        if values:
+            print(f"\n{split}, mean of {len(values)}, {name}: {np.mean(values):.4f}", end="")
+    print()
 
 
 if __name__ == "__main__":

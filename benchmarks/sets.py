@@ -1,0 +1,156 @@
+"""The sets that benchmarks measure on: subsets of BEIR folders and of the demo, each in a workspace; and stored cells.
+
+A subset is drawn by a hash of ids: the chosen queries of every split first, then every document judged for one of them,
+then others. The demo's are functions of this machine's Python standard library, whole modules held out; "filter" has
+every function in three editions of the same words, and a query that knows its edition.
+"""
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import nearer
+from nearer.cli import Watch
+from nearer.core.errors import NearerError
+from nearer.flows.demo import GROUP, Size, choose, held_out
+from nearer.flows.demo.corpus import stdlib_functions
+
+EDITIONS = ("north", "south", "west")
+GROUPS = {"medquad": "label_focus", "demo": GROUP, "filter": GROUP}
+"""Query fields whose groups are resampled, and dealt into folds, whole."""
+
+
+def add_size_arguments(parser: argparse.ArgumentParser, **defaults: int | None) -> None:
+    """What says how large a subset is, and how it is encoded."""
+    parser.add_argument("--work", type=Path, required=True, help="where cells and workspaces are kept")
+    parser.add_argument("--data", type=Path, help="the folder of the BEIR folders")
+    parser.add_argument("--documents", type=int, default=defaults["documents"])
+    parser.add_argument("--train", type=int, default=defaults["train"], help="training queries")
+    parser.add_argument("--dev", type=int, default=200, help="dev queries")
+    parser.add_argument("--test", type=int, default=defaults["test"], help="queries of every test split")
+    parser.add_argument("--max-length", type=int, default=128, help="tokens; documents are truncated, not chunked")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+
+
+def cell(path: Path, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The stored result of a cell, or run it and store what it gave."""
+    if path.exists():
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    result = {**run(), "cell_s": round(time.monotonic() - began, 1), "date": datetime.date.today().isoformat()}
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(result), encoding="utf-8")
+    os.replace(temporary, path)
+    return result
+
+
+def open_workspace(name: str, work: Path, arguments: argparse.Namespace, *overrides: str) -> nearer.Workspace:
+    """The set's workspace below ``work``, filled."""
+    group = GROUPS.get(name)
+    overrides = (
+        f"encoder.max_seq_length={arguments.max_length}",
+        "chunk.enabled=false",
+        *((f"evaluate.group_field={group}",) if group else ()),
+        *(('search.query_time_fields=["edition"]',) if name == "filter" else ()),
+        *overrides,
+        *arguments.set,
+    )
+    folder = work / "workspace"
+    try:
+        workspace = nearer.Workspace.open(folder, overrides=overrides)
+    except NearerError:
+        nearer.Workspace.init(folder, recipe=_recipe_of(name)).close()
+        workspace = nearer.Workspace.open(folder, overrides=overrides)
+    cell(work / "import.json", lambda: _fill(workspace, name, work, arguments))
+    return workspace
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """A text file of these lines."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _recipe_of(name: str) -> dict[str, object]:
+    """What a set needs before it is imported: how the functions of the demo are divided."""
+    if name not in ("demo", "filter"):
+        return {}
+    sides = held_out()
+    return {"split": {"by": "group", "field": GROUP, "dev_groups": sides["dev"], "test_groups": sides["test"]}}
+
+
+def _fill(workspace: nearer.Workspace, name: str, work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Import the subset and set leaking queries aside."""
+    if name in ("demo", "filter"):
+        for kind, rows in _demo_rows(arguments, in_editions=name == "filter").items():
+            write_lines(work / f"{kind}.jsonl", (json.dumps(row) for row in rows))
+            nearer.add(workspace, kind, work / f"{kind}.jsonl", progress=Watch())
+    else:
+        write_subset(arguments.data / name, work / "subset", arguments)
+        nearer.add(workspace, "beir", work / "subset", progress=Watch())
+    checked = nearer.check(workspace, drop=True, progress=Watch())
+    return {key: checked[key] for key in ("counts", "splits", "num_dropped", "num_truncated", "num_passages")}
+
+
+def _demo_rows(arguments: argparse.Namespace, *, in_editions: bool) -> dict[str, list[dict[str, Any]]]:
+    """Rows of functions of the standard library, in one edition or in three of the same words."""
+    sides = held_out()
+    side_of = {module: side for side, modules in sides.items() for module in modules}
+    num_queries = {"train": arguments.train, "dev": arguments.dev, "test": arguments.test}
+    most = arguments.documents // (len(EDITIONS) if in_editions else 1)
+    size = Size(num_documents=most, num_queries=num_queries, max_seq_length=arguments.max_length, train={})
+    rows = choose(list(stdlib_functions()), size, side_of=lambda module: side_of.get(module, "train"))
+    if not in_editions:
+        return {kind: rows[kind] for kind in ("corpus", "queries", "judgments")}
+    edition_of = {row["_id"]: EDITIONS[place % len(EDITIONS)] for place, row in enumerate(rows["queries"])}
+    return {
+        "corpus": [
+            {**row, "_id": f"{row['_id']}-{edition}", "metadata": {"edition": edition}}
+            for row in rows["corpus"]
+            for edition in EDITIONS
+        ],
+        "queries": [
+            {**row, "metadata": {**row["metadata"], "edition": edition_of[row["_id"]]}} for row in rows["queries"]
+        ],
+        "judgments": [{**row, "doc_id": f"{row['doc_id']}-{edition_of[row['query_id']]}"} for row in rows["judgments"]],
+    }
+
+
+def write_subset(source: Path, target: Path, arguments: argparse.Namespace) -> None:
+    """A BEIR folder with the chosen queries and documents of another."""
+    (target / "qrels").mkdir(parents=True, exist_ok=True)
+    kept_documents: set[str] = set()
+    kept_queries: set[str] = set()
+    for qrels in sorted((source / "qrels").glob("*.tsv")):
+        rows = [line.split("\t") for line in qrels.read_text(encoding="utf-8").splitlines()]
+        header = rows.pop(0) if not rows[0][2].lstrip("-").isdigit() else ["query-id", "corpus-id", "score"]
+        dev_names = dict.fromkeys(("dev", "val", "validation"), arguments.dev)
+        limit = {"train": arguments.train, **dev_names}.get(qrels.stem, arguments.test)
+        chosen = set(_by_hash({row[0] for row in rows})[:limit])
+        rows = [row for row in rows if row[0] in chosen]
+        kept_queries |= chosen
+        kept_documents |= {row[1] for row in rows}
+        write_lines(target / "qrels" / qrels.name, ("\t".join(row) for row in [header, *rows]))
+    corpus = _read_rows(source / "corpus.jsonl")
+    others = [doc_id for doc_id in _by_hash(corpus) if doc_id not in kept_documents]
+    kept_documents |= set(others[: max(0, arguments.documents - len(kept_documents))])
+    queries = _read_rows(source / "queries.jsonl")
+    write_lines(target / "corpus.jsonl", (row for key, row in corpus.items() if key in kept_documents))
+    write_lines(target / "queries.jsonl", (row for key, row in queries.items() if key in kept_queries))
+
+
+def _read_rows(path: Path) -> dict[str, str]:
+    """The lines of a JSONL file, by id."""
+    with path.open(encoding="utf-8") as file:
+        return {json.loads(line)["_id"]: line.rstrip("\n") for line in file}
+
+
+def _by_hash(ids: Iterable[str]) -> list[str]:
+    """Ids in the order of their hashes."""
+    return sorted(ids, key=lambda key: hashlib.sha256(key.encode()).digest())
