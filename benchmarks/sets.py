@@ -2,7 +2,8 @@
 
 A subset is drawn by a hash of ids: the chosen queries of every split first, then every document judged for one of them,
 then others. The demo's are functions of this machine's Python standard library, whole modules held out; "filter" has
-every function in three editions of the same words, and a query that knows its edition.
+every function in three editions of the same words, and a query that knows its edition. "graded" is made of whole
+diseases of medquad, with grades derived from its structure: the answer itself 4, others about the same disease 1.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from nearer.flows.demo import GROUP, Size, choose, held_out
 from nearer.flows.demo.corpus import stdlib_functions
 
 EDITIONS = ("north", "south", "west")
-GROUPS = {"medquad": "label_focus", "demo": GROUP, "filter": GROUP}
+GROUPS = {"medquad": "label_focus", "graded": "label_focus", "demo": GROUP, "filter": GROUP}
 """Query fields whose groups are resampled, and dealt into folds, whole."""
 
 
@@ -92,7 +93,8 @@ def _fill(workspace: nearer.Workspace, name: str, work: Path, arguments: argpars
             write_lines(work / f"{kind}.jsonl", (json.dumps(row) for row in rows))
             nearer.add(workspace, kind, work / f"{kind}.jsonl", progress=Watch())
     else:
-        write_subset(arguments.data / name, work / "subset", arguments)
+        write = _write_graded if name == "graded" else write_subset
+        write(arguments.data / ("medquad" if name == "graded" else name), work / "subset", arguments)
         nearer.add(workspace, "beir", work / "subset", progress=Watch())
     checked = nearer.check(workspace, drop=True, progress=Watch())
     return {key: checked[key] for key in ("counts", "splits", "num_dropped", "num_truncated", "num_passages")}
@@ -141,6 +143,36 @@ def write_subset(source: Path, target: Path, arguments: argparse.Namespace) -> N
     others = [doc_id for doc_id in _by_hash(corpus) if doc_id not in kept_documents]
     kept_documents |= set(others[: max(0, arguments.documents - len(kept_documents))])
     queries = _read_rows(source / "queries.jsonl")
+    write_lines(target / "corpus.jsonl", (row for key, row in corpus.items() if key in kept_documents))
+    write_lines(target / "queries.jsonl", (row for key, row in queries.items() if key in kept_queries))
+
+
+def _write_graded(source: Path, target: Path, arguments: argparse.Namespace) -> None:
+    """Questions about diseases with several answers, each with the grade of every answer about its disease."""
+    (target / "qrels").mkdir(parents=True, exist_ok=True)
+    corpus, queries = _read_rows(source / "corpus.jsonl"), _read_rows(source / "queries.jsonl")
+    about: dict[str, list[str]] = {}
+    for doc_id, row in corpus.items():
+        about.setdefault(json.loads(row)["metadata"]["focus"].casefold(), []).append(doc_id)
+    disease_of = {key: json.loads(row)["metadata"]["label_focus"].casefold() for key, row in queries.items()}
+    kept_documents: set[str] = set()
+    kept_queries: set[str] = set()
+    for split, number in (("train", arguments.train), ("dev", arguments.dev), ("test", arguments.test)):
+        answers: dict[str, set[str]] = {}
+        for line in (source / "qrels" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+            query_id, doc_id, _ = line.split("\t")
+            if len(about.get(disease_of[query_id], ())) > 1:
+                answers.setdefault(query_id, set()).add(doc_id)
+        lines = ["query-id\tcorpus-id\tscore"]
+        for query_id in _by_hash(answers)[:number]:
+            right, others = answers[query_id], about[disease_of[query_id]]
+            lines += [f"{query_id}\t{doc_id}\t4" for doc_id in sorted(right)]
+            lines += [f"{query_id}\t{doc_id}\t1" for doc_id in others if doc_id not in right]
+            kept_queries.add(query_id)
+            kept_documents |= right.union(others)
+        write_lines(target / "qrels" / f"{split}.tsv", lines)
+    others = [doc_id for doc_id in _by_hash(corpus) if doc_id not in kept_documents]
+    kept_documents |= set(others[: max(0, arguments.documents - len(kept_documents))])
     write_lines(target / "corpus.jsonl", (row for key, row in corpus.items() if key in kept_documents))
     write_lines(target / "queries.jsonl", (row for key, row in queries.items() if key in kept_queries))
 

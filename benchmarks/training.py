@@ -1,0 +1,120 @@
+"""What a choice in training gains: the same training with and without it, on test, query by query.
+
+    python benchmarks/training.py graded --work FOLDER --data FOLDER [--train N] [--test N] [--seeds N]
+    python benchmarks/training.py matryoshka --work FOLDER --data FOLDER [--set-name nl2bash] ...
+
+graded      judgments of several grades learned from as such, and the same made binary. The set is medquad, its grades
+            derived from its structure: the answer itself 4, other answers about the same disease 1, all else 0.
+matryoshka  vectors that may be cut to 64 and 128 dimensions, and the same training without, whose vectors are cut too.
+Each training and each measurement leaves FOLDER/PART/seed-N/NAME.json and is not run again.
+"""
+
+import argparse
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nearer
+from nearer.cli import Watch
+from sets import add_size_arguments, cell, open_workspace
+
+MAIN = "nDCG@10"
+DIMENSIONS = (64, 128)
+
+
+def main() -> None:
+    """Run what is missing of a part and print its table."""
+    arguments = parse_arguments()
+    part = {"graded": graded, "matryoshka": matryoshka}[arguments.part]
+    print(f"\n{arguments.test} test queries at most, {os.cpu_count()} cores ({platform.machine()})\n")
+    for seed in range(arguments.seeds):
+        print("\n".join(part(seed, arguments)))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("graded", "matryoshka"))
+    add_size_arguments(parser, documents=3000, train=600, test=400)
+    parser.add_argument("--set-name", default="nl2bash", help="the set of matryoshka")
+    parser.add_argument("--seeds", type=int, default=1)
+    return parser.parse_args()
+
+
+def graded(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
+    """Both trainings, then what they do on test."""
+    ways = {"binary": ("train.graded=false",), "graded": ()}
+    models = trained("graded", seed, ways, arguments)
+    measured = on_test("graded", seed, [*models.values(), "base"], arguments)
+    yield from values_of(measured, [*models, "base"])
+    yield from differences_of(measured, [*models, "base"])
+
+
+def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
+    """Both trainings, each whole and cut, against the whole vectors of the training without."""
+    ways = {"without": (), "with": (f"train.dimensions={list(DIMENSIONS)}",)}
+    models = trained("matryoshka", seed, ways, arguments)
+    systems = dict(models)
+    with closing(opened("matryoshka", seed, arguments)) as workspace:
+        for name, model_id in models.items():
+            for size in DIMENSIONS:
+                systems[f"{name}, {size}"] = nearer.shorten(workspace, model_id, dimension=size)["model_id"]
+    measured = on_test("matryoshka", seed, list(systems.values()), arguments)
+    yield from values_of(measured, list(systems))
+    whole = measured["results"][0]["metrics"][MAIN]["value"]
+    for name, result in zip(systems, measured["results"], strict=True):
+        yield f"{name}: {result['metrics'][MAIN]['value'] / whole:.1%} of the whole without"
+
+
+def opened(part: str, seed: int, arguments: argparse.Namespace, *overrides: str) -> nearer.Workspace:
+    """The workspace of a part under the recipe of a seed."""
+    name = part if part == "graded" else arguments.set_name
+    return open_workspace(name, arguments.work / part, arguments, f"train.seed={seed}", *overrides)
+
+
+def trained(part: str, seed: int, ways: Mapping[str, Sequence[str]], arguments: argparse.Namespace) -> dict[str, str]:
+    """The models of every way to train, by its name."""
+    found = {}
+    for name, overrides in ways.items():
+        with closing(opened(part, seed, arguments, *overrides)) as workspace:
+            path = folder_of(part, seed, arguments) / f"{name}.json"
+            found[name] = cell(path, partial(nearer.train, workspace, progress=Watch()))["model_id"]
+    return found
+
+
+def on_test(part: str, seed: int, systems: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The evaluation of these systems on test, the first against the others."""
+    with closing(opened(part, seed, arguments)) as workspace:
+        path = folder_of(part, seed, arguments) / "test.json"
+        run = partial(nearer.evaluate, workspace, systems, split="test", progress=Watch(), purpose="benchmark")
+        return cell(path, run)
+
+
+def folder_of(part: str, seed: int, arguments: argparse.Namespace) -> Path:
+    """Where the cells of a seed are kept."""
+    return Path(arguments.work) / part / f"seed-{seed}"
+
+
+def values_of(measured: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    """A line for each system."""
+    yield f"seed {measured['settings']['seed']}, {measured['num_queries']} queries, {measured['date']}"
+    for name, result in zip(names, measured["results"], strict=True):
+        found = result["metrics"][MAIN]
+        yield f"{name}: {found['value']:.4f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def differences_of(measured: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    """A line for each comparison of the first with another, in the main measure."""
+    for name, each in zip(names[1:], [c for c in measured["comparisons"] if c["metric"] == MAIN], strict=True):
+        yield (
+            f"{name} - {names[0]}: {each['difference']:+.4f} [{each['low']:+.4f}, {each['high']:+.4f}], "
+            f"p = {each['p_value']:.4f}; {each['num_wins']} won, {each['num_losses']} lost"
+        )
+
+
+if __name__ == "__main__":
+    main()
