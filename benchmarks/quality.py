@@ -58,10 +58,11 @@ SLICES = {
     "banking77": ("label_intent",),
     "demo": ("label_module",),
 }
+Cell = tuple[str, int, str]
+"""A set, a seed and a system."""
 FEWEST = 50
 """Queries of a slice that may be called worse than the base."""
 ALPHA = 0.05
-RACE = ("stock", "nearer")
 SMALL_DEV = ("train.max_dev_queries=150", "train.num_dev_distractors=300", "alarms.num_train_queries=0")
 """What chooses on both sides, so small that the time goes into training."""
 
@@ -71,10 +72,18 @@ def main() -> None:
     arguments = parse_arguments()
     if arguments.run:
         name, seed, system = arguments.run.split(":")
-        run_cell(name, int(seed), system, arguments)
+        run_cell((name, int(seed), system), arguments)
         return
-    rows = [row for name in arguments.sets or SIZES for row in run_set(name, arguments)]
-    print_tables(rows, arguments)
+    sets = arguments.sets or list(SIZES)
+    for name in sets:
+        prepare(name, arguments)
+    runs = [(name, seed) for seed in range(arguments.seeds) for name in sets]
+    for name, seed in runs:
+        together([(name, seed, "stock"), (name, seed, "nearer")], arguments)
+    halves = [(name, seed, "half") for name, seed in runs if arguments.half]
+    for start in range(0, len(halves), 2):
+        together(halves[start : start + 2], arguments)
+    print_tables([row for name, seed in runs for row in measured(name, seed, arguments)], arguments)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -91,21 +100,12 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_set(name: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Every seed of a set: what was measured on each split."""
-    work: Path = arguments.work / name
-    for seed in range(arguments.seeds):
-        workspace = opened(name, seed, arguments)
-        cell(work / "base.json", partial(nearer.evaluate, workspace, ["base"], split="dev", progress=Watch()))
-        splits = ["dev", *(split for split in Collection(workspace.database).splits() if split.startswith("test"))]
-        workspace.close()
-        race(name, seed, arguments)
-        workspace = opened(name, seed, arguments)
-        for split in splits[: 1 if arguments.dev_only else None]:
-            path = work / f"seed-{seed}" / f"measured-{split}.json"
-            measured = cell(path, partial(measured_on, workspace, split, systems_of(path.parent)))
-            yield {"set": name, "seed": seed, "split": split, **measured}
-        workspace.close()
+def prepare(name: str, arguments: argparse.Namespace) -> None:
+    """Import a set and measure the base on dev."""
+    workspace = opened(name, 0, arguments)
+    path = arguments.work / name / "base.json"
+    cell(path, partial(nearer.evaluate, workspace, ["base"], split="dev", progress=Watch()))
+    workspace.close()
 
 
 def opened(name: str, seed: int, arguments: argparse.Namespace) -> nearer.Workspace:
@@ -117,39 +117,37 @@ def opened(name: str, seed: int, arguments: argparse.Namespace) -> nearer.Worksp
     return open_workspace(name, arguments.work / name, sizes, *overrides, *SMALL_DEV)
 
 
-def race(name: str, seed: int, arguments: argparse.Namespace) -> None:
-    """Both sides at the same time, those that have not run yet; then Nearer in half of the time, if it is wanted."""
-    folder = arguments.work / name / f"seed-{seed}"
-    for together in (RACE, ("half",) if arguments.half else ()):
-        missing = [system for system in together if not (folder / f"{system}.json").exists()]
-        threads = str(max(1, (os.cpu_count() or 1) // 2))
-        started = [
-            subprocess.Popen(
-                [sys.executable, __file__, *sys.argv[1:], "--run", f"{name}:{seed}:{system}"],
-                env={**os.environ, "OMP_NUM_THREADS": threads},
-            )
-            for system in missing
-        ]
-        codes = [process.wait() for process in started]
-        if any(codes):
-            raise SystemExit(f"{name}, seed {seed}: {' and '.join(missing)} did not end well; repeat the command")
+def together(cells: Sequence[Cell], arguments: argparse.Namespace) -> None:
+    """Two cells at the same time, with half of the cores each; those that have run are not run again."""
+    missing = [":".join(map(str, each)) for each in cells if not path_of(each, arguments).exists()]
+    threads = str(max(1, (os.cpu_count() or 1) // 2))
+    command = [sys.executable, __file__, *sys.argv[1:], "--run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": threads}
+    started = [subprocess.Popen([*command, each], env=environment) for each in missing]
+    codes = [process.wait() for process in started]
+    if any(codes):
+        raise SystemExit(f"{' and '.join(missing)} did not end well; repeat the command")
 
 
-def run_cell(name: str, seed: int, system: str, arguments: argparse.Namespace) -> None:
+def path_of(wanted: Cell, arguments: argparse.Namespace) -> Path:
+    """Where what a cell gave is kept."""
+    name, seed, system = wanted
+    return Path(arguments.work) / name / f"seed-{seed}" / f"{system}.json"
+
+
+def run_cell(wanted: Cell, arguments: argparse.Namespace) -> None:
     """One side of a race."""
-    workspace = opened(name, seed, arguments)
-    folder = arguments.work / name / f"seed-{seed}"
-    seconds = arguments.seconds / (2 if system == "half" else 1)
+    name, seed, system = wanted
+    workspace, path = opened(name, seed, arguments), path_of(wanted, arguments)
     if system == "stock":
-        cell(folder / "stock.json", partial(run_stock, workspace, folder / "stock", seconds, seed, arguments))
+        cell(path, partial(run_stock, workspace, path.with_suffix(""), seed, arguments))
     else:
-        cell(folder / f"{system}.json", partial(run_nearer, workspace, seconds, arguments.trials))
+        seconds = arguments.seconds / (2 if system == "half" else 1)
+        cell(path, partial(run_nearer, workspace, seconds, arguments.trials))
     workspace.close()
 
 
-def run_stock(
-    workspace: nearer.Workspace, folder: Path, seconds: float, seed: int, arguments: argparse.Namespace
-) -> dict[str, Any]:
+def run_stock(workspace: nearer.Workspace, folder: Path, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """The stock recipe; what it is given (pairs, passages, the dev set) is read before the clock starts."""
     base, left_out, progress = open_local(workspace, "base"), find_left_out(workspace), Watch()
     corpus = read_corpus(workspace, base.encoder)
@@ -162,7 +160,7 @@ def run_stock(
         pairs=[(example.anchor, example.positive) for example in examples],
         passages=corpus.passages,
         measure=partial(value_of, dev),
-        seconds=seconds,
+        seconds=arguments.seconds,
         seed=seed,
         max_length=arguments.max_length,
         folder=folder,
@@ -201,6 +199,17 @@ def seconds_to_encode(workspace: nearer.Workspace) -> float:
     began = time.monotonic()
     encoder.encode_documents(sample)
     return (time.monotonic() - began) / len(sample) * len(passages) + 30
+
+
+def measured(name: str, seed: int, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What each split says of the systems of a seed."""
+    workspace = opened(name, seed, arguments)
+    folder = path_of((name, seed, ""), arguments).parent
+    splits = ["dev", *(split for split in Collection(workspace.database).splits() if split.startswith("test"))]
+    for split in splits[: 1 if arguments.dev_only else None]:
+        run = partial(measured_on, workspace, split, systems_of(folder))
+        yield {"set": name, "seed": seed, "split": split, **cell(folder / f"measured-{split}.json", run)}
+    workspace.close()
 
 
 def systems_of(folder: Path) -> dict[str, str]:
