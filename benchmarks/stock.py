@@ -57,6 +57,7 @@ class Stock:
             self._load(start).save_pretrained(copy)
             for options in MINING:
                 trial = {"pass": 2, "learning_rate": rate, "epochs": 1, "mining": options}
+                options = {**options, "cache_folder": f"{copy}/vectors"}
                 self._try(copy, trial, lambda model, options=options: self._mined(model, options))
         return {"trials": self.trials, "dev": self._best, "seconds": time.monotonic() - self._began}
 
