@@ -98,6 +98,16 @@ def test_pairs_are_kept_once_and_come_back_whole(database):
     assert sorted(Collection(database).pairs(), key=lambda p: len(p.negatives)) == [Pair(query="q", positive="p"), pair]
 
 
+def test_a_pair_that_comes_again_belongs_to_the_source_that_it_then_has(database):
+    plain, clicked = Pair(query="q", positive="p"), Pair(query="q", positive="p", source="clicks")
+    assert put(database, c.put_pairs, [plain]) == Changes(num_added=1)
+    assert put(database, c.put_pairs, [clicked]) == Changes(num_updated=1)
+    assert Collection(database).pairs() == [clicked]
+    assert put(database, c.put_pairs, [clicked]) == Changes(num_unchanged=1)
+    with database.read() as connection:
+        assert list(connection.scalars(sa.select(tables.pairs.c.pair_id))) == ["pair-87c7f029704c20ba"], "as ever"
+
+
 def test_an_exception_undoes_the_whole_transaction(database):
     put(database, c.put_documents, documents("kept"))
 

@@ -97,16 +97,24 @@ def test_queries_judgments_and_pairs_are_mapped_too(tmp_path, ending):
     recipe = columns(
         queries={"query_id": "number", "text": "question", "metadata": {"year": "number"}},
         judgments={"query_id": "number", "doc_id": "sku", "grade": "stars", "ignore": ["by"]},
-        pairs={"query": "q", "positive": "good", "negatives": ["bad", "worse"], "negative_scores": ["s", "t"]},
+        pairs={
+            "query": "q",
+            "positive": "good",
+            "negatives": ["bad", "worse"],
+            "negative_scores": ["s", "t"],
+            "source": "from",
+        },
     )
     rows = [{"number": "1", "question": "who", "year": "1999"}]
     path = write_table(tmp_path, ending, rows)
     assert records(read_queries(path, columns=recipe)) == [Query(query_id="1", text="who", metadata={"year": 1999})]
     path = write_table(tmp_path, ending, [{"number": "1", "sku": "s", "stars": 3, "by": "Ada"}])
     assert records(read_judgments(path, columns=recipe)) == [Judgment(query_id="1", doc_id="s", grade=3)]
-    path = write_table(tmp_path, ending, [{"q": "a", "good": "b", "bad": "c", "worse": "d", "s": 0.5, "t": 1}])
+    path = write_table(
+        tmp_path, ending, [{"q": "a", "good": "b", "bad": "c", "worse": "d", "s": 0.5, "t": 1, "from": "x"}]
+    )
     assert records(read_pairs(path, columns=recipe)) == [
-        Pair(query="a", positive="b", negatives=("c", "d"), negative_scores=(0.5, 1.0))
+        Pair(query="a", positive="b", negatives=("c", "d"), negative_scores=(0.5, 1.0), source="x")
     ]
 
 

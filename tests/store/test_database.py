@@ -136,9 +136,11 @@ def test_a_database_of_version_1_is_brought_up_to_date_and_keeps_its_rows(versio
     registry = Registry(database)
     assert (registry.live().model_id, registry.previous().model_id) == ("model-b", "model-a")
     assert [document.doc_id for document in Collection(database).documents()] == ["d'2; 日本", "d1"]
+    assert [pair.source for pair in Collection(database).pairs()] == ["", ""]
     database.close()
     assert rows_of(version_1) == {
         **before,
+        "pairs": [(*row, "") for row in before["pairs"]],
         "probes": [],
         "api_usage": [],
         "revisions": [],

@@ -70,6 +70,18 @@ def test_triplets_with_soft_scores(tmp_path, ending):
 
 
 @every_format
+def test_where_a_pair_came_from(tmp_path, ending):
+    rows = [
+        {"query": q, "positive": "p", "source": source} for q, source in zip("abc", ("clicks", None, " "), strict=True)
+    ]
+    assert records(read_pairs(write_table(tmp_path, ending, rows))) == [
+        Pair(query="a", positive="p", source="clicks"),
+        Pair(query="b", positive="p"),
+        Pair(query="c", positive="p"),
+    ]
+
+
+@every_format
 def test_several_negatives_are_as_many_columns(tmp_path, ending):
     several = {"negative_10": "n10", "negative_2": "n2", "negative_score_2": 0.25, "negative_score_10": 1}
     rows = [

@@ -221,6 +221,7 @@ def test_pairs(tmp_path):
         ({"score": "0.5"}, '"score" holds text'),
         ({"negatives": ["n"], "negative_scores": [0.1, 0.2]}, "2 negative_scores for 1"),
         ({"negative_scores": [0.1]}, "1 negative_scores for 0"),
+        ({"source": 3}, '"source" is a number, not text'),
         ({"metadata": {}}, "unknown key 'metadata'"),
     ],
 )

@@ -106,7 +106,8 @@ class Pair:
     """A training pair given as text, with optional negatives and soft scores in [0, 1].
 
     ``score`` weighs the pair in the loss (1 when absent). ``negative_scores``, when present, has one score a
-    negative; a negative scored too close to the positive is dropped as a likely false negative.
+    negative; a negative scored too close to the positive is dropped as a likely false negative. ``source`` says where
+    the pair came from; empty when nobody said.
     """
 
     query: str
@@ -114,6 +115,7 @@ class Pair:
     negatives: tuple[str, ...] = ()
     score: float | None = None
     negative_scores: tuple[float, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,6 +150,7 @@ class PairColumns(Section):
     negatives: ColumnNames | None = None
     score: ColumnName | None = None
     negative_scores: ColumnNames | None = None
+    source: ColumnName | None = None
     ignore: tuple[ColumnName, ...] = ()
 
 

@@ -78,7 +78,7 @@ def put_queries(connection: Connection, queries: Sequence[Query]) -> Changes:
 
 
 def put_pairs(connection: Connection, pairs: Sequence[Pair]) -> Changes:
-    """Add training pairs; a pair that is there already is unchanged."""
+    """Add training pairs, or change the source of those that are there."""
     rows = []
     for pair in pairs:
         content = {
@@ -86,7 +86,8 @@ def put_pairs(connection: Connection, pairs: Sequence[Pair]) -> Changes:
             "negatives": list(pair.negatives),
             "negative_scores": list(pair.negative_scores),
         }
-        rows.append({"pair_id": content_id("pair", content), **content})
+        source = content.pop("source")
+        rows.append({"pair_id": content_id("pair", content), **content, "source": source})
     return _put(connection, tables.pairs, rows, key="pair_id")
 
 
@@ -256,6 +257,7 @@ class Collection:
                     negatives=tuple(row.negatives),
                     score=row.score,
                     negative_scores=tuple(row.negative_scores),
+                    source=row.source,
                 )
                 for row in connection.execute(sa.select(tables.pairs).order_by(tables.pairs.c.pair_id))
             ]

@@ -62,6 +62,7 @@ pairs = sa.Table(
     sa.Column("negatives", sa.JSON, nullable=False),
     sa.Column("score", sa.Float),
     sa.Column("negative_scores", sa.JSON, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
 )
 
 models = sa.Table(

@@ -183,11 +183,17 @@ def m005_rerankers(connection: Connection) -> None:
     schema.create_all(connection, checkfirst=False)
 
 
+def m006_sources_of_pairs(connection: Connection) -> None:
+    """Keep where a training pair came from; of those that are there nobody said."""
+    connection.exec_driver_sql("ALTER TABLE pairs ADD COLUMN source TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_schema,
     m002_encoders_behind_an_api,
     m003_revisions,
     m004_suite_runs,
     m005_rerankers,
+    m006_sources_of_pairs,
 )
 """Applied in order, once each. Append; never change one that was released."""

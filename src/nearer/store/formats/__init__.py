@@ -59,7 +59,7 @@ def read_queries(path: Path, *, columns: ColumnsRecipe = _DEFAULT) -> Iterator[R
 
 
 def read_pairs(path: Path, *, columns: ColumnsRecipe = _DEFAULT) -> Iterator[Row[Pair] | Fault]:
-    """Training pairs: ``query`` or ``anchor``, ``positive``, optional negatives and scores in [0, 1]."""
+    """Training pairs: ``query`` or ``anchor``, ``positive``, optional source, negatives and scores in [0, 1]."""
     return _read(path, _TABLES, Columns(PAIRS, columns.pairs), make=fields.pair, key=None)
 
 

@@ -19,7 +19,7 @@ from nearer.store.formats.source import WholeFile
 Section = DocumentColumns | QueryColumns | JudgmentColumns | PairColumns
 
 _NONE = re.compile(r"(?!)")
-_NEGATIVES = rf"score|negatives|negative_scores|{names.NEGATIVE_COLUMN.pattern}"
+_OF_PAIRS = rf"source|score|negatives|negative_scores|{names.NEGATIVE_COLUMN.pattern}"
 _LISTS = {"negatives": "negative", "negative_scores": "negative_score"}
 _BOOLEANS = {"true": True, "false": False}
 
@@ -63,7 +63,7 @@ JUDGMENTS = Kind(
 PAIRS = Kind(
     section="pairs",
     required=(names.ANCHOR, ("positive",)),
-    optional=re.compile(_NEGATIVES),
+    optional=re.compile(_OF_PAIRS),
     numbers=re.compile(r"score|negative_score(_[0-9]+)?"),
 )
 

@@ -32,7 +32,7 @@ _MOST_DIGITS = 4000  # Python reads no much longer integers
 _DOCUMENT_NAMES = frozenset({*DOC_ID, "text", "title", "metadata"})
 _QUERY_NAMES = frozenset({*QUERY_ID, "text", "metadata"})
 _JUDGMENT_NAMES = frozenset({*JUDGED_QUERY, *JUDGED_DOCUMENT, *GRADE})
-_PAIR_NAMES = frozenset({*ANCHOR, "positive", "negatives", "score", "negative_scores"})
+_PAIR_NAMES = frozenset({*ANCHOR, "positive", "negatives", "score", "negative_scores", "source"})
 
 
 def document(fields: Fields) -> Document:
@@ -57,7 +57,7 @@ def query(fields: Fields) -> Query:
 
 
 def pair(fields: Fields) -> Pair:
-    """A training pair: query, positive, optional negatives and scores in [0, 1], as lists or one a field."""
+    """A training pair: query, positive, optional source, negatives and scores in [0, 1], as lists or one a field."""
     query, positive = _filled(fields, name_of(fields, ANCHOR)), _filled(fields, "positive")
     negatives = _series(fields, "negatives", "negative")
     if any(not isinstance(each, str) or _is_blank(each) for _, each in negatives):
@@ -70,6 +70,7 @@ def pair(fields: Fields) -> Pair:
             f"{len(scores)} negative_scores for {len(negatives)} negatives", hint="give one score a negative"
         )
     score = None if fields.get("score") is None else _score(fields["score"], "score")
+    said = "" if fields.get("source") is None else _text(fields, "source")
     others = {name: value for name, value in fields.items() if not NEGATIVE_COLUMN.fullmatch(name)}
     _refuse_unknown(others, _PAIR_NAMES, hint="remove the key")
     return Pair(
@@ -78,6 +79,7 @@ def pair(fields: Fields) -> Pair:
         negatives=tuple(each for _, each in negatives),
         score=score,
         negative_scores=tuple(each for _, each in scores),
+        source="" if _is_blank(said) else said,
     )
 
 
