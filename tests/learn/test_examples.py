@@ -39,6 +39,32 @@ def test_one_grade_makes_the_same_examples_graded_or_not():
     assert examples_of(grades, graded=True) == examples_of(grades, graded=False)
 
 
+@pytest.mark.parametrize(
+    ("value", "source", "name"),
+    [
+        ("clicks", "clicks", "clicks"),
+        (None, "", "unnamed"),
+        (" ", "", "unnamed"),
+        (2024, "2024", "2024"),
+        (True, "true", "true"),
+        (["a", "ä"], '["a", "ä"]', '["a", "ä"]'),
+    ],
+)
+def test_the_source_of_an_example_is_what_its_query_says(value, source, name):
+    query = Query(query_id="q1", text="red car", metadata={"from": value, "source": "other"})
+    judgments, texts_of = [Judgment(query_id="q1", doc_id="d", grade=4)], {("q1", "d"): ["A"]}
+    options = {"scale": SCALE, "texts_of": texts_of, "max_positives": 9, "graded": False, "seed": 0}
+    [made] = from_judgments([query], judgments, **options, source_field="from")
+    assert (made.source, made.source_name) == (source, name)
+    [made] = from_judgments([query], judgments, **options)
+    assert made.source == ""
+
+
+def test_the_source_of_a_pair_is_its_own():
+    pairs = [Pair(query="q", positive="p", source="bought"), Pair(query="r", positive="s")]
+    assert [made.source_name for made in from_pairs(pairs, margin=0.05)] == ["bought", "unnamed"]
+
+
 def test_large_scales_are_brought_to_the_levels_of_gains():
     judgments = [Judgment(query_id="q1", doc_id=d, grade=g) for d, g in (("a", 100), ("b", 20))]
     texts_of = {("q1", "a"): ["A"], ("q1", "b"): ["B"]}

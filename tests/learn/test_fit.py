@@ -1,4 +1,5 @@
 import dataclasses
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Sides, fit
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.objective import Objective
+from nearer.learn.order import Order
+from nearer.learn.table import ExampleTable
 from nearer.learn.trainer import steps_of
 
 WORDS = ["music", "water", "school", "church", "river", "army", "film", "law"]
@@ -164,9 +167,44 @@ def test_examples_with_different_numbers_of_negatives_share_batches(train, monke
 
     monkeypatch.setattr(Objective, "__call__", spy)
     report = train(data)
-    assert report.num_steps == steps_of(data, recipe=TrainRecipe(batch_size=8)) == 3
+    assert report.num_steps == steps_of(Order.of(data, TrainRecipe(batch_size=8)).num_batches, epochs=1) == 3
     assert sorted(row for rows in seen for row in rows) == list(range(22))
     assert any(len({len(data[row].negatives) for row in rows}) > 1 for rows in seen)
+
+
+def test_batches_are_those_of_the_sources_and_so_are_steps_and_negatives(train, monkeypatch):
+    data, seen = [dataclasses.replace(each, source="ab"[row % 4 == 0]) for row, each in enumerate(examples(32))], []
+    forward = Objective.__call__
+
+    def spy(self, model, batch):
+        seen.append(batch.rows)
+        return forward(self, model, batch)
+
+    monkeypatch.setattr(Objective, "__call__", spy)
+    report = train(data, batch_size=5, batches="single", source_weights={"a": 0.5, "b": 2.0}, epochs=2)
+    assert report.num_steps == len(seen) == 2 * (3 + 4), "12 of 24, and 16 of 8"
+    times = Counter(row for rows in seen for row in rows)
+    assert [sum(times[row] for row in range(32) if (row % 4 == 0) == is_b) for is_b in (False, True)] == [24, 32]
+    assert all(len({data[row].source for row in rows}) == 1 for rows in seen)
+    table = ExampleTable.build(data)
+    assert report.num_negatives == table.num_negatives(seen[: 3 + 4]) < 4
+
+
+def test_a_curriculum_begins_each_epoch_with_what_is_easy_for_the_model_at_its_start(train, tiny_encoder, monkeypatch):
+    data, seen = examples(32), []
+    forward, model = Objective.__call__, tiny_encoder.model
+    anchors, positives = (model.encode([getattr(each, name) for each in data]) for name in ("anchor", "positive"))
+
+    def spy(self, model, batch):
+        seen.append(batch.rows)
+        return forward(self, model, batch)
+
+    monkeypatch.setattr(Objective, "__call__", spy)
+    train(data, curriculum="hardness", epochs=2, freeze_layers=1)
+    easy_first = np.argsort(-np.einsum("ed,ed->e", anchors, positives), kind="stable").tolist()
+    for epoch in (seen[:4], seen[4:]):
+        assert [set(rows) for rows in epoch] == [set(easy_first[first : first + 8]) for first in range(0, 32, 8)]
+    assert seen[:4] != seen[4:]
 
 
 def test_each_text_is_tokenised_once_with_its_prompt_before_it(train, tiny_encoder, monkeypatch):
@@ -216,7 +254,8 @@ def test_ways_to_train_that_learn(train, options):
     ("count", "epochs", "wanted"), [(1, 1, 1), (8, 1, 1), (9, 1, 2), (16, 0.5, 1), (24, 0.5, 2), (9, 3, 6)]
 )
 def test_steps(count, epochs, wanted):
-    assert steps_of(examples(count), recipe=TrainRecipe(batch_size=8, epochs=epochs)) == wanted
+    order = Order.of(examples(count), TrainRecipe(batch_size=8))
+    assert steps_of(order.num_batches, epochs=epochs) == wanted
 
 
 def test_nothing_is_written_and_the_report_is_plain(train, tmp_path):

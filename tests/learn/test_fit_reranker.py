@@ -19,7 +19,6 @@ from nearer.learn import checkpoint
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.fit_reranker import ListwiseLoss, fit_reranker
 from nearer.learn.lists import RankedList
-from nearer.learn.trainer import steps_of
 
 
 def lists(count=20, *, num_negatives=3):
@@ -141,8 +140,9 @@ def test_the_prompt_of_search_is_that_of_training(tiny_cross_encoder_folder, mon
 @pytest.mark.parametrize(
     ("number", "batch_size", "epochs", "steps"), [(20, 8, 2.0, 6), (20, 8, 0.1, 1), (1, 8, 1.5, 2)]
 )
-def test_steps(number, batch_size, epochs, steps):
-    assert steps_of(lists(number), recipe=RerankerRecipe(batch_size=batch_size, epochs=epochs)) == steps
+def test_steps(run, number, batch_size, epochs, steps):
+    report, _, _ = run(data=lists(number), batch_size=batch_size, epochs=epochs, looks=range(99), evals=1)
+    assert report.num_steps == steps
 
 
 def test_a_single_list_and_batches_of_one_can_be_learned_from(run):

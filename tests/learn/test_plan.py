@@ -1,6 +1,7 @@
 """What of a training fits into a time."""
 
 import dataclasses
+import math
 from itertools import pairwise
 
 import pytest
@@ -15,11 +16,12 @@ from nearer.learn.rehearse import NUM_STEPS, rehearse
 PACE = Pace(plain_step_s=1.0, mined_step_s=2.0, dev_s=1.0, mining_s=10.0)
 
 
-def plan(time_s, *, pace=PACE, num_pairs=1000, first=1, **recipe):
+def plan(time_s, *, pace=PACE, num_pairs=1000, num_batches=None, first=1, **recipe):
     return make_plan(
         pace,
         recipe=TrainRecipe(**{"batch_size": 10, "epochs": 3, **recipe}),
         num_pairs=num_pairs,
+        num_batches=num_batches or (lambda number: math.ceil(number / 10)),
         time_s=time_s,
         first=first,
     )
@@ -68,6 +70,20 @@ def test_the_estimate_fits_and_as_many_passes_train_no_less_with_more_time(first
     for before, after in pairwise(made):
         if (before.passes, before.evals_per_pass) == (after.passes, after.evals_per_pass):
             assert before.epochs * before.num_pairs <= after.epochs * after.num_pairs
+
+
+def test_batches_are_those_that_sources_make_of_so_many_pairs():
+    twice = plan(10_000, num_batches=lambda number: math.ceil(2 * number / 10))
+    assert twice.estimate_s == 10 + 2 * 5 * 1 + 3 * 200 * (1 + 2)
+    apart = plan(200, num_batches=lambda number: math.ceil(0.7 * number / 10) + math.ceil(0.3 * number / 10))
+    assert (apart.epochs, apart.num_pairs) == (1, 514), "36 batches of 359.8 pairs, and 16 of 154.2"
+    assert apart.estimate_s == 10 + 2 * 5 * 1 + 52 * (1 + 2)
+
+
+def test_a_curriculum_takes_its_time_before_every_pass():
+    slow = dataclasses.replace(PACE, hardness_s=10.0)
+    assert plan(10_000, pace=slow).estimate_s == plan(10_000).estimate_s + 2 * 10
+    assert (plan(200, pace=slow).num_pairs, plan(200).num_pairs) == (460, 520)
 
 
 def test_no_time_is_no_pairs():

@@ -4,6 +4,7 @@ import json
 import math
 import resource
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -20,8 +21,14 @@ from nearer.learn.checkpoint import Checkpoint, Checkpoints, DevPoint
 from nearer.learn.fit import Sides, fit
 from nearer.learn.objective import Objective
 
-MIXED = [*examples(30), *examples(12, num_negatives=1), *examples(4, num_negatives=2)]
+MIXED = [
+    *(replace(each, source="clicks") for each in examples(30)),
+    *examples(12, num_negatives=1),
+    *examples(4, num_negatives=2),
+]
 """6 steps an epoch, of examples with three numbers of negatives, the last batch smaller."""
+ORDERED = {"source_weights": {"clicks": 0.5, "unnamed": 1.5}, "batches": "single", "curriculum": "hardness"}
+"""An order with every wish: 2 batches an epoch of 30 clicks, 3 of the 16 others."""
 
 
 class PowerCut(Exception):
@@ -125,9 +132,10 @@ def run_until_done(run, **recipe):
         (cut_after_each_checkpoint, {"checkpoint_steps": 1, "freeze_embeddings": True, "weight_decay": 0.1}, 8),
         (cut_after_each_checkpoint, {"checkpoint_steps": 2, "lora_rank": 4, "lora_dropout": 0.1}, 4),
         (cut_in_every_step, {"epochs": 1, "evals_per_pass": 6}, 6),
+        (cut_after_each_checkpoint, {"checkpoint_steps": 1, **ORDERED}, 7),
         (cut_after_each_checkpoint, {"patience": 2, "evals_per_pass": 9, "max_seq_length": 16}, None),
     ],
-    ids=["dev", "every-step", "lora", "within-steps", "patience"],
+    ids=["dev", "every-step", "lora", "within-steps", "sources", "patience"],
 )
 def test_a_pass_cut_short_again_and_again_ends_as_the_whole_one(run, folder, monkeypatch, cut, recipe, num_cuts):
     recipe = {"epochs": 1.5, **recipe}

@@ -214,6 +214,7 @@ class SplitRecipe(Section):
         return self
 
 
+SourceWeights = dict[str, Annotated[float, Field(ge=0, le=1000)]]
 LossName = Literal["ranking", "triplet", "cosine", "cosent", "margin_mse", "kl"]
 
 
@@ -232,6 +233,10 @@ class TrainRecipe(Section):
     max_seq_length: int | None = Field(default=None, ge=8, description="tokens; none means the encoder's")
     max_pairs: int | None = Field(default=None, ge=1)
     max_positives: int = Field(default=4, ge=1, description="pairs made of one query at most")
+    source_field: str = Field(default="source", description="of a query's metadata; a text pair says its own")
+    source_weights: SourceWeights = Field(default_factory=dict, description="times an epoch; 1 unless named, 0 never")
+    batches: Literal["mixed", "single"] = Field(default="mixed", description="single: each of one source")
+    curriculum: Literal["none", "hardness"] = Field(default="none", description="hardness: easy ones first in an epoch")
     loss: LossName | None = Field(default=None, description="none means by the data's shape")
     graded: bool = Field(default=True, description="several grades are learned from as such, not as relevant or not")
     scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
@@ -284,7 +289,7 @@ class RerankerRecipe(Section):
     """How a cross-encoder is trained.
 
     ``train.max_pairs``, ``max_positives``, ``precision`` and ``checkpoint_steps``, ``mining.margins`` and
-    ``min_share``, and ``search.rerank.depth`` hold here too.
+    ``min_share``, and ``search.rerank.depth`` hold here too; of ``train.source_weights`` those of 0.
 
     Source of 8 texts a list: Gao et al., Rethink Training of BERT Rerankers (arXiv 2101.08751), section 4; of the
     warm-up: sentence-transformers' own example for MS MARCO. The others are not tuned: dev ends what does harm.

@@ -36,6 +36,7 @@ from nearer.learn.lora import most_rank
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.margins import NO_MARGIN
 from nearer.learn.negatives import MiningReport
+from nearer.learn.order import Source, sources_of
 from nearer.measure.alarms import raised_in
 from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace
@@ -91,13 +92,17 @@ def train(
             deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
             progress=progress,
         )
+        if len(sources := sources_of(examples, workspace.recipe.train.source_weights)) > 1:
+            progress.say(_told_sources(sources))
         course, chosen = choose_course(course, asked, run_passes=_run_passes, clock=clock)
         passes, alarms = _run_watched(course)
+        drawn = _drawn(sources_of(course.examples, workspace.recipe.train.source_weights))
         training = {
             "recipe": course.workspace.recipe.model_dump(mode="json"),
             "data": {
                 "num_pairs": len(course.examples),
                 "pairs_id": content_id("pairs", [(e.anchor, e.positive) for e in course.examples]),
+                **drawn,
             },
             "passes": passes,
             "alarms": alarms,
@@ -125,6 +130,7 @@ def train(
             "best": max(point["value"] for each in passes for point in each["fit"]["dev"]),
         },
         "num_pairs": len(course.examples),
+        **drawn,
         "num_left_out": {"queries": len(left_out.query_ids), "pairs": len(left_out.pairs)},
         "duration_s": round(clock() - began, 1),
     }
@@ -262,6 +268,24 @@ def _describe(number: int, report: FitReport, mining: MiningReport | None) -> di
     """How a pass went, as it is written down."""
     content = {"pass": number, "fit": asdict(report), "mining": asdict(mining) if mining else None}
     return dict(json.loads(canonical_json(content)))
+
+
+_NUM_RECORDED, _NUM_TOLD = 50, 8
+"""Sources that are written down, and told: a field may have a value for every query."""
+
+
+def _drawn(sources: Sequence[Source]) -> dict[str, Any]:
+    """What an epoch draws of each source, most first, as it is written down."""
+    largest = sorted(sources, key=lambda source: -source.num_drawn)[:_NUM_RECORDED]
+    return {"num_sources": len(sources), "sources": [source.described for source in largest]}
+
+
+def _told_sources(sources: Sequence[Source]) -> str:
+    """The same for people."""
+    largest = sorted(sources, key=lambda source: -source.num_drawn)[:_NUM_TOLD]
+    told = [f"{each.num_drawn} of {each.name} ({len(each.rows_S)} pairs x {each.weight:g})" for each in largest]
+    more = [f"and {len(sources) - len(told)} more sources"] if len(sources) > len(told) else []
+    return f"an epoch draws {', '.join([*told, *more])}"
 
 
 def _told(kept: dict[str, Any]) -> str:

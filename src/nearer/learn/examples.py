@@ -1,11 +1,15 @@
 """Training examples: an anchor, its positive, and what must never be its negative."""
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nearer.core.records import GradeScale, Judgment, Pair, Query
 from nearer.core.text import normalise, resemblance, shingles
+
+UNNAMED = "unnamed"
+"""What the source is called of examples of which nobody said where they came from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +20,7 @@ class Example:
     documents judged in between, and the anchor's own text. ``weight`` multiplies the row's loss. ``grade`` is the
     positive's, ``grades`` those of other texts by their key, where judgments tell more than one grade apart.
     ``score`` says how alike anchor and positive are, from 0 to 1; ``scores`` are a teacher's, of the positive and
-    then of each negative, on a scale of its own; empty where none was asked.
+    then of each negative, on a scale of its own; empty where none was asked. ``source`` says where it came from.
     """
 
     anchor: str
@@ -28,6 +32,12 @@ class Example:
     grades: Mapping[str, float] = field(default_factory=dict)
     score: float | None = None
     scores: tuple[float, ...] = ()
+    source: str = ""
+
+    @property
+    def source_name(self) -> str:
+        """What its source is called in the recipe and in print."""
+        return self.source or UNNAMED
 
 
 def text_key(text: str) -> str:
@@ -44,13 +54,15 @@ def from_judgments(
     max_positives: int,
     graded: bool,
     seed: int,
+    source_field: str = "",
 ) -> list[Example]:
     """One example a positive, at most ``max_positives`` a query, chosen at random.
 
     ``texts_of`` gives the passages of the document for a (query_id, doc_id), the one to train on first; documents
     missing there are left out. All passages of a document from ``relevant_from`` on are spared; documents judged
     lower are true negatives. When ``graded``, those judged lower but above 0 are to be ranked above the unjudged, and
-    positives by their grade: the first passage of each, the others being spared.
+    positives by their grade: the first passage of each, the others being spared. The source is what the query's
+    metadata has in ``source_field``.
     """
     rng = random.Random(seed)
     judged: dict[str, list[Judgment]] = {}
@@ -76,9 +88,16 @@ def from_judgments(
                     spared=frozenset(spared | {text_key(query.text)}),
                     grade=_level(judgment, scale) if grades else 1.0,
                     grades=grades,
+                    source=_source(query.metadata.get(source_field)),
                 )
                 examples.append(example)
     return examples
+
+
+def _source(value: object) -> str:
+    """The name of a source that a query's metadata holds: a text as it is, anything else as JSON."""
+    name = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return name if name.strip() else ""
 
 
 _LOWER = 1
@@ -125,6 +144,7 @@ def from_pairs(pairs: Sequence[Pair], *, margin: float) -> list[Example]:
             spared=frozenset({text_key(pair.query)}),
             weight=1.0 if pair.score is None else pair.score,
             score=pair.score,
+            source=pair.source,
         )
         for pair in pairs
     ]

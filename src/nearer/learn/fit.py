@@ -3,23 +3,26 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
 from nearer.core.progress import Progress
 from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
 from nearer.learn.examples import Example
+from nearer.learn.hardness import hardness_for
 from nearer.learn.lora import with_lora
 from nearer.learn.losses import LOSSES, Loss, choose_loss
 from nearer.learn.lower_layers import frozen, layers_of
 from nearer.learn.objective import MOST_TOKENS, Batch, Collator, Objective
+from nearer.learn.order import BatchSampler, Order
 from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Tokens
 from nearer.learn.trainer import StepBar, arguments_of, outcome_of, run, steps_of
@@ -83,7 +86,8 @@ def fit(
     """
     assert (sides.vectors is None) == (recipe.sides == "both")
     loss, why = choose_loss(recipe.loss, examples)
-    num_steps, start = steps_of(examples, recipe=recipe), checkpoints.start
+    order = Order.of(examples, recipe)
+    num_steps, start = steps_of(order.num_batches, epochs=recipe.epochs), checkpoints.start
     interval = math.ceil(num_steps / recipe.evals_per_pass)
     keeper = BestKeeper(
         model, partial(_measured, model, measure), interval=interval, patience=recipe.patience, is_over=is_over
@@ -94,6 +98,10 @@ def fit(
     bar = StepBar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
     table = ExampleTable.build(examples)
     with _as_in_training(model, recipe):
+        collator = _collator(model, table, sides)
+        fixed_TD = sides.vectors(table.texts) if sides.vectors else None
+        if recipe.curriculum == "hardness":
+            order = replace(order, hardness_E=hardness_for(model, collator, fixed_TD))
         trainer = _Trainer(
             model=model,
             args=TrainingArguments(
@@ -102,12 +110,13 @@ def fit(
                 remove_unused_columns=False,
             ),
             train_dataset=range(len(examples)),
-            data_collator=_collator(model, table, sides),
+            data_collator=collator,
             callbacks=[keeper, writer, bar],
         )
+        trainer.order = order
         trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
-        if sides.vectors:
-            trainer.objective.text_TD = torch.from_numpy(sides.vectors(table.texts)).to(model.device)
+        if fixed_TD is not None:
+            trainer.objective.text_TD = torch.from_numpy(fixed_TD).to(model.device)
         trainer.matmul_precision = "highest" if recipe.precision == "float32" else "high"  # "high" is TF32
         try:
             run(trainer, checkpoints, writer)
@@ -117,7 +126,7 @@ def fit(
     return FitReport(
         loss=loss,
         why=why,
-        num_negatives=table.num_negatives(batch_size=recipe.batch_size, seed=recipe.seed),
+        num_negatives=table.num_negatives(order.some_batches()),
         num_examples=len(examples),
         out_of_time=keeper.out_of_time,
         **outcome_of(trainer, keeper, num_steps=num_steps),
@@ -137,8 +146,15 @@ def _measured(model: "SentenceTransformer", measure: Callable[[int], DevPoint], 
 class _Trainer(Trainer):  # type: ignore[misc]
     """The trainer below that of sentence-transformers, which embeds columns as they come; the objective sorts texts."""
 
+    order: Order
     objective: Objective
     matmul_precision: str
+
+    def get_train_dataloader(self) -> Any:
+        """Batches in the order, instead of all examples shuffled."""
+        sampler, pinned = BatchSampler(self.order), self.args.dataloader_pin_memory
+        loader = DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator, pin_memory=pinned)
+        return self.accelerator.prepare(loader)
 
     def training_step(self, *args: Any, **options: Any) -> Any:
         """A step of training; what is measured between steps keeps the precision that search has."""

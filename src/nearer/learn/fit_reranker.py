@@ -98,7 +98,8 @@ def fit_reranker(
     """
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 
-    num_steps, start = steps_of(lists, recipe=recipe), checkpoints.start
+    num_steps = steps_of(math.ceil(len(lists) / recipe.batch_size), epochs=recipe.epochs)
+    start = checkpoints.start
     keeper = BestKeeper(model, measure, interval=math.ceil(num_steps / recipe.evals), patience=recipe.patience)
     writer = CheckpointWriter(checkpoints, keeper, every=checkpoint_steps)
     if start:

@@ -7,11 +7,15 @@ What is chosen, in this order:
 3. All pairs, for as many epochs a pass as fit, up to the recipe's.
 4. Where not even one epoch of all pairs fits (or the recipe's share of one): as many pairs as do.
 
+How many batches an epoch of so many pairs has is for who asks to say: sources may weigh more, or not share batches.
+
 A tenth of the time, and two dev measurements, are left for what was not measured and for the end. The shares are our
 rule: mining must leave most of the time to learning, and dev decides too little to take more of it.
 """
 
 import math
+from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nearer.core.sections import TrainRecipe
@@ -22,12 +26,16 @@ _MINING, _DEV = 0.5, 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Seconds of a step without and with mined negatives, of a dev measurement, and of mining once, as measured."""
+    """Seconds of a step without and with mined negatives, of a dev measurement, and of mining once, as measured.
+
+    ``hardness_s`` are those before each pass in which a curriculum looks at every example, at most; 0 without one.
+    """
 
     plain_step_s: float
     mined_step_s: float
     dev_s: float
     mining_s: float
+    hardness_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +57,19 @@ class Plan:
         return {name: getattr(self, name) for name in names}
 
 
-def make_plan(pace: Pace, *, recipe: TrainRecipe, num_pairs: int, time_s: float, first: int) -> Plan:
+def make_plan(
+    pace: Pace,
+    *,
+    recipe: TrainRecipe,
+    num_pairs: int,
+    num_batches: Callable[[int], int],
+    time_s: float,
+    first: int,
+) -> Plan:
     """What fits into ``time_s``, when pass ``first`` is the first; ``num_pairs`` is 0 where nothing does.
 
-    Pass 1 alone mines nothing. ``pace`` is that of the recipe's ``freeze_layers``.
+    Pass 1 alone mines nothing. ``pace`` is that of the recipe's ``freeze_layers``; ``num_batches`` gives those of an
+    epoch of so many pairs.
     """
     usable_s = (1 - _LEFT_OVER) * time_s - 2 * pace.dev_s
     passes, reasons = _passes(pace, recipe, usable_s, first=first)
@@ -62,17 +79,18 @@ def make_plan(pace: Pace, *, recipe: TrainRecipe, num_pairs: int, time_s: float,
             f"{evals} dev measurements a pass instead of {recipe.evals_per_pass}: each takes {pace.dev_s:.3g} s"
         )
     num_mined = passes - (first == 1)
-    fixed_s = num_mined * pace.mining_s + passes * (evals + 1) * pace.dev_s
+    fixed_s = num_mined * pace.mining_s + passes * ((evals + 1) * pace.dev_s + pace.hardness_s)
     step_s = num_mined * pace.mined_step_s + (passes - num_mined) * pace.plain_step_s
-    epoch_s = step_s * math.ceil(num_pairs / recipe.batch_size)
+    epoch_s = step_s * num_batches(num_pairs)
     left_s, least = max(0.0, usable_s - fixed_s), min(1.0, recipe.epochs)
     epochs = left_s / epoch_s
     if epochs >= least:
         chosen, pairs = min(recipe.epochs, max(least, math.floor(10 * epochs) / 10)), num_pairs
     else:
-        chosen, pairs = least, min(num_pairs, math.floor(left_s / (step_s * least)) * recipe.batch_size)
+        fitting = math.floor(left_s / (step_s * least))
+        chosen, pairs = least, max(0, bisect_right(range(num_pairs + 1), fitting, key=num_batches) - 1)
     reasons += _why(chosen, pairs, recipe=recipe, num_pairs=num_pairs, epoch_s=epoch_s)
-    steps = math.ceil(pairs / recipe.batch_size) * chosen
+    steps = num_batches(pairs) * chosen
     return Plan(
         epochs=chosen,
         passes=passes,

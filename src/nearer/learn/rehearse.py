@@ -12,7 +12,6 @@ from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example
 from nearer.learn.fit import Sides, fit
-from nearer.learn.trainer import steps_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -29,7 +28,7 @@ def rehearse(
     sides: Sides,
     clock: Callable[[], float],
 ) -> float:
-    """The median seconds of a step on these examples, which should fill ``NUM_STEPS`` batches.
+    """The median seconds of a step on these examples, which should fill ``NUM_STEPS`` batches, as they come.
 
     Dev stands for nothing here, so that step 0 is the best, and the model keeps its weights to the bit.
     """
@@ -40,12 +39,13 @@ def rehearse(
         return len(ended_at) == NUM_STEPS
 
     once = {"evals_per_pass": 1, "patience": 1, "checkpoint_steps": None}
-    num_epochs = NUM_STEPS / steps_of(examples, recipe=recipe.model_copy(update={"epochs": 1.0}))
+    plain = {"source_weights": {}, "batches": "mixed", "curriculum": "none"}
+    num_epochs = NUM_STEPS * recipe.batch_size / len(examples)
     with tempfile.TemporaryDirectory(prefix="nearer-") as scratch:
         fit(
             model,
             examples,
-            recipe=recipe.model_copy(update={**once, "epochs": max(1.0, num_epochs)}),
+            recipe=recipe.model_copy(update={**once, **plain, "epochs": max(1.0, num_epochs)}),
             sides=sides,
             measure=lambda step: DevPoint(step=step, value=-float(step)),
             checkpoints=Checkpoints(Path(scratch), start=None),

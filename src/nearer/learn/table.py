@@ -4,7 +4,6 @@ Arrays: E examples, T distinct document texts, B examples of a batch, X texts of
 negative, more than 0 something to be ranked above what has less, nan what must be neither.
 """
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,14 +59,18 @@ class ExampleTable:
                 grades_BX[line, place[text]] = known[text]
         return grades_BX
 
-    def num_negatives(self, *, batch_size: int, seed: int) -> float:
-        """How many texts of a batch that is drawn at random are negatives of an example, as a mean over it.
+    def num_negatives(self, batches: Sequence[Sequence[int]]) -> float:
+        """How many texts of its batch are negatives of an example, as a mean over the examples of these batches.
 
         A large batch that is accumulated of small ones has no more: only ``cached`` makes it one batch.
         """
-        rows = random.Random(seed).sample(range(len(self.candidates)), min(batch_size, len(self.candidates)))
+        return float(np.concatenate([self._num_negatives(rows) for rows in batches]).mean())
+
+    def _num_negatives(self, rows: Sequence[int]) -> Ints:
+        """The same for each example of one batch, shape (B,)."""
         texts = list(dict.fromkeys(text for row in rows for text in self.candidates[row]))
-        return float((self.grades(rows, texts) == 0).sum(axis=1).mean())
+        num_B: Ints = (self.grades(rows, texts) == 0).sum(axis=1)
+        return num_B
 
 
 def _known(

@@ -12,9 +12,9 @@ from nearer.core.sections import RerankerRecipe, TrainRecipe
 from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, cannot_write
 
 
-def steps_of(examples: Sequence[object], *, recipe: TrainRecipe | RerankerRecipe) -> int:
-    """The optimiser steps of a training on so many examples, or lists."""
-    return max(1, math.ceil(math.ceil(len(examples) / recipe.batch_size) * recipe.epochs))
+def steps_of(num_batches: int, *, epochs: float) -> int:
+    """The optimiser steps of a training of so many batches an epoch."""
+    return max(1, math.ceil(num_batches * epochs))
 
 
 def arguments_of(

@@ -45,7 +45,8 @@ class Training:
     """A trained model; ``base_value`` and ``best_value`` are dev's.
 
     ``points`` are pass, step, dev and training queries (None where they were not measured), by step; ``alarms`` those
-    raised first, none of a model that was trained before there were any.
+    raised first, none of a model that was trained before there were any. ``sources`` are what an epoch drew of each
+    source, empty where there was one alone; ``num_more_sources`` were not written down.
     """
 
     model_id: str
@@ -60,6 +61,8 @@ class Training:
     base_value: float | None
     best_value: float | None
     alarms: Sequence[JSON]
+    sources: Sequence[JSON]
+    num_more_sources: int
     chosen: Chosen
     recipe: str
 
@@ -94,6 +97,8 @@ def _training(model: JSON, *, is_live: bool) -> Training:
         for each, curve in zip(passes, charts.placed(curves), strict=True)
         for (step, value), point in zip(curve, each["fit"]["dev"], strict=True)
     ]
+    data: JSON = training.get("data", {})
+    sources: Sequence[JSON] = data.get("sources", []) if data.get("num_sources", 1) > 1 else []
     values = [value for _, _, value, _ in points if isfinite(value)]
     base, best = (values[0], max(values)) if values else (None, None)
     label = f"nDCG@10 on dev by training step: base {number(base)}, best {number(best)}"
@@ -110,6 +115,8 @@ def _training(model: JSON, *, is_live: bool) -> Training:
         base_value=base,
         best_value=best,
         alarms=sorted(training.get("alarms", []), key=lambda alarm: not alarm["raised"]),
+        sources=sources,
+        num_more_sources=data["num_sources"] - len(sources) if sources else 0,
         chosen=_chosen(training),
         recipe=dump_toml(dict(training.get("recipe", {}))),
     )

@@ -3,11 +3,13 @@
 Arrays: Q queries, P passages, D dimensions.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Pair, Query
 from nearer.core.text import near_duplicates, normalise
@@ -60,7 +62,10 @@ def read_examples(
     left_out: LeftOut,
     progress: Progress,
 ) -> list[Example]:
-    """The training pairs: each positive as its passage nearest to the query, then the pairs given as text."""
+    """The training pairs: each positive as its passage nearest to the query, then the pairs given as text.
+
+    Those of sources that weigh nothing are left out. Raises RecipeError when a weight names no source, or all are 0.
+    """
     collection, recipe = Collection(workspace.database), workspace.recipe.train
     queries = [query for query in collection.queries("train") if query.query_id not in left_out.query_ids]
     judgments = [j for j in collection.judgments("train") if j.query_id not in left_out.query_ids]
@@ -74,9 +79,28 @@ def read_examples(
         max_positives=recipe.max_positives,
         graded=recipe.graded,
         seed=recipe.seed,
+        source_field=recipe.source_field,
     )
     examples = share_spared([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
+    examples = _weighing(examples, recipe.source_weights, progress)
     return limit(examples, max_pairs=recipe.max_pairs, seed=recipe.seed)
+
+
+def _weighing(examples: Sequence[Example], weights: Mapping[str, float], progress: Progress) -> list[Example]:
+    """The examples of sources that weigh something."""
+    numbers = Counter(example.source_name for example in examples)
+    if unknown := sorted(weights.keys() - numbers.keys()):
+        raise RecipeError(
+            f"train.source_weights names {', '.join(map(repr, unknown))}, of which there are no training pairs",
+            hint=f"the sources are: {', '.join(sorted(numbers)) or 'none'}; see train.source_field too",
+        )
+    left_out = {name: number for name, number in sorted(numbers.items()) if weights.get(name) == 0}
+    if examples and len(left_out) == len(numbers):
+        hint = "give one that is to be learned from a weight above 0"
+        raise RecipeError("train.source_weights is 0 for every source there is", hint=hint)
+    for name, number in left_out.items():
+        progress.say(f"leaves out {number} pairs of the source {name}, which weighs 0")
+    return [example for example in examples if example.source_name not in left_out]
 
 
 def passages_by_nearness(

@@ -9,8 +9,9 @@ from typing import Any
 from nearer.core.errors import RecipeError
 from nearer.core.ids import canonical_json
 from nearer.flows.training.course import Course
-from nearer.learn.examples import Example
+from nearer.learn.examples import Example, limit
 from nearer.learn.lower_layers import layers_of
+from nearer.learn.order import Order
 from nearer.learn.plan import Pace, Plan, make_plan
 from nearer.learn.rehearse import NUM_STEPS, rehearse
 
@@ -63,17 +64,26 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
 
 
 def _plan(course: Course, pace: Pace, *, number: int) -> Plan:
+    recipe = course.workspace.recipe.train
+
+    def num_batches(num_pairs: int) -> int:
+        return Order.of(limit(course.examples, max_pairs=num_pairs, seed=recipe.seed), recipe).num_batches
+
     return make_plan(
         pace,
-        recipe=course.workspace.recipe.train,
+        recipe=recipe,
         num_pairs=len(course.examples),
+        num_batches=num_batches,
         time_s=course.deadline.left_s / number,
         first=course.first,
     )
 
 
 def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
-    """Time one dev measurement, some texts of those that mining encodes, and a few steps of each kind."""
+    """Time one dev measurement, some texts of those that mining encodes, and a few steps of each kind.
+
+    A curriculum encodes hardly more than mining does, and less where nothing was mined.
+    """
     began = clock()
     course.watch.point(course.encoder, 0)
     dev_s = clock() - began
@@ -83,15 +93,21 @@ def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
     course.encoder.encode_documents(sample)
     mining_s = (clock() - began) / len(sample) * len(texts)
     plain_step_s, mined_step_s = _steps(course, clock=clock)
-    return Pace(plain_step_s=plain_step_s, mined_step_s=mined_step_s, dev_s=dev_s, mining_s=mining_s)
+    return Pace(
+        plain_step_s=plain_step_s,
+        mined_step_s=mined_step_s,
+        dev_s=dev_s,
+        mining_s=mining_s,
+        hardness_s=0.0 if course.workspace.recipe.train.curriculum == "none" else mining_s,
+    )
 
 
 def _steps(course: Course, *, clock: Callable[[], float]) -> tuple[float, float]:
-    """Seconds of a step without and with mined negatives, for which random passages stand."""
+    """Seconds of a step without and with mined negatives, for which random passages stand, on what an epoch draws."""
     recipe = course.workspace.recipe
     rng = random.Random(recipe.train.seed)
-    wanted = min(NUM_STEPS * recipe.train.batch_size, len(course.examples))
-    sample = rng.sample(list(course.examples), wanted)
+    drawn = [course.examples[row] for rows in Order.of(course.examples, recipe.train).batches(0) for row in rows]
+    sample = drawn[: NUM_STEPS * recipe.train.batch_size]
     number = min(recipe.mining.num_negatives, len(course.corpus.passages))
     mined = [_with(example, rng.sample(course.corpus.passages, number)) for example in sample]
     plain_s, mined_s = (

@@ -1,0 +1,73 @@
+"""How hard each example is for a model, before it learns from it.
+
+Arrays: E examples, A distinct anchors, T distinct texts, D dimensions.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nearer.learn.objective import Collator, Side, embed
+from nearer.learn.table import ExampleTable
+from nearer.learn.tokens import Tokens
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Floats = NDArray[np.float32]
+
+
+def hardness(table: ExampleTable, anchor_emb_AD: Floats, text_emb_TD: Floats) -> Floats:
+    """How much nearer, in cosine, the nearest negative of each example is than its positive, shape (E,).
+
+    Negatives are its own, given or mined, that are known for no answer as good as the positive. Where any example has
+    none, all are compared by how far their positives are alone, so that one scale holds for all.
+    """
+    anchor_emb_AD, text_emb_TD = _unit(anchor_emb_AD), _unit(text_emb_TD)
+    positives_E = np.array([candidates[0] for candidates in table.candidates], np.int64)
+    positive_E: Floats = np.einsum("ed,ed->e", anchor_emb_AD[table.anchor_E], text_emb_TD[positives_E])
+    pairs = [(row, text) for row in range(len(positives_E)) for text in _negatives(table, row)]
+    if {row for row, _ in pairs} != set(range(len(positives_E))):
+        return -positive_E
+    rows, texts = np.array(pairs, np.int64).T
+    nearest_E = np.full(len(positives_E), -np.inf, np.float32)
+    np.maximum.at(nearest_E, rows, np.einsum("pd,pd->p", anchor_emb_AD[table.anchor_E[rows]], text_emb_TD[texts]))
+    return nearest_E - positive_E
+
+
+def hardness_for(model: "SentenceTransformer", collator: Collator, fixed_TD: Floats | None) -> Floats:
+    """The hardness of the collator's examples for a model as it is, shape (E,).
+
+    ``fixed_TD`` are the vectors of all texts where the model embeds anchors alone.
+    """
+    anchor_emb_AD = _embedded(model, collator.anchors, most_tokens=collator.most_tokens)
+    if fixed_TD is None:
+        assert collator.texts is not None
+        fixed_TD = _embedded(model, collator.texts, most_tokens=collator.most_tokens)
+    return hardness(collator.table, anchor_emb_AD, fixed_TD)
+
+
+def _negatives(table: ExampleTable, row: int) -> list[int]:
+    """The texts of an example that are worse answers than its positive."""
+    known, (positive, *others) = table.known[row], table.candidates[row]
+    return [text for text in others if known.get(text, 0.0) < known[positive]]
+
+
+@torch.no_grad()
+def _embedded(model: "SentenceTransformer", tokens: Tokens, *, most_tokens: int) -> Floats:
+    """The vectors of all texts, without dropout."""
+    made: dict[int, Floats] = {}
+    was_training = model.training
+    model.eval()
+    for rows, features in tokens.minibatches(range(len(tokens.lengths_T)), most_tokens=most_tokens):
+        side = Side(rows=tuple(rows), minibatches=(features,)).to(model.device)
+        made.update(zip(rows, embed(model, side.minibatches).cpu().numpy(), strict=True))
+    model.train(was_training)
+    return np.stack([made[row] for row in range(len(made))])
+
+
+def _unit(emb_ND: Floats) -> Floats:
+    unit_ND: Floats = emb_ND / np.maximum(np.linalg.norm(emb_ND, axis=1, keepdims=True), np.float32(1e-12))
+    return unit_ND

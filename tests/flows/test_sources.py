@@ -1,0 +1,225 @@
+"""Training on several sources: how often each comes, which share batches, and what is told and kept of it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import synthetic_rows
+from flows.folders import write_jsonl
+from flows.test_resume import PowerCut, outcome
+from flows.test_resume import Watch as Said
+from nearer.core.errors import RecipeError
+from nearer.flows import train as train_module
+from nearer.flows.add import add
+from nearer.flows.train import train
+from nearer.flows.training import pace
+from nearer.flows.training import run as training_run
+from nearer.flows.training.choice import Asked
+from nearer.learn import checkpoint
+from nearer.learn.objective import Objective
+from nearer.learn.order import Source
+from nearer.store.workspace import Workspace
+
+SINGLE = "train.batches=single"
+WEIGHTS = "train.source_weights={bought = 0.5, unnamed = 1.5}"
+
+
+@pytest.fixture(scope="module")
+def _prepared(tmp_path_factory, tiny_recipe, beir):
+    """A workspace of judged queries without a source, and of 30 pairs that were bought."""
+    root = tmp_path_factory.mktemp("sources")
+    short = {**tiny_recipe["train"], "max_dev_queries": 20, "max_positives": 1}
+    workspace = Workspace.init(root / "filled", recipe={**tiny_recipe, "train": short})
+    add(workspace, "beir", beir)
+    documents = [row["text"] for row in synthetic_rows(num_documents=80)["corpus"]]
+    rows = [
+        {"query": f"{' '.join(text.split()[:3])} ?", "positive": text, "source": "bought"} for text in documents[:30]
+    ]
+    add(workspace, "pairs", write_jsonl(root / "pairs.jsonl", rows))
+    workspace.close()
+    return root / "filled"
+
+
+@pytest.fixture
+def folder(_prepared, tmp_path):
+    return shutil.copytree(_prepared, tmp_path / "workspace")
+
+
+@pytest.fixture
+def run(folder):
+    """Train; all that it leaves, and what was said."""
+
+    def run(*overrides, **asked):
+        workspace, said = Workspace.open(folder, overrides=overrides), Said()
+        try:
+            return outcome(workspace, train(workspace, asked=Asked(**asked), progress=said)), said.said
+        finally:
+            workspace.close()
+
+    return run
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """The sources of the examples in every batch that was learned from, in a list a pass."""
+    seen, fit = [], train_module.fit
+
+    def fitted(model, examples, **options):
+        seen.append([])
+        forward = Objective.__call__
+
+        def spy(self, model, batch):
+            seen[-1].append([examples[row].source for row in batch.rows])
+            return forward(self, model, batch)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Objective, "__call__", spy)
+            return fit(model, examples, **options)
+
+    monkeypatch.setattr(train_module, "fit", fitted)
+    return seen
+
+
+def test_each_source_comes_as_often_as_it_weighs_in_batches_of_its_own(run, batches, folder):
+    got, said = run(SINGLE, WEIGHTS)
+    num_judged = got["result"]["num_pairs"] - 30
+    sources = [
+        {"source": "unnamed", "num_pairs": num_judged, "weight": 1.5, "num_drawn": round(1.5 * num_judged)},
+        {"source": "bought", "num_pairs": 30, "weight": 0.5, "num_drawn": 15},
+    ]
+    assert len(batches) == 2, "pass 2 learns from mined examples, whose sources are theirs"
+    for learned in batches:
+        assert all(len(set(batch)) == 1 for batch in learned)
+        assert sum(batch.count("bought") for batch in learned) == 15
+        assert sum(batch.count("") for batch in learned) == sources[0]["num_drawn"]
+    assert [each["fit"]["num_steps"] for each in got["result"]["passes"]] == [len(learned) for learned in batches]
+    assert got["result"]["passes"][0]["fit"]["num_negatives"] < 15
+    assert (got["result"]["num_sources"], got["result"]["sources"]) == (2, sources)
+    assert got["training"]["data"]["sources"] == sources
+    told = (
+        f"an epoch draws {sources[0]['num_drawn']} of unnamed ({num_judged} pairs x 1.5), 15 of bought (30 pairs x 0.5)"
+    )
+    assert said[0] == told
+
+
+def test_one_source_is_not_told_of(run, batches):
+    got, said = run("train.source_weights.unnamed=0", "train.passes=1")
+    assert said[0].startswith("leaves out ")
+    assert said[0].endswith(" pairs of the source unnamed, which weighs 0")
+    assert got["result"]["num_pairs"] == 30
+    assert {name for batch in batches[0] for name in batch} == {"bought"}
+    assert not any("draws" in line for line in said)
+
+
+def test_queries_say_their_source_in_a_field(run):
+    got, said = run("train.source_field=year", "train.passes=1", "train.max_pairs=40")
+    assert got["result"]["num_sources"] == len(got["result"]["sources"]) > 8
+    assert {each["source"] for each in got["result"]["sources"]} <= {"bought", *map(str, range(2015, 2025))}
+    assert said[0].endswith(f"and {got['result']['num_sources'] - 8} more sources")
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason", "hint"),
+    [
+        (
+            "{clicks = 2, bougth = 1}",
+            "names 'bougth', 'clicks', of which there are no",
+            "bought, unnamed; see train.sou",
+        ),
+        ("{bought = 0, unnamed = 0}", "is 0 for every source there is", "above 0"),
+    ],
+)
+def test_weights_that_cannot_be(run, weights, reason, hint):
+    with pytest.raises(RecipeError, match=reason) as caught:
+        run(f"train.source_weights={weights}")
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("train.source_weights.bought=-1", "train.source_weights.bought: Input should be greater than or equal to 0"),
+        ("train.source_weights.bought=1e9", "train.source_weights.bought: Input should be less than or equal to 1000"),
+        ("train.source_weights.bought=nan", "train.source_weights.bought: "),
+        ("train.source_weights=3", "train.source_weights: Input should be a valid dictionary"),
+        ("train.batches=both", "train.batches: Input should be 'mixed' or 'single'"),
+        ("train.curriculum=easy", "train.curriculum: Input should be 'none' or 'hardness'"),
+    ],
+)
+def test_settings_that_cannot_be(nearer, folder, setting, reason):
+    told = nearer("train", "--json", "--dir", folder, "--set", setting)
+    assert told.exit_code == 2
+    assert reason in told.json["error"]["message"]
+
+
+ORDERED = (SINGLE, WEIGHTS, "train.curriculum=hardness", "train.epochs=1.5", "train.checkpoint_steps=1")
+
+
+def cut(monkeypatch, step, time):
+    times = iter(range(1, 1000))
+
+    def reached(name):
+        if name == step and next(times) == time:
+            raise PowerCut(step)
+
+    for module in (checkpoint, training_run, train_module):
+        monkeypatch.setattr(module, "reached", reached)
+
+
+@pytest.mark.slow
+def test_a_training_that_was_cut_short_ends_the_same_whatever_the_order(run, monkeypatch, folder):
+    clean = shutil.copytree(folder, folder.parent / "clean")
+    wanted, _ = run(*ORDERED)
+    shutil.rmtree(folder)
+    shutil.copytree(clean, folder)
+    for step, time in (("train.checkpoint", 3), ("train.mined", 1), ("train.checkpoint", 2)):
+        with monkeypatch.context() as patch:
+            cut(patch, step, time)
+            with pytest.raises(PowerCut):
+                run(*ORDERED)
+    got, said = run(*ORDERED)
+    assert got == wanted
+    assert any(line.startswith("goes on from pass 2, step 2 of ") for line in said)
+
+
+def test_other_weights_are_another_run(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        cut(patch, "train.checkpoint", 1)
+        with pytest.raises(PowerCut):
+            run(WEIGHTS, "train.passes=1", "train.evals_per_pass=2")
+    _, said = run("train.source_weights.bought=2", SINGLE, "train.passes=1", "train.evals_per_pass=2")
+    assert said[0].startswith("drops what there is of run-")
+    assert said[0].endswith("for it had another train.batches, train.source_weights")
+
+
+@pytest.mark.slow
+def test_a_time_is_planned_by_the_batches_that_there_will_be(run, batches, monkeypatch):
+    rehearsed = []
+    monkeypatch.setattr(pace, "rehearse", lambda *args, **options: rehearsed.append(args[1]) or 1000.0)
+    settings = (SINGLE, "train.source_weights={bought = 3}", "train.passes=1", "train.curriculum=hardness")
+    whole, _ = run(*settings, budget_s=1e7)
+    plan = whole["result"]["budget"]["plan"]
+    assert round(plan["estimate_s"] / 1000) == whole["result"]["passes"][0]["fit"]["num_steps"] == len(batches[-1])
+    assert {each.source for each in rehearsed[0]} == {"", "bought"}
+    assert whole["result"]["budget"]["pace"]["hardness_s"] == whole["result"]["budget"]["pace"]["mining_s"] > 0
+    part, _ = run(*settings, budget_s=8000)
+    assert part["result"]["passes"][0]["fit"]["num_steps"] == 7, "0.9 of the time"
+    assert 0 < part["result"]["num_pairs"] < whole["result"]["num_pairs"]
+
+
+def test_the_report_shows_what_was_drawn(run, folder, ask):
+    got, _ = run(WEIGHTS, "train.passes=1")
+    page = Path(ask(folder, "report")["report"]).read_text(encoding="utf-8")
+    [drawn] = [each["num_drawn"] for each in got["result"]["sources"] if each["source"] == "unnamed"]
+    assert "What an epoch drew of each source" in page
+    assert f'<bdi>unnamed</bdi></th><td class="num">{got["result"]["num_pairs"] - 30}</td>' in page
+    assert f'<td class="num">1.5</td><td class="num">{drawn}</td>' in page
+
+
+def test_what_is_written_down_of_very_many_sources_is_the_largest():
+    sources = [Source(name=f"s{n}", rows_S=np.arange(n + 1), weight=1.0) for n in range(70)]
+    written = train_module._drawn(sources)
+    assert written["num_sources"] == 70
+    assert [each["num_drawn"] for each in written["sources"]] == list(range(70, 20, -1))
