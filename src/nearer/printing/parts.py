@@ -1,0 +1,54 @@
+"""What several results have in common: figures, tables, lines."""
+
+from typing import Any
+
+Result = dict[str, Any]
+
+
+def passed(count: Result) -> str:
+    """How many cases of a suite passed, of how many."""
+    return f"{count['num_cases'] - count['num_failed']} of {count['num_cases']}"
+
+
+def listed(names: list[str]) -> str:
+    """Names in a row."""
+    return ", ".join(names) or "none"
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks, cut where it is long."""
+    return " ".join(text.split())[:100]
+
+
+def interval(value: Result) -> str:
+    """A value and its interval."""
+    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def comparison(c: Result, *, adjusted: str = "") -> str:
+    """A candidate against its baseline in one measure."""
+    return (
+        f"{c['metric']}: {c['candidate']} - {c['baseline']} = "
+        f"{c['difference']:+.3f} [{c['low']:+.3f}, {c['high']:+.3f}], "
+        f"p = {c['p_value']:.4f}{adjusted}; {c['num_wins']} won, {c['num_losses']} lost, {c['num_ties']} tied"
+    )
+
+
+def spent(result: Result) -> list[str]:
+    """What a service was asked for in this run, if any was."""
+    if "api" not in result:
+        return []
+    missing = "" if result["api"]["is_recorded"] else "; not in the sum of nearer status, which could not be written"
+    return [f"asked of services: {usage(result['api'])}{missing}"]
+
+
+def usage(used: Result) -> str:
+    """Requests, tokens and cost."""
+    cost = "price unknown" if used["cost_usd"] is None else f"{used['cost_usd']:.6f} USD"
+    return f"{used['num_requests']} requests, {used['num_tokens']} tokens, {cost}"
+
+
+def table(rows: list[list[str]]) -> list[str]:
+    """Rows with their columns aligned."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,129 @@
+"""Indexes, releases, searches, and where things stand."""
+
+from nearer.printing.parts import Result, comparison, one_line, passed, spent, usage
+
+
+def indexed(result: Result) -> str:
+    """The result of `nearer index`."""
+    lines = [
+        f"{each['system']}: {each['num_documents']} documents, {each['num_passages']} passages, "
+        f"{each['num_encoded']} newly encoded; {_index(each['index'])}"
+        for each in result["indexes"]
+    ]
+    return "\n".join([*lines, *spent(result)])
+
+
+def verified(result: Result) -> str:
+    """The result of `nearer index --verify`."""
+    lines = [f"{name}: {'; '.join(faults) or 'follows the documents'}" for name, faults in result["faults"].items()]
+    return "\n".join([*lines, f"verdict: {result['verdict']}"])
+
+
+def promoted(result: Result) -> str:
+    """The result of `nearer promote`."""
+    lines = [f"{result['verdict']}: {result['release_id'] or 'live is as it was'}"]
+    if result["evaluation"]:
+        evaluation = result["evaluation"]
+        looks = evaluation["ledger"]["num_looks"]
+        judged = f"  judged on {evaluation['num_queries']} queries of {evaluation['split']}"
+        lines.append(judged + (f", look {looks} at this split" if looks else ""))
+    if result["suite"]:
+        suite = result["suite"]
+        lines.append(f"  {passed({**suite, **suite['results'][-1]})} cases of {suite['file']} pass")
+    lines += [f"  because {reason}" for reason in result["reasons"]]
+    lines += [f"  note: {note}" for note in result["notes"]]
+    return "\n".join([*lines, *spent(result)])
+
+
+def rolled_back(result: Result) -> str:
+    """The result of `nearer rollback`."""
+    return f"live: {result['release_id']} ({result['model_id']}); forward again: nearer promote {result['previous']}"
+
+
+def status(result: Result) -> str:
+    """The result of `nearer status`."""
+    lines = [f"{name}: {_release(result[name])}" for name in ("live", "previous")]
+    return "\n".join([*lines, *(f"{each['model']} at {each['endpoint']}: {usage(each)}" for each in result["api"])])
+
+
+def history(result: Result) -> str:
+    """The result of `nearer history`."""
+    lines = []
+    for event in result["events"]:
+        why = "; ".join(event["detail"].get("reasons", []))
+        forced = f" [forced: {event['detail']['forced']}]" if event["detail"].get("forced") else ""
+        lines.append(f"{event['at']} {event['action']} {event['release_id'] or ''}{forced} {why}".rstrip())
+    return "\n".join(lines) or "nothing has been live yet"
+
+
+def lineage(result: Result) -> str:
+    """The result of `nearer lineage`."""
+    lines = []
+    for each in (*result["lineage"], *result["reranker"]):
+        data, shorter, mixed = each["data"], each.get("encoder", {}).get("shortened"), each.get("merged")
+        made = (
+            f"the first {shorter['dimension']} dimensions"
+            if shorter
+            else f"merged, {mixed['weight']:g} of its parent, the rest of {mixed['with']}"
+            if mixed
+            else f"trained on {data['num_pairs']} pairs ({data['pairs_id']}), seed {each['seed']}"
+            if data
+            else "off the shelf"
+        )
+        lines.append(f"{each.get('model_id') or each['reranker_id']}  {each['created_at']}  {_kind(each)}{made}")
+        computed = each.get("encoder_id") or each["cross_encoder_id"]
+        lines.append(f"  {computed}  releases: {', '.join(each['releases']) or 'none'}")
+    return "\n".join(lines)
+
+
+def _kind(each: Result) -> str:
+    """What a link of a lineage is, where it is no plain model."""
+    if "reranker_id" in each:
+        return f"reranker from {each['start']['name']}, "
+    adapter = each["encoder"].get("adapter")
+    return f"{adapter['sides']} adapter, " if adapter else "queries alone, " if "queries" in each["encoder"] else ""
+
+
+def found(result: Result) -> str:
+    """The result of `nearer search`."""
+    lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result["stale"]]
+    lines += [f"not filtered by {rule}: say what is known, with --known" for rule in result["unused_rules"]]
+    for rank, each in enumerate(result["results"], start=1):
+        lines.append(f"{rank:3} {each['score']:.3f} {each['doc_id']}  {one_line(each['text'])}")
+    return "\n".join([*lines, *spent(result)])
+
+
+def reported(result: Result) -> str:
+    """The result of `nearer report`."""
+    return f"report: {result['report']}"
+
+
+def demonstrated(result: Result) -> str:
+    """The result of `nearer demo`."""
+    compared = result["comparison"]
+    return "\n".join(
+        [
+            "",
+            comparison(compared) if compared else "nothing was better on dev than the base",
+            f"look {result['num_looks']} at the test split",
+            f"verdict: {result['verdict']}, in {result['duration_s']:.0f} s",
+            f"report:  {result['report']}",
+        ]
+    )
+
+
+def _index(index: Result) -> str:
+    if not index["recall"]:
+        return f"{index['kind']}, every passage compared"
+    recall, precision = index["recall"], "" if index["precision"] == "float32" else f" in {index['precision']}"
+    return (
+        f"{index['kind']}{precision}, recall@{recall['k']} {recall['value']:.3f} against exact search "
+        f"on {recall['num_queries']} {recall['measured_on']}"
+    )
+
+
+def _release(release: Result | None) -> str:
+    if release is None:
+        return "none"
+    answers = "+".join([release["model_id"], *release["stages"]])
+    return f"{release['release_id']} ({answers}, {release['num_documents']} documents)"

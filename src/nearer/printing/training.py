@@ -1,0 +1,110 @@
+"""What training, merging and shortening made."""
+
+from nearer.printing.parts import Result, interval, listed, passed, spent, table
+
+
+def trained(result: Result) -> str:
+    """The result of `nearer train`."""
+    dev = result["dev"]
+    head = f"{result['model_id']}: {dev['metric']} on dev {dev['start']:.3f} -> {dev['best']:.3f}"
+    how = f"{result['adapter']['sides']} adapter" if "adapter" in result else f"{len(result['passes'])} passes"
+    what = f"{result['num_pairs']} pairs, {how}, {result['duration_s']:.0f} s"
+    left_out = result["num_left_out"]
+    if any(left_out.values()):
+        what += f"; {left_out['queries']} queries and {left_out['pairs']} pairs that dev or test knows were left out"
+    alarms = [f"alarm {_alarm(alarm)}" for alarm in result.get("alarms", ()) if alarm["raised"]]
+    alarms = [*_chosen(result), *alarms]
+    if not result["improved"]:
+        lines = [f"nothing was better on dev than where it began ({what}); leave it as it is", *alarms]
+    else:
+        follows = f"next: nearer evaluate base {result['model_id']}, or nearer promote"
+        lines = [f"{head} ({what})", *alarms, follows]
+    return "\n".join([*lines, *spent(result)])
+
+
+def trained_reranker(result: Result) -> str:
+    """The result of `nearer train --reranker`."""
+    dev, name = result["dev"], result["reranker_id"]
+    left_out = result["num_left_out"]
+    what = f"{result['num_pairs']} pairs, {result['duration_s']:.0f} s"
+    if any(left_out.values()):
+        what += f"; {left_out['queries']} queries and {left_out['pairs']} pairs that dev or test knows were left out"
+    measured = f"{dev['metric']} on {dev['num_queries']} dev queries, the first {dev['depth']} of {result['retriever']}"
+    began = "" if result["start"]["is_fresh"] else f", {dev['start']:.3f} as it began"
+    values = f"{dev['retriever']:.3f} as found{began}, {dev['best']:.3f} reranked at its best"
+    lines = [f"{name or 'no reranker'}: {measured}: {values} ({what})"]
+    if result["fault"]:
+        lines.append(f"training ended early: {result['fault']}")
+    if name is None:
+        lines.append("nothing that was trained is better on dev than what there was; leave it as it is")
+    else:
+        lines.append(f'next: search.rerank.model = "{name}" in nearer.toml, then nearer evaluate base base+rerank')
+    return "\n".join([*lines, *spent(result)])
+
+
+def _chosen(result: Result) -> list[str]:
+    """What a time, a search or several seeds decided."""
+    lines = [f"the time decided: {reason}" for reason in result.get("budget", {}).get("plan", {}).get("reasons", ())]
+    if trials := result.get("trials"):
+        values = [each["value"] for each in trials if each["value"] is not None]
+        span = f"from {min(values):.3f} to {max(values):.3f}"
+        lines.append(f"{len(trials)} settings tried, dev {span}; dev chose, so its best is optimistic")
+    if seeds := result.get("seeds"):
+        values = [each["value"] for each in seeds["trainings"] if each["value"] is not None]
+        deviation = seeds["standard_deviation"]
+        spread = "" if deviation is None else f", standard deviation {deviation:.3f}"
+        shown = ", ".join(f"{value:.3f}" for value in values)
+        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds['mean']:.3f}{spread}; the best is kept")
+    return lines
+
+
+def _alarm(alarm: Result) -> str:
+    return f"{alarm['name']} {alarm['value']:.3f}, above {alarm['threshold']:.3f}: {alarm['sentence']}"
+
+
+def shortening(result: Result) -> str:
+    """The result of `nearer shorten SYSTEM`."""
+    looks = result["ledger"]["num_looks"]
+    head = f"{result['system']}, {result['split']}: {result['num_queries']} queries, {result['num_passages']} passages"
+    head += f", look {looks} at this split" if looks else ""
+    titles = ["dimensions", "precision", "bytes a document", result["metric"], "difference", "p", "of full", "time"]
+    rows = [titles, *(_size_cells(row) for row in result["rows"])]
+    best, allowed = result["proposal"], result["settings"]["max_loss"]
+    proven = "" if best["is_proven"] else "; these queries do not prove it"
+    lines = [
+        f"proposed: {best['dimension']} dimensions, {best['precision']} ({best['stored']}), "
+        f"{best['share_of_full']:.1%} of the full quality, at most {allowed:.1%} lost{proven}",
+        "time: of one search beside the full float32 vectors, in this run; p is after Holm",
+    ]
+    lines += [f"next: {'; '.join(result['next'])}"] if result["next"] else []
+    return "\n".join([head, *table(rows), *lines, *spent(result)])
+
+
+def _size_cells(row: Result) -> list[str]:
+    found = row["difference"]
+    difference = f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]" if found else ""
+    p_value = f"{found['p_adjusted']:.4f}" if found else ""
+    size = [str(row["dimension"]), row["precision"], f"{row['bytes_per_document']:,.0f}", interval(row)]
+    return [*size, difference, p_value, f"{row['share_of_full']:.1%}", f"{row['search_time_ratio']:.2f}x"]
+
+
+def shortened(result: Result) -> str:
+    """The result of `nearer shorten SYSTEM --dimension D`."""
+    of = f"the first {result['dimension']} of {result['full_dimension']} dimensions of {result['parent_model_id']}"
+    return "\n".join([f"{result['model_id']}: {of}", f"next: nearer promote {result['model_id']}", *spent(result)])
+
+
+def merged(result: Result) -> str:
+    """The result of `nearer merge`."""
+    rows = [["weight", result["metric"], "cases that pass", "newly failing"]]
+    for each in result["sweep"]:
+        suite = each["suite"]
+        cases = [passed(suite), listed(suite["newly_failing"])] if suite else ["", ""]
+        rows.append([f"{each['weight']:g}", f"{each['value']:.3f}", *cases])
+    head = f"{result['model_id']}: {result['weight']:g} of {result['system']}, the rest of {result['other']}"
+    if not result["is_new"]:
+        head += "; that is a model which was there already"
+    elif result["broken"]:
+        head += f"; it newly fails {listed(result['broken'])}"
+    foot = f"{result['num_queries']} dev queries; dev chose, so its best is optimistic"
+    return "\n".join([head, *table(rows), foot, f"next: nearer promote {result['model_id']}"])
