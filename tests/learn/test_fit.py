@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from nearer.core.errors import RecipeError
 from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
@@ -187,7 +188,7 @@ def test_batches_are_those_of_the_sources_and_so_are_steps_and_negatives(train, 
     assert [sum(times[row] for row in range(32) if (row % 4 == 0) == is_b) for is_b in (False, True)] == [24, 32]
     assert all(len({data[row].source for row in rows}) == 1 for rows in seen)
     table = ExampleTable.build(data)
-    assert report.num_negatives == table.num_negatives(seen[: 3 + 4]) < 4
+    assert report.num_negatives == table.negatives(seen[: 3 + 4])[0] < 4
 
 
 def test_a_curriculum_begins_each_epoch_with_what_is_easy_for_the_model_at_its_start(train, tiny_encoder, monkeypatch):
@@ -313,3 +314,44 @@ def test_a_decoder_learns_the_same_with_padding_on_either_side(train, make_decod
     left, right = (train(model=model, epochs=4, learning_rate=3e-3) for model in models)
     assert left.losses[:4] == pytest.approx(right.losses[:4], rel=1e-3)
     assert sum(left.losses[-3:]) < 0.8 * sum(left.losses[:3])
+
+
+# What cannot be learned from
+
+
+def test_a_last_batch_of_one_is_no_fault(train, tiny_encoder):
+    before = weights(tiny_encoder.model)
+    report = train(examples(9))
+    assert (report.num_steps, report.fault) == (2, "")
+    assert np.isfinite(report.losses).all()
+    assert not equal(weights(tiny_encoder.model), before)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda n, e: dataclasses.replace(e, positive="the one answer"),
+        lambda n, e: dataclasses.replace(e, positive="where the one answer to it all is found" + " again" * (n % 2)),
+        lambda n, e: dataclasses.replace(
+            e, anchor="the one query", spared=frozenset(text_key(each.positive) for each in examples())
+        ),
+    ],
+    ids=["one positive", "nearly one", "one query"],
+)
+def test_pairs_without_a_single_negative_are_refused_before_dev_is_asked(train, tiny_encoder, change):
+    before = weights(tiny_encoder.model)
+    with pytest.raises(RecipeError, match="no query has a negative") as caught:
+        train([change(n, each) for n, each in enumerate(examples())], dev=_dies())
+    assert "nearer check" in caught.value.hint
+    assert equal(weights(tiny_encoder.model), before)
+
+
+def test_one_positive_with_negatives_of_its_own_or_with_scores_can_be_learned_from(train):
+    same = [dataclasses.replace(each, positive="the one answer") for each in examples(16, num_negatives=1)]
+    assert train(same).num_negatives > 1
+    scored = [dataclasses.replace(each, negatives=(), score=n / 16) for n, each in enumerate(same)]
+    assert (train(scored).loss, train(scored, loss="cosine").num_negatives) == ("cosent", 0)
+
+
+def test_negatives_of_a_triplet_are_an_examples_own(train):
+    assert train(examples(12, num_negatives=2), loss="triplet").num_negatives == 2

@@ -38,6 +38,10 @@ def test_the_default_recipe_has_no_fault():
         ({"train": {"lora_rank": 8, "freeze_embeddings": True}}, {"most_rank": 384}, "train.freeze_embeddings"),
         ({"train": {"lora_rank": 8, "pull": 0.1}}, {"most_rank": 384}, "train.pull"),
         ({"mining": {"num_negatives": 5, "top_k": 4}}, {}, "mining.top_k"),
+        ({"train": {"loss": "margin_mse"}}, {}, "name one in mining.reranker"),
+        ({"train": {"guide_margin": 0.05}}, {}, "train.guide_margin = 0.05 says nothing without train.guide"),
+        ({"train": {"guide": "base", "loss": "cosent"}}, {}, 'train.loss = "cosent" has none'),
+        ({"train": {"neighbourhood": 0.9, "loss": "cosine"}}, {}, "train.neighbourhood says"),
     ],
 )
 def test_each_fault_is_found_alone_and_names_its_setting(recipe, facts, wanted):
@@ -49,6 +53,8 @@ def test_what_would_work_is_no_fault():
     assert faults_of({"train": {"precision": "bfloat16"}}, has_gpu=True) == []
     assert faults_of({"train": {"query_prompt": "query: ", "document_prompt": ""}}) == []
     assert faults_of({"train": {"precision": "tf32"}}, has_gpu=True) == []
+    assert faults_of({"train": {"guide": "base", "guide_margin": 0.05, "loss": "triplet"}}) == []
+    assert faults_of({"train": {"neighbourhood": 0.9}}) == []
     assert faults_of({"train": {"lora_rank": 384, "sides": "query"}}, most_rank=384) == []
     assert faults_of({"train": {"max_seq_length": 64}, "encoder": {"max_seq_length": 64}}) == []
 

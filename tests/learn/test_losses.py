@@ -164,5 +164,23 @@ def test_a_loss_that_the_data_cannot_feed_is_refused(name, lacking):
     assert lacking in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["cosine", "cosent"])
+def test_scores_that_only_some_pairs_have_are_refused(name):
+    with pytest.raises(RecipeError, match="1 of 2 examples lack it"):
+        choose_loss(name, [pair(score=0.3), pair()])
+
+
+def test_a_teacher_that_only_scored_positives_is_refused():
+    with pytest.raises(RecipeError, match="teacher's scores of negatives"):
+        choose_loss("margin_mse", [pair(scores=(0.3,)), pair(scores=(0.3, 0.1))])
+
+
 def test_what_is_asked_for_is_taken_when_the_data_has_it():
     assert choose_loss("triplet", [pair(negatives=("n",))])[0] == "triplet"
+
+
+def test_a_triplet_goes_without_the_pairs_for_which_no_negative_was_mined_and_says_so():
+    assert choose_loss("triplet", [pair(negatives=("n",)), pair()]) == (
+        "triplet",
+        "named in the recipe; 1 of 2 examples lack it, and teach nothing",
+    )

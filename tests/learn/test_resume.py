@@ -131,11 +131,12 @@ def run_until_done(run, **recipe):
         (cut_after_each_checkpoint, {}, 4),  # at steps 2, 4, 6 (the end of an epoch) and 8 of 9
         (cut_after_each_checkpoint, {"checkpoint_steps": 1, "freeze_embeddings": True, "weight_decay": 0.1}, 8),
         (cut_after_each_checkpoint, {"checkpoint_steps": 2, "lora_rank": 4, "lora_dropout": 0.1}, 4),
+        (cut_after_each_checkpoint, {"checkpoint_steps": 2, "freeze_layers": 1}, 4),
         (cut_in_every_step, {"epochs": 1, "evals_per_pass": 6}, 6),
         (cut_after_each_checkpoint, {"checkpoint_steps": 1, **ORDERED}, 7),
         (cut_after_each_checkpoint, {"patience": 2, "evals_per_pass": 9, "max_seq_length": 16}, None),
     ],
-    ids=["dev", "every-step", "lora", "within-steps", "sources", "patience"],
+    ids=["dev", "every-step", "lora", "frozen", "within-steps", "sources", "patience"],
 )
 def test_a_pass_cut_short_again_and_again_ends_as_the_whole_one(run, folder, monkeypatch, cut, recipe, num_cuts):
     recipe = {"epochs": 1.5, **recipe}

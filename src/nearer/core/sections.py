@@ -251,6 +251,9 @@ class TrainRecipe(Section):
     lora_rank: int = Field(default=0, ge=0, description="of the adapters that are trained instead of the weights")
     lora_alpha: int | None = Field(default=None, ge=1, description="adapters are scaled by alpha / rank; none: by 1")
     lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="of what the adapters read")
+    guide: str | None = Field(default=None, description="model that says which texts of a batch are no negatives")
+    guide_margin: float = Field(default=0.0, ge=0, lt=1, description="share of the positive's cosine that is forgiven")
+    neighbourhood: float | None = Field(default=None, gt=0, le=1, description="cosine to the positive; no negatives")
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     query_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
     document_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
@@ -265,6 +268,11 @@ class TrainRecipe(Section):
     def is_distilled(self) -> bool:
         """Whether the loss learns from a teacher's scores, and so from mined negatives in every pass."""
         return self.loss in ("margin_mse", "kl")
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether a model is asked which texts of a batch are no negatives."""
+        return self.guide is not None or self.neighbourhood is not None
 
 
 class AdapterRecipe(Section):

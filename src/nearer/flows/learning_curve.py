@@ -23,6 +23,7 @@ from nearer.flows.train import refuse_hopeless
 from nearer.flows.training.dev_sample import DevSample, Values, Vectors
 from nearer.flows.training.dev_set import DEV_MEASURE
 from nearer.flows.training.examples import find_left_out, read_examples
+from nearer.flows.training.guiding import guide_of
 from nearer.flows.training.query_side import learner, sides_of
 from nearer.learn.checkpoint import Checkpoints, DevPoint, weights_of
 from nearer.learn.examples import Example, text_key
@@ -62,8 +63,8 @@ def learning_curve(
 
     The largest training has ``max_pairs`` pairs (the recipe's ``advise.curve_pairs`` by default), or all. Nothing
     stops early, so that no dev query has chosen what it measures, and a curve that falls is seen to fall. Queries
-    that leak are left out as in training. No model is registered and no file stays, but for cached vectors of the
-    base.
+    that leak are left out as in training. No trained model is registered and no file stays, but for cached vectors of
+    the base and of a guide.
 
     Raises InputError for shares or numbers that cannot be and for data that cannot be measured, RecipeError for
     settings or data that cannot be trained with.
@@ -148,12 +149,13 @@ def _in_drawn_order(examples: Sequence[Example], *, seed: int) -> list[Example]:
 def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *, seed: int, progress: Progress) -> None:
     """Train one pass and keep its last weights: the step stands for dev. Raises RecipeError when it breaks down."""
     changes = {"seed": seed + 1, "evals_per_pass": 1, "checkpoint_steps": None}
+    guide = guide_of(workspace, start=BASE, progress=progress)
     with tempfile.TemporaryDirectory(prefix="nearer-") as scratch:
         report = fit(
             encoder.model,
             examples,
             recipe=workspace.recipe.train.model_copy(update=changes),
-            sides=sides_of(encoder, workspace.recipe.train),
+            sides=sides_of(encoder, workspace.recipe.train, guide=guide),
             measure=lambda step: DevPoint(step=step, value=float(step)),
             checkpoints=Checkpoints(Path(scratch), start=None),
             progress=progress,

@@ -23,6 +23,7 @@ from nearer.flows.training.choice import NOTHING_MORE, Asked, choose_course, dea
 from nearer.flows.training.course import Course, Diverged
 from nearer.flows.training.dev_set import DEV_MEASURE, build_dev_set
 from nearer.flows.training.examples import find_left_out, read_examples
+from nearer.flows.training.guiding import guide_of
 from nearer.flows.training.mining import mine_negatives, open_judge
 from nearer.flows.training.models import keep_model
 from nearer.flows.training.query_side import learner
@@ -90,6 +91,7 @@ def train(
             watch=watch,
             first=1 if parent.model.model_id == base.model.model_id else 2,
             deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
+            guide=guide_of(workspace, start=parent.model.model_id, progress=progress),
             progress=progress,
         )
         if len(sources := sources_of(examples, workspace.recipe.train.source_weights)) > 1:
@@ -299,6 +301,8 @@ def _told(kept: dict[str, Any]) -> str:
     if report["out_of_time"]:
         lines[0] += f"; the time was over after step {report['num_steps']}"
     lines.append(f"loss {report['loss']} ({report['why']}), {report['num_negatives']:.0f} negatives a query")
+    if report["share_left_out"] is not None:
+        lines[-1] += f", {report['share_left_out']:.1%} left out by the guide"
     if mining:
         kind, margin = mining["margin_kind"], mining["margin"]
         text = "no margin" if margin <= NO_MARGIN else f"{kind} margin {margin:g}"

@@ -17,8 +17,9 @@ class Example:
     """One row of a training batch, as texts.
 
     ``spared`` are the keys of texts that must not count as negatives of this anchor: its other positives,
-    documents judged in between, and the anchor's own text. ``weight`` multiplies the row's loss. ``grade`` is the
-    positive's, ``grades`` those of other texts by their key, where judgments tell more than one grade apart.
+    documents judged in between, and the anchor's own text; ``refused`` those of texts that are known to be negatives:
+    judged so, or named by the pair itself. ``weight`` multiplies the row's loss. ``grade`` is the positive's,
+    ``grades`` those of other texts by their key, where judgments tell more than one grade apart.
     ``score`` says how alike anchor and positive are, from 0 to 1; ``scores`` are a teacher's, of the positive and
     then of each negative, on a scale of its own; empty where none was asked. ``source`` says where it came from.
     """
@@ -27,6 +28,7 @@ class Example:
     positive: str
     negatives: tuple[str, ...] = ()
     spared: frozenset[str] = field(default_factory=frozenset)
+    refused: frozenset[str] = field(default_factory=frozenset)
     weight: float = 1.0
     grade: float = 1.0
     grades: Mapping[str, float] = field(default_factory=dict)
@@ -75,6 +77,7 @@ def from_judgments(
         positives = [j for j in mine if j.grade >= scale.positive_from]
         kept_from = 1 if graded else scale.relevant_from
         spared = {text_key(t) for j in mine if j.grade >= kept_from for t in texts_of[j.query_id, j.doc_id]}
+        refused = {text_key(t) for j in mine if j.grade < kept_from for t in texts_of[j.query_id, j.doc_id]}
         first_of = {j.doc_id: texts_of[j.query_id, j.doc_id][0] for j in mine}
         grades = _grades(mine, first_of, scale) if graded else {}
         chosen = positives if len(positives) <= max_positives else rng.sample(positives, max_positives)
@@ -86,6 +89,7 @@ def from_judgments(
                     positive=positive,
                     negatives=_below(mine, first_of, scale, num=_LOWER, rng=rng) if grades else (),
                     spared=frozenset(spared | {text_key(query.text)}),
+                    refused=frozenset(refused),
                     grade=_level(judgment, scale) if grades else 1.0,
                     grades=grades,
                     source=_source(query.metadata.get(source_field)),
@@ -142,6 +146,7 @@ def from_pairs(pairs: Sequence[Pair], *, margin: float) -> list[Example]:
             positive=pair.positive,
             negatives=_kept_negatives(pair, margin=margin),
             spared=frozenset({text_key(pair.query)}),
+            refused=frozenset(text_key(text) for text in _kept_negatives(pair, margin=margin)),
             weight=1.0 if pair.score is None else pair.score,
             score=pair.score,
             source=pair.source,

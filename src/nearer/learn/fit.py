@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
+from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
-from nearer.core.sections import TrainRecipe
+from nearer.core.sections import LossName, TrainRecipe
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
 from nearer.learn.examples import Example
+from nearer.learn.guide import GUIDED, Guide
 from nearer.learn.hardness import hardness_for
 from nearer.learn.lora import with_lora
 from nearer.learn.losses import LOSSES, Loss, choose_loss
@@ -35,18 +37,21 @@ if TYPE_CHECKING:
 class Sides:
     """What is put before each query, and before each document; or the vectors that documents keep.
 
-    ``vectors`` gives these, shape (N, D), where only queries are trained.
+    ``vectors`` gives these, shape (N, D), where only queries are trained. ``guide`` gives what a guide makes of anchors
+    and texts, where one is asked which texts are no negatives.
     """
 
     query: str
     document: str
     vectors: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
+    guide: Callable[[Sequence[str], Sequence[str]], Guide] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
     """How a pass went: the loss, why it was that, and how many texts of a batch a query was told from, as a mean.
 
+    ``share_left_out`` is the share of what would have been negatives that a guide left out; None without a guide.
     ``best_step`` 0 means that training did not help, and the model is as it was. ``fault`` says what was not a number,
     and at which step; the pass ended there, and kept what was best before. With ``out_of_time`` the time was over.
     """
@@ -54,6 +59,7 @@ class FitReport:
     loss: str
     why: str
     num_negatives: float
+    share_left_out: float | None
     num_examples: int
     num_steps: int
     best_step: int
@@ -82,11 +88,13 @@ def fit(
     that the time is, or when a loss or measurement is not a number. From a checkpoint of this pass it goes on to the
     same weights, on a CPU to the bit.
 
-    Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start.
+    Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start,
+    RecipeError when the examples are not what the loss learns from, or none has a negative.
     """
     assert (sides.vectors is None) == (recipe.sides == "both")
     loss, why = choose_loss(recipe.loss, examples)
     order = Order.of(examples, recipe)
+    table, negatives = _table(examples, sides, order, loss=loss, why=why)
     num_steps, start = steps_of(order.num_batches, epochs=recipe.epochs), checkpoints.start
     interval = math.ceil(num_steps / recipe.evals_per_pass)
     keeper = BestKeeper(
@@ -96,7 +104,6 @@ def fit(
     if start:
         keeper.go_on_from(start)
     bar = StepBar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
-    table = ExampleTable.build(examples)
     with _as_in_training(model, recipe):
         collator = _collator(model, table, sides)
         fixed_TD = sides.vectors(table.texts) if sides.vectors else None
@@ -126,10 +133,47 @@ def fit(
     return FitReport(
         loss=loss,
         why=why,
-        num_negatives=table.num_negatives(order.some_batches()),
+        num_negatives=negatives[0],
+        share_left_out=negatives[1] if sides.guide else None,
         num_examples=len(examples),
         out_of_time=keeper.out_of_time,
         **outcome_of(trainer, keeper, num_steps=num_steps),
+    )
+
+
+def _table(
+    examples: Sequence[Example], sides: Sides, order: Order, *, loss: LossName, why: str
+) -> tuple[ExampleTable, tuple[float, float]]:
+    """The examples as a table, with its guide; how many negatives an example has, and the share that the guide takes.
+
+    Raises RecipeError when there is none to learn from, or no loss that a guide could help.
+    """
+    if sides.guide and loss not in GUIDED:
+        raise RecipeError(
+            f"a guide says which texts are no negatives, and the loss {loss} ({why}) has none",
+            hint='leave train.guide and train.neighbourhood out, or set train.loss = "ranking"',
+        )
+    table = ExampleTable.build(examples)
+    if sides.guide:
+        table = replace(table, guide=sides.guide(table.anchors, table.texts))
+    if loss in ("cosine", "cosent"):
+        return table, (0.0, 0.0)
+    alone = [[row] for row in range(len(examples))]
+    number, share = table.negatives(order.some_batches() if loss == "ranking" else alone)
+    if not number and loss in GUIDED and not any(example.grades for example in examples):
+        _refuse_without_negatives(is_guides_doing=share > 0)
+    return table, (number, share)
+
+
+def _refuse_without_negatives(*, is_guides_doing: bool) -> None:
+    if is_guides_doing:
+        raise RecipeError(
+            "the guide leaves out every text that would be a negative, so there is nothing to learn from",
+            hint="lower train.guide_margin, raise train.neighbourhood, or name another model in train.guide",
+        )
+    raise RecipeError(
+        "no query has a negative: all positives are the same text, or nearly, or answer one and the same query",
+        hint="look at what was imported: nearer check; then add judgments, or pairs, of other documents",
     )
 
 

@@ -2,6 +2,7 @@
 
 from nearer.core.recipe import Recipe
 from nearer.core.sections import TrainRecipe
+from nearer.learn.guide import GUIDED
 
 
 def lint_reranker(recipe: Recipe, *, num_lists: int, has_negatives: bool, has_gpu: bool) -> list[str]:
@@ -62,7 +63,7 @@ def lint(
             f"train.max_seq_length = {train.max_seq_length} is more than the {max_seq_length} tokens that the encoder "
             f"reads: the model would learn from text it never sees in search"
         )
-    return [*faults, *_lora_faults(train, most_rank=most_rank), *_lint_mining(recipe)]
+    return [*faults, *_lora_faults(train, most_rank=most_rank), *_guide_faults(train), *_lint_mining(recipe)]
 
 
 def _lint_mining(recipe: Recipe) -> list[str]:
@@ -72,6 +73,20 @@ def _lint_mining(recipe: Recipe) -> list[str]:
     if mining.num_drawn > mining.top_k:
         twice = ", twice which are drawn for mining.reranker to choose from," if mining.reranker else ""
         faults.append(f"mining.num_negatives{twice} is more than mining.top_k: raise top_k")
+    return faults
+
+
+def _guide_faults(train: TrainRecipe) -> list[str]:
+    """Why a guide would say nothing."""
+    faults = []
+    if train.guide_margin and train.guide is None:
+        faults.append(f"train.guide_margin = {train.guide_margin:g} says nothing without train.guide: name a guide")
+    if train.is_guided and train.loss is not None and train.loss not in GUIDED:
+        key = "guide" if train.guide is not None else "neighbourhood"
+        faults.append(
+            f'train.{key} says which texts are no negatives, and train.loss = "{train.loss}" has none that nobody '
+            "named: leave one out"
+        )
     return faults
 
 

@@ -5,7 +5,7 @@ negative, more than 0 is to be ranked above what has less, nan is neither.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -62,13 +62,15 @@ def ranking(batch: Similarities, *, scale: float, margin: float) -> Tensor:
 
 
 def triplet(batch: Similarities, *, scale: float, margin: float) -> Tensor:
-    """Each positive nearer than each of its own negatives by ``margin``, in cosine distance.
+    """Each positive nearer than each of its own negatives by ``margin``, in cosine distance; what is neither is spared.
 
     Source: Schroff et al., FaceNet (arXiv 1503.03832), eq. 3, with the cosine distance.
     """
     cosine, known = _own(batch)
-    gap = torch.relu(cosine[:, 1:] - cosine[:, :1] + margin) * known[:, 1:]
-    return _weighed(gap.sum(1) / known[:, 1:].sum(1).clamp_min(1), batch.weight_B)
+    grades, _ = _own(replace(batch, cosine_BX=batch.grades_BX))
+    is_negative = known[:, 1:] & ~torch.isnan(grades[:, 1:])
+    gap = torch.relu(cosine[:, 1:] - cosine[:, :1] + margin) * is_negative
+    return _weighed(gap.sum(1) / is_negative.sum(1).clamp_min(1), batch.weight_B)
 
 
 def cosine(batch: Similarities, *, scale: float, margin: float) -> Tensor:
@@ -131,7 +133,10 @@ _UNLIKE = 0.5
 """A score below it says that a pair is not one: with such scores it is likeness that is to be learned."""
 
 _NEEDS: Mapping[str, tuple[Callable[[Example], bool], str]] = {
-    "triplet": (lambda e: len(e.negatives) > 0, "a negative with every pair: from mining, or with the pairs"),
+    "triplet": (
+        lambda e: len(e.negatives) > 0,
+        "negatives: with the pairs, or mined, in every pass but the base's first",
+    ),
     "cosine": (lambda e: e.score is not None, "a score with every pair"),
     "cosent": (lambda e: e.score is not None, "a score with every pair"),
     "margin_mse": (lambda e: len(e.scores) > 1, "a teacher's scores of negatives: set mining.reranker"),
@@ -147,12 +152,13 @@ def choose_loss(asked: LossName | None, examples: Sequence[Example]) -> tuple[Lo
     if asked is not None:
         has, wanted = _NEEDS.get(asked, (lambda _: True, ""))
         num_lacking = sum(not has(example) for example in examples)
-        if num_lacking:
+        lacking = f"{num_lacking} of {len(examples)} examples lack it" if num_lacking else ""
+        if num_lacking == len(examples) > 0 or (num_lacking and asked != "triplet"):
             raise RecipeError(
-                f"train.loss = {asked!r} needs {wanted}; {num_lacking} of {len(examples)} examples lack it",
+                f"train.loss = {asked!r} needs {wanted}; {lacking}",
                 hint="leave train.loss out: it is chosen by the data",
             )
-        return asked, "named in the recipe"
+        return asked, f"named in the recipe; {lacking}, and teach nothing" if lacking else "named in the recipe"
     scores = [example.score for example in examples if example.score is not None]
     if len(scores) == len(examples) and min(scores, default=1.0) < _UNLIKE:
         return "cosent", "every pair has a score, and some are low"

@@ -17,98 +17,134 @@ MOST_BYTES = 4 * 2**30
 
 
 def layers_of(transformer: nn.Module) -> nn.ModuleList:
-    """The layers of a transformer, the lowest first: its list of as many modules as it has layers."""
+    """The layers of a transformer, the lowest first: its list of as many modules as it has layers, if there is one."""
     number = transformer.config.num_hidden_layers  # type: ignore[union-attr]
     lists = (each for each in transformer.modules() if isinstance(each, nn.ModuleList))
-    return next(each for each in lists if len(each) == number)
+    return next((each for each in lists if len(each) == number), nn.ModuleList())
 
 
 @contextmanager
 def frozen(transformer: nn.Module, number: int, *, most_bytes: int = MOST_BYTES) -> Iterator[None]:
-    """Freeze the embeddings and the lowest layers of a transformer, and keep what they make of each text in training.
+    """Freeze the lowest layers of a transformer, with all that they use, and keep what they make of a text in training.
 
     While they are frozen they drop nothing out, so a text gives the same activations each time. These are kept, and
-    used, as float16, whose rounding is below what dropout does to the layers above.
+    used, as float16, whose rounding is below what dropout does to the layers above; what is too large for it as it is.
 
-    Raises RecipeError when no layer would be left to train.
+    Raises RecipeError when no layer would be left to train, or the layers are not such that they can be passed by.
     """
-    if number >= len(layers_of(transformer)):
+    layers = layers_of(transformer)
+    if number >= len(layers):
+        own = f"has {len(layers)} layers: none is trained" if len(layers) else "does not keep its layers apart"
         raise RecipeError(
-            f"train.freeze_layers = {number}, and the model has {len(layers_of(transformer))} layers: none is trained",
+            f"train.freeze_layers = {number}, and the model {own}",
             hint="freeze fewer, or train an adapter: nearer train --adapter query",
         )
-    embeddings: nn.Module = getattr(transformer, "embeddings", None) or transformer.get_input_embeddings()  # type: ignore
-    lowest = list(layers_of(transformer)[:number])
-    held = [each for module in (embeddings, *lowest) for each in module.parameters() if each.requires_grad]
-    kept = _Kept(embeddings, lowest, most_bytes=most_bytes)
+    lowest, held = list(layers[:number]), _used_below(transformer, layers[number])
+    kept = _Kept(transformer, most_bytes=most_bytes)
     try:
         for parameter in held:
             parameter.requires_grad_(False)
-        transformer.forward = kept.around(transformer)  # hooks are passed by: the module above calls it by name
-        for number, layer in enumerate(lowest):
-            layer.forward = kept.instead_of(layer, is_last=number == len(lowest) - 1)
+        transformer.forward = kept.around()  # hooks are passed by: the module above calls it by name
+        for place, layer in enumerate(lowest):
+            layer.forward = kept.instead_of(layer, is_last=place == number - 1)
         yield
     finally:
         for module in (transformer, *lowest):
             vars(module).pop("forward", None)  # what is left is the method of its class
-        for module in (embeddings, *lowest):
-            module.train(transformer.training)
         for parameter in held:
             parameter.requires_grad_(True)
+
+
+def _used_below(transformer: nn.Module, layer: nn.Module) -> list[nn.Parameter]:
+    """The weights that what goes into a layer depends on, whatever the architecture calls them, if they are trained."""
+    given: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    was_training, device = transformer.training, next(transformer.parameters()).device
+    ids = torch.zeros((1, 2), dtype=torch.long, device=device)
+    try:
+        with torch.enable_grad():
+            transformer.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
+    finally:
+        hook.remove()
+        transformer.train(was_training)
+    trained = [each for each in transformer.parameters() if each.requires_grad]
+    if not given[0].requires_grad:
+        return []
+    found = torch.autograd.grad(given[0].sum(), trained, allow_unused=True)
+    return [each for each, gradient in zip(trained, found, strict=True) if gradient is not None]
 
 
 class _Kept:
     """The activations of texts by their tokens; while a mini-batch is computed, its own."""
 
-    def __init__(self, embeddings: nn.Module, lowest: list[Any], *, most_bytes: int) -> None:
-        self._frozen = [embeddings, *lowest]
+    def __init__(self, transformer: nn.Module, *, most_bytes: int) -> None:
+        self._transformer = transformer
         self._room = most_bytes
         self._by_tokens: dict[bytes, Tensor] = {}
+        self._dtype = torch.float32
         self._keys: list[bytes] = []
         self._mask_BL = torch.empty(0)
         self._known_BLH: Tensor | None = None
 
-    def around(self, transformer: nn.Module) -> Any:
+    def around(self) -> Any:
         """What the transformer does, after it is seen which of its texts are known."""
-        own = transformer.forward
+        own = self._transformer.forward
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            self._begin(kwargs, is_training=transformer.training)
+            self._begin(kwargs)
             return own(*args, **kwargs)
 
         return forward
 
-    def _begin(self, features: Mapping[str, Any], *, is_training: bool) -> None:
+    def _begin(self, features: Mapping[str, Any]) -> None:
+        """Look the texts up; until the last frozen layer is done, nothing drops anything out, beside the layers too."""
         self._keys, self._known_BLH = [], None
-        if not is_training:
+        if not self._transformer.training:
             return
-        for each in self._frozen:
-            each.eval()
+        self._transformer.eval()
         self._mask_BL = features["attention_mask"].bool()
         pairs = zip(features["input_ids"].cpu(), self._mask_BL.cpu(), strict=True)
         self._keys = [ids[mask].numpy().tobytes() for ids, mask in pairs]
         if all(key in self._by_tokens for key in self._keys):
             rows = [self._by_tokens[key] for key in self._keys]
-            found = torch.zeros(
-                *self._mask_BL.shape, rows[0].shape[1], dtype=torch.float32, device=self._mask_BL.device
-            )
+            found = torch.zeros(*self._mask_BL.shape, rows[0].shape[1], dtype=self._dtype, device=self._mask_BL.device)
             found[self._mask_BL] = torch.cat(rows).to(found)
             self._known_BLH = found
 
     def instead_of(self, layer: nn.Module, *, is_last: bool) -> Any:
         """What a frozen layer does: nothing for known texts, else its work; the last of them keeps what came out."""
         own = layer.forward
+        beside: tuple[None, ...] | None = None  # of activations that come as a tuple
 
-        def forward(hidden_BLH: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            if self._known_BLH is not None:
-                return self._known_BLH
-            made: Tensor = own(hidden_BLH, *args, **kwargs)
-            return self._rounded(made) if is_last and self._keys else made
+        def forward(hidden_BLH: Tensor, *args: Any, **kwargs: Any) -> Any:
+            nonlocal beside
+            made_BLH = self._known_BLH
+            if made_BLH is None:
+                made_BLH, beside = self._activations(own(hidden_BLH, *args, **kwargs))
+                made_BLH = self._rounded(made_BLH) if is_last and self._keys else made_BLH
+            if is_last and self._keys:
+                self._transformer.train()
+            return made_BLH if beside is None else (made_BLH, *beside)
 
         return forward
 
+    def _activations(self, made: Any) -> tuple[Tensor, tuple[None, ...] | None]:
+        """What a layer made, out of its tuple if it comes in one."""
+        if not isinstance(made, tuple):
+            return made, None
+        if any(each is not None for each in made[1:]):
+            raise RecipeError(
+                f"train.freeze_layers: a layer of {type(self._transformer).__name__} hands on more than activations, "
+                "so it cannot be passed by",
+                hint="leave train.freeze_layers out, or freeze the word vectors alone: train.freeze_embeddings = true",
+            )
+        return made[0], made[1:]
+
     def _rounded(self, made_BLH: Tensor) -> Tensor:
+        self._dtype = made_BLH.dtype
         rounded = made_BLH.detach().half()
+        if not rounded.isfinite().all():
+            rounded = made_BLH.detach()
         for key, row_LH, mask_L in zip(self._keys, rounded, self._mask_BL, strict=True):
             own = row_LH[mask_L]
             if key not in self._by_tokens and self._room >= own.nbytes:

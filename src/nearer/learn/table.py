@@ -5,13 +5,14 @@ negative, more than 0 something to be ranked above what has less, nan what must 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.text import near_duplicates
 from nearer.learn.examples import Example, text_key
+from nearer.learn.guide import Guide
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -19,7 +20,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExampleTable:
-    """Every distinct anchor and text once; ``candidates`` are each example's positive and its negatives, as rows."""
+    """Every distinct anchor and text once; ``candidates`` are each example's positive and its negatives, as rows.
+
+    A ``guide`` is asked about texts of which nothing is known.
+    """
 
     anchors: tuple[str, ...]
     texts: tuple[str, ...]
@@ -27,6 +31,7 @@ class ExampleTable:
     candidates: tuple[tuple[int, ...], ...]
     weight_E: Floats
     known: tuple[Mapping[int, float], ...]
+    guide: Guide | None = None
 
     @classmethod
     def build(cls, examples: Sequence[Example]) -> "ExampleTable":
@@ -52,31 +57,41 @@ class ExampleTable:
     def grades(self, rows: Sequence[int], texts_X: Sequence[int]) -> Floats:
         """What each text is to each of these examples, shape (B, X)."""
         place = {text: column for column, text in enumerate(texts_X)}
-        grades_BX = np.zeros((len(rows), len(texts_X)), np.float32)
+        grades_BX = np.where(self._spared(rows, texts_X), np.float32(np.nan), np.float32(0))
         for line, row in enumerate(rows):
             known = self.known[row]
             for text in known.keys() & place.keys():
                 grades_BX[line, place[text]] = known[text]
         return grades_BX
 
-    def num_negatives(self, batches: Sequence[Sequence[int]]) -> float:
-        """How many texts of its batch are negatives of an example, as a mean over the examples of these batches.
+    def negatives(self, batches: Sequence[Sequence[int]]) -> tuple[float, float]:
+        """How many texts of its batch are negatives of an example, and the share that the guide leaves out of them.
 
-        A large batch that is accumulated of small ones has no more: only ``cached`` makes it one batch.
+        Both are means over the examples of these batches. A large batch that is accumulated of small ones has no more
+        negatives: only ``cached`` makes it one batch.
         """
-        return float(np.concatenate([self._num_negatives(rows) for rows in batches]).mean())
+        unguided = replace(self, guide=None)
+        num_examples = num_found = num_left = 0
+        for rows in batches:
+            texts = list(dict.fromkeys(text for row in rows for text in self.candidates[row]))
+            num_examples += len(rows)
+            num_found += int((unguided.grades(rows, texts) == 0).sum())
+            num_left += int((self.grades(rows, texts) == 0).sum())
+        return num_left / num_examples, (num_found - num_left) / max(1, num_found)
 
-    def _num_negatives(self, rows: Sequence[int]) -> Ints:
-        """The same for each example of one batch, shape (B,)."""
-        texts = list(dict.fromkeys(text for row in rows for text in self.candidates[row]))
-        num_B: Ints = (self.grades(rows, texts) == 0).sum(axis=1)
-        return num_B
+    def _spared(self, rows: Sequence[int], texts_X: Sequence[int]) -> NDArray[np.bool_]:
+        """What the guide leaves out, were nothing known, shape (B, X)."""
+        if self.guide is None:
+            return np.zeros((len(rows), len(texts_X)), np.bool_)
+        positives_B = np.array([self.candidates[row][0] for row in rows], np.int64)
+        return self.guide.spares(self.anchor_E[list(rows)], positives_B, np.asarray(texts_X, np.int64))
 
 
 def _known(
     example: Example, positive: int, rows_of: Mapping[str, Sequence[int]], alike: Mapping[int, Sequence[int]]
 ) -> dict[int, float]:
-    known = {row: np.nan for key in example.spared for row in rows_of.get(key, ())}
+    known = {row: 0.0 for key in example.refused for row in rows_of.get(key, ())}
+    known |= {row: np.nan for key in example.spared for row in rows_of.get(key, ())}
     known |= dict.fromkeys(alike.get(positive, ()), np.nan)
     known |= {row: grade for key, grade in example.grades.items() for row in rows_of.get(key, ())}
     return {**known, positive: example.grade}

@@ -9,6 +9,7 @@ from nearer.core.progress import Progress
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Corpus
 from nearer.flows.training.deadline import Deadline
+from nearer.flows.training.guiding import Guiding
 from nearer.flows.training.query_side import sides_of
 from nearer.flows.training.run import TrainingRun
 from nearer.flows.training.watch import Watch
@@ -34,12 +35,13 @@ class Course:
     watch: Watch
     first: int
     deadline: Deadline
+    guide: Guiding | None
     progress: Progress
 
     @property
     def sides(self) -> Sides:
-        """The prompts of the encoder, and the vectors that its documents keep, if they do."""
-        return sides_of(self.encoder, self.workspace.recipe.train)
+        """The prompts of the encoder, the vectors that its documents keep, if they do, and the guide."""
+        return sides_of(self.encoder, self.workspace.recipe.train, guide=self.guide)
 
     def under(self, settings: Mapping[str, Any]) -> "Course":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""

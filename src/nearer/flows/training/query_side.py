@@ -10,6 +10,7 @@ from nearer.core.progress import Progress
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder, Floats
 from nearer.flows.embedding import embed_passages
+from nearer.flows.training.guiding import Guiding
 from nearer.learn.examples import Example
 from nearer.learn.fit import Sides
 from nearer.store.workspace import Workspace
@@ -31,12 +32,13 @@ class QuerySide(Encoder):
         return self._emb_TD[[self._row_of[text] for text in texts]]
 
 
-def sides_of(encoder: Encoder, recipe: TrainRecipe) -> Sides:
-    """The prompts of an encoder in training, and the vectors that its documents keep where only queries are trained."""
+def sides_of(encoder: Encoder, recipe: TrainRecipe, *, guide: Guiding | None) -> Sides:
+    """The sides of an encoder in training; documents keep their vectors where only queries are trained."""
     return Sides(
         query=encoder.settings.query_prompt,
         document=encoder.settings.document_prompt,
         vectors=encoder.encode_documents if recipe.sides == "query" else None,
+        guide=guide,
     )
 
 

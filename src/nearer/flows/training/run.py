@@ -25,6 +25,7 @@ from nearer.core.steps import reached
 from nearer.flows.embedding import Corpus
 from nearer.flows.systems import LocalSystem
 from nearer.flows.training.dev_set import DevSet
+from nearer.flows.training.guiding import guide_id
 from nearer.flows.training.teaching import teacher_id
 from nearer.flows.training.watch import Watch
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
@@ -227,6 +228,7 @@ def what_decides(
         "training sample": _dev_id(watch.train) if watch.train else "none",
         "documents": content_id("passages", corpus.passages),
         "teacher": teacher_id(workspace),
+        "guide": guide_id(workspace, start=start.model.model_id),
         **surroundings(start.encoder.model.device),
     }
 
@@ -240,12 +242,13 @@ def surroundings(device: "torch.device") -> dict[str, str]:
 
 
 def _values(example: Example) -> dict[str, Any]:
-    return {**asdict(example), "spared": sorted(example.spared)}
+    return {**asdict(example), "spared": sorted(example.spared), "refused": sorted(example.refused)}
 
 
 def _example(values: JSON) -> Example:
     lists = {name: tuple(values[name]) for name in ("negatives", "scores")}
-    return Example(**{**values, **lists, "spared": frozenset(values["spared"])})
+    sets = {name: frozenset(values[name]) for name in ("spared", "refused")}
+    return Example(**{**values, **lists, **sets})
 
 
 def _dev_id(dev: DevSet) -> str:
