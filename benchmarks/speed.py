@@ -335,9 +335,9 @@ speed.train_once(sys.argv[2], json.load(open(sys.argv[3])))
 """
 NUM_TRAINED = 256
 TRAININGS: dict[str, dict[str, Any]] = {
-    "ours": {"dropout": 0.0},
-    "ours_with_dropout": {},
-    "ours_three_layers_frozen": {"dropout": 0.0, "freeze_layers": 3},
+    "ours": {},
+    "ours_with_dropout": {"dropout": "model"},
+    "ours_three_layers_frozen": {"freeze_layers": 3},
     "stock": {},
 }
 

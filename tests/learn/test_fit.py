@@ -222,7 +222,8 @@ def test_each_text_is_tokenised_once_with_its_prompt_before_it(train, tiny_encod
     assert sorted(texts) == sorted(wanted)
 
 
-def test_dropout_is_that_of_the_recipe_while_it_trains(train, tiny_encoder):
+@pytest.mark.parametrize(("recipe", "rate"), [({}, 0.0), ({"dropout": 0.25}, 0.25), ({"dropout": "model"}, 0.1)])
+def test_dropout_is_that_of_the_recipe_while_it_trains(train, tiny_encoder, recipe, rate):
     rates = []
 
     def look():
@@ -230,8 +231,8 @@ def test_dropout_is_that_of_the_recipe_while_it_trains(train, tiny_encoder):
             rates.append({each.p for each in tiny_encoder.model.modules() if isinstance(each, torch.nn.Dropout)})
             yield value
 
-    train(dev=look(), dropout=0.25)
-    assert rates[0] == {0.25}
+    train(dev=look(), **recipe)
+    assert rates[0] == {rate}
     after = {each.p for each in tiny_encoder.model.modules() if isinstance(each, torch.nn.Dropout)}
     assert after == {0.1}
 

@@ -216,6 +216,7 @@ class SplitRecipe(Section):
 
 SourceWeights = dict[str, Annotated[float, Field(ge=0, le=1000)]]
 LossName = Literal["ranking", "triplet", "cosine", "cosent", "margin_mse", "kl"]
+Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainRecipe(Section):
@@ -243,7 +244,7 @@ class TrainRecipe(Section):
     triplet_margin: float = Field(default=0.3, gt=0, le=2, description="in cosine distance")
     cached: bool = Field(default=False, description="GradCache: large batches in the memory of a small one, slower")
     dimensions: tuple[int, ...] = Field(default=(), description="Matryoshka: that vectors may be cut to; with the full")
-    dropout: float | None = Field(default=None, ge=0, lt=1, description="while training; none means the model's own")
+    dropout: Rate | Literal["model"] = Field(default=0.0, description='while training; "model" means its own')
     freeze_layers: int = Field(default=0, ge=0, description="lowest layers that are left as they are")
     pull: float = Field(default=0.0, ge=0, description="weight of the squared distance from the start")
     freeze_embeddings: bool = Field(default=False, description="train the layers, not the word vectors")

@@ -254,7 +254,7 @@ def _as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterat
         for parameter in words:
             parameter.requires_grad_(False)
         for each in dropouts:
-            each.p = recipe.dropout or 0.0
+            each.p = float(recipe.dropout)
         with ExitStack() as stack:
             if recipe.freeze_layers and transformer:
                 stack.enter_context(frozen(transformer, recipe.freeze_layers))
@@ -271,6 +271,6 @@ def _as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterat
 
 def _dropouts(model: "SentenceTransformer", recipe: TrainRecipe) -> dict[torch.nn.Dropout, float]:
     """The model's dropouts with their own rates, when the recipe names another."""
-    if recipe.dropout is None:
+    if recipe.dropout == "model":
         return {}
     return {each: each.p for each in model.modules() if isinstance(each, torch.nn.Dropout)}
