@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -539,13 +540,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; errors are told without a traceback unless --debug is given."""
     given = sys.argv[1:] if arguments is None else arguments
     debug, given = "--debug" in given, [argument for argument in given if argument != "--debug"]
-    as_json = "--json" in given
+    as_json = "--json" in given and os.environ.get("RANK", "0") == "0"  # stdout is the first process's alone
     _quieten_libraries()
     _survive_strange_text()
     try:
-        code = app(given or ["--help"], prog_name="nearer", standalone_mode=False)
-        if code == EXIT_INTERRUPTED:  # the parser turns Ctrl-C into this
-            raise KeyboardInterrupt
+        with _joined() as is_first:
+            code = app(given or ["--help"], prog_name="nearer", standalone_mode=False) if is_first else 0
+            if code == EXIT_INTERRUPTED:  # the parser turns Ctrl-C into this
+                raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except ImportFaults as error:
         log = error.log
@@ -567,6 +569,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:
         hint = "please report this, with what --debug prints"
         _fail(EXIT_INTERNAL, "internal", f"{type(error).__name__}: {error}", hint, as_json=as_json, debug=debug)
+
+
+def _joined() -> AbstractContextManager[bool]:
+    """Whether this process is to do the work: always, unless torchrun started several and this is not their first."""
+    if not os.environ.keys() >= {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}:
+        return nullcontext(True)
+    if os.environ["RANK"] == "0" and (number := int(os.environ["WORLD_SIZE"])) > 1:
+        Watch().say(f"the first of {number} processes: the others take part where an encoder is trained")
+    from nearer.learn.serve import joined
+
+    return joined()
 
 
 def _fail(

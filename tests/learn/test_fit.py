@@ -246,6 +246,16 @@ def test_frozen_layers_stay_as_they_were(train, tiny_encoder):
     assert all("layer.1." in name or "pooler" in name for name in changed)
 
 
+def test_cached_over_frozen_layers_makes_the_same_model(train, tiny_encoder, tiny_model_folder):
+    from nearer.encode.encoder import Encoder
+
+    train(freeze_layers=1, epochs=2)
+    other = Encoder.load(str(tiny_model_folder)).model
+    train(freeze_layers=1, epochs=2, cached=True, model=other)
+    wanted, found = weights(tiny_encoder.model), weights(other)
+    assert all(torch.allclose(found[name], wanted[name], atol=1e-4) for name in wanted if "key.bias" not in name)
+
+
 @pytest.mark.parametrize("options", [{"cached": True}, {"dimensions": (8, 16)}, {"pull": 0.1}])
 def test_ways_to_train_that_learn(train, options):
     report = train(epochs=10, learning_rate=3e-3, **options)

@@ -95,6 +95,18 @@ def test_cached_gradients_are_those_of_one_pass_dropout_included(made):
     assert alike(wanted, found, atol=1e-5)
 
 
+def test_cached_keeps_no_activations(made):
+    def kept(objective, batch, model):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda each: sizes.append(each.nbytes) or each, lambda each: each
+        ):
+            objective(model, batch)
+        return sum(sizes)
+
+    assert kept(*made(cached=True)) < kept(*made()) / 20
+
+
 def test_matryoshka_is_the_mean_over_vectors_cut_and_made_unit_again(made):
     objective, batch, model = made(dimensions=(32, 8))
     wanted = (naive(model, DATA).item() + naive(model, DATA, size=8).item()) / 2

@@ -11,6 +11,7 @@
       x ModelRefused            a model that is unsafe, incomplete, or not the one that was registered
       x ServiceError            a service that we asked has not given a usable answer
       x Conflict                what we began with was changed under us
+      x ProcessLost             another process of the same training has ended
 
 Each carries what is wrong (``message``) and the command or edit that mends it (``hint``).
 """
@@ -144,3 +145,9 @@ class Conflict(NearerError):
     """What a command began with was changed by another before it ended."""
 
     code = "conflict"
+
+
+class ProcessLost(NearerError):
+    """Another process of the same training has ended."""
+
+    code = "process_lost"

@@ -26,8 +26,9 @@ from nearer.learn.lower_layers import frozen, layers_of
 from nearer.learn.objective import MOST_TOKENS, Batch, Collator, Objective
 from nearer.learn.order import BatchSampler, Order
 from nearer.learn.table import ExampleTable
+from nearer.learn.team import Team, num_processes, teamed
 from nearer.learn.tokens import Tokens
-from nearer.learn.trainer import StepBar, arguments_of, outcome_of, run, steps_of
+from nearer.learn.trainer import StepBar, arguments_of, on_one_device, outcome_of, run, steps_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -104,17 +105,19 @@ def fit(
     if start:
         keeper.go_on_from(start)
     bar = StepBar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
-    with _as_in_training(model, recipe):
+    with teamed(model, recipe) as team, as_in_training(model, recipe):
         collator = _collator(model, table, sides)
         fixed_TD = sides.vectors(table.texts) if sides.vectors else None
         if recipe.curriculum == "hardness":
             order = replace(order, hardness_E=hardness_for(model, collator, fixed_TD))
         trainer = _Trainer(
             model=model,
-            args=TrainingArguments(
-                **arguments_of(recipe, checkpoints, num_steps=num_steps, precision=recipe.precision),
-                weight_decay=recipe.weight_decay,
-                remove_unused_columns=False,
+            args=on_one_device(
+                TrainingArguments(
+                    **arguments_of(recipe, checkpoints, num_steps=num_steps, precision=recipe.precision),
+                    weight_decay=recipe.weight_decay,
+                    remove_unused_columns=False,
+                )
             ),
             train_dataset=range(len(examples)),
             data_collator=collator,
@@ -124,7 +127,10 @@ def fit(
         trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
         if fixed_TD is not None:
             trainer.objective.text_TD = torch.from_numpy(fixed_TD).to(model.device)
-        trainer.matmul_precision = "highest" if recipe.precision == "float32" else "high"  # "high" is TF32
+        if team:
+            trainer.objective.embed = team.embed
+        trainer.team = team
+        trainer.matmul_precision = matmul_precision(recipe)
         try:
             run(trainer, checkpoints, writer)
         finally:
@@ -192,6 +198,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
 
     order: Order
     objective: Objective
+    team: Team | None
     matmul_precision: str
 
     def get_train_dataloader(self) -> Any:
@@ -205,7 +212,12 @@ class _Trainer(Trainer):  # type: ignore[misc]
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision(self.matmul_precision)
         try:
-            return super().training_step(*args, **options)
+            if self.team:
+                self.team.step = self.state.global_step
+            loss = super().training_step(*args, **options)
+            if self.team:
+                self.team.collect(self.model)
+            return loss
         finally:
             torch.set_float32_matmul_precision(before)
 
@@ -220,6 +232,7 @@ def _collator(model: "SentenceTransformer", table: ExampleTable, sides: Sides) -
         anchors=Tokens(model, table.anchors, prompt=sides.query),
         texts=None if sides.vectors else Tokens(model, table.texts, prompt=sides.document),
         most_tokens=MOST_TOKENS.get(model.device.type, MOST_TOKENS["cuda"]),
+        num_processes=num_processes(),
     )
 
 
@@ -243,8 +256,13 @@ def _objective(
     )
 
 
+def matmul_precision(recipe: TrainRecipe) -> str:
+    """How products that stay float32 are made in training, as torch names it: "high" is TF32."""
+    return "highest" if recipe.precision == "float32" else "high"
+
+
 @contextmanager
-def _as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterator[None]:
+def as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterator[None]:
     """Give the model its length, dropout and LoRA for training, and freeze what is frozen, while it is trained."""
     longest, transformer = model.max_seq_length, model.transformers_model
     words = list(transformer.get_input_embeddings().parameters()) if recipe.freeze_embeddings and transformer else []

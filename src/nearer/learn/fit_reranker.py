@@ -15,7 +15,7 @@ from nearer.core.progress import Progress
 from nearer.core.sections import RerankerRecipe
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
 from nearer.learn.lists import RankedList
-from nearer.learn.trainer import StepBar, arguments_of, outcome_of, run, steps_of
+from nearer.learn.trainer import StepBar, arguments_of, on_one_device, outcome_of, run, steps_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -108,8 +108,8 @@ def fit_reranker(
     model.model_card_data.widget = [{}]  # else the trainer draws examples for a model card that nobody reads
     trainer = CrossEncoderTrainer(
         model=model,
-        args=CrossEncoderTrainingArguments(
-            **arguments_of(recipe, checkpoints, num_steps=num_steps, precision=precision)
+        args=on_one_device(
+            CrossEncoderTrainingArguments(**arguments_of(recipe, checkpoints, num_steps=num_steps, precision=precision))
         ),
         train_dataset=_dataset(lists),
         loss=ListwiseLoss(model),

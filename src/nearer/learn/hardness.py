@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nearer.learn.objective import Collator, Side, embed
+from nearer.learn.objective import Collator, embed_all
 from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Tokens
 
@@ -62,8 +62,7 @@ def _embedded(model: "SentenceTransformer", tokens: Tokens, *, most_tokens: int)
     was_training = model.training
     model.eval()
     for rows, features in tokens.minibatches(range(len(tokens.lengths_T)), most_tokens=most_tokens):
-        side = Side(rows=tuple(rows), minibatches=(features,)).to(model.device)
-        made.update(zip(rows, embed(model, side.minibatches).cpu().numpy(), strict=True))
+        made.update(zip(rows, embed_all(model, (features,), cached=False).cpu().numpy(), strict=True))
     model.train(was_training)
     return np.stack([made[row] for row in range(len(made))])
 

@@ -3,14 +3,13 @@
 Arrays: B examples of the batch, A distinct anchors, X distinct texts, D dimensions.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
 
 import torch
-from sentence_transformers.base.losses.gradcache import RandContext
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from nearer.core.sections import TrainRecipe
 from nearer.learn.losses import Loss, Similarities
@@ -23,14 +22,14 @@ MOST_TOKENS = {"cpu": 2048, "cuda": 65_536}
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Side:
-    """The distinct texts of one side of a batch: their rows in the table, as they come out of the mini-batches."""
+    """The distinct texts of one side of a batch: their rows in the table, as they come out of the mini-batches.
+
+    ``sizes`` are the texts of each mini-batch.
+    """
 
     rows: tuple[int, ...]
-    minibatches: tuple[Features, ...]
-
-    def to(self, device: Any, **options: Any) -> "Side":
-        """The same on a device."""
-        return replace(self, minibatches=tuple(_moved(each, device, options) for each in self.minibatches))
+    minibatches: tuple[Features, ...] = ()
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,22 +40,20 @@ class Batch:
     anchors: Side
     texts: Side
 
-    def to(self, device: Any, **options: Any) -> "Batch":
-        """The same on a device, as the trainer moves it."""
-        return replace(self, anchors=self.anchors.to(device, **options), texts=self.texts.to(device, **options))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Collator:
     """Makes a batch of the rows of examples, under a name, since the trainer wants one.
 
-    ``texts`` is None when the objective knows their vectors, so that nothing of them is embedded.
+    ``texts`` is None when the objective knows their vectors, so that nothing of them is embedded. There are
+    mini-batches for all of ``num_processes``.
     """
 
     table: ExampleTable
     anchors: Tokens
     texts: Tokens | None
     most_tokens: int
+    num_processes: int = 1
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Batch]:
         """The batch of these examples."""
@@ -67,11 +64,21 @@ class Collator:
 
     def _side(self, tokens: Tokens | None, rows: Sequence[int]) -> Side:
         if tokens is None:
-            return Side(rows=tuple(rows), minibatches=())
-        made = list(tokens.minibatches(rows, most_tokens=self.most_tokens))
+            return Side(rows=tuple(rows))
+        most = self.most_tokens
+        if self.num_processes > 1:
+            most = min(most, math.ceil(tokens.lengths_T[list(rows)].sum() / self.num_processes))
+        made = list(tokens.minibatches(rows, most_tokens=most))
         return Side(
-            rows=tuple(row for taken, _ in made for row in taken), minibatches=tuple(features for _, features in made)
+            rows=tuple(row for taken, _ in made for row in taken),
+            minibatches=tuple(features for _, features in made),
+            sizes=tuple(len(taken) for taken, _ in made),
         )
+
+
+def embed(model: nn.Module, sides: Sequence[Side], *, cached: bool) -> Tensor:
+    """The vectors of all texts of these sides, in the order of their mini-batches."""
+    return embed_all(model, [each for side in sides for each in side.minibatches], cached=cached)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -79,7 +86,8 @@ class Objective:
     """The loss of a batch, with the table it was made from.
 
     With ``dimensions`` it is the mean over vectors cut to each (Matryoshka); ``start`` are the weights it pulls to;
-    ``text_TD`` the vectors of all texts of the table, when these are fixed and only anchors are embedded.
+    ``text_TD`` the vectors of all texts of the table, when these are fixed and only anchors are embedded; ``embed``
+    makes the other vectors.
     Source: Kusupati et al., Matryoshka Representation Learning (arXiv 2205.13147), eq. 1.
     """
 
@@ -91,15 +99,14 @@ class Objective:
     dimensions: Sequence[int] = ()
     start: Mapping[str, Tensor] = field(default_factory=dict)
     text_TD: Tensor | None = None
+    embed: Callable[..., Tensor] = embed
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss of a batch, ready to be differentiated."""
-        if self.recipe.cached:
-            loss = self._cached(model, batch)
-        else:
-            known_XD = self._known_texts(batch)
-            anchor_AD = embed(model, batch.anchors.minibatches)
-            loss = self.of(anchor_AD, embed(model, batch.texts.minibatches) if known_XD is None else known_XD, batch)
+        vectors_ND = self.embed(model, (batch.anchors, batch.texts), cached=self.recipe.cached)
+        num_anchors = len(batch.anchors.rows)
+        known_XD = self._known_texts(batch)
+        loss = self.of(vectors_ND[:num_anchors], vectors_ND[num_anchors:] if known_XD is None else known_XD, batch)
         return loss + self.recipe.pull * _distance(model, self.start) if self.start else loss
 
     def of(self, anchor_AD: Tensor, text_XD: Tensor, batch: Batch) -> Tensor:
@@ -135,58 +142,22 @@ class Objective:
             teacher=[self.teacher_E[row] for row in batch.rows],
         )
 
-    def _cached(self, model: nn.Module, batch: Batch) -> Tensor:
-        """The same loss and gradients with the activations of one mini-batch at a time in memory.
 
-        Vectors are made without activations; the loss's gradients on them are kept, and each mini-batch is made again
-        to hand its own on. Source: Gao et al., Scaling Deep Contrastive Learning Batch Size (arXiv 2101.06983).
-        """
-        known_XD = self._known_texts(batch)
-        sides = (batch.anchors, batch.texts) if known_XD is None else (batch.anchors,)
-        states: list[RandContext] = []
-        made = [self._without_activations(model, side, states) for side in sides]
-        loss = self.of(made[0], made[1] if known_XD is None else known_XD, batch)
-        torch.autograd.backward(loss)
-        held = loss.detach().requires_grad_()
-        held.register_hook(partial(_hand_on, model, sides, states, [each.grad for each in made]))  # type: ignore
-        return held
+def embed_all(model: nn.Module, minibatches: Sequence[Features], *, cached: bool) -> Tensor:
+    """The vectors of all texts of these mini-batches, in their order.
 
-    @staticmethod
-    def _without_activations(model: nn.Module, side: Side, states: list[RandContext]) -> Tensor:
-        made = []
-        for features in side.minibatches:
-            states.append(RandContext(features["input_ids"]))
-            with torch.no_grad():
-                made.append(_vectors(model, features))
-        return torch.cat(made).requires_grad_()
-
-
-def _hand_on(
-    model: nn.Module,
-    sides: Sequence[Side],
-    states: Sequence[RandContext],
-    gradients: Sequence[Tensor],
-    of_loss: Tensor,
-) -> None:
-    """Make the vectors again, with the same dropout, and carry the gradients on into the weights."""
-    state = iter(states)
-    with torch.enable_grad():
-        for side, gradient_XD in zip(sides, gradients, strict=True):
-            first = 0
-            for features in side.minibatches:
-                with next(state):
-                    made = _vectors(model, features)
-                torch.autograd.backward((made * gradient_XD[first : first + len(made)] * of_loss).sum())
-                first += len(made)
-
-
-def embed(model: nn.Module, minibatches: Sequence[Features]) -> Tensor:
-    """The vectors of all texts of these mini-batches, in their order."""
-    return torch.cat([_vectors(model, features) for features in minibatches])
+    When ``cached``, no activations are kept: the backward pass makes those of one mini-batch at a time again, with the
+    same dropout. Source: Gao et al., Scaling Deep Contrastive Learning Batch Size (arXiv 2101.06983).
+    """
+    if not cached:
+        return torch.cat([_vectors(model, features) for features in minibatches])
+    return torch.cat([checkpoint(_vectors, model, features, use_reentrant=False) for features in minibatches])
 
 
 def _vectors(model: nn.Module, features: Features) -> Tensor:
-    made: Tensor = model(dict(features))["sentence_embedding"]
+    device = next(model.parameters()).device
+    on_device = {name: each.to(device) if isinstance(each, Tensor) else each for name, each in features.items()}
+    made: Tensor = model(on_device)["sentence_embedding"]
     return made.float()
 
 
@@ -198,7 +169,3 @@ def _distance(model: nn.Module, start: Mapping[str, Tensor]) -> Tensor:
 
 def _cosine(left_BD: Tensor, right_XD: Tensor) -> Tensor:
     return nn.functional.normalize(left_BD, dim=-1) @ nn.functional.normalize(right_XD, dim=-1).T
-
-
-def _moved(features: Features, device: Any, options: Mapping[str, Any]) -> Features:
-    return {name: each.to(device, **options) if isinstance(each, Tensor) else each for name, each in features.items()}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from nearer.core.progress import Progress
 from nearer.core.sections import RerankerRecipe, TrainRecipe
@@ -39,6 +39,12 @@ def arguments_of(
         "disable_tqdm": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
+
+
+def on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+    """The same on the current GPU alone: else the trainer itself would divide batches among all that there are."""
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def run(trainer: Trainer, checkpoints: Checkpoints, writer: CheckpointWriter) -> None:

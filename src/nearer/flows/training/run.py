@@ -31,6 +31,7 @@ from nearer.flows.training.watch import Watch
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.examples import Example
 from nearer.learn.negatives import MiningReport
+from nearer.learn.team import num_processes
 from nearer.store.files import remove_tree, write_atomic
 from nearer.store.registry import utc_now
 from nearer.store.sealed import fault_in, seal
@@ -64,20 +65,22 @@ class TrainingRun:
         import torch
 
         run_id = content_id("run", decides)
-        folder, num_threads = training / run_id, torch.get_num_threads()
+        folder = training / run_id
+        numbers = {"num_threads": torch.get_num_threads(), "num_processes": num_processes()}
         known = {path: _record_of(path) for path in training.glob("run-*")}
         for other, record in known.items():
             if other != folder or not record:
                 say(f"drops what there is of {other.name}, {_why(record, decides)}")
                 remove_tree(other)
         if found := known.get(folder):
-            if found["num_threads"] != num_threads:
-                say(
-                    f"goes on with {num_threads} threads what began with {found['num_threads']}: sums round "
-                    "differently, so the model may differ from an uninterrupted run's"
-                )
+            for name, number in numbers.items():
+                if (before := found.get(name, 1)) != number:
+                    say(
+                        f"goes on with {number} {name.removeprefix('num_')} what began with {before}: sums round "
+                        "differently, so the model may differ from an uninterrupted run's"
+                    )
             return cls(folder, started_at=found["started_at"], is_resumed=True, say=say)
-        record = {"started_at": utc_now(), "num_threads": num_threads, "decides": dict(decides)}
+        record = {"started_at": utc_now(), **numbers, "decides": dict(decides)}
         try:
             folder.mkdir(parents=True)
             write_atomic(folder / _RECORD, json.dumps(record, indent=2) + "\n")
