@@ -27,15 +27,19 @@ from nearer.store.workspace import Workspace
 
 
 class Clock:
-    """Time that passes by steps and by encoding alone; ``step_s`` of one in which every layer learns."""
+    """Time that passes by steps and by encoding alone; ``step_s`` of one in which every layer learns.
+
+    With ``longest`` it is that of so many tokens, and less when fewer are read.
+    """
 
     def __init__(self, monkeypatch):
-        self.now, self.step_s, self.text_s = 0.0, 1.0, 0.01
+        self.now, self.step_s, self.text_s, self.longest = 0.0, 1.0, 0.01, None
         forward, encode = Objective.__call__, Encoder.encode_documents
 
         def step(objective, model, batch):
             frozen = any(not each.requires_grad for each in model.parameters())
-            self.now += self.step_s * (0.5 if frozen else 1.0)
+            read = model.max_seq_length / self.longest if self.longest else 1.0
+            self.now += self.step_s * (0.5 if frozen else 1.0) * read
             return forward(objective, model, batch)
 
         def encoded(encoder, texts):
@@ -111,6 +115,17 @@ def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
     assert plan["reasons"][0].startswith("the lowest 1 layers stay as they are: so ")
     assert training["recipe"]["train"]["freeze_layers"] == 1
     assert f"the time decides: {plan['reasons'][0]}" in said
+    assert clock.now <= 38
+
+
+def test_fewer_tokens_are_read_before_layers_are_frozen(run, clock, monkeypatch):
+    monkeypatch.setattr(pace, "_FEWEST_TOKENS", 8)
+    clock.longest = 64
+    result, training, said = run("encoder.max_seq_length=64", budget_s=38)
+    plan = result["budget"]["plan"]
+    assert (plan["max_seq_length"], plan["freeze_layers"], plan["epochs"]) == (clock.longest // 2, 0, 1)
+    assert f"texts are read to {clock.longest // 2} tokens in training, instead of {clock.longest}" in said[0]
+    assert training["recipe"]["train"]["max_seq_length"] == clock.longest // 2
     assert clock.now <= 38
 
 
@@ -200,12 +215,12 @@ def test_another_time_is_another_run(run, monkeypatch):
 
 @pytest.mark.slow
 def test_seeds_give_the_best_and_the_spread(run, base_live):
-    alone = [run(f"train.seed={seed}", "train.max_dev_queries=300")[0] for seed in (0,)]
     result, training, said = run(num_seeds=3)
+    alone, *_ = run()
     seeds = result["seeds"]
     values = [each["value"] for each in seeds["trainings"]]
     assert [each["settings"] for each in seeds["trainings"]] == [{"train.seed": seed} for seed in range(3)]
-    assert values[0] == alone[0]["dev"]["best"]
+    assert values[0] == alone["dev"]["best"]
     assert seeds["mean"] == pytest.approx(statistics.fmean(values))
     assert seeds["standard_deviation"] == pytest.approx(statistics.stdev(values))
     assert result["dev"]["best"] == max(values)

@@ -255,7 +255,7 @@ def test_whatever_was_acknowledged_is_there_and_search_is_exact(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=7,
+            max_examples=5,
             stateful_step_count=9,
             deadline=None,
             derandomize=True,

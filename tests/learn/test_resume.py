@@ -104,9 +104,8 @@ def cut_in_every_step(monkeypatch):
     forward, seen = Objective.__call__, set()
 
     def cut(self, model, batch):
-        state = torch.random.get_rng_state().numpy().tobytes()
-        if state not in seen:
-            seen.add(state)
+        if batch.rows not in seen:
+            seen.add(batch.rows)
             raise PowerCut
         return forward(self, model, batch)
 

@@ -49,11 +49,12 @@ class Plan:
     evals_per_pass: int
     estimate_s: float
     reasons: tuple[str, ...]
+    max_seq_length: int | None = None
 
     @property
-    def changes(self) -> dict[str, float | int]:
+    def changes(self) -> dict[str, float | int | None]:
         """The values of the recipe that differ by it."""
-        names = ("epochs", "passes", "freeze_layers", "evals_per_pass")
+        names = ("epochs", "passes", "max_seq_length", "freeze_layers", "evals_per_pass")
         return {name: getattr(self, name) for name in names}
 
 
@@ -99,6 +100,7 @@ def make_plan(
         evals_per_pass=evals,
         estimate_s=fixed_s + steps * step_s,
         reasons=tuple(reasons),
+        max_seq_length=recipe.max_seq_length,
     )
 
 
