@@ -7,7 +7,7 @@ from nearer.learn.examples import Example
 from nearer.learn.losses import ranking
 from nearer.learn.objective import Collator, Objective
 from nearer.learn.table import ExampleTable
-from nearer.learn.tokens import Tokens
+from nearer.learn.tokens import Size, Tokens
 
 DATA = [*examples(5), *examples(6, num_negatives=2)[5:]]
 
@@ -21,7 +21,7 @@ def made(tiny_encoder):
             table=table,
             anchors=Tokens(model, table.anchors, prompt=""),
             texts=Tokens(model, table.texts, prompt="") if text_TD is None else None,
-            most_tokens=most_tokens,
+            size=Size(most_tokens=most_tokens, most_padding=most_tokens),
         )
         objective = Objective(
             table=table,

@@ -18,7 +18,8 @@ from nearer.learn.losses import ranking
 from nearer.learn.objective import Collator, Objective
 from nearer.learn.table import ExampleTable
 from nearer.learn.team import divided, teamed
-from nearer.learn.tokens import Tokens
+from nearer.learn.tokens import Size, Tokens
+from nearer.learn.word_vectors import densify
 from together import other_process
 
 DATA = [*examples(12), *examples(17, num_negatives=2)[12:]]
@@ -47,7 +48,8 @@ def gradients(folder, **values):
     with teamed(model, recipe) as team, as_in_training(model, recipe):
         table = ExampleTable.build(DATA)
         anchors, texts = (Tokens(model, each, prompt="") for each in (table.anchors, table.texts))
-        batch = Collator(table=table, anchors=anchors, texts=texts, most_tokens=48)(range(len(DATA)))["batch"]
+        size = Size(most_tokens=48, most_padding=48)
+        batch = Collator(table=table, anchors=anchors, texts=texts, size=size)(range(len(DATA)))["batch"]
         assert len(batch.texts.minibatches) > 3
         objective = Objective(
             table=table,
@@ -61,6 +63,7 @@ def gradients(folder, **values):
             objective.embed = team.embed
         loss = objective(model.train(), batch)
         loss.backward()
+        densify(model)
         if team:
             team.collect(model)
     return loss.item(), {name: each.grad for name, each in model.named_parameters() if each.grad is not None}

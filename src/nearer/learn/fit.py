@@ -23,12 +23,13 @@ from nearer.learn.hardness import hardness_for
 from nearer.learn.lora import with_lora
 from nearer.learn.losses import LOSSES, Loss, choose_loss
 from nearer.learn.lower_layers import frozen, layers_of
-from nearer.learn.objective import MOST_TOKENS, Batch, Collator, Objective
+from nearer.learn.objective import Batch, Collator, Objective
 from nearer.learn.order import BatchSampler, Order
 from nearer.learn.table import ExampleTable
 from nearer.learn.team import Team, num_processes, teamed
-from nearer.learn.tokens import Tokens
+from nearer.learn.tokens import Size, Tokens
 from nearer.learn.trainer import StepBar, arguments_of, on_one_device, outcome_of, run, steps_of
+from nearer.learn.word_vectors import densify, sparse_gradients
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -215,6 +216,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
             if self.team:
                 self.team.step = self.state.global_step
             loss = super().training_step(*args, **options)
+            densify(self.model)
             if self.team:
                 self.team.collect(self.model)
             return loss
@@ -231,7 +233,7 @@ def _collator(model: "SentenceTransformer", table: ExampleTable, sides: Sides) -
         table=table,
         anchors=Tokens(model, table.anchors, prompt=sides.query),
         texts=None if sides.vectors else Tokens(model, table.texts, prompt=sides.document),
-        most_tokens=MOST_TOKENS.get(model.device.type, MOST_TOKENS["cuda"]),
+        size=Size.on(model.device),
         num_processes=num_processes(),
     )
 
@@ -274,6 +276,7 @@ def as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterato
         for each in dropouts:
             each.p = float(recipe.dropout)
         with ExitStack() as stack:
+            stack.enter_context(sparse_gradients(transformer))
             if recipe.freeze_layers and transformer:
                 stack.enter_context(frozen(transformer, recipe.freeze_layers))
             if recipe.lora_rank:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nearer.learn.objective import Collator, embed_all
 from nearer.learn.table import ExampleTable
-from nearer.learn.tokens import Tokens
+from nearer.learn.tokens import Size, Tokens
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -42,10 +42,10 @@ def hardness_for(model: "SentenceTransformer", collator: Collator, fixed_TD: Flo
 
     ``fixed_TD`` are the vectors of all texts where the model embeds anchors alone.
     """
-    anchor_emb_AD = _embedded(model, collator.anchors, most_tokens=collator.most_tokens)
+    anchor_emb_AD = _embedded(model, collator.anchors, collator.size)
     if fixed_TD is None:
         assert collator.texts is not None
-        fixed_TD = _embedded(model, collator.texts, most_tokens=collator.most_tokens)
+        fixed_TD = _embedded(model, collator.texts, collator.size)
     return hardness(collator.table, anchor_emb_AD, fixed_TD)
 
 
@@ -56,12 +56,12 @@ def _negatives(table: ExampleTable, row: int) -> list[int]:
 
 
 @torch.no_grad()
-def _embedded(model: "SentenceTransformer", tokens: Tokens, *, most_tokens: int) -> Floats:
+def _embedded(model: "SentenceTransformer", tokens: Tokens, size: Size) -> Floats:
     """The vectors of all texts, without dropout."""
     made: dict[int, Floats] = {}
     was_training = model.training
     model.eval()
-    for rows, features in tokens.minibatches(range(len(tokens.lengths_T)), most_tokens=most_tokens):
+    for rows, features in tokens.minibatches(range(len(tokens.lengths_T)), size):
         made.update(zip(rows, embed_all(model, (features,), cached=False).cpu().numpy(), strict=True))
     model.train(was_training)
     return np.stack([made[row] for row in range(len(made))])

@@ -14,10 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from nearer.core.sections import TrainRecipe
 from nearer.learn.losses import Loss, Similarities
 from nearer.learn.table import ExampleTable
-from nearer.learn.tokens import Features, Tokens
-
-MOST_TOKENS = {"cpu": 2048, "cuda": 65_536}
-"""Of a mini-batch, by where it is computed: on a CPU small ones are as fast, and waste less on padding."""
+from nearer.learn.tokens import Features, Size, Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,7 +49,7 @@ class Collator:
     table: ExampleTable
     anchors: Tokens
     texts: Tokens | None
-    most_tokens: int
+    size: Size
     num_processes: int = 1
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Batch]:
@@ -65,10 +62,11 @@ class Collator:
     def _side(self, tokens: Tokens | None, rows: Sequence[int]) -> Side:
         if tokens is None:
             return Side(rows=tuple(rows))
-        most = self.most_tokens
+        size = self.size
         if self.num_processes > 1:
-            most = min(most, math.ceil(tokens.lengths_T[list(rows)].sum() / self.num_processes))
-        made = list(tokens.minibatches(rows, most_tokens=most))
+            share = math.ceil(tokens.lengths_T[list(rows)].sum() / self.num_processes)
+            size = replace(size, most_tokens=min(size.most_tokens, share))
+        made = list(tokens.minibatches(rows, size))
         return Side(
             rows=tuple(row for taken, _ in made for row in taken),
             minibatches=tuple(features for _, features in made),

@@ -17,6 +17,7 @@ from nearer.core.sections import TrainRecipe
 from nearer.learn.fit import as_in_training, matmul_precision
 from nearer.learn.objective import embed_all
 from nearer.learn.team import FIRST, Share, num_processes, telling_of_loss, trained, unpacked
+from nearer.learn.word_vectors import densify
 
 _PATIENCE = timedelta(days=365)
 """How long a process waits for another that lives: the first may mine for hours."""
@@ -82,6 +83,7 @@ def _work_on(share: Share, model: nn.Module, recipe: TrainRecipe) -> None:
             dist.send(own_SD.detach(), FIRST)
             dist.recv(gradient_SD, FIRST)
         torch.autograd.backward(own_SD, gradient_SD)
+        densify(model)
     with telling_of_loss():
         for each in trained(model):
             dist.reduce(torch.zeros_like(each) if each.grad is None else each.grad, FIRST)

@@ -4,6 +4,7 @@ Arrays: T texts. A mini-batch is what the model's forward takes: tensors of a ro
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,20 @@ Features = dict[str, Any]
 _BLOCK = 1024
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How many tokens a mini-batch may have, padding among them, and how many of these: what one more would cost."""
+
+    most_tokens: int
+    most_padding: int
+
+    @classmethod
+    def on(cls, device: torch.device) -> "Size":
+        """What suits a device: on a CPU small mini-batches are as fast as large ones. For GPUs it is not measured."""
+        tokens, padding = (2048, 64) if device.type == "cpu" else (65_536, 2048)
+        return cls(most_tokens=tokens, most_padding=padding)
+
+
 class Tokens:
     """The tokens of texts that share a prompt, cut to the length that the model has now."""
 
@@ -32,15 +47,19 @@ class Tokens:
         self._starts = np.concatenate([[0], np.cumsum(self.lengths_T)])
         self._ids: NDArray[np.int32] = np.concatenate(rows) if rows else np.empty(0, np.int32)
 
-    def minibatches(self, rows: Sequence[int], *, most_tokens: int) -> Iterator[tuple[list[int], Features]]:
-        """These texts in groups of like length, the longest first, each of at most ``most_tokens`` with padding.
+    def minibatches(self, rows: Sequence[int], size: Size) -> Iterator[tuple[list[int], Features]]:
+        """These texts in groups of like length, the longest first, none larger than ``size``.
 
-        A text longer than that stands alone.
+        A text that is longer stands alone.
         """
         by_length = sorted(rows, key=lambda row: -self.lengths_T[row])
-        while by_length:
-            size = max(1, most_tokens // max(1, int(self.lengths_T[by_length[0]])))
-            taken, by_length = by_length[:size], by_length[size:]
+        lengths_N = np.maximum(self.lengths_T[by_length], 1)
+        first = 0
+        while first < len(by_length):
+            longest = int(lengths_N[first])
+            padding_N = np.cumsum(longest - lengths_N[first : first + max(1, size.most_tokens // longest)])
+            taken = by_length[first : first + max(1, int(np.searchsorted(padding_N, size.most_padding, side="right")))]
+            first += len(taken)
             yield taken, self.features(taken)
 
     def features(self, rows: Sequence[int]) -> Features:
