@@ -1,15 +1,20 @@
-"""What a choice in training gains: the same training with and without it, on test, query by query.
+"""What a choice in training gains: the same training with and without it.
 
     python benchmarks/training.py graded --work FOLDER --data FOLDER [--train N] [--test N] [--seeds N]
     python benchmarks/training.py matryoshka --work FOLDER --data FOLDER [--set-name nl2bash] ...
+    python benchmarks/training.py settings --work FOLDER --data FOLDER [--set-name medquad] ...
 
 graded      judgments of several grades learned from as such, and the same made binary. The set is medquad, its grades
             derived from its structure: the answer itself 4, other answers about the same disease 1, all else 0.
 matryoshka  vectors that may be cut to 64 and 128 dimensions, and the same training without, whose vectors are cut too.
-Each training and each measurement leaves FOLDER/PART/seed-N/NAME.json and is not run again.
+settings    on dev alone, and in seconds: as the defaults are, with the model's dropout, with half of the tokens, with
+            the lower half of the layers frozen. What the defaults and `--budget` rest on.
+The first two are compared on test, query by query. Each training and each measurement leaves
+FOLDER/PART/seed-N/NAME.json and is not run again.
 """
 
 import argparse
+import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,8 +34,8 @@ DIMENSIONS = (64, 128)
 def main() -> None:
     """Run what is missing of a part and print its table."""
     arguments = parse_arguments()
-    part = {"graded": graded, "matryoshka": matryoshka}[arguments.part]
-    print(f"\n{arguments.test} test queries at most, {os.cpu_count()} cores ({platform.machine()})\n")
+    part = {"graded": graded, "matryoshka": matryoshka, "settings": settings}[arguments.part]
+    print(f"\n{os.cpu_count()} cores ({platform.machine()}), at most {arguments.test} queries of test\n")
     for seed in range(arguments.seeds):
         print("\n".join(part(seed, arguments)))
 
@@ -38,9 +43,9 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("graded", "matryoshka"))
+    parser.add_argument("part", choices=("graded", "matryoshka", "settings"))
     add_size_arguments(parser, documents=3000, train=600, test=400)
-    parser.add_argument("--set-name", default="nl2bash", help="the set of matryoshka")
+    parser.add_argument("--set-name", default="nl2bash", help="the set of matryoshka and settings")
     parser.add_argument("--seeds", type=int, default=1)
     return parser.parse_args()
 
@@ -68,6 +73,21 @@ def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     whole = measured["results"][0]["metrics"][MAIN]["value"]
     for name, result in zip(systems, measured["results"], strict=True):
         yield f"{name}: {result['metrics'][MAIN]['value'] / whole:.1%} of the whole without"
+
+
+def settings(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
+    """Each way on dev: the measurements of its first pass, and how long training took."""
+    ways = {
+        "defaults": (),
+        "dropout": ('train.dropout="model"',),
+        "half the tokens": (f"train.max_seq_length={arguments.max_length // 2}",),
+        "half the layers": ("train.freeze_layers=3",),
+    }
+    trained("settings", seed, ways, arguments)
+    for name in ways:
+        told = json.loads((folder_of("settings", seed, arguments) / f"{name}.json").read_text(encoding="utf-8"))
+        points = " ".join(f"{point['value']:.4f}" for each in told["passes"] for point in each["fit"]["dev"])
+        yield f"seed {seed}, {name}: dev {points}; {told['num_pairs']} pairs, {told['duration_s']:.0f} s"
 
 
 def opened(part: str, seed: int, arguments: argparse.Namespace, *overrides: str) -> nearer.Workspace:

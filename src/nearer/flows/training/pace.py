@@ -19,7 +19,7 @@ _NUM_ENCODED = 128
 _WORTH = 1.1
 """Times as many pairs that a saving must make room for. Our rule: timings of a few steps are not exact."""
 _FEWEST_TOKENS = 64
-"""What training goes down to by itself. On dev of medquad 64 of 128 tokens were as good; see docs/results.md."""
+"""What training goes down to by itself. Our rule, from `settings` of benchmarks/training.py."""
 
 
 def planned(
