@@ -108,7 +108,7 @@ def test_the_learning_curve_is_guided_as_training_is(base_live, opened, monkeypa
 def test_killed_in_both_passes_it_makes_the_same_model(ask, base_live, tmp_path):
     options = ("train", *(part for each in GUIDED for part in ("--set", each)), "--set", "train.evals_per_pass=2")
     whole = ask(shutil.copytree(base_live, tmp_path / "whole"), *options)
-    for step in ("train.checkpoint:2", "train.mined"):
+    for step in ("train.checkpoint", "train.mined", "train.checkpoint"):
         assert processes.run(*options, "--dir", base_live, die_at=step).was_killed
     resumed = ask(base_live, *options)
     assert resumed["model_id"] == whole["model_id"]
