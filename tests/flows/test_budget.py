@@ -183,18 +183,18 @@ def cut(monkeypatch, step, time=1):
 def test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left(
     run, clock, base_live, monkeypatch, step, time
 ):
-    whole, *_ = run(EPOCHS, "train.evals_per_pass=3", budget_s=120)
+    whole, *_ = run(EPOCHS, "train.evals_per_pass=3", budget_s=70)
     clock.now = 0.0
     with monkeypatch.context() as patch:
         cut(patch, step, time)
         with pytest.raises(PowerCut):
-            run(EPOCHS, "train.evals_per_pass=3", budget_s=120)
+            run(EPOCHS, "train.evals_per_pass=3", budget_s=70)
     [kept] = (base_live / ".nearer/training").glob("run-*/budget.json")
     left_s = json.loads(kept.read_text())["left_s"]
-    assert 120 - clock.now - 6 <= left_s < 120
+    assert 70 - clock.now - 6 <= left_s < 70
     monkeypatch.setattr(pace, "rehearse", None)
     clock.now = began = 5000.0
-    result, *_ = run(EPOCHS, "train.evals_per_pass=3", budget_s=120)
+    result, *_ = run(EPOCHS, "train.evals_per_pass=3", budget_s=70)
     assert result["budget"] == whole["budget"]
     assert (result["model_id"], result["passes"]) == (whole["model_id"], whole["passes"])
     assert clock.now - began <= left_s
