@@ -1,11 +1,12 @@
 """What a careful engineer gets from sentence-transformers alone, within a number of seconds.
 
-Pass 1: SentenceTransformerTrainer with MultipleNegativesRankingLoss, its learning rate and epochs searched on dev.
-Pass 2: mine_hard_negatives with the best model so far, its defaults and two usual ways to avoid false negatives, at the
-best rate. A trial begins only if it is expected to end in time; all it costs is counted, dev measurements too; the best
-model on dev is what is left.
+SentenceTransformerTrainer with MultipleNegativesRankingLoss, and mine_hard_negatives before a second pass. TRIALS are
+in the order in which they are worth most where there is no time for all: a first pass, a second one that mines as did
+best on functions of the standard library, more epochs, other rates, other ways to mine. One is begun only if it is
+expected to end in time; all it costs is counted, dev measurements too; the best model on dev is what is left.
 """
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -15,14 +16,21 @@ from typing import Any
 
 from nearer.core.sections import TrainRecipe
 
-RATES = (5e-5, 1e-4, 2e-5)
-EPOCHS = (2, 3)
-MINING: tuple[dict[str, Any], ...] = (
-    {"sampling_strategy": "random", "range_max": 10},
-    {"relative_margin": 0.05},
-    {},
+RANDOM = {"sampling_strategy": "random", "range_max": 10}
+MARGIN = {"relative_margin": 0.05}
+TRIALS: tuple[dict[str, Any], ...] = (
+    {"pass": 1, "learning_rate": 5e-5, "epochs": 1},
+    {"pass": 2, "mining": RANDOM, "epochs": 1},
+    {"pass": 1, "learning_rate": 5e-5, "epochs": 2},
+    {"pass": 1, "learning_rate": 1e-4, "epochs": 1},
+    {"pass": 1, "learning_rate": 1e-4, "epochs": 2},
+    {"pass": 1, "learning_rate": 2e-5, "epochs": 2},
+    {"pass": 2, "mining": RANDOM, "epochs": 1},
+    {"pass": 2, "mining": MARGIN, "epochs": 1},
+    {"pass": 2, "mining": {}, "epochs": 1},
+    {"pass": 2, "mining": RANDOM, "epochs": 2},
 )
-"""Ways to call mine_hard_negatives, besides one negative: at random from the top 10, with a margin, its defaults."""
+"""A second pass goes on from the best first one, at its rate, with one negative a pair."""
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -42,41 +50,42 @@ class Stock:
     trials: list[dict[str, Any]] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
     _best: float = 0.0
+    _best_first: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """All trials that there is time for; the best model is in ``folder`` then."""
-        model = self._load(self.base)
-        self._keep({"pass": 0, "seconds": 0.0}, model)
-        for rate in RATES:
-            self._try(self.base, {"pass": 1, "learning_rate": rate, "epochs": 1}, self._pairs_alone)
-        rate = self._best_rate()
-        for epochs in EPOCHS:
-            self._try(self.base, {"pass": 1, "learning_rate": rate, "epochs": epochs}, self._pairs_alone)
-        start = str(self.folder)
-        with tempfile.TemporaryDirectory() as copy:
-            self._load(start).save_pretrained(copy)
-            for options in MINING:
-                trial = {"pass": 2, "learning_rate": rate, "epochs": 1, "mining": options}
-                options = {**options, "cache_folder": f"{copy}/vectors"}
-                self._try(copy, trial, lambda model, options=options: self._mined(model, options))
+        self._keep({"pass": 0, "seconds": 0.0}, self._load(self.base))
+        with tempfile.TemporaryDirectory() as folder:
+            for trial in TRIALS:
+                self._try(trial, Path(folder))
         return {"trials": self.trials, "dev": self._best, "seconds": time.monotonic() - self._began}
 
-    def _try(self, start: str, trial: dict[str, Any], rows_of: Callable[[Any], dict[str, list[str]]]) -> None:
+    def _try(self, trial: dict[str, Any], scratch: Path) -> None:
+        if trial["pass"] == 2:
+            trial = {**trial, "learning_rate": self._best_first["learning_rate"], "after": self._best_first["epochs"]}
+        if any(trial.items() <= each.items() for each in self.trials):
+            return
         if not self._fits(trial):
             self.trials.append({**trial, "dev": None})
             return
         began = time.monotonic()
-        model = self._load(start)
-        fit_stock(model, rows_of(model), rate=trial["learning_rate"], epochs=trial["epochs"], seed=self.seed)
-        self._keep({**trial, "began": began}, model)
+        model = self._load(str(scratch / "first") if trial["pass"] == 2 else self.base)
+        rows = self._mined(model, trial["mining"], scratch) if trial["pass"] == 2 else self._pairs_alone()
+        fit_stock(model, rows, rate=trial["learning_rate"], epochs=trial["epochs"], seed=self.seed)
+        value = self._keep({**trial, "began": began}, model)
+        if trial["pass"] == 1 and value > self._best_first.get("dev", 0.0):
+            self._best_first = self.trials[-1]
+            shutil.rmtree(scratch, ignore_errors=True)
+            model.save_pretrained(str(scratch / "first"), create_model_card=False)
 
-    def _keep(self, trial: dict[str, Any], model: Any) -> None:
+    def _keep(self, trial: dict[str, Any], model: Any) -> float:
         value = self.measure(model)
         seconds = time.monotonic() - trial.pop("began", self._began)
         self.trials.append({**trial, "dev": value, "seconds": seconds})
         if value > self._best:
             self._best = value
             model.save_pretrained(str(self.folder), create_model_card=False)
+        return value
 
     def _fits(self, trial: dict[str, Any]) -> bool:
         """Whether it is expected to end in time: an epoch as long as the last, with negatives half as long again."""
@@ -85,23 +94,18 @@ class Stock:
             return True
         an_epoch = done[-1]["seconds"] / done[-1]["epochs"]
         expected = an_epoch * trial["epochs"] * (1.5 if trial["pass"] == 2 else 1.0)
-        return time.monotonic() - self._began + expected <= self.seconds
+        return bool(time.monotonic() - self._began + expected <= self.seconds)
 
-    def _best_rate(self) -> float:
-        tried = [each for each in self.trials if each["pass"] == 1 and each["dev"] is not None]
-        return float(max(tried, key=lambda each: each["dev"])["learning_rate"])
-
-    def _pairs_alone(self, _: Any) -> dict[str, list[str]]:
+    def _pairs_alone(self) -> dict[str, list[str]]:
         return {"anchor": [pair[0] for pair in self.pairs], "positive": [pair[1] for pair in self.pairs]}
 
-    def _mined(self, model: Any, options: dict[str, Any]) -> dict[str, list[str]]:
+    def _mined(self, model: Any, options: dict[str, Any], scratch: Path) -> dict[str, list[str]]:
         from datasets import Dataset
         from sentence_transformers.util import mine_hard_negatives
 
-        rows = Dataset.from_dict(self._pairs_alone(model))
-        mined = mine_hard_negatives(
-            rows, model, corpus=list(self.passages), num_negatives=1, verbose=False, **options
-        ).to_dict()
+        rows, passages = Dataset.from_dict(self._pairs_alone()), list(self.passages)
+        kept = {"num_negatives": 1, "verbose": False, "cache_folder": str(scratch / "vectors")}
+        mined = mine_hard_negatives(rows, model, corpus=passages, **kept, **options).to_dict()
         return {name: list(mined[name]) for name in ("anchor", "positive", "negative")}
 
     def _load(self, source: str) -> Any:
