@@ -29,6 +29,11 @@ _TOPICS = ("music", "water", "school", "church", "river", "army", "film", "law",
 _FILLER = ("the", "of", "and", "in", "to", "was", "for", "on", "with", "that", "by", "from", "this", "which")
 
 
+def pytest_collection_finish() -> None:
+    """By then the tests have imported what they need."""
+    import frozen  # noqa: F401
+
+
 @pytest.fixture(autouse=True)
 def _quiet_and_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in _QUIET_AND_OFFLINE.items():

@@ -25,6 +25,7 @@ SERVER.set_forkserver_preload(
         "nearer.cli",
         "nearer.flows.releases",
         "nearer.flows.train",
+        "frozen",
     ]
 )
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from flows import processes
-from flows.test_resume import PowerCut
-from flows.test_resume import Watch as Said
 from nearer.core.durations import seconds_of
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.recipe import Recipe
@@ -17,13 +15,13 @@ from nearer.encode.encoder import Encoder
 from nearer.flows import train as train_module
 from nearer.flows.train import train
 from nearer.flows.training import pace, search
-from nearer.flows.training import run as training_run
 from nearer.flows.training.choice import Asked
 from nearer.flows.training.course import Diverged
-from nearer.learn import checkpoint
 from nearer.learn.objective import Objective
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from power import PowerCut, cut_at
+from said import Said
 
 
 class Clock:
@@ -167,17 +165,6 @@ def test_a_time_too_short_is_refused_with_what_things_take(run, base_live):
     assert not list((base_live / ".nearer/training").iterdir())
 
 
-def cut(monkeypatch, step, time=1):
-    times = iter(range(1, 1000))
-
-    def reached(name):
-        if name == step and next(times) == time:
-            raise PowerCut(step)
-
-    for module in (checkpoint, training_run, train_module):
-        monkeypatch.setattr(module, "reached", reached)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "time"), [("train.budget", 1), ("train.checkpoint", 2), ("train.pass", 1)])
 def test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left(
@@ -186,7 +173,7 @@ def test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left(
     whole, *_ = run(EPOCHS, "train.evals_per_pass=3", budget_s=70)
     clock.now = 0.0
     with monkeypatch.context() as patch:
-        cut(patch, step, time)
+        cut_at(patch, step, time)
         with pytest.raises(PowerCut):
             run(EPOCHS, "train.evals_per_pass=3", budget_s=70)
     [kept] = (base_live / ".nearer/training").glob("run-*/budget.json")
@@ -202,7 +189,7 @@ def test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left(
 
 def test_another_time_is_another_run(run, monkeypatch):
     with monkeypatch.context() as patch:
-        cut(patch, "train.pass")
+        cut_at(patch, "train.pass")
         with pytest.raises(PowerCut):
             run(budget_s=200)
     _, _, said = run(budget_s=300)
@@ -234,7 +221,7 @@ def test_seeds_that_were_killed_again_and_again_go_on(run, monkeypatch):
     whole, *_ = run("train.evals_per_pass=2", num_seeds=2)
     for step in ("train.checkpoint", "train.part", "train.checkpoint", "train.part"):
         with monkeypatch.context() as patch:
-            cut(patch, step)
+            cut_at(patch, step)
             with pytest.raises(PowerCut):
                 run("train.evals_per_pass=2", num_seeds=2)
     result, *_ = run("train.evals_per_pass=2", num_seeds=2)
@@ -249,7 +236,7 @@ def timeless(trainings):
 @pytest.mark.slow
 def test_of_finished_trainings_only_the_best_keeps_weights(run, base_live, monkeypatch):
     with monkeypatch.context() as patch:
-        cut(patch, "train.model")
+        cut_at(patch, "train.model")
         with pytest.raises(PowerCut):
             run(num_seeds=3)
     [parts] = (base_live / ".nearer/training").glob("run-*/parts.json")
@@ -289,7 +276,7 @@ def test_a_search_within_a_time_shares_it(run, clock):
 def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
     whole, *_ = run(num_trials=3)
     with monkeypatch.context() as patch:
-        cut(patch, "train.part", 2)
+        cut_at(patch, "train.part", 2)
         with pytest.raises(PowerCut):
             run(num_trials=3)
     passes = []

@@ -21,27 +21,20 @@ from nearer.flows.training.dev_sample import DevSample
 from nearer.learn.objective import Objective
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
-
-
-class Watch(Silent):
-    def __init__(self):
-        self.said = []
-
-    def say(self, text):
-        self.said.append(text)
+from said import Said
 
 
 @pytest.fixture(scope="module")
 def measured(_made, tmp_path_factory):
     """A curve measured once, the files before and after it, and what was said."""
     folder = shutil.copytree(_made["base live"], tmp_path_factory.mktemp("curve") / "workspace")
-    before, watch = files(folder), Watch()
+    before, said = files(folder), Said()
     workspace = Workspace.open(folder)
-    found = learning_curve(workspace, max_pairs=100, progress=watch, clock=count().__next__)
+    found = learning_curve(workspace, max_pairs=100, progress=said, clock=count().__next__)
     registry = Registry(workspace.database)
     state = {"models": len(registry.models()), "trainings": [e for e in registry.history() if e.action == "train"]}
     workspace.close()
-    return {"folder": folder, "found": found, "before": before, "said": watch.said, **state}
+    return {"folder": folder, "found": found, "before": before, "said": said.said, **state}
 
 
 def files(folder):

@@ -13,13 +13,11 @@ from nearer.core.progress import Silent
 from nearer.core.recipe import Recipe
 from nearer.core.records import Document
 from nearer.core.sections import MiningRecipe
-from nearer.flows import train as train_module
 from nearer.flows.add import add
 from nearer.flows.embedding import Corpus
 from nearer.flows.report import report
 from nearer.flows.systems import open_system
 from nearer.flows.train import train
-from nearer.flows.training import run as training_run
 from nearer.flows.training.adapter_set import read_adapter_set
 from nearer.flows.training.mining import mine_negatives, propose
 from nearer.learn.examples import Example, text_key
@@ -27,6 +25,7 @@ from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from power import PowerCut, cut
 
 ALL = {"sources": ["dense", "bm25", "previous"], "margin_from": "scores", "margin_kind": "absolute"}
 
@@ -181,10 +180,6 @@ def test_sources_that_cannot_work_are_refused(sources, named):
         MiningRecipe(sources=sources)
 
 
-class PowerCut(Exception):
-    pass
-
-
 @pytest.mark.slow
 def test_a_run_of_several_rounds_cut_short_everywhere_ends_the_same(
     tmp_path, tiny_recipe, beir, topic_cross_encoder_folder, monkeypatch
@@ -212,13 +207,7 @@ def cut_after_each(steps, workspace, monkeypatch):
     """Train until the power went at each of the steps; what pass 2 had mined is damaged when that pass is over."""
     left = list(steps)
 
-    def reached(step):
-        if step in left:
-            left.remove(step)
-            raise PowerCut(step)
-
-    for module in (training_run, train_module):
-        monkeypatch.setattr(module, "reached", reached)
+    cut(monkeypatch, lambda step: step in left and not left.remove(step))
     for number in range(len(steps)):
         if number == 3:
             assert list(workspace.training.glob("run-*/pass-2/result"))

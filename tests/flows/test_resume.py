@@ -16,11 +16,11 @@ from nearer.encode.encoder import Encoder
 from nearer.flows import train as train_module
 from nearer.flows.add import add
 from nearer.flows.train import train
-from nearer.flows.training import run as training_run
-from nearer.learn import checkpoint
 from nearer.learn.objective import Objective
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from power import PowerCut, cut, cut_at
+from said import Said
 
 STEPS = {
     "train.examples": 1,
@@ -31,23 +31,6 @@ STEPS = {
     "train.registered": 1,
 }
 """The durable steps of a training, and how often each is reached."""
-
-
-class PowerCut(Exception):
-    pass
-
-
-class Watch:
-    """Keeps what was said."""
-
-    def __init__(self):
-        self.said = []
-
-    def track(self, items, *, label, total):
-        yield from items
-
-    def say(self, text):
-        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +70,9 @@ def run(folder):
     """Train as a process of its own would; returns the outcome, and what was said."""
 
     def run(*overrides, start="base"):
-        workspace, watch = Workspace.open(folder, overrides=overrides), Watch()
+        workspace, said = Workspace.open(folder, overrides=overrides), Said()
         try:
-            return outcome(workspace, train(workspace, start, progress=watch)), watch.said
+            return outcome(workspace, train(workspace, start, progress=said)), said.said
         finally:
             workspace.close()
 
@@ -111,27 +94,11 @@ def outcome(workspace, result):
 
 
 @pytest.fixture
-def cut(monkeypatch):
-    """``cut(when)``: the power goes, in this process, at durable steps for which ``when`` is true."""
-
-    def cut(when):
-        def reached(step):
-            if when(step):
-                raise PowerCut(step)
-
-        for module in (checkpoint, training_run, train_module):
-            monkeypatch.setattr(module, "reached", reached)
-
-    return cut
-
-
-@pytest.fixture
-def cut_short(run, cut, monkeypatch):
+def cut_short(run, monkeypatch):
     """``cut_short("train.pass", 2)``: train, until the power goes at that time of that step."""
 
     def cut_short(step, time=1, overrides=()):
-        times = iter(range(1, 100))
-        cut(lambda reached: reached == step and next(times) == time)
+        cut_at(monkeypatch, step, time)
         with pytest.raises(PowerCut):
             run(*overrides)
         monkeypatch.undo()
@@ -149,9 +116,9 @@ def test_the_set_is_one_that_could_go_wrong(wanted):
 
 
 @pytest.mark.slow
-def test_cut_short_after_every_durable_step_it_ends_the_same(run, wanted, cut):
+def test_cut_short_after_every_durable_step_it_ends_the_same(run, wanted, monkeypatch):
     left = Counter(STEPS)
-    cut(lambda step: left[step] > 0 and not left.subtract([step]))
+    cut(monkeypatch, lambda step: left[step] > 0 and not left.subtract([step]))
     for _ in range(left.total()):
         with pytest.raises(PowerCut):
             run()

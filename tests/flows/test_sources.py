@@ -8,19 +8,18 @@ import pytest
 
 from conftest import synthetic_rows
 from flows.folders import write_jsonl
-from flows.test_resume import PowerCut, outcome
-from flows.test_resume import Watch as Said
+from flows.test_resume import outcome
 from nearer.core.errors import RecipeError
 from nearer.flows import train as train_module
 from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.flows.training import pace
-from nearer.flows.training import run as training_run
 from nearer.flows.training.choice import Asked
-from nearer.learn import checkpoint
 from nearer.learn.objective import Objective
 from nearer.learn.order import Source
 from nearer.store.workspace import Workspace
+from power import PowerCut, cut_at
+from said import Said
 
 SINGLE = "train.batches=single"
 WEIGHTS = "train.source_weights={bought = 0.5, unnamed = 1.5}"
@@ -157,17 +156,6 @@ def test_settings_that_cannot_be(nearer, folder, setting, reason):
 ORDERED = (SINGLE, WEIGHTS, "train.curriculum=hardness", "train.epochs=1.5", "train.checkpoint_steps=1")
 
 
-def cut(monkeypatch, step, time):
-    times = iter(range(1, 1000))
-
-    def reached(name):
-        if name == step and next(times) == time:
-            raise PowerCut(step)
-
-    for module in (checkpoint, training_run, train_module):
-        monkeypatch.setattr(module, "reached", reached)
-
-
 @pytest.mark.slow
 def test_a_training_that_was_cut_short_ends_the_same_whatever_the_order(run, monkeypatch, folder):
     clean = shutil.copytree(folder, folder.parent / "clean")
@@ -176,7 +164,7 @@ def test_a_training_that_was_cut_short_ends_the_same_whatever_the_order(run, mon
     shutil.copytree(clean, folder)
     for step, time in (("train.checkpoint", 3), ("train.mined", 1), ("train.checkpoint", 2)):
         with monkeypatch.context() as patch:
-            cut(patch, step, time)
+            cut_at(patch, step, time)
             with pytest.raises(PowerCut):
                 run(*ORDERED)
     got, said = run(*ORDERED)
@@ -186,7 +174,7 @@ def test_a_training_that_was_cut_short_ends_the_same_whatever_the_order(run, mon
 
 def test_other_weights_are_another_run(run, monkeypatch):
     with monkeypatch.context() as patch:
-        cut(patch, "train.checkpoint", 1)
+        cut_at(patch, "train.checkpoint", 1)
         with pytest.raises(PowerCut):
             run(WEIGHTS, "train.passes=1", "train.evals_per_pass=2")
     _, said = run("train.source_weights.bought=2", SINGLE, "train.passes=1", "train.evals_per_pass=2")

@@ -19,6 +19,7 @@ from nearer.learn import checkpoint
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.fit_reranker import ListwiseLoss, fit_reranker
 from nearer.learn.lists import RankedList
+from power import PowerCut
 
 
 def lists(count=20, *, num_negatives=3):
@@ -34,10 +35,6 @@ def lists(count=20, *, num_negatives=3):
         )
         for n in range(count)
     ]
-
-
-class PowerCut(Exception):
-    pass
 
 
 def train(source, folder, *, data=None, say=print, looks=None, every=None, **recipe):

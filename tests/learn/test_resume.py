@@ -20,6 +20,7 @@ from nearer.learn import checkpoint as module
 from nearer.learn.checkpoint import Checkpoint, Checkpoints, DevPoint
 from nearer.learn.fit import Sides, fit
 from nearer.learn.objective import Objective
+from power import PowerCut
 
 MIXED = [
     *(replace(each, source="clicks") for each in examples(30)),
@@ -29,10 +30,6 @@ MIXED = [
 """6 steps an epoch, of examples with three numbers of negatives, the last batch smaller."""
 ORDERED = {"source_weights": {"clicks": 0.5, "unnamed": 1.5}, "batches": "single", "curriculum": "hardness"}
 """An order with every wish: 2 batches an epoch of 30 clicks, 3 of the 16 others."""
-
-
-class PowerCut(Exception):
-    pass
 
 
 def train(model_folder, folder, *, say=print, looks=None, measure=None, **recipe):

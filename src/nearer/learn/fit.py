@@ -165,8 +165,8 @@ def _table(
         table = replace(table, guide=sides.guide(table.anchors, table.texts))
     if loss in ("cosine", "cosent"):
         return table, (0.0, 0.0)
-    alone = [[row] for row in range(len(examples))]
-    number, share = table.negatives(order.some_batches() if loss == "ranking" else alone)
+    batches = order.some_batches() if loss == "ranking" else [[row] for row in range(len(examples))]
+    number, share = table.negatives(batches)
     if not number and loss in GUIDED and not any(example.grades for example in examples):
         _refuse_without_negatives(is_guides_doing=share > 0)
     return table, (number, share)

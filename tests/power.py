@@ -1,0 +1,30 @@
+"""The power going, in this process, at durable steps of a training."""
+
+from collections.abc import Callable
+
+import pytest
+
+from nearer.flows import train
+from nearer.flows.training import run
+from nearer.learn import checkpoint
+
+
+class PowerCut(Exception):
+    """Nothing of what runs expects it."""
+
+
+def cut(patch: pytest.MonkeyPatch, when: Callable[[str], bool]) -> None:
+    """The power goes at steps for which ``when`` is true."""
+
+    def reached(step: str) -> None:
+        if when(step):
+            raise PowerCut(step)
+
+    for module in (checkpoint, run, train):
+        patch.setattr(module, "reached", reached)
+
+
+def cut_at(patch: pytest.MonkeyPatch, wanted: str, time: int = 1) -> None:
+    """The power goes at that time of one step."""
+    times = iter(range(1, 1000))
+    cut(patch, lambda step: step == wanted and next(times) == time)
