@@ -46,13 +46,12 @@ from stock import Stock
 
 MAIN = "nDCG@10"
 SIZES = {
-    "medquad": {"documents": 4000, "train": 1000, "trials": 0},
-    "nl2bash": {"documents": 6000, "train": 1200, "trials": 2},
-    "banking77": {"documents": 10_000, "train": 300, "trials": 3},
-    "demo": {"documents": 3000, "train": 1200, "trials": 0},
+    "medquad": {"documents": 4000, "train": 1000},
+    "nl2bash": {"documents": 6000, "train": 1200},
+    "banking77": {"documents": 10_000, "train": 300},
+    "demo": {"documents": 3000, "train": 1200},
 }
-"""Documents, training queries and trials of Nearer's search, unless the command line says otherwise: as many trials as
-whole trainings fit into twenty minutes."""
+"""Documents and training queries of each set, unless the command line says otherwise."""
 SLICES = {
     "medquad": ("label_source", "label_question_type"),
     "nl2bash": ("label_utility",),
@@ -64,6 +63,8 @@ Cell = tuple[str, int, str]
 FEWEST = 50
 """Queries of a slice that may be called worse than the base."""
 ALPHA = 0.05
+EPOCHS = "train.epochs=2"
+"""Of each pass of Nearer's, where there is time for as many."""
 SMALL_DEV = ("train.max_dev_queries=150", "train.num_dev_distractors=300", "alarms.num_train_queries=0")
 """What chooses on both sides, so small that the time goes into training."""
 
@@ -94,7 +95,7 @@ def parse_arguments() -> argparse.Namespace:
     add_size_arguments(parser, documents=None, train=None, test=500)
     parser.add_argument("--seconds", type=float, default=1200, help="wall time of each side")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--trials", type=int, help="trainings among which Nearer's search chooses")
+    parser.add_argument("--trials", type=int, default=0, help="trainings among which Nearer's search chooses")
     parser.add_argument("--half", action="store_true", help="Nearer with half of the time too")
     parser.add_argument("--dev-only", action="store_true", help="measure dev, and leave test alone")
     parser.add_argument("--run", metavar="SET:SEED:SYSTEM", help="one cell, as this script asks of itself")
@@ -109,13 +110,13 @@ def prepare(name: str, arguments: argparse.Namespace) -> None:
     workspace.close()
 
 
-def opened(name: str, seed: int, arguments: argparse.Namespace) -> nearer.Workspace:
+def opened(name: str, seed: int, arguments: argparse.Namespace, *more: str) -> nearer.Workspace:
     """The set's workspace under the recipe of a seed."""
     sizes = argparse.Namespace(**vars(arguments))
     sizes.documents = arguments.documents or SIZES[name]["documents"]
     sizes.train = arguments.train or SIZES[name]["train"]
     overrides = (f"train.seed={seed}", f"evaluate.slice_fields={json.dumps(SLICES[name])}")
-    return open_workspace(name, arguments.work / name, sizes, *overrides, *SMALL_DEV)
+    return open_workspace(name, arguments.work / name, sizes, *overrides, *SMALL_DEV, *more)
 
 
 def together(cells: Sequence[Cell], arguments: argparse.Namespace) -> None:
@@ -139,13 +140,12 @@ def path_of(wanted: Cell, arguments: argparse.Namespace) -> Path:
 def run_cell(wanted: Cell, arguments: argparse.Namespace) -> None:
     """One side of a race."""
     name, seed, system = wanted
-    workspace, path = opened(name, seed, arguments), path_of(wanted, arguments)
+    workspace, path = opened(name, seed, arguments, EPOCHS), path_of(wanted, arguments)
     if system == "stock":
         cell(path, partial(run_stock, workspace, path.with_suffix(""), seed, arguments))
     else:
         seconds = arguments.seconds / (2 if system == "half" else 1)
-        trials = SIZES[name]["trials"] if arguments.trials is None else arguments.trials
-        cell(path, partial(run_nearer, workspace, seconds, 0 if system == "half" else trials))
+        cell(path, partial(run_nearer, workspace, seconds, arguments.trials))
     workspace.close()
 
 

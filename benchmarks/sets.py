@@ -139,12 +139,8 @@ def write_subset(source: Path, target: Path, arguments: argparse.Namespace) -> N
         kept_queries |= chosen
         kept_documents |= {row[1] for row in rows}
         write_lines(target / "qrels" / qrels.name, ("\t".join(row) for row in [header, *rows]))
-    corpus = _read_rows(source / "corpus.jsonl")
-    others = [doc_id for doc_id in _by_hash(corpus) if doc_id not in kept_documents]
-    kept_documents |= set(others[: max(0, arguments.documents - len(kept_documents))])
-    queries = _read_rows(source / "queries.jsonl")
-    write_lines(target / "corpus.jsonl", (row for key, row in corpus.items() if key in kept_documents))
-    write_lines(target / "queries.jsonl", (row for key, row in queries.items() if key in kept_queries))
+    corpus, queries = _read_rows(source / "corpus.jsonl"), _read_rows(source / "queries.jsonl")
+    _write_kept(target, corpus, queries, kept_documents, kept_queries, most=arguments.documents)
 
 
 def _write_graded(source: Path, target: Path, arguments: argparse.Namespace) -> None:
@@ -171,9 +167,22 @@ def _write_graded(source: Path, target: Path, arguments: argparse.Namespace) -> 
             kept_queries.add(query_id)
             kept_documents |= right.union(others)
         write_lines(target / "qrels" / f"{split}.tsv", lines)
+    _write_kept(target, corpus, queries, kept_documents, kept_queries, most=arguments.documents)
+
+
+def _write_kept(
+    target: Path,
+    corpus: dict[str, str],
+    queries: dict[str, str],
+    kept_documents: set[str],
+    kept_queries: set[str],
+    *,
+    most: int,
+) -> None:
+    """Write these queries, and these documents with as many others as make ``most``."""
     others = [doc_id for doc_id in _by_hash(corpus) if doc_id not in kept_documents]
-    kept_documents |= set(others[: max(0, arguments.documents - len(kept_documents))])
-    write_lines(target / "corpus.jsonl", (row for key, row in corpus.items() if key in kept_documents))
+    kept = kept_documents.union(others[: max(0, most - len(kept_documents))])
+    write_lines(target / "corpus.jsonl", (row for key, row in corpus.items() if key in kept))
     write_lines(target / "queries.jsonl", (row for key, row in queries.items() if key in kept_queries))
 
 
