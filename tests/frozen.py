@@ -1,4 +1,4 @@
-"""What was imported before this is never garbage: accelerate collects garbage at every training, and looks at it all."""
+"""What was imported before is never garbage: accelerate collects it at every training, and looks at all there is."""
 
 import gc
 

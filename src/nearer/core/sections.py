@@ -244,6 +244,7 @@ class TrainRecipe(Section):
     triplet_margin: float = Field(default=0.3, gt=0, le=2, description="in cosine distance")
     cached: bool = Field(default=False, description="GradCache: large batches in the memory of a small one, slower")
     dimensions: tuple[int, ...] = Field(default=(), description="Matryoshka: that vectors may be cut to; with the full")
+    turn: bool = Field(default=True, description="with dimensions: start with vectors turned onto the pairs' axes")
     dropout: Rate | Literal["model"] = Field(default=0.0, description='while training; "model" means its own')
     freeze_layers: int = Field(default=0, ge=0, description="lowest layers that are left as they are")
     pull: float = Field(default=0.0, ge=0, description="weight of the squared distance from the start")

@@ -29,6 +29,7 @@ from nearer.flows.training.models import keep_model
 from nearer.flows.training.query_side import learner
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.teaching import teach
+from nearer.flows.training.turning import turned
 from nearer.flows.training.watch import build_watch
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, fit
@@ -82,10 +83,12 @@ def train(
         open_judge(workspace)  # refused now, and not after a pass
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         run = TrainingRun.open(workspace.training, {**decides, **asdict(asked)}, say=progress.say)
+        encoder = turned(workspace, parent.encoder, examples, progress=progress)
+        start_id = encoder.encoder_id
         course = Course(
             workspace=workspace,
             run=run,
-            encoder=learner(workspace, parent.encoder, examples, corpus.passages, *watch.passages, progress=progress),
+            encoder=learner(workspace, encoder, examples, corpus.passages, *watch.passages, progress=progress),
             corpus=corpus,
             examples=examples,
             watch=watch,
@@ -111,7 +114,7 @@ def train(
             **chosen,
             "duration_s": None if run.is_resumed else round(clock() - began, 1),
         }
-        model = _register(workspace, parent, training=training)
+        model = _register(workspace, parent, start_id=start_id, training=training)
         improved = model.model_id != parent.model.model_id
         raised = [alarm["name"] for alarm in raised_in(training)]
         _record(workspace, run, detail={"model_id": model.model_id, "improved": improved, "alarms": raised})
@@ -211,13 +214,13 @@ def _mined(course: Course, earlier: Sequence[Sequence[Example]], *, number: int)
     return kept
 
 
-def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, Any]) -> Model:
-    """Save the trained encoder under its id, then enter it; the parent's own record if nothing changed.
+def _register(workspace: Workspace, parent: LocalSystem, *, start_id: str, training: dict[str, Any]) -> Model:
+    """Save the trained encoder under its id, then enter it; the parent's own record if nothing changed since the start.
 
     Trained for queries alone it is a pair with the parent, whose space it searches.
     """
     encoder = Encoder(parent.encoder.model, settings=parent.encoder.settings, batch_size=parent.encoder.batch_size)
-    if encoder.encoder_id == parent.model.encoder_id:
+    if encoder.encoder_id == start_id:
         return parent.model
     encoder_id, settings = encoder.encoder_id, asdict(encoder.settings)
     if workspace.recipe.train.sides == "query":

@@ -1,0 +1,75 @@
+"""Training to vectors that may be cut: it starts with vectors turned onto the axes of its pairs."""
+
+import shutil
+
+import pytest
+
+from nearer.core.errors import InputError
+from nearer.encode.paired import PairedEncoder
+from nearer.flows.merge import merge
+from nearer.flows.systems import open_system
+from nearer.flows.train import train
+from nearer.learn.axes import is_turned
+from nearer.store.workspace import Workspace
+from power import PowerCut, cut_at
+from said import Said
+
+CUT = "train.dimensions=[8, 16]"
+TURNS = "vectors are turned, so that"
+
+
+@pytest.fixture
+def run(base_live):
+    """Train; the result, whether the model is turned, and whether it was said that it was turned now."""
+
+    def run(*overrides, start="base", folder=base_live):
+        workspace, said = Workspace.open(folder, overrides=overrides), Said()
+        try:
+            result = train(workspace, start, progress=said)
+            encoder = open_system(workspace, result["model_id"]).encoder
+            model = encoder.queries.model if isinstance(encoder, PairedEncoder) else encoder.model
+            return result, is_turned(model), any(line.startswith(TURNS) for line in said.said)
+        finally:
+            workspace.close()
+
+    return run
+
+
+def test_it_starts_as_good_as_the_model_was_and_turns_once(run):
+    plain, is_plain_turned, _ = run("train.passes=1")
+    result, was_turned, told = run(CUT, "train.passes=1")
+    assert (is_plain_turned, was_turned, told) == (False, True, True)
+    assert result["improved"]
+    assert result["dev"]["start"] == pytest.approx(plain["dev"]["start"], abs=1e-6)
+    assert run(CUT, "train.passes=1", start=result["model_id"])[1:] == (True, False)
+
+
+@pytest.mark.parametrize("setting", ["train.turn=false", "train.sides=query"])
+def test_as_it_is_where_that_is_asked_or_documents_keep_their_vectors(run, setting):
+    assert run(CUT, setting, "train.passes=1")[1:] == (False, False)
+
+
+def test_without_an_improvement_it_is_the_model_that_there_was(run):
+    result, was_turned, _ = run(CUT, "train.passes=1", "train.learning_rate=1e-12", "train.evals_per_pass=1")
+    assert (result["improved"], was_turned) == (False, False)
+
+
+@pytest.mark.slow
+def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
+    other = shutil.copytree(base_live, tmp_path / "other")
+    often = (CUT, "train.checkpoint_steps=1")
+    whole, *_ = run(*often)
+    for step in ("train.checkpoint", "train.pass", "train.mined", "train.checkpoint"):
+        with monkeypatch.context() as patch:
+            cut_at(patch, step)
+            with pytest.raises(PowerCut):
+                run(*often, folder=other)
+    assert run(*often, folder=other)[0]["model_id"] == whole["model_id"]
+
+
+def test_a_turned_model_is_not_merged_with_one_that_is_not(run, base_live):
+    result, *_ = run(CUT, "train.passes=1")
+    workspace = Workspace.open(base_live)
+    with pytest.raises(InputError, match="differ in their architecture and modules"):
+        merge(workspace, result["model_id"])
+    workspace.close()
