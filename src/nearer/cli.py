@@ -219,7 +219,7 @@ def train(
     start: Annotated[str, typer.Option("--from", help="The system to train further.", metavar="SYSTEM")] = "base",
     adapter: Annotated[
         str | None,
-        typer.Option(help="Map its vectors instead, in seconds: query, shared, separate.", metavar="SIDES"),
+        typer.Option(help="Map its vectors instead, in seconds: query, shared, separate, turned.", metavar="SIDES"),
     ] = None,
     reranker: Annotated[
         bool, typer.Option("--reranker", help="Train a cross-encoder that ranks anew what the system finds.")

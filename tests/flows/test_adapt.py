@@ -28,7 +28,7 @@ from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
-SIDES = ("query", "shared", "separate")
+SIDES = ("query", "shared", "separate", "turned")
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +114,7 @@ def test_a_query_adapter_goes_live_over_the_index_that_is_there(ask, base_live, 
     assert moves == ["promote", "promote", "rollback", "promote"]
 
 
-@pytest.mark.parametrize("sides", ["shared", "separate"])
+@pytest.mark.parametrize("sides", ["shared", "separate", "turned"])
 def test_an_adapter_of_both_sides_gets_an_index_by_one_product(ask, adapted, no_document_encoded, sides):
     folder, model_id = adapted(sides)
     before, base = answers(ask, folder), ask(folder, "status")["live"]

@@ -39,8 +39,9 @@ def adapt(
     """Train an adapter of ``start`` and register it; ``start`` itself when nothing was better on dev.
 
     ``sides`` says what it maps: ``query`` leaves the index as it is, ``shared`` and ``separate`` map the stored
-    vectors too, by one product. It learns from the judged queries of train, chosen on those of dev over the whole
-    corpus; queries that leak are left out and counted.
+    vectors too, by one product, and ``turned`` turns all of them, to be shortened: it is registered although no ranking
+    changes. It learns from the judged queries of train, chosen on those of dev over the whole corpus; queries that leak
+    are left out and counted.
 
     Raises InputError for another word, RecipeError for settings or data that cannot work, WorkspaceError when the
     disk refuses.
@@ -113,7 +114,8 @@ def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
     if sides not in get_args(Sides):
         words = ", ".join(get_args(Sides))
         raise InputError(f"--adapter {sides}: no such adapter", hint=f"one of {words}: nearer train --adapter query")
-    return AdapterSettings(sides=cast(Sides, sides), seed=recipe.train.seed, **recipe.adapter.model_dump())
+    values = {**recipe.adapter.model_dump(), **({"kind": "linear"} if sides == "turned" else {})}
+    return AdapterSettings(sides=cast(Sides, sides), seed=recipe.train.seed, **values)
 
 
 def _judged(workspace: Workspace, split: str, left_out: frozenset[str]) -> list[Query]:
