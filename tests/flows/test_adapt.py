@@ -136,6 +136,17 @@ def test_an_adapter_of_both_sides_gets_an_index_by_one_product(ask, adapted, no_
     assert answers(ask, folder) == before
 
 
+def test_a_turned_model_ranks_as_before_is_shown_and_loses_less_when_it_is_shortened(ask, nearer, adapted):
+    folder, model_id = adapted("turned")
+    [base, turned] = ask(folder, "evaluate", "base", model_id, "--split", "dev")["results"]
+    assert turned["metrics"]["nDCG@10"]["value"] == pytest.approx(base["metrics"]["nDCG@10"]["value"], abs=1e-6)
+    sizes = ("--set", "shorten.dimensions=[8]", "--set", 'shorten.precisions=["float32"]')
+    cut = {name: ask(folder, "shorten", name, *sizes)["rows"][1]["value"] for name in ("base", model_id)}
+    assert cut[model_id] > cut["base"]
+    nearer("report", "--dir", folder)
+    assert model_id in (folder / ".nearer" / "reports" / "report.html").read_text()
+
+
 def test_lineage_report_and_what_is_printed_know_the_adapter(ask, nearer, adapted):
     folder, model_id = adapted("query")
     mine, parent = ask(folder, "lineage", model_id)["lineage"]
