@@ -6,7 +6,8 @@
 
 graded      judgments of several grades learned from as such, and the same made binary. The set is medquad, its grades
             derived from its structure: the answer itself 4, other answers about the same disease 1, all else 0.
-matryoshka  vectors that may be cut to 64 and 128 dimensions, and the same training without, whose vectors are cut too.
+matryoshka  vectors that may be cut to 64 and 128 dimensions, started from turned vectors and not; the same training
+            without, whose vectors are cut as they are, and turned afterwards; and base likewise.
 settings    on dev alone, and in seconds: as the defaults are, with the model's dropout, with half of the tokens, with
             the lower half of the layers frozen. What the defaults and `--budget` rest on.
 The first two are compared on test, query by query. Each training and each measurement leaves
@@ -60,19 +61,27 @@ def graded(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
-    """Both trainings, each whole and cut, against the whole vectors of the training without."""
-    ways = {"without": (), "with": (f"train.dimensions={list(DIMENSIONS)}",)}
-    models = trained("matryoshka", seed, ways, arguments)
-    systems = dict(models)
+    """Every training, whole and cut, as a share of the whole vectors of the training without."""
+    may_be_cut = f"train.dimensions={list(DIMENSIONS)}"
+    ways = {"without": (), "with": (may_be_cut,), "with, not turned": (may_be_cut, "train.turn=false")}
+    models = {**trained("matryoshka", seed, ways, arguments), "base": "base"}
     with closing(opened("matryoshka", seed, arguments)) as workspace:
+        for name in ("without", "base"):
+            turned = nearer.adapt(workspace, "turned", start=models[name], progress=Watch())
+            models[f"{name}, turned afterwards"] = turned["model_id"]
+        systems = {(name, None): model_id for name, model_id in models.items()}
         for name, model_id in models.items():
             for size in DIMENSIONS:
-                systems[f"{name}, {size}"] = nearer.shorten(workspace, model_id, dimension=size)["model_id"]
+                systems[name, size] = nearer.shorten(workspace, model_id, dimension=size)["model_id"]
     measured = on_test("matryoshka", seed, list(systems.values()), arguments)
-    yield from values_of(measured, list(systems))
-    whole = measured["results"][0]["metrics"][MAIN]["value"]
-    for name, result in zip(systems, measured["results"], strict=True):
-        yield f"{name}: {result['metrics'][MAIN]['value'] / whole:.1%} of the whole without"
+    values = [result["metrics"][MAIN]["value"] for result in measured["results"]]
+    value_of = dict(zip(systems, values, strict=True))
+    yield f"seed {seed}, {measured['num_queries']} queries, {measured['date']}\n"
+    yield f"| | whole | {' | '.join(map(str, DIMENSIONS))} |\n| --- |{' --- |' * (1 + len(DIMENSIONS))}"
+    whole = value_of["without", None]
+    for name in models:
+        cells = [f"{value_of[name, size]:.3f}, {value_of[name, size] / whole:.1%}" for size in (None, *DIMENSIONS)]
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
 def settings(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
