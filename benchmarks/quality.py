@@ -3,11 +3,12 @@
     python benchmarks/quality.py --work FOLDER --data FOLDER [SET]... [--seconds N] [--seeds N] [--half]
 
 SET is demo or a BEIR folder below --data (medquad, nl2bash, banking77); these four by default. Both sides start from
-the same base and have the same pairs, the same dev queries and the same seconds of wall time for all they do: searching
-settings on dev, mining, training, measuring. They run at the same time, with half of the cores each, so that whatever
-else the machine does slows both. The stock side is benchmarks/stock.py. Nearer's is `nearer train --budget`, then
-`nearer train --adapter query` on what that made. That the base was measured before, whose vectors Nearer keeps, is
-counted for neither. With --half Nearer also runs alone with half of the seconds.
+the same base and have the same pairs, the same dev queries and the same seconds of wall time for all they do: mining,
+training, measuring, choosing on dev. They run at the same time, with half of the cores each, so that whatever else the
+machine does slows both. The stock side is benchmarks/stock.py. Nearer's is `nearer train --budget`, then `nearer train
+--adapter query` on what that made. That the base was measured before, whose vectors Nearer keeps, is counted for neither. Neither side searches learning rates first: each begins with its library's default, the stock side
+tries others where time is left, and Nearer has --trials for it. Nearer's default, 6e-5, and its two epochs were chosen
+before, on dev of nl2bash, medquad and demo. With --half Nearer also runs alone with half of the seconds.
 
 Each cell (set, seed, system) and each measured split leaves FOLDER/SET/seed-N/NAME.json and is not run again. Test is
 measured in the end; --dev-only leaves it alone, to choose settings by.
@@ -141,11 +142,12 @@ def run_cell(wanted: Cell, arguments: argparse.Namespace) -> None:
     """One side of a race."""
     name, seed, system = wanted
     workspace, path = opened(name, seed, arguments, EPOCHS), path_of(wanted, arguments)
+    seconds, trials = arguments.seconds / (2 if system == "half" else 1), arguments.trials
     if system == "stock":
-        cell(path, partial(run_stock, workspace, path.with_suffix(""), seed, arguments))
+        cell(path, partial(run_stock, workspace, path.with_suffix(""), seed, arguments), {"seconds": seconds})
     else:
-        seconds = arguments.seconds / (2 if system == "half" else 1)
-        cell(path, partial(run_nearer, workspace, seconds, arguments.trials))
+        of = {"seconds": seconds, "trials": trials, "recipe": EPOCHS}
+        cell(path, partial(run_nearer, workspace, seconds, trials), of)
     workspace.close()
 
 
@@ -209,9 +211,19 @@ def measured(name: str, seed: int, arguments: argparse.Namespace) -> Iterator[di
     folder = path_of((name, seed, ""), arguments).parent
     splits = ["dev", *(split for split in Collection(workspace.database).splits() if split.startswith("test"))]
     for split in splits[: 1 if arguments.dev_only else None]:
-        run = partial(measured_on, workspace, split, systems_of(folder))
-        yield {"set": name, "seed": seed, "split": split, **cell(folder / f"measured-{split}.json", run)}
+        systems = systems_of(folder)
+        run = partial(measured_on, workspace, split, systems)
+        found = cell(folder / f"measured-{split}.json", run, {"systems": systems}, renews=True)
+        yield {"set": name, "seed": seed, "split": split, **found, "seconds": seconds_of(folder)}
     workspace.close()
+
+
+def seconds_of(folder: Path) -> str:
+    """What either side took."""
+    took = [
+        json.loads((folder / f"{side}.json").read_text(encoding="utf-8"))["seconds"] for side in ("stock", "nearer")
+    ]
+    return ", ".join(f"{each:.0f}" for each in took)
 
 
 def systems_of(folder: Path) -> dict[str, str]:
@@ -268,7 +280,7 @@ def print_tables(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespac
         f"({platform.machine()}), {arguments.max_length} tokens, up to {arguments.test} queries a split.\n"
     )
     columns = ("set", "split", "seed", "queries", "base", "stock", "Nearer", "Nearer - stock", "won, lost")
-    columns += ("gap closed", "worse slices")
+    columns += ("gap closed", "worse slices", "seconds of each")
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     for row in rows:
         print(table_row(row))
@@ -285,7 +297,7 @@ def table_row(row: Mapping[str, Any]) -> str:
         f"| {row['set']} | {row['split']} | {row['seed']} | {row['num_queries']} | {values['base']:.3f} | "
         f"{values['stock']:.3f} | {values['nearer']:.3f} | {found['difference']:+.3f} [{found['low']:+.3f}, "
         f"{found['high']:+.3f}], p = {found['p_value']:.4f} | {found['num_wins']}, {found['num_losses']} | "
-        f"{closed:.0%} | {worse} |"
+        f"{closed:.0%} | {worse} | {row['seconds']} |"
     )
 
 

@@ -39,13 +39,27 @@ def add_size_arguments(parser: argparse.ArgumentParser, **defaults: int | None) 
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
 
 
-def cell(path: Path, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The stored result of a cell, or run it and store what it gave."""
+def cell(
+    path: Path, run: Callable[[], dict[str, Any]], of: dict[str, Any] | None = None, *, renews: bool = False
+) -> dict[str, Any]:
+    """The stored result of a cell, or run it and store what it gave.
+
+    ``of`` says what it is the result of. That of something else is run again where it ``renews``, else refused.
+    """
     if path.exists():
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        stored = dict(json.loads(path.read_text(encoding="utf-8")))
+        if stored.get("of") == of:
+            return stored
+        if not renews:
+            raise SystemExit(f"{path} is of {stored.get('of')}, and {of} was asked for: name another --work")
     path.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    result = {**run(), "cell_s": round(time.monotonic() - began, 1), "date": datetime.date.today().isoformat()}
+    result = {
+        **run(),
+        "of": of,
+        "cell_s": round(time.monotonic() - began, 1),
+        "date": datetime.date.today().isoformat(),
+    }
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(result), encoding="utf-8")
     os.replace(temporary, path)
@@ -69,7 +83,8 @@ def open_workspace(name: str, work: Path, arguments: argparse.Namespace, *overri
     except NearerError:
         nearer.Workspace.init(folder, recipe=_recipe_of(name)).close()
         workspace = nearer.Workspace.open(folder, overrides=overrides)
-    cell(work / "import.json", lambda: _fill(workspace, name, work, arguments))
+    sizes = {key: getattr(arguments, key) for key in ("documents", "train", "dev", "test", "max_length")}
+    cell(work / "import.json", lambda: _fill(workspace, name, work, arguments), {"set": name, **sizes})
     return workspace
 
 

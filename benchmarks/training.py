@@ -67,7 +67,7 @@ def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     models = {**trained("matryoshka", seed, ways, arguments), "base": "base"}
     with closing(opened("matryoshka", seed, arguments)) as workspace:
         for name in ("without", "base"):
-            turned = nearer.adapt(workspace, "turned", start=models[name], progress=Watch())
+            turned = nearer.turn(workspace, models[name], progress=Watch())
             models[f"{name}, turned afterwards"] = turned["model_id"]
         systems = {(name, None): model_id for name, model_id in models.items()}
         for name, model_id in models.items():
@@ -102,7 +102,7 @@ def settings(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
 def opened(part: str, seed: int, arguments: argparse.Namespace, *overrides: str) -> nearer.Workspace:
     """The workspace of a part under the recipe of a seed."""
     name = part if part == "graded" else arguments.set_name
-    return open_workspace(name, arguments.work / part, arguments, f"train.seed={seed}", *overrides)
+    return open_workspace(name, arguments.work / part / name, arguments, f"train.seed={seed}", *overrides)
 
 
 def trained(part: str, seed: int, ways: Mapping[str, Sequence[str]], arguments: argparse.Namespace) -> dict[str, str]:
@@ -111,7 +111,8 @@ def trained(part: str, seed: int, ways: Mapping[str, Sequence[str]], arguments: 
     for name, overrides in ways.items():
         with closing(opened(part, seed, arguments, *overrides)) as workspace:
             path = folder_of(part, seed, arguments) / f"{name}.json"
-            found[name] = cell(path, partial(nearer.train, workspace, progress=Watch()))["model_id"]
+            of = {"overrides": [*overrides, *arguments.set]}
+            found[name] = cell(path, partial(nearer.train, workspace, progress=Watch()), of)["model_id"]
     return found
 
 
@@ -120,12 +121,13 @@ def on_test(part: str, seed: int, systems: Sequence[str], arguments: argparse.Na
     with closing(opened(part, seed, arguments)) as workspace:
         path = folder_of(part, seed, arguments) / "test.json"
         run = partial(nearer.evaluate, workspace, systems, split="test", progress=Watch(), purpose="benchmark")
-        return cell(path, run)
+        return cell(path, run, {"systems": list(systems)}, renews=True)
 
 
 def folder_of(part: str, seed: int, arguments: argparse.Namespace) -> Path:
     """Where the cells of a seed are kept."""
-    return Path(arguments.work) / part / f"seed-{seed}"
+    name = part if part == "graded" else arguments.set_name
+    return Path(arguments.work) / part / name / f"seed-{seed}"
 
 
 def values_of(measured: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:

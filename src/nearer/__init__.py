@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nearer.flows.tasks import evaluate_task
     from nearer.flows.train import train
     from nearer.flows.train_reranker import train_reranker
+    from nearer.flows.turn import turn
     from nearer.measure.advice import should_finetune
     from nearer.store.workspace import Workspace
 
@@ -69,6 +70,7 @@ _WHERE = {
     "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",
     "train_reranker": "nearer.flows.train_reranker",
+    "turn": "nearer.flows.turn",
 }
 
 __all__ = [
@@ -104,6 +106,7 @@ __all__ = [
     "suite",
     "train",
     "train_reranker",
+    "turn",
 ]
 
 

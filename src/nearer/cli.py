@@ -219,7 +219,7 @@ def train(
     start: Annotated[str, typer.Option("--from", help="The system to train further.", metavar="SYSTEM")] = "base",
     adapter: Annotated[
         str | None,
-        typer.Option(help="Map its vectors instead, in seconds: query, shared, separate, turned.", metavar="SIDES"),
+        typer.Option(help="Map its vectors instead, in seconds: query, shared, separate.", metavar="SIDES"),
     ] = None,
     reranker: Annotated[
         bool, typer.Option("--reranker", help="Train a cross-encoder that ranks anew what the system finds.")
@@ -284,6 +284,9 @@ def shorten(
         int | None, typer.Option(help="Register the model of so many dimensions; else every size is measured.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Where sizes are measured; dev unless said otherwise.")] = None,
+    turned: Annotated[
+        bool, typer.Option("--turned", help="Turn its vectors first, by the training pairs: cut ones lose less.")
+    ] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -291,6 +294,10 @@ def shorten(
     """Measure a model's vectors at fewer dimensions and bits, or make a model of fewer dimensions."""
     from nearer.flows.shorten import shorten as flow
     from nearer.flows.shorten import shortening_curve
+    from nearer.flows.turn import turn
+
+    def of(workspace: Workspace) -> str:
+        return str(turn(workspace, system, progress=Watch())["model_id"]) if turned else system
 
     if dimension is None:
         chosen = split or "dev"
@@ -299,12 +306,12 @@ def shorten(
             overrides,
             as_json,
             printing.shortening,
-            lambda w: shortening_curve(w, system, split=chosen, progress=Watch()),
+            lambda w: shortening_curve(w, of(w), split=chosen, progress=Watch()),
         )
         return
     if split is not None:
         raise UsageFault("--dimension and --split do not go together", hint="measure what it made: nearer evaluate")
-    _run(folder, overrides, as_json, printing.shortened, lambda w: flow(w, system, dimension=dimension))
+    _run(folder, overrides, as_json, printing.shortened, lambda w: flow(w, of(w), dimension=dimension))
 
 
 @app.command()

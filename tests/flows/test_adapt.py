@@ -28,7 +28,7 @@ from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
-SIDES = ("query", "shared", "separate", "turned")
+SIDES = ("query", "shared", "separate")
 
 
 @pytest.fixture(scope="session")
@@ -51,13 +51,6 @@ def adapted(_adapted, tmp_path):
         return Path(shutil.copytree(folder, tmp_path / sides)), trained["model_id"]
 
     return copied
-
-
-@pytest.fixture
-def no_document_encoded(monkeypatch):
-    """No document may be encoded: the vectors of all are there. Examples are not explained, which cuts some anew."""
-    monkeypatch.setattr("nearer.flows.evaluate.examples", lambda *_, **__: [])
-    monkeypatch.setattr(Encoder, "encode_documents", lambda _, texts: pytest.fail(f"{len(texts)} documents encoded"))
 
 
 def indexed(folder):
@@ -114,7 +107,7 @@ def test_a_query_adapter_goes_live_over_the_index_that_is_there(ask, base_live, 
     assert moves == ["promote", "promote", "rollback", "promote"]
 
 
-@pytest.mark.parametrize("sides", ["shared", "separate", "turned"])
+@pytest.mark.parametrize("sides", ["shared", "separate"])
 def test_an_adapter_of_both_sides_gets_an_index_by_one_product(ask, adapted, no_document_encoded, sides):
     folder, model_id = adapted(sides)
     before, base = answers(ask, folder), ask(folder, "status")["live"]
@@ -134,17 +127,6 @@ def test_an_adapter_of_both_sides_gets_an_index_by_one_product(ask, adapted, no_
     assert len(ask(folder, "index")["indexes"]) == 2
     ask(folder, "rollback")
     assert answers(ask, folder) == before
-
-
-def test_a_turned_model_ranks_as_before_is_shown_and_loses_less_when_it_is_shortened(ask, nearer, adapted):
-    folder, model_id = adapted("turned")
-    [base, turned] = ask(folder, "evaluate", "base", model_id, "--split", "dev")["results"]
-    assert turned["metrics"]["nDCG@10"]["value"] == pytest.approx(base["metrics"]["nDCG@10"]["value"], abs=1e-6)
-    sizes = ("--set", "shorten.dimensions=[8]", "--set", 'shorten.precisions=["float32"]')
-    cut = {name: ask(folder, "shorten", name, *sizes)["rows"][1]["value"] for name in ("base", model_id)}
-    assert cut[model_id] > cut["base"]
-    nearer("report", "--dir", folder)
-    assert model_id in (folder / ".nearer" / "reports" / "report.html").read_text()
 
 
 def test_lineage_report_and_what_is_printed_know_the_adapter(ask, nearer, adapted):

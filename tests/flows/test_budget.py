@@ -11,6 +11,7 @@ from flows import processes
 from nearer.core.durations import seconds_of
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.recipe import Recipe
+from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.flows import train as train_module
 from nearer.flows.train import train
@@ -156,6 +157,37 @@ def test_a_wrong_estimate_ends_in_time_and_keeps_the_best(run, clock, monkeypatc
     assert said[-1] == "the time is over before pass 2"
     assert f"the time was over after step {first['num_steps']}" in said[-2]
     assert clock.now <= 100 + 6
+
+
+@pytest.mark.parametrize(
+    "settings", [("train.sides=query",), ("train.max_pairs=6", "train.batch_size=8")], ids=["query", "few"]
+)
+def test_it_plans_whatever_learns_and_however_few_pairs_there_are(run, settings):
+    result, *_ = run(*settings, "train.passes=1", budget_s=1e6)
+    assert result["num_pairs"] == result["budget"]["plan"]["num_pairs"] > 0
+
+
+def test_it_plans_for_a_teacher_and_counts_its_time(run, clock, topic_cross_encoder_folder, monkeypatch):
+    def scores(encoder, pairs):
+        clock.now += len(pairs)
+        return read(encoder, pairs)
+
+    read = CrossEncoder.scores
+    monkeypatch.setattr(CrossEncoder, "scores", scores)
+    settings = (f'mining.reranker="{topic_cross_encoder_folder}"', "train.loss=kl", "train.max_pairs=20")
+    result, *_ = run(*settings, "train.passes=1", budget_s=1e6)
+    assert result["budget"]["pace"]["mining_s"] > 20 * 3, "a positive and two drawn negatives, a second each"
+    assert result["budget"]["plan"]["estimate_s"] > result["budget"]["pace"]["mining_s"]
+
+
+def test_a_saving_that_the_model_cannot_have_is_passed_over(run, clock, monkeypatch):
+    def refused(*_, **__):
+        raise RecipeError("layers that cannot be passed by", hint="")
+
+    monkeypatch.setattr("nearer.learn.fit.frozen", refused)
+    result, *_ = run("train.passes=1", "train.evals_per_pass=1", budget_s=24)
+    assert result["budget"]["plan"]["freeze_layers"] == 0
+    assert result["num_pairs"] < 140
 
 
 def test_a_time_too_short_is_refused_with_what_things_take(run, base_live):

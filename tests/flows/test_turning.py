@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 
-from nearer.core.errors import InputError
 from nearer.encode.paired import PairedEncoder
 from nearer.flows.merge import merge
 from nearer.flows.systems import open_system
@@ -67,9 +66,10 @@ def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
     assert run(*often, folder=other)[0]["model_id"] == whole["model_id"]
 
 
-def test_a_turned_model_is_not_merged_with_one_that_is_not(run, base_live):
+def test_a_turned_model_is_merged_with_base_turned_alike(run, base_live):
     result, *_ = run(CUT, "train.passes=1")
     workspace = Workspace.open(base_live)
-    with pytest.raises(InputError, match="differ in their architecture and modules"):
-        merge(workspace, result["model_id"])
+    merged = merge(workspace, result["model_id"])
     workspace.close()
+    assert merged["sweep"][0]["value"] == pytest.approx(result["dev"]["start"], abs=1e-6)
+    assert merged["sweep"][-1]["value"] == pytest.approx(result["dev"]["best"], abs=1e-6)

@@ -72,23 +72,6 @@ def fit(planted, examples=None, *, measure_dev=None, **settings):
     )
 
 
-def test_turned_every_ranking_stays_and_the_first_dimensions_say_the_most():
-    planted = Planted("drowned")
-    adapter, report = fit(planted, sides="turned")
-    assert [point.value for point in report.dev] == [planted.dev(adapter)] * 2
-    assert (report.best_step, report.num_pairs) == (1, planted.num_train)
-    queries, passages = planted.queries[planted.dev_rows], planted.passages
-    turned = adapter.apply_queries(queries), adapter.apply_documents(passages)
-    np.testing.assert_allclose(turned[0] @ turned[1].T, queries @ passages.T, atol=1e-5)
-
-    def found(queries, passages):
-        ranked = top_k(unit(queries[:, :8]), unit(passages[:, :8]), k=1).rows_QK[:, 0]
-        return float((ranked == planted.dev_rows).mean())
-
-    assert found(queries, passages) < 0.1, "the first half is the loud one"
-    assert found(*turned) > 0.3 > planted.dev(adapter), "more than all dimensions together"
-
-
 @pytest.mark.parametrize(("kind", "sides"), SORTS)
 def test_what_was_planted_is_recovered(kind, sides):
     planted = Planted("drowned" if sides == "shared" else "turned")

@@ -10,6 +10,7 @@ def faults_of(recipe=None, **changes):
         "num_dev_queries": 10,
         "has_gpu": False,
         "max_seq_length": 256,
+        "dimension": 384,
         "prompts": ("query: ", ""),
     }
     return lint(Recipe.model_validate(recipe or {}), **{**facts, **changes})
@@ -32,6 +33,7 @@ def test_the_default_recipe_has_no_fault():
         ({"train": {"document_prompt": "d: "}}, {}, "encoder.document_prompt"),
         ({"train": {"max_seq_length": 128}}, {"max_seq_length": 64}, "train.max_seq_length"),
         ({"train": {"precision": "tf32"}}, {}, "train.precision"),
+        ({"train": {"dimensions": [32, 64]}}, {"dimension": 64}, "train.dimensions has 64, and vectors have 64"),
         ({"train": {"lora_rank": 8}}, {}, "train.lora_rank: the model has no linear layers"),
         ({"train": {"lora_rank": 400}}, {"most_rank": 384}, "train.lora_rank = 400 is more than the 384"),
         ({"train": {"lora_rank": 8, "freeze_layers": 1}}, {"most_rank": 384}, "train.freeze_layers"),

@@ -1,5 +1,3 @@
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,7 @@ from nearer.encode.encoder import Encoder
 from nearer.learn import fit as module
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.fit import Sides, fit
-from nearer.learn.lower_layers import frozen, layers_of
+from nearer.learn.lower_layers import Activations, frozen, layers_of
 
 TEXTS = ["music", "the river of the school", "water", "the king and the army of the river"]
 
@@ -61,6 +59,21 @@ def test_known_texts_do_not_pass_through_the_frozen_layers_again(model, monkeypa
         assert calls == [4, 2, 4]
 
 
+def test_what_is_kept_serves_later_trainings_until_another_number_of_layers_is_frozen(model, monkeypatch):
+    lowest, calls, kept = layers_of(model.transformers_model)[0], [], Activations()
+    attention = lowest.attention.forward
+    monkeypatch.setattr(lowest.attention, "forward", lambda *a, **k: calls.append(len(a[0])) or attention(*a, **k))
+    without_dropout(model)
+    found = []
+    for _ in range(2):
+        with frozen(model.transformers_model, 1, kept=kept):
+            found.append(vectors(model).detach())
+    assert torch.equal(*found)
+    assert calls.count(len(TEXTS)) == 1
+    kept.serve(2)
+    assert not kept.by_tokens
+
+
 def test_gradients_reach_the_layers_above_and_no_others(model):
     without_dropout(model)
     vectors(model).square().sum().backward()
@@ -97,7 +110,7 @@ def test_without_room_nothing_is_kept(model, monkeypatch):
     lowest, calls = layers_of(model.transformers_model)[0], []
     attention = lowest.attention.forward
     monkeypatch.setattr(lowest.attention, "forward", lambda *a, **k: calls.append(1) or attention(*a, **k))
-    with frozen(model.transformers_model, 1, most_bytes=0):
+    with frozen(model.transformers_model, 1, kept=Activations(most_bytes=0)):
         calls.clear()
         vectors(model)
         vectors(model)
@@ -164,7 +177,7 @@ def trained(folder, scratch, **recipe):
 def test_a_pass_over_a_decoder_is_the_same_whether_activations_are_kept_or_not(decoder, tmp_path, monkeypatch):
     before = weights(Encoder.load(str(decoder)).model)
     losses, kept = trained(decoder, tmp_path / "kept", freeze_layers=1)
-    monkeypatch.setattr(module, "frozen", partial(frozen, most_bytes=0))
+    monkeypatch.setattr(module, "frozen", lambda *args, kept: frozen(*args, kept=Activations(most_bytes=0)))
     wanted_losses, wanted = trained(decoder, tmp_path / "not-kept", freeze_layers=1)
     assert losses == pytest.approx(wanted_losses, rel=1e-4)
     for name, each in wanted.items():

@@ -217,6 +217,7 @@ class SplitRecipe(Section):
 SourceWeights = dict[str, Annotated[float, Field(ge=0, le=1000)]]
 LossName = Literal["ranking", "triplet", "cosine", "cosent", "margin_mse", "kl"]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Dimension = Annotated[int, Field(ge=1)]
 
 
 class TrainRecipe(Section):
@@ -243,7 +244,9 @@ class TrainRecipe(Section):
     scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
     triplet_margin: float = Field(default=0.3, gt=0, le=2, description="in cosine distance")
     cached: bool = Field(default=False, description="GradCache: large batches in the memory of a small one, slower")
-    dimensions: tuple[int, ...] = Field(default=(), description="Matryoshka: that vectors may be cut to; with the full")
+    dimensions: tuple[Dimension, ...] = Field(
+        default=(), description="Matryoshka: that vectors may be cut to; with the full"
+    )
     turn: bool = Field(default=True, description="with dimensions: start with vectors turned onto the pairs' axes")
     dropout: Rate | Literal["model"] = Field(default=0.0, description='while training; "model" means its own')
     freeze_layers: int = Field(default=0, ge=0, description="lowest layers that are left as they are")
@@ -453,7 +456,7 @@ class ShortenRecipe(Section):
     96% of the quality by it; of 0.01: docs/recipe.md.
     """
 
-    dimensions: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(64, 128, 256), description="beside the full")
+    dimensions: tuple[Dimension, ...] = Field(default=(64, 128, 256), description="beside the full")
     precisions: tuple[Literal["float32", "float16", "int8", "binary"], ...] = ("float32", "float16", "int8", "binary")
     rescore: int = Field(default=4, ge=1, le=1000, description="documents that bits find for each that is wanted")
     max_loss: float = Field(default=0.01, ge=0, lt=1, description="share of the full vectors' quality")

@@ -39,9 +39,8 @@ def adapt(
     """Train an adapter of ``start`` and register it; ``start`` itself when nothing was better on dev.
 
     ``sides`` says what it maps: ``query`` leaves the index as it is, ``shared`` and ``separate`` map the stored
-    vectors too, by one product, and ``turned`` turns all of them, to be shortened: it is registered although no ranking
-    changes. It learns from the judged queries of train, chosen on those of dev over the whole corpus; queries that leak
-    are left out and counted.
+    vectors too, by one product. It learns from the judged queries of train, chosen on those of dev over the whole
+    corpus; queries that leak are left out and counted.
 
     Raises InputError for another word, RecipeError for settings or data that cannot work, WorkspaceError when the
     disk refuses.
@@ -53,10 +52,10 @@ def adapt(
     left_out = find_left_out(workspace).query_ids
     began = clock()
     with workspace.writer("train"):
-        learners, dev = _judged(workspace, "train", left_out), _dev_queries(workspace, left_out)
+        learners, dev = judged_learners(workspace, "train", left_out), _dev_queries(workspace, left_out)
         parent = open_system(workspace, start)
         known = read_adapter_set(workspace, parent, learners, dev, progress=progress)
-        _refuse_or_tell(workspace, known, progress)
+        refuse_or_tell(workspace, known, progress)
         rows = range(len(learners) + len(dev))
         adapter, report = train_adapter(
             known, rows[: len(learners)], rows[len(learners) :], settings=settings, progress=progress
@@ -68,7 +67,7 @@ def adapt(
             "passes": [_described(known, report)],
             "duration_s": round(clock() - began, 1),
         }
-        model = _register(workspace, parent, adapter, training=training) if report.best_step else parent.model
+        model = register_adapter(workspace, parent, adapter, training=training) if report.best_step else parent.model
         improved = model.model_id != parent.model.model_id
         Registry(workspace.database).record("train", detail={"model_id": model.model_id, "improved": improved})
         reached("adapt.registered")
@@ -114,11 +113,10 @@ def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
     if sides not in get_args(Sides):
         words = ", ".join(get_args(Sides))
         raise InputError(f"--adapter {sides}: no such adapter", hint=f"one of {words}: nearer train --adapter query")
-    values = {**recipe.adapter.model_dump(), **({"kind": "linear"} if sides == "turned" else {})}
-    return AdapterSettings(sides=cast(Sides, sides), seed=recipe.train.seed, **values)
+    return AdapterSettings(sides=cast(Sides, sides), seed=recipe.train.seed, **recipe.adapter.model_dump())
 
 
-def _judged(workspace: Workspace, split: str, left_out: frozenset[str]) -> list[Query]:
+def judged_learners(workspace: Workspace, split: str, left_out: frozenset[str]) -> list[Query]:
     """The judged queries of a split that do not leak. Raises InputError when there is none."""
     queries = [query for query in read_judged_split(workspace, split).queries if query.query_id not in left_out]
     if not queries:
@@ -128,12 +126,12 @@ def _judged(workspace: Workspace, split: str, left_out: frozenset[str]) -> list[
 
 def _dev_queries(workspace: Workspace, left_out: frozenset[str]) -> list[Query]:
     """Judged dev queries, drawn where there are more than the recipe wants."""
-    recipe, queries = workspace.recipe.train, _judged(workspace, "dev", left_out)
+    recipe, queries = workspace.recipe.train, judged_learners(workspace, "dev", left_out)
     chosen = random.Random(recipe.seed).sample(range(len(queries)), min(recipe.max_dev_queries, len(queries)))
     return [queries[row] for row in sorted(chosen)]
 
 
-def _refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress) -> None:
+def refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress) -> None:
     """Raise RecipeError when there is nothing to learn from; say what is there and not used."""
     if not len(known.pairs.queries_E):
         raise RecipeError(
@@ -144,7 +142,7 @@ def _refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress)
         progress.say(f"{num_unused} pairs given as text are not used: an adapter learns from judgments on documents")
 
 
-def _register(workspace: Workspace, parent: System, adapter: Adapter, *, training: dict[str, Any]) -> Model:
+def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, training: dict[str, Any]) -> Model:
     """Save the adapter under the id of its computation, then enter it."""
     encoder = AdaptedEncoder(parent.encoder, adapter)
     source = keep_model(workspace, encoder.encoder_id, adapter.save)

@@ -84,7 +84,6 @@ def train(
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         run = TrainingRun.open(workspace.training, {**decides, **asdict(asked)}, say=progress.say)
         encoder = turned(workspace, parent.encoder, examples, progress=progress)
-        start_id = encoder.encoder_id
         course = Course(
             workspace=workspace,
             run=run,
@@ -114,8 +113,8 @@ def train(
             **chosen,
             "duration_s": None if run.is_resumed else round(clock() - began, 1),
         }
-        model = _register(workspace, parent, start_id=start_id, training=training)
-        improved = model.model_id != parent.model.model_id
+        improved = any(each["fit"]["best_step"] for each in passes)
+        model = _register(workspace, parent, training=training) if improved else parent.model
         raised = [alarm["name"] for alarm in raised_in(training)]
         _record(workspace, run, detail={"model_id": model.model_id, "improved": improved, "alarms": raised})
         run.remove()
@@ -157,9 +156,9 @@ def _run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, A
 
 
 def _run_passes(course: Course) -> list[dict[str, Any]]:
-    """Train the model in place; every pass but number 1 mines anew before it, and what a run has kept stays done.
+    """Train the model in place; every pass but number 1 mines anew before it, where its loss has use for that.
 
-    No pass but the first is begun when the time is over.
+    What a run has kept stays done. No pass but the first is begun when the time is over.
     """
     recipe, encoder, run = course.workspace.recipe.train, course.encoder, course.run
     passes: list[dict[str, Any]] = []
@@ -169,7 +168,7 @@ def _run_passes(course: Course) -> list[dict[str, Any]]:
             course.progress.say(f"the time is over before pass {number}")
             break
         mined, mining = list(course.examples), None
-        if number > 1 or recipe.is_distilled:
+        if recipe.is_distilled or (number > 1 and course.learns_from_negatives):
             mined, mining = _mined(course, earlier, number=number)
             earlier.append(mined[: len(course.examples)])  # what a teacher adds comes after them
         kept = run.result(number, encoder.model)
@@ -214,14 +213,12 @@ def _mined(course: Course, earlier: Sequence[Sequence[Example]], *, number: int)
     return kept
 
 
-def _register(workspace: Workspace, parent: LocalSystem, *, start_id: str, training: dict[str, Any]) -> Model:
-    """Save the trained encoder under its id, then enter it; the parent's own record if nothing changed since the start.
+def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, Any]) -> Model:
+    """Save the trained encoder under its id, then enter it.
 
     Trained for queries alone it is a pair with the parent, whose space it searches.
     """
     encoder = Encoder(parent.encoder.model, settings=parent.encoder.settings, batch_size=parent.encoder.batch_size)
-    if encoder.encoder_id == start_id:
-        return parent.model
     encoder_id, settings = encoder.encoder_id, asdict(encoder.settings)
     if workspace.recipe.train.sides == "query":
         encoder_id = paired_id(encoder_id, parent.model.encoder_id)
@@ -257,6 +254,7 @@ def refuse_hopeless(workspace: Workspace, encoder: Encoder, *, num_examples: int
         num_dev_queries=num_dev_queries,
         has_gpu=torch.cuda.is_available(),
         max_seq_length=encoder.settings.max_seq_length,
+        dimension=encoder.dimension,
         prompts=(encoder.settings.query_prompt, encoder.settings.document_prompt),
         most_rank=_most_rank(encoder) if workspace.recipe.train.lora_rank else 0,
     )

@@ -13,11 +13,10 @@ from nearer.core.errors import InputError, RecipeError
 from nearer.core.ids import canonical_json, content_id
 from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
-from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, TextEncoder
-from nearer.encode.shortened import ShortenedEncoder
-from nearer.flows.embedding import embed_corpus, read_corpus
+from nearer.encode.paired import PairedEncoder
+from nearer.flows.embedding import MAPPED, embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LIVE, System, open_system, refuse_stages, spent
 from nearer.flows.systems.reranker import is_reranker_id, open_reranker
@@ -143,14 +142,17 @@ def _open_start(workspace: Workspace, name: str) -> _Start:
 
 
 def _with_weights(encoder: TextEncoder, *, name: str) -> Encoder:
-    """The encoder under what maps or shortens its vectors. Raises InputError when it is behind an API."""
-    while isinstance(encoder, AdaptedEncoder | ShortenedEncoder):
-        encoder = encoder.base
-    if not isinstance(encoder, Encoder):
-        raise InputError(
-            f"{name} is behind an API: it has no transformer here to begin with",
-            hint="begin with a cross-encoder: --from cross-encoder/ms-marco-MiniLM-L6-v2",
-        )
+    """The encoder under what maps or shortens its vectors, or of its queries. Raises InputError when behind an API."""
+    while not isinstance(encoder, Encoder):
+        if isinstance(encoder, PairedEncoder):
+            encoder = encoder.queries
+        elif isinstance(encoder, MAPPED):
+            encoder = encoder.base
+        else:
+            raise InputError(
+                f"{name} is behind an API: it has no transformer here to begin with",
+                hint="begin with a cross-encoder: --from cross-encoder/ms-marco-MiniLM-L6-v2",
+            )
     return encoder
 
 

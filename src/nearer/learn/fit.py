@@ -21,8 +21,8 @@ from nearer.learn.examples import Example
 from nearer.learn.guide import GUIDED, Guide
 from nearer.learn.hardness import hardness_for
 from nearer.learn.lora import with_lora
-from nearer.learn.losses import LOSSES, Loss, choose_loss
-from nearer.learn.lower_layers import frozen, layers_of
+from nearer.learn.losses import LIKENESS, LOSSES, Loss, choose_loss
+from nearer.learn.lower_layers import Activations, frozen, layers_of
 from nearer.learn.objective import Batch, Collator, Objective
 from nearer.learn.order import BatchSampler, Order
 from nearer.learn.table import ExampleTable
@@ -40,13 +40,14 @@ class Sides:
     """What is put before each query, and before each document; or the vectors that documents keep.
 
     ``vectors`` gives these, shape (N, D), where only queries are trained. ``guide`` gives what a guide makes of anchors
-    and texts, where one is asked which texts are no negatives.
+    and texts, where one is asked which texts are no negatives. ``activations`` keeps what frozen layers make of them.
     """
 
     query: str
     document: str
     vectors: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
     guide: Callable[[Sequence[str], Sequence[str]], Guide] | None = None
+    activations: Activations | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def fit(
     if start:
         keeper.go_on_from(start)
     bar = StepBar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
-    with teamed(model, recipe) as team, as_in_training(model, recipe):
+    with teamed(model, recipe) as team, as_in_training(model, recipe, sides.activations):
         collator = _collator(model, table, sides)
         fixed_TD = sides.vectors(table.texts) if sides.vectors else None
         if recipe.curriculum == "hardness":
@@ -163,7 +164,7 @@ def _table(
     table = ExampleTable.build(examples)
     if sides.guide:
         table = replace(table, guide=sides.guide(table.anchors, table.texts))
-    if loss in ("cosine", "cosent"):
+    if loss in LIKENESS:
         return table, (0.0, 0.0)
     batches = order.some_batches() if loss == "ranking" else [[row] for row in range(len(examples))]
     number, share = table.negatives(batches)
@@ -264,7 +265,9 @@ def matmul_precision(recipe: TrainRecipe) -> str:
 
 
 @contextmanager
-def as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterator[None]:
+def as_in_training(
+    model: "SentenceTransformer", recipe: TrainRecipe, activations: Activations | None = None
+) -> Iterator[None]:
     """Give the model its length, dropout and LoRA for training, and freeze what is frozen, while it is trained."""
     longest, transformer = model.max_seq_length, model.transformers_model
     words = list(transformer.get_input_embeddings().parameters()) if recipe.freeze_embeddings and transformer else []
@@ -278,7 +281,7 @@ def as_in_training(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterato
         with ExitStack() as stack:
             stack.enter_context(sparse_gradients(transformer))
             if recipe.freeze_layers and transformer:
-                stack.enter_context(frozen(transformer, recipe.freeze_layers))
+                stack.enter_context(frozen(transformer, recipe.freeze_layers, kept=activations))
             if recipe.lora_rank:
                 stack.enter_context(with_lora(model, layers_of(transformer), recipe))
             yield

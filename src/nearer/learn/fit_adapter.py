@@ -20,13 +20,12 @@ from torch.nn.functional import cross_entropy, normalize
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.encode.adapter import Adapter, Kind, Map
-from nearer.learn.axes import axes
 from nearer.learn.checkpoint import DevPoint
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Sides = Literal["query", "shared", "separate", "turned"]
+Sides = Literal["query", "shared", "separate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +33,8 @@ class AdapterSettings:
     """How an adapter is trained.
 
     ``sides`` says what is mapped: ``"query"`` leaves the stored vectors and their index alone, ``"shared"`` maps them
-    as the queries, ``"separate"`` by a matrix of their own, and ``"turned"`` turns both onto the axes of the pairs,
-    which takes no training: every ranking stays, and the first dimensions say the most. ``width`` is the rank of
-    ``"low_rank"`` and the inner width of ``"mlp"``. ``pull`` weighs the squared distance of all weights from those of
-    step 0.
+    as the queries, ``"separate"`` by a matrix of their own. ``width`` is the rank of ``"low_rank"`` and the inner
+    width of ``"mlp"``. ``pull`` weighs the squared distance of all weights from those of step 0.
 
     Raises InputError for an mlp that documents share.
     """
@@ -129,8 +126,6 @@ def fit_adapter(
     """
     began = clock()
     _refuse_unusable(examples)
-    if settings.sides == "turned":
-        return _turned(examples, space_id=space_id, measure_dev=measure_dev, began=began, clock=clock)
     rng = np.random.default_rng(settings.seed)
     start = _identity(examples.query_emb_QD.shape[1], settings, space_id=space_id, rng=rng)
     trained = _converted(start, lambda weight: torch.tensor(weight, requires_grad=True))
@@ -163,34 +158,6 @@ def fit_adapter(
         seconds=clock() - began,
     )
     return best.adapter, report
-
-
-def _turned(
-    examples: AdapterExamples,
-    *,
-    space_id: str,
-    measure_dev: Callable[[Adapter], float],
-    began: float,
-    clock: Callable[[], float],
-) -> tuple[Adapter, AdapterReport]:
-    """The adapter that turns queries and documents onto the axes of these pairs; it is kept although nothing gains."""
-    queries_E = np.repeat(np.arange(len(examples.positives)), [len(rows) for rows in examples.positives])
-    positives_E = np.concatenate([np.asarray(rows, np.int64) for rows in examples.positives])
-    axes_DD = axes(examples.query_emb_QD[queries_E], examples.passage_emb_PD[positives_E])
-    unturned, turned = (
-        Adapter(space_id=space_id, query=each, document=each)
-        for each in (Map(kind="linear", weights={"matrix": matrix}) for matrix in (np.eye(len(axes_DD)), axes_DD))
-    )
-    report = AdapterReport(
-        num_pairs=len(queries_E),
-        num_steps=1,
-        best_step=1,
-        stopped_early=False,
-        dev=tuple(DevPoint(step=step, value=measure_dev(each)) for step, each in enumerate((unturned, turned))),
-        losses=(),
-        seconds=clock() - began,
-    )
-    return turned, report
 
 
 def _identity(dimension: int, settings: AdapterSettings, *, space_id: str, rng: np.random.Generator) -> Adapter:

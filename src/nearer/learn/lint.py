@@ -29,13 +29,14 @@ def lint(
     num_dev_queries: int,
     has_gpu: bool,
     max_seq_length: int,
+    dimension: int,
     prompts: tuple[str, str],
     most_rank: int = 0,
 ) -> list[str]:
     """Each reason why training with these settings cannot work, with the setting to change; empty when it can.
 
-    ``max_seq_length`` and ``prompts`` (for queries, for documents) are the encoder's own, ``most_rank`` is the largest
-    that LoRA can use in its layers, 0 where it can adapt none.
+    ``max_seq_length``, ``dimension`` and ``prompts`` (for queries, for documents) are the encoder's own, ``most_rank``
+    is the largest that LoRA can use in its layers, 0 where it can adapt none.
     Source: faults reported by users of other tools: sentence-transformers #1206, #3388, #3394;
     FlagEmbedding #713, #823, #353.
     """
@@ -62,6 +63,11 @@ def lint(
         faults.append(
             f"train.max_seq_length = {train.max_seq_length} is more than the {max_seq_length} tokens that the encoder "
             f"reads: the model would learn from text it never sees in search"
+        )
+    if too_many := [each for each in train.dimensions if each >= dimension]:
+        faults.append(
+            f"train.dimensions has {too_many[0]}, and vectors have {dimension} dimensions, which are always learned: "
+            "name fewer"
         )
     return [*faults, *_lora_faults(train, most_rank=most_rank), *_guide_faults(train), *_lint_mining(recipe)]
 

@@ -119,6 +119,9 @@ def kl(batch: Similarities, *, scale: float, margin: float) -> Tensor:
     return _weighed(terms.sum(1), batch.weight_B)
 
 
+LIKENESS: tuple[LossName, ...] = ("cosine", "cosent")
+"""What learns how alike two texts are, and so from no negatives."""
+
 Loss = Callable[..., Tensor]
 LOSSES: Mapping[LossName, Loss] = {
     "ranking": ranking,
@@ -129,7 +132,7 @@ LOSSES: Mapping[LossName, Loss] = {
     "kl": kl,
 }
 
-_UNLIKE = 0.5
+UNLIKE = 0.5
 """A score below it says that a pair is not one: with such scores it is likeness that is to be learned."""
 
 _NEEDS: Mapping[str, tuple[Callable[[Example], bool], str]] = {
@@ -160,7 +163,7 @@ def choose_loss(asked: LossName | None, examples: Sequence[Example]) -> tuple[Lo
             )
         return asked, f"named in the recipe; {lacking}, and teach nothing" if lacking else "named in the recipe"
     scores = [example.score for example in examples if example.score is not None]
-    if len(scores) == len(examples) and min(scores, default=1.0) < _UNLIKE:
+    if len(scores) == len(examples) and min(scores, default=1.0) < UNLIKE:
         return "cosent", "every pair has a score, and some are low"
     if any(example.grades for example in examples):
         return "ranking", "several grades: the higher above the lower, all above the unjudged"

@@ -23,11 +23,27 @@ def layers_of(transformer: nn.Module) -> nn.ModuleList:
     return next((each for each in lists if len(each) == number), nn.ModuleList())
 
 
+class Activations:
+    """What the lowest layers made of texts, by their tokens: it serves every training in which they are the same."""
+
+    def __init__(self, *, most_bytes: int = MOST_BYTES) -> None:
+        self.by_tokens: dict[bytes, Tensor] = {}
+        self.dtype = torch.float32
+        self.room = self._most_bytes = most_bytes
+        self._num_layers = 0
+
+    def serve(self, num_layers: int) -> None:
+        """Forget what another number of layers made."""
+        if num_layers != self._num_layers:
+            self.by_tokens.clear()
+            self.room, self._num_layers = self._most_bytes, num_layers
+
+
 @contextmanager
-def frozen(transformer: nn.Module, number: int, *, most_bytes: int = MOST_BYTES) -> Iterator[None]:
+def frozen(transformer: nn.Module, number: int, *, kept: Activations | None = None) -> Iterator[None]:
     """Freeze the lowest layers of a transformer, with all that they use, and keep what they make of a text in training.
 
-    While they are frozen they drop nothing out, so a text gives the same activations each time. These are kept, and
+    While they are frozen they drop nothing out, so a text gives the same activations each time. These are ``kept``, and
     used, as float16, whose rounding is below what dropout does to the layers above; what is too large for it as it is.
 
     Raises RecipeError when no layer would be left to train, or the layers are not such that they can be passed by.
@@ -40,13 +56,15 @@ def frozen(transformer: nn.Module, number: int, *, most_bytes: int = MOST_BYTES)
             hint="freeze fewer, or train an adapter: nearer train --adapter query",
         )
     lowest, held = list(layers[:number]), _used_below(transformer, layers[number])
-    kept = _Kept(transformer, most_bytes=most_bytes)
+    kept = kept or Activations()
+    kept.serve(number)
+    around = _Around(transformer, kept)
     try:
         for parameter in held:
             parameter.requires_grad_(False)
-        transformer.forward = kept.around()  # hooks are passed by: the module above calls it by name
+        transformer.forward = around.forward()  # hooks are passed by: the module above calls it by name
         for place, layer in enumerate(lowest):
-            layer.forward = kept.instead_of(layer, is_last=place == number - 1)
+            layer.forward = around.instead_of(layer, is_last=place == number - 1)
         yield
     finally:
         for module in (transformer, *lowest):
@@ -74,19 +92,17 @@ def _used_below(transformer: nn.Module, layer: nn.Module) -> list[nn.Parameter]:
     return [each for each, gradient in zip(trained, found, strict=True) if gradient is not None]
 
 
-class _Kept:
-    """The activations of texts by their tokens; while a mini-batch is computed, its own."""
+class _Around:
+    """What is put around a transformer and its lowest layers; while a mini-batch is computed, its activations."""
 
-    def __init__(self, transformer: nn.Module, *, most_bytes: int) -> None:
+    def __init__(self, transformer: nn.Module, kept: Activations) -> None:
         self._transformer = transformer
-        self._room = most_bytes
-        self._by_tokens: dict[bytes, Tensor] = {}
-        self._dtype = torch.float32
+        self._kept = kept
         self._keys: list[bytes] = []
         self._mask_BL = torch.empty(0)
         self._known_BLH: Tensor | None = None
 
-    def around(self) -> Any:
+    def forward(self) -> Any:
         """What the transformer does, after it is seen which of its texts are known."""
         own = self._transformer.forward
 
@@ -105,9 +121,11 @@ class _Kept:
         self._mask_BL = features["attention_mask"].bool()
         pairs = zip(features["input_ids"].cpu(), self._mask_BL.cpu(), strict=True)
         self._keys = [ids[mask].numpy().tobytes() for ids, mask in pairs]
-        if all(key in self._by_tokens for key in self._keys):
-            rows = [self._by_tokens[key] for key in self._keys]
-            found = torch.zeros(*self._mask_BL.shape, rows[0].shape[1], dtype=self._dtype, device=self._mask_BL.device)
+        if all(key in self._kept.by_tokens for key in self._keys):
+            rows = [self._kept.by_tokens[key] for key in self._keys]
+            found = torch.zeros(
+                *self._mask_BL.shape, rows[0].shape[1], dtype=self._kept.dtype, device=self._mask_BL.device
+            )
             found[self._mask_BL] = torch.cat(rows).to(found)
             self._known_BLH = found
 
@@ -141,13 +159,13 @@ class _Kept:
         return made[0], made[1:]
 
     def _rounded(self, made_BLH: Tensor) -> Tensor:
-        self._dtype = made_BLH.dtype
+        self._kept.dtype = made_BLH.dtype
         rounded = made_BLH.detach().half()
         if not rounded.isfinite().all():
             rounded = made_BLH.detach()
         for key, row_LH, mask_L in zip(self._keys, rounded, self._mask_BL, strict=True):
             own = row_LH[mask_L]
-            if key not in self._by_tokens and self._room >= own.nbytes:
-                self._by_tokens[key] = own.cpu()
-                self._room -= own.nbytes
+            if key not in self._kept.by_tokens and self._kept.room >= own.nbytes:
+                self._kept.by_tokens[key] = own.cpu()
+                self._kept.room -= own.nbytes
         return rounded.to(made_BLH.dtype)

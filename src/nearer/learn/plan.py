@@ -69,8 +69,8 @@ def make_plan(
 ) -> Plan:
     """What fits into ``time_s``, when pass ``first`` is the first; ``num_pairs`` is 0 where nothing does.
 
-    Pass 1 alone mines nothing. ``pace`` is that of the recipe's ``freeze_layers``; ``num_batches`` gives those of an
-    epoch of so many pairs.
+    Pass 1 mines nothing, unless for a teacher. ``pace`` is that of the recipe's ``freeze_layers``;
+    ``num_batches`` gives those of an epoch of so many pairs.
     """
     usable_s = (1 - _LEFT_OVER) * time_s - 2 * pace.dev_s
     passes, reasons = _passes(pace, recipe, usable_s, first=first)
@@ -79,7 +79,7 @@ def make_plan(
         reasons.append(
             f"{evals} dev measurements a pass instead of {recipe.evals_per_pass}: each takes {pace.dev_s:.3g} s"
         )
-    num_mined = passes - (first == 1)
+    num_mined = _num_mined(passes, recipe, first=first)
     fixed_s = num_mined * pace.mining_s + passes * ((evals + 1) * pace.dev_s + pace.hardness_s)
     step_s = num_mined * pace.mined_step_s + (passes - num_mined) * pace.plain_step_s
     epoch_s = step_s * num_batches(num_pairs)
@@ -104,9 +104,14 @@ def make_plan(
     )
 
 
+def _num_mined(passes: int, recipe: TrainRecipe, *, first: int) -> int:
+    """How many of these passes mine: pass 1 does only for a teacher."""
+    return passes if recipe.is_distilled else passes - (first == 1)
+
+
 def _passes(pace: Pace, recipe: TrainRecipe, usable_s: float, *, first: int) -> tuple[int, list[str]]:
     passes = recipe.passes
-    while passes > 1 and (passes - (first == 1)) * pace.mining_s > _MINING * usable_s:
+    while passes > 1 and _num_mined(passes, recipe, first=first) * pace.mining_s > _MINING * usable_s:
         passes -= 1
     if passes == recipe.passes:
         return passes, []

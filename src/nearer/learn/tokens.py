@@ -82,7 +82,7 @@ class Tokens:
         features = self._model.preprocess(list(texts), prompt=self._prompt or None)
         mask, ids = features.get("attention_mask"), features.get("input_ids")
         tensors = {name: each for name, each in features.items() if isinstance(each, Tensor) and each.ndim == 2}
-        if ids is None or mask is None or {"input_ids", "attention_mask", "token_type_ids"} < set(tensors):
+        if ids is None or mask is None or set(tensors) - {"input_ids", "attention_mask", "token_type_ids"}:
             return []
         if "token_type_ids" in tensors and tensors["token_type_ids"].any():
             return []

@@ -18,10 +18,6 @@ def trained(result: Result) -> str:
         lines = [f"nothing was better on dev than where it began ({what}); leave it as it is", *alarms]
     else:
         follows = f"next: nearer evaluate base {result['model_id']}, or nearer promote"
-        if result.get("adapter", {}).get("sides") == "turned":
-            follows = (
-                f"no ranking changes; next: nearer shorten {result['model_id']}, whose first dimensions say the most"
-            )
         lines = [f"{head} ({what})", *alarms, follows]
     return "\n".join([*lines, *spent(result)])
 

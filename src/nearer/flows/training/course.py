@@ -1,7 +1,7 @@
 """What the passes of a training work with, and the changes that make another training of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nearer.core.errors import RecipeError
@@ -15,6 +15,8 @@ from nearer.flows.training.run import TrainingRun
 from nearer.flows.training.watch import Watch
 from nearer.learn.examples import Example, limit
 from nearer.learn.fit import Sides
+from nearer.learn.losses import LIKENESS, choose_loss
+from nearer.learn.lower_layers import Activations
 from nearer.learn.plan import Plan
 from nearer.store.workspace import Workspace
 
@@ -25,7 +27,10 @@ class Diverged(RecipeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Course:
-    """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass."""
+    """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
+
+    ``activations`` are those of frozen layers, for all passes.
+    """
 
     workspace: Workspace
     run: TrainingRun
@@ -37,11 +42,20 @@ class Course:
     deadline: Deadline
     guide: Guiding | None
     progress: Progress
+    activations: Activations = field(default_factory=Activations)
 
     @property
     def sides(self) -> Sides:
-        """The prompts of the encoder, the vectors that its documents keep, if they do, and the guide."""
-        return sides_of(self.encoder, self.workspace.recipe.train, guide=self.guide)
+        """The prompts of the encoder, the vectors that its documents keep, if they do, the guide, and activations."""
+        return replace(
+            sides_of(self.encoder, self.workspace.recipe.train, guide=self.guide), activations=self.activations
+        )
+
+    @property
+    def learns_from_negatives(self) -> bool:
+        """Whether its loss has any use for mined negatives."""
+        asked = self.workspace.recipe.train.loss
+        return (asked or choose_loss(None, self.examples)[0]) not in LIKENESS
 
     def under(self, settings: Mapping[str, Any]) -> "Course":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""

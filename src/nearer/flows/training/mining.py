@@ -31,7 +31,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Rows = dict[str, int]
 
-_NUM_JUDGED = 200  # queries of which a cross-encoder reads a negative; the interval is at most 0.14 wide
+NUM_JUDGED = 200  # queries of which a cross-encoder reads a negative; the interval is at most 0.14 wide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -182,7 +182,7 @@ def _judged(
         of_query.setdefault(text_key(known.anchor), []).extend(added)
     rng = random.Random(seed)
     asked = [rng.choice(each) for each in of_query.values() if each]
-    asked = rng.sample(asked, min(_NUM_JUDGED, len(asked)))
+    asked = rng.sample(asked, min(NUM_JUDGED, len(asked)))
     pairs = list(chain.from_iterable(((query, positive), (query, text)) for query, positive, text in asked))
     scores = _read(judge, pairs, progress)
     return by_judge(scores[0::2], scores[1::2])

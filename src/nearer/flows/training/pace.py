@@ -8,14 +8,16 @@ from typing import Any
 
 from nearer.core.errors import RecipeError
 from nearer.core.ids import canonical_json
+from nearer.flows.systems.reranker import open_reranker
 from nearer.flows.training.course import Course
+from nearer.flows.training.mining import NUM_JUDGED
 from nearer.learn.examples import Example, limit
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.order import Order
 from nearer.learn.plan import Pace, Plan, make_plan
 from nearer.learn.rehearse import NUM_STEPS, rehearse
 
-_NUM_ENCODED = 128
+_NUM_ENCODED, _NUM_JUDGED = 128, 32
 _WORTH = 1.1
 """Times as many pairs that a saving must make room for. Our rule: timings of a few steps are not exact."""
 _FEWEST_TOKENS = 64
@@ -36,7 +38,7 @@ def planned(
         chosen = {"left_s": course.deadline.left_s, "plan": asdict(plan), "pace": asdict(pace)}
         course.run.keep_budget(kept := json.loads(canonical_json(chosen)))
     plan = Plan(**{**kept["plan"], "reasons": tuple(kept["plan"]["reasons"])})
-    if plan.num_pairs < course.workspace.recipe.train.batch_size:
+    if plan.num_pairs < min(course.workspace.recipe.train.batch_size, len(course.examples)):
         course.run.remove()
         raise RecipeError(
             "the time is too short to train: of what is left after reading and encoding, not one batch fits; "
@@ -57,7 +59,10 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
         if plan.num_pairs == len(course.examples):
             break
         cheaper = course.under(settings)
-        plain_step_s, mined_step_s = _steps(cheaper, clock=clock)
+        try:
+            plain_step_s, mined_step_s = _steps(cheaper, clock=clock)
+        except RecipeError:  # layers that cannot be passed by, for example
+            continue
         its_pace = replace(pace, plain_step_s=plain_step_s, mined_step_s=mined_step_s)
         plan, faster = _plan(course, pace, number=number), _plan(cheaper, its_pace, number=number)
         if faster.num_pairs > _WORTH * plan.num_pairs:
@@ -75,7 +80,7 @@ def _savings(course: Course) -> Iterator[tuple[str, dict[str, int]]]:
         yield why, {"train.max_seq_length": longest // 2}
     transformer = encoder.model.transformers_model
     half = len(layers_of(transformer)) // 2 if transformer is not None else 0
-    if half > recipe.freeze_layers:
+    if half > recipe.freeze_layers and not recipe.lora_rank:
         yield f"the lowest {half} layers stay as they are", {"train.freeze_layers": half}
 
 
@@ -96,26 +101,55 @@ def _plan(course: Course, pace: Pace, *, number: int) -> Plan:
 
 
 def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
-    """Time one dev measurement, some texts of those that mining encodes, and a few steps of each kind.
+    """Time one dev measurement, some texts of those that mining encodes or has judged, and a few steps of each kind.
 
-    A curriculum encodes hardly more than mining does, and less where nothing was mined.
+    A curriculum encodes hardly more than mining does, and less where nothing was mined. What a guide encodes is left
+    out: it goes through the cache.
     """
     began = clock()
     course.watch.point(course.encoder, 0)
     dev_s = clock() - began
-    texts = sorted({*course.corpus.passages, *(text for e in course.examples for text in (e.anchor, e.positive))})
-    sample = random.Random(course.workspace.recipe.train.seed).sample(texts, min(_NUM_ENCODED, len(texts)))
-    began = clock()
-    course.encoder.encode_documents(sample)
-    mining_s = (clock() - began) / len(sample) * len(texts)
+    documents = sorted({*course.corpus.passages, *(each.positive for each in course.examples)})
+    anchors = sorted({each.anchor for each in course.examples})
+    mining_s = sum(
+        _timed(encode, texts, seed=course.workspace.recipe.train.seed, clock=clock)
+        for encode, texts in ((course.encoder.encode_documents, documents), (course.encoder.encode_queries, anchors))
+    )
     plain_step_s, mined_step_s = _steps(course, clock=clock)
+    mines = course.learns_from_negatives
     return Pace(
         plain_step_s=plain_step_s,
-        mined_step_s=mined_step_s,
+        mined_step_s=mined_step_s if mines else plain_step_s,
         dev_s=dev_s,
-        mining_s=mining_s,
+        mining_s=mining_s + _judging_s(course, clock=clock) if mines else 0.0,
         hardness_s=0.0 if course.workspace.recipe.train.curriculum == "none" else mining_s,
     )
+
+
+def _judging_s(course: Course, *, clock: Callable[[], float]) -> float:
+    """What the recipe's cross-encoders are expected to take for what one mining draws."""
+    mining, examples = course.workspace.recipe.mining, course.examples
+    asked = (
+        (mining.reranker, len(examples) * (1 + mining.num_drawn)),
+        (mining.judge, 2 * min(NUM_JUDGED, len(examples))),
+    )
+    pairs = [(each.anchor, each.positive) for each in examples[:_NUM_JUDGED]]
+    total_s = 0.0
+    for name, number in asked:
+        if name is not None:
+            reranker = open_reranker(course.workspace, name)
+            began = clock()
+            reranker.scores(pairs)
+            total_s += (clock() - began) / len(pairs) * number
+    return total_s
+
+
+def _timed(encode: Callable[[list[str]], Any], texts: list[str], *, seed: int, clock: Callable[[], float]) -> float:
+    """What encoding all these texts is expected to take, by some of them."""
+    sample = random.Random(seed).sample(texts, min(_NUM_ENCODED, len(texts)))
+    began = clock()
+    encode(sample)
+    return (clock() - began) / len(sample) * len(texts)
 
 
 def _steps(course: Course, *, clock: Callable[[], float]) -> tuple[float, float]:

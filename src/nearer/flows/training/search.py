@@ -50,14 +50,14 @@ def space(recipe: Recipe, *, longest: float, num_examples: int, mines: bool) -> 
     if mines:
         fewest = max(mining.num_negatives, mining.top_k // 2)
         ranges["mining.top_k"] = IntDistribution(fewest, 5 * max(fewest, mining.top_k), log=True)
-    if mines and mining.margin_from == "list":
+    if mines and mining.margin_from == "list" and mining.margins:
         ranges[_MARGIN] = CategoricalDistribution(sorted(mining.margins))
     return ranges
 
 
 def _own(recipe: Recipe, name: str) -> Any:
     if name == _MARGIN:
-        return recipe.mining.margins[0]
+        return max(recipe.mining.margins)
     section, _, key = name.partition(".")
     return getattr(getattr(recipe, section), key)
 
@@ -75,7 +75,7 @@ def _trial(finished: JSON, ranges: "Mapping[str, BaseDistribution]") -> "FrozenT
 
     params = dict(finished["settings"])
     if _MARGINS in params:
-        params[_MARGIN] = params.pop(_MARGINS)[0]
+        params[_MARGIN] = max(params.pop(_MARGINS))
     if finished["value"] is None:
         state, value = optuna.trial.TrialState.FAIL, None
     else:

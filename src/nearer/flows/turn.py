@@ -1,0 +1,61 @@
+"""Turn a model's vectors, so that it can be shortened with less loss; nothing is encoded again.
+
+Shapes: E pairs of a query and a positive, P passages, D dimensions.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from nearer.core.progress import Progress, Silent
+from nearer.encode.adapter import Adapter, Map
+from nearer.flows.adapt import judged_learners, refuse_or_tell, register_adapter
+from nearer.flows.splits import ensure_splits
+from nearer.flows.systems import open_system, refuse_stages, spent
+from nearer.flows.training.adapter_set import read_adapter_set
+from nearer.flows.training.examples import find_left_out
+from nearer.learn.axes import axes
+from nearer.store.workspace import Workspace
+
+
+def turn(workspace: Workspace, system: str, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Register the model whose vectors are a system's, turned onto the axes of the pairs of train's judged queries.
+
+    Every ranking stays as it was, and the first dimensions say the most of what queries have in common with their
+    positives. Its space is its own, made from the stored vectors by one product.
+
+    Raises InputError for a system of more than a model and without judged queries to learn from, RecipeError when none
+    of them has a positive.
+    """
+    progress = progress or Silent()
+    refuse_stages(system)
+    ensure_splits(workspace)
+    with workspace.writer("turn"):
+        learners = judged_learners(workspace, "train", find_left_out(workspace).query_ids)
+        parent = open_system(workspace, system)
+        known = read_adapter_set(workspace, parent, learners, progress=progress)
+        refuse_or_tell(workspace, known, progress)
+        pairs, passage_emb_PD = known.pairs, known.passage_emb_PD
+        axes_DD = axes(
+            known.query_emb_QD[pairs.queries_E],
+            passage_emb_PD[pairs.positives_E],
+            passage_emb_PD,
+            weight_E=np.ones(len(pairs.queries_E), np.float32),
+        )
+        both = Map(kind="linear", weights={"matrix": axes_DD})
+        training = {
+            "recipe": workspace.recipe.model_dump(mode="json"),
+            "data": {"num_pairs": len(pairs.queries_E), "pairs_id": pairs.pairs_id},
+            "adapter": {"kind": "linear", "sides": "turned"},
+        }
+        adapter = Adapter(space_id=known.space_id, query=both, document=both)
+        model = register_adapter(workspace, parent, adapter, training=training)
+    progress.say(f"{model.model_id}: {system}, turned onto the axes of {len(pairs.queries_E)} pairs")
+    return {
+        "model_id": model.model_id,
+        "encoder_id": model.encoder_id,
+        "space_id": model.space_id,
+        "parent_model_id": parent.model.model_id,
+        "num_pairs": len(pairs.queries_E),
+        **spent([parent]),
+    }

@@ -1,0 +1,58 @@
+"""A turned model: nothing is encoded for it, it ranks as before, and loses less when it is shortened."""
+
+import numpy as np
+import pytest
+
+from nearer.core.errors import InputError
+from nearer.flows.turn import turn
+from nearer.store.workspace import Workspace
+
+SIZES = ("--set", "shorten.dimensions=[8]", "--set", 'shorten.precisions=["float32"]')
+
+
+@pytest.fixture
+def turned(base_live, no_document_encoded):
+    workspace = Workspace.open(base_live)
+    made = turn(workspace, "base")
+    workspace.close()
+    return made["model_id"]
+
+
+def test_it_ranks_as_before_and_loses_less_when_it_is_shortened(ask, base_live, turned):
+    results = ask(base_live, "evaluate", "base", turned, "--split", "dev")["results"]
+    before, after = (result["metrics"]["nDCG@10"]["value"] for result in results)
+    assert after == pytest.approx(before, abs=1e-6)
+    cut = {name: ask(base_live, "shorten", name, *SIZES)["rows"][1]["value"] for name in ("base", turned)}
+    assert cut[turned] > cut["base"]
+
+
+def test_shorten_turns_first_where_that_is_asked(ask, base_live, turned):
+    assert ask(base_live, "shorten", "base", "--turned", *SIZES)["system"] == turned
+    short = ask(base_live, "shorten", "base", "--turned", "--dimension", "8")
+    assert (short["parent_model_id"], short["full_dimension"]) == (turned, 32)
+
+
+def test_it_gets_an_index_by_one_product_is_promoted_and_shown(ask, nearer, base_live, turned):
+    [built] = ask(base_live, "index", turned)["indexes"]
+    assert (built["num_encoded"], built["num_documents"]) == (0, 80)
+    assert ask(base_live, "promote", turned, "--force", "--reason", "to see it", code=None)["verdict"] == "promoted"
+    assert ask(base_live, "search", "music")["space_id"] == built["space_id"]
+    assert "turned adapter" in nearer("lineage", turned, "--dir", base_live).out
+    nearer("report", "--dir", base_live)
+    assert turned in (base_live / ".nearer" / "reports" / "report.html").read_text()
+
+
+def test_the_same_pairs_turn_alike(base_live, turned):
+    workspace = Workspace.open(base_live)
+    assert turn(workspace, "base")["model_id"] == turned
+    with pytest.raises(InputError):
+        turn(workspace, "base+rerank")
+    workspace.close()
+
+
+def test_a_turned_model_can_be_turned_again(base_live, turned):
+    workspace = Workspace.open(base_live)
+    again = turn(workspace, turned)
+    workspace.close()
+    assert again["parent_model_id"] == turned
+    assert np.isfinite(again["num_pairs"])
