@@ -1,11 +1,14 @@
 """Mining in a training: candidates of several sources, what earlier passes drew, the judge, and a resumed run."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from conftest import synthetic_rows
+from flows.folders import write_beir, write_jsonl
 from flows.test_resume import outcome
 from learn.test_resume import flip
 from nearer.core.errors import ModelRefused
@@ -178,6 +181,24 @@ def test_a_judge_that_cannot_be_had_is_refused_before_anything_is_trained(make_w
 def test_sources_that_cannot_work_are_refused(sources, named):
     with pytest.raises(ValueError, match=named):
         MiningRecipe(sources=sources)
+
+
+@pytest.mark.parametrize(("loss", "mined"), [("none", False), ("cosine", False), ("ranking", True)])
+def test_what_learns_from_scores_of_pairs_mines_nothing(new_workspace, tmp_path, loss, mined):
+    rows = synthetic_rows(num_documents=40)
+    only_dev = write_beir(tmp_path / "dev", rows, split_of=lambda _: "dev")
+    texts = [row["text"] for row in rows["corpus"]]
+    pairs = [
+        {"query": f"{' '.join(text.split()[:3])} ?", "positive": texts[(n + n % 2) % 40], "score": float(1 - n % 2)}
+        for n, text in enumerate(texts)
+    ]
+    settings = {} if loss == "none" else {"loss": loss}
+    with closing(Workspace.open(new_workspace(train=settings))) as workspace:
+        add(workspace, "beir", only_dev)
+        add(workspace, "pairs", write_jsonl(tmp_path / "pairs.jsonl", pairs))
+        passes = train(workspace)["passes"]
+    assert [each["fit"]["loss"] for each in passes] == [loss if loss != "none" else "cosent"] * 2
+    assert [each["mining"] is not None for each in passes] == [False, mined]
 
 
 @pytest.mark.slow

@@ -134,6 +134,7 @@ def train(
             "best": max(point["value"] for each in passes for point in each["fit"]["dev"]),
         },
         "num_pairs": len(course.examples),
+        "dimensions": list(workspace.recipe.train.dimensions),
         **drawn,
         "num_left_out": {"queries": len(left_out.query_ids), "pairs": len(left_out.pairs)},
         "duration_s": round(clock() - began, 1),

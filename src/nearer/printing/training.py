@@ -17,7 +17,8 @@ def trained(result: Result) -> str:
     if not result["improved"]:
         lines = [f"nothing was better on dev than where it began ({what}); leave it as it is", *alarms]
     else:
-        follows = f"next: nearer evaluate base {result['model_id']}, or nearer promote"
+        measures = "nearer shorten" if result.get("dimensions") else "nearer evaluate base"
+        follows = f"next: {measures} {result['model_id']}, or nearer promote"
         lines = [f"{head} ({what})", *alarms, follows]
     return "\n".join([*lines, *spent(result)])
 
