@@ -1,10 +1,9 @@
 """Train an adapter: a model whose vectors are those of another model, mapped, so that no text is encoded again."""
 
 import json
-import random
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, cast, get_args
 
 from nearer.core.errors import InputError, RecipeError
@@ -15,11 +14,12 @@ from nearer.core.records import Query
 from nearer.core.steps import reached
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
+from nearer.flows.embedding import Floats, embed_corpus, embed_passages, embed_queries, read_corpus
 from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, System, open_system, refuse_stages, spent
 from nearer.flows.training.adapter_set import AdapterSet, Rows, read_adapter_set
-from nearer.flows.training.dev_set import DEV_MEASURE
+from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, build_dev_set
 from nearer.flows.training.examples import find_left_out
 from nearer.flows.training.models import keep_model
 from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, Sides, fit_adapter
@@ -39,8 +39,8 @@ def adapt(
     """Train an adapter of ``start`` and register it; ``start`` itself when nothing was better on dev.
 
     ``sides`` says what it maps: ``query`` leaves the index as it is, ``shared`` and ``separate`` map the stored
-    vectors too, by one product. It learns from the judged queries of train, chosen on those of dev over the whole
-    corpus; queries that leak are left out and counted.
+    vectors too, by one product. It learns from the judged queries of train, chosen on dev as training has it; queries
+    that leak are left out and counted.
 
     Raises InputError for another word, RecipeError for settings or data that cannot work, WorkspaceError when the
     disk refuses.
@@ -52,13 +52,17 @@ def adapt(
     left_out = find_left_out(workspace).query_ids
     began = clock()
     with workspace.writer("train"):
-        learners, dev = judged_learners(workspace, "train", left_out), _dev_queries(workspace, left_out)
+        learners = judged_learners(workspace, left_out)
         parent = open_system(workspace, start)
-        known = read_adapter_set(workspace, parent, learners, dev, progress=progress)
+        dev = _Dev.read(workspace, parent, left_out=left_out, progress=progress)
+        known = read_adapter_set(workspace, parent, learners, progress=progress)
         refuse_or_tell(workspace, known, progress)
-        rows = range(len(learners) + len(dev))
-        adapter, report = train_adapter(
-            known, rows[: len(learners)], rows[len(learners) :], settings=settings, progress=progress
+        adapter, report = fit_adapter(
+            known.examples(range(len(learners))),
+            settings=settings,
+            space_id=known.space_id,
+            measure_dev=dev.measure,
+            progress=progress,
         )
         training = {
             "recipe": workspace.recipe.model_dump(mode="json"),
@@ -80,8 +84,8 @@ def adapt(
         "passes": training["passes"],
         "dev": {
             "metric": str(DEV_MEASURE),
-            "num_queries": len(dev),
-            "num_documents": len(known.starts_N),
+            "num_queries": len(dev.set.queries),
+            "num_documents": len(dev.set.starts_N),
             "start": report.dev[0].value,
             "best": max(point.value for point in report.dev),
         },
@@ -116,19 +120,40 @@ def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
     return AdapterSettings(sides=cast(Sides, sides), seed=recipe.train.seed, **recipe.adapter.model_dump())
 
 
-def judged_learners(workspace: Workspace, split: str, left_out: frozenset[str]) -> list[Query]:
-    """The judged queries of a split that do not leak. Raises InputError when there is none."""
-    queries = [query for query in read_judged_split(workspace, split).queries if query.query_id not in left_out]
+def judged_learners(workspace: Workspace, left_out: frozenset[str]) -> list[Query]:
+    """The judged queries of train that do not leak. Raises InputError when there is none."""
+    queries = [query for query in read_judged_split(workspace, "train").queries if query.query_id not in left_out]
     if not queries:
-        raise InputError(f"every judged query of {split} leaks into a later split", hint="see: nearer check")
+        raise InputError("every judged query of train leaks into a later split", hint="see: nearer check")
     return queries
 
 
-def _dev_queries(workspace: Workspace, left_out: frozenset[str]) -> list[Query]:
-    """Judged dev queries, drawn where there are more than the recipe wants."""
-    recipe, queries = workspace.recipe.train, judged_learners(workspace, "dev", left_out)
-    chosen = random.Random(recipe.seed).sample(range(len(queries)), min(recipe.max_dev_queries, len(queries)))
-    return [queries[row] for row in sorted(chosen)]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Dev:
+    """Dev as training has it, over few documents, and its vectors by the model that is adapted."""
+
+    set: DevSet
+    query_emb_QD: Floats
+    passage_emb_PD: Floats
+
+    @classmethod
+    def read(cls, workspace: Workspace, parent: System, *, left_out: frozenset[str], progress: Progress) -> "_Dev":
+        base = open_system(workspace, BASE).encoder
+        corpus = read_corpus(workspace, base)
+        base_emb_PD, _ = embed_corpus(workspace, base, corpus, progress)
+        dev = build_dev_set(workspace, base, corpus, base_emb_PD, left_out=left_out, progress=progress)
+        if not dev.queries:
+            raise InputError("no dev query with a relevant document chooses an adapter", hint="see: nearer check")
+        return cls(
+            set=dev,
+            query_emb_QD=embed_queries(workspace, parent.encoder, dev.queries, progress),
+            passage_emb_PD=embed_passages(workspace, parent.encoder, dev.passages, progress)[0],
+        )
+
+    def measure(self, adapter: Adapter) -> float:
+        """The mean of nDCG@10 with an adapter."""
+        mapped = adapter.apply_queries(self.query_emb_QD), adapter.apply_documents(self.passage_emb_PD)
+        return float(self.set.values_of(*mapped).mean())
 
 
 def refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress) -> None:

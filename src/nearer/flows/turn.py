@@ -31,7 +31,7 @@ def turn(workspace: Workspace, system: str, *, progress: Progress | None = None)
     refuse_stages(system)
     ensure_splits(workspace)
     with workspace.writer("turn"):
-        learners = judged_learners(workspace, "train", find_left_out(workspace).query_ids)
+        learners = judged_learners(workspace, find_left_out(workspace).query_ids)
         parent = open_system(workspace, system)
         known = read_adapter_set(workspace, parent, learners, progress=progress)
         refuse_or_tell(workspace, known, progress)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
-from nearer.encode.encoder import Encoder
+from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.flows.embedding import Corpus, Floats, Ints, embed_queries, own_documents
 from nearer.flows.grades import scale_of
 from nearer.flows.measuring.judged_split import read_judged_split
@@ -65,7 +65,10 @@ class DevSet:
 
     def values(self, encoder: Encoder, passage_emb_PD: Floats) -> NDArray[np.float64]:
         """The same of each query, shape (Q,), with the passages' vectors given."""
-        query_emb_QD = encoder.encode_queries([query.text for query in self.queries])
+        return self.values_of(encoder.encode_queries([query.text for query in self.queries]), passage_emb_PD)
+
+    def values_of(self, query_emb_QD: Floats, passage_emb_PD: Floats) -> NDArray[np.float64]:
+        """The same with all vectors given."""
         if not (np.isfinite(query_emb_QD).all() and np.isfinite(passage_emb_PD).all()):
             return np.full(len(self.queries), np.nan)
         cutoff = DEV_MEASURE.cutoff
@@ -76,7 +79,7 @@ class DevSet:
 
 def build_dev_set(
     workspace: Workspace,
-    encoder: Encoder,
+    encoder: TextEncoder,
     corpus: Corpus,
     passage_emb_PD: Floats,
     *,
