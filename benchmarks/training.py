@@ -61,7 +61,10 @@ def graded(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
-    """Every training, whole and cut, as a share of the whole vectors of the training without."""
+    """Every training, whole and cut, as a share of the whole vectors of the training without.
+
+    Intervals are of the differences, query by query; the whole is taken as it is.
+    """
     may_be_cut = f"train.dimensions={list(DIMENSIONS)}"
     ways = {"without": (), "with": (may_be_cut,), "with, not turned": (may_be_cut, "train.turn=false")}
     models = {**trained("matryoshka", seed, ways, arguments), "base": "base"}
@@ -74,13 +77,17 @@ def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
             for size in DIMENSIONS:
                 systems[name, size] = nearer.shorten(workspace, model_id, dimension=size)["model_id"]
     measured = on_test("matryoshka", seed, list(systems.values()), arguments)
-    values = [result["metrics"][MAIN]["value"] for result in measured["results"]]
-    value_of = dict(zip(systems, values, strict=True))
+    whole = measured["results"][0]["metrics"][MAIN]["value"]
+    lost = [(0.0, 0.0, 0.0)]
+    lost += [(c["difference"], c["low"], c["high"]) for c in measured["comparisons"] if c["metric"] == MAIN]
+    lost_of = dict(zip(systems, lost, strict=True))
     yield f"seed {seed}, {measured['num_queries']} queries, {measured['date']}\n"
     yield f"| | whole | {' | '.join(map(str, DIMENSIONS))} |\n| --- |{' --- |' * (1 + len(DIMENSIONS))}"
-    whole = value_of["without", None]
     for name in models:
-        cells = [f"{value_of[name, size]:.3f}, {value_of[name, size] / whole:.1%}" for size in (None, *DIMENSIONS)]
+        cells = []
+        for size in (None, *DIMENSIONS):
+            value, low, high = (whole + each for each in lost_of[name, size])
+            cells.append(f"{value:.3f}, {value / whole:.1%} [{low / whole:.1%}, {high / whole:.1%}]")
         yield f"| {name} | {' | '.join(cells)} |"
 
 
