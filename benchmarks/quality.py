@@ -8,8 +8,8 @@ training, measuring, choosing on dev. They run at the same time, with half of th
 machine does slows both. The stock side is benchmarks/stock.py. Nearer's is `nearer train --budget`, then `nearer train
 --adapter query` on what that made. That the base was measured before, whose vectors Nearer keeps, is counted for
 neither. Neither side searches learning rates first: each begins with its library's default, the stock side tries
-others where time is left, and Nearer has --trials for it. Nearer's default, 6e-5, and its two epochs were chosen before,
-on dev of nl2bash, medquad and demo. With --half Nearer also runs alone with half of the seconds.
+others where time is left, and Nearer has --trials for it. Nearer's default, 6e-5, and its two epochs were chosen
+before, on dev of nl2bash, medquad and demo. With --half Nearer also runs alone with half of the seconds.
 
 Each cell (set, seed, system) and each measured split leaves FOLDER/SET/seed-N/NAME.json and is not run again. Test is
 measured in the end; --dev-only leaves it alone, to choose settings by.
