@@ -16,7 +16,7 @@ from nearer.learn.fit import Sides, fit
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-NUM_STEPS = 5
+NUM_STEPS = 4
 """The first is not counted: it sets up what the others have."""
 
 

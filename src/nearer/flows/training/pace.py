@@ -60,10 +60,10 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
             break
         cheaper = course.under(settings)
         try:
-            plain_step_s, mined_step_s = _steps(cheaper, clock=clock)
+            share = _step(cheaper, mined=True, clock=clock) / pace.mined_step_s
         except RecipeError:  # layers that cannot be passed by, for example
             continue
-        its_pace = replace(pace, plain_step_s=plain_step_s, mined_step_s=mined_step_s)
+        its_pace = replace(pace, plain_step_s=share * pace.plain_step_s, mined_step_s=share * pace.mined_step_s)
         plan, faster = _plan(course, pace, number=number), _plan(cheaper, its_pace, number=number)
         if faster.num_pairs > _WORTH * plan.num_pairs:
             whys.append(f"{why}: so {faster.num_pairs} pairs fit, instead of {plan.num_pairs}")
@@ -115,11 +115,10 @@ def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
         _timed(encode, texts, seed=course.workspace.recipe.train.seed, clock=clock)
         for encode, texts in ((course.encoder.encode_documents, documents), (course.encoder.encode_queries, anchors))
     )
-    plain_step_s, mined_step_s = _steps(course, clock=clock)
     mines = course.learns_from_negatives
     return Pace(
-        plain_step_s=plain_step_s,
-        mined_step_s=mined_step_s if mines else plain_step_s,
+        plain_step_s=_step(course, mined=False, clock=clock),
+        mined_step_s=_step(course, mined=mines, clock=clock),
         dev_s=dev_s,
         mining_s=mining_s + _judging_s(course, clock=clock) if mines else 0.0,
         hardness_s=0.0 if course.workspace.recipe.train.curriculum == "none" else mining_s,
@@ -152,19 +151,17 @@ def _timed(encode: Callable[[list[str]], Any], texts: list[str], *, seed: int, c
     return (clock() - began) / len(sample) * len(texts)
 
 
-def _steps(course: Course, *, clock: Callable[[], float]) -> tuple[float, float]:
-    """Seconds of a step without and with mined negatives, for which random passages stand, on what an epoch draws."""
+def _step(course: Course, *, mined: bool, clock: Callable[[], float]) -> float:
+    """Seconds of a step on what an epoch draws, with mined negatives, for which random passages stand, or without."""
     recipe = course.workspace.recipe
     rng = random.Random(recipe.train.seed)
     drawn = [course.examples[row] for rows in Order.of(course.examples, recipe.train).batches(0) for row in rows]
-    sample = drawn[: NUM_STEPS * recipe.train.batch_size]
-    number = min(recipe.mining.num_negatives, len(course.corpus.passages))
-    mined = [_with(example, rng.sample(course.corpus.passages, number)) for example in sample]
-    plain_s, mined_s = (
-        rehearse(course.encoder.model, each, recipe=recipe.train, sides=course.sides, clock=clock)
-        for each in (sample, mined)
-    )
-    return plain_s, mined_s
+    number = min(recipe.mining.num_negatives, len(course.corpus.passages)) if mined else 0
+    sample = [
+        _with(example, rng.sample(course.corpus.passages, number))
+        for example in drawn[: NUM_STEPS * recipe.train.batch_size]
+    ]
+    return rehearse(course.encoder.model, sample, recipe=recipe.train, sides=course.sides, clock=clock)
 
 
 def _with(example: Example, negatives: Sequence[str]) -> Example:
