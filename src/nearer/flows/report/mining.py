@@ -45,6 +45,8 @@ def mining_of(each: JSON) -> Mining | None:
         return None
     sentences = [_candidates(mining, number_of=each["pass"]), _margin(mining), _sources(mining), _teacher(mining)]
     estimates = [_estimate(estimate) for estimate in mining.get("false_negatives", ())]
+    if mining.get("is_left_out"):
+        estimates.append("So what was drawn was not learned from: random texts took its place.")
     if not estimates and mining.get("samples"):
         estimates = [_UNKNOWN]
     return Mining(
