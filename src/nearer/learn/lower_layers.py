@@ -29,14 +29,20 @@ class Activations:
     def __init__(self, *, most_bytes: int = MOST_BYTES) -> None:
         self.by_tokens: dict[bytes, Tensor] = {}
         self.dtype = torch.float32
-        self.room = self._most_bytes = most_bytes
+        self._room = self._most_bytes = most_bytes
         self._num_layers = 0
 
     def serve(self, num_layers: int) -> None:
         """Forget what another number of layers made."""
         if num_layers != self._num_layers:
             self.by_tokens.clear()
-            self.room, self._num_layers = self._most_bytes, num_layers
+            self._room, self._num_layers = self._most_bytes, num_layers
+
+    def keep(self, tokens: bytes, own_LH: Tensor) -> None:
+        """Keep what was made of a text, while there is room."""
+        if tokens not in self.by_tokens and self._room >= own_LH.nbytes:
+            self.by_tokens[tokens] = own_LH.cpu()
+            self._room -= own_LH.nbytes
 
 
 @contextmanager
@@ -164,8 +170,5 @@ class _Around:
         if not rounded.isfinite().all():
             rounded = made_BLH.detach()
         for key, row_LH, mask_L in zip(self._keys, rounded, self._mask_BL, strict=True):
-            own = row_LH[mask_L]
-            if key not in self._kept.by_tokens and self._kept.room >= own.nbytes:
-                self._kept.by_tokens[key] = own.cpu()
-                self._kept.room -= own.nbytes
+            self._kept.keep(key, row_LH[mask_L])
         return rounded.to(made_BLH.dtype)

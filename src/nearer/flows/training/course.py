@@ -47,9 +47,7 @@ class Course:
     @property
     def sides(self) -> Sides:
         """The prompts of the encoder, the vectors that its documents keep, if they do, the guide, and activations."""
-        return replace(
-            sides_of(self.encoder, self.workspace.recipe.train, guide=self.guide), activations=self.activations
-        )
+        return sides_of(self.encoder, self.workspace.recipe.train, guide=self.guide, activations=self.activations)
 
     @property
     def learns_from_negatives(self) -> bool:

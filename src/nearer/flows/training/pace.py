@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from nearer.core.errors import RecipeError
 from nearer.core.ids import canonical_json
@@ -17,7 +17,9 @@ from nearer.learn.order import Order
 from nearer.learn.plan import Pace, Plan, make_plan
 from nearer.learn.rehearse import NUM_STEPS, rehearse
 
-_NUM_ENCODED, _NUM_JUDGED = 128, 32
+T = TypeVar("T")
+
+_NUM_ENCODED, _NUM_READ = 128, 32
 _WORTH = 1.1
 """Times as many pairs that a saving must make room for. Our rule: timings of a few steps are not exact."""
 _FEWEST_TOKENS = 64
@@ -60,7 +62,7 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
             break
         cheaper = course.under(settings)
         try:
-            share = _step(cheaper, mined=True, clock=clock) / pace.mined_step_s
+            share = _step(cheaper, mined=cheaper.learns_from_negatives, clock=clock) / pace.mined_step_s
         except RecipeError:  # layers that cannot be passed by, for example
             continue
         its_pace = replace(pace, plain_step_s=share * pace.plain_step_s, mined_step_s=share * pace.mined_step_s)
@@ -109,20 +111,27 @@ def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
     began = clock()
     course.watch.point(course.encoder, 0)
     dev_s = clock() - began
+    mines, has_curriculum = course.learns_from_negatives, course.workspace.recipe.train.curriculum != "none"
+    encoding_s = _encoding_s(course, clock=clock) if mines or has_curriculum else 0.0
+    plain_step_s = _step(course, mined=False, clock=clock)
+    return Pace(
+        plain_step_s=plain_step_s,
+        mined_step_s=_step(course, mined=True, clock=clock) if mines else plain_step_s,
+        dev_s=dev_s,
+        mining_s=encoding_s + _judging_s(course, clock=clock) if mines else 0.0,
+        hardness_s=encoding_s if has_curriculum else 0.0,
+    )
+
+
+def _encoding_s(course: Course, *, clock: Callable[[], float]) -> float:
+    """What encoding everything that mining looks at is expected to take."""
     documents = sorted({*course.corpus.passages, *(each.positive for each in course.examples)})
     anchors = sorted({each.anchor for each in course.examples})
-    mining_s = sum(
-        _timed(encode, texts, seed=course.workspace.recipe.train.seed, clock=clock)
-        for encode, texts in ((course.encoder.encode_documents, documents), (course.encoder.encode_queries, anchors))
-    )
-    mines = course.learns_from_negatives
-    return Pace(
-        plain_step_s=_step(course, mined=False, clock=clock),
-        mined_step_s=_step(course, mined=mines, clock=clock),
-        dev_s=dev_s,
-        mining_s=mining_s + _judging_s(course, clock=clock) if mines else 0.0,
-        hardness_s=0.0 if course.workspace.recipe.train.curriculum == "none" else mining_s,
-    )
+    rng, total_s = random.Random(course.workspace.recipe.train.seed), 0.0
+    for encode, texts in ((course.encoder.encode_documents, documents), (course.encoder.encode_queries, anchors)):
+        sample = rng.sample(texts, min(_NUM_ENCODED, len(texts)))
+        total_s += _timed(encode, sample, number=len(texts), clock=clock)
+    return total_s
 
 
 def _judging_s(course: Course, *, clock: Callable[[], float]) -> float:
@@ -132,23 +141,19 @@ def _judging_s(course: Course, *, clock: Callable[[], float]) -> float:
         (mining.reranker, len(examples) * (1 + mining.num_drawn)),
         (mining.judge, 2 * min(NUM_JUDGED, len(examples))),
     )
-    pairs = [(each.anchor, each.positive) for each in examples[:_NUM_JUDGED]]
-    total_s = 0.0
-    for name, number in asked:
-        if name is not None:
-            reranker = open_reranker(course.workspace, name)
-            began = clock()
-            reranker.scores(pairs)
-            total_s += (clock() - began) / len(pairs) * number
-    return total_s
+    sample = [(each.anchor, each.positive) for each in examples[:_NUM_READ]]
+    return sum(
+        _timed(open_reranker(course.workspace, name).scores, sample, number=number, clock=clock)
+        for name, number in asked
+        if name is not None
+    )
 
 
-def _timed(encode: Callable[[list[str]], Any], texts: list[str], *, seed: int, clock: Callable[[], float]) -> float:
-    """What encoding all these texts is expected to take, by some of them."""
-    sample = random.Random(seed).sample(texts, min(_NUM_ENCODED, len(texts)))
+def _timed(work: Callable[[list[T]], Any], sample: list[T], *, number: int, clock: Callable[[], float]) -> float:
+    """What so many are expected to take, by what the sample takes."""
     began = clock()
-    encode(sample)
-    return (clock() - began) / len(sample) * len(texts)
+    work(sample)
+    return (clock() - began) / len(sample) * number
 
 
 def _step(course: Course, *, mined: bool, clock: Callable[[], float]) -> float:
