@@ -17,7 +17,7 @@ from nearer.core.progress import Silent
 from nearer.encode.adapter import Adapter, Map
 from nearer.encode.api import PROBE
 from nearer.encode.encoder import Encoder
-from nearer.flows.adapt import adapt, settings_of, train_adapter
+from nearer.flows.adapt import adapt, settings_of
 from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.flows.systems import open_system
 from nearer.flows.training.adapter_set import read_adapter_set
@@ -287,7 +287,7 @@ def test_rows_choose_what_is_learned_and_what_is_measured(adapted, opened):
     rows = np.arange(len(known.query_emb_QD))
     for fold in range(2):
         mine, others = rows[rows % 2 == fold], rows[rows % 2 != fold]
-        adapter, report = train_adapter(known, others, mine, settings=settings, progress=Silent())
+        adapter, report = known.fit(others, mine, settings=settings, progress=Silent())
         assert known.measure(adapter, mine) == max(point.value for point in report.dev) >= report.dev[0].value
         assert report.num_pairs == len(others)
     assert (Registry(workspace.database).history(), sorted(workspace.models.iterdir())) == before

@@ -36,8 +36,8 @@ def test_with_much_time_it_is_the_recipe():
 
 def test_epochs_are_what_gives_way_first():
     made = plan(500)  # 448 s to use, 20 of them for dev and mining: 1.42 epochs of 300 s
-    assert (made.epochs, made.passes, made.num_pairs, made.evals_per_pass) == (1.4, 2, 1000, 4)
-    assert made.reasons == ("1.4 epochs a pass instead of 3: an epoch of all 1000 pairs in all passes takes 300 s",)
+    assert (made.epochs, made.passes, made.num_pairs, made.evals_per_pass) == (1.42, 2, 1000, 4)
+    assert made.reasons == ("1.42 epochs a pass instead of 3: an epoch of all 1000 pairs in all passes takes 300 s",)
 
 
 def test_then_pairs_do():

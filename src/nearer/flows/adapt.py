@@ -18,11 +18,11 @@ from nearer.flows.embedding import Floats, embed_corpus, embed_passages, embed_q
 from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, System, open_system, refuse_stages, spent
-from nearer.flows.training.adapter_set import AdapterSet, Rows, read_adapter_set
+from nearer.flows.training.adapter_set import AdapterSet, read_adapter_set
 from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, build_dev_set
 from nearer.flows.training.examples import find_left_out
 from nearer.flows.training.models import keep_model
-from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, Sides, fit_adapter
+from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, AdapterSides, fit_adapter
 from nearer.store.collection import Collection
 from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace
@@ -96,28 +96,12 @@ def adapt(
     }
 
 
-def train_adapter(
-    known: AdapterSet, train_rows: Rows, dev_rows: Rows, *, settings: AdapterSettings, progress: Progress
-) -> tuple[Adapter, AdapterReport]:
-    """The adapter that learns from some queries of a set and is the best on others; nothing is written.
-
-    Raises InputError when no query to learn from has a positive.
-    """
-    return fit_adapter(
-        known.examples(train_rows),
-        settings=settings,
-        space_id=known.space_id,
-        measure_dev=lambda adapter: known.measure(adapter, dev_rows),
-        progress=progress,
-    )
-
-
 def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
     """The recipe's settings for an adapter of these sides. Raises InputError for another word than there is."""
-    if sides not in get_args(Sides):
-        words = ", ".join(get_args(Sides))
+    if sides not in get_args(AdapterSides):
+        words = ", ".join(get_args(AdapterSides))
         raise InputError(f"--adapter {sides}: no such adapter", hint=f"one of {words}: nearer train --adapter query")
-    return AdapterSettings(sides=cast(Sides, sides), seed=recipe.train.seed, **recipe.adapter.model_dump())
+    return AdapterSettings(sides=cast(AdapterSides, sides), seed=recipe.train.seed, **recipe.adapter.model_dump())
 
 
 def judged_learners(workspace: Workspace, left_out: frozenset[str]) -> list[Query]:

@@ -25,7 +25,7 @@ from nearer.learn.checkpoint import DevPoint
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Sides = Literal["query", "shared", "separate"]
+AdapterSides = Literal["query", "shared", "separate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class AdapterSettings:
     """
 
     kind: Kind = "linear"
-    sides: Sides = "query"
+    sides: AdapterSides = "query"
     width: int = 64
     learning_rate: float = 1e-3
     pull: float = 1e-3

@@ -86,7 +86,7 @@ def make_plan(
     left_s, least = max(0.0, usable_s - fixed_s), min(1.0, recipe.epochs)
     epochs = left_s / epoch_s
     if epochs >= least:
-        chosen, pairs = min(recipe.epochs, max(least, math.floor(10 * epochs) / 10)), num_pairs
+        chosen, pairs = min(recipe.epochs, max(least, math.floor(100 * epochs) / 100)), num_pairs
     else:
         fitting = math.floor(left_s / (step_s * least))
         chosen, pairs = least, max(0, bisect_right(range(num_pairs + 1), fitting, key=num_batches) - 1)

@@ -8,7 +8,7 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.recipe import Recipe
 from nearer.encode.adapted import AdaptedEncoder
-from nearer.flows.adapt import adapt, settings_of, train_adapter
+from nearer.flows.adapt import adapt, settings_of
 from nearer.flows.advise.ground import MAIN, Ground
 from nearer.flows.advise.write import write_changes
 from nearer.flows.evaluate import compare_measured
@@ -89,8 +89,7 @@ def _adapted(
         name = "+".join([model_id, *stages])
         return Advised(name=name, system=open_system(workspace, name), written=written)
     known = read_adapter_set(workspace, ground.system, ground.queries, progress=ground.progress)
-    adapter, _ = train_adapter(
-        known,
+    adapter, _ = known.fit(
         ground.tuned_on(0),
         ground.judged_by(0),
         settings=settings_of(workspace.recipe, sides),

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from nearer.encode.adapter import Adapter
-from nearer.flows.adapt import settings_of, train_adapter
+from nearer.flows.adapt import settings_of
 from nearer.flows.advise.expense import Rate, measure_rate
 from nearer.flows.advise.ground import Ground
 from nearer.flows.advise.remedies import Remedy, Skipped, lexical_remedies, out_of_fold, whole
@@ -98,8 +98,7 @@ def encoder_remedies(ground: Ground) -> Iterator[tuple[Remedy, Rate]]:
 def _train(ground: Ground, known: AdapterSet, sides: str, fold: int) -> tuple[Adapter, AdapterReport]:
     """The adapter that never saw a fold; the next one chose when to stop."""
     stops = (fold + 1) % ground.num_folds
-    return train_adapter(
-        known,
+    return known.fit(
         np.flatnonzero((ground.folds_Q != fold) & (ground.folds_Q != stops)),
         ground.judged_by(stops),
         settings=settings_of(ground.workspace.recipe, sides),

@@ -23,7 +23,7 @@ from nearer.flows.training.dev_set import DEV_MEASURE
 from nearer.flows.training.examples import passages_by_nearness
 from nearer.flows.training.mining import propose
 from nearer.learn.examples import Example, from_judgments, share_spared, text_key
-from nearer.learn.fit_adapter import AdapterExamples
+from nearer.learn.fit_adapter import AdapterExamples, AdapterReport, AdapterSettings, fit_adapter
 from nearer.learn.negatives import MiningReport, choose
 from nearer.measure.metrics import Qrels, score
 from nearer.measure.topk import top_k
@@ -73,6 +73,21 @@ class AdapterSet:
             positives=[[row] for row in pairs.positives_E[chosen].tolist()],
             negatives_QC=pairs.negatives_EC[chosen],
             spared=[sorted(pairs.spared_E[pair]) for pair in chosen],
+        )
+
+    def fit(
+        self, train_rows: Rows, dev_rows: Rows, *, settings: AdapterSettings, progress: Progress
+    ) -> tuple[Adapter, AdapterReport]:
+        """The adapter that learns from some queries and is the best on others; nothing is written.
+
+        Raises InputError when no query to learn from has a positive.
+        """
+        return fit_adapter(
+            self.examples(train_rows),
+            settings=settings,
+            space_id=self.space_id,
+            measure_dev=lambda adapter: self.measure(adapter, dev_rows),
+            progress=progress,
         )
 
     def measure(self, adapter: Adapter, query_rows: Rows) -> float:
