@@ -55,7 +55,7 @@ def test_mining_that_takes_most_of_the_time_costs_a_pass():
     assert plan(500, pace=slow, first=2).passes == 1, "one pass is left, though it mines"
 
 
-def test_dev_takes_a_quarter_at_most_but_is_measured_once():
+def test_dev_takes_little_of_the_time_but_is_measured_once():
     slow = dataclasses.replace(PACE, dev_s=20.0)
     made = plan(500, pace=slow)
     assert made.evals_per_pass == 1

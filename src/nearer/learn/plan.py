@@ -3,7 +3,7 @@
 What is chosen, in this order:
 
 1. Passes: the recipe's, one fewer while what mining costs (encoding the corpus) takes more than half of the time.
-2. Dev measurements: the recipe's, fewer where they would take more than a quarter of the time; one a pass at least.
+2. Dev measurements: the recipe's, fewer where they would take more than 15% of the time; one a pass at least.
 3. All pairs, for as many epochs a pass as fit, up to the recipe's.
 4. Where not even one epoch of all pairs fits (or the recipe's share of one): as many pairs as do.
 
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from nearer.core.sections import TrainRecipe
 
 _LEFT_OVER = 0.1
-_MINING, _DEV = 0.5, 0.25
+_MINING, _DEV = 0.5, 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
