@@ -65,14 +65,6 @@ def test_the_source_of_a_pair_is_its_own():
     assert [made.source_name for made in from_pairs(pairs, margin=0.05)] == ["bought", "unnamed"]
 
 
-def test_large_scales_are_brought_to_the_levels_of_gains():
-    judgments = [Judgment(query_id="q1", doc_id=d, grade=g) for d, g in (("a", 100), ("b", 20))]
-    texts_of = {("q1", "a"): ["A"], ("q1", "b"): ["B"]}
-    scale = GradeScale.for_max_grade(100)
-    (made,) = from_judgments(QUERIES, judgments, scale=scale, texts_of=texts_of, max_positives=9, graded=True, seed=0)
-    assert made.grades == {"a": 4.0, "b": 0.8}
-
-
 def test_a_positive_that_is_the_query_itself_teaches_nothing():
     texts_of = {("q1", "d1"): [" RED  car"], ("q1", "d2"): ["a car"]}
     judgments = [Judgment(query_id="q1", doc_id=d, grade=4) for d in ("d1", "d2")]

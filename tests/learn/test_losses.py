@@ -62,7 +62,7 @@ def test_a_text_is_ranked_above_all_of_a_lower_grade_and_not_among_its_own():
 
     high = (against(s[0], s[2], s[3]) + against(s[1], s[2], s[3])) / 2
     low = against(s[2], s[3])
-    assert value("ranking", given).item() == pytest.approx((15 * high + 1 * low) / 16, rel=1e-6)
+    assert value("ranking", given).item() == pytest.approx((4 * high + 1 * low) / 5, rel=1e-6)
 
 
 def test_graded_order_pulls_the_middle_above_the_unjudged_and_below_the_answer():

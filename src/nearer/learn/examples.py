@@ -90,7 +90,7 @@ def from_judgments(
                     negatives=_below(mine, first_of, scale, num=_LOWER, rng=rng) if grades else (),
                     spared=frozenset(spared | {text_key(query.text)}),
                     refused=frozenset(refused),
-                    grade=_level(judgment, scale) if grades else 1.0,
+                    grade=float(judgment.grade) if grades else 1.0,
                     grades=grades,
                     source=_source(query.metadata.get(source_field)),
                 )
@@ -106,12 +106,6 @@ def _source(value: object) -> str:
 
 _LOWER = 1
 """Texts judged lower that come into a batch with each positive of graded judgments."""
-_HIGHEST = 4
-"""The level of the highest grade, when that is more; gains are powers of two."""
-
-
-def _level(judgment: Judgment, scale: GradeScale) -> float:
-    return judgment.grade * min(1.0, _HIGHEST / scale.max_grade)
 
 
 def _is_between(judgment: Judgment, scale: GradeScale) -> bool:
@@ -119,11 +113,11 @@ def _is_between(judgment: Judgment, scale: GradeScale) -> bool:
 
 
 def _grades(judgments: Sequence[Judgment], first_of: Mapping[str, str], scale: GradeScale) -> dict[str, float]:
-    """The level of each judged text by its key, less those neither positive nor negative; none if all are alike."""
-    levels = {
-        text_key(first_of[j.doc_id]): _level(j, scale) for j in judgments if j.grade > 0 and not _is_between(j, scale)
+    """The grade of each judged text by its key, less those neither positive nor negative; none if all are alike."""
+    found = {
+        text_key(first_of[j.doc_id]): float(j.grade) for j in judgments if j.grade > 0 and not _is_between(j, scale)
     }
-    return levels if len(set(levels.values())) > 1 else {}
+    return found if len(set(found.values())) > 1 else {}
 
 
 def _below(

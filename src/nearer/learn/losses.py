@@ -39,8 +39,8 @@ def ranking(batch: Similarities, *, scale: float, margin: float) -> Tensor:
     """Every text of a grade against all that have less: multiple negatives ranking, and its listwise form.
 
     For each grade that an anchor has texts of, the mean of -log softmax(text | text and all of a lower grade), weighed
-    by the gain 2^grade - 1 of nDCG. With one grade it is the cross-entropy of multiple negatives ranking, in which what
-    is known or likely to be relevant is left out, not punished.
+    by the grade, as nDCG here weighs it. With one grade it is the cross-entropy of multiple negatives ranking, in which
+    what is known or likely to be relevant is left out, not punished.
 
     Source: van den Oord et al., Representation Learning with Contrastive Predictive Coding (arXiv 1807.03748), eq. 4.
     The order of grades is that of ListMLE (Xia et al., Listwise Approach to Learning to Rank, 2008), texts of one
@@ -55,7 +55,7 @@ def ranking(batch: Similarities, *, scale: float, margin: float) -> Tensor:
         lower_BX = counts_BX & (grades_BX < level)
         rest_B = logits_BX.masked_fill(~lower_BX, FAR).logsumexp(1)
         losses_BX = nn.functional.softplus(rest_B[:, None] - logits_BX) * here_BX
-        gain = (2.0**level - 1) * here_BX.any(1)
+        gain = level * here_BX.any(1)
         total_B = total_B + gain * losses_BX.sum(1) / here_BX.sum(1).clamp_min(1)
         gain_B = gain_B + gain
     return _weighed(total_B / gain_B.clamp_min(1e-6), batch.weight_B)
