@@ -9,7 +9,7 @@ graded      judgments of several grades learned from as such, and the same made 
 matryoshka  vectors that may be cut to 64 and 128 dimensions, started from turned vectors and not; the same training
             without, whose vectors are cut as they are, and turned afterwards; and base likewise.
 settings    on dev alone, and in seconds: as the defaults are, with the model's dropout, with half of the tokens, with
-            the lower half of the layers frozen, like queries in a batch. What the defaults and `--budget` rest on.
+            the lower half of the layers frozen. What the defaults and `--budget` rest on.
 The first two are compared on test, query by query. Each training and each measurement leaves
 FOLDER/PART/seed-N/NAME.json and is not run again.
 """
@@ -98,7 +98,6 @@ def settings(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
         "dropout": ('train.dropout="model"',),
         "half the tokens": (f"train.max_seq_length={arguments.max_length // 2}",),
         "half the layers": ("train.freeze_layers=3",),
-        "clusters of 8": ("train.cluster_size=8",),
     }
     trained("settings", seed, ways, arguments)
     for name in ways:
