@@ -208,24 +208,6 @@ def test_a_curriculum_begins_each_epoch_with_what_is_easy_for_the_model_at_its_s
     assert seen[:4] != seen[4:]
 
 
-def test_batches_are_of_clusters_that_the_model_finds_alike_at_its_start(train, tiny_encoder, monkeypatch):
-    data, seen = examples(32), []
-    forward, model = Objective.__call__, tiny_encoder.model
-    emb_ED = model.encode([each.anchor for each in data], normalize_embeddings=True)
-
-    def spy(self, model, batch):
-        seen.append(batch.rows)
-        return forward(self, model, batch)
-
-    monkeypatch.setattr(Objective, "__call__", spy)
-    train(data, cluster_size=8, epochs=2)
-    for epoch in (seen[:4], seen[4:]):
-        left = set(range(32))
-        assert sorted(row for rows in epoch for row in rows) == sorted(left)
-        assert any(set(rows) == set(np.argsort(-(emb_ED @ emb_ED[row]))[:8]) for rows in epoch for row in rows)
-    assert sorted(map(sorted, seen[:4])) != sorted(map(sorted, seen[4:]))
-
-
 def test_each_text_is_tokenised_once_with_its_prompt_before_it(train, tiny_encoder, monkeypatch):
     data, texts = examples(12, num_negatives=1), []
     tokenize = type(tiny_encoder.model).preprocess

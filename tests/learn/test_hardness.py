@@ -7,7 +7,7 @@ from learn.test_fit import examples as some_examples
 from learn.test_table import example
 from nearer.learn.examples import text_key
 from nearer.learn.fit import Sides, _collator
-from nearer.learn.hardness import hardness, hardness_for, likeness_for
+from nearer.learn.hardness import hardness, hardness_for
 from nearer.learn.table import ExampleTable
 
 
@@ -54,11 +54,3 @@ def test_the_model_sees_texts_as_in_search_without_dropout_and_stays_in_training
     fixed = np.roll(texts, 1, axis=0)
     known = hardness_for(model, _collator(model, table, sides), fixed)
     np.testing.assert_allclose(known, hardness(table, anchors, fixed), atol=1e-5)
-
-
-def test_anchors_are_alike_as_the_model_sees_them_with_their_prompt(tiny_encoder):
-    model, data = tiny_encoder.model, [example("q1", "p1"), example("q2", "p2"), example("q1", "p3")]
-    found = likeness_for(model, _collator(model, ExampleTable.build(data), Sides(query="ask ", document="")))
-    assert found.anchor_E.tolist() == [0, 1, 0]
-    wanted = model.encode(["ask q1", "ask q2"], normalize_embeddings=True)
-    np.testing.assert_allclose(found.anchor_emb_AD, wanted, atol=1e-5)

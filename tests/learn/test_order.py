@@ -12,23 +12,16 @@ from hypothesis import strategies as st
 
 from nearer.core.sections import TrainRecipe
 from nearer.learn.examples import Example
-from nearer.learn.order import BatchSampler, Likeness, Order, sources_of
+from nearer.learn.order import BatchSampler, Order, sources_of
 
 
 def examples(*sources):
     return [Example(anchor=f"a{row}", positive=f"p{row}", source=source) for row, source in enumerate(sources)]
 
 
-def order_of(sources, *, hardness=None, likeness=None, **recipe):
+def order_of(sources, *, hardness=None, **recipe):
     made = Order.of(examples(*sources), TrainRecipe(**{"batch_size": 4, **recipe}))
-    hardness_E = None if hardness is None else np.array(hardness, np.float32)
-    return dataclasses.replace(made, hardness_E=hardness_E, likeness=likeness)
-
-
-def around(anchors, degrees):
-    """The anchor of each example, and where on the unit circle each anchor is."""
-    radians = np.radians(np.array(degrees, np.float32))
-    return Likeness(anchor_E=np.array(anchors), anchor_emb_AD=np.stack([np.cos(radians), np.sin(radians)], axis=1))
+    return dataclasses.replace(made, hardness_E=None if hardness is None else np.array(hardness, np.float32))
 
 
 @st.composite
@@ -38,9 +31,8 @@ def orders(draw):
     weights = draw(st.dictionaries(st.sampled_from(["unnamed", "a", "b"]), st.floats(0, 4), max_size=3))
     hardness = draw(st.none() | st.just([math.sin(7 * row) for row in range(len(names))]))
     options = {"batches": draw(st.sampled_from(["mixed", "single"])), "batch_size": draw(st.integers(1, 9))}
-    options |= {"seed": draw(st.integers(0, 99)), "cluster_size": draw(st.integers(2, 5))}
-    likeness = draw(st.none() | st.just(around([row // 2 for row in range(len(names))], range(0, 300, 5))))
-    return order_of(names, source_weights=weights, hardness=hardness, likeness=likeness, **options), names, weights
+    options["seed"] = draw(st.integers(0, 99))
+    return order_of(names, source_weights=weights, hardness=hardness, **options), names, weights
 
 
 def drawn(order, epoch=0):
@@ -131,52 +123,6 @@ def test_twins_that_are_equally_hard_do_not_fill_a_batch():
     hardness = [row // 8 for row in range(128)]  # 16 queries of 8 pairs each
     for rows in order_of([""] * 128, hardness=hardness, batch_size=8).batches(0):
         assert len({row // 8 for row in rows}) > 1
-
-
-def test_like_anchors_stand_together_and_clusters_are_drawn():
-    degrees = [10 * (row // 4) + row % 4 for row in range(32)]  # 8 clusters of 4
-    order = order_of([""] * 32, likeness=around(range(32), degrees), batch_size=8, cluster_size=4)
-    partners = set()
-    for epoch in range(4):
-        for rows in order.batches(epoch):
-            assert [row // 4 for row in rows[:4]] == [rows[0] // 4] * 4
-            assert [row // 4 for row in rows[4:]] == [rows[4] // 4] * 4
-            partners.add(frozenset({rows[0] // 4, rows[4] // 4}))
-    assert len(partners) > 4, "other clusters beside each other in other epochs"
-
-
-def test_a_cluster_has_an_anchor_once_however_many_examples_it_has():
-    twins = around([row // 8 for row in range(64)], [0, 1, 20, 21, 40, 41, 60, 61])
-    for rows in order_of([""] * 64, likeness=twins, batch_size=2, cluster_size=2).batches(0):
-        assert sorted(row // 8 for row in rows) in ([0, 1], [2, 3], [4, 5], [6, 7])
-
-
-def test_of_many_examples_like_ones_are_sought_part_by_part(monkeypatch):
-    order = order_of([""] * 64, likeness=around(range(64), [90 * (row % 2) for row in range(64)]), cluster_size=4)
-    together = [{row % 2 for row in rows} for rows in order.batches(0)]
-    assert all(len(kinds) == 1 for kinds in together)
-    monkeypatch.setattr("nearer.learn.order._NUM_CLUSTERED", 8)
-    assert sorted(row for rows in order.batches(0) for row in rows) == list(range(64))
-    parts = [
-        order.likeness.clustered(np.arange(64), size=64, generator=torch.Generator().manual_seed(epoch))
-        for epoch in range(2)
-    ]
-    for rows_N in parts:
-        assert {frozenset(part // 8) for part in rows_N.reshape(8, 8)} == {frozenset({part}) for part in range(8)}
-    assert parts[0].tolist() != parts[1].tolist()
-
-
-@pytest.mark.parametrize("batches", ["mixed", "single"])
-def test_clusters_stay_within_a_stage_of_the_curriculum_and_within_a_source(batches):
-    names, degrees = ["a", "b"] * 64, [row // 8 for row in range(128)]
-    hardness = [(row * 37) % 128 for row in range(128)]
-    settings = {"batches": batches, "hardness": hardness}
-    plain = order_of(names, **settings).batches(0)
-    clustered = order_of(names, likeness=around(range(128), degrees), cluster_size=4, **settings).batches(0)
-    stages = [[hardness[row] // 32 for rows in each for row in rows] for each in (plain, clustered)]
-    assert stages[0] == stages[1]
-    spread = [sum(max(rows) - min(rows) for rows in each) for each in (plain, clustered)]
-    assert spread[1] < 0.75 * spread[0]
 
 
 def test_a_few_batches_stand_for_an_epoch_from_its_beginning_to_its_end():

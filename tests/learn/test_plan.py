@@ -81,7 +81,7 @@ def test_batches_are_those_that_sources_make_of_so_many_pairs():
 
 
 def test_a_curriculum_takes_its_time_before_every_pass():
-    slow = dataclasses.replace(PACE, ordering_s=10.0)
+    slow = dataclasses.replace(PACE, hardness_s=10.0)
     assert plan(10_000, pace=slow).estimate_s == plan(10_000).estimate_s + 2 * 10
     assert (plan(200, pace=slow).num_pairs, plan(200).num_pairs) == (460, 520)
 

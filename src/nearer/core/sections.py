@@ -238,9 +238,6 @@ class TrainRecipe(Section):
     source_field: str = Field(default="source", description="of a query's metadata; a text pair says its own")
     source_weights: SourceWeights = Field(default_factory=dict, description="times an epoch; 1 unless named, 0 never")
     batches: Literal["mixed", "single"] = Field(default="mixed", description="single: each of one source")
-    cluster_size: int = Field(
-        default=1, ge=1, description="so many pairs of like queries together in a batch; 1: drawn"
-    )
     curriculum: Literal["none", "hardness"] = Field(default="none", description="hardness: easy ones first in an epoch")
     loss: LossName | None = Field(default=None, description="none means by the data's shape")
     graded: bool = Field(default=True, description="several grades are learned from as such, not as relevant or not")

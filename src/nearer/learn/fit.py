@@ -19,7 +19,7 @@ from nearer.core.sections import LossName, TrainRecipe
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
 from nearer.learn.examples import Example
 from nearer.learn.guide import GUIDED, Guide
-from nearer.learn.hardness import hardness_for, likeness_for
+from nearer.learn.hardness import hardness_for
 from nearer.learn.lora import with_lora
 from nearer.learn.losses import LIKENESS, LOSSES, Loss, choose_loss
 from nearer.learn.lower_layers import Activations, frozen, layers_of
@@ -112,8 +112,6 @@ def fit(
         fixed_TD = sides.vectors(table.texts) if sides.vectors else None
         if recipe.curriculum == "hardness":
             order = replace(order, hardness_E=hardness_for(model, collator, fixed_TD))
-        if recipe.cluster_size > 1:
-            order = replace(order, likeness=likeness_for(model, collator))
         trainer = _Trainer(
             model=model,
             args=on_one_device(

@@ -1,4 +1,4 @@
-"""How hard each example is for a model before it learns from it, and which examples' anchors it finds alike.
+"""How hard each example is for a model, before it learns from it.
 
 Arrays: E examples, A distinct anchors, T distinct texts, D dimensions.
 """
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from nearer.learn.objective import Collator, embed_all
-from nearer.learn.order import Likeness
 from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Size, Tokens
 
@@ -48,12 +47,6 @@ def hardness_for(model: "SentenceTransformer", collator: Collator, fixed_TD: Flo
         assert collator.texts is not None
         fixed_TD = _embedded(model, collator.texts, collator.size)
     return hardness(collator.table, anchor_emb_AD, fixed_TD)
-
-
-def likeness_for(model: "SentenceTransformer", collator: Collator) -> Likeness:
-    """Which anchors a model finds alike, as it is."""
-    anchor_emb_AD = _unit(_embedded(model, collator.anchors, collator.size))
-    return Likeness(anchor_E=collator.table.anchor_E, anchor_emb_AD=anchor_emb_AD)
 
 
 def _negatives(table: ExampleTable, row: int) -> list[int]:

@@ -1,7 +1,6 @@
-"""Which examples each batch of an epoch holds: as sources weigh, mixed or apart, easy ones first, like ones together.
+"""Which examples each batch of an epoch holds: sources by their weights, mixed or apart, easy examples first if wanted.
 
-Arrays: E examples, S of one source, N rows of an epoch, in which an example may come several times or not at all,
-C rows that are clustered at once, A distinct anchors, D dimensions.
+Arrays: E examples, S of one source, N rows of an epoch, in which an example may come several times or not at all.
 """
 
 import math
@@ -21,40 +20,6 @@ Ints = NDArray[np.int64]
 _NUM_STAGES = 4
 """Of an epoch with a curriculum. Our rule: enough to go from easy to hard, few enough to draw batches at random."""
 _NUM_SHOWN = 8  # batches that stand for all
-_NUM_CLUSTERED = 4096
-"""Examples among which like ones are sought: drawn at random where there are more, so that all fit into memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Likeness:
-    """What tells which anchors are alike: the anchor of each example, and unit vectors."""
-
-    anchor_E: Ints
-    anchor_emb_AD: Floats
-
-    def clustered(self, rows_N: Ints, *, size: int, generator: torch.Generator) -> Ints:
-        """The same rows in another order, in which clusters of up to ``size`` stand side by side.
-
-        A cluster is a row, drawn, and those whose anchors are nearest to its own of what is left, of each anchor one:
-        an anchor's twins are no negatives of each other. Clusters come in random order.
-        """
-        parts = [rows_N[first : first + _NUM_CLUSTERED] for first in range(0, len(rows_N), _NUM_CLUSTERED)]
-        clusters = [part_C[places] for part_C in parts for places in self._clusters(self.anchor_E[part_C], size)]
-        return np.concatenate([rows_N[:0], *(clusters[place] for place in _shuffled(len(clusters), generator))])
-
-    def _clusters(self, anchor_C: Ints, size: int) -> Iterator[list[int]]:
-        """Places in a part, each once; the first of every cluster is the first that is left."""
-        emb_CD, is_left_C = self.anchor_emb_AD[anchor_C], np.ones(len(anchor_C), np.bool_)
-        for first in range(len(anchor_C)):
-            if not is_left_C[first]:
-                continue
-            is_left_C[first] = False
-            left = np.flatnonzero(is_left_C & (anchor_C != anchor_C[first]))
-            nearest = left[np.argsort(-(emb_CD[left] @ emb_CD[first]), kind="stable")]
-            _, firsts = np.unique(anchor_C[nearest], return_index=True)
-            others = nearest[np.sort(firsts)[: size - 1]]
-            is_left_C[others] = False
-            yield [first, *others.tolist()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,10 +58,6 @@ class Order:
     the order is random, so that what is equally hard, as one query's twins, does not fill a batch. Unlike in the source
     easy examples do not come again with the hard ones: an epoch stays an epoch.
     Source: Bengio et al., Curriculum Learning (ICML 2009), section 3.
-
-    With ``likeness`` each example stands beside ``cluster_size`` - 1 with like anchors, whose positives are harder
-    negatives than those of a draw. Source: Hofstätter et al., Efficiently Teaching an Effective Dense Retriever with
-    Balanced Topic Aware Sampling (arXiv 2104.06967), section 3.2, with several clusters a batch instead of one.
     """
 
     sources: tuple[Source, ...]
@@ -104,18 +65,15 @@ class Order:
     seed: int
     is_mixed: bool = True
     hardness_E: Floats | None = None
-    cluster_size: int = 1
-    likeness: Likeness | None = None
 
     @classmethod
     def of(cls, examples: Sequence[Example], recipe: TrainRecipe) -> "Order":
-        """The order of these examples, without what a model says of them: their hardness, and which are alike."""
+        """The order of these examples, without the hardness that a curriculum goes by."""
         return cls(
             sources=sources_of(examples, recipe.source_weights),
             batch_size=recipe.batch_size,
             seed=recipe.seed,
             is_mixed=recipe.batches == "mixed",
-            cluster_size=recipe.cluster_size,
         )
 
     @property
@@ -133,9 +91,8 @@ class Order:
         made = []
         for rows_N in groups:
             shuffled_N = rows_N[_shuffled(len(rows_N), generator)]
-            stages = [shuffled_N[stage_E[shuffled_N] == stage] for stage in np.unique(stage_E[shuffled_N])]
-            ordered_N = np.concatenate([rows_N[:0], *(self._clustered(stage_N, generator) for stage_N in stages)])
-            made += [ordered_N[first : first + self.batch_size] for first in range(0, len(rows_N), self.batch_size)]
+            by_stage_N = shuffled_N[np.argsort(stage_E[shuffled_N], kind="stable")]
+            made += [by_stage_N[first : first + self.batch_size] for first in range(0, len(rows_N), self.batch_size)]
         if len(groups) > 1:
             made = [made[place] for place in _shuffled(len(made), generator)]
             made.sort(key=lambda rows: float(stage_E[rows].mean()))
@@ -145,11 +102,6 @@ class Order:
         """A few batches of the first epoch, from its beginning to its end."""
         made = self.batches(0)
         return [made[place] for place in np.unique(np.linspace(0, len(made) - 1, _NUM_SHOWN).astype(np.int64))]
-
-    def _clustered(self, rows_N: Ints, generator: torch.Generator) -> Ints:
-        if self.likeness is None:
-            return rows_N
-        return self.likeness.clustered(rows_N, size=self.cluster_size, generator=generator)
 
     def _stages(self) -> Ints:
         """The stage of each example, shape (E,); all the same without a curriculum."""

@@ -28,14 +28,14 @@ _MINING, _DEV = 0.5, 0.15
 class Pace:
     """Seconds of a step without and with mined negatives, of a dev measurement, and of mining once, as measured.
 
-    ``ordering_s`` are those before each pass in which a curriculum, or clusters, look at every example, at most.
+    ``hardness_s`` are those before each pass in which a curriculum looks at every example, at most; 0 without one.
     """
 
     plain_step_s: float
     mined_step_s: float
     dev_s: float
     mining_s: float
-    ordering_s: float = 0.0
+    hardness_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def make_plan(
             f"{evals} dev measurements a pass instead of {recipe.evals_per_pass}: each takes {pace.dev_s:.3g} s"
         )
     num_mined = _num_mined(passes, recipe, first=first)
-    fixed_s = num_mined * pace.mining_s + passes * ((evals + 1) * pace.dev_s + pace.ordering_s)
+    fixed_s = num_mined * pace.mining_s + passes * ((evals + 1) * pace.dev_s + pace.hardness_s)
     step_s = num_mined * pace.mined_step_s + (passes - num_mined) * pace.plain_step_s
     epoch_s = step_s * num_batches(num_pairs)
     left_s, least = max(0.0, usable_s - fixed_s), min(1.0, recipe.epochs)

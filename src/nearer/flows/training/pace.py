@@ -105,40 +105,33 @@ def _plan(course: Course, pace: Pace, *, number: int) -> Plan:
 def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
     """Time one dev measurement, some texts of those that mining encodes or has judged, and a few steps of each kind.
 
-    A curriculum encodes hardly more than mining does, and less where nothing was mined; clusters encode the anchors.
-    What a guide encodes is left out: it goes through the cache.
+    A curriculum encodes hardly more than mining does, and less where nothing was mined. What a guide encodes is left
+    out: it goes through the cache.
     """
     began = clock()
     course.watch.point(course.encoder, 0)
     dev_s = clock() - began
-    recipe, mines = course.workspace.recipe.train, course.learns_from_negatives
-    has_curriculum, has_clusters = recipe.curriculum != "none", recipe.cluster_size > 1
-    documents_s = _encoding_documents_s(course, clock=clock) if mines or has_curriculum else 0.0
-    anchors_s = _encoding_anchors_s(course, clock=clock) if mines or has_curriculum or has_clusters else 0.0
+    mines, has_curriculum = course.learns_from_negatives, course.workspace.recipe.train.curriculum != "none"
+    encoding_s = _encoding_s(course, clock=clock) if mines or has_curriculum else 0.0
     plain_step_s = _step(course, mined=False, clock=clock)
     return Pace(
         plain_step_s=plain_step_s,
         mined_step_s=_step(course, mined=True, clock=clock) if mines else plain_step_s,
         dev_s=dev_s,
-        mining_s=documents_s + anchors_s + _judging_s(course, clock=clock) if mines else 0.0,
-        ordering_s=(documents_s + anchors_s) * has_curriculum + anchors_s * has_clusters,
+        mining_s=encoding_s + _judging_s(course, clock=clock) if mines else 0.0,
+        hardness_s=encoding_s if has_curriculum else 0.0,
     )
 
 
-def _encoding_documents_s(course: Course, *, clock: Callable[[], float]) -> float:
-    """What encoding the passages, and positives that are none, is expected to take."""
-    texts = sorted({*course.corpus.passages, *(each.positive for each in course.examples)})
-    return _timed(course.encoder.encode_documents, _some(texts, course), number=len(texts), clock=clock)
-
-
-def _encoding_anchors_s(course: Course, *, clock: Callable[[], float]) -> float:
-    """What encoding the queries is expected to take."""
-    texts = sorted({each.anchor for each in course.examples})
-    return _timed(course.encoder.encode_queries, _some(texts, course), number=len(texts), clock=clock)
-
-
-def _some(texts: list[str], course: Course) -> list[str]:
-    return random.Random(course.workspace.recipe.train.seed).sample(texts, min(_NUM_ENCODED, len(texts)))
+def _encoding_s(course: Course, *, clock: Callable[[], float]) -> float:
+    """What encoding everything that mining looks at is expected to take."""
+    documents = sorted({*course.corpus.passages, *(each.positive for each in course.examples)})
+    anchors = sorted({each.anchor for each in course.examples})
+    rng, total_s = random.Random(course.workspace.recipe.train.seed), 0.0
+    for encode, texts in ((course.encoder.encode_documents, documents), (course.encoder.encode_queries, anchors)):
+        sample = rng.sample(texts, min(_NUM_ENCODED, len(texts)))
+        total_s += _timed(encode, sample, number=len(texts), clock=clock)
+    return total_s
 
 
 def _judging_s(course: Course, *, clock: Callable[[], float]) -> float:
