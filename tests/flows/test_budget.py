@@ -185,7 +185,7 @@ def test_a_saving_that_the_model_cannot_have_is_passed_over(run, clock, monkeypa
         raise RecipeError("layers that cannot be passed by", hint="")
 
     monkeypatch.setattr("nearer.learn.fit.frozen", refused)
-    result, *_ = run("train.passes=1", "train.evals_per_pass=1", budget_s=19)
+    result, *_ = run("train.passes=1", "train.evals_per_pass=1", budget_s=15)
     assert result["budget"]["plan"]["freeze_layers"] == 0
     assert result["num_pairs"] < 140
 

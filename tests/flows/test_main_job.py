@@ -2,13 +2,19 @@
 
 import json
 import math
+import re
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flows.folders import small_rows, write_beir, write_jsonl
+from nearer.flows import train as train_module
 from nearer.flows.grades import scale_of
+from nearer.learn import fit as fit_module
+from nearer.learn.fit import weights_of
 from nearer.retrieval.index import open_index
 from nearer.store.workspace import Workspace
 
@@ -139,7 +145,65 @@ def test_progress_is_told_on_stderr_only(nearer, base_live):
     outcome = nearer("train", "--json", "--dir", base_live, "--set", "train.passes=1")
     assert outcome.exit_code == 0
     assert "pass 1: nDCG@10 on dev" in outcome.err
+    assert re.search(r"loss ranking \(pairs of a query and a positive\), \d+ negatives a query", outcome.err)
     assert json.loads(outcome.out)["num_pairs"] == 140
+
+
+def test_judgments_of_several_grades_are_learned_from_as_such(ask, nearer, new_workspace, beir, tmp_path):
+    """The answer is judged 4, and another document of its topic 1."""
+    folder, source = new_workspace(), shutil.copytree(beir, tmp_path / "graded")
+    for path in (source / "qrels").glob("*.tsv"):
+        head, *rows = path.read_text().splitlines()
+        graded = [
+            f"{query}\td{number:03}\t{grade}"
+            for query, doc_id, _ in map(str.split, rows)
+            for number, grade in ((int(doc_id[1:]), 4), ((int(doc_id[1:]) + 10) % 80, 1))
+        ]
+        path.write_text("\n".join([head, *graded]) + "\n")
+    ask(folder, "add", "beir", source)
+    told = nearer("train", "--json", "--dir", folder, "--set", "train.passes=1")
+    assert "loss ranking (several grades: the higher above the lower, all above the unjudged)" in told.err
+    graded = told.json
+    assert graded["improved"]
+    binary = ask(folder, "train", "--set", "train.passes=1", "--set", "train.graded=false")
+    reports = [each["passes"][0]["fit"] for each in (graded, binary)]
+    assert reports[1]["why"] == "pairs of a query and a positive"
+    assert graded["num_pairs"] == binary["num_pairs"] == 140
+    assert reports[0]["num_negatives"] > reports[1]["num_negatives"], "those judged lower come along"
+
+
+def test_what_frozen_layers_made_in_one_pass_serves_the_next(ask, base_live, monkeypatch):
+    seen, freeze = [], fit_module.frozen
+
+    @contextmanager
+    def spy(transformer, number, *, kept):
+        seen.append((kept, len(kept.by_tokens)))
+        with freeze(transformer, number, kept=kept):
+            yield
+
+    monkeypatch.setattr(fit_module, "frozen", spy)
+    assert len(ask(base_live, "train", "--set", "train.freeze_layers=1")["passes"]) == 2
+    (first, at_first), (second, at_second) = seen
+    assert first is second
+    assert at_first == 0 < 140 < at_second
+
+
+def test_every_pass_is_pulled_to_the_weights_that_training_began_with(ask, base_live, monkeypatch):
+    starts, models, fit = [], [], train_module.fit
+
+    def spy(model, *args, sides, **options):
+        starts.append(sides.start)
+        models.append(weights_of(model))
+        return fit(model, *args, sides=sides, **options)
+
+    monkeypatch.setattr(train_module, "fit", spy)
+    ask(base_live, "train", "--set", "train.pull=0.01")
+    for name, each in models[0].items():
+        assert all(start[name].equal(each) for start in starts)
+    assert len(starts) == 2
+    assert any(not models[1][name].equal(each) for name, each in models[0].items())
+    ask(base_live, "train", "--set", "train.passes=1")
+    assert starts[2] is None
 
 
 # Numbers

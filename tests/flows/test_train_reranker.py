@@ -149,6 +149,19 @@ def test_a_fresh_one_comes_from_the_encoder_and_its_parents_follow_in_the_lineag
     assert (result["reranker_id"], Registry(workspace.database).rerankers()) == (None, [])
 
 
+@pytest.mark.slow
+def test_a_fresh_one_learns_to_rerank_what_it_has_not_seen(opened, base_live):
+    settings = ("epochs=6", "evals=3", "learning_rate=3e-3", "num_negatives=5", "patience=9", "max_dev_queries=20")
+    dev = train_reranker(opened(base_live, *(f"reranker.{each}" for each in settings)), "base")["dev"]
+    assert dev["best"] > 2 * dev["start"]
+
+
+def test_one_that_was_trained_here_teaches(ask, after, told):
+    setting = ("--set", f"mining.reranker={told['reranker_id']}", "--set", "train.max_pairs=32")
+    trained = ask(after, "train", *setting)
+    assert trained["passes"][1]["mining"]["num_spared_by_teacher"] > 0
+
+
 def test_what_brings_nothing_better_is_told_and_not_kept(nearer, before, topic_cross_encoder_folder):
     few = ("--set", "reranker.epochs=0.1", "--set", "reranker.learning_rate=1e-12")
     outcome = nearer("train", "--reranker", "--from", topic_cross_encoder_folder, *few, "--dir", before)

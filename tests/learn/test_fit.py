@@ -1,5 +1,6 @@
 import dataclasses
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example, text_key
-from nearer.learn.fit import Sides, fit
+from nearer.learn.fit import Sides, fit, weights_of
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.objective import Objective
 from nearer.learn.order import Order
@@ -38,14 +39,14 @@ def train(tiny_encoder, tmp_path):
 
     num_calls = iter(range(1000))
 
-    def train(data=None, *, dev=None, model=None, prompts=("", ""), documents=None, **recipe):
+    def train(data=None, *, dev=None, model=None, prompts=("", ""), documents=None, start=None, **recipe):
         looks = iter(range(1000)) if dev is None else iter(dev)
         values = {"batch_size": 8, "learning_rate": 1e-3, "evals_per_pass": 2, "epochs": 1, **recipe}
         return fit(
             model or tiny_encoder.model,
             examples() if data is None else data,
             recipe=TrainRecipe(**values),
-            sides=Sides(query=prompts[0], document=prompts[1], vectors=documents),
+            sides=Sides(query=prompts[0], document=prompts[1], vectors=documents, start=start),
             measure=lambda step: DevPoint(step=step, value=float(next(looks))),
             checkpoints=Checkpoints.open(tmp_path / f"pass-{next(num_calls)}", say=print),
             progress=Silent(),
@@ -260,6 +261,37 @@ def test_cached_over_frozen_layers_makes_the_same_model(train, tiny_encoder, tin
 def test_ways_to_train_that_learn(train, options):
     report = train(epochs=10, learning_rate=3e-3, **options)
     assert sum(report.losses[-3:]) < 0.8 * sum(report.losses[:3])
+
+
+def test_a_pull_keeps_near_to_where_training_began_or_leads_back_there(train, tiny_model_folder):
+    from nearer.encode.encoder import Encoder
+
+    def far(pull, start=None):
+        model = Encoder.load(str(tiny_model_folder)).model
+        began = weights_of(model)
+        wanted = began if start is None else start
+        train(model=model, epochs=10, learning_rate=3e-3, pull=pull, start=start)
+        return sum(float((each - wanted[name]).square().sum()) for name, each in weights_of(model).items())
+
+    assert far(10.0) < 0.1 * far(0.0)
+    elsewhere = {name: each + 0.01 for name, each in weights_of(Encoder.load(str(tiny_model_folder)).model).items()}
+    assert far(10.0, elsewhere) < 0.1 * far(0.0, elsewhere)
+
+
+@pytest.mark.parametrize("loss", ["margin_mse", "kl"])
+def test_what_distils_comes_nearer_to_the_teacher(train, tiny_encoder, loss):
+    """The teacher likes the last of each example's texts best, and the positive least."""
+    data = [replace(each, scores=(0.0, 2.0, 4.0)) for each in examples(16, num_negatives=2)]
+
+    def order_of_texts():
+        vectors = [tiny_encoder.model.encode([e.positive, *e.negatives], normalize_embeddings=True) for e in data]
+        anchors = tiny_encoder.model.encode([e.anchor for e in data], normalize_embeddings=True)
+        cosines = np.stack([each @ anchor for each, anchor in zip(vectors, anchors, strict=True)])
+        return np.mean(np.diff(cosines, axis=1) > 0)
+
+    before = order_of_texts()
+    train(data, loss=loss, epochs=12, learning_rate=3e-3)
+    assert before < 0.6 < 0.75 < order_of_texts()
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ class TrainRecipe(Section):
     turn: bool = Field(default=True, description="with dimensions: start with vectors turned onto the pairs' axes")
     dropout: Rate | Literal["model"] = Field(default=0.0, description='while training; "model" means its own')
     freeze_layers: int = Field(default=0, ge=0, description="lowest layers that are left as they are")
-    pull: float = Field(default=0.0, ge=0, description="weight of the squared distance from the start")
+    pull: float = Field(default=0.0, ge=0, description="weight of the squared distance from where training began")
     freeze_embeddings: bool = Field(default=False, description="train the layers, not the word vectors")
     sides: Literal["both", "query"] = Field(default="both", description="query: documents keep their vectors")
     lora_rank: int = Field(default=0, ge=0, description="of the adapters that are trained instead of the weights")

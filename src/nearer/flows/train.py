@@ -32,7 +32,7 @@ from nearer.flows.training.teaching import teach
 from nearer.flows.training.turning import turned
 from nearer.flows.training.watch import build_watch
 from nearer.learn.examples import Example
-from nearer.learn.fit import FitReport, fit
+from nearer.learn.fit import FitReport, fit, weights_of
 from nearer.learn.lint import lint
 from nearer.learn.lora import most_rank
 from nearer.learn.lower_layers import layers_of
@@ -94,6 +94,7 @@ def train(
             first=1 if parent.model.model_id == base.model.model_id else 2,
             deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
             guide=guide_of(workspace, start=parent.model.model_id, progress=progress),
+            start=weights_of(encoder.model) if workspace.recipe.train.pull else None,
             progress=progress,
         )
         if len(sources := sources_of(examples, workspace.recipe.train.source_weights)) > 1:
@@ -164,12 +165,12 @@ def _run_passes(course: Course) -> list[dict[str, Any]]:
     recipe, encoder, run = course.workspace.recipe.train, course.encoder, course.run
     passes: list[dict[str, Any]] = []
     earlier: list[list[Example]] = []
-    for number in range(course.first, course.first + recipe.passes):
+    for number in course.passes:
         if passes and course.deadline.is_over() and not run.is_done(number):
             course.progress.say(f"the time is over before pass {number}")
             break
         mined, mining = list(course.examples), None
-        if recipe.is_distilled or (number > 1 and course.learns_from_negatives):
+        if course.mines_before(number):
             mined, mining = _mined(course, earlier, number=number)
             earlier.append(mined[: len(course.examples)])  # what a teacher adds comes after them
         kept = run.result(number, encoder.model)

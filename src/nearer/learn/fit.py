@@ -23,6 +23,7 @@ from nearer.learn.hardness import hardness_for
 from nearer.learn.lora import with_lora
 from nearer.learn.losses import LIKENESS, LOSSES, Loss, choose_loss
 from nearer.learn.lower_layers import Activations, frozen, layers_of
+from nearer.learn.merge import Weights
 from nearer.learn.objective import Batch, Collator, Objective
 from nearer.learn.order import BatchSampler, Order
 from nearer.learn.table import ExampleTable
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
-    """What is put before each query, and before each document; or the vectors that documents keep.
+    """What is put before each query, and before each document; or the vectors that documents keep; and what is beside.
 
     ``vectors`` gives these, shape (N, D), where only queries are trained. ``guide`` gives what a guide makes of anchors
     and texts, where one is asked which texts are no negatives. ``activations`` keeps what frozen layers make of them.
+    ``start`` are the weights that training began with, which ``train.pull`` pulls to; those of the pass unless given.
     """
 
     query: str
@@ -48,6 +50,7 @@ class Sides:
     vectors: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
     guide: Callable[[Sequence[str], Sequence[str]], Guide] | None = None
     activations: Activations | None = None
+    start: Weights | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +130,8 @@ def fit(
         )
         trainer.order = order
         trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
+        if recipe.pull:
+            trainer.objective.start = weights_of(model) if sides.start is None else sides.start
         if fixed_TD is not None:
             trainer.objective.text_TD = torch.from_numpy(fixed_TD).to(model.device)
         if team:
@@ -255,8 +260,12 @@ def _objective(
         score_E=[example.weight if example.score is None else example.score for example in examples],
         teacher_E=[example.scores for example in examples],
         dimensions=sizes,
-        start={name: each.detach().clone() for name, each in model.named_parameters()} if recipe.pull else {},
     )
+
+
+def weights_of(model: "SentenceTransformer") -> Weights:
+    """A copy of its weights as they are, by name."""
+    return {name: each.detach().clone() for name, each in model.named_parameters()}
 
 
 def matmul_precision(recipe: TrainRecipe) -> str:

@@ -78,7 +78,7 @@ def _search(
             finished,
             longest=longest,
             num_examples=len(course.examples),
-            mines=course.first + recipe.train.passes > 2 and course.learns_from_negatives,
+            mines=course.mines,
         )
 
     return train_several(course, number, settings_of=settings_of, run_passes=run_passes, clock=clock)

@@ -17,6 +17,7 @@ from nearer.learn.examples import Example, limit
 from nearer.learn.fit import Sides
 from nearer.learn.losses import LIKENESS, choose_loss
 from nearer.learn.lower_layers import Activations
+from nearer.learn.merge import Weights
 from nearer.learn.plan import Plan
 from nearer.store.workspace import Workspace
 
@@ -29,7 +30,7 @@ class Diverged(RecipeError):
 class Course:
     """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
 
-    ``activations`` are those of frozen layers, for all passes.
+    ``activations`` are those of frozen layers, for all passes; ``start`` the weights at the beginning, if pulled to.
     """
 
     workspace: Workspace
@@ -41,19 +42,34 @@ class Course:
     first: int
     deadline: Deadline
     guide: Guiding | None
+    start: Weights | None
     progress: Progress
     activations: Activations = field(default_factory=Activations)
 
     @property
     def sides(self) -> Sides:
-        """The prompts of the encoder, the vectors that its documents keep, if they do, the guide, and activations."""
-        return sides_of(self.encoder, self.workspace.recipe.train, guide=self.guide, activations=self.activations)
+        """The prompts of the encoder, the vectors that its documents keep, if they do, and what serves all passes."""
+        sides = sides_of(self.encoder, self.workspace.recipe.train, guide=self.guide)
+        return replace(sides, activations=self.activations, start=self.start)
 
     @property
-    def learns_from_negatives(self) -> bool:
-        """Whether its loss has any use for mined negatives."""
-        asked = self.workspace.recipe.train.loss
-        return (asked or choose_loss(None, self.examples)[0]) not in LIKENESS
+    def mines(self) -> bool:
+        """Whether it mines before any of its passes."""
+        return any(self.mines_before(number) for number in self.passes)
+
+    @property
+    def passes(self) -> range:
+        """The numbers of its passes."""
+        return range(self.first, self.first + self.workspace.recipe.train.passes)
+
+    def mines_before(self, number: int) -> bool:
+        """Whether it mines before a pass: every one but number 1 does, if its loss has any use for negatives.
+
+        A teacher looks at what was mined before number 1 too.
+        """
+        recipe = self.workspace.recipe.train
+        loss = recipe.loss or choose_loss(None, self.examples)[0]
+        return recipe.is_distilled or (number > 1 and loss not in LIKENESS)
 
     def under(self, settings: Mapping[str, Any]) -> "Course":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""

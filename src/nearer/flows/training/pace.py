@@ -62,7 +62,7 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
             break
         cheaper = course.under(settings)
         try:
-            share = _step(cheaper, mined=cheaper.learns_from_negatives, clock=clock) / pace.mined_step_s
+            share = _step(cheaper, mined=cheaper.mines, clock=clock) / pace.mined_step_s
         except RecipeError:  # layers that cannot be passed by, for example
             continue
         its_pace = replace(pace, plain_step_s=share * pace.plain_step_s, mined_step_s=share * pace.mined_step_s)
@@ -111,7 +111,7 @@ def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
     began = clock()
     course.watch.point(course.encoder, 0)
     dev_s = clock() - began
-    mines, has_curriculum = course.learns_from_negatives, course.workspace.recipe.train.curriculum != "none"
+    mines, has_curriculum = course.mines, course.workspace.recipe.train.curriculum != "none"
     encoding_s = _encoding_s(course, clock=clock) if mines or has_curriculum else 0.0
     plain_step_s = _step(course, mined=False, clock=clock)
     return Pace(

@@ -13,7 +13,6 @@ from nearer.flows.embedding import embed_passages
 from nearer.flows.training.guiding import Guiding
 from nearer.learn.examples import Example
 from nearer.learn.fit import Sides
-from nearer.learn.lower_layers import Activations
 from nearer.store.workspace import Workspace
 
 
@@ -33,16 +32,13 @@ class QuerySide(Encoder):
         return self._emb_TD[[self._row_of[text] for text in texts]]
 
 
-def sides_of(
-    encoder: Encoder, recipe: TrainRecipe, *, guide: Guiding | None, activations: Activations | None = None
-) -> Sides:
+def sides_of(encoder: Encoder, recipe: TrainRecipe, *, guide: Guiding | None) -> Sides:
     """The sides of an encoder in training; documents keep their vectors where only queries are trained."""
     return Sides(
         query=encoder.settings.query_prompt,
         document=encoder.settings.document_prompt,
         vectors=encoder.encode_documents if recipe.sides == "query" else None,
         guide=guide,
-        activations=activations,
     )
 
 
