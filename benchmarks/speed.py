@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -359,14 +359,14 @@ def train_once(side: str, pairs: list[tuple[str, str]]) -> tuple[float, float]:
         return seconds, float(MultipleNegativesRankingLoss(encoder.model)(columns, torch.tensor([])))
 
 
-def train_ours(model: Any, pairs: list[tuple[str, str]], options: dict[str, Any]) -> None:
-    """Our pass, dev not measured."""
+def train_ours(model: Any, pairs: Sequence[tuple[str, str]], options: dict[str, Any]) -> None:
+    """Our pass of two epochs, dev not measured."""
     examples = [Example(anchor=anchor, positive=positive) for anchor, positive in pairs]
     with tempfile.TemporaryDirectory() as folder:
         fit(
             model,
             examples,
-            recipe=TrainRecipe(epochs=2, evals_per_pass=1, seed=SEED, **options),
+            recipe=TrainRecipe(**{"epochs": 2, "evals_per_pass": 1, "seed": SEED, **options}),
             sides=Sides(query="", document=""),
             measure=lambda step: DevPoint(step=step, value=float(step)),
             checkpoints=Checkpoints(Path(folder), start=None),

@@ -114,8 +114,8 @@ class Stock:
         return Encoder.load(source, max_seq_length=self.max_length).model
 
 
-def fit_stock(model: Any, rows: dict[str, list[str]], *, rate: float, epochs: int, seed: int) -> None:
-    """The trainer of sentence-transformers, with the batch size and warm-up that Nearer uses."""
+def fit_stock(model: Any, rows: dict[str, list[str]], *, rate: float, epochs: int, seed: int, **others: Any) -> None:
+    """The trainer of sentence-transformers, with the batch size and warm-up that Nearer uses, or other arguments."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.base.sampler import BatchSamplers
@@ -126,7 +126,7 @@ def fit_stock(model: Any, rows: dict[str, list[str]], *, rate: float, epochs: in
         arguments = SentenceTransformerTrainingArguments(
             output_dir=folder,
             num_train_epochs=epochs,
-            per_device_train_batch_size=recipe.batch_size,
+            **{"per_device_train_batch_size": recipe.batch_size, **others},
             learning_rate=rate,
             warmup_ratio=recipe.warmup_ratio,
             batch_sampler=BatchSamplers.NO_DUPLICATES,
