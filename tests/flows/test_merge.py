@@ -87,7 +87,10 @@ def test_what_breaks_a_case_is_not_taken(ask, trained, model_id, tmp_path):
     sound = {each["weight"]: each["value"] for each in merged["sweep"] if not each["suite"]["newly_failing"]}
     assert merged["weight"] in sound
     page = Path(ask(trained, "report")["report"]).read_text()
-    assert '<section id="merge">' in page
+    section = page.split('<section id="merge">')[1].split("</section>")[0]
+    assert section.count("<circle") == 2 * (11 + 1), "dev and the suite, each weight, and the chosen one filled"
+    for line in (f">{sound[merged['weight']]:.4g}<", f"cases that pass by weight: {first['num_cases'] - 1} at 0"):
+        assert line in section
     assert "Cases of the regression suite that pass" in page
     assert sound[merged["weight"]] == max(sound.values())
     forced = ask(trained, "merge", model_id, "--weight", 0.99, *setting)
