@@ -1,6 +1,7 @@
 """How fast training is on the device at hand, and what share of its arithmetic that is: a GPU, or else the CPU.
 
-    python benchmarks/device.py --work FOLDER [--pairs N] [--batch-size N] [--precision P] [--runs N] [SIZE]...
+    python benchmarks/device.py --work FOLDER [--pairs N] [--batch-size N] [--precision P] [--runs N]
+        [--sizes SIZE ...]
 
 SIZE is minilm (6 layers of 384) or bert-base (12 of 768); both by default, with random weights, for speed alone is
 measured. Pairs are functions of this machine's Python standard library, a first sentence and its source, cut at 128
@@ -28,8 +29,10 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
+from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.flows.demo.corpus import stdlib_functions
+from nearer.learn.fit import matmul_precision
 from speed import SEED, train_ours
 from stock import fit_stock
 
@@ -38,7 +41,6 @@ SIZES: dict[str, dict[str, int]] = {
     "bert-base": {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072},
 }
 MAX_LENGTH = 128
-RATE = 6e-5
 TYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 STOCK = {"float32": {}, "tf32": {"tf32": True}, "bfloat16": {"bf16": True}, "float16": {"fp16": True}}
 """What the stock trainer calls a precision."""
@@ -51,7 +53,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pairs = [(each.sentence, each.source) for each in islice(stdlib_functions(), arguments.pairs)]
-    peak = arguments.peak * 1e12 if arguments.peak else best_product(device, TYPES[arguments.precision])
+    peak = arguments.peak * 1e12 if arguments.peak else best_product(device, arguments.precision)
     result = {
         "date": datetime.date.today().isoformat(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()}, CPU",
@@ -62,7 +64,7 @@ def main() -> None:
         "batch_size": arguments.batch_size,
         "peak_tflops": round(peak / 1e12, 2),
         "peak_is": "given" if arguments.peak else "measured",
-        "sizes": {size: measured(size, pairs, device, peak, arguments) for size in arguments.sizes or SIZES},
+        "sizes": {size: measured(size, pairs, device, peak, arguments) for size in arguments.sizes},
     }
     (arguments.work / "device.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
@@ -71,8 +73,8 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sizes", nargs="*", choices=[[], *SIZES], metavar="SIZE")
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--pairs", type=int, default=4096)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--precision", choices=TYPES, default="bfloat16")
@@ -131,14 +133,14 @@ def model_of(size: str, work: Path, device: torch.device) -> Any:
 def ours(pairs: Pairs, arguments: argparse.Namespace, model: Any) -> None:
     """An epoch of our trainer."""
     options = {"epochs": 1, "batch_size": arguments.batch_size, "precision": arguments.precision}
-    train_ours(model, pairs, {**options, "learning_rate": RATE, "dropout": "model"})
+    train_ours(model, pairs, {**options, "dropout": "model"})
 
 
 def stock(pairs: Pairs, arguments: argparse.Namespace, model: Any) -> None:
     """An epoch of the trainer of sentence-transformers."""
     rows = {"anchor": [pair[0] for pair in pairs], "positive": [pair[1] for pair in pairs]}
     others = {"per_device_train_batch_size": arguments.batch_size, **STOCK[arguments.precision]}
-    fit_stock(model, rows, rate=RATE, epochs=1, seed=SEED, **others)
+    fit_stock(model, rows, rate=TrainRecipe().learning_rate, epochs=1, seed=SEED, **others)
 
 
 def timed(run: Callable[[Any], None], model: Any, device: torch.device) -> tuple[float, int]:
@@ -168,9 +170,10 @@ def operations(size: str, pairs: Pairs, work: Path) -> float:
     return float(sum(length * (6 * weights + 12 * layers * wide * length) for length in lengths))
 
 
-def best_product(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of the fastest product of two square matrices of this type."""
-    best = 0.0
+def best_product(device: torch.device, precision: str) -> float:
+    """Operations a second of the fastest product of two square matrices in this precision."""
+    best, before, dtype = 0.0, torch.get_float32_matmul_precision(), TYPES[precision]
+    torch.set_float32_matmul_precision(matmul_precision(TrainRecipe(precision=precision)))
     for size in (2048, 4096, 8192) if device.type == "cuda" else (512, 1024):
         left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
         for _ in range(5):
@@ -179,6 +182,7 @@ def best_product(device: torch.device, dtype: torch.dtype) -> float:
             left @ right
             synchronise(device)
             best = max(best, 2 * size**3 / (time.perf_counter() - began))
+    torch.set_float32_matmul_precision(before)
     return best
 
 

@@ -101,6 +101,20 @@ def beir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def graded_beir(tmp_path_factory: pytest.TempPathFactory, beir: Path) -> Path:
+    """The same, judged 4; every training query has a second document, of its topic, of grade 1. Do not change it."""
+    source = Path(shutil.copytree(beir, tmp_path_factory.mktemp("sets") / "graded"))
+    for path in (source / "qrels").iterdir():
+        head, *rows = path.read_text().splitlines()
+        rows = [row.rsplit("\t", 1)[0] for row in rows]
+        graded = [f"{row}\t4" for row in rows]
+        if path.stem == "train":
+            graded += [f"{query}\td{(int(doc_id[1:]) + 10) % 80:03}\t1" for query, doc_id in map(str.split, rows)]
+        path.write_text("\n".join([head, *graded]) + "\n")
+    return source
+
+
+@pytest.fixture(scope="session")
 def _made(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: dict[str, Any], beir: Path) -> dict[str, Path]:
     """Workspaces by how far they came, each made from the one before; only copies are handed out."""
     from nearer.flows.add import add

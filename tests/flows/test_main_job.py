@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -149,18 +148,9 @@ def test_progress_is_told_on_stderr_only(nearer, base_live):
     assert json.loads(outcome.out)["num_pairs"] == 140
 
 
-def test_judgments_of_several_grades_are_learned_from_as_such(ask, nearer, new_workspace, beir, tmp_path):
-    """The answer is judged 4, and another document of its topic 1."""
-    folder, source = new_workspace(), shutil.copytree(beir, tmp_path / "graded")
-    for path in (source / "qrels").glob("*.tsv"):
-        head, *rows = path.read_text().splitlines()
-        graded = [
-            f"{query}\td{number:03}\t{grade}"
-            for query, doc_id, _ in map(str.split, rows)
-            for number, grade in ((int(doc_id[1:]), 4), ((int(doc_id[1:]) + 10) % 80, 1))
-        ]
-        path.write_text("\n".join([head, *graded]) + "\n")
-    ask(folder, "add", "beir", source)
+def test_judgments_of_several_grades_are_learned_from_as_such(ask, nearer, new_workspace, graded_beir):
+    folder = new_workspace()
+    ask(folder, "add", "beir", graded_beir)
     told = nearer("train", "--json", "--dir", folder, "--set", "train.passes=1")
     assert "loss ranking (several grades: the higher above the lower, all above the unjudged)" in told.err
     graded = told.json

@@ -1,6 +1,5 @@
 import dataclasses
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example, text_key
-from nearer.learn.fit import Sides, fit, weights_of
+from nearer.learn.fit import Sides, fit
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.objective import Objective
 from nearer.learn.order import Order
@@ -268,20 +267,20 @@ def test_a_pull_keeps_near_to_where_training_began_or_leads_back_there(train, ti
 
     def far(pull, start=None):
         model = Encoder.load(str(tiny_model_folder)).model
-        began = weights_of(model)
+        began = weights(model)
         wanted = began if start is None else start
         train(model=model, epochs=10, learning_rate=3e-3, pull=pull, start=start)
-        return sum(float((each - wanted[name]).square().sum()) for name, each in weights_of(model).items())
+        return sum(float((each - wanted[name]).square().sum()) for name, each in weights(model).items())
 
     assert far(10.0) < 0.1 * far(0.0)
-    elsewhere = {name: each + 0.01 for name, each in weights_of(Encoder.load(str(tiny_model_folder)).model).items()}
+    elsewhere = {name: each + 0.01 for name, each in weights(Encoder.load(str(tiny_model_folder)).model).items()}
     assert far(10.0, elsewhere) < 0.1 * far(0.0, elsewhere)
 
 
 @pytest.mark.parametrize("loss", ["margin_mse", "kl"])
 def test_what_distils_comes_nearer_to_the_teacher(train, tiny_encoder, loss):
     """The teacher likes the last of each example's texts best, and the positive least."""
-    data = [replace(each, scores=(0.0, 2.0, 4.0)) for each in examples(16, num_negatives=2)]
+    data = [dataclasses.replace(each, scores=(0.0, 2.0, 4.0)) for each in examples(16, num_negatives=2)]
 
     def order_of_texts():
         vectors = [tiny_encoder.model.encode([e.positive, *e.negatives], normalize_embeddings=True) for e in data]

@@ -274,6 +274,10 @@ class TrainRecipe(Section):
         """Whether the loss learns from a teacher's scores, and so from mined negatives in every pass."""
         return self.loss in ("margin_mse", "kl")
 
+    def mines_before(self, number: int) -> bool:
+        """Whether negatives are mined before a pass: pass 1 does without, unless a teacher looks at them."""
+        return number > 1 or self.is_distilled
+
     @property
     def is_guided(self) -> bool:
         """Whether a model is asked which texts of a batch are no negatives."""

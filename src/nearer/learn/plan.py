@@ -105,8 +105,8 @@ def make_plan(
 
 
 def _num_mined(passes: int, recipe: TrainRecipe, *, first: int) -> int:
-    """How many of these passes mine: pass 1 does only for a teacher."""
-    return passes if recipe.is_distilled else passes - (first == 1)
+    """How many of these passes mine."""
+    return sum(recipe.mines_before(number) for number in range(first, first + passes))
 
 
 def _passes(pace: Pace, recipe: TrainRecipe, usable_s: float, *, first: int) -> tuple[int, list[str]]:

@@ -63,13 +63,9 @@ class Course:
         return range(self.first, self.first + self.workspace.recipe.train.passes)
 
     def mines_before(self, number: int) -> bool:
-        """Whether it mines before a pass: every one but number 1 does, if its loss has any use for negatives.
-
-        A teacher looks at what was mined before number 1 too.
-        """
+        """Whether it mines before a pass, as the recipe has it, if its loss has any use for negatives."""
         recipe = self.workspace.recipe.train
-        loss = recipe.loss or choose_loss(None, self.examples)[0]
-        return recipe.is_distilled or (number > 1 and loss not in LIKENESS)
+        return recipe.mines_before(number) and (recipe.loss or choose_loss(None, self.examples)[0]) not in LIKENESS
 
     def under(self, settings: Mapping[str, Any]) -> "Course":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""
