@@ -3,6 +3,7 @@
     python benchmarks/training.py graded --work FOLDER --data FOLDER [--train N] [--test N] [--seeds N]
     python benchmarks/training.py matryoshka --work FOLDER --data FOLDER [--set-name nl2bash] ...
     python benchmarks/training.py settings --work FOLDER --data FOLDER [--set-name medquad] ...
+    python benchmarks/training.py averaging --work FOLDER --data FOLDER [--set-name nl2bash] ...
 
 graded      judgments of several grades learned from as such, and the same made binary. The set is medquad, its grades
             derived from its structure: the answer itself 4, other answers about the same disease 1, all else 0.
@@ -10,6 +11,7 @@ matryoshka  vectors that may be cut to 64 and 128 dimensions, started from turne
             without, whose vectors are cut as they are, and turned afterwards; and base likewise.
 settings    on dev alone, and in seconds: as the defaults are, with the model's dropout, with half of the tokens, with
             the lower half of the layers frozen. What the defaults and `--budget` rest on.
+averaging   on dev alone, over all documents: three seeds, and the means of the weights of two and of all three.
 The first two are compared on test, query by query. Each training and each measurement leaves
 FOLDER/PART/seed-N/NAME.json and is not run again.
 """
@@ -35,7 +37,7 @@ DIMENSIONS = (64, 128)
 def main() -> None:
     """Run what is missing of a part and print its table."""
     arguments = parse_arguments()
-    part = {"graded": graded, "matryoshka": matryoshka, "settings": settings}[arguments.part]
+    part = PARTS[arguments.part]
     print(f"\n{os.cpu_count()} cores ({platform.machine()}), at most {arguments.test} queries of test\n")
     for seed in range(arguments.seeds):
         print("\n".join(part(seed, arguments)))
@@ -44,9 +46,9 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("graded", "matryoshka", "settings"))
+    parser.add_argument("part", choices=PARTS)
     add_size_arguments(parser, documents=3000, train=600, test=400)
-    parser.add_argument("--set-name", default="nl2bash", help="the set of matryoshka and settings")
+    parser.add_argument("--set-name", default="nl2bash", help="the set of all but graded")
     parser.add_argument("--seeds", type=int, default=1)
     return parser.parse_args()
 
@@ -104,6 +106,22 @@ def settings(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
         told = json.loads((folder_of("settings", seed, arguments) / f"{name}.json").read_text(encoding="utf-8"))
         points = " ".join(f"{point['value']:.4f}" for each in told["passes"] for point in each["fit"]["dev"])
         yield f"seed {seed}, {name}: dev {points}; {told['num_pairs']} pairs, {told['duration_s']:.0f} s"
+
+
+def averaging(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
+    """Every seed alone, and every mean, whose weights are made of the mean of fewer."""
+    models = trained("averaging", seed, {str(each): (f"train.seed={seed + each}",) for each in range(3)}, arguments)
+    with closing(opened("averaging", seed, arguments)) as workspace:
+        for names in (("0", "1"), ("0", "2"), ("1", "2"), ("0+1", "2")):
+            share = 1 / (1 + len(names[0].split("+")))
+            other, system = (models[name] for name in names)
+            models["+".join(names)] = nearer.merge(workspace, system, other, weight=share)["model_id"]
+        run = partial(nearer.evaluate, workspace, [*models.values(), "base"], split="dev", progress=Watch())
+        path = folder_of("averaging", seed, arguments) / "dev.json"
+        yield from values_of(cell(path, run, {"systems": list(models.values())}, renews=True), [*models, "base"])
+
+
+PARTS = {"graded": graded, "matryoshka": matryoshka, "settings": settings, "averaging": averaging}
 
 
 def opened(part: str, seed: int, arguments: argparse.Namespace, *overrides: str) -> nearer.Workspace:

@@ -228,7 +228,7 @@ def train(
         str | None, typer.Option(help="Fit the training into a time: 90s, 20m, 2h.", metavar="TIME")
     ] = None,
     search: Annotated[int, typer.Option(help="Try so many settings; dev chooses.", metavar="TRIALS")] = 0,
-    seeds: Annotated[int, typer.Option(help="Train with so many seeds; dev chooses, the spread is told.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Train with so many seeds; dev picks one, or a mean of several.")] = 1,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,

@@ -242,7 +242,7 @@ def test_seeds_give_the_best_and_the_spread(run, base_live):
     assert values[0] == alone["dev"]["best"]
     assert seeds["mean"] == pytest.approx(statistics.fmean(values))
     assert seeds["standard_deviation"] == pytest.approx(statistics.stdev(values))
-    assert result["dev"]["best"] == max(values)
+    assert result["dev"]["best"] >= max(values)
     assert training["recipe"]["train"]["seed"] == values.index(max(values))
     assert training["seeds"] == seeds
     assert sum(line.startswith("training ") for line in said) == 3
@@ -266,14 +266,16 @@ def timeless(trainings):
 
 
 @pytest.mark.slow
-def test_of_finished_trainings_only_the_best_keeps_weights(run, base_live, monkeypatch):
+@pytest.mark.parametrize("asked", ["num_trials", "num_seeds"])
+def test_of_a_search_only_the_best_keeps_weights_and_of_seeds_all(run, base_live, monkeypatch, asked):
     with monkeypatch.context() as patch:
         cut_at(patch, "train.model")
         with pytest.raises(PowerCut):
-            run(num_seeds=3)
+            run(**{asked: 3})
     [parts] = (base_live / ".nearer/training").glob("run-*/parts.json")
     values = [each["value"] for each in json.loads(parts.read_text())]
-    assert [path.name for path in parts.parent.glob("part-*")] == [f"part-{values.index(max(values))}"]
+    kept = [values.index(max(values))] if asked == "num_trials" else range(3)
+    assert sorted(path.name for path in parts.parent.glob("part-*")) == [f"part-{number}" for number in kept]
 
 
 # A search

@@ -57,7 +57,7 @@ def train(
     The base begins with a pass on in-batch negatives; a model that was trained before goes on with mined ones, so
     that two calls of one pass give what one call of two gives. Training queries and pairs that leak into dev or
     test are left out and counted. A run that was cut short goes on from what it kept. ``asked`` fits the training
-    into a time, or has several trained from the same start, of which dev chooses.
+    into a time, or has several trained from the same start, of which dev chooses: one, or a mean of several seeds.
 
     Raises RecipeError for settings or data that cannot work, InputError for what cannot be asked, WorkspaceError when
     the disk refuses.
@@ -132,7 +132,7 @@ def train(
             "num_queries": len(dev.queries),
             "num_documents": len(dev.starts_N),
             "start": passes[0]["fit"]["dev"][0]["value"],
-            "best": max(point["value"] for each in passes for point in each["fit"]["dev"]),
+            "best": _best_on_dev(passes, chosen),
         },
         "num_pairs": len(course.examples),
         "dimensions": list(workspace.recipe.train.dimensions),
@@ -140,6 +140,12 @@ def train(
         "num_left_out": {"queries": len(left_out.query_ids), "pairs": len(left_out.pairs)},
         "duration_s": round(clock() - began, 1),
     }
+
+
+def _best_on_dev(passes: Sequence[dict[str, Any]], chosen: dict[str, Any]) -> float:
+    """What dev says of the weights that are kept."""
+    mean = chosen.get("seeds", {}).get("averaged")
+    return float(mean["value"] if mean else max(point["value"] for each in passes for point in each["fit"]["dev"]))
 
 
 def _run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -152,6 +158,8 @@ def _run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, A
     familiar_Q = familiar(texts, examples, resemblance=recipe.alarms.familiar_from)
     before_Q = watch.dev_values(encoder) if is_comparable(familiar_Q) else None
     passes = _run_passes(course)
+    if course.averaged is not None:
+        encoder.model.load_state_dict(course.averaged)
     gains = None if before_Q is None else gains_of(before_Q, watch.dev_values(encoder), familiar_Q, recipe=recipe)
     alarms = alarms_of(passes, examples, watch, gains=gains, dimension=encoder.dimension, recipe=recipe.alarms)
     return passes, alarms

@@ -55,8 +55,14 @@ def _chosen(result: Result) -> list[str]:
         deviation = seeds["standard_deviation"]
         spread = "" if deviation is None else f", standard deviation {deviation:.3f}"
         shown = ", ".join(f"{value:.3f}" for value in values)
-        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds['mean']:.3f}{spread}; the best is kept")
+        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds['mean']:.3f}{spread}; {_kept(seeds)} is kept")
     return lines
+
+
+def _kept(seeds: Result) -> str:
+    """Which weights of several seeds: the best's, or a mean; a model of before there were means has none."""
+    mean = seeds.get("averaged")
+    return f"the mean of the weights of {len(mean['trainings'])}, dev {mean['value']:.3f}," if mean else "the best"
 
 
 def _alarm(alarm: Result) -> str:

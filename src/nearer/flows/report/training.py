@@ -32,12 +32,16 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What a time decided, in sentences; what several trainings came to; their mean and deviation, if of seeds."""
+    """What a time decided, in sentences; what several trainings came to; their mean and deviation, if of seeds.
+
+    ``num_averaged`` of them gave the mean of their weights, where that was kept; else 0.
+    """
 
     reasons: Sequence[str]
     trainings: Sequence[tuple[str, float | None, str]]
     mean: float | None
     deviation: float | None
+    num_averaged: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +104,8 @@ def _training(model: JSON, *, is_live: bool) -> Training:
     data: JSON = training.get("data", {})
     sources: Sequence[JSON] = data.get("sources", []) if data.get("num_sources", 1) > 1 else []
     values = [value for _, _, value, _ in points if isfinite(value)]
-    base, best = (values[0], max(values)) if values else (None, None)
+    mean = training.get("seeds", {}).get("averaged")
+    base, best = (values[0], mean["value"] if mean else max(values)) if values else (None, None)
     label = f"nDCG@10 on dev by training step: base {number(base)}, best {number(best)}"
     return Training(
         model_id=model["model_id"],
@@ -130,6 +135,7 @@ def _chosen(training: JSON) -> Chosen:
         trainings=[(_settings(each["settings"]), each["value"], each["fault"]) for each in several],
         mean=seeds.get("mean"),
         deviation=seeds.get("standard_deviation"),
+        num_averaged=len((seeds.get("averaged") or {}).get("trainings", ())),
     )
 
 

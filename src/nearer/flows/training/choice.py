@@ -1,10 +1,11 @@
-"""Which training is kept: the one asked for, fitted to a time, or the best of several on dev."""
+"""Which training is kept: the one asked for, fitted to a time, or of several the best on dev, or their mean."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nearer.core.errors import InputError
+from nearer.flows.training.averaging import averaged
 from nearer.flows.training.course import Course
 from nearer.flows.training.deadline import Deadline
 from nearer.flows.training.pace import planned
@@ -87,7 +88,7 @@ def _search(
 def _seeds(
     course: Course, number: int, *, run_passes: RunPasses, clock: Callable[[], float]
 ) -> tuple[Course, dict[str, Any]]:
-    """The best of several seeds, and how far they lie apart."""
+    """The best of several seeds, or the mean of some, and how far they lie apart."""
     first = course.workspace.recipe.train.seed
     best, finished = train_several(
         course,
@@ -95,6 +96,11 @@ def _seeds(
         settings_of=lambda finished: {"train.seed": first + len(finished)},
         run_passes=run_passes,
         clock=clock,
+        keeps_all=True,
     )
     values = [each["value"] for each in finished if each["value"] is not None]
-    return best, {"trainings": finished, **spread(values)}
+    told: dict[str, Any] = {"trainings": finished, **spread(values), "averaged": None}
+    if mean := averaged(course, finished):
+        told["averaged"] = {"trainings": list(mean.trainings), "value": mean.value}
+        best = replace(best, averaged=mean.weights)
+    return best, told

@@ -30,7 +30,8 @@ class Diverged(RecipeError):
 class Course:
     """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
 
-    ``activations`` are those of frozen layers, for all passes; ``start`` the weights at the beginning, if pulled to.
+    ``activations`` are those of frozen layers, for all passes; ``start`` the weights at the beginning, if pulled to;
+    ``averaged`` those that stand in the end instead of the last pass's, if they are the mean of several trainings.
     """
 
     workspace: Workspace
@@ -45,6 +46,7 @@ class Course:
     start: Weights | None
     progress: Progress
     activations: Activations = field(default_factory=Activations)
+    averaged: Weights | None = None
 
     @property
     def sides(self) -> Sides:

@@ -6,12 +6,12 @@
 .nearer/training/RUN_ID/pass-N/result/   its best weights, and how it went
 .nearer/training/RUN_ID/budget.json      with a time to keep: what is left of it, and what was chosen to fit
 .nearer/training/RUN_ID/parts.json       of several trainings: what came of each that is finished
-.nearer/training/RUN_ID/part-N/          one of them, as above; of the finished ones only the best is kept
+.nearer/training/RUN_ID/part-N/          one of them, as above; of a search only the best is kept
 """
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -98,12 +98,12 @@ class TrainingRun:
         """What came of the trainings that are finished, in their order."""
         return _json_in(self._folder / _PARTS) or []
 
-    def keep_parts(self, finished: Sequence[JSON], *, best: int) -> None:
-        """Keep what came of the finished trainings, and of their weights those of the best alone."""
+    def keep_parts(self, finished: Sequence[JSON], *, whole: Container[int]) -> None:
+        """Keep what came of the finished trainings, and the weights of those whose numbers are in ``whole``."""
         self._write(_PARTS, finished)
         reached("train.part")
         for number in range(len(finished)):
-            if number != best:
+            if number not in whole:
                 self.part(number).remove()
 
     def budget(self) -> dict[str, Any] | None:
@@ -148,13 +148,18 @@ class TrainingRun:
 
     def result(self, number: int, model: "torch.nn.Module") -> dict[str, Any] | None:
         """How a finished pass went, with its best weights loaded into ``model``; None when it is not finished."""
+        weights = self.weights(number)
+        if weights is None:
+            return None
+        model.load_state_dict(weights)
+        return dict(json.loads((self._pass(number) / "result" / _REPORT).read_text(encoding="utf-8")))
+
+    def weights(self, number: int) -> "dict[str, torch.Tensor] | None":
+        """The best weights of a finished pass; None when it is not finished."""
         from safetensors.torch import load_file
 
         folder = self._whole(number, "result")
-        if folder is None:
-            return None
-        model.load_state_dict(load_file(folder / _WEIGHTS))
-        return dict(json.loads((folder / _REPORT).read_text(encoding="utf-8")))
+        return None if folder is None else load_file(folder / _WEIGHTS)
 
     def is_done(self, number: int) -> bool:
         """Whether a pass is finished."""

@@ -1,4 +1,4 @@
-"""Several trainings of one run, from the same start: each is judged on dev, and the best keeps its weights."""
+"""Several trainings of one run, from the same start, each judged on dev."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,19 @@ Settings = Callable[[Sequence[JSON]], Mapping[str, Any]]
 
 
 def train_several(
-    course: Course, number: int, *, settings_of: Settings, run_passes: RunPasses, clock: Callable[[], float]
+    course: Course,
+    number: int,
+    *,
+    settings_of: Settings,
+    run_passes: RunPasses,
+    clock: Callable[[], float],
+    keeps_all: bool = False,
 ) -> tuple[Course, list[dict[str, Any]]]:
     """Train ``number`` times, or as often as there is time for, once at least; the best, and what came of each.
 
     ``settings_of`` gives the recipe's values of the next, from those that are finished. The model is left as it was;
-    the passes of the course that is returned are done. Raises RecipeError when every training broke down.
+    the passes of the course that is returned are done. Of the others the weights are kept only where the run
+    ``keeps_all``. Raises RecipeError when every training broke down.
     """
     start = weights_of(course.encoder.model)
     finished = [dict(each) for each in course.run.parts()]
@@ -33,7 +40,7 @@ def train_several(
         result = _result(part, settings, run_passes)
         result["duration_s"] = None if part.run.is_resumed else round(clock() - began, 1)
         finished = [*finished, result]
-        course.run.keep_parts(finished, best=_best(finished))
+        course.run.keep_parts(finished, whole=range(number) if keeps_all else {_best(finished)})
         course.progress.say(f"training {len(finished)} of {number}: {_told(result)}")
     course.encoder.model.load_state_dict(start)
     best = finished[_best(finished)]
