@@ -4,12 +4,13 @@
 
 SET is demo or a BEIR folder below --data (medquad, nl2bash, banking77); these four by default. Both sides start from
 the same base and have the same pairs, the same dev queries and the same seconds of wall time for all they do: mining,
-training, measuring, choosing on dev. They run at the same time, with half of the cores each, so that whatever else the
-machine does slows both. The stock side is benchmarks/stock.py. Nearer's is `nearer train --budget`, then `nearer train
---adapter query` on what that made. That the base was measured before, whose vectors Nearer keeps, is counted for
-neither. Neither side searches learning rates first: each begins with its library's default, the stock side tries
-others where time is left, and Nearer has --trials for it. Nearer's default, 6e-5, and its two epochs were chosen
-before, on dev of nl2bash, medquad and demo. With --half Nearer also runs alone with half of the seconds.
+training, measuring, choosing on dev. They run at the same time, with half of the cores each, so that whatever else
+the machine does slows both. The stock side is benchmarks/stock.py. Nearer's is `nearer train --budget --seeds 3`, of
+which there are fewer where the time is short, then `nearer train --adapter query` on what that made. That the base
+was measured before, whose vectors Nearer keeps, is counted for neither. Neither side searches learning rates first:
+each begins with its library's default, the stock side tries others where time is left, and Nearer has --trials for
+it. Nearer's default, 6e-5, and its two epochs were chosen before, on dev of nl2bash, medquad and demo. With --half
+Nearer also runs alone with half of the seconds.
 
 Each cell (set, seed, system) and each measured split leaves FOLDER/SET/seed-N/NAME.json and is not run again. Test is
 measured in the end; --dev-only leaves it alone, to choose settings by.
@@ -67,6 +68,8 @@ FEWEST = 50
 ALPHA = 0.05
 EPOCHS = "train.epochs=2"
 """Of each pass of Nearer's, where there is time for as many."""
+AVERAGED = 3
+"""Seeds of one training of Nearer's, whose weights are averaged, where there is time for as many."""
 SMALL_DEV = ("train.max_dev_queries=150", "train.num_dev_distractors=300", "alarms.num_train_queries=0")
 """What chooses on both sides, so small that the time goes into training."""
 
@@ -147,7 +150,7 @@ def run_cell(wanted: Cell, arguments: argparse.Namespace) -> None:
     if system == "stock":
         cell(path, partial(run_stock, workspace, path.with_suffix(""), seed, arguments), {"seconds": seconds})
     else:
-        of = {"seconds": seconds, "trials": trials, "recipe": EPOCHS}
+        of = {"seconds": seconds, "trials": trials, "seeds": AVERAGED, "recipe": EPOCHS}
         cell(path, partial(run_nearer, workspace, seconds, trials), of)
     workspace.close()
 
@@ -183,10 +186,11 @@ def run_nearer(workspace: nearer.Workspace, seconds: float, num_trials: int) -> 
     """Training fitted to the time less what encoding the corpus for the adapter takes, then the adapter."""
     began = time.monotonic()
     spare = seconds_to_encode(workspace)
-    asked = Asked(budget_s=seconds - (time.monotonic() - began) - spare, num_trials=num_trials)
+    left_s, num_seeds = seconds - (time.monotonic() - began) - spare, 1 if num_trials else AVERAGED
+    asked = Asked(budget_s=left_s, num_trials=num_trials, num_seeds=num_seeds)
     trained = nearer.train(workspace, asked=asked, progress=Watch())
     adapted = nearer.adapt(workspace, "query", start=trained["model_id"], progress=Watch())
-    told = {key: trained.get(key) for key in ("budget", "trials", "dev", "num_pairs", "duration_s")}
+    told = {key: trained.get(key) for key in ("budget", "trials", "seeds", "dev", "num_pairs", "duration_s")}
     return {
         "model_id": adapted["model_id"],
         "trained": trained["model_id"],

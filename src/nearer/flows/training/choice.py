@@ -53,17 +53,19 @@ def choose_course(
     Raises RecipeError when the time is too short for any, or every one of several broke down.
     """
     own, told = course.workspace.recipe.train.epochs, dict[str, Any]()
+    number = asked.num_trials or asked.num_seeds
     longest = own * (_SEARCHED_EPOCHS if asked.num_trials else 1)
     if asked.budget_s is not None:
-        number = asked.num_trials or asked.num_seeds
-        course, how = planned(course, number=number, longest=longest, clock=clock)
+        course, number, how = planned(
+            course, number=number, may_be_fewer=not asked.num_trials, longest=longest, clock=clock
+        )
         longest = course.workspace.recipe.train.epochs
         told["budget"] = {"budget_s": asked.budget_s, **how}
     course = course.under({"train.epochs": min(own, longest)})
     if asked.num_trials:
-        course, told["trials"] = _search(course, asked.num_trials, longest, run_passes=run_passes, clock=clock)
-    elif asked.num_seeds > 1:
-        course, told["seeds"] = _seeds(course, asked.num_seeds, run_passes=run_passes, clock=clock)
+        course, told["trials"] = _search(course, number, longest, run_passes=run_passes, clock=clock)
+    elif number > 1:
+        course, told["seeds"] = _seeds(course, number, run_passes=run_passes, clock=clock)
     return course, told
 
 
