@@ -32,7 +32,7 @@ def planned(
     """The training that ``number`` times fits into its time, how often, and how that was chosen, which the run keeps.
 
     ``longest`` are the most epochs. Where not all pairs fit, the lower half of the layers is frozen if more do then.
-    Where there ``may_be_fewer`` trainings, there are only as many as fit with all that the recipe asks for, or one.
+    Where there ``may_be_fewer`` trainings, there are only as many as have an epoch of all pairs, or one.
     What an earlier process of the run chose stays chosen. Raises RecipeError when the time is too short.
     """
     kept = course.run.budget()
@@ -42,7 +42,7 @@ def planned(
         fitting = _fitting(wanted, pace, most=number) if may_be_fewer else number
         plan, pace = _choose(wanted, pace, number=fitting, clock=clock)
         if fitting < number:
-            why = f"{fitting} of {number} seeds: with more, each would have less than the recipe asks for"
+            why = f"{fitting} of {number} seeds: with more, none would have an epoch of all pairs"
             plan = replace(plan, reasons=(why, *plan.reasons))
         chosen = {"left_s": course.deadline.left_s, "number": fitting, "plan": asdict(plan), "pace": asdict(pace)}
         course.run.keep_budget(kept := json.loads(canonical_json(chosen)))
@@ -62,11 +62,11 @@ def planned(
 
 
 def _fitting(course: Course, pace: Pace, *, most: int) -> int:
-    """How many trainings there is time for with all epochs, passes and pairs; one at least."""
-    recipe, num_pairs = course.workspace.recipe.train, len(course.examples)
+    """How many trainings there is time for with all passes and pairs; one at least."""
+    whole = course.workspace.recipe.train.passes, len(course.examples)
     for number in range(most, 1, -1):
         plan = _plan(course, pace, number=number)
-        if (plan.epochs, plan.passes, plan.num_pairs) == (recipe.epochs, recipe.passes, num_pairs):
+        if (plan.passes, plan.num_pairs) == whole:
             return number
     return 1
 
