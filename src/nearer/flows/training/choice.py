@@ -53,19 +53,16 @@ def choose_course(
     Raises RecipeError when the time is too short for any, or every one of several broke down.
     """
     own, told = course.workspace.recipe.train.epochs, dict[str, Any]()
-    number = asked.num_trials or asked.num_seeds
     longest = own * (_SEARCHED_EPOCHS if asked.num_trials else 1)
     if asked.budget_s is not None:
-        course, number, how = planned(
-            course, number=number, may_be_fewer=not asked.num_trials, longest=longest, clock=clock
-        )
+        course, how = planned(course, number=asked.num_trials or 1, longest=longest, clock=clock)
         longest = course.workspace.recipe.train.epochs
         told["budget"] = {"budget_s": asked.budget_s, **how}
     course = course.under({"train.epochs": min(own, longest)})
     if asked.num_trials:
-        course, told["trials"] = _search(course, number, longest, run_passes=run_passes, clock=clock)
-    elif number > 1:
-        course, told["seeds"] = _seeds(course, number, run_passes=run_passes, clock=clock)
+        course, told["trials"] = _search(course, asked.num_trials, longest, run_passes=run_passes, clock=clock)
+    elif asked.num_seeds > 1:
+        course, told["seeds"] = _seeds(course, asked.num_seeds, run_passes=run_passes, clock=clock)
     return course, told
 
 
@@ -84,7 +81,7 @@ def _search(
             mines=course.mines,
         )
 
-    return train_several(course, number, settings_of=settings_of, run_passes=run_passes, clock=clock)
+    return train_several(course, number, settings_of=settings_of, run_passes=run_passes, clock=clock, shares_time=True)
 
 
 def _seeds(
@@ -98,7 +95,7 @@ def _seeds(
         settings_of=lambda finished: {"train.seed": first + len(finished)},
         run_passes=run_passes,
         clock=clock,
-        keeps_all=True,
+        shares_time=False,
     )
     values = [each["value"] for each in finished if each["value"] is not None]
     told: dict[str, Any] = {"trainings": finished, **spread(values), "averaged": None}

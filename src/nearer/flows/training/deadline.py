@@ -37,7 +37,11 @@ class Deadline:
 
     def is_over(self) -> bool:
         """Whether no more than the reserve is left."""
-        return self.left_s <= 2 * self._dev_s
+        return not self.has(0.0)
+
+    def has(self, seconds: float) -> bool:
+        """Whether more than this is left beside the reserve."""
+        return self.left_s > seconds + 2 * self._dev_s
 
     def share(self, number: int) -> "Deadline":
         """The deadline of the next of ``number`` trainings that have the time that is left between them."""

@@ -27,24 +27,17 @@ _FEWEST_TOKENS = 64
 
 
 def planned(
-    course: Course, *, number: int, may_be_fewer: bool, longest: float, clock: Callable[[], float]
-) -> tuple[Course, int, dict[str, Any]]:
-    """The training that ``number`` times fits into its time, how often, and how that was chosen, which the run keeps.
+    course: Course, *, number: int, longest: float, clock: Callable[[], float]
+) -> tuple[Course, dict[str, Any]]:
+    """The training that ``number`` times fits into its time, and how that was chosen, which is kept with the run.
 
     ``longest`` are the most epochs. Where not all pairs fit, the lower half of the layers is frozen if more do then.
-    Where there ``may_be_fewer`` trainings, there are only as many as have an epoch of all pairs, or one.
     What an earlier process of the run chose stays chosen. Raises RecipeError when the time is too short.
     """
     kept = course.run.budget()
     if kept is None:
-        wanted = course.under({"train.epochs": longest})
-        pace = measured(wanted, clock=clock)
-        fitting = _fitting(wanted, pace, most=number) if may_be_fewer else number
-        plan, pace = _choose(wanted, pace, number=fitting, clock=clock)
-        if fitting < number:
-            why = f"{fitting} of {number} seeds: with more, none would have an epoch of all pairs"
-            plan = replace(plan, reasons=(why, *plan.reasons))
-        chosen = {"left_s": course.deadline.left_s, "number": fitting, "plan": asdict(plan), "pace": asdict(pace)}
+        plan, pace = _choose(course.under({"train.epochs": longest}), number=number, clock=clock)
+        chosen = {"left_s": course.deadline.left_s, "plan": asdict(plan), "pace": asdict(pace)}
         course.run.keep_budget(kept := json.loads(canonical_json(chosen)))
     plan = Plan(**{**kept["plan"], "reasons": tuple(kept["plan"]["reasons"])})
     if plan.num_pairs < min(course.workspace.recipe.train.batch_size, len(course.examples)):
@@ -56,24 +49,13 @@ def planned(
         )
     for reason in plan.reasons:
         course.progress.say(f"the time decides: {reason}")
-    several = " each time" if kept["number"] > 1 else ""
-    course.progress.say(f"expects to train for {plan.estimate_s:.0f} s{several}")
-    return course.planned(plan), kept["number"], {"plan": kept["plan"], "pace": kept["pace"]}
+    course.progress.say(f"expects to train for {plan.estimate_s:.0f} s" + (" each time" if number > 1 else ""))
+    return course.planned(plan), {"plan": kept["plan"], "pace": kept["pace"]}
 
 
-def _fitting(course: Course, pace: Pace, *, most: int) -> int:
-    """How many trainings there is time for with all passes and pairs; one at least."""
-    whole = course.workspace.recipe.train.passes, len(course.examples)
-    for number in range(most, 1, -1):
-        plan = _plan(course, pace, number=number)
-        if (plan.passes, plan.num_pairs) == whole:
-            return number
-    return 1
-
-
-def _choose(course: Course, pace: Pace, *, number: int, clock: Callable[[], float]) -> tuple[Plan, Pace]:
+def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple[Plan, Pace]:
     """The plan; with what saves time in a step where more pairs fit by it. Trying that takes time too."""
-    whys = list[str]()
+    pace, whys = measured(course, clock=clock), list[str]()
     plan = _plan(course, pace, number=number)
     for why, settings in _savings(course):
         if plan.num_pairs == len(course.examples):

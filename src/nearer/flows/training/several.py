@@ -21,26 +21,30 @@ def train_several(
     settings_of: Settings,
     run_passes: RunPasses,
     clock: Callable[[], float],
-    keeps_all: bool = False,
+    shares_time: bool,
 ) -> tuple[Course, list[dict[str, Any]]]:
     """Train ``number`` times, or as often as there is time for, once at least; the best, and what came of each.
 
-    ``settings_of`` gives the recipe's values of the next, from those that are finished. The model is left as it was;
-    the passes of the course that is returned are done. Of the others the weights are kept only where the run
-    ``keeps_all``. Raises RecipeError when every training broke down.
+    ``settings_of`` gives the recipe's values of the next, from those that are finished. Where they share the time, each
+    has a part of it, and the weights of the best alone are kept; else each has what it needs, and those of all are. The
+    model is left as it was; the passes of the course that is returned are done. Raises RecipeError when every training
+    broke down.
     """
     start = weights_of(course.encoder.model)
     finished = [dict(each) for each in course.run.parts()]
-    while len(finished) < number and not (finished and course.deadline.is_over()):
+    while len(finished) < number:
+        if finished and not course.deadline.has(0.0 if shares_time else _needed_s(course, finished)):
+            course.progress.say(f"no time for training {len(finished) + 1} of {number}")
+            break
         settings = settings_of(finished)
-        share = course.deadline.share(number - len(finished))
+        share = course.deadline.share(number - len(finished) if shares_time else 1)
         part = course.part(len(finished), settings, deadline=share)
         course.encoder.model.load_state_dict(start)
         began = clock()
         result = _result(part, settings, run_passes)
         result["duration_s"] = None if part.run.is_resumed else round(clock() - began, 1)
         finished = [*finished, result]
-        course.run.keep_parts(finished, whole=range(number) if keeps_all else {_best(finished)})
+        course.run.keep_parts(finished, whole={_best(finished)} if shares_time else range(number))
         course.progress.say(f"training {len(finished)} of {number}: {_told(result)}")
     course.encoder.model.load_state_dict(start)
     best = finished[_best(finished)]
@@ -59,6 +63,13 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
     """
     deviation = statistics.stdev(values) if len(values) > 1 else None
     return {"mean": statistics.fmean(values), "standard_deviation": deviation}
+
+
+def _needed_s(course: Course, finished: Sequence[JSON]) -> float:
+    """What another training needs: as much as the longest took, or what was planned where a process did not see one."""
+    took = [each["duration_s"] for each in finished if each["duration_s"] is not None]
+    planned = course.run.budget() or {"plan": {"estimate_s": 0.0}}
+    return float(max(took, default=planned["plan"]["estimate_s"]))
 
 
 def _result(part: Course, settings: JSON, run_passes: RunPasses) -> dict[str, Any]:
