@@ -13,7 +13,7 @@ from flows.folders import small_rows, write_beir, write_jsonl
 from nearer.flows import train as train_module
 from nearer.flows.grades import scale_of
 from nearer.learn import fit as fit_module
-from nearer.learn.fit import weights_of
+from nearer.learn.checkpoint import weights_of
 from nearer.retrieval.index import open_index
 from nearer.store.workspace import Workspace
 

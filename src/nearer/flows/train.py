@@ -31,8 +31,9 @@ from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.teaching import teach
 from nearer.flows.training.turning import turned
 from nearer.flows.training.watch import build_watch
+from nearer.learn.checkpoint import weights_of
 from nearer.learn.examples import Example
-from nearer.learn.fit import FitReport, fit, weights_of
+from nearer.learn.fit import FitReport, fit
 from nearer.learn.lint import lint
 from nearer.learn.lora import most_rank
 from nearer.learn.lower_layers import layers_of

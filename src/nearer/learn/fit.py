@@ -16,7 +16,7 @@ from transformers import Trainer, TrainingArguments
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.core.sections import LossName, TrainRecipe
-from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
+from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint, weights_of
 from nearer.learn.examples import Example
 from nearer.learn.guide import GUIDED, Guide
 from nearer.learn.hardness import hardness_for
@@ -131,7 +131,8 @@ def fit(
         trainer.order = order
         trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
         if recipe.pull:
-            trainer.objective.start = weights_of(model) if sides.start is None else sides.start
+            start_weights = weights_of(model) if sides.start is None else sides.start
+            trainer.objective.start = {name: each.to(model.device) for name, each in start_weights.items()}
         if fixed_TD is not None:
             trainer.objective.text_TD = torch.from_numpy(fixed_TD).to(model.device)
         if team:
@@ -261,11 +262,6 @@ def _objective(
         teacher_E=[example.scores for example in examples],
         dimensions=sizes,
     )
-
-
-def weights_of(model: "SentenceTransformer") -> Weights:
-    """A copy of its weights as they are, by name."""
-    return {name: each.detach().clone() for name, each in model.named_parameters()}
 
 
 def matmul_precision(recipe: TrainRecipe) -> str:

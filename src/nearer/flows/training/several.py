@@ -68,8 +68,8 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
 def _needed_s(course: Course, finished: Sequence[JSON]) -> float:
     """What another training needs: as much as the longest took, or what was planned where a process did not see one."""
     took = [each["duration_s"] for each in finished if each["duration_s"] is not None]
-    planned = course.run.budget() or {"plan": {"estimate_s": 0.0}}
-    return float(max(took, default=planned["plan"]["estimate_s"]))
+    budget = course.run.budget()
+    return float(max(took, default=budget["plan"]["estimate_s"] if budget else 0.0))
 
 
 def _result(part: Course, settings: JSON, run_passes: RunPasses) -> dict[str, Any]:
