@@ -2,11 +2,12 @@
 
 import pytest
 
+from nearer.core.errors import InputError
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Judgment, Pair, Query
 from nearer.flows.embedding import embed_corpus, read_corpus
 from nearer.flows.systems import open_system
-from nearer.flows.training.dev_set import build_dev_set
+from nearer.flows.training.dev_set import build_dev_set, read_dev_set
 from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
 
@@ -61,3 +62,13 @@ def test_the_dev_set_holds_every_relevant_document_and_the_asked_number_of_other
     assert {"document of dev-fine", "document of dev-leaks"} <= set(dev.passages)
     assert len(dev.starts_N) == len(TEXTS)  # fewer documents than distractors asked for
     assert 0 <= dev.measure(encoder) <= 1
+
+
+def test_without_a_dev_query_nothing_can_be_chosen(workspace):
+    encoder = open_system(workspace, "base").encoder
+    dev, corpus = read_dev_set(workspace, encoder, left_out=frozenset({"dev-leaks"}), progress=Silent())
+    assert [query.query_id for query in dev.queries] == ["dev-fine"]
+    assert len(corpus.documents) == len(TEXTS)
+    with pytest.raises(InputError, match="no dev query with a relevant document") as caught:
+        read_dev_set(workspace, encoder, left_out=frozenset({"dev-fine", "dev-leaks"}), progress=Silent())
+    assert "nearer check" in caught.value.hint

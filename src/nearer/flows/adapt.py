@@ -14,12 +14,12 @@ from nearer.core.records import Query
 from nearer.core.steps import reached
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
-from nearer.flows.embedding import Floats, embed_corpus, embed_passages, embed_queries, read_corpus
+from nearer.flows.embedding import Floats, embed_passages, embed_queries
 from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, System, open_system, refuse_stages, spent
 from nearer.flows.training.adapter_set import AdapterSet, read_adapter_set
-from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, build_dev_set
+from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
 from nearer.flows.training.examples import find_left_out
 from nearer.flows.training.models import keep_model
 from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, AdapterSides, fit_adapter
@@ -123,11 +123,7 @@ class _Dev:
     @classmethod
     def read(cls, workspace: Workspace, parent: System, *, left_out: frozenset[str], progress: Progress) -> "_Dev":
         base = open_system(workspace, BASE).encoder
-        corpus = read_corpus(workspace, base)
-        base_emb_PD, _ = embed_corpus(workspace, base, corpus, progress)
-        dev = build_dev_set(workspace, base, corpus, base_emb_PD, left_out=left_out, progress=progress)
-        if not dev.queries:
-            raise InputError("no dev query with a relevant document chooses an adapter", hint="see: nearer check")
+        dev, _ = read_dev_set(workspace, base, left_out=left_out, progress=progress)
         return cls(
             set=dev,
             query_emb_QD=embed_queries(workspace, parent.encoder, dev.queries, progress),

@@ -18,11 +18,11 @@ from nearer.core.steps import reached
 from nearer.encode.blocks import longest_first
 from nearer.encode.encoder import Encoder
 from nearer.encode.fingerprint import parts_of
-from nearer.flows.embedding import Corpus, embed_corpus, read_corpus, refuse_other_documents
+from nearer.flows.embedding import Corpus, refuse_other_documents
 from nearer.flows.splits import ensure_splits
 from nearer.flows.suite import DEPTH, Results, Suite, gate_suite
 from nearer.flows.systems import BASE, LocalSystem, open_local
-from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, build_dev_set
+from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
 from nearer.flows.training.examples import find_left_out
 from nearer.flows.training.models import keep_model
 from nearer.learn.axes import align, is_turned, why_not_turned
@@ -104,11 +104,8 @@ class _Ground:
     @classmethod
     def read(cls, workspace: Workspace, suite: Suite | None, progress: Progress) -> "_Ground":
         base = open_local(workspace, BASE).encoder
-        corpus, left_out = read_corpus(workspace, base), find_left_out(workspace).query_ids
-        passage_emb_PD, _ = embed_corpus(workspace, base, corpus, progress)
-        dev = build_dev_set(workspace, base, corpus, passage_emb_PD, left_out=left_out, progress=progress)
-        if not dev.queries:
-            raise InputError("no dev queries with a relevant document choose a weight", hint="see: nearer check")
+        left_out = find_left_out(workspace).query_ids
+        dev, corpus = read_dev_set(workspace, base, left_out=left_out, progress=progress)
         if suite:
             refuse_other_documents(corpus.documents, suite.doc_ids)
         return cls(dev=dev, corpus=corpus, suite=suite)

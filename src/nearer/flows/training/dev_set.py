@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
 from nearer.encode.encoder import Encoder, TextEncoder
-from nearer.flows.embedding import Corpus, Floats, Ints, embed_queries, own_documents
+from nearer.flows.embedding import Corpus, Floats, Ints, embed_corpus, embed_queries, own_documents, read_corpus
 from nearer.flows.grades import scale_of
 from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.measure.metrics import Measure, Qrels, score
@@ -111,6 +112,18 @@ def build_dev_set(
         judgments,
         relevant_from=scale_of(workspace).relevant_from,
     )
+
+
+def read_dev_set(
+    workspace: Workspace, encoder: TextEncoder, *, left_out: frozenset[str], progress: Progress
+) -> tuple[DevSet, Corpus]:
+    """The dev set by the base's vectors, and the corpus it is of. Raises InputError when no query is left."""
+    corpus = read_corpus(workspace, encoder)
+    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, progress)
+    dev = build_dev_set(workspace, encoder, corpus, passage_emb_PD, left_out=left_out, progress=progress)
+    if not dev.queries:
+        raise InputError("no dev query with a relevant document, so nothing can be chosen", hint="see: nearer check")
+    return dev, corpus
 
 
 def judged_rows(queries: Sequence[Query], judgments: Sequence[Judgment], corpus: Corpus) -> set[int]:
