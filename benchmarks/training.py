@@ -4,6 +4,7 @@
     python benchmarks/training.py matryoshka --work FOLDER --data FOLDER [--set-name nl2bash] ...
     python benchmarks/training.py settings --work FOLDER --data FOLDER [--set-name medquad] ...
     python benchmarks/training.py averaging --work FOLDER --data FOLDER [--set-name nl2bash] ...
+    python benchmarks/training.py linear --work FOLDER --data FOLDER [--set-name nl2bash] ...
 
 graded      judgments of several grades learned from as such, and the same made binary. The set is medquad, its grades
             derived from its structure: the answer itself 4, other answers about the same disease 1, all else 0.
@@ -12,6 +13,8 @@ matryoshka  vectors that may be cut to 64 and 128 dimensions, started from turne
 settings    on dev alone, and in seconds: as the defaults are, with the model's dropout, with half of the tokens, with
             the lower half of the layers frozen. What the defaults and `--budget` rest on.
 averaging   on dev alone, over all documents: three seeds, and the means of the weights of two and of all three.
+linear      on dev alone, over all documents: one pass and two, begun with a linear map where dev proves it better, and
+            without.
 The first two are compared on test, query by query. Each training and each measurement leaves
 FOLDER/PART/seed-N/NAME.json and is not run again.
 """
@@ -103,7 +106,7 @@ def settings(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     }
     trained("settings", seed, ways, arguments)
     for name in ways:
-        told = json.loads((folder_of("settings", seed, arguments) / f"{name}.json").read_text(encoding="utf-8"))
+        told = told_of("settings", seed, name, arguments)
         points = " ".join(f"{point['value']:.4f}" for each in told["passes"] for point in each["fit"]["dev"])
         yield f"seed {seed}, {name}: dev {points}; {told['num_pairs']} pairs, {told['duration_s']:.0f} s"
 
@@ -121,7 +124,23 @@ def averaging(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
         yield from values_of(cell(path, run, {"systems": list(models.values())}, renews=True), [*models, "base"])
 
 
-PARTS = {"graded": graded, "matryoshka": matryoshka, "settings": settings, "averaging": averaging}
+def linear(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
+    """What either way comes to, after one pass and after two; and what dev said of the map."""
+    epochs = {"without": "train.linear_epochs=0", "with": "train.linear_epochs=5"}
+    for passes in (1, 2):
+        ways = {f"{passes} {name}": (f"train.passes={passes}", chosen) for name, chosen in epochs.items()}
+        models = trained("linear", seed, ways, arguments)
+        with closing(opened("linear", seed, arguments)) as workspace:
+            path = folder_of("linear", seed, arguments) / f"dev-{passes}.json"
+            run = partial(nearer.evaluate, workspace, [*models.values()], split="dev", progress=Watch())
+            measured = cell(path, run, {"systems": list(models.values())}, renews=True)
+        yield from values_of(measured, [*models])
+        yield from differences_of(measured, [*models])
+    gain = told_of("linear", seed, "1 with", arguments)["passes"][0]["gain"]
+    yield f"the map alone: {gain['difference']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}] on the small dev"
+
+
+PARTS = {"graded": graded, "matryoshka": matryoshka, "settings": settings, "averaging": averaging, "linear": linear}
 
 
 def opened(part: str, seed: int, arguments: argparse.Namespace, *overrides: str) -> nearer.Workspace:
@@ -153,6 +172,12 @@ def folder_of(part: str, seed: int, arguments: argparse.Namespace) -> Path:
     """Where the cells of a seed are kept."""
     name = part if part == "graded" else arguments.set_name
     return Path(arguments.work) / part / name / f"seed-{seed}"
+
+
+def told_of(part: str, seed: int, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a training came to."""
+    path = folder_of(part, seed, arguments) / f"{name}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def values_of(measured: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:

@@ -184,7 +184,7 @@ def test_sources_that_cannot_work_are_refused(sources, named):
 
 
 @pytest.mark.parametrize(("loss", "mined"), [("none", False), ("cosine", False), ("ranking", True)])
-def test_what_learns_from_scores_of_pairs_mines_nothing(new_workspace, tmp_path, loss, mined):
+def test_what_learns_from_scores_of_pairs_mines_nothing_and_needs_no_linear_map(new_workspace, tmp_path, loss, mined):
     rows = synthetic_rows(num_documents=40)
     only_dev = write_beir(tmp_path / "dev", rows, split_of=lambda _: "dev")
     texts = [row["text"] for row in rows["corpus"]]
@@ -192,11 +192,13 @@ def test_what_learns_from_scores_of_pairs_mines_nothing(new_workspace, tmp_path,
         {"query": f"{' '.join(text.split()[:3])} ?", "positive": texts[(n + n % 2) % 40], "score": float(1 - n % 2)}
         for n, text in enumerate(texts)
     ]
-    settings = {} if loss == "none" else {"loss": loss}
+    settings = {"linear_epochs": 1, **({} if loss == "none" else {"loss": loss})}
     with closing(Workspace.open(new_workspace(train=settings))) as workspace:
         add(workspace, "beir", only_dev)
         add(workspace, "pairs", write_jsonl(tmp_path / "pairs.jsonl", pairs))
-        passes = train(workspace)["passes"]
+        begun = train(workspace)["passes"]
+    passes = [each for each in begun if each["pass"]]
+    assert len(begun) - len(passes) == int(mined)
     assert [each["fit"]["loss"] for each in passes] == [loss if loss != "none" else "cosent"] * 2
     assert [each["mining"] is not None for each in passes] == [False, mined]
 

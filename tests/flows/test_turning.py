@@ -8,7 +8,7 @@ from nearer.encode.paired import PairedEncoder
 from nearer.flows.merge import merge
 from nearer.flows.systems import open_system
 from nearer.flows.train import train
-from nearer.learn.axes import is_turned
+from nearer.learn.matrices import TURNED, has_matrix
 from nearer.store.workspace import Workspace
 from power import PowerCut, cut_at
 from said import Said
@@ -27,7 +27,7 @@ def run(base_live):
             result = train(workspace, start, progress=said)
             encoder = open_system(workspace, result["model_id"]).encoder
             model = encoder.queries.model if isinstance(encoder, PairedEncoder) else encoder.model
-            return result, is_turned(model), any(line.startswith(TURNS) for line in said.said)
+            return result, has_matrix(model, TURNED), any(line.startswith(TURNS) for line in said.said)
         finally:
             workspace.close()
 

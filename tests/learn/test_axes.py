@@ -1,17 +1,9 @@
-"""Axes of pairs: what the first of them keep, and a model that is turned onto them."""
-
-from collections import OrderedDict
+"""Axes of pairs: what the first of them keep."""
 
 import numpy as np
 import pytest
-import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize
 
-from nearer.encode.encoder import Encoder
-from nearer.learn.axes import align, axes, is_turned, turn, why_not_turned
-
-TEXTS = ["the river", "a church by the river", "the army of water and music", "law"]
+from nearer.learn.axes import axes
 
 
 def unit(rows):
@@ -78,57 +70,3 @@ def test_where_few_pairs_say_nothing_the_other_vectors_order_the_axes(pairs):
     agree = [kept(axis[None], queries, positives) for axis in found]
     assert agree[place] == pytest.approx(0, abs=0.1)
     assert place == sum(each > 2e-3 for each in agree), "after what pairs agree on, before what nothing is known of"
-
-
-def test_a_turned_model_is_the_same_but_for_the_order_of_what_it_says(tiny_model_folder, tmp_path):
-    before = Encoder.load(str(tiny_model_folder))
-    emb = before.encode_documents(TEXTS)
-    wanted = axes(emb, emb, emb, weight_E=np.ones(4, np.float32))
-    assert not is_turned(before.model)
-    turned = Encoder.load(str(tiny_model_folder))
-    assert why_not_turned(turned.model) is None
-    turn(turned.model, wanted)
-    assert is_turned(turned.model)
-    assert turned.encoder_id != before.encoder_id
-    after = turned.encode_documents(TEXTS)
-    np.testing.assert_allclose(after @ after.T, emb @ emb.T, atol=1e-6)
-    np.testing.assert_allclose(after, emb @ wanted.T, atol=1e-6)
-    assert np.square(after[:, :4]).sum() == pytest.approx(4, abs=1e-4), "four texts lie in four dimensions"
-    turned.save(tmp_path / "saved")
-    again = Encoder.load(str(tmp_path / "saved"))
-    assert is_turned(again.model)
-    assert again.encoder_id == turned.encoder_id
-    assert torch.equal(torch.from_numpy(again.encode_documents(TEXTS)), torch.from_numpy(after))
-
-
-def test_it_is_turned_last_whatever_its_modules_are_called(tiny_model_folder):
-    encoder = Encoder.load(str(tiny_model_folder))
-    modules = [("reader", encoder.model[0]), ("mean", encoder.model[1]), ("unit", Normalize())]
-    model = SentenceTransformer(modules=OrderedDict(modules))
-    before = model.encode(TEXTS)
-    turn(model, np.eye(32, dtype=np.float32)[::-1].copy())
-    assert [name for name, _ in model.named_children()] == ["reader", "mean", "turned", "unit"]
-    np.testing.assert_allclose(model.encode(TEXTS), before[:, ::-1], atol=1e-6)
-
-
-@pytest.mark.parametrize(("change", "reason"), [({"truncate_dim": 8}, "first 8"), ({}, "float32")])
-def test_what_cannot_be_turned(tiny_model_folder, change, reason):
-    model = SentenceTransformer(str(tiny_model_folder), **change)
-    assert reason in why_not_turned(model if change else model.half())
-
-
-@pytest.mark.parametrize("is_other_turned", [False, True])
-def test_aligned_models_lie_in_one_space_and_no_ranking_changes(tiny_model_folder, is_other_turned):
-    other, model = (Encoder.load(str(tiny_model_folder)) for _ in range(2))
-    emb, rng = other.encode_documents(TEXTS), np.random.default_rng(0)
-    turn(model.model, rotation(rng))
-    if is_other_turned:
-        turn(other.model, rotation(rng))
-    align(other.model, model.model)
-    aligned = other.encode_documents(TEXTS)
-    np.testing.assert_allclose(aligned @ aligned.T, emb @ emb.T, atol=1e-5)
-    np.testing.assert_allclose(aligned, model.encode_documents(TEXTS), atol=1e-5)
-
-
-def rotation(rng):
-    return np.linalg.qr(rng.standard_normal((32, 32)))[0].astype(np.float32)

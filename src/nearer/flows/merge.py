@@ -25,8 +25,8 @@ from nearer.flows.systems import BASE, LocalSystem, open_local
 from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
 from nearer.flows.training.examples import find_left_out
 from nearer.flows.training.models import keep_model
-from nearer.learn.axes import align, is_turned, why_not_turned
 from nearer.learn.checkpoint import weights_of
+from nearer.learn.matrices import align
 from nearer.learn.merge import SHARES, interpolated, refuse_unlike
 from nearer.measure.suite import newly_failing, run_case
 from nearer.measure.topk import top_k
@@ -72,8 +72,7 @@ def merge(
     suite = gate_suite(workspace)
     with workspace.writer("merge"):
         first, second = open_local(workspace, other), open_local(workspace, system)
-        if is_turned(second.encoder.model) and why_not_turned(first.encoder.model) is None:
-            align(first.encoder.model, second.encoder.model)
+        align(first.encoder.model, second.encoder.model)
         _refuse(first, second)
         ground = _Ground.read(workspace, suite, progress)
         encoder, ends = second.encoder, (weights_of(first.encoder.model), weights_of(second.encoder.model))

@@ -19,6 +19,7 @@ from nearer.flows.embedding import embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LocalSystem, open_local
 from nearer.flows.training.alarms import alarms_of, familiar, gains_of, is_comparable
+from nearer.flows.training.beginning import begin
 from nearer.flows.training.choice import NOTHING_MORE, Asked, choose_course, deadline_of
 from nearer.flows.training.course import Course, Diverged
 from nearer.flows.training.dev_set import DEV_MEASURE, build_dev_set
@@ -29,7 +30,6 @@ from nearer.flows.training.models import keep_model
 from nearer.flows.training.query_side import learner
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.teaching import teach
-from nearer.flows.training.turning import turned
 from nearer.flows.training.watch import build_watch
 from nearer.learn.checkpoint import weights_of
 from nearer.learn.examples import Example
@@ -84,7 +84,8 @@ def train(
         open_judge(workspace)  # refused now, and not after a pass
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         run = TrainingRun.open(workspace.training, {**decides, **asdict(asked)}, say=progress.say)
-        encoder = turned(workspace, parent.encoder, examples, progress=progress)
+        is_base = parent.model.model_id == base.model.model_id
+        encoder, begun = begin(workspace, parent.encoder, examples, dev, is_base=is_base, progress=progress)
         course = Course(
             workspace=workspace,
             run=run,
@@ -92,7 +93,7 @@ def train(
             corpus=corpus,
             examples=examples,
             watch=watch,
-            first=1 if parent.model.model_id == base.model.model_id else 2,
+            first=1 if is_base else 2,
             deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
             guide=guide_of(workspace, start=parent.model.model_id, progress=progress),
             start=weights_of(encoder.model) if workspace.recipe.train.pull else None,
@@ -102,6 +103,7 @@ def train(
             progress.say(_told_sources(sources))
         course, chosen = choose_course(course, asked, run_passes=_run_passes, clock=clock)
         passes, alarms = _run_watched(course)
+        passes = [*begun, *passes]
         drawn = _drawn(sources_of(course.examples, workspace.recipe.train.source_weights))
         training = {
             "recipe": course.workspace.recipe.model_dump(mode="json"),
@@ -146,7 +148,10 @@ def train(
 def _best_on_dev(passes: Sequence[dict[str, Any]], chosen: dict[str, Any]) -> float:
     """What dev says of the weights that are kept."""
     mean = chosen.get("seeds", {}).get("averaged")
-    return float(mean["value"] if mean else max(point["value"] for each in passes for point in each["fit"]["dev"]))
+    kept = (
+        point["value"] for each in passes for point in each["fit"]["dev"] if point["step"] == each["fit"]["best_step"]
+    )
+    return float(mean["value"] if mean else max(kept))
 
 
 def _run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -1,5 +1,7 @@
 """What training, merging and shortening made."""
 
+from collections.abc import Sequence
+
 from nearer.printing.parts import Result, interval, listed, passed, spent, table
 
 
@@ -7,7 +9,7 @@ def trained(result: Result) -> str:
     """The result of `nearer train`."""
     dev = result["dev"]
     head = f"{result['model_id']}: {dev['metric']} on dev {dev['start']:.3f} -> {dev['best']:.3f}"
-    how = f"{result['adapter']['sides']} adapter" if "adapter" in result else f"{len(result['passes'])} passes"
+    how = f"{result['adapter']['sides']} adapter" if "adapter" in result else _passes(result["passes"])
     what = f"{result['num_pairs']} pairs, {how}, {result['duration_s']:.0f} s"
     left_out = result["num_left_out"]
     if any(left_out.values()):
@@ -41,6 +43,13 @@ def trained_reranker(result: Result) -> str:
     else:
         lines.append(f'next: search.rerank.model = "{name}" in nearer.toml, then nearer evaluate base base+rerank')
     return "\n".join([*lines, *spent(result)])
+
+
+def _passes(passes: Sequence[Result]) -> str:
+    """How many passes there were, and whether a linear map, pass 0, was kept before them."""
+    began = any(each["pass"] == 0 and each["fit"]["best_step"] for each in passes)
+    number = sum(each["pass"] > 0 for each in passes)
+    return f"{number} pass{'' if number == 1 else 'es'}{' after a linear map' if began else ''}"
 
 
 def _chosen(result: Result) -> list[str]:

@@ -105,7 +105,7 @@ def _training(model: JSON, *, is_live: bool) -> Training:
     sources: Sequence[JSON] = data.get("sources", []) if data.get("num_sources", 1) > 1 else []
     values = [value for _, _, value, _ in points if isfinite(value)]
     mean = training.get("seeds", {}).get("averaged")
-    base, best = (values[0], mean["value"] if mean else max(values)) if values else (None, None)
+    base, best = (values[0], mean["value"] if mean else max(_kept(passes))) if values else (None, None)
     label = f"nDCG@10 on dev by training step: base {number(base)}, best {number(best)}"
     return Training(
         model_id=model["model_id"],
@@ -125,6 +125,12 @@ def _training(model: JSON, *, is_live: bool) -> Training:
         chosen=_chosen(training),
         recipe=dump_toml(dict(training.get("recipe", {}))),
     )
+
+
+def _kept(passes: Sequence[JSON]) -> list[float]:
+    """What dev said of the weights that each pass ended with."""
+    fits: list[JSON] = [each["fit"] for each in passes]
+    return [float(point["value"]) for fit in fits for point in fit["dev"] if point["step"] == fit["best_step"]]
 
 
 def _chosen(training: JSON) -> Chosen:

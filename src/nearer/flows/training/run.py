@@ -224,7 +224,9 @@ def what_decides(
     corpus: Corpus,
 ) -> dict[str, Any]:
     """Everything that decides which model a run makes, under names that a message can use."""
-    recipe = workspace.recipe.model_dump(mode="json", include={"train", "mining", "encoder", "chunk", "grades"})
+    recipe = workspace.recipe.model_dump(
+        mode="json", include={"train", "adapter", "mining", "encoder", "chunk", "grades"}
+    )
     recipe["train"].pop("checkpoint_steps")
     keys = {f"{section}.{key}": value for section, values in recipe.items() for key, value in values.items()}
     return {

@@ -1,0 +1,178 @@
+"""What training begins with: a linear map that pairs teach in seconds, vectors whose first dimensions say the most.
+
+Arrays: E examples, A distinct anchors, T distinct texts, D dimensions.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.errors import ModelRefused
+from nearer.core.ids import canonical_json
+from nearer.core.progress import Progress
+from nearer.core.records import Query
+from nearer.encode.adapter import Adapter
+from nearer.encode.encoder import Encoder
+from nearer.flows.embedding import Floats, embed_passages, embed_queries
+from nearer.flows.training.dev_set import DEV_MEASURE, DevSet
+from nearer.learn.axes import axes
+from nearer.learn.examples import Example
+from nearer.learn.fit_adapter import AdapterExamples, AdapterReport, AdapterSettings, fit_adapter
+from nearer.learn.losses import LIKENESS, UNLIKE, choose_loss
+from nearer.learn.matrices import LINEAR, TURNED, append_matrix, has_matrix, why_no_matrix
+from nearer.learn.table import ExampleTable
+from nearer.measure.significance import Comparison, compare_all
+from nearer.store.workspace import Workspace
+
+
+def begin(
+    workspace: Workspace,
+    encoder: Encoder,
+    examples: Sequence[Example],
+    dev: DevSet,
+    *,
+    is_base: bool,
+    progress: Progress,
+) -> tuple[Encoder, list[dict[str, Any]]]:
+    """The encoder, its model with matrices put behind it in place, and pass 0, if any, as a pass is written down.
+
+    The base gets the linear map that ``train.linear_epochs`` of the pairs give, if dev proves it better; a model that
+    is trained to vectors that may be cut is turned onto the axes of its pairs, unless it was. Both are learned from
+    the vectors that there are, through the cache; where documents keep theirs, there is neither.
+
+    Raises ModelRefused for vectors that are not numbers.
+    """
+    recipe, model = workspace.recipe.train, encoder.model
+    learned = [each for each in examples if _is_learned(each, recipe.source_weights)]
+    maps = is_base and recipe.linear_epochs > 0 and choose_loss(recipe.loss, examples)[0] not in LIKENESS
+    turns = bool(recipe.dimensions) and recipe.turn and not has_matrix(model, TURNED)
+    if not (maps or turns) or recipe.sides == "query" or not learned:
+        return encoder, []
+    if reason := why_no_matrix(model):
+        progress.say(f"the model begins without {' and '.join(_names(maps, turns))}: {reason}")
+        return encoder, []
+    pairs, passes = _Pairs.read(workspace, encoder, learned, progress), []
+    if maps:
+        adapter, told = _fitted(workspace, encoder, pairs, dev, progress)
+        passes.append(told)
+        if told["fit"]["best_step"]:
+            append_matrix(model, LINEAR, adapter.query.weights["matrix"])
+            pairs = pairs.mapped(adapter)
+    if turns:
+        append_matrix(model, TURNED, pairs.axes)
+        progress.say("vectors are turned, so that their first dimensions say the most of what pairs have in common")
+    return Encoder(model, settings=encoder.settings, batch_size=encoder.batch_size), passes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Pairs:
+    """The examples and the vectors of their texts."""
+
+    table: ExampleTable
+    anchor_emb_AD: Floats
+    text_emb_TD: Floats
+
+    @classmethod
+    def read(cls, workspace: Workspace, encoder: Encoder, examples: Sequence[Example], progress: Progress) -> "_Pairs":
+        table = ExampleTable.build(examples)
+        asked = [Query(query_id=str(row), text=anchor) for row, anchor in enumerate(table.anchors)]
+        anchor_emb_AD = embed_queries(workspace, encoder, asked, progress)
+        text_emb_TD, _ = embed_passages(workspace, encoder, table.texts, progress)
+        if not (np.isfinite(anchor_emb_AD).all() and np.isfinite(text_emb_TD).all()):
+            raise ModelRefused(
+                "the model gives vectors that are not numbers", hint="train another: nearer train --from"
+            )
+        return cls(table=table, anchor_emb_AD=anchor_emb_AD, text_emb_TD=text_emb_TD)
+
+    def mapped(self, adapter: Adapter) -> "_Pairs":
+        """The same with vectors mapped."""
+        anchor_emb_AD = adapter.apply_queries(self.anchor_emb_AD)
+        return replace(self, anchor_emb_AD=anchor_emb_AD, text_emb_TD=adapter.apply_documents(self.text_emb_TD))
+
+    @property
+    def axes(self) -> Floats:
+        """What these pairs have in common, axis by axis, shape (D, D)."""
+        positive_emb_ED = self.text_emb_TD[[candidates[0] for candidates in self.table.candidates]]
+        query_emb_ED = self.anchor_emb_AD[self.table.anchor_E]
+        return axes(query_emb_ED, positive_emb_ED, positive_emb_ED, weight_E=self.table.weight_E)
+
+    @property
+    def examples(self) -> AdapterExamples:
+        """The pairs, each an example of its own, with its own negatives."""
+        negatives = [candidates[1:] for candidates in self.table.candidates]
+        negatives_EC = np.full((len(negatives), max(map(len, negatives))), -1, np.int64)
+        for row, own in enumerate(negatives):
+            negatives_EC[row, : len(own)] = own
+        return AdapterExamples(
+            query_emb_QD=self.anchor_emb_AD[self.table.anchor_E],
+            passage_emb_PD=self.text_emb_TD,
+            positives=[[candidates[0]] for candidates in self.table.candidates],
+            negatives_QC=negatives_EC,
+            spared=[[text for text, grade in known.items() if grade != 0] for known in self.table.known],
+        )
+
+
+def _fitted(
+    workspace: Workspace, encoder: Encoder, pairs: _Pairs, dev: DevSet, progress: Progress
+) -> tuple[Adapter, dict[str, Any]]:
+    """The map of both sides that is best on dev, and how it went; its best step is 0 where nothing is proven better."""
+    recipe = workspace.recipe
+    query_emb_QD = embed_queries(workspace, encoder, dev.queries, progress)
+    passage_emb_PD, _ = embed_passages(workspace, encoder, dev.passages, progress)
+
+    def values_of(adapter: Adapter) -> NDArray[np.float64]:
+        return dev.values_of(adapter.apply_queries(query_emb_QD), adapter.apply_documents(passage_emb_PD))
+
+    settings = AdapterSettings(
+        sides="shared",
+        learning_rate=recipe.adapter.learning_rate,
+        pull=recipe.adapter.pull,
+        scale=recipe.train.scale,
+        batch_size=recipe.adapter.batch_size,
+        max_epochs=recipe.train.linear_epochs,
+        patience=recipe.train.linear_epochs,
+        seed=recipe.train.seed,
+    )
+    adapter, report = fit_adapter(
+        pairs.examples,
+        settings=settings,
+        space_id=encoder.space_id,
+        measure_dev=lambda adapter: float(values_of(adapter).mean()),
+        progress=progress,
+    )
+    before_Q = dev.values_of(query_emb_QD, passage_emb_PD)
+    [gain] = compare_all(
+        before_Q[:, None],
+        values_of(adapter)[:, None],
+        metrics=[str(DEV_MEASURE)],
+        num_resamples=recipe.evaluate.num_resamples,
+        confidence=recipe.evaluate.confidence,
+        seed=recipe.evaluate.seed,
+    )
+    kept = report if gain.low > 0 else replace(report, best_step=0)
+    said = "kept" if kept.best_step else "left out: not proven better"
+    progress.say(f"a linear map on the vectors of {report.num_pairs} pairs: {_gained(gain)} on dev, {said}")
+    return adapter, _described(kept, gain)
+
+
+def _gained(gain: Comparison) -> str:
+    return f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+
+
+def _described(report: AdapterReport, gain: Comparison) -> dict[str, Any]:
+    fit = asdict(report)
+    fit = {"num_examples": fit.pop("num_pairs"), **fit, "fault": "", "out_of_time": False}
+    return dict(json.loads(canonical_json({"pass": 0, "fit": fit, "mining": None, "gain": asdict(gain)})))
+
+
+def _is_learned(example: Example, weights: dict[str, float]) -> bool:
+    """Whether an example is of a pair, and of a source that is drawn from."""
+    return (example.score is None or example.score >= UNLIKE) and weights.get(example.source_name, 1.0) > 0
+
+
+def _names(maps: bool, turns: bool) -> list[str]:
+    return ["a linear map"] * maps + ["turning its vectors"] * turns

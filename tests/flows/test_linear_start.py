@@ -1,0 +1,123 @@
+"""Training that begins with a linear map, which dev alone decides on and the pairs teach."""
+
+import shutil
+from functools import partial
+
+import pytest
+
+from nearer.flows.merge import merge
+from nearer.flows.systems import open_system
+from nearer.flows.train import train
+from nearer.flows.training import beginning
+from nearer.learn.matrices import LINEAR, TURNED, has_matrix
+from nearer.measure.significance import compare_all
+from nearer.store.workspace import Workspace
+from power import PowerCut, cut_at
+from said import Said
+
+LINEAR_FIRST = "train.linear_epochs=5"
+ONCE = ("train.passes=1", "train.evals_per_pass=1")
+NOTHING = "train.learning_rate=1e-12"
+
+
+@pytest.fixture
+def run(base_live):
+    """Train; the result, and the model that it made."""
+
+    def run(*overrides, start="base", folder=base_live):
+        workspace = Workspace.open(folder, overrides=(*ONCE, *overrides))
+        try:
+            result = train(workspace, start, progress=Said())
+            encoder = open_system(workspace, result["model_id"]).encoder
+            return result, getattr(encoder, "queries", encoder).model
+        finally:
+            workspace.close()
+
+    return run
+
+
+def test_dev_sees_a_better_model_before_its_weights_learn(run):
+    plain, without = run()
+    result, model = run(LINEAR_FIRST)
+    assert (has_matrix(without, LINEAR), has_matrix(model, LINEAR)) == (False, True)
+    assert [each["pass"] for each in result["passes"]] == [0, 1]
+    assert result["dev"]["start"] == pytest.approx(plain["dev"]["start"], abs=1e-6)
+    mapped, learned = (each["fit"]["dev"] for each in result["passes"])
+    best = max(point["value"] for point in mapped)
+    assert best > mapped[0]["value"]
+    assert learned[0]["value"] == pytest.approx(best, abs=1e-6)
+
+
+def test_the_map_alone_is_a_model_where_its_weights_learn_nothing(run):
+    result, model = run(LINEAR_FIRST, NOTHING)
+    assert result["improved"]
+    assert result["passes"][1]["fit"]["best_step"] == 0
+    assert has_matrix(model, LINEAR)
+
+
+def test_a_map_that_dev_does_not_want_is_not_there(run):
+    plain, _ = run()
+    result, model = run(LINEAR_FIRST, "adapter.learning_rate=1e-12")
+    assert result["passes"][0]["fit"]["best_step"] == 0
+    assert not has_matrix(model, LINEAR)
+    assert result["model_id"] == plain["model_id"]
+
+
+def test_a_map_that_is_not_proven_better_is_not_there_and_its_gain_not_told(run, monkeypatch):
+    unproven = partial(compare_all, confidence=1 - 1e-9)
+    monkeypatch.setattr(beginning, "compare_all", lambda *values, confidence, **settings: unproven(*values, **settings))
+    result, model = run(LINEAR_FIRST, NOTHING)
+    fit = result["passes"][0]["fit"]
+    assert max(point["value"] for point in fit["dev"]) > fit["dev"][0]["value"]
+    assert fit["best_step"] == 0
+    assert not has_matrix(model, LINEAR)
+    assert (result["improved"], result["dev"]["best"]) == (False, result["dev"]["start"])
+
+
+@pytest.mark.parametrize("setting", ["train.linear_epochs=0", "train.sides=query"])
+def test_none_where_that_is_asked_or_documents_keep_their_vectors(run, setting):
+    result, _ = run(LINEAR_FIRST, setting)
+    assert [each["pass"] for each in result["passes"]] == [1]
+
+
+def test_it_is_the_base_alone_that_begins_with_one(run):
+    result, _ = run(LINEAR_FIRST)
+    again, _ = run(LINEAR_FIRST, start=result["model_id"])
+    assert [each["pass"] for each in again["passes"]] == [2]
+
+
+def test_vectors_that_may_be_cut_are_mapped_and_then_turned(run):
+    _, model = run(LINEAR_FIRST, "train.dimensions=[8, 16]")
+    assert [name for name, _ in model.named_children()][-3:-1] == [LINEAR, TURNED]
+
+
+def test_it_merges_with_the_base(run, base_live):
+    result, _ = run(LINEAR_FIRST)
+    workspace = Workspace.open(base_live)
+    merged = merge(workspace, result["model_id"])
+    workspace.close()
+    assert merged["sweep"][0]["value"] == pytest.approx(result["dev"]["start"], abs=1e-6)
+    assert merged["sweep"][-1]["value"] == pytest.approx(result["dev"]["best"], abs=1e-6)
+
+
+def test_it_is_told_and_shown(nearer, base_live, run):
+    told = nearer("train", "--dir", base_live, "--set", LINEAR_FIRST, "--set", ONCE[0], "--set", ONCE[1])
+    assert "1 pass after a linear map" in told.out
+    assert ", kept" in told.err
+    nearer("report", "--dir", base_live)
+    page = (base_live / ".nearer" / "reports" / "report.html").read_text()
+    assert '<th scope="row">linear map</th>' in page
+    assert "in 1 pass," in page
+
+
+@pytest.mark.slow
+def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
+    other = shutil.copytree(base_live, tmp_path / "other")
+    often = (LINEAR_FIRST, "train.passes=2", "train.checkpoint_steps=1")
+    whole, _ = run(*often)
+    for step in ("train.checkpoint", "train.pass", "train.mined", "train.checkpoint"):
+        with monkeypatch.context() as patch:
+            cut_at(patch, step)
+            with pytest.raises(PowerCut):
+                run(*often, folder=other)
+    assert run(*often, folder=other)[0]["model_id"] == whole["model_id"]
