@@ -6,11 +6,10 @@ SET is demo or a BEIR folder below --data (medquad, nl2bash, banking77); these f
 the same base and have the same pairs, the same dev queries and the same seconds of wall time for all they do: mining,
 training, measuring, choosing on dev. They run at the same time, with half of the cores each, so that whatever else
 the machine does slows both. The stock side is benchmarks/stock.py. Nearer's is `nearer train --budget --seeds 3`, of
-which there are fewer where the time is short, then `nearer train --adapter query` on what that made. That the base
-was measured before, whose vectors Nearer keeps, is counted for neither. Neither side searches learning rates first:
-each begins with its library's default, the stock side tries others where time is left, and Nearer has --trials for
-it. Nearer's default, 6e-5, and its two epochs were chosen before, on dev of nl2bash, medquad and demo. With --half
-Nearer also runs alone with half of the seconds.
+which there are fewer where the time is short. That the base was measured before, whose vectors Nearer keeps, is counted
+for neither. Neither side searches learning rates first: each begins with its library's default, the stock side tries
+others where time is left, and Nearer has --trials for it. Nearer's default, 6e-5, and its two epochs were chosen
+before, on dev of nl2bash, medquad and demo. With --half both sides also run with half of the seconds.
 
 Each cell (set, seed, system) and each measured split leaves FOLDER/SET/seed-N/NAME.json and is not run again. Test is
 measured in the end; --dev-only leaves it alone, to choose settings by.
@@ -68,6 +67,8 @@ FEWEST = 50
 ALPHA = 0.05
 EPOCHS = "train.epochs=2"
 """Of each pass of Nearer's, where there is time for as many."""
+HALF = "-half"
+"""What a system is called after, that had half of the seconds."""
 AVERAGED = 3
 """Seeds of one training of Nearer's, whose weights are averaged, where there is time for as many."""
 SMALL_DEV = ("train.max_dev_queries=150", "train.num_dev_distractors=300", "alarms.num_train_queries=0")
@@ -86,10 +87,8 @@ def main() -> None:
         prepare(name, arguments)
     runs = [(name, seed) for seed in range(arguments.seeds) for name in sets]
     for name, seed in runs:
-        together([(name, seed, "stock"), (name, seed, "nearer")], arguments)
-    halves = [(name, seed, "half") for name, seed in runs if arguments.half]
-    for start in range(0, len(halves), 2):
-        together(halves[start : start + 2], arguments)
+        for ending in ("", HALF) if arguments.half else ("",):
+            together([(name, seed, f"{side}{ending}") for side in ("stock", "nearer")], arguments)
     print_tables([row for name, seed in runs for row in measured(name, seed, arguments)], arguments)
 
 
@@ -101,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1200, help="wall time of each side")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--trials", type=int, default=0, help="trainings among which Nearer's search chooses")
-    parser.add_argument("--half", action="store_true", help="Nearer with half of the time too")
+    parser.add_argument("--half", action="store_true", help="both sides with half of the time too")
     parser.add_argument("--dev-only", action="store_true", help="measure dev, and leave test alone")
     parser.add_argument("--run", metavar="SET:SEED:SYSTEM", help="one cell, as this script asks of itself")
     return parser.parse_args()
@@ -146,16 +145,19 @@ def run_cell(wanted: Cell, arguments: argparse.Namespace) -> None:
     """One side of a race."""
     name, seed, system = wanted
     workspace, path = opened(name, seed, arguments, EPOCHS), path_of(wanted, arguments)
-    seconds, trials = arguments.seconds / (2 if system == "half" else 1), arguments.trials
-    if system == "stock":
-        cell(path, partial(run_stock, workspace, path.with_suffix(""), seed, arguments), {"seconds": seconds})
+    seconds, trials = arguments.seconds / (2 if system.endswith(HALF) else 1), arguments.trials
+    if system.startswith("stock"):
+        run = partial(run_stock, workspace, path.with_suffix(""), seed, seconds, arguments)
+        cell(path, run, {"seconds": seconds})
     else:
         of = {"seconds": seconds, "trials": trials, "seeds": AVERAGED, "recipe": EPOCHS}
         cell(path, partial(run_nearer, workspace, seconds, trials), of)
     workspace.close()
 
 
-def run_stock(workspace: nearer.Workspace, folder: Path, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+def run_stock(
+    workspace: nearer.Workspace, folder: Path, seed: int, seconds: float, arguments: argparse.Namespace
+) -> dict[str, Any]:
     """The stock recipe; what it is given (pairs, passages, the dev set) is read before the clock starts."""
     base, left_out, progress = open_local(workspace, "base"), find_left_out(workspace), Watch()
     corpus = read_corpus(workspace, base.encoder)
@@ -168,7 +170,7 @@ def run_stock(workspace: nearer.Workspace, folder: Path, seed: int, arguments: a
         pairs=[(example.anchor, example.positive) for example in examples],
         passages=corpus.passages,
         measure=partial(value_of, dev),
-        seconds=arguments.seconds,
+        seconds=seconds,
         seed=seed,
         max_length=arguments.max_length,
         folder=folder,
@@ -183,31 +185,16 @@ def value_of(dev: DevSet, model: Any) -> float:
 
 
 def run_nearer(workspace: nearer.Workspace, seconds: float, num_trials: int) -> dict[str, Any]:
-    """Training fitted to the time less what encoding the corpus for the adapter takes, then the adapter."""
+    """Training fitted to the time."""
     began = time.monotonic()
-    spare = seconds_to_encode(workspace)
-    left_s, num_seeds = seconds - (time.monotonic() - began) - spare, 1 if num_trials else AVERAGED
-    asked = Asked(budget_s=left_s, num_trials=num_trials, num_seeds=num_seeds)
+    asked = Asked(budget_s=seconds, num_trials=num_trials, num_seeds=1 if num_trials else AVERAGED)
     trained = nearer.train(workspace, asked=asked, progress=Watch())
-    adapted = nearer.adapt(workspace, "query", start=trained["model_id"], progress=Watch())
     told = {key: trained.get(key) for key in ("budget", "trials", "seeds", "dev", "num_pairs", "duration_s")}
     return {
-        "model_id": adapted["model_id"],
-        "trained": trained["model_id"],
+        "model_id": trained["model_id"],
         "training": json.loads(canonical_json(told)),
-        "adapter": adapted["dev"],
         "seconds": time.monotonic() - began,
     }
-
-
-def seconds_to_encode(workspace: nearer.Workspace) -> float:
-    """What encoding the corpus is expected to take, by some of it, and half a minute for what the adapter learns."""
-    encoder = open_local(workspace, "base").encoder
-    passages = read_corpus(workspace, encoder).passages
-    sample = [passages[row] for row in np.linspace(0, len(passages) - 1, 128).astype(int)]
-    began = time.monotonic()
-    encoder.encode_documents(sample)
-    return (time.monotonic() - began) / len(sample) * len(passages) + 30
 
 
 def measured(name: str, seed: int, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -233,11 +220,11 @@ def seconds_of(folder: Path) -> str:
 
 def systems_of(folder: Path) -> dict[str, str]:
     """What is measured, by how the tables call it."""
-    found = {"base": "base", "stock": str(folder / "stock")}
-    for system in ("nearer", "half"):
-        if (folder / f"{system}.json").exists():
-            told = json.loads((folder / f"{system}.json").read_text(encoding="utf-8"))
-            found |= {system: told["model_id"], **({"trained": told["trained"]} if system == "nearer" else {})}
+    found = {"base": "base"}
+    for ending in ("", HALF):
+        if (folder / f"nearer{ending}.json").exists():
+            told = json.loads((folder / f"nearer{ending}.json").read_text(encoding="utf-8"))
+            found |= {f"stock{ending}": str(folder / f"stock{ending}"), f"nearer{ending}": told["model_id"]}
     return found
 
 
@@ -251,7 +238,8 @@ def measured_on(workspace: nearer.Workspace, split: str, systems: Mapping[str, s
     }
     recipe = workspace.recipe.evaluate
     compare = partial(compare_measured, metrics=(MAIN,), judged=judged, recipe=recipe)
-    against = {name: compare(values["stock"], each)[0] for name, each in values.items() if name != "stock"}
+    sides = [("base", "stock"), ("nearer", "stock"), (f"nearer{HALF}", "stock"), (f"nearer{HALF}", f"stock{HALF}")]
+    against = {f"{name} - {other}": compare(values[other], values[name])[0] for name, other in sides if name in values}
     compared = {
         name: {key: getattr(each, key) for key in ("difference", "low", "high", "p_value", "num_wins", "num_losses")}
         for name, each in against.items()
@@ -259,7 +247,7 @@ def measured_on(workspace: nearer.Workspace, split: str, systems: Mapping[str, s
     return {
         "num_queries": len(judged.queries),
         "values": {name: float(each.values[MAIN].mean()) for name, each in values.items()},
-        "against_stock": compared,
+        "compared": compared,
         "slices": slices_of(values["base"], values["nearer"], judged, compare),
     }
 
@@ -286,6 +274,8 @@ def print_tables(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespac
     )
     columns = ("set", "split", "seed", "queries", "base", "stock", "Nearer", "Nearer - stock", "won, lost")
     columns += ("gap closed", "worse slices", "seconds of each")
+    if arguments.half:
+        columns += ("stock, half", "Nearer, half", "half - stock's half", "half - stock's whole")
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     for row in rows:
         print(table_row(row))
@@ -295,20 +285,28 @@ def print_tables(rows: Sequence[Mapping[str, Any]], arguments: argparse.Namespac
 
 def table_row(row: Mapping[str, Any]) -> str:
     """A line of the table."""
-    values, found, slices = row["values"], row["against_stock"]["nearer"], row["slices"]
+    values, slices = row["values"], row["slices"]
     worse = f"{len(slices['worse'])} of {slices['num']}" + "".join(f", {name}" for name in slices["worse"])
     closed = (values["nearer"] - values["base"]) / (1 - values["base"])
-    return (
-        f"| {row['set']} | {row['split']} | {row['seed']} | {row['num_queries']} | {values['base']:.3f} | "
-        f"{values['stock']:.3f} | {values['nearer']:.3f} | {found['difference']:+.3f} [{found['low']:+.3f}, "
-        f"{found['high']:+.3f}], p = {found['p_value']:.4f} | {found['num_wins']}, {found['num_losses']} | "
-        f"{closed:.0%} | {worse} | {row['seconds']} |"
-    )
+    cells = [row["set"], row["split"], f"{row['seed']}", f"{row['num_queries']}"]
+    cells += [f"{values[name]:.3f}" for name in ("base", "stock", "nearer")]
+    cells += [*difference_of(row, "nearer - stock"), f"{closed:.0%}", worse, row["seconds"]]
+    if f"nearer{HALF}" in values:
+        cells += [f"{values[f'stock{HALF}']:.3f}", f"{values[f'nearer{HALF}']:.3f}"]
+        cells += [difference_of(row, f"nearer{HALF} - {other}")[0] for other in (f"stock{HALF}", "stock")]
+    return f"| {' | '.join(cells)} |"
+
+
+def difference_of(row: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """A comparison: the difference with its interval and p, and the queries won and lost."""
+    found = row["compared"][name]
+    interval = f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}], p = {found['p_value']:.4f}"
+    return interval, f"{found['num_wins']}, {found['num_losses']}"
 
 
 def print_means(rows: Sequence[Mapping[str, Any]], split: str) -> None:
     """The mean of each system over sets and seeds."""
-    for name in ("stock", "trained", "nearer", "half"):
+    for name in ("stock", "nearer", f"stock{HALF}", f"nearer{HALF}"):
         values = [row["values"][name] for row in rows if name in row["values"]]
         if values:
             print(f"\n{split}, mean of {len(values)}, {name}: {np.mean(values):.4f}", end="")

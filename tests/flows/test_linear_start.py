@@ -5,10 +5,11 @@ from functools import partial
 
 import pytest
 
+from nearer.flows import train as train_module
 from nearer.flows.merge import merge
 from nearer.flows.systems import open_system
 from nearer.flows.train import train
-from nearer.flows.training import beginning
+from nearer.flows.training import alarms, beginning
 from nearer.learn.matrices import LINEAR, TURNED, has_matrix
 from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
@@ -46,6 +47,15 @@ def test_dev_sees_a_better_model_before_its_weights_learn(run):
     best = max(point["value"] for point in mapped)
     assert best > mapped[0]["value"]
     assert learned[0]["value"] == pytest.approx(best, abs=1e-6)
+
+
+def test_alarms_count_what_was_gained_from_the_base_on(run, monkeypatch):
+    seen = []
+    for module in (alarms, train_module):
+        monkeypatch.setattr(module, "is_comparable", lambda familiar_Q: True)
+    monkeypatch.setattr(train_module, "gains_of", lambda before_Q, *_, **__: seen.append(before_Q.mean()))
+    result, _ = run(LINEAR_FIRST)
+    assert seen == [pytest.approx(result["passes"][0]["fit"]["dev"][0]["value"], abs=1e-6)]
 
 
 def test_the_map_alone_is_a_model_where_its_weights_learn_nothing(run):

@@ -675,9 +675,19 @@ def test_a_difference_axis_holds_zero_and_every_interval():
         assert 2 <= len(axis.ticks) <= 12
 
 
+def test_training_queries_are_drawn_in_the_passes_that_measured_them():
+    mapped = charts.Curve(name="linear map", steps=(0, 5), values=(0.4, 0.5), num_steps=5)
+    learned = charts.Curve(name="pass 1", steps=(0, 5), values=(0.5, 0.6), train=(0.6, 0.7), num_steps=5)
+    drawn = charts.dev_curve([mapped, learned], label="dev")
+    assert all(text in drawn for text in ("linear map", "pass 1", "training queries"))
+    assert "training queries" not in charts.dev_curve([mapped], label="dev")
+
+
 def test_a_chart_of_one_point_and_of_equal_values_can_be_drawn():
-    flat = charts.Curve(steps=(0, 5), values=(0.5, 0.5), num_steps=5)
+    flat = charts.Curve(name="pass 1", steps=(0, 5), values=(0.5, 0.5), num_steps=5)
     assert "base 0.500" in charts.dev_curve([flat], label="dev")
-    assert "base 0.500" in charts.dev_curve([charts.Curve(steps=(0,), values=(0.5,), num_steps=0)], label="dev")
+    assert "base 0.500" in charts.dev_curve(
+        [charts.Curve(name="pass 1", steps=(0,), values=(0.5,), num_steps=0)], label="dev"
+    )
     assert charts.sparkline([1.0], label="loss") == ""
     assert "path" in charts.sparkline([1.0, 1.0], label="loss")

@@ -49,6 +49,7 @@ class Axis:
 class Curve:
     """What dev said during one pass: ``steps`` from 0 on, and as many values; ``train`` of training queries, if any."""
 
+    name: str
     steps: tuple[int, ...]
     values: tuple[float, ...]
     num_steps: int
@@ -162,11 +163,10 @@ def dev_curve(curves: Sequence[Curve], *, label: str) -> Markup:
     last = max(1, sum(curve.num_steps for curve in curves))
     drawn = [_level(axis, tick) for tick in axis.ticks]
     start = 0
-    for number, curve in enumerate(curves, start=1):
-        drawn.append(_pass_label(number, start=start, end=start + curve.num_steps, last=last))
+    for curve in curves:
+        drawn.append(_pass_label(curve.name, start=start, end=start + curve.num_steps, last=last))
         start += curve.num_steps
-    if len(train) == len(curves):
-        drawn += _train_lines([replace(curve, values=curve.train) for curve in curves], axis, last)
+    drawn += _train_lines(curves, axis, last)
     for curve_points in placed(curves):
         finite = _on_chart(curve_points, axis, last)
         drawn.append(_line(finite, cls="candidate"))
@@ -239,7 +239,8 @@ def _place(point: Point, across: Axis, axis: Axis) -> tuple[float, float]:
 def placed(curves: Sequence[Curve]) -> list[list[tuple[int, float]]]:
     """The points of each pass, its steps counted from the first pass on.
 
-    >>> placed([Curve(steps=(0, 5), values=(0.1, 0.2), num_steps=5), Curve(steps=(0,), values=(0.2,), num_steps=5)])
+    >>> first = Curve(name="pass 1", steps=(0, 5), values=(0.1, 0.2), num_steps=5)
+    >>> placed([first, Curve(name="pass 2", steps=(0,), values=(0.2,), num_steps=5)])
     [[(0, 0.1), (5, 0.2)], [(5, 0.2)]]
     """
     start, found = 0, []
@@ -255,13 +256,10 @@ def _on_chart(points: Sequence[tuple[int, float]], axis: Axis, last: int) -> lis
 
 
 def _train_lines(curves: Sequence[Curve], axis: Axis, last: int) -> list[str]:
-    """Training queries as quiet lines, named where they begin."""
-    lines = [_on_chart(points, axis, last) for points in placed(curves)]
-    named = [
-        _text("training queries", x=_per(x), y=_per(y), dy="-11", anchor="start")
-        for line in lines[:1]
-        for x, y in line[:1]
-    ]
+    """Training queries as quiet lines, named where they begin; no line for a pass in which they were not measured."""
+    measured = [replace(each, steps=each.steps if each.train else (), values=each.train) for each in curves]
+    lines = [line for points in placed(measured) if (line := _on_chart(points, axis, last))]
+    named = [_text("training queries", x=_per(x), y=_per(y), dy="-11", anchor="start") for (x, y), *_ in lines[:1]]
     return [*(_line(line, cls="quiet") for line in lines), *named]
 
 
@@ -288,12 +286,12 @@ def _level(axis: Axis, tick: float) -> str:
     return line + _text(f"{tick:.{digits}f}", x="-10", y=y, dy="4", anchor="end")
 
 
-def _pass_label(number: int, *, start: int, end: int, last: int) -> str:
+def _pass_label(name: str, *, start: int, end: int, last: int) -> str:
     at = _per(100 * start / last)
     boundary = _element("line", cls="boundary", x1=at, x2=at, y1="0", y2="100%") if start else ""
     begin = _text(str(start), x=at, y="100%", dy="18", anchor="middle")
     final = _text(f"{end} steps", x="100%", y="100%", dy="18", anchor="end") if end == last else ""
-    middle = _text(f"pass {number}", x=_per(50 * (start + end) / last), y="100%", dy="18", anchor="middle")
+    middle = _text(name, x=_per(50 * (start + end) / last), y="100%", dy="18", anchor="middle")
     return boundary + begin + middle + final
 
 

@@ -87,18 +87,20 @@ def training_of(data: ReportData) -> Training | None:
 def _training(model: JSON, *, is_live: bool) -> Training:
     training: JSON = model["training"]
     passes: Sequence[JSON] = training.get("passes", [])
+    kept = [each for each in passes if each["pass"] or each["fit"]["best_step"]]  # without a map that was left out
     curves = [
         charts.Curve(
+            name=f"pass {each['pass']}" if each["pass"] else "linear map",
             steps=tuple(point["step"] for point in each["fit"]["dev"]),
             values=tuple(float(point["value"]) for point in each["fit"]["dev"]),
             num_steps=each["fit"]["num_steps"],
             train=_train_values(each["fit"]["dev"]),
         )
-        for each in passes
+        for each in kept
     ]
     points = [
         (each["pass"], step, value, point.get("train"))
-        for each, curve in zip(passes, charts.placed(curves), strict=True)
+        for each, curve in zip(kept, charts.placed(curves), strict=True)
         for (step, value), point in zip(curve, each["fit"]["dev"], strict=True)
     ]
     data: JSON = training.get("data", {})
