@@ -1,6 +1,6 @@
 """The power going, in this process, at durable steps of a training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -28,3 +28,12 @@ def cut_at(patch: pytest.MonkeyPatch, wanted: str, time: int = 1) -> None:
     """The power goes at that time of one step."""
     times = iter(range(1, 1000))
     cut(patch, lambda step: step == wanted and next(times) == time)
+
+
+def cut_at_each(monkeypatch: pytest.MonkeyPatch, steps: Sequence[str], run: Callable[[], object]) -> None:
+    """Call ``run`` again and again; the power goes at one of these steps each time."""
+    for step in steps:
+        with monkeypatch.context() as patch:
+            cut_at(patch, step)
+            with pytest.raises(PowerCut):
+                run()

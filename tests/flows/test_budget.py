@@ -21,7 +21,7 @@ from nearer.flows.training.course import Diverged
 from nearer.learn.objective import Objective
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
-from power import PowerCut, cut_at
+from power import PowerCut, cut_at, cut_at_each
 from said import Said
 
 
@@ -251,11 +251,8 @@ def test_seeds_give_the_best_and_the_spread(run, base_live):
 @pytest.mark.slow
 def test_seeds_that_were_killed_again_and_again_go_on(run, monkeypatch):
     whole, *_ = run("train.evals_per_pass=2", num_seeds=2)
-    for step in ("train.checkpoint", "train.part", "train.checkpoint", "train.part"):
-        with monkeypatch.context() as patch:
-            cut_at(patch, step)
-            with pytest.raises(PowerCut):
-                run("train.evals_per_pass=2", num_seeds=2)
+    steps = ("train.checkpoint", "train.part", "train.checkpoint", "train.part")
+    cut_at_each(monkeypatch, steps, lambda: run("train.evals_per_pass=2", num_seeds=2))
     result, *_ = run("train.evals_per_pass=2", num_seeds=2)
     assert (result["model_id"], result["passes"]) == (whole["model_id"], whole["passes"])
     assert timeless(result["seeds"]["trainings"]) == timeless(whole["seeds"]["trainings"])

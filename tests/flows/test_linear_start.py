@@ -9,11 +9,11 @@ from nearer.flows import train as train_module
 from nearer.flows.merge import merge
 from nearer.flows.systems import open_system
 from nearer.flows.train import train
-from nearer.flows.training import alarms, beginning
+from nearer.flows.training import beginning
 from nearer.learn.matrices import LINEAR, TURNED, has_matrix
 from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
-from power import PowerCut, cut_at
+from power import cut_at_each
 from said import Said
 
 LINEAR_FIRST = "train.linear_epochs=5"
@@ -51,8 +51,7 @@ def test_dev_sees_a_better_model_before_its_weights_learn(run):
 
 def test_alarms_count_what_was_gained_from_the_base_on(run, monkeypatch):
     seen = []
-    for module in (alarms, train_module):
-        monkeypatch.setattr(module, "is_comparable", lambda familiar_Q: True)
+    monkeypatch.setattr(train_module, "is_comparable", lambda familiar_Q: True)
     monkeypatch.setattr(train_module, "gains_of", lambda before_Q, *_, **__: seen.append(before_Q.mean()))
     result, _ = run(LINEAR_FIRST)
     assert seen == [pytest.approx(result["passes"][0]["fit"]["dev"][0]["value"], abs=1e-6)]
@@ -125,9 +124,6 @@ def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
     other = shutil.copytree(base_live, tmp_path / "other")
     often = (LINEAR_FIRST, "train.passes=2", "train.checkpoint_steps=1")
     whole, _ = run(*often)
-    for step in ("train.checkpoint", "train.pass", "train.mined", "train.checkpoint"):
-        with monkeypatch.context() as patch:
-            cut_at(patch, step)
-            with pytest.raises(PowerCut):
-                run(*often, folder=other)
+    steps = ("train.checkpoint", "train.pass", "train.mined", "train.checkpoint")
+    cut_at_each(monkeypatch, steps, lambda: run(*often, folder=other))
     assert run(*often, folder=other)[0]["model_id"] == whole["model_id"]

@@ -10,7 +10,7 @@ from nearer.flows.systems import open_system
 from nearer.flows.train import train
 from nearer.learn.matrices import TURNED, has_matrix
 from nearer.store.workspace import Workspace
-from power import PowerCut, cut_at
+from power import cut_at_each
 from said import Said
 
 CUT = "train.dimensions=[8, 16]"
@@ -58,11 +58,8 @@ def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
     other = shutil.copytree(base_live, tmp_path / "other")
     often = (CUT, "train.checkpoint_steps=1")
     whole, *_ = run(*often)
-    for step in ("train.checkpoint", "train.pass", "train.mined", "train.checkpoint"):
-        with monkeypatch.context() as patch:
-            cut_at(patch, step)
-            with pytest.raises(PowerCut):
-                run(*often, folder=other)
+    steps = ("train.checkpoint", "train.pass", "train.mined", "train.checkpoint")
+    cut_at_each(monkeypatch, steps, lambda: run(*often, folder=other))
     assert run(*often, folder=other)[0]["model_id"] == whole["model_id"]
 
 

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, cast, get_args
 
 from nearer.core.errors import InputError, RecipeError
@@ -14,12 +14,11 @@ from nearer.core.records import Query
 from nearer.core.steps import reached
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
-from nearer.flows.embedding import Floats, embed_passages, embed_queries
 from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, System, open_system, refuse_stages, spent
 from nearer.flows.training.adapter_set import AdapterSet, read_adapter_set
-from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
+from nearer.flows.training.dev_set import DEV_MEASURE, DevVectors, read_dev_set
 from nearer.flows.training.examples import find_left_out
 from nearer.flows.training.models import keep_model
 from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, AdapterSides, fit_adapter
@@ -54,7 +53,9 @@ def adapt(
     with workspace.writer("train"):
         learners = judged_learners(workspace, left_out)
         parent = open_system(workspace, start)
-        dev = _Dev.read(workspace, parent, left_out=left_out, progress=progress)
+        base = open_system(workspace, BASE).encoder
+        dev_set, _ = read_dev_set(workspace, base, left_out=left_out, progress=progress)
+        dev = DevVectors.of(workspace, parent.encoder, dev_set, progress)
         known = read_adapter_set(workspace, parent, learners, progress=progress)
         refuse_or_tell(workspace, known, progress)
         adapter, report = fit_adapter(
@@ -84,8 +85,8 @@ def adapt(
         "passes": training["passes"],
         "dev": {
             "metric": str(DEV_MEASURE),
-            "num_queries": len(dev.set.queries),
-            "num_documents": len(dev.set.starts_N),
+            "num_queries": len(dev_set.queries),
+            "num_documents": len(dev_set.starts_N),
             "start": report.dev[0].value,
             "best": max(point.value for point in report.dev),
         },
@@ -110,30 +111,6 @@ def judged_learners(workspace: Workspace, left_out: frozenset[str]) -> list[Quer
     if not queries:
         raise InputError("every judged query of train leaks into a later split", hint="see: nearer check")
     return queries
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Dev:
-    """Dev as training has it, over few documents, and its vectors by the model that is adapted."""
-
-    set: DevSet
-    query_emb_QD: Floats
-    passage_emb_PD: Floats
-
-    @classmethod
-    def read(cls, workspace: Workspace, parent: System, *, left_out: frozenset[str], progress: Progress) -> "_Dev":
-        base = open_system(workspace, BASE).encoder
-        dev, _ = read_dev_set(workspace, base, left_out=left_out, progress=progress)
-        return cls(
-            set=dev,
-            query_emb_QD=embed_queries(workspace, parent.encoder, dev.queries, progress),
-            passage_emb_PD=embed_passages(workspace, parent.encoder, dev.passages, progress)[0],
-        )
-
-    def measure(self, adapter: Adapter) -> float:
-        """The mean of nDCG@10 with an adapter."""
-        mapped = adapter.apply_queries(self.query_emb_QD), adapter.apply_documents(self.passage_emb_PD)
-        return float(self.set.values_of(*mapped).mean())
 
 
 def refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress) -> None:
@@ -168,7 +145,4 @@ def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, 
 
 def _described(known: AdapterSet, report: AdapterReport) -> dict[str, Any]:
     """How it went, as a pass of training is written down."""
-    fit = asdict(report)
-    fit = {"num_examples": fit.pop("num_pairs"), **fit, "fault": ""}
-    del fit["seconds"]
-    return dict(json.loads(canonical_json({"pass": 1, "fit": fit, "mining": asdict(known.pairs.mining)})))
+    return dict(json.loads(canonical_json({"pass": 1, "fit": report.described, "mining": asdict(known.pairs.mining)})))

@@ -21,7 +21,7 @@ from nearer.encode.paired import paired_id
 from nearer.flows.embedding import embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LocalSystem, open_local
-from nearer.flows.training.alarms import alarms_of, dev_before, familiar, gains_of, is_comparable
+from nearer.flows.training.alarms import alarms_of, familiar, gains_of, is_comparable
 from nearer.flows.training.beginning import begin
 from nearer.flows.training.choice import NOTHING_MORE, Asked, choose_course, deadline_of
 from nearer.flows.training.course import Course, Diverged
@@ -87,27 +87,26 @@ def train(
         open_judge(workspace)  # refused now, and not after a pass
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         run = TrainingRun.open(workspace.training, {**decides, **asdict(asked)}, say=progress.say)
-        before_Q = dev_before(workspace, parent.encoder, dev, examples, progress=progress)
         is_base = parent.model.model_id == base.model.model_id
-        encoder, begun = begin(workspace, parent.encoder, examples, dev, is_base=is_base, progress=progress)
+        begun = begin(workspace, parent.encoder, examples, dev, is_base=is_base, progress=progress)
         course = Course(
             workspace=workspace,
             run=run,
-            encoder=learner(workspace, encoder, examples, corpus.passages, *watch.passages, progress=progress),
+            encoder=learner(workspace, begun.encoder, examples, corpus.passages, *watch.passages, progress=progress),
             corpus=corpus,
             examples=examples,
             watch=watch,
             first=1 if is_base else 2,
             deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
             guide=guide_of(workspace, start=parent.model.model_id, progress=progress),
-            start=weights_of(encoder.model) if workspace.recipe.train.pull else None,
+            start=weights_of(begun.encoder.model) if workspace.recipe.train.pull else None,
             progress=progress,
         )
         if len(sources := sources_of(examples, workspace.recipe.train.source_weights)) > 1:
             progress.say(_told_sources(sources))
         course, chosen = choose_course(course, asked, run_passes=_run_passes, clock=clock)
-        passes, alarms = _run_watched(course, before_Q)
-        passes = [*begun, *passes]
+        passes, alarms = _run_watched(course, begun.before_Q)
+        passes = [*begun.passes, *passes]
         drawn = _drawn(sources_of(course.examples, workspace.recipe.train.source_weights))
         training = {
             "recipe": course.workspace.recipe.model_dump(mode="json"),
@@ -163,17 +162,20 @@ def _run_watched(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The passes, and the alarms of what was measured before, within and after them.
 
-    Dev's gain is looked at query by query only where enough queries are familiar: it takes two more measurements.
+    Dev's gain is looked at query by query only where enough queries are familiar: it takes two more measurements, or
+    one where ``before_Q`` is known.
     """
     recipe, encoder, watch, examples = course.workspace.recipe, course.encoder, course.watch, course.examples
     texts = [query.text for query in watch.dev.queries]
     familiar_Q = familiar(texts, examples, resemblance=recipe.alarms.familiar_from)
+    if not is_comparable(familiar_Q):
+        before_Q = None
+    elif before_Q is None:
+        before_Q = watch.dev_values(encoder)
     passes = _run_passes(course)
     if course.averaged is not None:
         encoder.model.load_state_dict(course.averaged)
-    gains = None
-    if before_Q is not None and is_comparable(familiar_Q):
-        gains = gains_of(before_Q, watch.dev_values(encoder), familiar_Q, recipe=recipe)
+    gains = None if before_Q is None else gains_of(before_Q, watch.dev_values(encoder), familiar_Q, recipe=recipe)
     alarms = alarms_of(passes, examples, watch, gains=gains, dimension=encoder.dimension, recipe=recipe.alarms)
     return passes, alarms
 

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -89,6 +89,14 @@ class AdapterReport:
     dev: tuple[DevPoint, ...]
     losses: tuple[float, ...]
     seconds: float
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """How it went, as the fit of a pass is written down: the same for the same training."""
+        fit = asdict(self)
+        fit = {"num_examples": fit.pop("num_pairs"), **fit, "fault": ""}
+        del fit["seconds"]
+        return fit
 
 
 @contextmanager

@@ -10,17 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nearer.core.progress import Progress
 from nearer.core.recipe import Recipe
 from nearer.core.sections import AlarmsRecipe
 from nearer.core.text import clusters, near_duplicates, normalise, resembling
-from nearer.encode.encoder import Encoder
-from nearer.flows.embedding import embed_passages, embed_queries
-from nearer.flows.training.dev_set import DevSet
 from nearer.flows.training.watch import Watch
 from nearer.learn.examples import Example
 from nearer.measure.alarms import FEWEST_QUERIES, Evidence, Gains, Limits, Point, compare_gains, judge
-from nearer.store.workspace import Workspace
 
 JSON = Mapping[str, Any]
 
@@ -75,20 +70,6 @@ def is_comparable(familiar_Q: NDArray[np.bool_]) -> bool:
     """Whether there are enough familiar queries, and others, to compare."""
     num_familiar = int(familiar_Q.sum())
     return min(num_familiar, len(familiar_Q) - num_familiar) >= FEWEST_QUERIES
-
-
-def dev_before(
-    workspace: Workspace, encoder: Encoder, dev: DevSet, examples: Sequence[Example], *, progress: Progress
-) -> NDArray[np.float64] | None:
-    """Dev's measure of each query by the model that training starts from, shape (Q,), through the cache.
-
-    None where familiar queries and others cannot be compared.
-    """
-    resemblance = workspace.recipe.alarms.familiar_from
-    if not is_comparable(familiar([query.text for query in dev.queries], examples, resemblance=resemblance)):
-        return None
-    passage_emb_PD, _ = embed_passages(workspace, encoder, dev.passages, progress)
-    return dev.values_of(embed_queries(workspace, encoder, dev.queries, progress), passage_emb_PD)
 
 
 def gains_of(

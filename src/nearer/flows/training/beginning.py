@@ -18,15 +18,27 @@ from nearer.core.records import Query
 from nearer.encode.adapter import Adapter
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Floats, embed_passages, embed_queries
-from nearer.flows.training.dev_set import DEV_MEASURE, DevSet
+from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, DevVectors
 from nearer.learn.axes import axes
 from nearer.learn.examples import Example
-from nearer.learn.fit_adapter import AdapterExamples, AdapterReport, AdapterSettings, fit_adapter
+from nearer.learn.fit_adapter import AdapterExamples, AdapterSettings, fit_adapter
 from nearer.learn.losses import LIKENESS, UNLIKE, choose_loss
 from nearer.learn.matrices import LINEAR, TURNED, append_matrix, has_matrix, why_no_matrix
 from nearer.learn.table import ExampleTable
-from nearer.measure.significance import Comparison, compare_all
+from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Beginning:
+    """The encoder that training begins with, and pass 0, if any, as a pass is written down.
+
+    ``before_Q`` is dev's measure of each query before pass 0, shape (Q,), where there was one.
+    """
+
+    encoder: Encoder
+    passes: Sequence[dict[str, Any]] = ()
+    before_Q: NDArray[np.float64] | None = None
 
 
 def begin(
@@ -37,8 +49,8 @@ def begin(
     *,
     is_base: bool,
     progress: Progress,
-) -> tuple[Encoder, list[dict[str, Any]]]:
-    """The encoder, its model with matrices put behind it in place, and pass 0, if any, as a pass is written down.
+) -> Beginning:
+    """The encoder, its model with matrices put behind it in place.
 
     The base gets the linear map that ``train.linear_epochs`` of the pairs give, if dev proves it better; a model that
     is trained to vectors that may be cut is turned onto the axes of its pairs, unless it was. Both are learned from
@@ -47,17 +59,19 @@ def begin(
     Raises ModelRefused for vectors that are not numbers.
     """
     recipe, model = workspace.recipe.train, encoder.model
-    learned = [each for each in examples if _is_learned(each, recipe.source_weights)]
+    learned = [each for each in examples if each.score is None or each.score >= UNLIKE]
     maps = is_base and recipe.linear_epochs > 0 and choose_loss(recipe.loss, examples)[0] not in LIKENESS
     turns = bool(recipe.dimensions) and recipe.turn and not has_matrix(model, TURNED)
     if not (maps or turns) or recipe.sides == "query" or not learned:
-        return encoder, []
+        return Beginning(encoder=encoder)
     if reason := why_no_matrix(model):
-        progress.say(f"the model begins without {' and '.join(_names(maps, turns))}: {reason}")
-        return encoder, []
-    pairs, passes = _Pairs.read(workspace, encoder, learned, progress), []
+        progress.say(f"the model's vectors begin as they are: {reason}")
+        return Beginning(encoder=encoder)
+    pairs, passes, before_Q = _Pairs.read(workspace, encoder, learned, progress), [], None
     if maps:
-        adapter, told = _fitted(workspace, encoder, pairs, dev, progress)
+        measured = DevVectors.of(workspace, encoder, dev, progress)
+        before_Q = dev.values_of(measured.query_emb_QD, measured.passage_emb_PD)
+        adapter, told = _fitted(workspace, encoder, pairs, measured, before_Q, progress)
         passes.append(told)
         if told["fit"]["best_step"]:
             append_matrix(model, LINEAR, adapter.query.weights["matrix"])
@@ -65,7 +79,8 @@ def begin(
     if turns:
         append_matrix(model, TURNED, pairs.axes)
         progress.say("vectors are turned, so that their first dimensions say the most of what pairs have in common")
-    return Encoder(model, settings=encoder.settings, batch_size=encoder.batch_size), passes
+    begun = Encoder(model, settings=encoder.settings, batch_size=encoder.batch_size)
+    return Beginning(encoder=begun, passes=passes, before_Q=before_Q)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,16 +132,15 @@ class _Pairs:
 
 
 def _fitted(
-    workspace: Workspace, encoder: Encoder, pairs: _Pairs, dev: DevSet, progress: Progress
+    workspace: Workspace,
+    encoder: Encoder,
+    pairs: _Pairs,
+    dev: DevVectors,
+    before_Q: NDArray[np.float64],
+    progress: Progress,
 ) -> tuple[Adapter, dict[str, Any]]:
     """The map of both sides that is best on dev, and how it went; its best step is 0 where nothing is proven better."""
     recipe = workspace.recipe
-    query_emb_QD = embed_queries(workspace, encoder, dev.queries, progress)
-    passage_emb_PD, _ = embed_passages(workspace, encoder, dev.passages, progress)
-
-    def values_of(adapter: Adapter) -> NDArray[np.float64]:
-        return dev.values_of(adapter.apply_queries(query_emb_QD), adapter.apply_documents(passage_emb_PD))
-
     settings = AdapterSettings(
         sides="shared",
         learning_rate=recipe.adapter.learning_rate,
@@ -141,38 +155,20 @@ def _fitted(
         pairs.examples,
         settings=settings,
         space_id=encoder.space_id,
-        measure_dev=lambda adapter: float(values_of(adapter).mean()),
+        measure_dev=dev.measure,
         progress=progress,
     )
-    before_Q = dev.values_of(query_emb_QD, passage_emb_PD)
     [gain] = compare_all(
         before_Q[:, None],
-        values_of(adapter)[:, None],
+        dev.values(adapter)[:, None],
         metrics=[str(DEV_MEASURE)],
         num_resamples=recipe.evaluate.num_resamples,
         confidence=recipe.evaluate.confidence,
         seed=recipe.evaluate.seed,
     )
     kept = report if gain.low > 0 else replace(report, best_step=0)
+    gained = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on dev"
     said = "kept" if kept.best_step else "left out: not proven better"
-    progress.say(f"a linear map on the vectors of {report.num_pairs} pairs: {_gained(gain)} on dev, {said}")
-    return adapter, _described(kept, gain)
-
-
-def _gained(gain: Comparison) -> str:
-    return f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-
-
-def _described(report: AdapterReport, gain: Comparison) -> dict[str, Any]:
-    fit = asdict(report)
-    fit = {"num_examples": fit.pop("num_pairs"), **fit, "fault": "", "out_of_time": False}
-    return dict(json.loads(canonical_json({"pass": 0, "fit": fit, "mining": None, "gain": asdict(gain)})))
-
-
-def _is_learned(example: Example, weights: dict[str, float]) -> bool:
-    """Whether an example is of a pair, and of a source that is drawn from."""
-    return (example.score is None or example.score >= UNLIKE) and weights.get(example.source_name, 1.0) > 0
-
-
-def _names(maps: bool, turns: bool) -> list[str]:
-    return ["a linear map"] * maps + ["turning its vectors"] * turns
+    progress.say(f"a linear map on the vectors of {report.num_pairs} pairs: {gained}, {said}")
+    told = {"pass": 0, "fit": kept.described, "mining": None, "gain": asdict(gain)}
+    return adapter, dict(json.loads(canonical_json(told)))

@@ -13,8 +13,18 @@ from numpy.typing import NDArray
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
+from nearer.encode.adapter import Adapter
 from nearer.encode.encoder import Encoder, TextEncoder
-from nearer.flows.embedding import Corpus, Floats, Ints, embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.flows.embedding import (
+    Corpus,
+    Floats,
+    Ints,
+    embed_corpus,
+    embed_passages,
+    embed_queries,
+    own_documents,
+    read_corpus,
+)
 from nearer.flows.grades import scale_of
 from nearer.flows.measuring.judged_split import read_judged_split
 from nearer.measure.metrics import Measure, Qrels, score
@@ -76,6 +86,34 @@ class DevSet:
         assert cutoff is not None
         ranked = top_k(query_emb_QD, passage_emb_PD, k=cutoff, starts_N=self.starts_N, excluded=self.excluded)
         return score([DEV_MEASURE], ranked.rows_QK, self.qrels)[DEV_MEASURE]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DevVectors:
+    """A dev set with its vectors by one encoder, through the cache: what adapters of these are measured on."""
+
+    set: DevSet
+    query_emb_QD: Floats
+    passage_emb_PD: Floats
+
+    @classmethod
+    def of(cls, workspace: Workspace, encoder: TextEncoder, dev: DevSet, progress: Progress) -> "DevVectors":
+        """Those of this encoder."""
+        return cls(
+            set=dev,
+            query_emb_QD=embed_queries(workspace, encoder, dev.queries, progress),
+            passage_emb_PD=embed_passages(workspace, encoder, dev.passages, progress)[0],
+        )
+
+    def values(self, adapter: Adapter) -> NDArray[np.float64]:
+        """Dev's measure of each query with an adapter, shape (Q,)."""
+        return self.set.values_of(
+            adapter.apply_queries(self.query_emb_QD), adapter.apply_documents(self.passage_emb_PD)
+        )
+
+    def measure(self, adapter: Adapter) -> float:
+        """The mean of the same."""
+        return float(self.values(adapter).mean())
 
 
 def build_dev_set(
