@@ -2,14 +2,16 @@
 
     python benchmarks/quality.py --work FOLDER --data FOLDER [SET]... [--seconds N] [--seeds N] [--half]
 
-SET is demo or a BEIR folder below --data (medquad, nl2bash, banking77); these four by default. Both sides start from
-the same base and have the same pairs, the same dev queries and the same seconds of wall time for all they do: mining,
-training, measuring, choosing on dev. They run at the same time, with half of the cores each, so that whatever else
-the machine does slows both. The stock side is benchmarks/stock.py. Nearer's is `nearer train --budget --seeds 3`, of
-which there are fewer where the time is short. That the base was measured before, whose vectors Nearer keeps, is counted
-for neither. Neither side searches learning rates first: each begins with its library's default, the stock side tries
-others where time is left, and Nearer has --trials for it. Nearer's default, 6e-5, and its two epochs were chosen
-before, on dev of nl2bash, medquad and demo. With --half both sides also run with half of the seconds.
+SET is demo or a BEIR folder below --data (medquad, nl2bash, banking77); these four by default, and all that they have,
+unless --documents and --train say how much. Both sides start from the same base and have the same pairs, the same dev
+queries and the same seconds of wall time for all they do: mining, training, measuring, choosing on dev. Where an epoch
+of all pairs does not fit, each takes as many as do. They run at the same time, with half of the cores each, so that
+whatever else the machine does slows both. The stock side is benchmarks/stock.py. Nearer's is `nearer train --budget
+--seeds 3`, of which there are fewer where the time is short. That the base was measured before, whose vectors Nearer
+keeps, is counted for neither. Neither side searches learning rates first: each begins with its library's default, the
+stock side tries others where time is left, and Nearer has --trials for it. Nearer's default, 6e-5, and its two epochs
+were chosen before, on dev of nl2bash, medquad and demo; that it begins with a linear map, on dev of nl2bash. With
+--half both sides also run with half of the seconds.
 
 Each cell (set, seed, system) and each measured split leaves FOLDER/SET/seed-N/NAME.json and is not run again. Test is
 measured in the end; --dev-only leaves it alone, to choose settings by.
@@ -47,26 +49,21 @@ from sets import add_size_arguments, cell, open_workspace
 from stock import Stock
 
 MAIN = "nDCG@10"
-SIZES = {
-    "medquad": {"documents": 4000, "train": 1000},
-    "nl2bash": {"documents": 6000, "train": 1200},
-    "banking77": {"documents": 10_000, "train": 300},
-    "demo": {"documents": 3000, "train": 1200},
-}
-"""Documents and training queries of each set, unless the command line says otherwise."""
+ALL = 1_000_000
 SLICES = {
     "medquad": ("label_source", "label_question_type"),
     "nl2bash": ("label_utility",),
     "banking77": ("label_intent",),
     "demo": ("label_module",),
 }
+"""The sets, and the query fields that are sliced by."""
 Cell = tuple[str, int, str]
 """A set, a seed and a system."""
 FEWEST = 50
 """Queries of a slice that may be called worse than the base."""
 ALPHA = 0.05
-EPOCHS = "train.epochs=2"
-"""Of each pass of Nearer's, where there is time for as many."""
+RECIPE = ("train.epochs=2", "train.linear_epochs=5")
+"""Nearer's: epochs of each pass, where there is time for as many, and of the linear map before them."""
 HALF = "-half"
 """What a system is called after, that had half of the seconds."""
 AVERAGED = 3
@@ -82,7 +79,7 @@ def main() -> None:
         name, seed, system = arguments.run.split(":")
         run_cell((name, int(seed), system), arguments)
         return
-    sets = arguments.sets or list(SIZES)
+    sets = arguments.sets or list(SLICES)
     for name in sets:
         prepare(name, arguments)
     runs = [(name, seed) for seed in range(arguments.seeds) for name in sets]
@@ -96,7 +93,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", metavar="SET")
-    add_size_arguments(parser, documents=None, train=None, test=500)
+    add_size_arguments(parser, documents=ALL, train=ALL, test=500)
     parser.add_argument("--seconds", type=float, default=1200, help="wall time of each side")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--trials", type=int, default=0, help="trainings among which Nearer's search chooses")
@@ -116,11 +113,8 @@ def prepare(name: str, arguments: argparse.Namespace) -> None:
 
 def opened(name: str, seed: int, arguments: argparse.Namespace, *more: str) -> nearer.Workspace:
     """The set's workspace under the recipe of a seed."""
-    sizes = argparse.Namespace(**vars(arguments))
-    sizes.documents = arguments.documents or SIZES[name]["documents"]
-    sizes.train = arguments.train or SIZES[name]["train"]
     overrides = (f"train.seed={seed}", f"evaluate.slice_fields={json.dumps(SLICES[name])}")
-    return open_workspace(name, arguments.work / name, sizes, *overrides, *SMALL_DEV, *more)
+    return open_workspace(name, arguments.work / name, arguments, *overrides, *SMALL_DEV, *more)
 
 
 def together(cells: Sequence[Cell], arguments: argparse.Namespace) -> None:
@@ -144,13 +138,13 @@ def path_of(wanted: Cell, arguments: argparse.Namespace) -> Path:
 def run_cell(wanted: Cell, arguments: argparse.Namespace) -> None:
     """One side of a race."""
     name, seed, system = wanted
-    workspace, path = opened(name, seed, arguments, EPOCHS), path_of(wanted, arguments)
+    workspace, path = opened(name, seed, arguments, *RECIPE), path_of(wanted, arguments)
     seconds, trials = arguments.seconds / (2 if system.endswith(HALF) else 1), arguments.trials
     if system.startswith("stock"):
         run = partial(run_stock, workspace, path.with_suffix(""), seed, seconds, arguments)
         cell(path, run, {"seconds": seconds})
     else:
-        of = {"seconds": seconds, "trials": trials, "seeds": AVERAGED, "recipe": EPOCHS}
+        of = {"seconds": seconds, "trials": trials, "seeds": AVERAGED, "recipe": " ".join(RECIPE)}
         cell(path, partial(run_nearer, workspace, seconds, trials), of)
     workspace.close()
 

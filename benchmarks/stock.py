@@ -6,6 +6,7 @@ best on functions of the standard library, more epochs, other rates, other ways 
 expected to end in time; all it costs is counted, dev measurements too; the best model on dev is what is left.
 """
 
+import random
 import shutil
 import tempfile
 import time
@@ -31,6 +32,10 @@ TRIALS: tuple[dict[str, Any], ...] = (
     {"pass": 2, "mining": RANDOM, "epochs": 2},
 )
 """A second pass goes on from the best first one, at its rate, with one negative a pair."""
+NUM_TIMED = 10
+"""Batches that tell how long an epoch takes."""
+LEFT_OVER = 0.1
+"""Of the time, where it decides how many pairs there are: Nearer's own share (learn/plan.py)."""
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -55,10 +60,27 @@ class Stock:
     def run(self) -> dict[str, Any]:
         """All trials that there is time for; the best model is in ``folder`` then."""
         self._keep({"pass": 0, "seconds": 0.0}, self._load(self.base))
+        self._leave_out_what_does_not_fit()
         with tempfile.TemporaryDirectory() as folder:
             for trial in TRIALS:
                 self._try(trial, Path(folder))
-        return {"trials": self.trials, "dev": self._best, "seconds": time.monotonic() - self._began}
+        took = time.monotonic() - self._began
+        return {"trials": self.trials, "dev": self._best, "num_pairs": len(self.pairs), "seconds": took}
+
+    def _leave_out_what_does_not_fit(self) -> None:
+        """Keep as many pairs, drawn at random, as an epoch has time for, by the time that some batches take."""
+        number = NUM_TIMED * TrainRecipe().batch_size
+        pairs = random.Random(self.seed).sample(list(self.pairs), len(self.pairs))
+        if len(pairs) <= number:
+            return
+        model = self._load(self.base)
+        fit_stock(model, self._columns(pairs[:64]), rate=5e-5, epochs=1, seed=self.seed)
+        began = time.monotonic()
+        fit_stock(model, self._columns(pairs[:number]), rate=5e-5, epochs=1, seed=self.seed)
+        a_pair, dev_s = (time.monotonic() - began) / number, self.trials[0]["seconds"]
+        left_s = (1 - LEFT_OVER) * self.seconds - (time.monotonic() - self._began) - 2 * dev_s
+        if left_s < a_pair * len(pairs):
+            self.pairs = pairs[: int(left_s / a_pair)]
 
     def _try(self, trial: dict[str, Any], scratch: Path) -> None:
         if trial["pass"] == 2:
@@ -97,7 +119,11 @@ class Stock:
         return bool(time.monotonic() - self._began + expected <= self.seconds)
 
     def _pairs_alone(self) -> dict[str, list[str]]:
-        return {"anchor": [pair[0] for pair in self.pairs], "positive": [pair[1] for pair in self.pairs]}
+        return self._columns(self.pairs)
+
+    @staticmethod
+    def _columns(pairs: Pairs) -> dict[str, list[str]]:
+        return {"anchor": [pair[0] for pair in pairs], "positive": [pair[1] for pair in pairs]}
 
     def _mined(self, model: Any, options: dict[str, Any], scratch: Path) -> dict[str, list[str]]:
         from datasets import Dataset

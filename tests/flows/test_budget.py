@@ -107,14 +107,23 @@ def test_as_many_epochs_as_fit(run, clock):
     assert 60 < clock.now <= 100
 
 
-def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
+def test_a_pass_is_left_out_before_layers_are_frozen(run, clock):
     result, training, said = run(budget_s=33)
+    plan = result["budget"]["plan"]
+    assert (plan["passes"], plan["freeze_layers"], plan["num_pairs"]) == (1, 0, result["num_pairs"])
+    assert f"one pass is trained instead of 2: so {plan['num_pairs']} pairs fit" in said[0]
+    assert training["recipe"]["train"]["passes"] == len(result["passes"]) == 1
+    assert clock.now <= 33
+
+
+def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
+    result, training, said = run("train.passes=1", budget_s=18)
     plan = result["budget"]["plan"]
     assert (plan["freeze_layers"], plan["epochs"]) == (1, 1)
     assert plan["reasons"][0].startswith("the lowest 1 layers stay as they are: so ")
     assert training["recipe"]["train"]["freeze_layers"] == 1
     assert f"the time decides: {plan['reasons'][0]}" in said
-    assert clock.now <= 33
+    assert clock.now <= 18
 
 
 def test_fewer_tokens_are_read_before_layers_are_frozen(run, clock, monkeypatch):
@@ -132,11 +141,11 @@ def test_fewer_tokens_are_read_before_layers_are_frozen(run, clock, monkeypatch)
 def test_then_pairs_are(run, clock):
     full, *_ = run(budget_s=1e6)
     clock.now = 0.0
-    result, training, _ = run(budget_s=22)
+    result, training, _ = run(budget_s=18)
     assert result["num_pairs"] == result["budget"]["plan"]["num_pairs"] < full["num_pairs"]
     assert training["data"]["num_pairs"] == result["num_pairs"]
     assert [each["fit"]["num_examples"] for each in result["passes"]] == [result["num_pairs"]] * len(result["passes"])
-    assert clock.now <= 22
+    assert clock.now <= 18
 
 
 def test_a_wrong_estimate_ends_in_time_and_keeps_the_best(run, clock, monkeypatch):

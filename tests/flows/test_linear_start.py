@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from nearer.encode.encoder import Encoder, EncoderSettings
 from nearer.flows import train as train_module
 from nearer.flows.merge import merge
 from nearer.flows.systems import open_system
@@ -81,6 +82,29 @@ def test_a_map_that_is_not_proven_better_is_not_there_and_its_gain_not_told(run,
     assert fit["best_step"] == 0
     assert not has_matrix(model, LINEAR)
     assert (result["improved"], result["dev"]["best"]) == (False, result["dev"]["start"])
+
+
+def test_pass_1_learns_from_what_the_map_mines_and_nothing_is_encoded_for_it(run, monkeypatch):
+    seen, mine, encode = [], train_module.mine_negatives, Encoder.encode_documents
+
+    def mined(workspace, encoder, corpus, examples, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr(Encoder, "encode_documents", lambda *_: pytest.fail("documents were encoded for mining"))
+            found = mine(workspace, encoder, corpus, examples, **options)
+            seen.append((corpus.passages[:5], encoder.encode_documents(corpus.passages[:5])))
+        return found
+
+    monkeypatch.setattr(train_module, "mine_negatives", mined)
+    result, model = run(LINEAR_FIRST, NOTHING)
+    assert result["passes"][1]["mining"]["share_with_enough"] > 0
+    [(passages, vectors)] = seen
+    settings = EncoderSettings(max_seq_length=model.max_seq_length)
+    assert vectors == pytest.approx(encode(Encoder(model, settings=settings), passages), abs=1e-5)
+
+
+def test_pass_1_mines_nothing_where_the_map_was_left_out(run):
+    result, _ = run(LINEAR_FIRST, "adapter.learning_rate=1e-12")
+    assert result["passes"][1]["mining"] is None
 
 
 @pytest.mark.parametrize("setting", ["train.linear_epochs=0", "train.sides=query"])

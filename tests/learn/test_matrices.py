@@ -10,7 +10,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize
 
 from nearer.encode.encoder import Encoder
 from nearer.learn.axes import axes
-from nearer.learn.matrices import LINEAR, TURNED, align, append_matrix, has_matrix, why_no_matrix
+from nearer.learn.matrices import LINEAR, TURNED, align, append_matrix, has_matrix, why_no_matrix, without_more
 
 TEXTS = ["the river", "a church by the river", "the army of water and music", "law"]
 
@@ -44,6 +44,15 @@ def test_a_matrix_comes_last_whatever_its_modules_are_called(tiny_model_folder):
     append_matrix(model, TURNED, np.eye(32, dtype=np.float32)[::-1].copy())
     assert [name for name, _ in model.named_children()] == ["reader", "mean", "turned", "unit"]
     np.testing.assert_allclose(model.encode(TEXTS), before[:, ::-1], atol=1e-6)
+
+
+def test_the_model_without_more_stays_so_and_shares_its_weights(tiny_model_folder):
+    model = SentenceTransformer(str(tiny_model_folder))
+    before, bare = model.encode(TEXTS), without_more(model)
+    append_matrix(model, LINEAR, np.eye(32, dtype=np.float32)[::-1].copy())
+    np.testing.assert_array_equal(bare.encode(TEXTS), before)
+    assert (has_matrix(model, LINEAR), has_matrix(bare, LINEAR)) == (True, False)
+    assert next(bare.parameters()) is next(model.parameters())
 
 
 @pytest.mark.parametrize(("change", "reason"), [({"truncate_dim": 8}, "first 8"), ({}, "float32")])

@@ -4,13 +4,13 @@ Arrays: N documents in id order, P passages, Q queries, D dimensions.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import Conflict, InputError
-from nearer.core.progress import Progress
+from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Query
 from nearer.core.sections import ChunkRecipe
 from nearer.core.text import normalise
@@ -49,6 +49,29 @@ class Corpus:
         """The passage rows of a document."""
         end = int(self.starts_N[row + 1]) if row + 1 < len(self.starts_N) else len(self.passages)
         return range(int(self.starts_N[row]), end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedEncoder:
+    """An encoder whose vectors come from the cache, where they are."""
+
+    workspace: Workspace
+    encoder: TextEncoder
+    progress: Progress = field(default_factory=Silent)
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        return self.encoder.dimension
+
+    def encode_queries(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors of queries, shape (N, D)."""
+        queries = [Query(query_id=str(row), text=text) for row, text in enumerate(texts)]
+        return embed_queries(self.workspace, self.encoder, queries, self.progress)
+
+    def encode_documents(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors of passages, shape (N, D)."""
+        return embed_passages(self.workspace, self.encoder, texts, self.progress)[0]
 
 
 def read_corpus(workspace: Workspace, encoder: TextEncoder, *, chunk: ChunkRecipe | None = None) -> Corpus:

@@ -18,7 +18,7 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
-from nearer.flows.embedding import embed_corpus, read_corpus
+from nearer.flows.embedding import CachedEncoder, embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LocalSystem, open_local
 from nearer.flows.training.alarms import alarms_of, familiar, gains_of, is_comparable
@@ -100,6 +100,7 @@ def train(
             deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
             guide=guide_of(workspace, start=parent.model.model_id, progress=progress),
             start=weights_of(begun.encoder.model) if workspace.recipe.train.pull else None,
+            mapped=CachedEncoder(workspace=workspace, encoder=begun.mapped) if begun.mapped else None,
             progress=progress,
         )
         if len(sources := sources_of(examples, workspace.recipe.train.source_weights)) > 1:
@@ -232,7 +233,8 @@ def _mined(course: Course, earlier: Sequence[Sequence[Example]], *, number: int)
     kept = course.run.mined(number)
     if kept is None:
         workspace, corpus, examples, progress = course.workspace, course.corpus, course.examples, course.progress
-        kept = mine_negatives(workspace, course.encoder, corpus, examples, earlier=earlier, progress=progress)
+        encoder = course.mapped if course.mapped and course.mines_free(number) else course.encoder
+        kept = mine_negatives(workspace, encoder, corpus, examples, earlier=earlier, progress=progress)
         kept = teach(workspace, corpus, examples, *kept, progress=progress)
         course.run.keep_mined(number, *kept)
     return kept

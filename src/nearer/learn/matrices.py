@@ -3,6 +3,7 @@
 Shapes: D dimensions.
 """
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,13 @@ def why_no_matrix(model: "SentenceTransformer") -> str | None:
         return f"it gives the first {model.truncate_dim} dimensions alone"
     dtypes = {parameter.dtype for parameter in model.parameters()}
     return None if dtypes == {torch.float32} else "its weights are not float32"
+
+
+def without_more(model: "SentenceTransformer") -> "SentenceTransformer":
+    """The model with the modules that it has now, which are the same objects; none that is put behind it later."""
+    same = copy(model)
+    same._modules = dict(model._modules)
+    return same
 
 
 def append_matrix(model: "SentenceTransformer", name: str, matrix_DD: Floats) -> None:

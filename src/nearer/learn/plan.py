@@ -66,21 +66,28 @@ def make_plan(
     num_batches: Callable[[int], int],
     time_s: float,
     first: int,
+    mines_before: Callable[[int], bool],
+    mines_free: Callable[[int], bool] = lambda number: False,
 ) -> Plan:
     """What fits into ``time_s``, when pass ``first`` is the first; ``num_pairs`` is 0 where nothing does.
 
-    Pass 1 mines nothing, unless for a teacher. ``pace`` is that of the recipe's ``freeze_layers``;
-    ``num_batches`` gives those of an epoch of so many pairs.
+    ``mines_before`` says which passes have mined negatives, ``mines_free`` which of them have these at no cost.
+    ``pace`` is that of the recipe's ``freeze_layers``; ``num_batches`` gives those of an epoch of so many pairs.
     """
+
+    def mining_s(passes: int) -> float:
+        numbers = range(first, first + passes)
+        return pace.mining_s * sum(mines_before(number) and not mines_free(number) for number in numbers)
+
     usable_s = (1 - _LEFT_OVER) * time_s - 2 * pace.dev_s
-    passes, reasons = _passes(pace, recipe, usable_s, first=first)
+    passes, reasons = _passes(pace, recipe, mining_s, usable_s)
     evals = max(1, min(recipe.evals_per_pass, math.floor(_DEV * usable_s / (passes * max(pace.dev_s, 1e-9))) - 1))
     if evals < recipe.evals_per_pass:
         reasons.append(
             f"{evals} dev measurements a pass instead of {recipe.evals_per_pass}: each takes {pace.dev_s:.3g} s"
         )
-    num_mined = _num_mined(passes, recipe, first=first)
-    fixed_s = num_mined * pace.mining_s + passes * ((evals + 1) * pace.dev_s + pace.hardness_s)
+    num_mined = sum(map(mines_before, range(first, first + passes)))
+    fixed_s = mining_s(passes) + passes * ((evals + 1) * pace.dev_s + pace.hardness_s)
     step_s = num_mined * pace.mined_step_s + (passes - num_mined) * pace.plain_step_s
     epoch_s = step_s * num_batches(num_pairs)
     left_s, least = max(0.0, usable_s - fixed_s), min(1.0, recipe.epochs)
@@ -104,14 +111,11 @@ def make_plan(
     )
 
 
-def _num_mined(passes: int, recipe: TrainRecipe, *, first: int) -> int:
-    """How many of these passes mine."""
-    return sum(recipe.mines_before(number) for number in range(first, first + passes))
-
-
-def _passes(pace: Pace, recipe: TrainRecipe, usable_s: float, *, first: int) -> tuple[int, list[str]]:
+def _passes(
+    pace: Pace, recipe: TrainRecipe, mining_s: Callable[[int], float], usable_s: float
+) -> tuple[int, list[str]]:
     passes = recipe.passes
-    while passes > 1 and _num_mined(passes, recipe, first=first) * pace.mining_s > _MINING * usable_s:
+    while passes > 1 and mining_s(passes) > _MINING * usable_s:
         passes -= 1
     if passes == recipe.passes:
         return passes, []

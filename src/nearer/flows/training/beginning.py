@@ -15,6 +15,7 @@ from nearer.core.errors import ModelRefused
 from nearer.core.ids import canonical_json
 from nearer.core.progress import Progress
 from nearer.core.records import Query
+from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import Floats, embed_passages, embed_queries
@@ -23,7 +24,7 @@ from nearer.learn.axes import axes
 from nearer.learn.examples import Example
 from nearer.learn.fit_adapter import AdapterExamples, AdapterSettings, fit_adapter
 from nearer.learn.losses import LIKENESS, UNLIKE, choose_loss
-from nearer.learn.matrices import LINEAR, TURNED, append_matrix, has_matrix, why_no_matrix
+from nearer.learn.matrices import LINEAR, TURNED, append_matrix, has_matrix, why_no_matrix, without_more
 from nearer.learn.table import ExampleTable
 from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
@@ -33,10 +34,12 @@ from nearer.store.workspace import Workspace
 class Beginning:
     """The encoder that training begins with, and pass 0, if any, as a pass is written down.
 
+    ``mapped`` gives the vectors of the encoder from those that are in the cache, where pass 0 has a linear map kept.
     ``before_Q`` is dev's measure of each query before pass 0, shape (Q,), where there was one.
     """
 
     encoder: Encoder
+    mapped: AdaptedEncoder | None = None
     passes: Sequence[dict[str, Any]] = ()
     before_Q: NDArray[np.float64] | None = None
 
@@ -67,20 +70,22 @@ def begin(
     if reason := why_no_matrix(model):
         progress.say(f"the model's vectors begin as they are: {reason}")
         return Beginning(encoder=encoder)
-    pairs, passes, before_Q = _Pairs.read(workspace, encoder, learned, progress), [], None
+    pairs, passes = _Pairs.read(workspace, encoder, learned, progress), []
+    mapped = before_Q = None
     if maps:
         measured = DevVectors.of(workspace, encoder, dev, progress)
         before_Q = dev.values_of(measured.query_emb_QD, measured.passage_emb_PD)
         adapter, told = _fitted(workspace, encoder, pairs, measured, before_Q, progress)
         passes.append(told)
         if told["fit"]["best_step"]:
+            unmapped = Encoder(without_more(model), settings=encoder.settings, batch_size=encoder.batch_size)
+            pairs, mapped = pairs.mapped(adapter), AdaptedEncoder(unmapped, adapter)
             append_matrix(model, LINEAR, adapter.query.weights["matrix"])
-            pairs = pairs.mapped(adapter)
     if turns:
         append_matrix(model, TURNED, pairs.axes)
         progress.say("vectors are turned, so that their first dimensions say the most of what pairs have in common")
     begun = Encoder(model, settings=encoder.settings, batch_size=encoder.batch_size)
-    return Beginning(encoder=begun, passes=passes, before_Q=before_Q)
+    return Beginning(encoder=begun, mapped=mapped, passes=passes, before_Q=before_Q)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

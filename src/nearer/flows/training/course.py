@@ -7,7 +7,7 @@ from typing import Any
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.encode.encoder import Encoder
-from nearer.flows.embedding import Corpus
+from nearer.flows.embedding import CachedEncoder, Corpus
 from nearer.flows.training.deadline import Deadline
 from nearer.flows.training.guiding import Guiding
 from nearer.flows.training.query_side import sides_of
@@ -31,6 +31,7 @@ class Course:
     """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
 
     ``activations`` are those of frozen layers, for all passes; ``start`` the weights at the beginning, if pulled to;
+    ``mapped`` gives the vectors that pass 1 begins with from those in the cache, where a linear map came before it;
     ``averaged`` those that stand in the end instead of the last pass's, if they are the mean of several trainings.
     """
 
@@ -45,6 +46,7 @@ class Course:
     guide: Guiding | None
     start: Weights | None
     progress: Progress
+    mapped: CachedEncoder | None = None
     activations: Activations = field(default_factory=Activations)
     averaged: Weights | None = None
 
@@ -65,9 +67,14 @@ class Course:
         return range(self.first, self.first + self.workspace.recipe.train.passes)
 
     def mines_before(self, number: int) -> bool:
-        """Whether it mines before a pass, as the recipe has it, if its loss has any use for negatives."""
+        """Whether it mines before a pass, if its loss has any use for negatives: as the recipe has it, and for free."""
         recipe = self.workspace.recipe.train
-        return recipe.mines_before(number) and (recipe.loss or choose_loss(None, self.examples)[0]) not in LIKENESS
+        mines = recipe.mines_before(number) or self.mines_free(number)
+        return mines and (recipe.loss or choose_loss(None, self.examples)[0]) not in LIKENESS
+
+    def mines_free(self, number: int) -> bool:
+        """Whether what is mined before a pass has its vectors already: pass 1 has them where a linear map was kept."""
+        return number == 1 and self.mapped is not None
 
     def under(self, settings: Mapping[str, Any]) -> "Course":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""

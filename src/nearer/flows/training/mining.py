@@ -17,7 +17,7 @@ from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.blocks import BLOCK_TEXTS, longest_first
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
-from nearer.flows.embedding import Corpus
+from nearer.flows.embedding import CachedEncoder, Corpus
 from nearer.flows.systems.reranker import open_reranker
 from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, text_key
@@ -64,14 +64,14 @@ def open_judge(workspace: Workspace) -> CrossEncoder | None:
 
 def mine_negatives(
     workspace: Workspace,
-    encoder: Encoder,
+    encoder: Encoder | CachedEncoder,
     corpus: Corpus,
     examples: Sequence[Example],
     *,
     earlier: Sequence[Sequence[Example]] = (),
     progress: Progress,
 ) -> tuple[list[Example], MiningReport]:
-    """Propose with the model as it is now, uncached, then score, filter and sample.
+    """Propose with the model as it is now, then score, filter and sample.
 
     ``earlier`` are the same examples as mined for the passes before, oldest first. Every distinct text is encoded
     once: most positives are passages. Raises ModelRefused when the recipe's judge cannot be had.

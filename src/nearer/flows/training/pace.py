@@ -62,10 +62,9 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
             break
         cheaper = course.under(settings)
         try:
-            share = _step(cheaper, mined=cheaper.mines, clock=clock) / pace.mined_step_s
+            its_pace = _cheaper(pace, course, cheaper, clock=clock)
         except RecipeError:  # layers that cannot be passed by, for example
             continue
-        its_pace = replace(pace, plain_step_s=share * pace.plain_step_s, mined_step_s=share * pace.mined_step_s)
         plan, faster = _plan(course, pace, number=number), _plan(cheaper, its_pace, number=number)
         if faster.num_pairs > _WORTH * plan.num_pairs:
             whys.append(f"{why}: so {faster.num_pairs} pairs fit, instead of {plan.num_pairs}")
@@ -73,13 +72,24 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
     return replace(plan, reasons=(*whys, *plan.reasons)), pace
 
 
+def _cheaper(pace: Pace, course: Course, cheaper: Course, *, clock: Callable[[], float]) -> Pace:
+    """The pace with steps as they are under what saves time, which the number of passes leaves as they were."""
+    if course.workspace.recipe.train.passes != cheaper.workspace.recipe.train.passes:
+        return pace
+    own = pace.mined_step_s if course.mines else pace.plain_step_s
+    share = _step(cheaper, mined=course.mines, clock=clock) / own
+    return replace(pace, plain_step_s=share * pace.plain_step_s, mined_step_s=share * pace.mined_step_s)
+
+
 def _savings(course: Course) -> Iterator[tuple[str, dict[str, int]]]:
-    """What makes steps cheaper, the least harmful first: training on half of the tokens, and on the upper layers."""
+    """What saves time, the least harmful first: half of the tokens, one pass alone, the upper layers alone."""
     recipe, encoder = course.workspace.recipe.train, course.encoder
     longest = recipe.max_seq_length or encoder.settings.max_seq_length
     if longest // 2 >= _FEWEST_TOKENS:
         why = f"texts are read to {longest // 2} tokens in training, instead of {longest}"
         yield why, {"train.max_seq_length": longest // 2}
+    if recipe.passes > 1:
+        yield f"one pass is trained instead of {recipe.passes}", {"train.passes": 1}
     transformer = encoder.model.transformers_model
     half = len(layers_of(transformer)) // 2 if transformer is not None else 0
     if half > recipe.freeze_layers and not recipe.lora_rank:
@@ -99,6 +109,8 @@ def _plan(course: Course, pace: Pace, *, number: int) -> Plan:
         num_batches=num_batches,
         time_s=course.deadline.left_s / number,
         first=course.first,
+        mines_before=course.mines_before,
+        mines_free=course.mines_free,
     )
 
 
