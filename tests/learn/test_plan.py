@@ -68,7 +68,7 @@ def test_dev_takes_little_of_the_time_but_is_measured_once():
     slow = dataclasses.replace(PACE, dev_s=20.0)
     made = plan(500, pace=slow)
     assert made.evals_per_pass == 1
-    assert made.reasons[0] == "1 dev measurements a pass instead of 4: each takes 20 s"
+    assert made.reasons[0] == "dev measurements a pass: 1 instead of 4, as each takes 20 s"
     less_slow = dataclasses.replace(PACE, dev_s=10.0)  # 430 s to use, 64.5 s of them for 6 measurements
     assert plan(500, pace=less_slow).evals_per_pass == 2
 

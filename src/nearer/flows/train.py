@@ -233,8 +233,7 @@ def _mined(course: Course, earlier: Sequence[Sequence[Example]], *, number: int)
     kept = course.run.mined(number)
     if kept is None:
         workspace, corpus, examples, progress = course.workspace, course.corpus, course.examples, course.progress
-        encoder = course.mapped if course.mapped and course.mines_free(number) else course.encoder
-        kept = mine_negatives(workspace, encoder, corpus, examples, earlier=earlier, progress=progress)
+        kept = mine_negatives(workspace, course.miner(number), corpus, examples, earlier=earlier, progress=progress)
         kept = teach(workspace, corpus, examples, *kept, progress=progress)
         course.run.keep_mined(number, *kept)
     return kept

@@ -84,7 +84,7 @@ def make_plan(
     evals = max(1, min(recipe.evals_per_pass, math.floor(_DEV * usable_s / (passes * max(pace.dev_s, 1e-9))) - 1))
     if evals < recipe.evals_per_pass:
         reasons.append(
-            f"{evals} dev measurements a pass instead of {recipe.evals_per_pass}: each takes {pace.dev_s:.3g} s"
+            f"dev measurements a pass: {evals} instead of {recipe.evals_per_pass}, as each takes {pace.dev_s:.3g} s"
         )
     num_mined = sum(map(mines_before, range(first, first + passes)))
     fixed_s = mining_s(passes) + passes * ((evals + 1) * pace.dev_s + pace.hardness_s)

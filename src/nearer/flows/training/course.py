@@ -31,7 +31,7 @@ class Course:
     """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
 
     ``activations`` are those of frozen layers, for all passes; ``start`` the weights at the beginning, if pulled to;
-    ``mapped`` gives the vectors that pass 1 begins with from those in the cache, where a linear map came before it;
+    ``mapped`` gives the vectors that pass 1 begins with from those in the cache, where it begins with a linear map;
     ``averaged`` those that stand in the end instead of the last pass's, if they are the mean of several trainings.
     """
 
@@ -73,8 +73,12 @@ class Course:
         return mines and (recipe.loss or choose_loss(None, self.examples)[0]) not in LIKENESS
 
     def mines_free(self, number: int) -> bool:
-        """Whether what is mined before a pass has its vectors already: pass 1 has them where a linear map was kept."""
-        return number == 1 and self.mapped is not None
+        """Whether nothing is encoded to mine before a pass: before pass 1, where a linear map was kept."""
+        return self.miner(number) is not self.encoder
+
+    def miner(self, number: int) -> Encoder | CachedEncoder:
+        """What gives the vectors that are mined with before a pass: the model as it is then, or the linear map."""
+        return self.mapped if number == 1 and self.mapped else self.encoder
 
     def under(self, settings: Mapping[str, Any]) -> "Course":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""
