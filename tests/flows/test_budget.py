@@ -116,14 +116,6 @@ def test_a_pass_is_left_out_before_layers_are_frozen(run, clock):
     assert clock.now <= 33
 
 
-@pytest.mark.parametrize(("way", "given_up"), [("train.linear_epochs=0", "tokens"), ("train.linear_epochs=5", "pass")])
-def test_tokens_are_given_up_before_a_pass_unless_that_mines(run, clock, monkeypatch, way, given_up):
-    monkeypatch.setattr(pace, "_FEWEST_TOKENS", 8)
-    clock.longest = 64
-    result, *_ = run("encoder.max_seq_length=64", way, budget_s=33)
-    assert given_up in result["budget"]["plan"]["reasons"][0]
-
-
 def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
     result, training, said = run("train.passes=1", budget_s=18)
     plan = result["budget"]["plan"]

@@ -82,16 +82,14 @@ def _cheaper(pace: Pace, course: Course, cheaper: Course, *, clock: Callable[[],
 
 
 def _savings(course: Course) -> Iterator[tuple[str, dict[str, int]]]:
-    """What saves time, the least harmful first: half of the tokens, one pass alone, the upper layers alone.
-
-    Where the first pass has mined negatives, what others would add is worth less than the ends of texts.
-    """
+    """What saves time, the least harmful first: half of the tokens, one pass alone, the upper layers alone."""
     recipe, encoder = course.workspace.recipe.train, course.encoder
     longest = recipe.max_seq_length or encoder.settings.max_seq_length
-    why = f"texts are read to {longest // 2} tokens in training, instead of {longest}"
-    tokens = [(why, {"train.max_seq_length": longest // 2})] if longest // 2 >= _FEWEST_TOKENS else []
-    passes = [(f"one pass is trained instead of {recipe.passes}", {"train.passes": 1})] if recipe.passes > 1 else []
-    yield from [*passes, *tokens] if course.mines_before(course.first) else [*tokens, *passes]
+    if longest // 2 >= _FEWEST_TOKENS:
+        why = f"texts are read to {longest // 2} tokens in training, instead of {longest}"
+        yield why, {"train.max_seq_length": longest // 2}
+    if recipe.passes > 1:
+        yield f"one pass is trained instead of {recipe.passes}", {"train.passes": 1}
     transformer = encoder.model.transformers_model
     half = len(layers_of(transformer)) // 2 if transformer is not None else 0
     if half > recipe.freeze_layers and not recipe.lora_rank:
