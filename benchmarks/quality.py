@@ -62,8 +62,8 @@ Cell = tuple[str, int, str]
 FEWEST = 50
 """Queries of a slice that may be called worse than the base."""
 ALPHA = 0.05
-EPOCHS = "train.epochs=2"
-"""Of each pass of Nearer's, where there is time for as many."""
+RECIPE = ("train.epochs=2", "train.linear_epochs=5")
+"""Nearer's: epochs of each pass, where there is time for as many, and of the linear map before them."""
 HALF = "-half"
 """What a system is called after, that had half of the seconds."""
 AVERAGED = 3
@@ -138,13 +138,13 @@ def path_of(wanted: Cell, arguments: argparse.Namespace) -> Path:
 def run_cell(wanted: Cell, arguments: argparse.Namespace) -> None:
     """One side of a race."""
     name, seed, system = wanted
-    workspace, path = opened(name, seed, arguments, EPOCHS), path_of(wanted, arguments)
+    workspace, path = opened(name, seed, arguments, *RECIPE), path_of(wanted, arguments)
     seconds, trials = arguments.seconds / (2 if system.endswith(HALF) else 1), arguments.trials
     if system.startswith("stock"):
         run = partial(run_stock, workspace, path.with_suffix(""), seed, seconds, arguments)
         cell(path, run, {"seconds": seconds})
     else:
-        of = {"seconds": seconds, "trials": trials, "seeds": AVERAGED, "recipe": EPOCHS}
+        of = {"seconds": seconds, "trials": trials, "seeds": AVERAGED, "recipe": " ".join(RECIPE)}
         cell(path, partial(run_nearer, workspace, seconds, trials), of)
     workspace.close()
 
