@@ -50,6 +50,7 @@ from stock import Stock
 
 MAIN = "nDCG@10"
 ALL = 1_000_000
+"""Documents, and training queries: more than any set has."""
 SLICES = {
     "medquad": ("label_source", "label_question_type"),
     "nl2bash": ("label_utility",),

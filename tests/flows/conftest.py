@@ -88,7 +88,7 @@ def tiny_recipe(tiny_model_folder: Path) -> dict[str, Any]:
     return {
         "encoder": {"model": str(tiny_model_folder)},
         "chunk": {"overlap_tokens": 8},
-        "train": {"batch_size": 16, "learning_rate": 1e-3, "evals_per_pass": 1, "passes": 2, "linear_epochs": 0},
+        "train": {"batch_size": 16, "learning_rate": 1e-3, "evals_per_pass": 1, "passes": 2},
         "evaluate": {"num_resamples": 200},
     }
 

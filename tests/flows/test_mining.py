@@ -121,7 +121,7 @@ def test_previous_is_what_earlier_passes_drew_for_the_query_and_not_its_own_nega
 
 @pytest.mark.slow
 def test_three_passes_draw_from_all_sources_and_keep_samples(make_workspace, fill_workspace):
-    workspace = make_workspace({"train": {"passes": 3, "linear_epochs": 0}, "mining": ALL})
+    workspace = make_workspace({"train": {"passes": 3}, "mining": ALL})
     fill_workspace(workspace, num_documents=40)
     result = train(workspace)
     first, second, third = (each["mining"] for each in result["passes"])

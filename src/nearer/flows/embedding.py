@@ -4,7 +4,7 @@ Arrays: N documents in id order, P passages, Q queries, D dimensions.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,6 @@ class CachedEncoder:
 
     workspace: Workspace
     encoder: TextEncoder
-    progress: Progress = field(default_factory=Silent)
 
     @property
     def dimension(self) -> int:
@@ -67,11 +66,11 @@ class CachedEncoder:
     def encode_queries(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of queries, shape (N, D)."""
         queries = [Query(query_id=str(row), text=text) for row, text in enumerate(texts)]
-        return embed_queries(self.workspace, self.encoder, queries, self.progress)
+        return embed_queries(self.workspace, self.encoder, queries, Silent())
 
     def encode_documents(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of passages, shape (N, D)."""
-        return embed_passages(self.workspace, self.encoder, texts, self.progress)[0]
+        return embed_passages(self.workspace, self.encoder, texts, Silent())[0]
 
 
 def read_corpus(workspace: Workspace, encoder: TextEncoder, *, chunk: ChunkRecipe | None = None) -> Corpus:

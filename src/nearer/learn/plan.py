@@ -67,7 +67,7 @@ def make_plan(
     time_s: float,
     first: int,
     mines_before: Callable[[int], bool],
-    mines_free: Callable[[int], bool] = lambda number: False,
+    mines_free: Callable[[int], bool],
 ) -> Plan:
     """What fits into ``time_s``, when pass ``first`` is the first; ``num_pairs`` is 0 where nothing does.
 
