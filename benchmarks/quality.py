@@ -63,8 +63,8 @@ Cell = tuple[str, int, str]
 FEWEST = 50
 """Queries of a slice that may be called worse than the base."""
 ALPHA = 0.05
-RECIPE = ("train.epochs=2", "train.linear_epochs=5")
-"""Nearer's: epochs of each pass, where there is time for as many, and of the linear map before them."""
+RECIPE = ("train.epochs=2",)
+"""Nearer's: epochs of each pass, where there is time for as many."""
 HALF = "-half"
 """What a system is called after, that had half of the seconds."""
 AVERAGED = 3
@@ -121,6 +121,8 @@ def opened(name: str, seed: int, arguments: argparse.Namespace, *more: str) -> n
 def together(cells: Sequence[Cell], arguments: argparse.Namespace) -> None:
     """Two cells at the same time, with half of the cores each; those that have run are not run again."""
     missing = [":".join(map(str, each)) for each in cells if not path_of(each, arguments).exists()]
+    if missing:
+        forget_queries(cells[0], arguments)
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     command = [sys.executable, __file__, *sys.argv[1:], "--run"]
     environment = {**os.environ, "OMP_NUM_THREADS": threads}
@@ -128,6 +130,15 @@ def together(cells: Sequence[Cell], arguments: argparse.Namespace) -> None:
     codes = [process.wait() for process in started]
     if any(codes):
         raise SystemExit(f"{' and '.join(missing)} did not end well; repeat the command")
+
+
+def forget_queries(wanted: Cell, arguments: argparse.Namespace) -> None:
+    """Remove the vectors of queries, so that each race encodes its own, in its own time."""
+    name, seed, _ = wanted
+    workspace = opened(name, seed, arguments)
+    for path in workspace.embeddings.glob("*.queries.sqlite*"):
+        path.unlink()
+    workspace.close()
 
 
 def path_of(wanted: Cell, arguments: argparse.Namespace) -> Path:

@@ -111,9 +111,50 @@ def test_a_pass_is_left_out_before_layers_are_frozen(run, clock):
     result, training, said = run(budget_s=33)
     plan = result["budget"]["plan"]
     assert (plan["passes"], plan["freeze_layers"], plan["num_pairs"]) == (1, 0, result["num_pairs"])
-    assert f"one pass is trained instead of 2: so {plan['num_pairs']} pairs fit" in said[0]
-    assert training["recipe"]["train"]["passes"] == len(result["passes"]) == 1
+    assert f"the time decides: {plan['reasons'][0]}" in said
+    assert plan["reasons"][0].startswith(f"one pass is trained instead of 2: so {plan['num_pairs']} pairs fit")
+    assert training["recipe"]["train"]["passes"] == max(each["pass"] for each in result["passes"]) == 1
     assert clock.now <= 33
+
+
+def test_a_linear_map_takes_the_place_of_passes_that_there_is_no_time_for(run, clock):
+    result, training, said = run(budget_s=33)
+    assert [each["pass"] for each in result["passes"]] == [0, 1]
+    assert (result["budget"]["plan"]["linear_epochs"], training["recipe"]["train"]["linear_epochs"]) == (5, 5)
+    assert said[0].startswith("a linear map on the vectors of 140 pairs: ")
+
+
+def test_it_does_so_where_mining_takes_too_long(run, monkeypatch):
+    monkeypatch.setattr(pace, "_encoding_s", lambda *_, **__: 60.0)
+    result, *_ = run(budget_s=100)
+    assert result["budget"]["plan"]["reasons"][0].startswith("1 pass instead of 2: mining takes ")
+    assert [each["pass"] for each in result["passes"]] == [0, 1]
+    assert result["passes"][1]["mining"] is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "budget_s"),
+    [((), 100), (("train.linear_epochs=0",), 33), (("train.passes=1",), 18)],
+    ids=["time", "refused", "once"],
+)
+def test_there_is_none_where_all_passes_fit_or_none_is_wanted_or_one_pass_is_asked_for(run, settings, budget_s):
+    result, *_ = run(*settings, budget_s=budget_s)
+    assert 0 not in [each["pass"] for each in result["passes"]]
+    assert not result["budget"]["plan"]["linear_epochs"]
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_with_its_linear_map(run, clock, monkeypatch):
+    often = "train.checkpoint_steps=1"
+    whole, *_ = run(often, budget_s=33)
+    clock.now = 0.0
+    with monkeypatch.context() as patch:
+        cut_at(patch, "train.checkpoint")
+        with pytest.raises(PowerCut):
+            run(often, budget_s=33)
+    monkeypatch.setattr(pace, "rehearse", None)
+    result, *_ = run(often, budget_s=33)
+    assert (result["model_id"], result["passes"]) == (whole["model_id"], whole["passes"])
 
 
 def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
@@ -144,7 +185,8 @@ def test_then_pairs_are(run, clock):
     result, training, _ = run(budget_s=18)
     assert result["num_pairs"] == result["budget"]["plan"]["num_pairs"] < full["num_pairs"]
     assert training["data"]["num_pairs"] == result["num_pairs"]
-    assert [each["fit"]["num_examples"] for each in result["passes"]] == [result["num_pairs"]] * len(result["passes"])
+    mapped, *passes = (each["fit"]["num_examples"] for each in result["passes"])
+    assert (mapped, passes) == (full["num_pairs"], [result["num_pairs"]] * training["recipe"]["train"]["passes"])
     assert clock.now <= 18
 
 

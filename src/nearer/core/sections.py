@@ -248,7 +248,9 @@ class TrainRecipe(Section):
         default=(), description="Matryoshka: that vectors may be cut to; with the full"
     )
     turn: bool = Field(default=True, description="with dimensions: start with vectors turned onto the pairs' axes")
-    linear_epochs: int = Field(default=0, ge=0, description="of a linear map behind the base, before its weights learn")
+    linear_epochs: int | None = Field(
+        default=None, ge=0, description="of a linear map before the base's weights learn; none: where a budget is short"
+    )
     dropout: Rate | Literal["model"] = Field(default=0.0, description='while training; "model" means its own')
     freeze_layers: int = Field(default=0, ge=0, description="lowest layers that are left as they are")
     pull: float = Field(default=0.0, ge=0, description="weight of the squared distance from where training began")

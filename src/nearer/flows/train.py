@@ -9,20 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nearer.core.errors import RecipeError
 from nearer.core.ids import canonical_json, content_id
 from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
-from nearer.flows.embedding import CachedEncoder, embed_corpus, read_corpus
+from nearer.flows.embedding import embed_corpus, read_corpus
 from nearer.flows.splits import ensure_splits
 from nearer.flows.systems import BASE, LocalSystem, open_local
 from nearer.flows.training.alarms import alarms_of, familiar, gains_of, is_comparable
-from nearer.flows.training.beginning import begin
 from nearer.flows.training.choice import NOTHING_MORE, Asked, choose_course, deadline_of
 from nearer.flows.training.course import Course, Diverged
 from nearer.flows.training.dev_set import DEV_MEASURE, build_dev_set
@@ -34,7 +30,6 @@ from nearer.flows.training.query_side import learner
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.teaching import teach
 from nearer.flows.training.watch import build_watch
-from nearer.learn.checkpoint import weights_of
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, fit
 from nearer.learn.lint import lint
@@ -88,26 +83,22 @@ def train(
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         run = TrainingRun.open(workspace.training, {**decides, **asdict(asked)}, say=progress.say)
         is_base = parent.model.model_id == base.model.model_id
-        begun = begin(workspace, parent.encoder, examples, dev, is_base=is_base, progress=progress)
         course = Course(
             workspace=workspace,
             run=run,
-            encoder=learner(workspace, begun.encoder, examples, corpus.passages, *watch.passages, progress=progress),
+            encoder=learner(workspace, parent.encoder, examples, corpus.passages, *watch.passages, progress=progress),
             corpus=corpus,
             examples=examples,
             watch=watch,
             first=1 if is_base else 2,
             deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
             guide=guide_of(workspace, start=parent.model.model_id, progress=progress),
-            start=weights_of(begun.encoder.model) if workspace.recipe.train.pull else None,
-            mapped=CachedEncoder(workspace=workspace, encoder=begun.mapped) if begun.mapped else None,
             progress=progress,
         )
         if len(sources := sources_of(examples, workspace.recipe.train.source_weights)) > 1:
             progress.say(_told_sources(sources))
         course, chosen = choose_course(course, asked, run_passes=_run_passes, clock=clock)
-        passes, alarms = _run_watched(course, begun.before_Q)
-        passes = [*begun.passes, *passes]
+        passes, alarms = _run_watched(course)
         drawn = _drawn(sources_of(course.examples, workspace.recipe.train.source_weights))
         training = {
             "recipe": course.workspace.recipe.model_dump(mode="json"),
@@ -158,27 +149,24 @@ def _best_on_dev(passes: Sequence[dict[str, Any]], chosen: dict[str, Any]) -> fl
     return float(mean["value"] if mean else max(kept))
 
 
-def _run_watched(
-    course: Course, before_Q: NDArray[np.float64] | None
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The passes, and the alarms of what was measured before, within and after them.
+def _run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The passes, what training began with among them, and the alarms of what was measured before, within and after.
 
     Dev's gain is looked at query by query only where enough queries are familiar: it takes two more measurements, or
-    one where ``before_Q`` is known.
+    one where the first is known from the beginning.
     """
     recipe, encoder, watch, examples = course.workspace.recipe, course.encoder, course.watch, course.examples
     texts = [query.text for query in watch.dev.queries]
     familiar_Q = familiar(texts, examples, resemblance=recipe.alarms.familiar_from)
-    if not is_comparable(familiar_Q):
-        before_Q = None
-    elif before_Q is None:
-        before_Q = watch.dev_values(encoder)
+    before_Q = None
+    if is_comparable(familiar_Q):
+        before_Q = watch.dev_values(encoder) if course.begun.before_Q is None else course.begun.before_Q
     passes = _run_passes(course)
     if course.averaged is not None:
         encoder.model.load_state_dict(course.averaged)
     gains = None if before_Q is None else gains_of(before_Q, watch.dev_values(encoder), familiar_Q, recipe=recipe)
     alarms = alarms_of(passes, examples, watch, gains=gains, dimension=encoder.dimension, recipe=recipe.alarms)
-    return passes, alarms
+    return [*course.begun.passes, *passes], alarms
 
 
 def _run_passes(course: Course) -> list[dict[str, Any]]:

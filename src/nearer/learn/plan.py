@@ -50,11 +50,12 @@ class Plan:
     estimate_s: float
     reasons: tuple[str, ...]
     max_seq_length: int | None = None
+    linear_epochs: int | None = None
 
     @property
     def changes(self) -> dict[str, float | int | None]:
         """The values of the recipe that differ by it."""
-        names = ("epochs", "passes", "max_seq_length", "freeze_layers", "evals_per_pass")
+        names = ("epochs", "passes", "max_seq_length", "linear_epochs", "freeze_layers", "evals_per_pass")
         return {name: getattr(self, name) for name in names}
 
 
@@ -108,6 +109,7 @@ def make_plan(
         estimate_s=fixed_s + steps * step_s,
         reasons=tuple(reasons),
         max_seq_length=recipe.max_seq_length,
+        linear_epochs=recipe.linear_epochs,
     )
 
 

@@ -18,7 +18,7 @@ from nearer.core.records import Query
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.encoder import Encoder
-from nearer.flows.embedding import Floats, embed_passages, embed_queries
+from nearer.flows.embedding import CachedEncoder, Floats, embed_passages, embed_queries
 from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, DevVectors
 from nearer.learn.axes import axes
 from nearer.learn.examples import Example
@@ -32,14 +32,13 @@ from nearer.store.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Beginning:
-    """The encoder that training begins with, and pass 0, if any, as a pass is written down.
+    """What training begins with beside its encoder: pass 0, if any, as a pass is written down.
 
-    ``mapped`` gives the vectors of the encoder from those that are in the cache, where pass 0 has a linear map kept.
+    ``mapped`` gives the vectors of the encoder from those in the cache, where pass 0 has a linear map kept.
     ``before_Q`` is dev's measure of each query before pass 0, shape (Q,), where there was one.
     """
 
-    encoder: Encoder
-    mapped: AdaptedEncoder | None = None
+    mapped: CachedEncoder | None = None
     passes: Sequence[dict[str, Any]] = ()
     before_Q: NDArray[np.float64] | None = None
 
@@ -52,8 +51,8 @@ def begin(
     *,
     is_base: bool,
     progress: Progress,
-) -> Beginning:
-    """The encoder, its model with matrices put behind it in place.
+) -> tuple[Encoder, Beginning]:
+    """The encoder that training begins with, its model with matrices put behind it in place.
 
     The base gets the linear map that ``train.linear_epochs`` of the pairs give, if dev proves it better; a model that
     is trained to vectors that may be cut is turned onto the axes of its pairs, unless it was. Both are learned from
@@ -63,13 +62,13 @@ def begin(
     """
     recipe, model = workspace.recipe.train, encoder.model
     learned = [each for each in examples if each.score is None or each.score >= UNLIKE]
-    maps = is_base and recipe.linear_epochs > 0 and choose_loss(recipe.loss, examples)[0] not in LIKENESS
+    maps = is_base and bool(recipe.linear_epochs) and choose_loss(recipe.loss, examples)[0] not in LIKENESS
     turns = bool(recipe.dimensions) and recipe.turn and not has_matrix(model, TURNED)
     if not (maps or turns) or recipe.sides == "query" or not learned:
-        return Beginning(encoder=encoder)
+        return encoder, Beginning()
     if reason := why_no_matrix(model):
         progress.say(f"the model's vectors begin as they are: {reason}")
-        return Beginning(encoder=encoder)
+        return encoder, Beginning()
     pairs, passes = _Pairs.read(workspace, encoder, learned, progress), []
     mapped = before_Q = None
     if maps:
@@ -79,13 +78,14 @@ def begin(
         passes.append(told)
         if told["fit"]["best_step"]:
             unmapped = Encoder(without_more(model), settings=encoder.settings, batch_size=encoder.batch_size)
-            pairs, mapped = pairs.mapped(adapter), AdaptedEncoder(unmapped, adapter)
+            mapped = CachedEncoder(workspace=workspace, encoder=AdaptedEncoder(unmapped, adapter))
+            pairs = pairs.mapped(adapter)
             append_matrix(model, LINEAR, adapter.query.weights["matrix"])
     if turns:
         append_matrix(model, TURNED, pairs.axes)
         progress.say("vectors are turned, so that their first dimensions say the most of what pairs have in common")
     begun = Encoder(model, settings=encoder.settings, batch_size=encoder.batch_size)
-    return Beginning(encoder=begun, mapped=mapped, passes=passes, before_Q=before_Q)
+    return begun, Beginning(mapped=mapped, passes=passes, before_Q=before_Q)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,15 +145,15 @@ def _fitted(
     progress: Progress,
 ) -> tuple[Adapter, dict[str, Any]]:
     """The map of both sides that is best on dev, and how it went; its best step is 0 where nothing is proven better."""
-    recipe = workspace.recipe
+    recipe, num_epochs = workspace.recipe, workspace.recipe.train.linear_epochs or 0
     settings = AdapterSettings(
         sides="shared",
         learning_rate=recipe.adapter.learning_rate,
         pull=recipe.adapter.pull,
         scale=recipe.train.scale,
         batch_size=recipe.adapter.batch_size,
-        max_epochs=recipe.train.linear_epochs,
-        patience=recipe.train.linear_epochs,
+        max_epochs=num_epochs,
+        patience=num_epochs,
         seed=recipe.train.seed,
     )
     adapter, report = fit_adapter(

@@ -48,7 +48,7 @@ def deadline_of(run: TrainingRun, budget_s: float | None, *, began: float, clock
 def choose_course(
     course: Course, asked: Asked, *, run_passes: RunPasses, clock: Callable[[], float]
 ) -> tuple[Course, dict[str, Any]]:
-    """The training that is kept, and what to tell of how it was chosen; of several its passes are done.
+    """The training that is kept, begun, and what to tell of how it was chosen; of several its passes are done.
 
     Raises RecipeError when the time is too short for any, or every one of several broke down.
     """
@@ -58,6 +58,8 @@ def choose_course(
         course, how = planned(course, number=asked.num_trials or 1, longest=longest, clock=clock)
         longest = course.workspace.recipe.train.epochs
         told["budget"] = {"budget_s": asked.budget_s, **how}
+    else:
+        course = course.begin()
     course = course.under({"train.epochs": min(own, longest)})
     if asked.num_trials:
         course, told["trials"] = _search(course, asked.num_trials, longest, run_passes=run_passes, clock=clock)

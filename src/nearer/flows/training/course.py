@@ -8,11 +8,13 @@ from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import CachedEncoder, Corpus
+from nearer.flows.training.beginning import Beginning, begin
 from nearer.flows.training.deadline import Deadline
 from nearer.flows.training.guiding import Guiding
 from nearer.flows.training.query_side import sides_of
 from nearer.flows.training.run import TrainingRun
 from nearer.flows.training.watch import Watch
+from nearer.learn.checkpoint import weights_of
 from nearer.learn.examples import Example, limit
 from nearer.learn.fit import Sides
 from nearer.learn.losses import LIKENESS, choose_loss
@@ -30,9 +32,9 @@ class Diverged(RecipeError):
 class Course:
     """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
 
-    ``activations`` are those of frozen layers, for all passes; ``start`` the weights at the beginning, if pulled to;
-    ``mapped`` gives the vectors that pass 1 begins with from those in the cache, where it begins with a linear map;
-    ``averaged`` those that stand in the end instead of the last pass's, if they are the mean of several trainings.
+    ``begun`` is what it begins with, once it has begun, and ``start`` the weights then, if pulled to; ``activations``
+    are those of frozen layers, for all passes; ``averaged`` the weights that stand in the end instead of the last
+    pass's, if they are the mean of several trainings.
     """
 
     workspace: Workspace
@@ -44,9 +46,9 @@ class Course:
     first: int
     deadline: Deadline
     guide: Guiding | None
-    start: Weights | None
     progress: Progress
-    mapped: CachedEncoder | None = None
+    begun: Beginning = field(default_factory=Beginning)
+    start: Weights | None = None
     activations: Activations = field(default_factory=Activations)
     averaged: Weights | None = None
 
@@ -78,7 +80,20 @@ class Course:
 
     def miner(self, number: int) -> Encoder | CachedEncoder:
         """What gives the vectors that are mined with before a pass: the model as it is then, or the linear map."""
-        return self.mapped if number == 1 and self.mapped else self.encoder
+        return self.begun.mapped if number == 1 and self.begun.mapped else self.encoder
+
+    def begin(self) -> "Course":
+        """The same with what its recipe has it begin with, which is put behind the model in place."""
+        encoder, begun = begin(
+            self.workspace,
+            self.encoder,
+            self.examples,
+            self.watch.dev,
+            is_base=self.first == 1,
+            progress=self.progress,
+        )
+        start = weights_of(encoder.model) if self.workspace.recipe.train.pull else None
+        return replace(self, encoder=encoder, begun=begun, start=start)
 
     def under(self, settings: Mapping[str, Any]) -> "Course":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""

@@ -22,6 +22,8 @@ T = TypeVar("T")
 _NUM_ENCODED, _NUM_READ = 128, 32
 _WORTH = 1.1
 """Times as many pairs that a saving must make room for. Our rule: timings of a few steps are not exact."""
+_LINEAR_EPOCHS = 5
+"""Of the map that takes the place of passes there is no time for. Our rule, by dev (ADR 15): they take seconds."""
 _FEWEST_TOKENS = 64
 """What training goes down to by itself. Our rule, from `settings` of benchmarks/training.py."""
 
@@ -29,14 +31,16 @@ _FEWEST_TOKENS = 64
 def planned(
     course: Course, *, number: int, longest: float, clock: Callable[[], float]
 ) -> tuple[Course, dict[str, Any]]:
-    """The training that ``number`` times fits into its time, and how that was chosen, which is kept with the run.
+    """The training that ``number`` times fits into its time, begun, and how that was chosen, which the run keeps.
 
-    ``longest`` are the most epochs. Where not all pairs fit, the lower half of the layers is frozen if more do then.
-    What an earlier process of the run chose stays chosen. Raises RecipeError when the time is too short.
+    ``longest`` are the most epochs. What an earlier process of the run chose stays chosen. Raises RecipeError when the
+    time is too short.
     """
     kept = course.run.budget()
-    if kept is None:
-        plan, pace = _choose(course.under({"train.epochs": longest}), number=number, clock=clock)
+    if kept is not None:
+        course = course.under({"train.linear_epochs": kept["plan"]["linear_epochs"]}).begin()
+    else:
+        course, plan, pace = _choose(course.under({"train.epochs": longest}), number=number, clock=clock)
         chosen = {"left_s": course.deadline.left_s, "plan": asdict(plan), "pace": asdict(pace)}
         course.run.keep_budget(kept := json.loads(canonical_json(chosen)))
     plan = Plan(**{**kept["plan"], "reasons": tuple(kept["plan"]["reasons"])})
@@ -53,13 +57,24 @@ def planned(
     return course.planned(plan), {"plan": kept["plan"], "pace": kept["pace"]}
 
 
-def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple[Plan, Pace]:
-    """The plan; with what saves time in a step where more pairs fit by it. Trying that takes time too."""
+def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple[Course, Plan, Pace]:
+    """The course, begun, and its plan; with what saves time where more pairs fit by it. Trying that takes time too.
+
+    Where the recipe does not say whether it begins with a linear map, it does where a pass is left out.
+    """
+    recipe = course.workspace.recipe.train
+    has_begun = recipe.linear_epochs is not None
+    course = course.begin() if has_begun else course
     pace, whys = measured(course, clock=clock), list[str]()
     plan = _plan(course, pace, number=number)
+    if not has_begun and plan.passes < recipe.passes:
+        course, has_begun = _mapped(course), True
+        plan = _plan(course, pace, number=number)
     for why, settings in _savings(course):
         if plan.num_pairs == len(course.examples):
             break
+        if not has_begun and "train.passes" in settings:
+            course, has_begun = _mapped(course), True
         cheaper = course.under(settings)
         try:
             its_pace = _cheaper(pace, course, cheaper, clock=clock)
@@ -69,7 +84,12 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
         if faster.num_pairs > _WORTH * plan.num_pairs:
             whys.append(f"{why}: so {faster.num_pairs} pairs fit, instead of {plan.num_pairs}")
             course, pace, plan = cheaper, its_pace, faster
-    return replace(plan, reasons=(*whys, *plan.reasons)), pace
+    course = course if has_begun else course.begin()
+    return course, replace(plan, reasons=(*whys, *plan.reasons)), pace
+
+
+def _mapped(course: Course) -> Course:
+    return course.under({"train.linear_epochs": _LINEAR_EPOCHS}).begin()
 
 
 def _cheaper(pace: Pace, course: Course, cheaper: Course, *, clock: Callable[[], float]) -> Pace:
