@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -135,10 +136,9 @@ def together(cells: Sequence[Cell], arguments: argparse.Namespace) -> None:
 def forget_queries(wanted: Cell, arguments: argparse.Namespace) -> None:
     """Remove the vectors of queries, so that each race encodes its own, in its own time."""
     name, seed, _ = wanted
-    workspace = opened(name, seed, arguments)
-    for path in workspace.embeddings.glob("*.queries.sqlite*"):
-        path.unlink()
-    workspace.close()
+    with closing(opened(name, seed, arguments)) as workspace:
+        for path in workspace.embeddings.glob("*.queries.sqlite*"):
+            path.unlink()
 
 
 def path_of(wanted: Cell, arguments: argparse.Namespace) -> Path:

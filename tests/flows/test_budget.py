@@ -117,7 +117,7 @@ def test_a_pass_is_left_out_before_layers_are_frozen(run, clock):
     assert clock.now <= 33
 
 
-def test_a_linear_map_takes_the_place_of_passes_that_there_is_no_time_for(run, clock):
+def test_a_linear_map_takes_the_place_of_passes_that_there_is_no_time_for(run):
     result, training, said = run(budget_s=33)
     assert [each["pass"] for each in result["passes"]] == [0, 1]
     assert (result["budget"]["plan"]["linear_epochs"], training["recipe"]["train"]["linear_epochs"]) == (5, 5)

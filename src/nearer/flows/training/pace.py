@@ -89,6 +89,7 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
 
 
 def _mapped(course: Course) -> Course:
+    """The course, begun with a linear map, if dev keeps it."""
     return course.under({"train.linear_epochs": _LINEAR_EPOCHS}).begin()
 
 
