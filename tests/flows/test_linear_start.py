@@ -11,6 +11,8 @@ from nearer.flows.merge import merge
 from nearer.flows.systems import open_system
 from nearer.flows.train import train
 from nearer.flows.training import beginning
+from nearer.learn import negatives
+from nearer.learn.false_negatives import HIDDEN_POSITIVES, FalseNegatives
 from nearer.learn.matrices import LINEAR, TURNED, has_matrix
 from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
@@ -105,6 +107,20 @@ def test_pass_1_learns_from_what_the_map_mines_and_nothing_is_encoded_for_it(run
 def test_pass_1_mines_nothing_where_the_map_was_left_out(run):
     result, _ = run(LINEAR_FIRST, "adapter.learning_rate=1e-12")
     assert result["passes"][1]["mining"] is None
+
+
+def test_a_map_whose_negatives_seem_to_be_positives_is_kept_but_mines_nothing(nearer, base_live, run, monkeypatch):
+    mostly = FalseNegatives(method=HIDDEN_POSITIVES, value=0.9, low=0.8, high=1.0, num_queries=99)
+    monkeypatch.setattr(negatives, "by_hidden_positives", lambda *_, **__: mostly)
+    result, model = run(LINEAR_FIRST)
+    mapped, learned = result["passes"]
+    assert has_matrix(model, LINEAR)
+    assert (mapped["mining"]["is_left_out"], learned["mining"]) == (True, None)
+    nearer("report", "--dir", base_live)
+    page = (base_live / ".nearer" / "reports" / "report.html").read_text()
+    assert "<p>With the linear map " in page
+    assert "negatives drawn with the linear map, to look at" in page
+    assert "So nothing of what was drawn was learned from." in page
 
 
 @pytest.mark.parametrize("setting", ["train.linear_epochs=0", "train.sides=query"])

@@ -153,13 +153,13 @@ class Sparse:
         return np.mean([text.split()[0] == each.positive.split()[0] for each in mined for text in each.negatives])
 
 
-def test_where_most_negatives_seem_to_be_positives_random_texts_are_used():
+def test_where_most_negatives_seem_to_be_positives_none_is_used():
     sparse = Sparse()
     mined, report = run(sparse.examples, sparse.candidates, margins=(-1.0,))
     assert report.false_negatives[0].low > 0.5
     assert report.is_left_out
-    assert (report.num_filled_at_random, report.sources[0].num_drawn) == (24, 0)
-    assert sparse.share_of_own_topic(mined) < 0.25
+    assert (report.num_filled_at_random, report.sources[0].num_drawn) == (0, 0)
+    assert mined == sparse.examples
     assert len(report.samples) == 10, "to look at"
 
 

@@ -354,8 +354,8 @@ class MiningRecipe(Section):
     ``margins`` are tried from the strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is
     used and reported. With ``margin_from = "scores"`` the margin is the one that would reject ``reject_positives`` of
     other known positives, or the strictest that leaves as many negatives, whichever is smaller. Where the interval of
-    how many are false lies above ``max_false``, random texts take the place of what was mined. Our rule: on dev of
-    banking77, judged by intents, negatives estimated at 99.5% false took a model from 0.890 to 0.870.
+    how many are false lies above ``max_false``, nothing of what was mined is used. Our rule: on dev of banking77,
+    judged by intents, negatives estimated at 99.5% false took a model from 0.890 to 0.870.
 
     With a ``reranker`` twice as many are drawn, and those that it takes for answers are put aside: the probability that
     a candidate is preferred to the positive is the sigmoid of the difference of their scores, which needs no scale.

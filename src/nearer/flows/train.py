@@ -326,5 +326,5 @@ def _told(kept: dict[str, Any]) -> str:
             share = f"{each['value']:.1%} [{each['low']:.1%}, {each['high']:.1%}]"
             lines.append(f"false negatives by {each['method']}: {share}")
         if mining["is_left_out"]:
-            lines.append("so random texts are learned from in their place")
+            lines.append("so none of them is learned from")
     return "\n  ".join(lines)

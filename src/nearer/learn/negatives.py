@@ -54,9 +54,9 @@ class MiningReport:
     and ``margin_wanted`` and ``margin_with_enough`` say where it came from, if from scores. ``share_with_enough`` is
     the share of examples that kept as many candidates as negatives are wanted. Of ``num_hidden_positives``, the known
     positives that would be candidates of another one were they not known, the margin rejects the share
-    ``share_hidden_rejected``. Where it ``is_left_out``, so many negatives seemed to be positives that random texts took
-    the place of all; the estimates and samples are of them. A teacher, where there is one, spares what it takes for
-    answers, and makes positives of some.
+    ``share_hidden_rejected``. Where it ``is_left_out``, so many negatives seemed to be positives that none is used; the
+    estimates and samples are of them. A teacher, where there is one, spares what it takes for answers, and makes
+    positives of some.
     """
 
     num_examples: int
@@ -96,7 +96,7 @@ def mine(
     """Give every example at least ``num_negatives`` hard negatives; those it has already stay and count.
 
     They are drawn from the ``top_k`` best candidates of each source that are not known positives, so more than that
-    may be proposed. An example that keeps too few is filled up with random texts that are not spared; so is every one
+    may be proposed. An example that keeps too few is filled up with random texts that are not spared. None is given any
     where more of what was drawn than the recipe's ``max_false`` seems to be positives, and no reranker will tell which.
     """
     sifted = sift(examples, candidates, top_k=recipe.top_k, near_duplicate=near_duplicate)
@@ -107,7 +107,7 @@ def mine(
     estimate, samples = by_hidden_positives(counts, seed=seed), _samples(examples, candidates, sifted, drawn_QK)
     is_left_out = estimate is not None and estimate.low > recipe.max_false and recipe.reranker is None
     if is_left_out:
-        mined, drawn_QK, num_filled = _draw(examples, candidates, np.zeros_like(drawn_QK), num_missing, seed=seed)
+        mined, drawn_QK, num_filled = list(examples), np.zeros_like(drawn_QK), 0
     return mined, replace(
         report,
         sources=_drawn_by_source(report.sources, sifted, drawn_QK),

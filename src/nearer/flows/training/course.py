@@ -75,7 +75,7 @@ class Course:
         return mines and (recipe.loss or choose_loss(None, self.examples)[0]) not in LIKENESS
 
     def mines_free(self, number: int) -> bool:
-        """Whether nothing is encoded to mine before a pass: before pass 1, where a linear map was kept."""
+        """Whether nothing is encoded to mine before a pass: before pass 1, where a linear map was kept that mines."""
         return self.miner(number) is not self.encoder
 
     def miner(self, number: int) -> Encoder | CachedEncoder:
@@ -87,6 +87,7 @@ class Course:
         encoder, begun = begin(
             self.workspace,
             self.encoder,
+            self.corpus,
             self.examples,
             self.watch.dev,
             is_base=self.first == 1,
