@@ -15,7 +15,7 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.flows import train as train_module
 from nearer.flows.train import train
-from nearer.flows.training import pace, search
+from nearer.flows.training import fitting, pace, search
 from nearer.flows.training.choice import Asked
 from nearer.flows.training.course import Diverged
 from nearer.learn.objective import Objective
@@ -102,7 +102,7 @@ def test_as_many_epochs_as_fit(run, clock):
     result, training, _ = run(EPOCHS, budget_s=100)
     plan = result["budget"]["plan"]
     assert 2 < plan["epochs"] < 10
-    assert (plan["num_pairs"], plan["freeze_layers"], plan["passes"]) == (result["num_pairs"], 0, 2)
+    assert (plan["num_pairs"], plan["savings"], plan["passes"]) == (result["num_pairs"], {}, 2)
     assert training["recipe"]["train"]["epochs"] == plan["epochs"]
     assert 60 < clock.now <= 100
 
@@ -110,7 +110,8 @@ def test_as_many_epochs_as_fit(run, clock):
 def test_a_pass_is_left_out_before_layers_are_frozen(run, clock):
     result, training, said = run(budget_s=33)
     plan = result["budget"]["plan"]
-    assert (plan["passes"], plan["freeze_layers"], plan["num_pairs"]) == (1, 0, result["num_pairs"])
+    assert (plan["passes"], plan["num_pairs"]) == (1, result["num_pairs"])
+    assert "train.freeze_layers" not in plan["savings"]
     assert f"the time decides: {plan['reasons'][0]}" in said
     assert plan["reasons"][0].startswith(f"one pass is trained instead of 2: so {plan['num_pairs']} pairs fit")
     assert training["recipe"]["train"]["passes"] == max(each["pass"] for each in result["passes"]) == 1
@@ -120,13 +121,14 @@ def test_a_pass_is_left_out_before_layers_are_frozen(run, clock):
 def test_a_linear_map_takes_the_place_of_passes_that_there_is_no_time_for(run):
     result, training, said = run(budget_s=33)
     assert [each["pass"] for each in result["passes"]] == [0, 1]
-    assert (result["budget"]["plan"]["linear_epochs"], training["recipe"]["train"]["linear_epochs"]) == (5, 5)
+    assert result["budget"]["plan"]["savings"] == {"train.passes": 1, "train.linear_epochs": 5}
+    assert training["recipe"]["train"]["linear_epochs"] == 5
     assert said[0].startswith("a linear map on the vectors of 140 pairs: ")
 
 
 def test_it_does_so_where_mining_takes_too_long(run, monkeypatch):
     monkeypatch.setattr(pace, "_encoding_s", lambda *_, **__: 60.0)
-    result, *_ = run(budget_s=100)
+    result, *_ = run("adapter.learning_rate=1e-2", budget_s=100)
     assert result["budget"]["plan"]["reasons"][0].startswith("1 pass instead of 2: mining takes ")
     assert [each["pass"] for each in result["passes"]] == [0, 1]
     assert result["passes"][1]["mining"] is not None
@@ -140,7 +142,7 @@ def test_it_does_so_where_mining_takes_too_long(run, monkeypatch):
 def test_there_is_none_where_all_passes_fit_or_none_is_wanted_or_one_pass_is_asked_for(run, settings, budget_s):
     result, *_ = run(*settings, budget_s=budget_s)
     assert 0 not in [each["pass"] for each in result["passes"]]
-    assert not result["budget"]["plan"]["linear_epochs"]
+    assert "train.linear_epochs" not in result["budget"]["plan"]["savings"]
 
 
 @pytest.mark.slow
@@ -160,7 +162,7 @@ def test_killed_it_goes_on_with_its_linear_map(run, clock, monkeypatch):
 def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
     result, training, said = run("train.passes=1", budget_s=18)
     plan = result["budget"]["plan"]
-    assert (plan["freeze_layers"], plan["epochs"]) == (1, 1)
+    assert (plan["savings"]["train.freeze_layers"], plan["epochs"]) == (1, 1)
     assert plan["reasons"][0].startswith("the lowest 1 layers stay as they are: so ")
     assert training["recipe"]["train"]["freeze_layers"] == 1
     assert f"the time decides: {plan['reasons'][0]}" in said
@@ -168,11 +170,11 @@ def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
 
 
 def test_fewer_tokens_are_read_before_layers_are_frozen(run, clock, monkeypatch):
-    monkeypatch.setattr(pace, "_FEWEST_TOKENS", 8)
+    monkeypatch.setattr(fitting, "_FEWEST_TOKENS", 8)
     clock.longest = 64
     result, training, said = run("encoder.max_seq_length=64", budget_s=33)
     plan = result["budget"]["plan"]
-    assert (plan["max_seq_length"], plan["freeze_layers"], plan["epochs"]) == (clock.longest // 2, 0, 1)
+    assert (plan["savings"], plan["epochs"]) == ({"train.max_seq_length": clock.longest // 2}, 1)
     assert f"texts are read to {clock.longest // 2} tokens in training, instead of {clock.longest}" in said[0]
     assert training["recipe"]["train"]["max_seq_length"] == clock.longest // 2
     assert clock.now <= 33
@@ -237,7 +239,7 @@ def test_a_saving_that_the_model_cannot_have_is_passed_over(run, clock, monkeypa
 
     monkeypatch.setattr("nearer.learn.fit.frozen", refused)
     result, *_ = run("train.passes=1", "train.evals_per_pass=1", budget_s=15)
-    assert result["budget"]["plan"]["freeze_layers"] == 0
+    assert "train.freeze_layers" not in result["budget"]["plan"]["savings"]
     assert result["num_pairs"] < 140
 
 

@@ -136,7 +136,7 @@ def test_three_passes_draw_from_all_sources_and_keep_samples(make_workspace, fil
     assert model.training["passes"][2]["mining"] == third
     page = report(workspace)["report"]
     with open(page, encoding="utf-8") as file:
-        assert "10 negatives drawn before pass 3, to look at" in file.read()
+        assert "10 drawn negatives of pass 3 to look at" in file.read()
 
 
 def test_a_judge_tells_how_many_are_as_good_as_their_positives_and_changes_no_negative(topic_cross_encoder_folder):

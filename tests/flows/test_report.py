@@ -363,7 +363,7 @@ def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
     assert "the model proposed 28,844 and 1,903 of those drawn; BM25 proposed 25,110 and 1,640 of those drawn" in words
     assert "by hidden positives: at most 3.1% [1.2%, 5.5%] of the drawn negatives" in words
     assert "by the cross-encoder: 4.5% [2.4%, 8.3%] of the drawn negatives" in words
-    assert "2 negatives drawn before pass 2, to look at" in words
+    assert "2 drawn negatives of pass 2 to look at" in words
     assert "quote a string 0.712 and 0.718" in words
     assert "Negative, 0.708, from the model, BM25 a false negative 1" in words
     assert words.index("a false negative 0") < words.index("a false negative 1")

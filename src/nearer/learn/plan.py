@@ -15,8 +15,9 @@ rule: mining must leave most of the time to learning, and dev decides too little
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from nearer.core.sections import TrainRecipe
 
@@ -40,23 +41,24 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is trained, how long that is expected to take, and why it is no more."""
+    """What is trained, how long that is expected to take, and why it is no more.
+
+    ``savings`` are other values of the recipe that save time, by keys such as ``train.freeze_layers``.
+    """
 
     epochs: float
     passes: int
     num_pairs: int
-    freeze_layers: int
     evals_per_pass: int
     estimate_s: float
     reasons: tuple[str, ...]
-    max_seq_length: int | None = None
-    linear_epochs: int | None = None
+    savings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def changes(self) -> dict[str, float | int | None]:
-        """The values of the recipe that differ by it."""
-        names = ("epochs", "passes", "max_seq_length", "linear_epochs", "freeze_layers", "evals_per_pass")
-        return {name: getattr(self, name) for name in names}
+    def changes(self) -> dict[str, Any]:
+        """The values of the recipe that differ by it, by their keys."""
+        own = {f"train.{name}": getattr(self, name) for name in ("epochs", "passes", "evals_per_pass")}
+        return {**self.savings, **own}
 
 
 def make_plan(
@@ -73,7 +75,7 @@ def make_plan(
     """What fits into ``time_s``, when pass ``first`` is the first; ``num_pairs`` is 0 where nothing does.
 
     ``mines_before`` says which passes have mined negatives, ``mines_free`` which of them have these at no cost.
-    ``pace`` is that of the recipe's ``freeze_layers``; ``num_batches`` gives those of an epoch of so many pairs.
+    ``pace`` is that of this recipe; ``num_batches`` gives those of an epoch of so many pairs.
     """
 
     def mining_s(passes: int) -> float:
@@ -104,12 +106,9 @@ def make_plan(
         epochs=chosen,
         passes=passes,
         num_pairs=pairs,
-        freeze_layers=recipe.freeze_layers,
         evals_per_pass=evals,
         estimate_s=fixed_s + steps * step_s,
         reasons=tuple(reasons),
-        max_seq_length=recipe.max_seq_length,
-        linear_epochs=recipe.linear_epochs,
     )
 
 

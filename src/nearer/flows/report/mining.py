@@ -31,9 +31,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mining:
-    """Mining before a pass, or with a linear map, in sentences; ``samples`` are nearest to their positives first."""
+    """Mining before a pass, in sentences; ``samples`` are nearest to their positives first."""
 
-    when: str
+    number: int
     sentences: Sequence[str]
     samples: Sequence[Sample]
 
@@ -43,21 +43,20 @@ def mining_of(each: JSON) -> Mining | None:
     mining: JSON | None = each.get("mining")
     if not mining:
         return None
-    when = f"before pass {each['pass']}" if each["pass"] else "with the linear map"
-    sentences = [_candidates(mining, when), _margin(mining), _sources(mining), _teacher(mining)]
+    sentences = [_candidates(mining, number_of=each["pass"]), _margin(mining), _sources(mining), _teacher(mining)]
     estimates = [_estimate(estimate) for estimate in mining.get("false_negatives", ())]
     if mining.get("is_left_out"):
         estimates.append("So nothing of what was drawn was learned from.")
     if not estimates and mining.get("samples"):
         estimates = [_UNKNOWN]
     return Mining(
-        when=when,
+        number=each["pass"],
         sentences=[sentence for sentence in (*sentences, *estimates) if sentence],
         samples=[_sample(sample) for sample in mining.get("samples", ())],
     )
 
 
-def _candidates(mining: JSON, when: str) -> str:
+def _candidates(mining: JSON, *, number_of: int) -> str:
     """How many candidates there were, and what became of them."""
     margin, number = mining["margin"], mining["num_candidates"]
     bound = (
@@ -67,7 +66,7 @@ def _candidates(mining: JSON, when: str) -> str:
         f"({mining.get('margin_kind', 'relative')} margin {margin:g})"
     )
     return (
-        f"{when[0].upper()}{when[1:]} {plural(number, 'hard negative was', 'hard negatives were')} proposed for "
+        f"Before pass {number_of} {plural(number, 'hard negative was', 'hard negatives were')} proposed for "
         f"{plural(mining['num_examples'], 'pair')}. Of these {mining['num_known_or_own']:,} were known positives, "
         f"{mining['num_near_duplicates']:,} nearly repeated one, and {bound}; all those were removed. "
         f"{mining['share_with_enough']:.0%} of the pairs kept enough, and "

@@ -8,7 +8,7 @@ from nearer.core.errors import InputError
 from nearer.flows.training.averaging import averaged
 from nearer.flows.training.course import Course
 from nearer.flows.training.deadline import Deadline
-from nearer.flows.training.pace import planned
+from nearer.flows.training.fitting import planned
 from nearer.flows.training.run import TrainingRun
 from nearer.flows.training.search import suggest
 from nearer.flows.training.several import RunPasses, spread, train_several

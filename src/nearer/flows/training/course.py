@@ -87,7 +87,6 @@ class Course:
         encoder, begun = begin(
             self.workspace,
             self.encoder,
-            self.corpus,
             self.examples,
             self.watch.dev,
             is_base=self.first == 1,
@@ -109,8 +108,7 @@ class Course:
     def planned(self, plan: Plan) -> "Course":
         """The same as a plan has it."""
         examples = limit(self.examples, max_pairs=plan.num_pairs, seed=self.workspace.recipe.train.seed)
-        changed = self.under({f"train.{name}": value for name, value in plan.changes.items()})
-        return replace(changed, examples=examples)
+        return replace(self.under(plan.changes), examples=examples)
 
     def part(self, number: int, settings: Mapping[str, Any], *, deadline: Deadline) -> "Course":
         """One of several trainings of a run, with settings and a time of its own."""
