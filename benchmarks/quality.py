@@ -10,8 +10,8 @@ whatever else the machine does slows both. The stock side is benchmarks/stock.py
 --seeds 3`, of which there are fewer where the time is short. That the base was measured before, whose vectors Nearer
 keeps, is counted for neither. Neither side searches learning rates first: each begins with its library's default, the
 stock side tries others where time is left, and Nearer has --trials for it. Nearer's default, 6e-5, and its two epochs
-were chosen before, on dev of nl2bash, medquad and demo; that it begins with a linear map, on dev of nl2bash. With
---half both sides also run with half of the seconds.
+were chosen before, on dev of nl2bash, medquad and demo; that it begins with a linear map, on dev of nl2bash; where
+that mines, on dev of medquad and demo. With --half both sides also run with half of the seconds.
 
 Each cell (set, seed, system) and each measured split leaves FOLDER/SET/seed-N/NAME.json and is not run again. Test is
 measured in the end; --dev-only leaves it alone, to choose settings by.
