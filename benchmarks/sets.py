@@ -154,14 +154,14 @@ def write_subset(source: Path, target: Path, arguments: argparse.Namespace) -> N
         kept_queries |= chosen
         kept_documents |= {row[1] for row in rows}
         write_lines(target / "qrels" / qrels.name, ("\t".join(row) for row in [header, *rows]))
-    corpus, queries = _read_rows(source / "corpus.jsonl"), _read_rows(source / "queries.jsonl")
+    corpus, queries = read_rows(source / "corpus.jsonl"), read_rows(source / "queries.jsonl")
     _write_kept(target, corpus, queries, kept_documents, kept_queries, most=arguments.documents)
 
 
 def _write_graded(source: Path, target: Path, arguments: argparse.Namespace) -> None:
     """Questions about diseases with several answers, each with the grade of every answer about its disease."""
     (target / "qrels").mkdir(parents=True, exist_ok=True)
-    corpus, queries = _read_rows(source / "corpus.jsonl"), _read_rows(source / "queries.jsonl")
+    corpus, queries = read_rows(source / "corpus.jsonl"), read_rows(source / "queries.jsonl")
     about: dict[str, list[str]] = {}
     for doc_id, row in corpus.items():
         about.setdefault(json.loads(row)["metadata"]["focus"].casefold(), []).append(doc_id)
@@ -201,7 +201,7 @@ def _write_kept(
     write_lines(target / "queries.jsonl", (row for key, row in queries.items() if key in kept_queries))
 
 
-def _read_rows(path: Path) -> dict[str, str]:
+def read_rows(path: Path) -> dict[str, str]:
     """The lines of a JSONL file, by id."""
     with path.open(encoding="utf-8") as file:
         return {json.loads(line)["_id"]: line.rstrip("\n") for line in file}

@@ -64,7 +64,7 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
         fitting = fitting.under({"train.linear_epochs": _LINEAR_EPOCHS})
     fitting = replace(fitting, course=fitting.course.begin()).frozen()
     plan = fitting.plan()
-    plan = replace(plan, savings=dict(fitting.savings), reasons=(*fitting.reasons, *plan.reasons))
+    plan = replace(plan, savings=fitting.savings, reasons=(*fitting.reasons, *plan.reasons))
     return fitting.course, plan, fitting.pace
 
 
