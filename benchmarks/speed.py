@@ -335,7 +335,9 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "ours": {},
     "ours_with_dropout": {"dropout": "model"},
     "ours_three_layers_frozen": {"freeze_layers": 3},
+    "ours_in_bfloat16": {"precision": "bfloat16"},
     "stock": {},
+    "stock_in_bfloat16": {"bf16": True},
 }
 
 
@@ -347,9 +349,9 @@ def train_once(side: str, pairs: list[tuple[str, str]]) -> tuple[float, float]:
     encoder = Encoder.load("all-MiniLM-L6-v2", max_seq_length=128)
     trained, others = pairs[:NUM_TRAINED], pairs[NUM_TRAINED:]
     began = time.perf_counter()
-    if side == "stock":
+    if side.startswith("stock"):
         rows = {"anchor": [pair[0] for pair in trained], "positive": [pair[1] for pair in trained]}
-        fit_stock(encoder.model, rows, rate=TrainRecipe().learning_rate, epochs=2, seed=SEED)
+        fit_stock(encoder.model, rows, rate=TrainRecipe().learning_rate, epochs=2, seed=SEED, **TRAININGS[side])
     else:
         train_ours(encoder.model, trained, TRAININGS[side])
     seconds = time.perf_counter() - began

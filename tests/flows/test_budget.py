@@ -28,17 +28,20 @@ from said import Said
 class Clock:
     """Time that passes by steps and by encoding alone; ``step_s`` of one in which every layer learns.
 
-    With ``longest`` it is that of so many tokens, and less when fewer are read.
+    With ``longest`` it is that of so many tokens, and less when fewer are read. In bfloat16 it is
+    ``bfloat16`` times that, on a machine that is said to have it; no machine is, unless a test says so.
     """
 
     def __init__(self, monkeypatch):
-        self.now, self.step_s, self.text_s, self.longest = 0.0, 1.0, 0.01, None
+        self.now, self.step_s, self.text_s, self.longest, self.bfloat16 = 0.0, 1.0, 0.01, None, 0.5
+        monkeypatch.setattr(fitting, "precisions_of", lambda device: ("float32",))
         forward, encode = Objective.__call__, Encoder.encode_documents
 
         def step(objective, model, batch):
             frozen = any(not each.requires_grad for each in model.parameters())
             read = model.max_seq_length / self.longest if self.longest else 1.0
-            self.now += self.step_s * (0.5 if frozen else 1.0) * read
+            coarser = self.bfloat16 if objective.recipe.precision == "bfloat16" else 1.0
+            self.now += self.step_s * (0.5 if frozen else 1.0) * read * coarser
             return forward(objective, model, batch)
 
         def encoded(encoder, texts):
@@ -184,12 +187,35 @@ def test_fewer_tokens_are_read_before_layers_are_frozen(run, clock, monkeypatch)
 def test_then_pairs_are(run, clock):
     full, *_ = run(budget_s=1e6)
     clock.now = 0.0
-    result, training, _ = run(budget_s=18)
+    result, training, _ = run(budget_s=21)
     assert result["num_pairs"] == result["budget"]["plan"]["num_pairs"] < full["num_pairs"]
     assert training["data"]["num_pairs"] == result["num_pairs"]
     mapped, *passes = (each["fit"]["num_examples"] for each in result["passes"])
     assert (mapped, passes) == (full["num_pairs"], [result["num_pairs"]] * training["recipe"]["train"]["passes"])
-    assert clock.now <= 18
+    assert clock.now <= 21
+
+
+def test_no_layers_are_frozen_after_a_linear_map(run):
+    result, *_ = run("adapter.learning_rate=1e-2", budget_s=21)
+    assert [each["fit"]["best_step"] > 0 for each in result["passes"] if each["pass"] == 0] == [True]
+    assert "train.freeze_layers" not in result["budget"]["plan"]["savings"]
+
+
+def test_products_are_made_in_bfloat16_before_anything_is_left_out(run, clock, monkeypatch):
+    monkeypatch.setattr(fitting, "precisions_of", lambda device: ("float32", "bfloat16"))
+    result, training, said = run(budget_s=33)
+    plan = result["budget"]["plan"]
+    assert (plan["savings"], plan["passes"]) == ({"train.precision": "bfloat16"}, 2)
+    assert said[0].startswith("the time decides: steps multiply in bfloat16, instead of float32: so 140 pairs fit")
+    assert training["recipe"]["train"]["precision"] == "bfloat16"
+    assert clock.now <= 33
+
+
+def test_bfloat16_that_is_no_faster_is_not_used(run, clock, monkeypatch):
+    monkeypatch.setattr(fitting, "precisions_of", lambda device: ("float32", "bfloat16"))
+    clock.bfloat16 = 1.0
+    result, *_ = run(budget_s=40)
+    assert "train.precision" not in result["budget"]["plan"]["savings"]
 
 
 def test_a_wrong_estimate_ends_in_time_and_keeps_the_best(run, clock, monkeypatch):
@@ -206,7 +232,8 @@ def test_a_wrong_estimate_ends_in_time_and_keeps_the_best(run, clock, monkeypatc
     first = result["passes"][0]["fit"]
     assert (len(result["passes"]), first["out_of_time"], first["stopped_early"]) == (1, True, True)
     assert first["dev"][-1]["step"] == first["num_steps"] < 20, "what the time left was measured"
-    assert result["dev"]["best"] == max(point["value"] for point in first["dev"])
+    [kept] = [point["value"] for point in first["dev"] if point["step"] == first["best_step"]]
+    assert result["dev"]["best"] == kept
     assert said[-1] == "the time is over before pass 2"
     assert f"the time was over after step {first['num_steps']}" in said[-2]
     assert clock.now <= 100 + 6

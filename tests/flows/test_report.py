@@ -677,9 +677,11 @@ def test_a_difference_axis_holds_zero_and_every_interval():
 
 def test_training_queries_are_drawn_in_the_passes_that_measured_them():
     mapped = charts.Curve(name="linear map", steps=(0, 5), values=(0.4, 0.5), num_steps=5)
-    learned = charts.Curve(name="pass 1", steps=(0, 5), values=(0.5, 0.6), train=(0.6, 0.7), num_steps=5)
+    learned = charts.Curve(
+        name="pass 1", steps=(0, 5, 9), values=(0.5, 0.6, 0.58), kept=9, train=(0.6, 0.7, 0.7), num_steps=9
+    )
     drawn = charts.dev_curve([mapped, learned], label="dev")
-    assert all(text in drawn for text in ("linear map", "pass 1", "training queries"))
+    assert all(text in drawn for text in ("linear map", "pass 1", "training queries", "kept 0.580"))
     assert "training queries" not in charts.dev_curve([mapped], label="dev")
 
 

@@ -46,12 +46,19 @@ def train(tiny_encoder, tmp_path):
             examples() if data is None else data,
             recipe=TrainRecipe(**values),
             sides=Sides(query=prompts[0], document=prompts[1], vectors=documents, start=start),
-            measure=lambda step: DevPoint(step=step, value=float(next(looks))),
+            measure=lambda step: point_at(step, next(looks)),
             checkpoints=Checkpoints.open(tmp_path / f"pass-{next(num_calls)}", say=print),
             progress=Silent(),
         )
 
     return train
+
+
+def point_at(step, said):
+    """What dev says: its mean alone, or what each of its queries does."""
+    if isinstance(said, tuple):
+        return DevPoint(step=step, value=sum(said) / len(said), queries=said)
+    return DevPoint(step=step, value=float(said))
 
 
 def weights(model):
@@ -96,6 +103,35 @@ def test_the_best_weights_are_those_dev_saw_in_the_middle(train, tiny_encoder):
     assert report.best_step == 1
     assert equal(weights(tiny_encoder.model), seen[1])
     assert not equal(seen[1], seen[2])
+
+
+HIGHER = (0.9, 0.2) * 20
+LOWER = (0.5, 0.5) * 20
+"""By 0.05 on average, which half of the queries contradict."""
+START = (0.1,) * 40
+
+
+def test_the_last_weights_stand_unless_the_best_are_proven_better(train, tiny_encoder):
+    start = weights(tiny_encoder.model)
+    train()
+    last = weights(tiny_encoder.model)
+    for said, step in (((HIGHER, LOWER), 4), ((HIGHER, (0.0,) * 40), 2)):
+        tiny_encoder.model.load_state_dict(start)
+        report = train(dev=[START, *said])
+        assert report.best_step == step
+        assert equal(weights(tiny_encoder.model), last) == (step == report.num_steps)
+
+
+def test_the_start_stands_where_nothing_is_better_and_the_best_where_training_lost_patience(train, tiny_encoder):
+    before = weights(tiny_encoder.model)
+    assert train(dev=[HIGHER, LOWER, LOWER]).best_step == 0
+    assert equal(weights(tiny_encoder.model), before)
+    report = train(dev=[START, HIGHER, *[LOWER] * 9], evals_per_pass=4, patience=2)
+    assert (report.num_steps, report.best_step) == (3, 1)
+
+
+def test_what_each_query_said_is_not_in_the_report(train):
+    assert [point.queries for point in train(dev=[START, LOWER, HIGHER]).dev] == [(), (), ()]
 
 
 def test_patience_ends_a_pass_early(train):
@@ -347,6 +383,18 @@ def test_precision_is_the_recipes_in_a_step_and_the_searchs_outside(train, tiny_
     is_measured.append(1)
     tiny_encoder.encode_queries(["music"])
     assert seen[True] == {("highest", False)}, "and after training too"
+
+
+def test_a_second_training_of_a_model_has_its_own_precision(train, tiny_encoder):
+    seen = {}
+
+    def spy(*_):
+        seen.setdefault(precision, set()).add(torch.is_autocast_enabled("cpu"))
+
+    layers_of(tiny_encoder.model.transformers_model)[0].register_forward_pre_hook(spy)
+    for precision in ("float32", "bfloat16", "tf32", "bfloat16"):
+        train(precision=precision)
+    assert seen == {"float32": {False}, "bfloat16": {True}, "tf32": {False}}
 
 
 def test_a_decoder_learns_the_same_with_padding_on_either_side(train, make_decoder):

@@ -8,7 +8,7 @@ def faults_of(recipe=None, **changes):
     facts = {
         "num_examples": 100,
         "num_dev_queries": 10,
-        "has_gpu": False,
+        "precisions": ("float32",),
         "max_seq_length": 256,
         "dimension": 384,
         "prompts": ("query: ", ""),
@@ -28,6 +28,7 @@ def test_the_default_recipe_has_no_fault():
         ({}, {"num_examples": 0}, "no training pairs"),
         ({}, {"num_dev_queries": 0}, "no dev queries"),
         ({"train": {"precision": "float16"}}, {}, "train.precision"),
+        ({"train": {"precision": "bfloat16"}}, {}, 'use "float32"'),
         ({"train": {"query_prompt": "ask: "}}, {}, "encoder.query_prompt"),
         ({"train": {"query_prompt": ""}}, {}, "train.query_prompt"),
         ({"train": {"document_prompt": "d: "}}, {}, "encoder.document_prompt"),
@@ -52,9 +53,9 @@ def test_each_fault_is_found_alone_and_names_its_setting(recipe, facts, wanted):
 
 
 def test_what_would_work_is_no_fault():
-    assert faults_of({"train": {"precision": "bfloat16"}}, has_gpu=True) == []
+    assert faults_of({"train": {"precision": "bfloat16"}}, precisions=("float32", "bfloat16")) == []
     assert faults_of({"train": {"query_prompt": "query: ", "document_prompt": ""}}) == []
-    assert faults_of({"train": {"precision": "tf32"}}, has_gpu=True) == []
+    assert faults_of({"train": {"precision": "tf32"}}, precisions=("float32", "tf32")) == []
     assert faults_of({"train": {"guide": "base", "guide_margin": 0.05, "loss": "triplet"}}) == []
     assert faults_of({"train": {"neighbourhood": 0.9}}) == []
     assert faults_of({"train": {"lora_rank": 384, "sides": "query"}}, most_rank=384) == []

@@ -26,6 +26,7 @@ from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.flows.training.guiding import guide_of
 from nearer.flows.training.mining import mine_negatives, open_judge
 from nearer.flows.training.models import keep_model
+from nearer.flows.training.outcome import kept_value
 from nearer.flows.training.query_side import learner
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.teaching import teach
@@ -38,6 +39,7 @@ from nearer.learn.lower_layers import layers_of
 from nearer.learn.margins import NO_MARGIN
 from nearer.learn.negatives import MiningReport
 from nearer.learn.order import Source, sources_of
+from nearer.learn.precision import precisions_of
 from nearer.measure.alarms import raised_in
 from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace
@@ -130,7 +132,7 @@ def train(
             "num_queries": len(dev.queries),
             "num_documents": len(dev.starts_N),
             "start": passes[0]["fit"]["dev"][0]["value"],
-            "best": _best_on_dev(passes, chosen),
+            "best": kept_value({"passes": passes, **chosen}),
         },
         "num_pairs": len(course.examples),
         "dimensions": list(workspace.recipe.train.dimensions),
@@ -138,15 +140,6 @@ def train(
         "num_left_out": {"queries": len(left_out.query_ids), "pairs": len(left_out.pairs)},
         "duration_s": round(clock() - began, 1),
     }
-
-
-def _best_on_dev(passes: Sequence[dict[str, Any]], chosen: dict[str, Any]) -> float:
-    """What dev says of the weights that are kept."""
-    mean = chosen.get("seeds", {}).get("averaged")
-    kept = (
-        point["value"] for each in passes for point in each["fit"]["dev"] if point["step"] == each["fit"]["best_step"]
-    )
-    return float(mean["value"] if mean else max(kept))
 
 
 def _run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -260,13 +253,11 @@ def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -
 
 def refuse_hopeless(workspace: Workspace, encoder: Encoder, *, num_examples: int, num_dev_queries: int) -> None:
     """Raise RecipeError, with every reason, when training with these settings and so much data cannot work."""
-    import torch
-
     faults = lint(
         workspace.recipe,
         num_examples=num_examples,
         num_dev_queries=num_dev_queries,
-        has_gpu=torch.cuda.is_available(),
+        precisions=precisions_of(encoder.model.device),
         max_seq_length=encoder.settings.max_seq_length,
         dimension=encoder.dimension,
         prompts=(encoder.settings.query_prompt, encoder.settings.document_prompt),
@@ -309,7 +300,7 @@ def _told(kept: dict[str, Any]) -> str:
     """How a pass went, for people: what dev saw, then the loss and the negatives in lines of their own."""
     report, mining = kept["fit"], kept["mining"]
     values = [point["value"] for point in report["dev"]]
-    lines = [f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {max(values):.3f}"]
+    lines = [f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {kept_value({'passes': [kept]}):.3f}"]
     lines[0] += f" (step {report['best_step']} of {report['num_steps']})"
     if report["fault"]:
         lines[0] += f"; ended there, for {report['fault']}"

@@ -29,6 +29,7 @@ from nearer.learn.checkpoint import DevPoint
 from nearer.learn.fit_reranker import fit_reranker
 from nearer.learn.lint import lint_reranker
 from nearer.learn.lists import RankedList
+from nearer.learn.precision import precisions_of
 from nearer.store.registry import Registry, Reranker
 from nearer.store.workspace import Workspace
 
@@ -238,7 +239,7 @@ def _refuse_hopeless(workspace: Workspace, lists: Sequence[RankedList]) -> None:
     faults = lint_reranker(
         workspace.recipe,
         num_lists=len(lists),
-        has_gpu=torch.cuda.is_available(),
+        precisions=precisions_of(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         has_negatives=any(len(each.texts) > 1 for each in lists),
     )
     if faults:

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.steps import reached
+from nearer.measure.significance import compare_all
 from nearer.store.files import remove_tree
 from nearer.store.sealed import fault_in, seal
 
@@ -37,12 +39,14 @@ _UNREAD = ("README.md", "training_args.bin")
 class DevPoint:
     """What dev said after ``step`` optimiser steps; step 0 is the model that the pass began with.
 
-    Beside it ``train``, the same of a sample of the training queries, and the geometry of a sample of passages; none
-    where that was not measured, as before these were kept.
+    Beside it what each dev query said, while the pass goes on; ``train``, the same as ``value`` of a sample of the
+    training queries, and the geometry of a sample of passages; none where that was not measured, as before these were
+    kept.
     """
 
     step: int
     value: float
+    queries: tuple[float, ...] = ()
     train: float | None = None
     mean_cosine: float | None = None
     effective_rank: float | None = None
@@ -52,6 +56,14 @@ class DevPoint:
         """Which measurement is not a number; empty when all are."""
         sides = {"dev": self.value, "train": self.train}
         return next((side for side, value in sides.items() if value is not None and not math.isfinite(value)), "")
+
+    def is_proven_better(self, other: "DevPoint") -> bool:
+        """Whether this one is, by the 95% interval of the difference; without what queries said any difference is."""
+        if not (self.queries and other.queries):
+            return self.value > other.value
+        column = np.array([other.queries, self.queries])[:, :, None]
+        [gain] = compare_all(*column, metrics=["dev"])
+        return gain.low > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +126,9 @@ class Checkpoints:
 class BestKeeper(TrainerCallback):  # type: ignore[misc]
     """Measures dev at step 0 and every ``interval`` steps, keeps the best weights, and stops when none come.
 
+    Of a training that went to its end, or that of its time, the last weights stand, unless dev proves the best ones
+    better: the rate has fallen by then, and which of two points is the higher on some hundred queries is mostly chance.
+
     It also stops when ``is_over``, asked after every step, says that the time is, having measured where that left it;
     and when the loss or a measurement is not a number: ``fault`` then says which, and at what step.
     """
@@ -136,6 +151,7 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         self.points: list[DevPoint] = []
         self.fault = ""
         self.out_of_time = False
+        self.has_lost_patience = False
 
     @property
     def best(self) -> DevPoint:
@@ -153,9 +169,14 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         content = {"step": step, "num_steps": num_steps, "dev": [asdict(point) for point in self.points]}
         (folder / _POINTS).write_text(json.dumps(content), encoding="utf-8")
 
-    def restore_best(self) -> None:
-        """Load the best weights back into the model."""
+    def settle(self, step: int) -> DevPoint:
+        """Leave the model, as training left it after ``step``, with the weights that stand; what dev said of them."""
+        best, last = self.best, self.points[-1]
+        is_whole = last.step == step and not (self.fault or self.has_lost_patience)
+        if is_whole and best.step and not best.is_proven_better(last):
+            return last
         self._model.load_state_dict(self._weights)
+        return best
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Step 0 is a candidate. Raises InputError when even that is not a number."""
@@ -172,7 +193,8 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         if state.global_step % self._interval == 0 or is_last or self.out_of_time:
             self._measure(state.global_step, control)
             without_best = sum(point.step > self.best.step for point in self.points)
-            control.should_training_stop |= self.out_of_time or without_best >= self._patience
+            self.has_lost_patience = without_best >= self._patience and not is_last
+            control.should_training_stop |= self.out_of_time or self.has_lost_patience
         return control
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> Any:

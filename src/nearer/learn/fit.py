@@ -26,6 +26,7 @@ from nearer.learn.lower_layers import Activations, frozen, layers_of
 from nearer.learn.merge import Weights
 from nearer.learn.objective import Batch, Collator, Objective
 from nearer.learn.order import BatchSampler, Order
+from nearer.learn.precision import matmul_precision
 from nearer.learn.table import ExampleTable
 from nearer.learn.team import Team, num_processes, teamed
 from nearer.learn.tokens import Size, Tokens
@@ -58,7 +59,8 @@ class FitReport:
     """How a pass went: the loss, why it was that, and how many texts of a batch a query was told from, as a mean.
 
     ``share_left_out`` is the share of what would have been negatives that a guide left out; None without a guide.
-    ``best_step`` 0 means that training did not help, and the model is as it was. ``fault`` says what was not a number,
+    ``best_step`` is when dev measured the weights that stand; 0 means that training did not help, and the model is as
+    it was. ``fault`` says what was not a number,
     and at which step; the pass ended there, and kept what was best before. With ``out_of_time`` the time was over.
     """
 
@@ -87,7 +89,7 @@ def fit(
     progress: Progress,
     is_over: Callable[[], bool] = lambda: False,
 ) -> FitReport:
-    """Train ``model`` in place for one pass and leave it with the weights that were best on dev.
+    """Train ``model`` in place for one pass and leave it with the weights that stand, as ``BestKeeper`` says.
 
     ``measure`` measures the model as it is, at a step: before the first, and ``evals_per_pass`` times after that.
     The pass ends early when ``patience`` measurements in a row bring no new best, when ``is_over`` says after a step
@@ -142,8 +144,8 @@ def fit(
         try:
             run(trainer, checkpoints, writer)
         finally:
-            vars(model).pop("forward", None)
-        keeper.restore_best()
+            _release(model)
+        kept = keeper.settle(trainer.state.global_step)
     return FitReport(
         loss=loss,
         why=why,
@@ -151,7 +153,7 @@ def fit(
         share_left_out=negatives[1] if sides.guide else None,
         num_examples=len(examples),
         out_of_time=keeper.out_of_time,
-        **outcome_of(trainer, keeper, num_steps=num_steps),
+        **outcome_of(trainer, keeper, kept=kept, num_steps=num_steps),
     )
 
 
@@ -199,6 +201,12 @@ def _measured(model: "SentenceTransformer", measure: Callable[[int], DevPoint], 
     finally:
         if in_training is not None:
             model.forward = in_training
+
+
+def _release(model: "SentenceTransformer") -> None:
+    """Undo what accelerate did to a model, which it does but once: the next training may have another precision."""
+    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
+        vars(model).pop(name, None)
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
@@ -262,11 +270,6 @@ def _objective(
         teacher_E=[example.scores for example in examples],
         dimensions=sizes,
     )
-
-
-def matmul_precision(recipe: TrainRecipe) -> str:
-    """How products that stay float32 are made in training, as torch names it: "high" is TF32."""
-    return "highest" if recipe.precision == "float32" else "high"
 
 
 @contextmanager

@@ -116,8 +116,8 @@ def fit_reranker(
         callbacks=[keeper, writer, bar],
     )
     run(trainer, checkpoints, writer)
-    keeper.restore_best()
-    return RerankerReport(num_examples=len(lists), **outcome_of(trainer, keeper, num_steps=num_steps))
+    kept = keeper.settle(trainer.state.global_step)
+    return RerankerReport(num_examples=len(lists), **outcome_of(trainer, keeper, kept=kept, num_steps=num_steps))
 
 
 def _dataset(lists: Sequence[RankedList]) -> "Dataset":

@@ -1,19 +1,20 @@
 """Training settings that cannot work, found before hours are spent on them."""
 
+from collections.abc import Collection
+
 from nearer.core.recipe import Recipe
 from nearer.core.sections import TrainRecipe
 from nearer.learn.guide import GUIDED
 
 
-def lint_reranker(recipe: Recipe, *, num_lists: int, has_negatives: bool, has_gpu: bool) -> list[str]:
+def lint_reranker(recipe: Recipe, *, num_lists: int, has_negatives: bool, precisions: Collection[str]) -> list[str]:
     """Each reason why training a cross-encoder with these settings cannot work; empty when it can."""
     faults = []
     if num_lists == 0:
         faults.append("no training pairs: add judgments of at least the positive grade to the train split, or pairs")
     elif not has_negatives:
         faults.append("no pair has a negative: the documents are all answers, so there is no order to learn; add more")
-    if recipe.train.precision != "float32" and not has_gpu:
-        faults.append(f'train.precision = "{recipe.train.precision}" on a CPU is slow and can overflow: use "float32"')
+    faults.extend(_precision_faults(recipe.train, precisions))
     if recipe.reranker.num_negatives >= recipe.search.rerank.depth:
         faults.append(
             f"reranker.num_negatives = {recipe.reranker.num_negatives} of the {recipe.search.rerank.depth} documents "
@@ -27,7 +28,7 @@ def lint(
     *,
     num_examples: int,
     num_dev_queries: int,
-    has_gpu: bool,
+    precisions: Collection[str],
     max_seq_length: int,
     dimension: int,
     prompts: tuple[str, str],
@@ -35,8 +36,8 @@ def lint(
 ) -> list[str]:
     """Each reason why training with these settings cannot work, with the setting to change; empty when it can.
 
-    ``max_seq_length``, ``dimension`` and ``prompts`` (for queries, for documents) are the encoder's own, ``most_rank``
-    is the largest that LoRA can use in its layers, 0 where it can adapt none.
+    ``precisions`` are the hardware's; ``max_seq_length``, ``dimension`` and ``prompts`` (of queries, of documents) are
+    the encoder's own; ``most_rank`` is the largest that LoRA can use in its layers, 0 where it can adapt none.
     Source: faults reported by users of other tools: sentence-transformers #1206, #3388, #3394;
     FlagEmbedding #713, #823, #353.
     """
@@ -49,7 +50,7 @@ def lint(
         faults.append("no training pairs: add judgments of at least the positive grade to the train split, or pairs")
     if num_dev_queries == 0:
         faults.append("no dev queries with a relevant document: the best checkpoint cannot be chosen")
-    faults.extend(_precision_faults(train, has_gpu=has_gpu))
+    faults.extend(_precision_faults(train, precisions))
     for kind, asked, own in (
         ("query", train.query_prompt, prompts[0]),
         ("document", train.document_prompt, prompts[1]),
@@ -96,13 +97,12 @@ def _guide_faults(train: TrainRecipe) -> list[str]:
     return faults
 
 
-def _precision_faults(train: TrainRecipe, *, has_gpu: bool) -> list[str]:
-    """Why a precision cannot be had here, or should not be."""
-    if has_gpu or train.precision == "float32":
+def _precision_faults(train: TrainRecipe, precisions: Collection[str]) -> list[str]:
+    """Why a precision cannot be had here, or would only be slower."""
+    if train.precision in precisions:
         return []
-    if train.precision == "tf32":
-        return ['train.precision = "tf32" is for a GPU, and there is none: use "float32"']
-    return [f'train.precision = "{train.precision}" on a CPU is slow and can overflow: use "float32"']
+    faster = " or ".join(f'"{each}"' for each in precisions)
+    return [f'train.precision = "{train.precision}" is slow here, or not to be had: use {faster}']
 
 
 def _lora_faults(train: TrainRecipe, *, most_rank: int) -> list[str]:

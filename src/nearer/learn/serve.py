@@ -14,8 +14,9 @@ import torch.distributed as dist
 from torch import nn
 
 from nearer.core.sections import TrainRecipe
-from nearer.learn.fit import as_in_training, matmul_precision
+from nearer.learn.fit import as_in_training
 from nearer.learn.objective import embed_all
+from nearer.learn.precision import matmul_precision
 from nearer.learn.team import FIRST, Share, num_processes, telling_of_loss, trained, unpacked
 from nearer.learn.word_vectors import densify
 

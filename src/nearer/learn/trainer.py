@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from nearer.core.progress import Progress
 from nearer.core.sections import RerankerRecipe, TrainRecipe
-from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, cannot_write
+from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, DevPoint, cannot_write
 
 
 def steps_of(num_batches: int, *, epochs: float) -> int:
@@ -59,14 +60,14 @@ def run(trainer: Trainer, checkpoints: Checkpoints, writer: CheckpointWriter) ->
         raise cannot_write(checkpoints.folder, error) from error
 
 
-def outcome_of(trainer: Trainer, keeper: BestKeeper, *, num_steps: int) -> dict[str, Any]:
-    """What every report says of how it went."""
+def outcome_of(trainer: Trainer, keeper: BestKeeper, *, kept: DevPoint, num_steps: int) -> dict[str, Any]:
+    """What every report says of how it went; ``kept`` is the measurement of the weights that stand."""
     return {
         "num_steps": trainer.state.global_step,
-        "best_step": keeper.best.step,
+        "best_step": kept.step,
         "stopped_early": trainer.state.global_step < num_steps,
         "fault": keeper.fault,
-        "dev": tuple(keeper.points),
+        "dev": tuple(replace(point, queries=()) for point in keeper.points),
         "losses": _mean_losses(trainer.state.log_history, num_steps=num_steps),
     }
 

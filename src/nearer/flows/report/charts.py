@@ -47,12 +47,16 @@ class Axis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """What dev said during one pass: ``steps`` from 0 on, and as many values; ``train`` of training queries, if any."""
+    """What dev said during one pass: ``steps`` from 0 on, and as many values; ``train`` of training queries, if any.
+
+    ``kept`` is the step whose weights stand.
+    """
 
     name: str
     steps: tuple[int, ...]
     values: tuple[float, ...]
     num_steps: int
+    kept: int = 0
     train: tuple[float, ...] = ()
 
 
@@ -153,7 +157,7 @@ def sparkline(values: Sequence[float], *, label: str) -> Markup:
 
 
 def dev_curve(curves: Sequence[Curve], *, label: str) -> Markup:
-    """Dev over the steps of all passes, the base at the first step and the best point marked; training queries too."""
+    """Dev over the steps of all passes, the first point and the kept one marked; training queries too."""
     points = [(step, value) for curve in placed(curves) for step, value in curve if isfinite(value)]
     if not points:
         return Markup()
@@ -171,10 +175,10 @@ def dev_curve(curves: Sequence[Curve], *, label: str) -> Markup:
         finite = _on_chart(curve_points, axis, last)
         drawn.append(_line(finite, cls="candidate"))
         drawn += [_circle(x, y, cls="candidate", radius=3) for x, y in finite]
-    base, best = points[0], max(points, key=lambda point: point[1])
-    drawn.append(_named("base", base, axis, last, cls="baseline", below=base[1] < best[1]))
-    if best != base:
-        drawn.append(_named("best", best, axis, last, cls="candidate", below=False))
+    base, kept = points[0], placed(curves)[-1][curves[-1].steps.index(curves[-1].kept)]
+    drawn.append(_named("base", base, axis, last, cls="baseline", below=base[1] < kept[1]))
+    if kept != base:
+        drawn.append(_named("kept", kept, axis, last, cls="candidate", below=False))
     return _svg("curve", label, drawn)
 
 

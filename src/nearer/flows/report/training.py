@@ -12,6 +12,7 @@ from nearer.flows.report import charts
 from nearer.flows.report.data import ReportData
 from nearer.flows.report.formats import number
 from nearer.flows.report.mining import Mining, mining_of
+from nearer.flows.training.outcome import kept_value
 
 JSON = Mapping[str, Any]
 
@@ -46,7 +47,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """A trained model; ``base_value`` and ``best_value`` are dev's.
+    """A trained model; ``base_value`` and ``kept_value`` are dev's.
 
     ``points`` are pass, step, dev and training queries (None where they were not measured), by step; ``alarms`` those
     raised first, none of a model that was trained before there were any. ``sources`` are what an epoch drew of each
@@ -63,7 +64,7 @@ class Training:
     curve: Markup
     points: Sequence[tuple[int, int, float, float | None]]
     base_value: float | None
-    best_value: float | None
+    kept_value: float | None
     alarms: Sequence[JSON]
     sources: Sequence[JSON]
     num_more_sources: int
@@ -94,6 +95,7 @@ def _training(model: JSON, *, is_live: bool) -> Training:
             steps=tuple(point["step"] for point in each["fit"]["dev"]),
             values=tuple(float(point["value"]) for point in each["fit"]["dev"]),
             num_steps=each["fit"]["num_steps"],
+            kept=each["fit"]["best_step"],
             train=_train_values(each["fit"]["dev"]),
         )
         for each in kept
@@ -106,9 +108,8 @@ def _training(model: JSON, *, is_live: bool) -> Training:
     data: JSON = training.get("data", {})
     sources: Sequence[JSON] = data.get("sources", []) if data.get("num_sources", 1) > 1 else []
     values = [value for _, _, value, _ in points if isfinite(value)]
-    mean = training.get("seeds", {}).get("averaged")
-    base, best = (values[0], mean["value"] if mean else max(_kept(passes))) if values else (None, None)
-    label = f"nDCG@10 on dev by training step: base {number(base)}, best {number(best)}"
+    base, kept_dev = (values[0], kept_value(training)) if values else (None, None)
+    label = f"nDCG@10 on dev by training step: base {number(base)}, kept {number(kept_dev)}"
     return Training(
         model_id=model["model_id"],
         parent_model_id=model.get("parent_model_id") or "the base",
@@ -120,19 +121,13 @@ def _training(model: JSON, *, is_live: bool) -> Training:
         curve=charts.dev_curve(curves, label=label),
         points=points,
         base_value=base,
-        best_value=best,
+        kept_value=kept_dev,
         alarms=sorted(training.get("alarms", []), key=lambda alarm: not alarm["raised"]),
         sources=sources,
         num_more_sources=data["num_sources"] - len(sources) if sources else 0,
         chosen=_chosen(training),
         recipe=dump_toml(dict(training.get("recipe", {}))),
     )
-
-
-def _kept(passes: Sequence[JSON]) -> list[float]:
-    """What dev said of the weights that each pass ended with."""
-    fits: list[JSON] = [each["fit"] for each in passes]
-    return [float(point["value"]) for fit in fits for point in fit["dev"] if point["step"] == fit["best_step"]]
 
 
 def _chosen(training: JSON) -> Chosen:

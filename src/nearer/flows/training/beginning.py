@@ -45,6 +45,11 @@ class Beginning:
     passes: Sequence[dict[str, Any]] = ()
     before_Q: NDArray[np.float64] | None = None
 
+    @property
+    def has_map(self) -> bool:
+        """Whether a linear map was kept."""
+        return any(each["fit"]["best_step"] for each in self.passes)
+
 
 def begin(
     workspace: Workspace,

@@ -13,6 +13,7 @@ from nearer.learn.examples import limit
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.order import Order
 from nearer.learn.plan import Pace, Plan, make_plan
+from nearer.learn.precision import precisions_of
 
 _WORTH = 1.1
 """Times as many pairs that a saving must make room for. Our rule: timings of a few steps are not exact."""
@@ -55,14 +56,14 @@ def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple
     """The course, begun, and its plan; with what saves time where more pairs fit by it. Trying that takes time too.
 
     Where the recipe does not say whether it begins with a linear map, it does where a pass is left out. Only then is it
-    known whether pass 1 has mined negatives.
+    known whether pass 1 has mined negatives, and takes longer by them.
     """
     recipe = course.workspace.recipe.train
     fitting = _Fitting(course=course, pace=measured(course, clock=clock), number=number, clock=clock)
-    fitting = fitting.shorter().fewer_passes()
+    fitting = fitting.coarser().shorter().fewer_passes()
     if recipe.linear_epochs is None and "train.passes" in fitting.savings:
         fitting = fitting.under({"train.linear_epochs": _LINEAR_EPOCHS})
-    fitting = replace(fitting, course=fitting.course.begin()).frozen()
+    fitting = replace(fitting, course=fitting.course.begin()).shorter().frozen()
     plan = fitting.plan()
     plan = replace(plan, savings=fitting.savings, reasons=(*fitting.reasons, *plan.reasons))
     return fitting.course, plan, fitting.pace
@@ -101,11 +102,19 @@ class _Fitting:
         """The same with other values of the recipe, at the same pace."""
         return replace(self, course=self.course.under(settings), savings={**self.savings, **settings})
 
+    def coarser(self) -> "_Fitting":
+        """Matrix products in bfloat16, where the hardware has such, if more pairs fit by it."""
+        own, device = self.course.workspace.recipe.train.precision, self.course.encoder.model.device
+        if own != "float32" or "bfloat16" not in precisions_of(device):
+            return self
+        why = "steps multiply in bfloat16, instead of float32"
+        return self._with({"train.precision": "bfloat16"}, why, changes_steps=True)
+
     def shorter(self) -> "_Fitting":
         """Texts read to half of the tokens, if more pairs fit by it."""
         recipe, encoder = self.course.workspace.recipe.train, self.course.encoder
         longest = recipe.max_seq_length or encoder.settings.max_seq_length
-        if longest // 2 < _FEWEST_TOKENS:
+        if longest // 2 < _FEWEST_TOKENS or "train.max_seq_length" in self.savings:
             return self
         why = f"texts are read to {longest // 2} tokens in training, instead of {longest}"
         return self._with({"train.max_seq_length": longest // 2}, why, changes_steps=True)
@@ -118,10 +127,13 @@ class _Fitting:
         return self._with({"train.passes": 1}, f"one pass is trained instead of {passes}") if passes > 1 else self
 
     def frozen(self) -> "_Fitting":
-        """The upper half of the layers alone, if more pairs fit by it."""
+        """The upper half of the layers alone, if more pairs fit by it; not after a linear map, where dev was no better.
+
+        Source: medquad and nl2bash in docs/results.md, "Beside the stock recipe".
+        """
         recipe, transformer = self.course.workspace.recipe.train, self.course.encoder.model.transformers_model
         half = len(layers_of(transformer)) // 2 if transformer is not None else 0
-        if half <= recipe.freeze_layers or recipe.lora_rank:
+        if half <= recipe.freeze_layers or recipe.lora_rank or self.course.begun.has_map:
             return self
         why = f"the lowest {half} layers stay as they are"
         return self._with({"train.freeze_layers": half}, why, changes_steps=True)

@@ -38,7 +38,8 @@ class Watch:
     def point(self, encoder: Encoder, step: int) -> DevPoint:
         """The model as it is now; a passage that both sides rank is encoded once."""
         dev_emb_PD = encoder.encode_documents(self.dev.passages)
-        value = float(self.dev.values(encoder, dev_emb_PD).mean())
+        values_Q = self.dev.values(encoder, dev_emb_PD)
+        value = float(values_Q.mean())
         if not math.isfinite(value):
             return DevPoint(step=step, value=value)
         rows = np.linspace(0, len(dev_emb_PD) - 1, self.num_measured_passages).astype(np.int64)
@@ -46,6 +47,7 @@ class Watch:
         return DevPoint(
             step=step,
             value=value,
+            queries=tuple(values_Q.tolist()),
             train=self._train_value(encoder, dev_emb_PD),
             mean_cosine=cosine,
             effective_rank=rank,

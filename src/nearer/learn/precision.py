@@ -1,0 +1,25 @@
+"""In what precision a training multiplies, and what of that the hardware does faster than float32."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from nearer.core.sections import TrainRecipe
+
+_MULTIPLIES_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
+"""What processors that do are said to have, x86's and ARM's."""
+
+
+def precisions_of(device: torch.device) -> tuple[str, ...]:
+    """Those of ``train.precision`` that a device has itself; any other it makes of float32, and is slower by it."""
+    if device.type == "cuda":
+        half = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("float32", "tf32", "float16", *(["bfloat16"] if half else []))
+    known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
+    return ("float32", *(["bfloat16"] if any(known.get(name) for name in _MULTIPLIES_BFLOAT16) else []))
+
+
+def matmul_precision(recipe: TrainRecipe) -> str:
+    """How products that stay float32 are made in training, as torch names it: "high" is TF32."""
+    return "highest" if recipe.precision == "float32" else "high"
