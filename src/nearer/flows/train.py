@@ -26,7 +26,7 @@ from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.flows.training.guiding import guide_of
 from nearer.flows.training.mining import mine_negatives, open_judge
 from nearer.flows.training.models import keep_model
-from nearer.flows.training.outcome import kept_value
+from nearer.flows.training.outcome import kept_value, last_value
 from nearer.flows.training.query_side import learner
 from nearer.flows.training.run import TrainingRun, what_decides
 from nearer.flows.training.teaching import teach
@@ -300,7 +300,7 @@ def _told(kept: dict[str, Any]) -> str:
     """How a pass went, for people: what dev saw, then the loss and the negatives in lines of their own."""
     report, mining = kept["fit"], kept["mining"]
     values = [point["value"] for point in report["dev"]]
-    lines = [f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {kept_value({'passes': [kept]}):.3f}"]
+    lines = [f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {last_value([kept]):.3f}"]
     lines[0] += f" (step {report['best_step']} of {report['num_steps']})"
     if report["fault"]:
         lines[0] += f"; ended there, for {report['fault']}"

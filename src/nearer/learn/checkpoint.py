@@ -61,8 +61,8 @@ class DevPoint:
         """Whether this one is, by the 95% interval of the difference; without what queries said any difference is."""
         if not (self.queries and other.queries):
             return self.value > other.value
-        column = np.array([other.queries, self.queries])[:, :, None]
-        [gain] = compare_all(*column, metrics=["dev"])
+        other_Q1, own_Q1 = np.array([other.queries, self.queries])[:, :, None]
+        [gain] = compare_all(other_Q1, own_Q1, metrics=["dev"])
         return gain.low > 0
 
 
@@ -169,11 +169,11 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         content = {"step": step, "num_steps": num_steps, "dev": [asdict(point) for point in self.points]}
         (folder / _POINTS).write_text(json.dumps(content), encoding="utf-8")
 
-    def settle(self, step: int) -> DevPoint:
-        """Leave the model, as training left it after ``step``, with the weights that stand; what dev said of them."""
+    def settle(self) -> DevPoint:
+        """Leave the model, which is as training left it, with the weights that stand; what dev said of them."""
         best, last = self.best, self.points[-1]
-        is_whole = last.step == step and not (self.fault or self.has_lost_patience)
-        if is_whole and best.step and not best.is_proven_better(last):
+        was_broken_off = self.fault or self.has_lost_patience
+        if best.step and not was_broken_off and not best.is_proven_better(last):
             return last
         self._model.load_state_dict(self._weights)
         return best

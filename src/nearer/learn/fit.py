@@ -60,8 +60,8 @@ class FitReport:
 
     ``share_left_out`` is the share of what would have been negatives that a guide left out; None without a guide.
     ``best_step`` is when dev measured the weights that stand; 0 means that training did not help, and the model is as
-    it was. ``fault`` says what was not a number,
-    and at which step; the pass ended there, and kept what was best before. With ``out_of_time`` the time was over.
+    it was. ``fault`` says what was not a number, and at which step; the pass ended there, and kept what was best
+    before. With ``out_of_time`` the time was over.
     """
 
     loss: str
@@ -145,7 +145,7 @@ def fit(
             run(trainer, checkpoints, writer)
         finally:
             _release(model)
-        kept = keeper.settle(trainer.state.global_step)
+        kept = keeper.settle()
     return FitReport(
         loss=loss,
         why=why,

@@ -116,7 +116,7 @@ def fit_reranker(
         callbacks=[keeper, writer, bar],
     )
     run(trainer, checkpoints, writer)
-    kept = keeper.settle(trainer.state.global_step)
+    kept = keeper.settle()
     return RerankerReport(num_examples=len(lists), **outcome_of(trainer, keeper, kept=kept, num_steps=num_steps))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from nearer.core.errors import RecipeError
 from nearer.flows.training.course import Course, Diverged
 from nearer.flows.training.deadline import Deadline
-from nearer.flows.training.outcome import kept_value
+from nearer.flows.training.outcome import last_value
 from nearer.learn.checkpoint import weights_of
 
 JSON = Mapping[str, Any]
@@ -85,7 +85,7 @@ def _result(part: Course, settings: JSON, run_passes: RunPasses) -> dict[str, An
     points = [point["value"] for each in passes for point in each["fit"]["dev"]]
     return {
         "settings": dict(settings),
-        "value": kept_value({"passes": passes}),
+        "value": last_value(passes),
         "points": points,
         "num_passes": len(passes),
         "out_of_time": any(each["fit"]["out_of_time"] for each in passes),
