@@ -111,18 +111,24 @@ def test_as_many_epochs_as_fit(run, clock):
 
 
 def test_a_pass_is_left_out_before_layers_are_frozen(run, clock):
-    result, training, said = run(budget_s=33)
+    result, training, said = run(budget_s=28)
     plan = result["budget"]["plan"]
     assert (plan["passes"], plan["num_pairs"]) == (1, result["num_pairs"])
     assert "train.freeze_layers" not in plan["savings"]
     assert f"the time decides: {plan['reasons'][0]}" in said
     assert plan["reasons"][0].startswith(f"one pass is trained instead of 2: so {plan['num_pairs']} pairs fit")
     assert training["recipe"]["train"]["passes"] == max(each["pass"] for each in result["passes"]) == 1
-    assert clock.now <= 33
+    assert clock.now <= 28
+
+
+def test_neither_a_pass_nor_layers_are_given_up_for_a_few_more_pairs(run):
+    result, *_ = run(budget_s=35)
+    plan = result["budget"]["plan"]
+    assert (plan["passes"], plan["savings"], plan["num_pairs"], result["num_pairs"]) == (2, {}, 112, 112)
 
 
 def test_a_linear_map_takes_the_place_of_passes_that_there_is_no_time_for(run):
-    result, training, said = run(budget_s=33)
+    result, training, said = run(budget_s=28)
     assert [each["pass"] for each in result["passes"]] == [0, 1]
     assert result["budget"]["plan"]["savings"] == {"train.passes": 1, "train.linear_epochs": 5}
     assert training["recipe"]["train"]["linear_epochs"] == 5
@@ -139,7 +145,7 @@ def test_it_does_so_where_mining_takes_too_long(run, monkeypatch):
 
 @pytest.mark.parametrize(
     ("settings", "budget_s"),
-    [((), 100), (("train.linear_epochs=0",), 33), (("train.passes=1",), 18)],
+    [((), 100), (("train.linear_epochs=0",), 28), (("train.passes=1",), 18)],
     ids=["time", "refused", "once"],
 )
 def test_there_is_none_where_all_passes_fit_or_none_is_wanted_or_one_pass_is_asked_for(run, settings, budget_s):
@@ -151,14 +157,14 @@ def test_there_is_none_where_all_passes_fit_or_none_is_wanted_or_one_pass_is_ask
 @pytest.mark.slow
 def test_killed_it_goes_on_with_its_linear_map(run, clock, monkeypatch):
     often = "train.checkpoint_steps=1"
-    whole, *_ = run(often, budget_s=33)
+    whole, *_ = run(often, budget_s=28)
     clock.now = 0.0
     with monkeypatch.context() as patch:
         cut_at(patch, "train.checkpoint")
         with pytest.raises(PowerCut):
-            run(often, budget_s=33)
+            run(often, budget_s=28)
     monkeypatch.setattr(pace, "rehearse", None)
-    result, *_ = run(often, budget_s=33)
+    result, *_ = run(often, budget_s=28)
     assert (result["model_id"], result["passes"]) == (whole["model_id"], whole["passes"])
 
 

@@ -17,6 +17,8 @@ from nearer.learn.precision import precisions_of
 
 _WORTH = 1.1
 """Times as many pairs that a saving must make room for. Our rule: timings of a few steps are not exact."""
+_WORTH_LEARNING_LESS = 1.25
+"""The same where less is learned of each. Our rule, by dev of the demo: a tenth more pairs are no second pass."""
 _LINEAR_EPOCHS = 5
 """Of the map that takes the place of passes there is no time for. Our rule, by dev (ADR 15): they take seconds."""
 _FEWEST_TOKENS = 64
@@ -124,7 +126,9 @@ class _Fitting:
         plan, passes = self.plan(), self.course.workspace.recipe.train.passes
         if plan.passes < passes:
             return replace(self.under({"train.passes": plan.passes}), reasons=(*self.reasons, plan.reasons[0]))
-        return self._with({"train.passes": 1}, f"one pass is trained instead of {passes}") if passes > 1 else self
+        if passes == 1:
+            return self
+        return self._with({"train.passes": 1}, f"one pass is trained instead of {passes}", worth=_WORTH_LEARNING_LESS)
 
     def frozen(self) -> "_Fitting":
         """The upper half of the layers alone, if more pairs fit by it; not after a linear map, where dev was no better.
@@ -136,10 +140,12 @@ class _Fitting:
         if half <= recipe.freeze_layers or recipe.lora_rank or self.course.begun.has_map:
             return self
         why = f"the lowest {half} layers stay as they are"
-        return self._with({"train.freeze_layers": half}, why, changes_steps=True)
+        return self._with({"train.freeze_layers": half}, why, changes_steps=True, worth=_WORTH_LEARNING_LESS)
 
-    def _with(self, settings: Mapping[str, Any], why: str, *, changes_steps: bool = False) -> "_Fitting":
-        """The same with these settings, where not all pairs fit and by them notably more do."""
+    def _with(
+        self, settings: Mapping[str, Any], why: str, *, changes_steps: bool = False, worth: float = _WORTH
+    ) -> "_Fitting":
+        """The same with these settings, where not all pairs fit and by them ``worth`` times as many do."""
         if self.plan().num_pairs == len(self.course.examples):
             return self
         saving = self.under(settings)
@@ -149,6 +155,6 @@ class _Fitting:
             except RecipeError:
                 return self
         num_pairs, before = saving.plan().num_pairs, self.plan().num_pairs
-        if num_pairs <= _WORTH * before:
+        if num_pairs <= worth * before:
             return self
         return replace(saving, reasons=(*self.reasons, f"{why}: so {num_pairs} pairs fit, instead of {before}"))
