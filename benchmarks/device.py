@@ -32,7 +32,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.flows.demo.corpus import stdlib_functions
-from nearer.learn.fit import matmul_precision
+from nearer.learn.precision import matmul_precision, multiplying
 from speed import SEED, train_ours
 from stock import fit_stock
 
@@ -172,17 +172,16 @@ def operations(size: str, pairs: Pairs, work: Path) -> float:
 
 def best_product(device: torch.device, precision: str) -> float:
     """Operations a second of the fastest product of two square matrices in this precision."""
-    best, before, dtype = 0.0, torch.get_float32_matmul_precision(), TYPES[precision]
-    torch.set_float32_matmul_precision(matmul_precision(TrainRecipe(precision=precision)))
-    for size in (2048, 4096, 8192) if device.type == "cuda" else (512, 1024):
-        left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-        for _ in range(5):
-            synchronise(device)
-            began = time.perf_counter()
-            left @ right
-            synchronise(device)
-            best = max(best, 2 * size**3 / (time.perf_counter() - began))
-    torch.set_float32_matmul_precision(before)
+    best, dtype = 0.0, TYPES[precision]
+    with multiplying(matmul_precision(precision)):
+        for size in (2048, 4096, 8192) if device.type == "cuda" else (512, 1024):
+            left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+            for _ in range(5):
+                synchronise(device)
+                began = time.perf_counter()
+                left @ right
+                synchronise(device)
+                best = max(best, 2 * size**3 / (time.perf_counter() - began))
     return best
 
 

@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from nearer.flows.train import train
-from nearer.flows.training.averaging import averaged
+from nearer.flows.training import choice
+from nearer.flows.training.averaging import Averaged, averaged
 from nearer.flows.training.choice import Asked
+from nearer.learn.checkpoint import weights_of
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from power import PowerCut, cut_at
@@ -122,6 +124,18 @@ def test_cut_off_it_is_the_same_mean(trained, monkeypatch):
     again, *_ = trained(PASS, num_seeds=2)
     assert again["model_id"] == whole["model_id"]
     assert again["seeds"]["averaged"] == whole["seeds"]["averaged"] is not None
+
+
+@pytest.mark.slow
+def test_a_mean_is_a_model_though_none_of_its_seeds_would_be(trained, monkeypatch):
+    def mean(course, finished):
+        weights = {name: 1.5 * each for name, each in weights_of(course.encoder.model).items()}
+        return Averaged(trainings=(0, 1), value=0.9, weights=weights)
+
+    monkeypatch.setattr(choice, "averaged", mean)
+    result, *_ = trained(PASS, "train.learning_rate=1e-12", num_seeds=2)
+    assert [each["fit"]["best_step"] for each in result["passes"]] == [0]
+    assert (result["improved"], result["dev"]["best"]) == (True, 0.9)
 
 
 @pytest.mark.slow

@@ -18,6 +18,8 @@ from nearer.flows.train import train
 from nearer.flows.training import fitting, pace, search
 from nearer.flows.training.choice import Asked
 from nearer.flows.training.course import Diverged
+from nearer.flows.training.deadline import Deadline
+from nearer.learn.checkpoint import DevPoint
 from nearer.learn.objective import Objective
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
@@ -193,12 +195,12 @@ def test_fewer_tokens_are_read_before_layers_are_frozen(run, clock, monkeypatch)
 def test_then_pairs_are(run, clock):
     full, *_ = run(budget_s=1e6)
     clock.now = 0.0
-    result, training, _ = run(budget_s=21)
+    result, training, _ = run(budget_s=14)
     assert result["num_pairs"] == result["budget"]["plan"]["num_pairs"] < full["num_pairs"]
     assert training["data"]["num_pairs"] == result["num_pairs"]
     mapped, *passes = (each["fit"]["num_examples"] for each in result["passes"])
     assert (mapped, passes) == (full["num_pairs"], [result["num_pairs"]] * training["recipe"]["train"]["passes"])
-    assert clock.now <= 21
+    assert clock.now <= 14
 
 
 def test_no_layers_are_frozen_after_a_linear_map(run):
@@ -262,8 +264,8 @@ def test_it_plans_for_a_teacher_and_counts_its_time(run, clock, topic_cross_enco
     monkeypatch.setattr(CrossEncoder, "scores", scores)
     settings = (f'mining.reranker="{topic_cross_encoder_folder}"', "train.loss=kl", "train.max_pairs=20")
     result, *_ = run(*settings, "train.passes=1", budget_s=1e6)
-    assert result["budget"]["pace"]["mining_s"] > 20 * 3, "a positive and two drawn negatives, a second each"
-    assert result["budget"]["plan"]["estimate_s"] > result["budget"]["pace"]["mining_s"]
+    assert result["budget"]["pace"]["judging_s"] >= 20 * 3, "a positive and two drawn negatives, a second each"
+    assert result["budget"]["plan"]["estimate_s"] > result["budget"]["pace"]["judging_s"]
 
 
 def test_a_saving_that_the_model_cannot_have_is_passed_over(run, clock, monkeypatch):
@@ -313,6 +315,33 @@ def test_another_time_is_another_run(run, monkeypatch):
     _, _, said = run(budget_s=300)
     assert said[0].startswith("drops what there is of run-")
     assert said[0].endswith("for it had another budget_s")
+
+
+def test_no_rehearsal_knows_what_another_made(run, monkeypatch):
+    rehearse, kept = pace.rehearse, []
+
+    def rehearsed(*args, sides, **options):
+        assert not sides.activations.by_tokens
+        kept.append(sides.activations)
+        return rehearse(*args, sides=sides, **options)
+
+    monkeypatch.setattr(pace, "rehearse", rehearsed)
+    run("train.freeze_layers=1", budget_s=1e6)
+    assert [bool(each.by_tokens) for each in kept] == [True, True], "without and with mined negatives"
+
+
+def test_a_whole_keeps_in_reserve_what_its_shares_saw_dev_take():
+    now = [0.0]
+
+    def measure(step):
+        now[0] += 10
+        return DevPoint(step=step, value=0.5)
+
+    left = []
+    whole = Deadline(100.0, clock=lambda: now[0], kept=left.append)
+    whole.share(1).timed(measure)(1)
+    assert left == [90.0]
+    assert (whole.has(69), whole.has(70)) == (True, False)
 
 
 # Several seeds
@@ -368,6 +397,17 @@ def test_there_are_fewer_seeds_where_the_time_is_short_and_no_fewer_epochs(run, 
     assert (f"no time for training {number + 1} of 3" in said) == (number < 3)
     assert (result["budget"]["plan"]["epochs"], result["num_pairs"]) == (1, 140)
     assert clock.now <= budget_s
+
+
+@pytest.mark.slow
+def test_a_seed_that_was_begun_is_ended_whatever_is_left(run, clock, monkeypatch):
+    with monkeypatch.context() as patch:
+        cut_at(patch, "train.pass", 3)
+        with pytest.raises(PowerCut):
+            run(num_seeds=2, budget_s=60)
+    result, _, said = run(num_seeds=2, budget_s=60)
+    assert len(result["seeds"]["trainings"]) == 2
+    assert not [line for line in said if line.startswith("no time")]
 
 
 # A search
@@ -456,6 +496,11 @@ def test_what_is_suggested_lies_around_the_recipe_and_learns_from_what_was():
     assert set(search.suggest(recipe, [], longest=2.0, num_examples=1000, mines=False)) == {
         "train.learning_rate", "train.epochs", "train.scale", "train.batch_size",
     }  # fmt: skip
+
+
+def test_no_fewer_candidates_are_tried_than_a_teacher_is_given():
+    recipe = Recipe.model_validate({"mining": {"reranker": "a-teacher", "num_negatives": 5, "top_k": 12}})
+    assert search.space(recipe, longest=2.0, num_examples=1000, mines=True)["mining.top_k"].low == 10
 
 
 # The command line

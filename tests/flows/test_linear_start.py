@@ -4,6 +4,7 @@ import shutil
 from functools import partial
 
 import pytest
+import torch
 
 from nearer.encode.encoder import Encoder, EncoderSettings
 from nearer.flows import train as train_module
@@ -28,7 +29,7 @@ def run(base_live):
     """Train; the result, and the model that it made."""
 
     def run(*overrides, start="base", folder=base_live):
-        workspace = Workspace.open(folder, overrides=(*ONCE, *overrides))
+        workspace = Workspace.open(folder, overrides=(*ONCE, MUCH, *overrides))
         try:
             result = train(workspace, start, progress=Said())
             encoder = open_system(workspace, result["model_id"]).encoder
@@ -76,7 +77,7 @@ def test_a_map_that_dev_does_not_want_is_not_there(run):
 
 def test_a_map_that_is_not_proven_better_is_not_there_and_its_gain_not_told(run, monkeypatch):
     unproven = partial(compare_all, confidence=1 - 1e-9)
-    monkeypatch.setattr(beginning, "compare_all", lambda *values, confidence, **settings: unproven(*values, **settings))
+    monkeypatch.setattr(beginning, "compare_all", lambda *values, **settings: unproven(*values, **settings))
     result, model = run(LINEAR_FIRST, NOTHING)
     fit = result["passes"][0]["fit"]
     assert max(point["value"] for point in fit["dev"]) > fit["dev"][0]["value"]
@@ -96,25 +97,20 @@ def test_pass_1_learns_from_what_the_map_mines_and_nothing_is_encoded_for_it(run
         return found
 
     monkeypatch.setattr(train_module, "mine_negatives", mined)
-    result, model = run(LINEAR_FIRST, MUCH, NOTHING)
+    result, model = run(LINEAR_FIRST, NOTHING)
     assert result["passes"][1]["mining"]["share_with_enough"] > 0
     [(passages, vectors)] = seen
     settings = EncoderSettings(max_seq_length=model.max_seq_length)
     assert vectors == pytest.approx(encode(Encoder(model, settings=settings), passages), abs=1e-5)
 
 
-def test_pass_1_mines_nothing_where_the_map_brings_little(run, monkeypatch):
-    mines, _ = run(LINEAR_FIRST, MUCH)
-    gain, lacking = mines["passes"][0]["gain"]["difference"], 1 - mines["passes"][0]["fit"]["dev"][0]["value"]
-    monkeypatch.setattr(beginning, "_MINES_FROM", 1.01 * gain / lacking)
-    result, model = run(LINEAR_FIRST, MUCH)
-    assert has_matrix(model, LINEAR)
-    assert (mines["passes"][1]["mining"] is not None, result["passes"][1]["mining"]) == (True, None)
-
-
-def test_pass_1_mines_nothing_where_the_map_was_left_out(run):
-    result, _ = run(LINEAR_FIRST, "adapter.learning_rate=1e-12")
-    assert result["passes"][1]["mining"] is None
+def test_a_map_that_brings_little_of_what_is_lacking_is_not_there_and_mines_nothing(run, monkeypatch):
+    kept, _ = run(LINEAR_FIRST)
+    gain, lacking = kept["passes"][0]["gain"]["difference"], 1 - kept["passes"][0]["fit"]["dev"][0]["value"]
+    monkeypatch.setattr(beginning, "_LEAST_SHARE", 1.01 * gain / lacking)
+    result, model = run(LINEAR_FIRST)
+    assert not has_matrix(model, LINEAR)
+    assert (kept["passes"][1]["mining"] is not None, result["passes"][1]["mining"]) == (True, None)
 
 
 @pytest.mark.parametrize("setting", ["train.linear_epochs=0", "train.sides=query"])
@@ -127,6 +123,29 @@ def test_it_is_the_base_alone_that_begins_with_one(run):
     result, _ = run(LINEAR_FIRST)
     again, _ = run(LINEAR_FIRST, start=result["model_id"])
     assert [each["pass"] for each in again["passes"]] == [2]
+
+
+def test_a_base_that_was_trained_with_one_keeps_it(run, base_live):
+    result, before = run(LINEAR_FIRST, NOTHING)
+    [folder] = (base_live / ".nearer" / "models").glob("*")
+    again, after = run(LINEAR_FIRST, NOTHING, f"encoder.model={folder}")
+    assert [each["pass"] for each in again["passes"]] == [1]
+    assert (again["improved"], again["dev"]["start"]) == (False, pytest.approx(result["dev"]["best"], abs=1e-6))
+    assert torch.equal(after.state_dict()[f"{LINEAR}.linear.weight"], before.state_dict()[f"{LINEAR}.linear.weight"])
+
+
+def test_what_is_distilled_may_begin_with_one(run, topic_cross_encoder_folder):
+    teacher = f'mining.reranker="{topic_cross_encoder_folder}"'
+    result, model = run(LINEAR_FIRST, teacher, "train.loss=kl")
+    assert [each["pass"] for each in result["passes"]] == [0, 1]
+    assert has_matrix(model, LINEAR)
+
+
+def test_a_pass_that_breaks_down_leaves_the_map(run):
+    result, model = run(LINEAR_FIRST, "train.learning_rate=1e30", "train.warmup_ratio=0")
+    assert result["passes"][1]["fit"]["fault"]
+    assert result["improved"]
+    assert has_matrix(model, LINEAR)
 
 
 def test_vectors_that_may_be_cut_are_mapped_and_then_turned(run):
@@ -144,7 +163,8 @@ def test_it_merges_with_the_base(run, base_live):
 
 
 def test_it_is_told_and_shown(nearer, base_live, run):
-    told = nearer("train", "--dir", base_live, "--set", LINEAR_FIRST, "--set", ONCE[0], "--set", ONCE[1])
+    settings = [part for setting in (LINEAR_FIRST, MUCH, *ONCE) for part in ("--set", setting)]
+    told = nearer("train", "--dir", base_live, *settings)
     assert "1 pass after a linear map" in told.out
     assert ", kept" in told.err
     nearer("report", "--dir", base_live)
@@ -156,7 +176,7 @@ def test_it_is_told_and_shown(nearer, base_live, run):
 @pytest.mark.slow
 def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
     other = shutil.copytree(base_live, tmp_path / "other")
-    often = (LINEAR_FIRST, MUCH, "train.passes=2", "train.checkpoint_steps=1")
+    often = (LINEAR_FIRST, "train.passes=2", "train.checkpoint_steps=1")
     whole, _ = run(*often)
     steps = ("train.checkpoint", "train.pass", "train.mined", "train.checkpoint")
     cut_at_each(monkeypatch, steps, lambda: run(*often, folder=other))

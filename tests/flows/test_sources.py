@@ -191,7 +191,7 @@ def test_a_time_is_planned_by_the_batches_that_there_will_be(run, batches, monke
     plan = whole["result"]["budget"]["plan"]
     assert round(plan["estimate_s"] / 1000) == whole["result"]["passes"][0]["fit"]["num_steps"] == len(batches[-1])
     assert {each.source for each in rehearsed[0]} == {"", "bought"}
-    assert whole["result"]["budget"]["pace"]["hardness_s"] > whole["result"]["budget"]["pace"]["mining_s"] == 0
+    assert whole["result"]["budget"]["pace"]["hardness_s"] > whole["result"]["budget"]["pace"]["encoding_s"] == 0
     part, _ = run(*settings, budget_s=8000)
     assert part["result"]["passes"][0]["fit"]["num_steps"] == 7, "0.9 of the time"
     assert 0 < part["result"]["num_pairs"] < whole["result"]["num_pairs"]

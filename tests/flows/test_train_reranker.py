@@ -11,7 +11,7 @@ from embedding_server import EmbeddingServer
 from flows.folders import write_jsonl
 from flows.processes import run
 from learn.test_resume import flip
-from nearer.core.errors import WorkspaceError
+from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.core.progress import Silent
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
@@ -20,11 +20,14 @@ from nearer.flows.systems import open_system
 from nearer.flows.train_reranker import train_reranker
 from nearer.flows.training.examples import find_left_out, read_examples
 from nearer.flows.training.rerank_set import build_rerank_dev, mine_lists
+from nearer.learn import negatives
+from nearer.learn.false_negatives import FalseNegatives
 from nearer.learn.fit_reranker import ListwiseLoss
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
 RECIPE = {"learning_rate": 1e-3, "epochs": 1.0, "evals": 3, "num_negatives": 3, "patience": 9, "max_dev_queries": 15}
+MOSTLY_FALSE = FalseNegatives(method="hidden positives", value=0.95, low=0.9, high=1.0, num_queries=20)
 STEPS = {
     "train.examples": 1,
     "train.checkpoint": 2,
@@ -385,6 +388,14 @@ def test_documents_that_are_all_answers_leave_nothing_to_learn(ask, new_workspac
     ask(folder, "add", "judgments", write_jsonl(folder / "j.jsonl", judgments))
     error = ask(folder, "train", "--reranker", "--set", "split.dev_fraction=0.4", code=2)["error"]
     assert "no pair has a negative" in error["message"]
+
+
+def test_negatives_that_seem_to_be_positives_are_named_where_no_others_are(opened, before, monkeypatch):
+    monkeypatch.setattr(negatives, "by_hidden_positives", lambda *_, **__: MOSTLY_FALSE)
+    with pytest.raises(RecipeError, match="those that were mined seem mostly to be positives") as caught:
+        train_reranker(opened(before))
+    assert "mining.max_false = 1" in caught.value.message
+    assert train_reranker(opened(before, "mining.max_false=1", "reranker.epochs=0.1"))["num_pairs"] > 0
 
 
 def test_without_dev_queries_it_is_refused(ask, new_workspace, beir):

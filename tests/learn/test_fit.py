@@ -130,6 +130,11 @@ def test_the_start_stands_where_nothing_is_better_and_the_best_where_training_lo
     assert (report.num_steps, report.best_step) == (3, 1)
 
 
+def test_the_best_stand_where_the_last_are_not_above_the_start(train, tiny_encoder):
+    assert train(dev=[LOWER, HIGHER, LOWER]).best_step == 2, "though not proven better"
+    assert train(dev=[LOWER, HIGHER, (0.51, 0.5) * 20]).best_step == 4
+
+
 def test_what_each_query_said_is_not_in_the_report(train):
     assert [point.queries for point in train(dev=[START, LOWER, HIGHER]).dev] == [(), (), ()]
 
@@ -290,6 +295,16 @@ def test_cached_over_frozen_layers_makes_the_same_model(train, tiny_encoder, tin
     train(freeze_layers=1, epochs=2, cached=True, model=other)
     wanted, found = weights(tiny_encoder.model), weights(other)
     assert all(torch.allclose(found[name], wanted[name], atol=1e-4) for name in wanted if "key.bias" not in name)
+
+
+def test_what_frozen_layers_made_serves_later_epochs_in_bfloat16_too(train, tiny_encoder, tiny_model_folder):
+    from nearer.encode.encoder import Encoder
+
+    train(freeze_layers=1, epochs=2)
+    other = Encoder.load(str(tiny_model_folder)).model
+    train(freeze_layers=1, epochs=2, precision="bfloat16", model=other)
+    vectors = tiny_encoder.model.encode(list(WORDS))
+    assert (vectors * other.encode(list(WORDS))).sum(1).min() > 0.99
 
 
 @pytest.mark.parametrize("options", [{"cached": True}, {"dimensions": (8, 16)}, {"pull": 0.1}])

@@ -37,16 +37,16 @@ def lists(count=20, *, num_negatives=3):
     ]
 
 
-def train(source, folder, *, data=None, say=print, looks=None, every=None, **recipe):
-    """Train a fresh copy; dev is made of the bits of the weights, so it tells any two apart, unless ``looks``."""
-    encoder = CrossEncoder.load(str(source))
+def train(source, folder, *, data=None, say=print, looks=None, every=None, precision="float32", **recipe):
+    """Train it, or a fresh copy; dev is made of the bits of the weights, which tell any two apart, unless ``looks``."""
+    encoder = source if isinstance(source, CrossEncoder) else CrossEncoder.load(str(source))
     model, given = encoder.model, iter(looks or ())
     values = {"batch_size": 4, "learning_rate": 1e-3, "epochs": 1, "evals": 5, "patience": 99, **recipe}
     report = fit_reranker(
         model,
         lists() if data is None else data,
         recipe=RerankerRecipe(**values),
-        precision="float32",
+        precision=precision,
         checkpoint_steps=every,
         measure=lambda step: DevPoint(step=step, value=next(given) if looks else dev_of(model)),
         checkpoints=Checkpoints.open(folder, say=say),
@@ -95,6 +95,28 @@ def test_it_learns_to_put_the_positive_first(run):
     for each in lists(6):
         scores = encoder.scores([(each.anchor, text) for text in each.texts])
         assert int(np.argmax(scores)) == 0
+
+
+@pytest.mark.parametrize(("precision", "in_step"), [("float32", "highest"), ("tf32", "high"), ("bfloat16", "high")])
+def test_precision_is_that_of_training_in_a_step_and_the_searchs_outside(
+    tiny_cross_encoder_folder, tmp_path, precision, in_step
+):
+    encoder, seen, measures = CrossEncoder.load(str(tiny_cross_encoder_folder)), {}, []
+
+    def spy(*_):
+        found = (torch.get_float32_matmul_precision(), torch.is_autocast_enabled("cpu"))
+        seen.setdefault(bool(measures), set()).add(found)
+
+    def looks():
+        for value in range(10):
+            measures.append(1)
+            encoder.scores([("music", "law")])
+            measures.clear()
+            yield value
+
+    next(encoder.model.children()).register_forward_pre_hook(spy)
+    train(encoder, tmp_path / "pass", looks=looks(), precision=precision)
+    assert seen == {False: {(in_step, precision == "bfloat16")}, True: {("highest", False)}}
 
 
 def test_the_loss_is_the_cross_entropy_of_each_list_by_weight(tiny_cross_encoder_folder):

@@ -13,10 +13,10 @@ from nearer.learn.objective import Objective
 from nearer.learn.plan import Pace, make_plan
 from nearer.learn.rehearse import NUM_STEPS, rehearse
 
-PACE = Pace(plain_step_s=1.0, mined_step_s=2.0, dev_s=1.0, mining_s=10.0)
+PACE = Pace(plain_step_s=1.0, mined_step_s=2.0, dev_s=1.0, encoding_s=10.0)
 
 
-def plan(time_s, *, pace=PACE, num_pairs=1000, num_batches=None, first=1, mines_free=(), **recipe):
+def plan(time_s, *, pace=PACE, num_pairs=1000, num_batches=None, first=1, map_mines=(), **recipe):
     recipe = TrainRecipe(**{"batch_size": 10, "epochs": 3, **recipe})
     return make_plan(
         pace,
@@ -25,8 +25,8 @@ def plan(time_s, *, pace=PACE, num_pairs=1000, num_batches=None, first=1, mines_
         num_batches=num_batches or (lambda number: math.ceil(number / 10)),
         time_s=time_s,
         first=first,
-        mines_before=lambda number: recipe.mines_before(number) or number in mines_free,
-        mines_free=lambda number: number in mines_free,
+        mines_before=lambda number: recipe.mines_before(number) or number in map_mines,
+        map_mines=lambda number: number in map_mines,
     )
 
 
@@ -51,17 +51,19 @@ def test_then_pairs_do():
 
 
 def test_mining_that_takes_most_of_the_time_costs_a_pass():
-    slow = dataclasses.replace(PACE, mining_s=400)
+    slow = dataclasses.replace(PACE, encoding_s=400)
     made = plan(500, pace=slow)
     assert (made.passes, made.epochs, made.num_pairs) == (1, 3, 1000)
     assert made.reasons[0] == "1 pass instead of 2: mining takes 400 s each time"
     assert plan(500, pace=slow, first=2).passes == 1, "one pass is left, though it mines"
 
 
-def test_a_pass_that_mines_for_free_costs_its_steps_alone():
-    freely = plan(10_000, mines_free=(1,))
+def test_what_a_map_mines_costs_its_steps_and_what_cross_encoders_read():
+    freely = plan(10_000, map_mines=(1,))
     assert freely.estimate_s == 10 + 2 * 5 * 1 + 3 * 100 * (2 + 2)
-    assert plan(10_000, mines_free=(1,), passes=1).estimate_s == 5 * 1 + 3 * 100 * 2
+    assert plan(10_000, map_mines=(1,), passes=1).estimate_s == 5 * 1 + 3 * 100 * 2
+    judged = plan(10_000, map_mines=(1,), pace=dataclasses.replace(PACE, judging_s=30.0))
+    assert judged.estimate_s == freely.estimate_s + 2 * 30
 
 
 def test_dev_takes_little_of_the_time_but_is_measured_once():

@@ -288,7 +288,9 @@ class TrainRecipe(Section):
 
 
 class AdapterRecipe(Section):
-    """How an adapter is trained; ``train.seed``, ``max_positives``, ``max_dev_queries`` and ``mining`` hold here too.
+    """How an adapter is trained, and with its rate, pull and batches the linear map that training may begin with.
+
+    ``train.seed``, ``max_positives``, ``max_dev_queries`` and ``mining`` but for ``max_false`` hold here too.
 
     Source of the defaults: the learning rate is Adam's own (Kingma and Ba, arXiv 1412.6980, algorithm 1); the scale is
     ``train``'s. The others are not tuned: dev, with step 0 a candidate, ends what does harm.
@@ -308,8 +310,8 @@ class AdapterRecipe(Section):
 class RerankerRecipe(Section):
     """How a cross-encoder is trained.
 
-    ``train.max_pairs``, ``max_positives``, ``precision`` and ``checkpoint_steps``, ``mining.margins`` and
-    ``min_share``, and ``search.rerank.depth`` hold here too; of ``train.source_weights`` those of 0.
+    ``train.max_pairs``, ``max_positives``, ``precision`` and ``checkpoint_steps``, ``mining.margins``,
+    ``min_share`` and ``max_false``, and ``search.rerank.depth`` hold here too; of ``train.source_weights`` those of 0.
 
     Source of 8 texts a list: Gao et al., Rethink Training of BERT Rerankers (arXiv 2101.08751), section 4; of the
     warm-up: sentence-transformers' own example for MS MARCO. The others are not tuned: dev ends what does harm.

@@ -53,7 +53,7 @@ def train(
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Train ``start`` further and register what was best on dev; ``start`` itself when nothing was better.
+    """Train ``start`` further and register the weights that stand; ``start`` itself when dev saw nothing better.
 
     The base begins with a pass on in-batch negatives; a model that was trained before goes on with mined ones, so
     that two calls of one pass give what one call of two gives. Training queries and pairs that leak into dev or
@@ -77,7 +77,7 @@ def train(
             workspace, base.encoder, corpus, passage_emb_PD, left_out=left_out.query_ids, progress=progress
         )
         examples = read_examples(workspace, base.encoder, corpus, passage_emb_PD, left_out=left_out, progress=progress)
-        refuse_hopeless(workspace, base.encoder, num_examples=len(examples), num_dev_queries=len(dev.queries))
+        refuse_hopeless(workspace, parent.encoder, num_examples=len(examples), num_dev_queries=len(dev.queries))
         watch = build_watch(
             workspace, base.encoder, corpus, passage_emb_PD, dev=dev, examples=examples, progress=progress
         )
@@ -114,7 +114,7 @@ def train(
             **chosen,
             "duration_s": None if run.is_resumed else round(clock() - began, 1),
         }
-        improved = any(each["fit"]["best_step"] for each in passes)
+        improved = course.averaged is not None or any(each["fit"]["best_step"] for each in passes)
         model = _register(workspace, parent, training=training) if improved else parent.model
         raised = [alarm["name"] for alarm in raised_in(training)]
         _record(workspace, run, detail={"model_id": model.model_id, "improved": improved, "alarms": raised})
@@ -191,7 +191,7 @@ def _run_passes(course: Course) -> list[dict[str, Any]]:
                 is_over=course.deadline.is_over,
             )
             kept = _describe(number, report, mining)
-            _refuse_diverged(course, [*passes, kept])
+            _refuse_diverged(course, [*course.begun.passes, *passes, kept])
             run.keep_result(number, encoder.model, kept)
         passes.append(kept)
         course.progress.say(_told(kept))

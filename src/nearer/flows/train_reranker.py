@@ -29,6 +29,7 @@ from nearer.learn.checkpoint import DevPoint
 from nearer.learn.fit_reranker import fit_reranker
 from nearer.learn.lint import lint_reranker
 from nearer.learn.lists import RankedList
+from nearer.learn.negatives import MiningReport
 from nearer.learn.precision import precisions_of
 from nearer.store.registry import Registry, Reranker
 from nearer.store.workspace import Workspace
@@ -89,7 +90,7 @@ def train_reranker(
         dev = build_rerank_dev(*known, left_out=left_out, progress=progress)
         examples = read_examples(*known, left_out=left_out, progress=progress)
         lists, mining = mine_lists(*known, examples, left_out=left_out, progress=progress)
-        _refuse_hopeless(workspace, lists)
+        _refuse_hopeless(workspace, lists, mining)
         run = TrainingRun.open(
             workspace.training / _RUNS, _what_decides(workspace, begin, lists, dev), say=progress.say
         )
@@ -232,7 +233,7 @@ def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -
     reached("reranker.registered")
 
 
-def _refuse_hopeless(workspace: Workspace, lists: Sequence[RankedList]) -> None:
+def _refuse_hopeless(workspace: Workspace, lists: Sequence[RankedList], mining: MiningReport) -> None:
     """Raise RecipeError, with every reason, when training with these settings and these lists cannot work."""
     import torch
 
@@ -241,6 +242,7 @@ def _refuse_hopeless(workspace: Workspace, lists: Sequence[RankedList]) -> None:
         num_lists=len(lists),
         precisions=precisions_of(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         has_negatives=any(len(each.texts) > 1 for each in lists),
+        is_left_out=mining.is_left_out,
     )
     if faults:
         raise RecipeError("; ".join(faults), hint="correct nearer.toml, or for one run: --set KEY=VALUE")

@@ -173,7 +173,8 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         """Leave the model, which is as training left it, with the weights that stand; what dev said of them."""
         best, last = self.best, self.points[-1]
         was_broken_off = self.fault or self.has_lost_patience
-        if best.step and not was_broken_off and not best.is_proven_better(last):
+        is_better = last.value > self.points[0].value
+        if is_better and not was_broken_off and not best.is_proven_better(last):
             return last
         self._model.load_state_dict(self._weights)
         return best

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,11 +25,10 @@ from nearer.learn.lower_layers import Activations, frozen, layers_of
 from nearer.learn.merge import Weights
 from nearer.learn.objective import Batch, Collator, Objective
 from nearer.learn.order import BatchSampler, Order
-from nearer.learn.precision import matmul_precision
 from nearer.learn.table import ExampleTable
 from nearer.learn.team import Team, num_processes, teamed
 from nearer.learn.tokens import Size, Tokens
-from nearer.learn.trainer import StepBar, arguments_of, on_one_device, outcome_of, run, steps_of
+from nearer.learn.trainer import StepBar, arguments_of, as_in_search, on_one_device, outcome_of, run, steps_of
 from nearer.learn.word_vectors import densify, sparse_gradients
 
 if TYPE_CHECKING:
@@ -106,7 +104,7 @@ def fit(
     num_steps, start = steps_of(order.num_batches, epochs=recipe.epochs), checkpoints.start
     interval = math.ceil(num_steps / recipe.evals_per_pass)
     keeper = BestKeeper(
-        model, partial(_measured, model, measure), interval=interval, patience=recipe.patience, is_over=is_over
+        model, as_in_search(model, measure), interval=interval, patience=recipe.patience, is_over=is_over
     )
     writer = CheckpointWriter(checkpoints, keeper, every=recipe.checkpoint_steps)
     if start:
@@ -140,11 +138,7 @@ def fit(
         if team:
             trainer.objective.embed = team.embed
         trainer.team = team
-        trainer.matmul_precision = matmul_precision(recipe)
-        try:
-            run(trainer, checkpoints, writer)
-        finally:
-            _release(model)
+        run(trainer, checkpoints, writer, precision=recipe.precision)
         kept = keeper.settle()
     return FitReport(
         loss=loss,
@@ -193,29 +187,12 @@ def _refuse_without_negatives(*, is_guides_doing: bool) -> None:
     )
 
 
-def _measured(model: "SentenceTransformer", measure: Callable[[int], DevPoint], step: int) -> DevPoint:
-    """What dev says of the model as search runs it, without the lower precision that accelerate puts around it."""
-    in_training = vars(model).pop("forward", None)
-    try:
-        return measure(step)
-    finally:
-        if in_training is not None:
-            model.forward = in_training
-
-
-def _release(model: "SentenceTransformer") -> None:
-    """Undo what accelerate did to a model, which it does but once: the next training may have another precision."""
-    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
-        vars(model).pop(name, None)
-
-
 class _Trainer(Trainer):  # type: ignore[misc]
     """The trainer below that of sentence-transformers, which embeds columns as they come; the objective sorts texts."""
 
     order: Order
     objective: Objective
     team: Team | None
-    matmul_precision: str
 
     def get_train_dataloader(self) -> Any:
         """Batches in the order, instead of all examples shuffled."""
@@ -224,19 +201,14 @@ class _Trainer(Trainer):  # type: ignore[misc]
         return self.accelerator.prepare(loader)
 
     def training_step(self, *args: Any, **options: Any) -> Any:
-        """A step of training; what is measured between steps keeps the precision that search has."""
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision(self.matmul_precision)
-        try:
-            if self.team:
-                self.team.step = self.state.global_step
-            loss = super().training_step(*args, **options)
-            densify(self.model)
-            if self.team:
-                self.team.collect(self.model)
-            return loss
-        finally:
-            torch.set_float32_matmul_precision(before)
+        """A step of training, in which the processes of a team take part."""
+        if self.team:
+            self.team.step = self.state.global_step
+        loss = super().training_step(*args, **options)
+        densify(self.model)
+        if self.team:
+            self.team.collect(self.model)
+        return loss
 
     def compute_loss(self, model: Any, inputs: dict[str, Batch], *_: Any, **__: Any) -> Any:
         """The loss of a batch."""

@@ -15,7 +15,7 @@ from nearer.core.progress import Progress
 from nearer.core.sections import RerankerRecipe
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
 from nearer.learn.lists import RankedList
-from nearer.learn.trainer import StepBar, arguments_of, on_one_device, outcome_of, run, steps_of
+from nearer.learn.trainer import StepBar, arguments_of, as_in_search, on_one_device, outcome_of, run, steps_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -100,7 +100,8 @@ def fit_reranker(
 
     num_steps = steps_of(math.ceil(len(lists) / recipe.batch_size), epochs=recipe.epochs)
     start = checkpoints.start
-    keeper = BestKeeper(model, measure, interval=math.ceil(num_steps / recipe.evals), patience=recipe.patience)
+    interval = math.ceil(num_steps / recipe.evals)
+    keeper = BestKeeper(model, as_in_search(model, measure), interval=interval, patience=recipe.patience)
     writer = CheckpointWriter(checkpoints, keeper, every=checkpoint_steps)
     if start:
         keeper.go_on_from(start)
@@ -115,7 +116,7 @@ def fit_reranker(
         loss=ListwiseLoss(model),
         callbacks=[keeper, writer, bar],
     )
-    run(trainer, checkpoints, writer)
+    run(trainer, checkpoints, writer, precision=precision)
     kept = keeper.settle()
     return RerankerReport(num_examples=len(lists), **outcome_of(trainer, keeper, kept=kept, num_steps=num_steps))
 

@@ -7,11 +7,21 @@ from nearer.core.sections import TrainRecipe
 from nearer.learn.guide import GUIDED
 
 
-def lint_reranker(recipe: Recipe, *, num_lists: int, has_negatives: bool, precisions: Collection[str]) -> list[str]:
-    """Each reason why training a cross-encoder with these settings cannot work; empty when it can."""
+def lint_reranker(
+    recipe: Recipe, *, num_lists: int, has_negatives: bool, is_left_out: bool, precisions: Collection[str]
+) -> list[str]:
+    """Each reason why training a cross-encoder with these settings cannot work; empty when it can.
+
+    ``is_left_out`` says that negatives were mined, and seem to be positives.
+    """
     faults = []
     if num_lists == 0:
         faults.append("no training pairs: add judgments of at least the positive grade to the train split, or pairs")
+    elif not has_negatives and is_left_out:
+        faults.append(
+            "no pair has a negative: those that were mined seem mostly to be positives, and are left out; add judged "
+            "ones, or set mining.max_false = 1 to learn from these all the same"
+        )
     elif not has_negatives:
         faults.append("no pair has a negative: the documents are all answers, so there is no order to learn; add more")
     faults.extend(_precision_faults(recipe.train, precisions))

@@ -170,6 +170,11 @@ def choose_loss(asked: LossName | None, examples: Sequence[Example]) -> tuple[Lo
     return "ranking", "pairs of a query and a positive"
 
 
+def learns_likeness(asked: LossName | None, examples: Sequence[Example]) -> bool:
+    """Whether the loss has no use for negatives: the one asked for, whatever it needs, or what the shape calls for."""
+    return (asked or choose_loss(None, examples)[0]) in LIKENESS
+
+
 def _own(batch: Similarities) -> tuple[Tensor, Tensor]:
     """Cosines of each anchor's own candidates, the positive first, and which are there, shape (B, most)."""
     most = max(len(each) for each in batch.candidates)

@@ -132,7 +132,8 @@ class _Around:
             found = torch.zeros(
                 *self._mask_BL.shape, rows[0].shape[1], dtype=self._kept.dtype, device=self._mask_BL.device
             )
-            found[self._mask_BL] = torch.cat(rows).to(found)
+            with torch.autocast("cpu", enabled=False):  # which has no float16
+                found[self._mask_BL] = torch.cat(rows).to(found)
             self._known_BLH = found
 
     def instead_of(self, layer: nn.Module, *, is_last: bool) -> Any:

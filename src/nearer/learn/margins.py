@@ -65,7 +65,7 @@ def _from_list(candidates: Candidates, allowed_QK: Bools, recipe: MiningRecipe, 
     """
     margin = NO_MARGIN
     for each in sorted(recipe.margins, reverse=True):
-        margin = each if each >= 0 else NO_MARGIN
+        margin = max(each, NO_MARGIN)
         kept_QK = allowed_QK & below_margin(candidates, margin, recipe.margin_kind)
         if len(kept_QK) and float((kept_QK.sum(axis=1) >= num_wanted).mean()) >= recipe.min_share:
             break

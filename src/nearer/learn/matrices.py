@@ -46,6 +46,7 @@ def append_matrix(model: "SentenceTransformer", name: str, matrix_DD: Floats) ->
     """Have the model give ``matrix_DD @ vector``, of unit length where it was before; a rotation keeps every cosine."""
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
+    assert not has_matrix(model, name)
     dimension = len(matrix_DD)
     weight_DD = torch.from_numpy(matrix_DD).to(model.device)
     dense = Dense(dimension, dimension, bias=False, activation_function=nn.Identity(), init_weight=weight_DD)

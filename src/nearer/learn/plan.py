@@ -29,14 +29,21 @@ _MINING, _DEV = 0.5, 0.15
 class Pace:
     """Seconds of a step without and with mined negatives, of a dev measurement, and of mining once, as measured.
 
+    Mining is ``encoding_s``, but for what a linear map mines, and ``judging_s``, what cross-encoders read of it.
     ``hardness_s`` are those before each pass in which a curriculum looks at every example, at most; 0 without one.
     """
 
     plain_step_s: float
     mined_step_s: float
     dev_s: float
-    mining_s: float
+    encoding_s: float
+    judging_s: float = 0.0
     hardness_s: float = 0.0
+
+    @property
+    def mining_s(self) -> float:
+        """Of mining with the model as it is."""
+        return self.encoding_s + self.judging_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +77,17 @@ def make_plan(
     time_s: float,
     first: int,
     mines_before: Callable[[int], bool],
-    mines_free: Callable[[int], bool],
+    map_mines: Callable[[int], bool],
 ) -> Plan:
     """What fits into ``time_s``, when pass ``first`` is the first; ``num_pairs`` is 0 where nothing does.
 
-    ``mines_before`` says which passes have mined negatives, ``mines_free`` which of them have these at no cost.
+    ``mines_before`` says which passes have mined negatives, ``map_mines`` which of them have these from a linear map.
     ``pace`` is that of this recipe; ``num_batches`` gives those of an epoch of so many pairs.
     """
 
     def mining_s(passes: int) -> float:
-        numbers = range(first, first + passes)
-        return pace.mining_s * sum(mines_before(number) and not mines_free(number) for number in numbers)
+        mined = [number for number in range(first, first + passes) if mines_before(number)]
+        return sum(pace.judging_s + (0 if map_mines(number) else pace.encoding_s) for number in mined)
 
     usable_s = (1 - _LEFT_OVER) * time_s - 2 * pace.dev_s
     passes, reasons = _passes(pace, recipe, mining_s, usable_s)

@@ -16,7 +16,7 @@ from torch import nn
 from nearer.core.sections import TrainRecipe
 from nearer.learn.fit import as_in_training
 from nearer.learn.objective import embed_all
-from nearer.learn.precision import matmul_precision
+from nearer.learn.precision import matmul_precision, multiplying
 from nearer.learn.team import FIRST, Share, num_processes, telling_of_loss, trained, unpacked
 from nearer.learn.word_vectors import densify
 
@@ -57,15 +57,10 @@ def _serve(device: torch.device) -> None:
     """Take part in one training after the other, until the first process says that there is none any more."""
     while (packed := _heard()) is not None:
         model, recipe = unpacked(packed, device)
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision(matmul_precision(recipe))
-        try:
-            with as_in_training(model, recipe):
-                model.train()
-                while (share := _own_share()) is not None:
-                    _work_on(share, model, recipe)
-        finally:
-            torch.set_float32_matmul_precision(before)
+        with multiplying(matmul_precision(recipe.precision)), as_in_training(model, recipe):
+            model.train()
+            while (share := _own_share()) is not None:
+                _work_on(share, model, recipe)
 
 
 def _work_on(share: Share, model: nn.Module, recipe: TrainRecipe) -> None:

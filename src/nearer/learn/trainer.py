@@ -1,16 +1,18 @@
 """What trainings share, of an encoder or a cross-encoder: the trainer's arguments, how it is run, how it went."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from nearer.core.progress import Progress
 from nearer.core.sections import RerankerRecipe, TrainRecipe
 from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, DevPoint, cannot_write
+from nearer.learn.precision import matmul_precision, multiplying
 
 
 def steps_of(num_batches: int, *, epochs: float) -> int:
@@ -48,16 +50,41 @@ def on_one_device(arguments: TrainingArguments) -> TrainingArguments:
     return arguments
 
 
-def run(trainer: Trainer, checkpoints: Checkpoints, writer: CheckpointWriter) -> None:
+def run(trainer: Trainer, checkpoints: Checkpoints, writer: CheckpointWriter, *, precision: str) -> None:
     """Train, from the checkpoint if there is one. Raises WorkspaceError when a checkpoint cannot be written."""
     trainer.remove_callback(PrinterCallback)
     start = checkpoints.start
     try:
-        trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
+        with multiplying(matmul_precision(precision)):
+            trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
     except (*WRITE_FAILURES, RuntimeError) as error:  # the last is what torch.save raises
         if not writer.is_writing:
             raise
         raise cannot_write(checkpoints.folder, error) from error
+    finally:
+        _release(trainer.model)
+
+
+def as_in_search(model: nn.Module, measure: Callable[[int], DevPoint]) -> Callable[[int], DevPoint]:
+    """``measure`` of the model as search runs it, without the lower precision that is put around it in training."""
+    own = torch.get_float32_matmul_precision()
+
+    def measured(step: int) -> DevPoint:
+        in_training = vars(model).pop("forward", None)
+        try:
+            with multiplying(own):
+                return measure(step)
+        finally:
+            if in_training is not None:
+                model.forward = in_training
+
+    return measured
+
+
+def _release(model: nn.Module) -> None:
+    """Undo what accelerate did to a model, which it does but once: the next training may have another precision."""
+    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
+        vars(model).pop(name, None)
 
 
 def outcome_of(trainer: Trainer, keeper: BestKeeper, *, kept: DevPoint, num_steps: int) -> dict[str, Any]:

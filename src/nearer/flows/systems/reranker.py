@@ -1,8 +1,10 @@
 """Names of cross-encoders: the id of one trained here, a folder, or a Hub name."""
 
 import re
+from collections.abc import Sequence
 
 from nearer.core.errors import ModelRefused
+from nearer.core.progress import Progress
 from nearer.core.sections import RerankRecipe
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.store.files import inside
@@ -10,6 +12,7 @@ from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
 _ID = re.compile(r"reranker-[0-9a-f]{12}")
+_BLOCK = 512  # pairs scored between two steps of a progress bar
 
 
 def is_reranker_id(name: str) -> bool:
@@ -37,6 +40,13 @@ def open_reranker(workspace: Workspace, name: str, *, max_length: int | None = N
             hint="restore the files, or train again: nearer train --reranker",
         )
     return found.limited(max_length)
+
+
+def scored(reranker: CrossEncoder, pairs: Sequence[tuple[str, str]], *, label: str, progress: Progress) -> list[float]:
+    """The scores of pairs, a block at a time, so that progress is seen."""
+    blocks = range(0, len(pairs), _BLOCK)
+    tracked = progress.track(blocks, label=label, total=len(blocks))
+    return [float(score) for first in tracked for score in reranker.scores(pairs[first : first + _BLOCK])]
 
 
 def named_reranker(workspace: Workspace, named: RerankRecipe) -> CrossEncoder | None:

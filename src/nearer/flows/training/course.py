@@ -17,7 +17,7 @@ from nearer.flows.training.watch import Watch
 from nearer.learn.checkpoint import weights_of
 from nearer.learn.examples import Example, limit
 from nearer.learn.fit import Sides
-from nearer.learn.losses import LIKENESS, choose_loss
+from nearer.learn.losses import learns_likeness
 from nearer.learn.lower_layers import Activations
 from nearer.learn.merge import Weights
 from nearer.learn.plan import Plan
@@ -69,13 +69,13 @@ class Course:
         return range(self.first, self.first + self.workspace.recipe.train.passes)
 
     def mines_before(self, number: int) -> bool:
-        """Whether it mines before a pass, if its loss has any use for negatives: as the recipe has it, and for free."""
+        """Whether it mines before a pass, as the recipe or a map has it, if its loss has any use for negatives."""
         recipe = self.workspace.recipe.train
-        mines = recipe.mines_before(number) or self.mines_free(number)
-        return mines and (recipe.loss or choose_loss(None, self.examples)[0]) not in LIKENESS
+        mines = recipe.mines_before(number) or self.map_mines(number)
+        return mines and not learns_likeness(recipe.loss, self.examples)
 
-    def mines_free(self, number: int) -> bool:
-        """Whether nothing is encoded to mine before a pass: before pass 1, where a linear map was kept that mines."""
+    def map_mines(self, number: int) -> bool:
+        """Whether a linear map mines before a pass, for which nothing is encoded: before pass 1, where it was kept."""
         return self.miner(number) is not self.encoder
 
     def miner(self, number: int) -> Encoder | CachedEncoder:

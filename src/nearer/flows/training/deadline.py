@@ -18,12 +18,13 @@ class Deadline:
         *,
         clock: Callable[[], float],
         kept: Callable[[float], None] = lambda left_s: None,
-        dev_s: float = 0.0,
+        whole: "Deadline | None" = None,
     ) -> None:
         self._ends_at = ends_at
         self._clock = clock
         self._kept = kept
-        self._dev_s = dev_s
+        self._whole = whole
+        self._dev_s: float = whole._dev_s if whole else 0.0
 
     @classmethod
     def never(cls, clock: Callable[[], float]) -> "Deadline":
@@ -47,7 +48,7 @@ class Deadline:
         """The deadline of the next of ``number`` trainings that have the time that is left between them."""
         now = self._clock()
         ends_at = now + max(0.0, self._ends_at - now) / number
-        return Deadline(ends_at, clock=self._clock, kept=self._keep_all, dev_s=self._dev_s)
+        return Deadline(ends_at, clock=self._clock, whole=self)
 
     def timed(self, measure: Callable[[int], DevPoint]) -> Callable[[int], DevPoint]:
         """``measure``, with the time that it takes taken into the reserve."""
@@ -55,11 +56,13 @@ class Deadline:
         def timed(step: int) -> DevPoint:
             began = self._clock()
             point = measure(step)
-            self._dev_s = self._clock() - began
-            self._kept(self.left_s)
+            self._took(self._clock() - began)
             return point
 
         return timed
 
-    def _keep_all(self, _: float) -> None:
+    def _took(self, dev_s: float) -> None:
+        self._dev_s = dev_s
         self._kept(self.left_s)
+        if self._whole:
+            self._whole._took(dev_s)

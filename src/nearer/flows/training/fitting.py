@@ -97,7 +97,7 @@ class _Fitting:
             time_s=course.deadline.left_s / self.number,
             first=course.first,
             mines_before=course.mines_before,
-            mines_free=course.mines_free,
+            map_mines=course.map_mines,
         )
 
     def under(self, settings: Mapping[str, Any]) -> "_Fitting":
@@ -137,7 +137,7 @@ class _Fitting:
         """
         recipe, transformer = self.course.workspace.recipe.train, self.course.encoder.model.transformers_model
         half = len(layers_of(transformer)) // 2 if transformer is not None else 0
-        if half <= recipe.freeze_layers or recipe.lora_rank or self.course.begun.has_map:
+        if half <= recipe.freeze_layers or recipe.lora_rank or self.course.begun.mapped:
             return self
         why = f"the lowest {half} layers stay as they are"
         return self._with({"train.freeze_layers": half}, why, changes_steps=True, worth=_WORTH_LEARNING_LESS)

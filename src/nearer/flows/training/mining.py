@@ -18,7 +18,7 @@ from nearer.encode.blocks import BLOCK_TEXTS, longest_first
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.flows.embedding import CachedEncoder, Corpus
-from nearer.flows.systems.reranker import open_reranker
+from nearer.flows.systems.reranker import open_reranker, scored
 from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, text_key
 from nearer.learn.false_negatives import FalseNegatives, by_judge
@@ -184,15 +184,8 @@ def _judged(
     asked = [rng.choice(each) for each in of_query.values() if each]
     asked = rng.sample(asked, min(NUM_JUDGED, len(asked)))
     pairs = list(chain.from_iterable(((query, positive), (query, text)) for query, positive, text in asked))
-    scores = _read(judge, pairs, progress)
+    scores = scored(judge, pairs, label="judge a sample of negatives", progress=progress)
     return by_judge(scores[0::2], scores[1::2])
-
-
-def _read(judge: CrossEncoder, pairs: Sequence[tuple[str, str]], progress: Progress) -> list[float]:
-    size = judge.batch_size
-    blocks = [pairs[first : first + size] for first in range(0, len(pairs), size)]
-    tracked = progress.track(blocks, label="judge a sample of negatives", total=len(blocks))
-    return [score for block in tracked for score in judge.scores(block).tolist()]
 
 
 def _encoded(

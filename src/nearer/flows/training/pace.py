@@ -9,6 +9,7 @@ from nearer.flows.systems.reranker import open_reranker
 from nearer.flows.training.course import Course
 from nearer.flows.training.mining import NUM_JUDGED
 from nearer.learn.examples import Example
+from nearer.learn.lower_layers import Activations
 from nearer.learn.order import Order
 from nearer.learn.plan import Pace
 from nearer.learn.rehearse import NUM_STEPS, rehearse
@@ -35,7 +36,8 @@ def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
         plain_step_s=plain_step_s,
         mined_step_s=_step(course, mined=True, clock=clock) if mines else plain_step_s,
         dev_s=dev_s,
-        mining_s=encoding_s + _judging_s(course, clock=clock) if mines else 0.0,
+        encoding_s=encoding_s if mines else 0.0,
+        judging_s=_judging_s(course, clock=clock) if mines else 0.0,
         hardness_s=encoding_s if has_curriculum else 0.0,
     )
 
@@ -93,7 +95,8 @@ def _step(course: Course, *, mined: bool, clock: Callable[[], float]) -> float:
         _with(example, rng.sample(course.corpus.passages, number))
         for example in drawn[: NUM_STEPS * recipe.train.batch_size]
     ]
-    return rehearse(course.encoder.model, sample, recipe=recipe.train, sides=course.sides, clock=clock)
+    sides = replace(course.sides, activations=Activations())  # none known, as in a first epoch
+    return rehearse(course.encoder.model, sample, recipe=recipe.train, sides=sides, clock=clock)
 
 
 def _with(example: Example, negatives: Sequence[str]) -> Example:

@@ -129,7 +129,9 @@ def mine_lists(
     mined, report = mine(
         examples,
         candidates,
-        recipe.mining.model_copy(update={"top_k": depth, "num_negatives": recipe.reranker.num_negatives}),
+        recipe.mining.model_copy(
+            update={"top_k": depth, "num_negatives": recipe.reranker.num_negatives, "reranker": None}
+        ),
         near_duplicate=NEAR_DUPLICATE,
         seed=recipe.reranker.seed,
     )

@@ -3,7 +3,7 @@
 .nearer/training/RUN_ID/run.json         what decides the outcome; the id is made of it
 .nearer/training/RUN_ID/pass-N/mined/    the negatives that the pass learns from
 .nearer/training/RUN_ID/pass-N/step-S/   its checkpoints; gone when it is done
-.nearer/training/RUN_ID/pass-N/result/   its best weights, and how it went
+.nearer/training/RUN_ID/pass-N/result/   the weights that stand, and how it went
 .nearer/training/RUN_ID/budget.json      with a time to keep: what is left of it, and what was chosen to fit
 .nearer/training/RUN_ID/parts.json       of several trainings: what came of each that is finished
 .nearer/training/RUN_ID/part-N/          one of them, as above; of a search only the best is kept
@@ -147,7 +147,7 @@ class TrainingRun:
         reached("train.mined")
 
     def result(self, number: int, model: "torch.nn.Module") -> dict[str, Any] | None:
-        """How a finished pass went, with its best weights loaded into ``model``; None when it is not finished."""
+        """How a finished pass went, with the weights that stand loaded into ``model``; None when it is not finished."""
         weights = self.weights(number)
         if weights is None:
             return None
@@ -155,7 +155,7 @@ class TrainingRun:
         return dict(json.loads((self._pass(number) / "result" / _REPORT).read_text(encoding="utf-8")))
 
     def weights(self, number: int) -> "dict[str, torch.Tensor] | None":
-        """The best weights of a finished pass; None when it is not finished."""
+        """The weights that a finished pass ended with; None when it is not finished."""
         from safetensors.torch import load_file
 
         folder = self._whole(number, "result")

@@ -48,7 +48,7 @@ def space(recipe: Recipe, *, longest: float, num_examples: int, mines: bool) -> 
         "train.batch_size": CategoricalDistribution(sorted({train.batch_size, *sizes})),
     }
     if mines:
-        fewest = max(mining.num_negatives, mining.top_k // 2)
+        fewest = max(mining.num_drawn, mining.top_k // 2)
         ranges["mining.top_k"] = IntDistribution(fewest, 5 * max(fewest, mining.top_k), log=True)
     if mines and mining.margin_from == "list" and mining.margins:
         ranges[_MARGIN] = CategoricalDistribution(sorted(mining.margins))

@@ -34,7 +34,8 @@ def train_several(
     start = weights_of(course.encoder.model)
     finished = [dict(each) for each in course.run.parts()]
     while len(finished) < number:
-        if finished and not course.deadline.has(0.0 if shares_time else _needed_s(course, finished)):
+        is_begun = not finished or course.run.part(len(finished)).is_resumed
+        if not is_begun and not course.deadline.has(0.0 if shares_time else _needed_s(course, finished)):
             course.progress.say(f"no time for training {len(finished) + 1} of {number}")
             break
         settings = settings_of(finished)

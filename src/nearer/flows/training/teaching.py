@@ -3,21 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from nearer.core.progress import Progress
-from nearer.encode.cross_encoder import CrossEncoder
 from nearer.flows.embedding import Corpus
-from nearer.flows.systems.reranker import open_reranker
+from nearer.flows.systems.reranker import open_reranker, scored
 from nearer.flows.training.dev_set import texts_of
 from nearer.learn.examples import Example, text_key
 from nearer.learn.negatives import MiningReport
-from nearer.learn.teacher import Pair, TeachingSettings
+from nearer.learn.teacher import TeachingSettings
 from nearer.learn.teacher import teach as taught_by
 from nearer.store.collection import LEAKED, Collection
 from nearer.store.workspace import Workspace
-
-_BLOCK = 512  # pairs scored between two steps of the progress bar
 
 
 def teacher_id(workspace: Workspace) -> str:
@@ -46,7 +41,7 @@ def teach(
     taught = taught_by(
         examples,
         mined,
-        score=lambda pairs: _scored(teacher, pairs, progress),
+        score=lambda pairs: scored(teacher, pairs, label="ask the teacher", progress=progress),
         settings=TeachingSettings(
             spared_from=recipe.mining.spared_from,
             positive_from=recipe.mining.positive_from,
@@ -59,13 +54,6 @@ def teach(
     )
     told = replace(mining, num_spared_by_teacher=taught.num_spared, num_added_by_teacher=taught.num_added)
     return list(taught.examples), told
-
-
-def _scored(teacher: CrossEncoder, pairs: Sequence[Pair], progress: Progress) -> list[float]:
-    blocks = range(0, len(pairs), _BLOCK)
-    tracked = progress.track(blocks, label="ask the teacher", total=len(blocks))
-    scores = [teacher.scores(pairs[first : first + _BLOCK]) for first in tracked]
-    return [float(score) for score in np.concatenate(scores)] if scores else []
 
 
 def _answers_elsewhere(workspace: Workspace, corpus: Corpus) -> frozenset[str]:
