@@ -138,5 +138,45 @@ def test_anchors_of_one_text_spare_each_others_positives():
     other = Example(anchor="blue car", positive="p3")
     shared = share_spared([first, twin, other])
     assert shared[0].spared == shared[1].spared == {"red car", "p1", "p2"}
-    assert shared[2].spared == {"p3"}
+    assert shared[2].spared == {"blue car", "p3"}
     assert [example.positive for example in shared] == ["p1", "P2", "p3"]
+
+
+def sparing(*rows):
+    """What anchors with these positives spare, and refuse where there is a third; by anchor."""
+    examples = [
+        Example(anchor=anchor, positive=positive, refused=frozenset(refused)) for anchor, positive, *refused in rows
+    ]
+    return {example.anchor: example.spared for example in share_spared(examples)}
+
+
+def test_anchors_that_share_a_positive_spare_each_others_texts():
+    spared = sparing(("a", "1"), ("a", "2"), ("b", "2"), ("b", "3"), ("c", "3"), ("c", "4"), ("d", "5"))
+    assert spared["a"] == {"1", "2", "3", "a", "b"}, "not what only the next but one has"
+    assert spared["b"] == {"1", "2", "3", "4", "a", "b", "c"}
+    assert spared["d"] == {"5", "d"}
+
+
+def test_an_anchor_that_is_anothers_positive_shares_it():
+    spared = sparing(("a", "b"), ("b", "1"))
+    assert spared["a"] == spared["b"] == {"a", "b", "1"}
+
+
+def test_what_is_refused_is_not_spared_for_an_anchor_that_shares():
+    spared = sparing(("a", "1", "3"), ("a", "2"), ("b", "2"), ("b", "3"))
+    assert spared["a"] == {"1", "2", "a", "b"}
+    assert spared["b"] == {"1", "2", "3", "a", "b"}
+
+
+def test_a_text_that_answers_nearly_everything_makes_nothing_alike():
+    def spared_by_first(number):
+        rows = [row for n in range(number) for row in ((f"q{n}", "hub"), (f"q{n}", f"own {n}"))]
+        return sparing(*rows)["q0"]
+
+    assert spared_by_first(101) == {"hub", "own 0", "q0"}
+    assert len(spared_by_first(100)) == 1 + 2 * 100
+
+
+def test_sharing_twice_is_sharing_once():
+    examples = [Example(anchor=anchor, positive=text) for anchor, text in ("a1", "a2", "b2", "b3", "c3")]
+    assert share_spared(share_spared(examples)) == share_spared(examples)

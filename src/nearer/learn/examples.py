@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nearer.core.records import GradeScale, Judgment, Pair, Query
@@ -16,8 +16,8 @@ UNNAMED = "unnamed"
 class Example:
     """One row of a training batch, as texts.
 
-    ``spared`` are the keys of texts that must not count as negatives of this anchor: its other positives,
-    documents judged in between, and the anchor's own text; ``refused`` those of texts that are known to be negatives:
+    ``spared`` are the keys of texts that must not count as negatives of this anchor: its other positives, documents
+    judged in between, the anchor's own text, and those of anchors that share a positive with it; ``refused`` those of texts that are known to be negatives:
     judged so, or named by the pair itself. ``weight`` multiplies the row's loss. ``grade`` is the positive's,
     ``grades`` those of other texts by their key, where judgments tell more than one grade apart.
     ``score`` says how alike anchor and positive are, from 0 to 1; ``scores`` are a teacher's, of the positive and
@@ -158,16 +158,42 @@ def _kept_negatives(pair: Pair, *, margin: float) -> tuple[str, ...]:
     return tuple(text for text, score in scored if score < limit)
 
 
+_MOST_SHARING = 100
+"""Anchors that share a text, beyond which it says nothing of them. Our rule: what answers everything is no likeness."""
+
+
 def share_spared(examples: Sequence[Example]) -> list[Example]:
     """Examples in which anchors of the same text spare each other's positives and spared texts.
 
-    One question may stand under several ids, or among the judgments and the pairs.
+    One question may stand under several ids, or among the judgments and the pairs. Anchors that share a positive spare
+    each other's positives too, and each other's text, but for what is refused: of what answers both, each is likely
+    judged in part alone.
     """
     together: dict[str, set[str]] = {}
+    refused: dict[str, set[str]] = {}
+    own: dict[str, set[str]] = {}
     for example in examples:
-        together.setdefault(text_key(example.anchor), set()).update(example.spared, {text_key(example.positive)})
+        anchor, positive = text_key(example.anchor), text_key(example.positive)
+        together.setdefault(anchor, set()).update(example.spared, {positive})
+        refused.setdefault(anchor, set()).update(example.refused)
+        own.setdefault(anchor, {anchor}).add(positive)
+    for anchor, texts in _of_those_who_share(own).items():
+        together[anchor] |= texts - refused[anchor]
     shared = {anchor: frozenset(spared) for anchor, spared in together.items()}
     return [replace(example, spared=shared[text_key(example.anchor)]) for example in examples]
+
+
+def _of_those_who_share(own: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """For each anchor the texts of all anchors that have one of its texts."""
+    sharing: dict[str, list[str]] = {}
+    for anchor, texts in own.items():
+        for text in texts:
+            sharing.setdefault(text, []).append(anchor)
+    near = {
+        anchor: {other for text in texts if len(sharing[text]) <= _MOST_SHARING for other in sharing[text]}
+        for anchor, texts in own.items()
+    }
+    return {anchor: set().union(*(own[other] for other in others)) for anchor, others in near.items()}
 
 
 def limit(examples: Sequence[Example], *, max_pairs: int | None, seed: int) -> list[Example]:

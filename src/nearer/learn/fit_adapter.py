@@ -294,7 +294,10 @@ class _Batches:
         return np.array(sorted(keys), np.int64)
 
     def _are_spared(self, queries: Ints, rows: Ints) -> Bools:
-        return np.isin(queries * len(self._passages) + rows, self._spared_keys)
+        keys = queries * len(self._passages) + rows
+        places = np.searchsorted(self._spared_keys, keys).clip(max=len(self._spared_keys) - 1)
+        found: Bools = self._spared_keys[places] == keys
+        return found
 
     def _unspared_first(self, negatives_QC: Ints) -> Ints:
         """The candidates with -1 in place of the spared ones, and every -1 at the end."""

@@ -13,7 +13,7 @@ import json
 import tempfile
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,11 +137,11 @@ class TrainingRun:
         if folder is None:
             return None
         content = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
-        return [_example(values) for values in content["examples"]], MiningReport.read(content["mining"])
+        return _examples(content), MiningReport.read(content["mining"])
 
     def keep_mined(self, number: int, examples: Sequence[Example], mining: MiningReport) -> None:
         """Keep what was mined for a pass."""
-        content = {"examples": [_values(example) for example in examples], "mining": asdict(mining)}
+        content = {**_values(examples), "mining": asdict(mining)}
         with self._sealing(number, "mined") as scratch:
             (scratch / _REPORT).write_text(json.dumps(content), encoding="utf-8")
         reached("train.mined")
@@ -233,7 +233,7 @@ def what_decides(
         **keys,
         "base model": base.model.encoder_id,
         "start model": start.model.encoder_id,
-        "training pairs": content_id("pairs", [_values(example) for example in examples]),
+        "training pairs": content_id("pairs", _values(examples)),
         "dev": _dev_id(watch.dev),
         "training sample": _dev_id(watch.train) if watch.train else "none",
         "documents": content_id("passages", corpus.passages),
@@ -251,14 +251,26 @@ def surroundings(device: "torch.device") -> dict[str, str]:
     return {"device": kind, **{package: version(package) for package in _PACKAGES}}
 
 
-def _values(example: Example) -> dict[str, Any]:
-    return {**asdict(example), "spared": sorted(example.spared), "refused": sorted(example.refused)}
+def _values(examples: Sequence[Example]) -> dict[str, Any]:
+    """The examples as they are written down; a set of spared texts, which many share, once."""
+    place_of: dict[frozenset[str], int] = {}
+    rows = [
+        {**asdict(replace(each, spared=frozenset())), "refused": sorted(each.refused)}
+        | {"spared": place_of.setdefault(each.spared, len(place_of))}
+        for each in examples
+    ]
+    return {"examples": rows, "spared": [sorted(spared) for spared in place_of]}
+
+
+def _examples(content: JSON) -> list[Example]:
+    """The examples that were written down so."""
+    sets = [frozenset(spared) for spared in content["spared"]]
+    return [_example({**values, "spared": sets[values["spared"]]}) for values in content["examples"]]
 
 
 def _example(values: JSON) -> Example:
     lists = {name: tuple(values[name]) for name in ("negatives", "scores")}
-    sets = {name: frozenset(values[name]) for name in ("spared", "refused")}
-    return Example(**{**values, **lists, **sets})
+    return Example(**{**values, **lists, "refused": frozenset(values["refused"])})
 
 
 def _dev_id(dev: DevSet) -> str:
