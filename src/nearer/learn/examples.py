@@ -17,11 +17,11 @@ class Example:
     """One row of a training batch, as texts.
 
     ``spared`` are the keys of texts that must not count as negatives of this anchor: its other positives, documents
-    judged in between, the anchor's own text, and those of anchors that share a positive with it; ``refused`` those of texts that are known to be negatives:
-    judged so, or named by the pair itself. ``weight`` multiplies the row's loss. ``grade`` is the positive's,
-    ``grades`` those of other texts by their key, where judgments tell more than one grade apart.
-    ``score`` says how alike anchor and positive are, from 0 to 1; ``scores`` are a teacher's, of the positive and
-    then of each negative, on a scale of its own; empty where none was asked. ``source`` says where it came from.
+    judged in between, the anchor's own text, and those of anchors that share a positive with it; ``refused`` those of
+    texts that are known to be negatives: judged so, or named by the pair itself. ``weight`` multiplies the row's loss.
+    ``grade`` is the positive's, ``grades`` those of other texts by their key, where judgments tell more than one grade
+    apart. ``score`` says how alike anchor and positive are, from 0 to 1; ``scores`` are a teacher's, of the positive
+    and then of each negative, on a scale of its own; empty where none was asked. ``source`` says where it came from.
     """
 
     anchor: str
