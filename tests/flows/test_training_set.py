@@ -54,6 +54,18 @@ def test_they_neither_teach_nor_choose(workspace):
     assert [query.query_id for query in dev.queries] == ["dev-fine"]
 
 
+def test_a_judged_query_and_a_pair_that_share_a_positive_spare_each_others_texts(workspace):
+    with workspace.database.write() as connection:
+        put_pairs(connection, [Pair(query=PAIRS[1].query, positive="document of train-fine")])
+    encoder = open_system(workspace, "base").encoder
+    corpus = read_corpus(workspace, encoder)
+    vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
+    left_out = find_left_out(workspace)
+    examples = read_examples(workspace, encoder, corpus, vectors, left_out=left_out, progress=Silent())
+    both = {"count words in a text", "print the calendar of may", "document of train-fine", "cal 5"}
+    assert [example.spared for example in examples] == [both] * 3
+
+
 def test_the_dev_set_holds_every_relevant_document_and_the_asked_number_of_others(workspace):
     encoder = open_system(workspace, "base").encoder
     corpus = read_corpus(workspace, encoder)

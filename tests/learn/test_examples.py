@@ -1,7 +1,16 @@
 import pytest
 
 from nearer.core.records import GradeScale, Judgment, Pair, Query
-from nearer.learn.examples import Example, NearDuplicates, from_judgments, from_pairs, limit, share_spared, text_key
+from nearer.learn.examples import (
+    Example,
+    NearDuplicates,
+    from_judgments,
+    from_pairs,
+    limit,
+    share_spared,
+    spare_neighbours,
+    text_key,
+)
 
 SCALE = GradeScale.for_max_grade(4)  # relevant from 2, positive from 3
 QUERIES = [Query(query_id="q1", text="red car"), Query(query_id="q2", text="blue car")]
@@ -138,16 +147,17 @@ def test_anchors_of_one_text_spare_each_others_positives():
     other = Example(anchor="blue car", positive="p3")
     shared = share_spared([first, twin, other])
     assert shared[0].spared == shared[1].spared == {"red car", "p1", "p2"}
-    assert shared[2].spared == {"blue car", "p3"}
+    assert shared[2].spared == {"p3"}
     assert [example.positive for example in shared] == ["p1", "P2", "p3"]
 
 
 def sparing(*rows):
     """What anchors with these positives spare, and refuse where there is a third; by anchor."""
     examples = [
-        Example(anchor=anchor, positive=positive, refused=frozenset(refused)) for anchor, positive, *refused in rows
+        Example(anchor=anchor, positive=positive, spared=frozenset({anchor}), refused=frozenset(refused))
+        for anchor, positive, *refused in rows
     ]
-    return {example.anchor: example.spared for example in share_spared(examples)}
+    return {example.anchor: example.spared for example in spare_neighbours(examples)}
 
 
 def test_anchors_that_share_a_positive_spare_each_others_texts():
@@ -155,6 +165,11 @@ def test_anchors_that_share_a_positive_spare_each_others_texts():
     assert spared["a"] == {"1", "2", "3", "a", "b"}, "not what only the next but one has"
     assert spared["b"] == {"1", "2", "3", "4", "a", "b", "c"}
     assert spared["d"] == {"5", "d"}
+
+
+def test_a_positive_that_is_not_trained_on_is_shared_all_the_same():
+    known = [Example(anchor="a", positive="1", spared=frozenset({"2"})), Example(anchor="b", positive="2")]
+    assert [each.spared for each in spare_neighbours(known)] == [{"1", "2"}, {"1", "2"}]
 
 
 def test_an_anchor_that_is_anothers_positive_shares_it():
@@ -177,6 +192,6 @@ def test_a_text_that_answers_nearly_everything_makes_nothing_alike():
     assert len(spared_by_first(100)) == 1 + 2 * 100
 
 
-def test_sharing_twice_is_sharing_once():
-    examples = [Example(anchor=anchor, positive=text) for anchor, text in ("a1", "a2", "b2", "b3", "c3")]
-    assert share_spared(share_spared(examples)) == share_spared(examples)
+def test_anchors_of_an_example_have_one_set_in_common():
+    first, second = spare_neighbours([Example(anchor="a", positive=text) for text in "12"])
+    assert first.spared is second.spared

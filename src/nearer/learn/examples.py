@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nearer.core.records import GradeScale, Judgment, Pair, Query
@@ -17,7 +17,7 @@ class Example:
     """One row of a training batch, as texts.
 
     ``spared`` are the keys of texts that must not count as negatives of this anchor: its other positives, documents
-    judged in between, the anchor's own text, and those of anchors that share a positive with it; ``refused`` those of
+    judged in between, the anchor's own text, and what anchors that share one of these spare; ``refused`` those of
     texts that are known to be negatives: judged so, or named by the pair itself. ``weight`` multiplies the row's loss.
     ``grade`` is the positive's, ``grades`` those of other texts by their key, where judgments tell more than one grade
     apart. ``score`` says how alike anchor and positive are, from 0 to 1; ``scores`` are a teacher's, of the positive
@@ -165,35 +165,51 @@ _MOST_SHARING = 100
 def share_spared(examples: Sequence[Example]) -> list[Example]:
     """Examples in which anchors of the same text spare each other's positives and spared texts.
 
-    One question may stand under several ids, or among the judgments and the pairs. Anchors that share a positive spare
-    each other's positives too, and each other's text, but for what is refused: of what answers both, each is likely
-    judged in part alone.
+    One question may stand under several ids, or among the judgments and the pairs.
     """
-    together: dict[str, set[str]] = {}
-    refused: dict[str, set[str]] = {}
-    own: dict[str, set[str]] = {}
-    for example in examples:
-        anchor, positive = text_key(example.anchor), text_key(example.positive)
-        together.setdefault(anchor, set()).update(example.spared, {positive})
-        refused.setdefault(anchor, set()).update(example.refused)
-        own.setdefault(anchor, {anchor}).add(positive)
-    for anchor, texts in _of_those_who_share(own).items():
-        together[anchor] |= texts - refused[anchor]
-    shared = {anchor: frozenset(spared) for anchor, spared in together.items()}
-    return [replace(example, spared=shared[text_key(example.anchor)]) for example in examples]
+    return _sparing(examples, _spared_by(examples))
 
 
-def _of_those_who_share(own: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
-    """For each anchor the texts of all anchors that have one of its texts."""
+def spare_neighbours(examples: Sequence[Example]) -> list[Example]:
+    """The same, in which anchors that spare a text in common spare all that either does, but for what is refused.
+
+    What two questions share are positives, or one is the other's: so what answers one is likely an answer to the other
+    that nobody judged. To be done once: another time takes another step. Texts that are shared by more than a hundred
+    anchors say nothing.
+    """
+    spared_by = _spared_by(examples)
     sharing: dict[str, list[str]] = {}
-    for anchor, texts in own.items():
+    for anchor, texts in spared_by.items():
         for text in texts:
             sharing.setdefault(text, []).append(anchor)
     near = {
         anchor: {other for text in texts if len(sharing[text]) <= _MOST_SHARING for other in sharing[text]}
-        for anchor, texts in own.items()
+        for anchor, texts in spared_by.items()
     }
-    return {anchor: set().union(*(own[other] for other in others)) for anchor, others in near.items()}
+    refused = _together((text_key(example.anchor), example.refused) for example in examples)
+    theirs = {
+        anchor: set().union(*(spared_by[other] for other in others)) - refused[anchor]
+        for anchor, others in near.items()
+    }
+    return _sparing(examples, {anchor: texts | theirs[anchor] for anchor, texts in spared_by.items()})
+
+
+def _spared_by(examples: Sequence[Example]) -> dict[str, set[str]]:
+    """What the examples of each anchor spare, their positives with it."""
+    return _together((text_key(each.anchor), {*each.spared, text_key(each.positive)}) for each in examples)
+
+
+def _together(texts: Iterable[tuple[str, Collection[str]]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for anchor, each in texts:
+        found.setdefault(anchor, set()).update(each)
+    return found
+
+
+def _sparing(examples: Sequence[Example], spared_by: Mapping[str, Collection[str]]) -> list[Example]:
+    """The examples, of which those of an anchor have one set in common."""
+    shared = {anchor: frozenset(texts) for anchor, texts in spared_by.items()}
+    return [replace(example, spared=shared[text_key(example.anchor)]) for example in examples]
 
 
 def limit(examples: Sequence[Example], *, max_pairs: int | None, seed: int) -> list[Example]:

@@ -22,7 +22,7 @@ from nearer.flows.systems import System
 from nearer.flows.training.dev_set import DEV_MEASURE
 from nearer.flows.training.examples import passages_by_nearness
 from nearer.flows.training.mining import propose
-from nearer.learn.examples import Example, from_judgments, share_spared, text_key
+from nearer.learn.examples import Example, from_judgments, spare_neighbours, text_key
 from nearer.learn.fit_adapter import AdapterExamples, AdapterReport, AdapterSettings, fit_adapter
 from nearer.learn.negatives import MiningReport, choose
 from nearer.measure.metrics import Qrels, score
@@ -171,7 +171,7 @@ def _examples(
         )
         rows += [row] * len(found)
         examples += found
-    return np.asarray(rows, np.int64), share_spared(examples)
+    return np.asarray(rows, np.int64), spare_neighbours(examples)
 
 
 def _pairs(

@@ -17,7 +17,7 @@ from nearer.encode.encoder import TextEncoder
 from nearer.flows.embedding import Corpus, Floats, embed_queries
 from nearer.flows.grades import scale_of
 from nearer.flows.splits import leaks_of
-from nearer.learn.examples import Example, from_judgments, from_pairs, limit, share_spared
+from nearer.learn.examples import Example, from_judgments, from_pairs, limit, spare_neighbours
 from nearer.store.collection import LEAKED, Collection
 from nearer.store.workspace import Workspace
 
@@ -81,7 +81,7 @@ def read_examples(
         seed=recipe.seed,
         source_field=recipe.source_field,
     )
-    examples = share_spared([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
+    examples = spare_neighbours([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
     examples = _weighing(examples, recipe.source_weights, progress)
     return limit(examples, max_pairs=recipe.max_pairs, seed=recipe.seed)
 
