@@ -188,8 +188,8 @@ def test_a_text_that_answers_nearly_everything_makes_nothing_alike():
         rows = [row for n in range(number) for row in ((f"q{n}", "hub"), (f"q{n}", f"own {n}"))]
         return sparing(*rows)["q0"]
 
-    assert spared_by_first(101) == {"hub", "own 0", "q0"}
-    assert len(spared_by_first(100)) == 1 + 2 * 100
+    assert spared_by_first(21) == {"hub", "own 0", "q0"}
+    assert len(spared_by_first(20)) == 1 + 2 * 20
 
 
 def test_anchors_of_an_example_have_one_set_in_common():

@@ -158,8 +158,8 @@ def _kept_negatives(pair: Pair, *, margin: float) -> tuple[str, ...]:
     return tuple(text for text, score in scored if score < limit)
 
 
-_MOST_SHARING = 100
-"""Anchors that share a text, beyond which it says nothing of them. Our rule: what answers everything is no likeness."""
+_MOST_SHARING = 20
+"""Anchors that share a text, beyond which it says nothing of them, and sets would grow large. Our rule (ADR 17)."""
 
 
 def share_spared(examples: Sequence[Example]) -> list[Example]:
@@ -174,8 +174,8 @@ def spare_neighbours(examples: Sequence[Example]) -> list[Example]:
     """The same, in which anchors that spare a text in common spare all that either does, but for what is refused.
 
     What two questions share are positives, or one is the other's: so what answers one is likely an answer to the other
-    that nobody judged. To be done once: another time takes another step. Texts that are shared by more than a hundred
-    anchors say nothing.
+    that nobody judged. To be done once: another time takes another step. Texts that more than twenty anchors share say
+    nothing.
     """
     spared_by = _spared_by(examples)
     sharing: dict[str, list[str]] = {}
