@@ -16,6 +16,7 @@ from nearer.learn.objective import Objective
 from nearer.learn.order import Order
 from nearer.learn.table import ExampleTable
 from nearer.learn.trainer import steps_of
+from precisions import IN_STEP, Precisions
 
 WORDS = ["music", "water", "school", "church", "river", "army", "film", "law"]
 WORDS += ["book", "football", "bank", "train", "road", "party", "king", "war"]
@@ -377,27 +378,14 @@ def test_documents_that_keep_their_vectors_are_neither_tokenised_nor_embedded(tr
     assert sum(report.losses[-3:]) < 0.9 * sum(report.losses[:3])
 
 
-@pytest.mark.parametrize(("precision", "in_step"), [("float32", "highest"), ("tf32", "high"), ("bfloat16", "high")])
+@pytest.mark.parametrize(("precision", "in_step"), IN_STEP)
 def test_precision_is_the_recipes_in_a_step_and_the_searchs_outside(train, tiny_encoder, precision, in_step):
-    seen, is_measured = {}, []
-
-    def spy(*_):
-        found = (torch.get_float32_matmul_precision(), torch.is_autocast_enabled("cpu"))
-        seen.setdefault(bool(is_measured), set()).add(found)
-
-    def look():
-        for value in range(10):
-            is_measured.append(1)
-            tiny_encoder.encode_queries(["music"])
-            is_measured.clear()
-            yield value
-
-    layers_of(tiny_encoder.model.transformers_model)[0].register_forward_pre_hook(spy)
-    train(dev=look(), precision=precision)
-    assert seen == {False: {(in_step, precision == "bfloat16")}, True: {("highest", False)}}
-    is_measured.append(1)
-    tiny_encoder.encode_queries(["music"])
-    assert seen[True] == {("highest", False)}, "and after training too"
+    first = layers_of(tiny_encoder.model.transformers_model)[0]
+    precisions = Precisions(first, lambda: tiny_encoder.encode_queries(["music"]))
+    train(dev=precisions.looks(), precision=precision)
+    assert precisions.seen == {False: {(in_step, precision == "bfloat16")}, True: {("highest", False)}}
+    precisions.use()
+    assert precisions.seen[True] == {("highest", False)}, "and after training too"
 
 
 def test_a_second_training_of_a_model_has_its_own_precision(train, tiny_encoder):

@@ -20,6 +20,7 @@ from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.fit_reranker import ListwiseLoss, fit_reranker
 from nearer.learn.lists import RankedList
 from power import PowerCut
+from precisions import IN_STEP, Precisions
 
 
 def lists(count=20, *, num_negatives=3):
@@ -97,26 +98,14 @@ def test_it_learns_to_put_the_positive_first(run):
         assert int(np.argmax(scores)) == 0
 
 
-@pytest.mark.parametrize(("precision", "in_step"), [("float32", "highest"), ("tf32", "high"), ("bfloat16", "high")])
+@pytest.mark.parametrize(("precision", "in_step"), IN_STEP)
 def test_precision_is_that_of_training_in_a_step_and_the_searchs_outside(
     tiny_cross_encoder_folder, tmp_path, precision, in_step
 ):
-    encoder, seen, measures = CrossEncoder.load(str(tiny_cross_encoder_folder)), {}, []
-
-    def spy(*_):
-        found = (torch.get_float32_matmul_precision(), torch.is_autocast_enabled("cpu"))
-        seen.setdefault(bool(measures), set()).add(found)
-
-    def looks():
-        for value in range(10):
-            measures.append(1)
-            encoder.scores([("music", "law")])
-            measures.clear()
-            yield value
-
-    next(encoder.model.children()).register_forward_pre_hook(spy)
-    train(encoder, tmp_path / "pass", looks=looks(), precision=precision)
-    assert seen == {False: {(in_step, precision == "bfloat16")}, True: {("highest", False)}}
+    encoder = CrossEncoder.load(str(tiny_cross_encoder_folder))
+    precisions = Precisions(next(encoder.model.children()), lambda: encoder.scores([("music", "law")]))
+    train(encoder, tmp_path / "pass", looks=precisions.looks(), precision=precision)
+    assert precisions.seen == {False: {(in_step, precision == "bfloat16")}, True: {("highest", False)}}
 
 
 def test_the_loss_is_the_cross_entropy_of_each_list_by_weight(tiny_cross_encoder_folder):

@@ -265,12 +265,12 @@ def _values(examples: Sequence[Example]) -> dict[str, Any]:
 def _examples(content: JSON) -> list[Example]:
     """The examples that were written down so."""
     sets = [frozenset(spared) for spared in content["spared"]]
-    return [_example({**values, "spared": sets[values["spared"]]}) for values in content["examples"]]
+    return [_example(values, spared=sets[values["spared"]]) for values in content["examples"]]
 
 
-def _example(values: JSON) -> Example:
+def _example(values: JSON, *, spared: frozenset[str]) -> Example:
     lists = {name: tuple(values[name]) for name in ("negatives", "scores")}
-    return Example(**{**values, **lists, "refused": frozenset(values["refused"])})
+    return Example(**{**values, **lists, "spared": spared, "refused": frozenset(values["refused"])})
 
 
 def _dev_id(dev: DevSet) -> str:
