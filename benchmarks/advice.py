@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import nearer
+from nearer.advice.confirm import build
+from nearer.advice.ground import MAIN, Ground
+from nearer.advice.verdict import FINE_TUNE
 from nearer.cli import Watch
-from nearer.flows.advise.confirm import build
-from nearer.flows.advise.ground import MAIN, Ground
-from nearer.flows.measuring.judged_split import read_judged_split
-from nearer.flows.measuring.ranking import measure
-from nearer.flows.systems import open_system
-from nearer.measure.verdict import FINE_TUNE
+from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.ranking import measure
+from nearer.systems import open_system
 from sets import add_size_arguments, cell, open_workspace
 
 SETS = ("demo", "filter", "medquad", "nl2bash", "banking77", "pubmedqa")

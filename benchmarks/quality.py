@@ -35,17 +35,17 @@ import numpy as np
 import nearer
 from nearer.cli import Watch
 from nearer.core.ids import canonical_json
-from nearer.flows.embedding import embed_corpus, read_corpus
-from nearer.flows.evaluate import compare_measured
-from nearer.flows.measuring.judged_split import JudgedSplit, read_judged_split
-from nearer.flows.measuring.ranking import Measured, measure
-from nearer.flows.systems import open_local, open_system
-from nearer.flows.training.choice import Asked
-from nearer.flows.training.dev_set import DevSet, build_dev_set
-from nearer.flows.training.examples import find_left_out, read_examples
+from nearer.encode.corpus import embed_corpus, read_corpus
+from nearer.evaluation.comparison import compare_measured
+from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
+from nearer.evaluation.ranking import Measured, measure
 from nearer.measure.significance import holm
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
+from nearer.systems import open_local, open_system
+from nearer.training.choice import Asked
+from nearer.training.dev_set import DevSet, build_dev_set
+from nearer.training.examples import find_left_out, read_examples
 from sets import add_size_arguments, cell, open_workspace
 from stock import Stock
 

@@ -37,17 +37,17 @@ from nearer.core.progress import Silent
 from nearer.core.records import Judgment
 from nearer.core.sections import EvaluateRecipe, TrainRecipe
 from nearer.encode.cache import EmbeddingCache
+from nearer.encode.corpus import Corpus, embed_corpus, read_corpus
 from nearer.encode.encoder import Encoder
-from nearer.flows.embedding import Corpus, embed_corpus, read_corpus
-from nearer.flows.systems import open_local
-from nearer.flows.training.examples import find_left_out, read_examples
-from nearer.flows.training.mining import mine_negatives
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example
 from nearer.learn.fit import Sides, fit
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.significance import mean_intervals
-from nearer.measure.topk import top_k
+from nearer.systems import open_local
+from nearer.training.examples import find_left_out, read_examples
+from nearer.training.mining import mine_negatives
+from nearer.vectors.topk import top_k
 from stock import fit_stock
 
 Floats = NDArray[np.float32]
@@ -261,10 +261,10 @@ def mine(arguments: argparse.Namespace) -> dict[str, Any]:
 MEMORY_OF_MINING = """
 import sys
 import numpy as np
-import nearer.flows.training.mining as mining
+import nearer.training.mining as mining
 from nearer.core.progress import Silent
 from nearer.core.recipe import Recipe
-from nearer.flows.embedding import Corpus
+from nearer.encode.corpus import Corpus
 from nearer.core.records import Document
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.examples import Example

@@ -23,7 +23,7 @@ SERVER.set_forkserver_preload(
         "lance_namespace",
         "sqlalchemy.dialects.sqlite",
         "nearer.cli",
-        "nearer.flows.releases",
+        "nearer.flows.promote",
         "nearer.flows.train",
         "frozen",
     ]

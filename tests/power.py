@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from nearer.flows import train
-from nearer.flows.training import run
 from nearer.learn import checkpoint
+from nearer.training import run
 
 
 class PowerCut(Exception):

@@ -13,28 +13,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nearer.advice.learning_curve import learning_curve
+    from nearer.advice.rule import should_finetune
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
+    from nearer.evaluation.diagnosis import diagnose
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
     from nearer.flows.advise import advise
     from nearer.flows.check import check
     from nearer.flows.cost import cost
-    from nearer.flows.diagnosis import diagnose
     from nearer.flows.evaluate import evaluate
+    from nearer.flows.evaluate_task import evaluate_task
     from nearer.flows.export import export
+    from nearer.flows.history import history
     from nearer.flows.index import index
-    from nearer.flows.learning_curve import learning_curve
+    from nearer.flows.lineage import lineage
     from nearer.flows.merge import merge
-    from nearer.flows.releases import history, lineage, promote, rollback, status
+    from nearer.flows.promote import promote
     from nearer.flows.report import report
+    from nearer.flows.rollback import rollback
     from nearer.flows.search import search
     from nearer.flows.shorten import shorten, shortening_curve
+    from nearer.flows.status import status
     from nearer.flows.suite import suite
-    from nearer.flows.tasks import evaluate_task
     from nearer.flows.train import train
     from nearer.flows.train_reranker import train_reranker
     from nearer.flows.turn import turn
-    from nearer.measure.advice import should_finetune
     from nearer.store.workspace import Workspace
 
 _WHERE = {
@@ -49,24 +53,24 @@ _WHERE = {
     "advise": "nearer.flows.advise",
     "check": "nearer.flows.check",
     "cost": "nearer.flows.cost",
-    "diagnose": "nearer.flows.diagnosis",
+    "diagnose": "nearer.evaluation.diagnosis",
     "evaluate": "nearer.flows.evaluate",
-    "evaluate_task": "nearer.flows.tasks",
+    "evaluate_task": "nearer.flows.evaluate_task",
     "export": "nearer.flows.export",
-    "history": "nearer.flows.releases",
+    "history": "nearer.flows.promote",
     "index": "nearer.flows.index",
-    "learning_curve": "nearer.flows.learning_curve",
-    "lineage": "nearer.flows.releases",
+    "learning_curve": "nearer.advice.learning_curve",
+    "lineage": "nearer.flows.promote",
     "merge": "nearer.flows.merge",
-    "promote": "nearer.flows.releases",
+    "promote": "nearer.flows.promote",
     "remove": "nearer.flows.add",
     "report": "nearer.flows.report",
-    "rollback": "nearer.flows.releases",
+    "rollback": "nearer.flows.promote",
     "search": "nearer.flows.search",
     "shorten": "nearer.flows.shorten",
     "shortening_curve": "nearer.flows.shorten",
-    "should_finetune": "nearer.measure.advice",
-    "status": "nearer.flows.releases",
+    "should_finetune": "nearer.advice.rule",
+    "status": "nearer.flows.promote",
     "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",
     "train_reranker": "nearer.flows.train_reranker",

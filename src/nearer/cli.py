@@ -142,7 +142,7 @@ def evaluate(
 ) -> None:
     """Measure systems (base, live, a model's id, folder or Hub name, run:FILE); compare each with the first."""
     from nearer.flows.evaluate import evaluate as flow
-    from nearer.flows.tasks import evaluate_task
+    from nearer.flows.evaluate_task import evaluate_task
 
     named = systems or ["base"]
     if (task is None) != (label is None):
@@ -168,7 +168,7 @@ def diagnose(
     overrides: Overrides = None,
 ) -> None:
     """Find the one cause of every query that failed, and what would mend it; live's unless a system is named."""
-    from nearer.flows.diagnosis import diagnose as flow
+    from nearer.evaluation.diagnosis import diagnose as flow
 
     _run(folder, overrides, as_json, printing.diagnosed, lambda w: flow(w, system, split=split, progress=Watch()))
 
@@ -237,7 +237,7 @@ def train(
     from nearer.flows.adapt import adapt
     from nearer.flows.train import train as flow
     from nearer.flows.train_reranker import train_reranker
-    from nearer.flows.training.choice import Asked
+    from nearer.training.choice import Asked
 
     if reranker and adapter is not None:
         raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
@@ -345,7 +345,7 @@ def promote(
     overrides: Overrides = None,
 ) -> None:
     """Make a model live if the gate lets it through, or a former release again."""
-    from nearer.flows.releases import promote as flow
+    from nearer.flows.promote import promote as flow
 
     if force != bool(reason and reason.strip()):
         raise UsageFault("--force and --reason TEXT go together", hint="see: nearer promote --help")
@@ -361,7 +361,7 @@ def promote(
 @app.command()
 def rollback(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Make live again what was live before the current release."""
-    from nearer.flows.releases import rollback as flow
+    from nearer.flows.rollback import rollback as flow
 
     _run(folder, None, as_json, printing.rolled_back, lambda w: flow(w, progress=Watch()))
 
@@ -369,7 +369,7 @@ def rollback(folder: Folder = HERE, as_json: AsJson = False) -> None:
 @app.command()
 def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Say what is live and what a rollback would return to."""
-    from nearer.flows.releases import status as flow
+    from nearer.flows.status import status as flow
 
     _run(folder, None, as_json, printing.status, flow)
 
@@ -377,7 +377,7 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
 @app.command()
 def history(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """List what happened to the live release."""
-    from nearer.flows.releases import history as flow
+    from nearer.flows.history import history as flow
 
     _run(folder, None, as_json, printing.history, flow)
 
@@ -387,7 +387,7 @@ def lineage(
     system: Annotated[str, typer.Argument(metavar="[SYSTEM]")] = "live", folder: Folder = HERE, as_json: AsJson = False
 ) -> None:
     """Tell which data, seed and parents made a system's model."""
-    from nearer.flows.releases import lineage as flow
+    from nearer.flows.lineage import lineage as flow
 
     _run(folder, None, as_json, printing.lineage, lambda w: flow(w, system))
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from nearer.core.sections import ChunkRecipe
 from nearer.encode.encoder import EncoderSettings
-from nearer.flows.systems import System
 from nearer.store.registry import Model
+from nearer.systems import System
 
 DIMENSION = 1024
 

@@ -118,7 +118,7 @@ def graded_beir(tmp_path_factory: pytest.TempPathFactory, beir: Path) -> Path:
 def _made(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: dict[str, Any], beir: Path) -> dict[str, Path]:
     """Workspaces by how far they came, each made from the one before; only copies are handed out."""
     from nearer.flows.add import add
-    from nearer.flows.releases import promote
+    from nearer.flows.promote import promote
     from nearer.flows.train import train
 
     root = tmp_path_factory.mktemp("made")

@@ -17,16 +17,17 @@ from nearer.core.progress import Silent
 from nearer.encode.adapter import Adapter, Map
 from nearer.encode.api import PROBE
 from nearer.encode.encoder import Encoder
-from nearer.flows.adapt import adapt, settings_of
-from nearer.flows.measuring.judged_split import read_judged_split
-from nearer.flows.systems import open_system
-from nearer.flows.training.adapter_set import read_adapter_set
+from nearer.evaluation.judged_split import read_judged_split
+from nearer.flows.adapt import adapt
 from nearer.retrieval.index import open_index
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.manifest import Recall
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
+from nearer.training.adapter_set import read_adapter_set
+from nearer.training.adapters import settings_of
 
 SIDES = ("query", "shared", "separate")
 

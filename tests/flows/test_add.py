@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.folders import small_rows, write_beir, write_jsonl
-from nearer.flows.grades import scale_of
+from nearer.evaluation.grades import scale_of
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 

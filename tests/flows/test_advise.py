@@ -9,19 +9,19 @@ import pytest
 import nearer as package
 from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
+from nearer.advice.confirm import build
+from nearer.advice.ground import Ground
+from nearer.advice.remedies import Remedy, Skipped, boost_remedy, filter_remedy, lexical_remedies, read_structure
+from nearer.advice.write import write_changes
 from nearer.core.errors import InputError, ModelRefused, RecipeError
 from nearer.core.progress import Silent
 from nearer.encode.adapted import AdaptedEncoder
+from nearer.evaluation.asked import pairs_of
+from nearer.evaluation.ranking import rank
 from nearer.flows.add import add
-from nearer.flows.advise.confirm import build
-from nearer.flows.advise.ground import Ground
-from nearer.flows.advise.remedies import Remedy, Skipped, boost_remedy, filter_remedy, lexical_remedies, read_structure
-from nearer.flows.advise.write import write_changes
-from nearer.flows.measuring.asked import pairs_of
-from nearer.flows.measuring.ranking import rank
-from nearer.flows.systems import open_system
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
 
 QUICK = {
     "advise": {"curve_pairs": 16, "num_folds": 3, "min_pairs": 10},

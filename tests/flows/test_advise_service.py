@@ -6,18 +6,18 @@ import pytest
 
 import nearer as package
 from embedding_server import EmbeddingServer, status
+from nearer.advice.confirm import build
+from nearer.advice.ground import Ground
+from nearer.advice.models import encoder_remedies
+from nearer.advice.rows import row_of
+from nearer.advice.write import write_changes
 from nearer.core.errors import InputError, RecipeError, ServiceError
 from nearer.core.progress import Silent
 from nearer.core.recipe import Recipe, load_recipe
 from nearer.encode.api import PROBE
 from nearer.flows.add import add
-from nearer.flows.advise.confirm import build
-from nearer.flows.advise.ground import Ground
-from nearer.flows.advise.models import encoder_remedies
-from nearer.flows.advise.rows import row_of
-from nearer.flows.advise.write import write_changes
-from nearer.flows.systems import open_system
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
 
 QUICK = {
     "advise": {"curve_pairs": 16, "num_folds": 3, "min_pairs": 10},
@@ -133,14 +133,14 @@ def test_how_it_is_asked_follows_its_entry_when_it_is_live(beside, ask, monkeypa
 
 def refused(workspace, monkeypatch, kind):
     """How the advice ends, which must not get as far as an adapter or a learning curve, nor to the base's vectors."""
-    monkeypatch.setattr("nearer.flows.advise.adapter_remedies", lambda *_: pytest.fail("it went on to measure"))
+    monkeypatch.setattr("nearer.advice.adapter_remedies", lambda *_: pytest.fail("it went on to measure"))
     with pytest.raises(kind) as caught:
         package.advise(workspace)
     return caught.value
 
 
 def test_a_service_that_refuses_is_told_before_anything_is_encoded(beside, server, monkeypatch):
-    monkeypatch.setattr("nearer.flows.advise.ground.embed_corpus", lambda *_: pytest.fail("the base encoded"))
+    monkeypatch.setattr("nearer.advice.ground.embed_corpus", lambda *_: pytest.fail("the base encoded"))
     server.fault_of = lambda _: status(401, "Incorrect API key provided")
     error = refused(beside, monkeypatch, ServiceError)
     assert server.endpoint in error.message

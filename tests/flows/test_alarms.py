@@ -11,18 +11,18 @@ from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, write_beir, write_jsonl
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Judgment, Pair, Query
+from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.flows.add import add
-from nearer.flows.embedding import embed_corpus, read_corpus
-from nearer.flows.systems import open_system
 from nearer.flows.train import train
-from nearer.flows.training.alarms import familiar, lessons
-from nearer.flows.training.dev_set import build_dev_set
-from nearer.flows.training.examples import find_left_out, read_examples
-from nearer.flows.training.watch import Watch, build_watch
 from nearer.learn.examples import Example
 from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
+from nearer.training.alarms import familiar, lessons
+from nearer.training.dev_set import build_dev_set
+from nearer.training.examples import find_left_out, read_examples
+from nearer.training.watch import Watch, build_watch
 
 COLLAPSE = {"mean_cosine", "spread_lost", "rank_unused", "rank_lost"}
 

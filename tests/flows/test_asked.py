@@ -6,11 +6,11 @@ import pytest
 from nearer.core.errors import Conflict
 from nearer.core.filters import Comparison
 from nearer.core.records import Document, Query
-from nearer.flows.embedding import Corpus
-from nearer.flows.measuring.asked import Asked
-from nearer.flows.systems.lexical import Words
-from nearer.measure.topk import top_k
+from nearer.encode.corpus import Corpus
+from nearer.evaluation.asked import Asked
 from nearer.retrieval.lexical import LexicalIndex
+from nearer.systems.lexical import Words
+from nearer.vectors.topk import top_k
 
 TEXTS = ("rain in spring", "rain and music", "water music", "garden water", "garden in spring")
 DOCUMENTS = tuple(Document(doc_id=f"d{n}", text=text, metadata={"odd": bool(n % 2)}) for n, text in enumerate(TEXTS))

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from nearer.flows.train import train
-from nearer.flows.training import choice
-from nearer.flows.training.averaging import Averaged, averaged
-from nearer.flows.training.choice import Asked
 from nearer.learn.checkpoint import weights_of
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.training import choice
+from nearer.training.averaging import Averaged, averaged
+from nearer.training.choice import Asked
 from power import PowerCut, cut_at
 
 TARGET = (1.0, 1.0)

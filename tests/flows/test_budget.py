@@ -15,14 +15,14 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.flows import train as train_module
 from nearer.flows.train import train
-from nearer.flows.training import fitting, pace, search
-from nearer.flows.training.choice import Asked
-from nearer.flows.training.course import Diverged
-from nearer.flows.training.deadline import Deadline
 from nearer.learn.checkpoint import DevPoint
 from nearer.learn.objective import Objective
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.training import fitting, pace, search
+from nearer.training.choice import Asked
+from nearer.training.course import Diverged
+from nearer.training.deadline import Deadline
 from power import PowerCut, cut_at, cut_at_each
 from said import Said
 

@@ -11,19 +11,19 @@ from flows.folders import split_by_ordinal, versioned_rows, write_beir
 from flows.processes import Running
 from nearer.core.errors import InputError
 from nearer.core.progress import Silent
+from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.ranking import rank
 from nearer.flows.add import add
 from nearer.flows.evaluate import evaluate
-from nearer.flows.measuring.judged_split import read_judged_split
-from nearer.flows.measuring.ranking import rank
-from nearer.flows.releases import promote
+from nearer.flows.promote import promote
 from nearer.flows.search import search
-from nearer.flows.systems import in_order, open_system, parse_name
-from nearer.flows.systems.lexical import read_words
-from nearer.flows.systems.pipeline import Found, combine
-from nearer.measure.topk import TopK
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
+from nearer.systems import in_order, open_system, parse_name
+from nearer.systems.lexical import read_words
+from nearer.systems.pipeline import Found, combine
+from nearer.vectors.topk import TopK
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 
 from flows.folders import write_jsonl
 from nearer.core.progress import Silent
-from nearer.flows.embedding import embed_corpus, embed_queries, read_corpus
-from nearer.flows.measuring.judged_split import read_judged_split
-from nearer.flows.measuring.ranking import rank
-from nearer.flows.systems import open_system
+from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
+from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.ranking import rank
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
 
 BOTH = ("--set", 'evaluate.measures=["nDCG@10", "ContextRecall@40", "ContextPrecision@40"]')
 RECALL, PRECISION = "ContextRecall@40", "ContextPrecision@40"

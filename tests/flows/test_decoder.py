@@ -7,9 +7,9 @@ import pytest
 
 from decoders import PROMPTS
 from nearer.encode.encoder import Encoder
-from nearer.flows.systems import open_system
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
 
 LORA = ("--set", "train.lora_rank=8", "--set", "train.lora_alpha=32")
 ANYWAY = ("--set", "gate.min_gain=-1", "--set", "gate.alpha=1e-9")

@@ -5,18 +5,18 @@ import json
 import pytest
 
 from nearer.core.progress import Silent
-from nearer.flows.diagnosis import diagnose
-from nearer.flows.diagnosis.background import Background
+from nearer.evaluation.diagnosis import diagnose
+from nearer.evaluation.diagnosis.background import Background
+from nearer.evaluation.examples import _whys, examples
+from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.ranking import measure, measure_run
 from nearer.flows.evaluate import evaluate
-from nearer.flows.measuring.examples import _whys, examples
-from nearer.flows.measuring.judged_split import read_judged_split
-from nearer.flows.measuring.ranking import measure, measure_run
-from nearer.flows.releases import promote
+from nearer.flows.promote import promote
 from nearer.flows.report import report
-from nearer.flows.systems import open_system
 from nearer.measure.diagnosis import CAUSES
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
 
 
 @pytest.fixture

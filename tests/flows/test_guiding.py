@@ -5,14 +5,14 @@ import shutil
 import pytest
 
 from flows import processes
+from nearer.advice.learning_curve import learning_curve
 from nearer.core.errors import InputError, ModelRefused, NotFound, RecipeError
 from nearer.core.progress import Silent
 from nearer.encode.encoder import Encoder
-from nearer.flows.learning_curve import learning_curve
-from nearer.flows.systems import open_system
 from nearer.flows.train import train
-from nearer.flows.training.guiding import guide_id, guide_of
 from nearer.learn.guide import Guide
+from nearer.systems import open_system
+from nearer.training.guiding import guide_id, guide_of
 
 GUIDED = ("train.guide=base", "train.guide_margin=0.1")
 

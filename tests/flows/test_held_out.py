@@ -12,8 +12,8 @@ from nearer.core.errors import InputError, RecipeError
 from nearer.core.recipe import load_recipe
 from nearer.core.records import Document, Judgment, Query
 from nearer.core.sections import SplitRecipe
-from nearer.flows.releases import judging_split
-from nearer.flows.splits import ensure_splits, find_leaks, leaks_of
+from nearer.evaluation.held_out import judging_split
+from nearer.evaluation.splits import ensure_splits, find_leaks, leaks_of
 from nearer.store.collection import Collection, put_documents, put_judgments, put_queries, put_split
 from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace

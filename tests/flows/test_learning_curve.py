@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 import nearer
+from nearer.advice import learning_curve as module
+from nearer.advice.learning_curve import learning_curve
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Silent
-from nearer.flows import learning_curve as module
-from nearer.flows.embedding import embed_corpus, embed_queries, read_corpus
-from nearer.flows.learning_curve import learning_curve
-from nearer.flows.measuring.judged_split import read_judged_split
-from nearer.flows.measuring.ranking import measure
-from nearer.flows.systems import open_system
-from nearer.flows.training.dev_sample import DevSample
+from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
+from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.ranking import measure
 from nearer.learn.objective import Objective
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
+from nearer.training.dev_sample import DevSample
 from said import Said
 
 

@@ -9,12 +9,12 @@ import torch
 from nearer.encode.encoder import Encoder, EncoderSettings
 from nearer.flows import train as train_module
 from nearer.flows.merge import merge
-from nearer.flows.systems import open_system
 from nearer.flows.train import train
-from nearer.flows.training import beginning
 from nearer.learn.matrices import LINEAR, TURNED, has_matrix
 from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
+from nearer.training import beginning
 from power import cut_at_each
 from said import Said
 

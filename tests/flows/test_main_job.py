@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from flows.folders import small_rows, write_beir, write_jsonl
+from nearer.evaluation.grades import scale_of
 from nearer.flows import train as train_module
-from nearer.flows.grades import scale_of
 from nearer.learn import fit as fit_module
 from nearer.learn.checkpoint import weights_of
 from nearer.retrieval.index import open_index

@@ -7,9 +7,9 @@ import pytest
 
 from nearer.core.errors import ModelRefused, NotFound
 from nearer.encode.encoder import Encoder
-from nearer.flows.systems import open_system
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from nearer.core.errors import InputError
 from nearer.encode.encoder import Encoder
 from nearer.flows import merge as merge_module
 from nearer.flows.merge import merge
-from nearer.flows.systems import open_local
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_local
 
 
 @pytest.fixture

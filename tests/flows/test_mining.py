@@ -16,18 +16,18 @@ from nearer.core.progress import Silent
 from nearer.core.recipe import Recipe
 from nearer.core.records import Document
 from nearer.core.sections import MiningRecipe
+from nearer.encode.corpus import Corpus
 from nearer.flows.add import add
-from nearer.flows.embedding import Corpus
 from nearer.flows.report import report
-from nearer.flows.systems import open_system
 from nearer.flows.train import train
-from nearer.flows.training.adapter_set import read_adapter_set
-from nearer.flows.training.mining import mine_negatives, propose
 from nearer.learn.examples import Example, text_key
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
+from nearer.training.adapter_set import read_adapter_set
+from nearer.training.mining import mine_negatives, propose
 from power import PowerCut, cut
 
 ALL = {"sources": ["dense", "bm25", "previous"], "margin_from": "scores", "margin_kind": "absolute"}

@@ -6,9 +6,11 @@ from math import nan
 import pytest
 
 from nearer.core.recipe import Recipe
-from nearer.flows.report import charts, render, report
-from nearer.flows.report.data import ReportData, choose_evaluation, measured_apart
-from nearer.flows.report.formats import excerpt
+from nearer.flows.report import report
+from nearer.report import charts
+from nearer.report.data import ReportData, choose_evaluation, measured_apart
+from nearer.report.formats import excerpt
+from nearer.report.view import render
 from nearer.store.registry import Event, Model, Registry, Release
 from nearer.store.workspace import Workspace
 

@@ -11,11 +11,12 @@ from flows import processes
 from nearer.encode.api import PROBE
 from nearer.encode.encoder import Encoder
 from nearer.encode.shortened import shortened
-from nearer.flows.shorten import proposed, shortening_curve
-from nearer.flows.systems import open_system
-from nearer.measure.quantise import stored_bytes
+from nearer.evaluation.sizes import proposed
+from nearer.flows.shorten import shortening_curve
 from nearer.retrieval.index import open_index
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
+from nearer.vectors.quantise import stored_bytes
 
 SMALL = ("--set", "shorten.dimensions=[8,16,64]")
 PRECISIONS = ["float32", "float16", "int8", "binary"]

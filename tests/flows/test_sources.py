@@ -13,11 +13,11 @@ from nearer.core.errors import RecipeError
 from nearer.flows import train as train_module
 from nearer.flows.add import add
 from nearer.flows.train import train
-from nearer.flows.training import pace
-from nearer.flows.training.choice import Asked
 from nearer.learn.objective import Objective
 from nearer.learn.order import Source
 from nearer.store.workspace import Workspace
+from nearer.training import pace
+from nearer.training.choice import Asked
 from power import PowerCut, cut_at
 from said import Said
 

@@ -6,7 +6,7 @@ from nearer.core.errors import InputError
 from nearer.core.records import Document, Judgment, Query
 from nearer.core.sections import SplitRecipe
 from nearer.core.text import clusters, near_duplicates
-from nearer.flows.splits import assign, drop_leaks, ensure_splits, find_leaks, leaks_of
+from nearer.evaluation.splits import assign, drop_leaks, ensure_splits, find_leaks, leaks_of
 from nearer.store.collection import Collection, put_documents, put_judgments, put_queries, put_split
 from nearer.store.workspace import Workspace
 

@@ -25,9 +25,9 @@ from flows.folders import write_jsonl
 from flows.processes import run
 from nearer.encode.encoder import Encoder
 from nearer.flows.index import index_status
-from nearer.flows.systems import BASE, open_system
 from nearer.store.collection import Collection
 from nearer.store.registry import Model, Registry
+from nearer.systems import BASE, open_system
 
 INDEX_STEPS = {
     "exact": ("cache.commit", "index.vectors", "index.passages", "index.manifest", "index.cleanup"),

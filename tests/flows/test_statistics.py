@@ -5,7 +5,7 @@ import pytest
 
 from conftest import synthetic_rows
 from flows.folders import write_beir
-from nearer.flows.measuring.judged_split import read_judged_split
+from nearer.evaluation.judged_split import read_judged_split
 from nearer.measure.significance import holm
 from nearer.store.workspace import Workspace
 

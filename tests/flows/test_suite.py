@@ -12,13 +12,13 @@ from flows.processes import run
 from nearer.core.errors import Conflict
 from nearer.core.progress import Silent
 from nearer.core.records import Query
+from nearer.evaluation.ranking import rank
+from nearer.evaluation.suite import open_suite, run_suite
 from nearer.flows.add import remove
-from nearer.flows.measuring.ranking import rank
-from nearer.flows.suite import open_suite, run_suite
-from nearer.flows.systems import open_system
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
 
 TEXTS = ("music and water", "the law of the river", "school book", "army film", "church football")
 

@@ -6,12 +6,12 @@ import pytest
 from flows.folders import write_beir, write_jsonl
 from flows.processes import Running
 from nearer.core.progress import Silent
-from nearer.flows import tasks as flow
+from nearer.encode.corpus import read_corpus
+from nearer.evaluation import ranking
+from nearer.evaluation.items import read_items, read_seeds, twins
+from nearer.flows import evaluate_task as flow
 from nearer.flows.add import remove
-from nearer.flows.embedding import read_corpus
-from nearer.flows.items import read_items, read_seeds, twins
-from nearer.flows.measuring import ranking
-from nearer.flows.tasks import evaluate_task
+from nearer.flows.evaluate_task import evaluate_task
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace

@@ -13,18 +13,18 @@ from flows.processes import run
 from learn.test_resume import flip
 from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.core.progress import Silent
+from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
-from nearer.flows.embedding import embed_corpus, read_corpus
-from nearer.flows.systems import open_system
 from nearer.flows.train_reranker import train_reranker
-from nearer.flows.training.examples import find_left_out, read_examples
-from nearer.flows.training.rerank_set import build_rerank_dev, mine_lists
 from nearer.learn import negatives
 from nearer.learn.false_negatives import FalseNegatives
 from nearer.learn.fit_reranker import ListwiseLoss
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
+from nearer.training.examples import find_left_out, read_examples
+from nearer.training.rerank_set import build_rerank_dev, mine_lists
 
 RECIPE = {"learning_rate": 1e-3, "epochs": 1.0, "evals": 3, "num_negatives": 3, "patience": 9, "max_dev_queries": 15}
 MOSTLY_FALSE = FalseNegatives(method="hidden positives", value=0.95, low=0.9, high=1.0, num_queries=20)

@@ -5,11 +5,11 @@ import pytest
 from nearer.core.errors import InputError
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Judgment, Pair, Query
-from nearer.flows.embedding import embed_corpus, read_corpus
-from nearer.flows.systems import open_system
-from nearer.flows.training.dev_set import build_dev_set, read_dev_set
-from nearer.flows.training.examples import find_left_out, read_examples
+from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
+from nearer.systems import open_system
+from nearer.training.dev_set import build_dev_set, read_dev_set
+from nearer.training.examples import find_left_out, read_examples
 
 TEXTS = {
     "train-leaks": "rotate the log file every night",

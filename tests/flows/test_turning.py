@@ -6,10 +6,10 @@ import pytest
 
 from nearer.encode.paired import PairedEncoder
 from nearer.flows.merge import merge
-from nearer.flows.systems import open_system
 from nearer.flows.train import train
 from nearer.learn.matrices import TURNED, has_matrix
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
 from power import cut_at_each
 from said import Said
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hostile.model import WORDS, write_model
 from nearer.flows.add import add
-from nearer.flows.releases import promote
+from nearer.flows.promote import promote
 from nearer.store.workspace import Workspace
 
 NUM_DOCUMENTS = 8

@@ -7,7 +7,7 @@ import torch
 from nearer.core.errors import InputError
 from nearer.core.progress import Silent
 from nearer.learn.fit_adapter import AdapterExamples, AdapterSettings, _Batches, _identity, _loss, fit_adapter
-from nearer.measure.topk import top_k
+from nearer.vectors.topk import top_k
 
 SORTS = [
     ("linear", "query"),

@@ -12,7 +12,7 @@ from nearer.learn.candidates import Candidates, sift
 from nearer.learn.examples import Example, text_key
 from nearer.learn.margins import below_margin, choose_margin
 from nearer.learn.negatives import choose
-from nearer.measure.topk import top_k
+from nearer.vectors.topk import top_k
 
 
 def candidates_of(scores, positives):

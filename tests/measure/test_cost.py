@@ -5,15 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearer.core.errors import InputError
-from nearer.measure.cost import (
-    PRECISIONS,
-    encoding_hours,
-    encoding_work,
-    parse_count,
-    relative_search_cost,
-    size,
-    vector_bytes,
-)
+from nearer.measure.cost import encoding_hours, encoding_work, parse_count, relative_search_cost, size
+from nearer.vectors.precision import PRECISIONS, vector_bytes
 
 COUNTS = st.integers(1, 10**12)
 DIMS = st.integers(1, 10_000)

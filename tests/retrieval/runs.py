@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nearer.measure.topk import TopK
+from nearer.vectors.topk import TopK
 
 
 def run(*lines, width=None):

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from nearer.core.errors import InputError
 from nearer.core.filters import Comparison, Compound, matches
-from nearer.measure.topk import top_k
 from nearer.retrieval.filtered import search_where, top_k_where
 from nearer.retrieval.lexical import LexicalIndex
+from nearer.vectors.topk import top_k
 
 NUM_DOCUMENTS, DIMENSION = 12, 3
 EN = Comparison(type="eq", key="lang", value="en")

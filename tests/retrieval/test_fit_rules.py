@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearer.core.errors import InputError
-from nearer.measure.topk import TopK
 from nearer.retrieval.fit_rules import fit_rules
 from nearer.retrieval.rules import parse_rules
+from nearer.vectors.topk import TopK
 from retrieval.runs import first_hits, run
 
 FIELDS = {"year": "integer", "lang": "text"}

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearer.core.errors import InputError
-from nearer.measure.topk import TopK
 from nearer.retrieval.fusion import GRID, folds_of, reciprocal_rank_fusion, tune_weight, weighted_sum
+from nearer.vectors.topk import TopK
 from retrieval.runs import first_hits, ranking, run
 
 NUM_ROWS = 9

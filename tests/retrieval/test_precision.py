@@ -7,12 +7,12 @@ import pytest
 
 from nearer.core.errors import InputError, SpaceMismatch, WorkspaceError
 from nearer.core.filters import parse_filter
-from nearer.measure.quantise import quantise, search
-from nearer.measure.topk import top_k
 from nearer.retrieval.exact import RESCORE
 from nearer.retrieval.index import build_index, open_index, update_index
 from nearer.retrieval.manifest import FORMAT_VERSION, read_manifest
 from nearer.retrieval.policy import Policy
+from nearer.vectors.quantise import quantise, search
+from nearer.vectors.topk import top_k
 from retrieval.making import DIMENSION, FIELDS, POLICIES, SPACE, SPEC, build, entries, numbered, queries
 
 BELOW = ["float16", "int8", "binary"]

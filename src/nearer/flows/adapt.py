@@ -1,30 +1,15 @@
 """Train an adapter: a model whose vectors are those of another model, mapped, so that no text is encoded again."""
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, cast, get_args
+from typing import Any
 
-from nearer.core.errors import InputError, RecipeError
-from nearer.core.ids import canonical_json
 from nearer.core.progress import Progress, Silent
-from nearer.core.recipe import Recipe
-from nearer.core.records import Query
-from nearer.core.steps import reached
-from nearer.encode.adapted import AdaptedEncoder
-from nearer.encode.adapter import Adapter
-from nearer.flows.measuring.judged_split import read_judged_split
-from nearer.flows.splits import ensure_splits
-from nearer.flows.systems import BASE, System, open_system, refuse_stages, spent
-from nearer.flows.training.adapter_set import AdapterSet, read_adapter_set
-from nearer.flows.training.dev_set import DEV_MEASURE, DevVectors, read_dev_set
-from nearer.flows.training.examples import find_left_out
-from nearer.flows.training.models import keep_model
-from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, AdapterSides, fit_adapter
-from nearer.store.collection import Collection
-from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import BASE
+from nearer.training.adapters import (
+    train_adapter,
+)
 
 
 def adapt(
@@ -44,105 +29,4 @@ def adapt(
     Raises InputError for another word, RecipeError for settings or data that cannot work, WorkspaceError when the
     disk refuses.
     """
-    progress = progress or Silent()
-    refuse_stages(start)
-    settings = settings_of(workspace.recipe, sides)
-    ensure_splits(workspace)
-    left_out = find_left_out(workspace).query_ids
-    began = clock()
-    with workspace.writer("train"):
-        learners = judged_learners(workspace, left_out)
-        parent = open_system(workspace, start)
-        base = open_system(workspace, BASE).encoder
-        dev_set, _ = read_dev_set(workspace, base, left_out=left_out, progress=progress)
-        dev = DevVectors.of(workspace, parent.encoder, dev_set, progress)
-        known = read_adapter_set(workspace, parent, learners, progress=progress)
-        refuse_or_tell(workspace, known, progress)
-        adapter, report = fit_adapter(
-            known.examples(range(len(learners))),
-            settings=settings,
-            space_id=known.space_id,
-            measure_dev=dev.measure,
-            progress=progress,
-        )
-        training = {
-            "recipe": workspace.recipe.model_dump(mode="json"),
-            "data": {"num_pairs": report.num_pairs, "pairs_id": known.pairs.pairs_id},
-            "adapter": asdict(settings),
-            "passes": [_described(known, report)],
-            "duration_s": round(clock() - began, 1),
-        }
-        model = register_adapter(workspace, parent, adapter, training=training) if report.best_step else parent.model
-        improved = model.model_id != parent.model.model_id
-        Registry(workspace.database).record("train", detail={"model_id": model.model_id, "improved": improved})
-        reached("adapt.registered")
-    return {
-        "model_id": model.model_id,
-        "encoder_id": model.encoder_id,
-        "space_id": model.space_id,
-        "improved": improved,
-        "adapter": training["adapter"],
-        "passes": training["passes"],
-        "dev": {
-            "metric": str(DEV_MEASURE),
-            "num_queries": len(dev_set.queries),
-            "num_documents": len(dev_set.starts_N),
-            "start": report.dev[0].value,
-            "best": max(point.value for point in report.dev),
-        },
-        "num_pairs": report.num_pairs,
-        "num_left_out": {"queries": len(left_out), "pairs": 0},
-        "duration_s": round(clock() - began, 1),
-        **spent([parent]),
-    }
-
-
-def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
-    """The recipe's settings for an adapter of these sides. Raises InputError for another word than there is."""
-    if sides not in get_args(AdapterSides):
-        words = ", ".join(get_args(AdapterSides))
-        raise InputError(f"--adapter {sides}: no such adapter", hint=f"one of {words}: nearer train --adapter query")
-    return AdapterSettings(sides=cast(AdapterSides, sides), seed=recipe.train.seed, **recipe.adapter.model_dump())
-
-
-def judged_learners(workspace: Workspace, left_out: frozenset[str]) -> list[Query]:
-    """The judged queries of train that do not leak. Raises InputError when there is none."""
-    queries = [query for query in read_judged_split(workspace, "train").queries if query.query_id not in left_out]
-    if not queries:
-        raise InputError("every judged query of train leaks into a later split", hint="see: nearer check")
-    return queries
-
-
-def refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress) -> None:
-    """Raise RecipeError when there is nothing to learn from; say what is there and not used."""
-    if not len(known.pairs.queries_E):
-        raise RecipeError(
-            "no judgment of the train split has the positive grade",
-            hint="add such judgments: nearer add judgments FILE; or lower grades.positive_from",
-        )
-    if num_unused := Collection(workspace.database).counts()["pairs"]:
-        progress.say(f"{num_unused} pairs given as text are not used: an adapter learns from judgments on documents")
-
-
-def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, training: dict[str, Any]) -> Model:
-    """Save the adapter under the id of its computation, then enter it."""
-    encoder = AdaptedEncoder(parent.encoder, adapter)
-    source = keep_model(workspace, encoder.encoder_id, adapter.save)
-    reached("adapt.model")
-    record = Model(
-        model_id=encoder.model_id,
-        encoder_id=encoder.encoder_id,
-        source=source,
-        encoder={
-            "adapter": {"kind": training["adapter"]["kind"], "sides": training["adapter"]["sides"]},
-            "space_id": encoder.space_id,
-        },
-        parent_model_id=parent.model.model_id,
-        training=training,
-    )
-    return Registry(workspace.database).add_model(record)
-
-
-def _described(known: AdapterSet, report: AdapterReport) -> dict[str, Any]:
-    """How it went, as a pass of training is written down."""
-    return dict(json.loads(canonical_json({"pass": 1, "fit": report.described, "mining": asdict(known.pairs.mining)})))
+    return train_adapter(workspace, sides, start, progress=progress or Silent(), clock=clock)

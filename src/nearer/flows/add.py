@@ -12,8 +12,8 @@ from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Judgment
 from nearer.core.steps import reached
-from nearer.flows.grades import make_scale
-from nearer.flows.splits import assign
+from nearer.evaluation.grades import make_scale
+from nearer.evaluation.splits import assign
 from nearer.store import database as tables
 from nearer.store.collection import (
     Changes,

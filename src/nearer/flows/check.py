@@ -2,15 +2,15 @@
 
 from typing import Any
 
+from nearer.advice.rule import FEW_PAIRS
 from nearer.core.progress import Progress, Silent
 from nearer.core.text import clusters, near_duplicates, normalise
-from nearer.flows.embedding import count_truncated, read_corpus
-from nearer.flows.grades import scale_of
-from nearer.flows.splits import Leak, drop_leaks, ensure_splits, leaks_of
-from nearer.flows.systems import BASE, open_system
-from nearer.measure.advice import FEW_PAIRS
+from nearer.encode.corpus import count_truncated, read_corpus
+from nearer.evaluation.grades import scale_of
+from nearer.evaluation.splits import Leak, drop_leaks, ensure_splits, leaks_of
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
+from nearer.systems import BASE, open_system
 
 FEW_TEST_QUERIES = 50
 _SHOWN = 10

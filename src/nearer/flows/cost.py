@@ -14,12 +14,12 @@ from nearer.core.recipe import Recipe
 from nearer.core.records import Document
 from nearer.core.sections import CostRecipe
 from nearer.encode.chunk import passages
+from nearer.encode.corpus import window_of
 from nearer.encode.encoder import Encoder
-from nearer.flows.embedding import window_of
-from nearer.flows.systems import BASE, open_local
 from nearer.measure.cost import encoding_hours, encoding_work, parse_count, relative_search_cost, size
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
+from nearer.systems import BASE, open_local
 
 SAMPLE_DOCUMENTS = 256
 MEASURE_S = 10.0

@@ -8,17 +8,17 @@ from typing import Any
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
-from nearer.flows.embedding import refuse_other_documents
-from nearer.flows.measuring.judged_split import read_judged_split
-from nearer.flows.measuring.ranking import rank
-from nearer.flows.splits import ensure_splits
-from nearer.flows.systems import open_system
+from nearer.encode.corpus import refuse_other_documents
+from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.ranking import rank
+from nearer.evaluation.splits import ensure_splits
 from nearer.store.collection import Collection
 from nearer.store.files import write_atomic
 from nearer.store.formats.source import GZIP
 from nearer.store.formats.trec import check_words, qrels_lines, run_lines, topic_lines
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system
 
 KINDS = ("run", "qrels", "topics")
 

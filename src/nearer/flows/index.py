@@ -1,33 +1,14 @@
 """Build, inspect and verify the index of a system's space."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from nearer.core.errors import InputError, ModelRefused, NearerError, NotFound, ServiceError
-from nearer.core.filters import Fields
-from nearer.core.ids import text_hash
+from nearer.core.errors import ModelRefused, NotFound, ServiceError
 from nearer.core.progress import Progress, Silent
-from nearer.encode.adapted import AdaptedEncoder
-from nearer.encode.encoder import TextEncoder
-from nearer.encode.paired import PairedEncoder
-from nearer.encode.shortened import ShortenedEncoder
-from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
-from nearer.flows.systems import LIVE, System, chunk_of, open_release, open_system, spent
-from nearer.measure.quantise import Precision
-from nearer.retrieval.entries import Entries
-from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
-from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
-from nearer.retrieval.manifest import Manifest, Spec
-from nearer.retrieval.policy import Policy
-from nearer.store.collection import Collection, batches
-from nearer.store.files import inside
 from nearer.store.registry import Registry, Release
 from nearer.store.workspace import Workspace
-
-DOCUMENTS_AT_ONCE = 1024
-"""Documents that are read, cut and encoded together: what is in memory at once."""
+from nearer.systems import LIVE, System, chunk_of, open_release, open_system, spent
+from nearer.systems.space_index import build, verify
 
 
 def index(workspace: Workspace, system: str | None = None, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -42,204 +23,10 @@ def index(workspace: Workspace, system: str | None = None, *, progress: Progress
     return {"indexes": built, **spent(systems)}
 
 
-def build(workspace: Workspace, system: System, *, progress: Progress) -> dict[str, Any]:
-    """Bring the index of one system's space up to the documents; the caller holds the workspace's writer lock.
-
-    It is built anew where there is none, where it is damaged, and where it was made for another recipe.
-    """
-    source = _Source(workspace, system, progress)
-    made = source.update() or source.build()
-    if source.outdated(made.manifest):  # it outgrew its kind
-        made = source.build()
-    return {
-        "system": system.name,
-        "space_id": system.model.space_id,
-        "num_documents": made.manifest.num_documents,
-        "num_passages": made.manifest.num_passages,
-        "num_encoded": source.num_encoded,
-        "index": made.manifest.summary,
-    }
-
-
-def verify(workspace: Workspace, system: System) -> tuple[str, ...]:
-    """What is wrong with the index of a system's space; empty when it is whole and follows documents and recipe."""
-    try:
-        source = _Source(workspace, system, Silent())
-        opened = source.open()
-        faults = [*opened.damage(), *source.outdated(opened.manifest)]
-        if short := source.policy.shortfall(source.with_own_recall(opened)):
-            faults.append(short)
-        fields = opened.manifest.spec.fields
-        return (*faults, *differences(opened.hashes(), entry_hashes(Collection(workspace.database), fields)))
-    except NearerError as error:
-        return (error.message,)
-
-
 def index_status(workspace: Workspace, system: str | None = None) -> dict[str, Any]:
     """Whether the indexes follow the documents; the verdict is "faults" when one does not."""
     faults = {each.name: list(verify(workspace, each)) for each in _systems(workspace, system)}
     return {"verdict": "faults" if any(faults.values()) else "ok", "faults": faults}
-
-
-def entry_hashes(collection: Collection, fields: Fields) -> dict[str, str]:
-    """What every document would be indexed as, by id."""
-    if not fields:
-        return collection.document_hashes()
-    rows = collection.document_metadata()
-    return {doc_id: entry_hash(text, metadata, fields) for doc_id, text, metadata in rows}
-
-
-class _Source:
-    """What the index of one system is made from, and where it is."""
-
-    def __init__(self, workspace: Workspace, system: System, progress: Progress) -> None:
-        recipe = workspace.recipe.index
-        self.policy = Policy(
-            kind=None if recipe.kind == "auto" else recipe.kind,
-            exact_up_to=recipe.exact_up_to,
-            min_recall=recipe.min_recall,
-            num_recall_queries=recipe.num_recall_queries,
-            queries=self._query_vectors,
-        )
-        self.num_encoded = 0
-        self._workspace, self._system, self._progress = workspace, system, progress
-        self._collection = Collection(workspace.database)
-        self._revision = self._collection.revision()
-        self._folder = folder_of(workspace, system.model.space_id, system.precision)
-        _refuse_adapted_queries(system)
-        self._window = window_of(system.chunk, system.encoder)
-        self._spec = Spec(
-            space_id=system.model.space_id,
-            chunking=chunking_name(self._window),
-            fields=_field_types(self._collection, recipe.filter_fields),
-            full_text=recipe.full_text,
-            precision=system.precision,
-        )
-        self._has_types = bool(self._spec.fields) or not recipe.filter_fields  # without documents there are none
-
-    def open(self) -> Index:
-        """The current index. Raises NearerError when there is none, or it cannot be used."""
-        return open_index(self._folder, space_id=self._spec.space_id)
-
-    def outdated(self, manifest: Manifest) -> tuple[str, ...]:
-        """How an index was made otherwise than the recipe wants it, so that it must be built anew."""
-        was, kind = manifest.spec, self.policy.kind_after(manifest)
-        fields = self._spec.fields if self._has_types else was.fields
-        choices: list[tuple[str, object, object]] = [
-            ("passages cut as", was.chunking, self._spec.chunking),
-            ("filter fields", dict(was.fields), dict(fields)),
-            ("kind", manifest.kind, kind),
-            ("precision", was.precision, self._spec.precision),
-        ]
-        if manifest.kind == kind == "lancedb":
-            choices.append(("full text", was.full_text, self._spec.full_text))
-        return tuple(f"{what} {then!r}, now {now!r}" for what, then, now in choices if then != now)
-
-    def with_own_recall(self, index: Index) -> Manifest:
-        """The manifest of an index; under a query adapter with the recall of its own queries, not of the base's."""
-        manifest = index.manifest
-        if manifest.recall is None or not _adapts_queries(self._system.encoder):
-            return manifest
-        vectors_QD = self._query_vectors()
-        return manifest if vectors_QD is None else replace(manifest, recall=index.recall(vectors_QD))
-
-    def update(self) -> Index | None:
-        """The current index after writing what changed; none where that cannot be done."""
-        try:
-            current = self.open()
-            if self.outdated(current.manifest) or current.damage():
-                return None
-        except NearerError:  # there is none, or it cannot be read
-            return None
-        indexed = current.hashes()
-        hashes = entry_hashes(self._collection, self._spec.fields)
-        changed = [doc_id for doc_id, each in hashes.items() if indexed.get(doc_id) != each]
-        if self._spec.precision != "float32" and indexed != hashes:
-            return None  # what is kept was rounded; the cache has the vectors
-        return update_index(
-            self._folder,
-            current,
-            removed=indexed.keys() - hashes.keys(),
-            changed=self._entries(changed),
-            policy=self.policy,
-            revision=self._revision,
-        )
-
-    def build(self) -> Index:
-        """A new index of all documents. Raises InputError when there are none."""
-        doc_ids = list(self._collection.document_hashes())
-        if not doc_ids:
-            raise InputError("the workspace holds no documents", hint="import some: nearer add corpus FILE")
-        return build_index(
-            self._folder, spec=self._spec, batches=self._entries(doc_ids), policy=self.policy, revision=self._revision
-        )
-
-    def _entries(self, doc_ids: Sequence[str]) -> Iterator[Entries]:
-        """Documents as an index keeps them, a batch at a time."""
-        parts = list(batches(doc_ids, DOCUMENTS_AT_ONCE))
-        encoder, fields = self._system.encoder, self._spec.fields
-        passages = (cut(self._collection.documents(part), encoder, self._window).passages for part in parts)
-        tell_cost(self._workspace, encoder, "documents", passages, self._progress)
-        for part in self._progress.track(parts, label="encode documents", total=len(parts)):
-            corpus = cut(self._collection.documents(part), encoder, self._window)
-            vectors_PD, num_encoded = embed_corpus(self._workspace, encoder, corpus, Silent())
-            self.num_encoded += num_encoded
-            yield Entries(
-                doc_ids=corpus.doc_ids,
-                hashes=tuple(entry_hash(text_hash(d.full_text), d.metadata, fields) for d in corpus.documents),
-                starts_N=corpus.starts_N,
-                vectors_PD=vectors_PD,
-                values=columns([kept_values(d.metadata, fields) for d in corpus.documents], fields),
-                texts=corpus.passages if self._spec.full_text else (),
-            )
-
-    def _query_vectors(self) -> Floats | None:
-        """Vectors of the workspace's queries, drawn by a hash so that the same ones judge every build."""
-        queries = sorted(self._collection.queries(), key=lambda query: text_hash(query.query_id))
-        drawn = queries[: self.policy.num_recall_queries]
-        return embed_queries(self._workspace, self._system.encoder, drawn, self._progress) if drawn else None
-
-
-def folder_of(workspace: Workspace, space_id: str, precision: Precision) -> Path:
-    """Where an index is: one folder a space, and one more for each precision below float32."""
-    return inside(workspace.indexes, space_id if precision == "float32" else f"{space_id}.{precision}")
-
-
-def _adapts_queries(encoder: TextEncoder) -> bool:
-    """Whether an encoder makes queries alone its own, so that it searches an index that another makes."""
-    while isinstance(encoder, ShortenedEncoder):
-        encoder = encoder.base
-    return isinstance(encoder, PairedEncoder) or (isinstance(encoder, AdaptedEncoder) and not encoder.adapter.document)
-
-
-def _refuse_adapted_queries(system: System) -> None:
-    """Raises InputError below float32 for queries other than those that the index's recall is measured with."""
-    if system.precision != "float32" and _adapts_queries(system.encoder):
-        raise InputError(
-            f"{system.name} adapts queries alone, and index.precision = {system.precision}: what its queries lose by "
-            "that cannot be measured",
-            hint='set index.precision = "float32", or adapt documents too: nearer train --adapter shared',
-        )
-
-
-def _field_types(collection: Collection, names: Sequence[str]) -> Fields:
-    """The type of every field that may filter.
-
-    Raises InputError for a field that no document has, and for values that cannot be compared with one another.
-    """
-    if not names:
-        return {}
-    types, num_documents = FieldTypes(names), 0
-    for doc_id, _, metadata in collection.document_metadata():
-        types.see(doc_id, metadata)
-        num_documents += 1
-    found = types.found()
-    if missing := [name for name in names if name not in found and num_documents]:
-        raise InputError(
-            f"no document has the field {missing[0]!r} of index.filter_fields",
-            hint="correct the name in nearer.toml, or take it out",
-        )
-    return found
 
 
 def _systems(workspace: Workspace, name: str | None) -> list[System]:

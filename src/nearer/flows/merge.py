@@ -16,22 +16,22 @@ from nearer.core.ids import canonical_json
 from nearer.core.progress import Progress, Silent
 from nearer.core.steps import reached
 from nearer.encode.blocks import longest_first
+from nearer.encode.corpus import Corpus, refuse_other_documents
 from nearer.encode.encoder import Encoder
 from nearer.encode.fingerprint import parts_of
-from nearer.flows.embedding import Corpus, refuse_other_documents
-from nearer.flows.splits import ensure_splits
-from nearer.flows.suite import DEPTH, Results, Suite, gate_suite
-from nearer.flows.systems import BASE, LocalSystem, open_local
-from nearer.flows.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
-from nearer.flows.training.examples import find_left_out
-from nearer.flows.training.models import keep_model
+from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.suite import DEPTH, Results, Suite, gate_suite
 from nearer.learn.checkpoint import weights_of
 from nearer.learn.matrices import align
 from nearer.learn.merge import SHARES, interpolated, refuse_unlike
 from nearer.measure.suite import newly_failing, run_case
-from nearer.measure.topk import top_k
 from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import BASE, LocalSystem, open_local
+from nearer.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
+from nearer.training.examples import find_left_out
+from nearer.training.models import keep_model
+from nearer.vectors.topk import top_k
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

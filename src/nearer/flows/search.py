@@ -12,13 +12,7 @@ from nearer.core.filters import Fields, Filter, all_of, matches, parse_filter, p
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Metadata, Query
 from nearer.core.text import normalise
-from nearer.flows.embedding import Floats, chunking_name, cut, embed_corpus, window_of
-from nearer.flows.index import entry_hashes, folder_of
-from nearer.flows.systems import LIVE, System, open_release, spent
-from nearer.flows.systems.filtering import known_of, rules_of
-from nearer.flows.systems.lexical import read_words
-from nearer.flows.systems.pipeline import Found, combine, passage_of, wants_vectors, wants_words
-from nearer.measure.topk import NO_ROW, TopK
+from nearer.encode.corpus import Floats, chunking_name, cut, embed_corpus, window_of
 from nearer.retrieval.entries import Ranking
 from nearer.retrieval.fields import kept_values
 from nearer.retrieval.index import Index, differences, open_index
@@ -26,6 +20,12 @@ from nearer.retrieval.rules import condition_of, unused
 from nearer.store.collection import Collection
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
+from nearer.systems import LIVE, System, open_release, spent
+from nearer.systems.filtering import known_of, rules_of
+from nearer.systems.lexical import read_words
+from nearer.systems.pipeline import Found, combine, passage_of, wants_vectors, wants_words
+from nearer.systems.space_index import entry_hashes, folder_of
+from nearer.vectors.topk import NO_ROW, TopK
 
 Ints = NDArray[np.int64]
 Where = Mapping[str, object] | Sequence[str] | None

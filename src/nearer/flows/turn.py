@@ -9,13 +9,13 @@ import numpy as np
 
 from nearer.core.progress import Progress, Silent
 from nearer.encode.adapter import Adapter, Map
-from nearer.flows.adapt import judged_learners, refuse_or_tell, register_adapter
-from nearer.flows.splits import ensure_splits
-from nearer.flows.systems import open_system, refuse_stages, spent
-from nearer.flows.training.adapter_set import read_adapter_set
-from nearer.flows.training.examples import find_left_out
+from nearer.evaluation.splits import ensure_splits
 from nearer.learn.axes import axes
 from nearer.store.workspace import Workspace
+from nearer.systems import open_system, refuse_stages, spent
+from nearer.training.adapter_set import read_adapter_set
+from nearer.training.adapters import judged_learners, refuse_or_tell, register_adapter
+from nearer.training.examples import find_left_out
 
 
 def turn(workspace: Workspace, system: str, *, progress: Progress | None = None) -> dict[str, Any]:

@@ -8,9 +8,7 @@ import re
 from dataclasses import dataclass
 
 from nearer.core.errors import InputError
-
-PRECISIONS = {"float32": 32, "float16": 16, "int8": 8, "binary": 1}
-"""Bits a dimension."""
+from nearer.vectors.precision import vector_bytes
 
 HNSW_LINKS = 32
 """Links a vector has on each layer of the graph (M), twice as many on the lowest. Source: the default of FAISS."""
@@ -57,22 +55,6 @@ def parse_count(text: str) -> int:
     if count == 0:
         raise InputError(f"{text!r} is none at all", hint=hint)
     return count
-
-
-def vector_bytes(dims: int, precision: str) -> int:
-    """The bytes of one vector; bits are packed, and the last byte is filled up.
-
-    Raises InputError for dimensions below 1 and a precision that is none.
-
-    >>> vector_bytes(384, "float32"), vector_bytes(384, "int8"), vector_bytes(100, "binary")
-    (1536, 384, 13)
-    """
-    if dims < 1:
-        raise InputError(f"a vector has at least 1 dimension, not {dims}", hint="for example: --dims 384,1024")
-    if precision not in PRECISIONS:
-        known = ", ".join(PRECISIONS)
-        raise InputError(f"no precision is called {precision!r}", hint=f"the names are: {known}")
-    return math.ceil(dims * PRECISIONS[precision] / 8)
 
 
 def size(num_vectors: int, *, dims: int, precision: str) -> Size:

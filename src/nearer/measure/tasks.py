@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.measure.metrics import Qrels
-from nearer.measure.topk import top_k
+from nearer.vectors.topk import top_k
 
 Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]

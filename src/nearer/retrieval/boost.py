@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from nearer.core.errors import InputError
 from nearer.core.filters import DERIVED
 from nearer.core.records import Metadata
-from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.fusion import Scaling, weighted_sum
 from nearer.retrieval.heads import head_of, with_rest
 from nearer.retrieval.rules import refuse_derived
+from nearer.vectors.topk import NO_ROW, TopK
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

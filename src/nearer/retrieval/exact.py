@@ -20,7 +20,6 @@ import numpy as np
 from nearer.core.errors import InputError
 from nearer.core.filters import Filter, matches
 from nearer.core.steps import reached
-from nearer.measure.quantise import Quantised, Ranges, quantise, search
 from nearer.retrieval.entries import Entries, Floats, Ranking, checked_entries, checked_queries, joined, without
 from nearer.retrieval.manifest import (
     MANIFEST,
@@ -38,6 +37,7 @@ from nearer.retrieval.manifest import (
 from nearer.retrieval.policy import Policy
 from nearer.retrieval.recall import K, recall_of
 from nearer.store.files import inside, write_atomic
+from nearer.vectors.quantise import Quantised, Ranges, quantise, search
 
 RESCORE = (4, 8, 16, 32, 64)
 """Documents that signs find for each that is wanted, tried in order until recall is reached.

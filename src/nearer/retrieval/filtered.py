@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from nearer.core.errors import InputError
 from nearer.core.filters import Filter
 from nearer.core.records import Metadata
-from nearer.measure.topk import NO_ROW, Exclusions, TopK, top_k
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.retrieval.rules import Pairs, passing
+from nearer.vectors.topk import NO_ROW, Exclusions, TopK, top_k
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from nearer.core.errors import InputError
 from nearer.core.records import Metadata
-from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.rules import Pairs, Rule, passing_pairs
+from nearer.vectors.topk import NO_ROW, TopK
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

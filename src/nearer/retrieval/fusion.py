@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import InputError
-from nearer.measure.topk import NO_ROW, TopK
+from nearer.vectors.topk import NO_ROW, TopK
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from nearer.core.errors import Conflict, InputError, NearerError, WorkspaceError
 from nearer.core.filters import Filter
-from nearer.measure.quantise import Precision
 from nearer.retrieval.entries import Entries, Floats, Ranking, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
 from nearer.retrieval.lance import LanceIndex
@@ -17,6 +16,7 @@ from nearer.retrieval.lance_writer import build_lance, update_lance
 from nearer.retrieval.manifest import LOCK, Manifest, Recall, Spec, read_manifest
 from nearer.retrieval.policy import Policy
 from nearer.store.lease import lease
+from nearer.vectors.quantise import Precision
 
 
 class Index(Protocol):

@@ -13,7 +13,7 @@ import Stemmer
 from numpy.typing import ArrayLike, NDArray
 
 from nearer.core.errors import InputError
-from nearer.measure.topk import NO_ROW, Exclusions, TopK
+from nearer.vectors.topk import NO_ROW, Exclusions, TopK
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

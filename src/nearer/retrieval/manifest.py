@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
 from nearer.core.filters import FieldType
 from nearer.core.steps import reached
-from nearer.measure.quantise import Precision
 from nearer.store.files import remove_tree, write_atomic
+from nearer.vectors.quantise import Precision
 
 FORMAT_VERSION = 3
 MANIFEST = "manifest.json"

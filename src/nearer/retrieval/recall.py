@@ -8,9 +8,9 @@ from heapq import nlargest
 
 import numpy as np
 
-from nearer.measure.quantise import Quantised, search
-from nearer.measure.topk import NO_ROW, TopK, best_passages, top_k
 from nearer.retrieval.entries import Entries, Floats, Ranking
+from nearer.vectors.quantise import Quantised, search
+from nearer.vectors.topk import NO_ROW, TopK, best_passages, top_k
 
 K = 10
 """Recall is measured at so many documents."""

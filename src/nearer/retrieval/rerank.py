@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearer.core.errors import InputError
-from nearer.measure.topk import NO_ROW, TopK
 from nearer.retrieval.heads import head_of, with_rest
+from nearer.vectors.topk import NO_ROW, TopK
 
 Floats = NDArray[np.float32]
 

@@ -15,8 +15,9 @@ from nearer.core.recipe import RECIPE_FILE
 from nearer.flows.add import add
 from nearer.flows.check import check
 from nearer.flows.demo.corpus import StdlibFunction, stdlib_functions, text_id
-from nearer.flows.releases import promote, rollback
+from nearer.flows.promote import promote
 from nearer.flows.report import report
+from nearer.flows.rollback import rollback
 from nearer.flows.search import search
 from nearer.flows.train import train
 from nearer.store.files import write_atomic

@@ -1,0 +1,262 @@
+"""The remedies that change how a search ranks, and no vector: filter, boosts, words, fusion, a reranker.
+
+Shapes: Q queries, S some of them, N documents, K ranked documents.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from nearer.advice.ground import Ground, Values
+from nearer.core.records import Metadata
+from nearer.encode.corpus import Floats, Ints
+from nearer.encode.cross_encoder import CrossEncoder
+from nearer.evaluation.asked import pairs_of
+from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
+from nearer.retrieval.fit_rules import fit_rules
+from nearer.retrieval.fusion import reciprocal_rank_fusion, tune_weight, weighted_sum
+from nearer.retrieval.rerank import rerank
+from nearer.retrieval.rules import Rule, condition_of, passing
+from nearer.retrieval.structure import MOST_VALUES, Structure
+from nearer.systems.filtering import known_of
+from nearer.systems.pipeline import passage_of
+from nearer.systems.reranker import was_trained_here
+from nearer.vectors.topk import NO_ROW, TopK
+
+Work = Callable[[int], object]
+"""What a remedy adds to answering the query of a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Remedy:
+    """A remedy and what it does: the values of the queries it was measured on, judged out of fold.
+
+    ``word`` recommends it. ``changes`` are the recipe's keys, with dots, that make it so, fitted on all queries.
+    ``index_work`` is "none", "transform" or "re-embed".
+    """
+
+    name: str
+    word: str
+    queries_S: Ints
+    values: Mapping[str, Values]
+    ranked: TopK
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    index_work: str = "none"
+    work: Work | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A remedy that was not measured, and why."""
+
+    name: str
+    reason: str
+
+
+def whole(ground: Ground, name: str, word: str, ranked: TopK, **more: Any) -> Remedy:
+    """A remedy measured on all queries."""
+    queries_Q = np.arange(len(ground.queries))
+    return Remedy(
+        name=name, word=word, queries_S=queries_Q, values=ground.values(ranked.rows_QK), ranked=ranked, **more
+    )
+
+
+def out_of_fold(ground: Ground, rank: Callable[[int], TopK]) -> TopK:
+    """Every query as it is ranked by ``rank(fold)``, for the queries that the fold judges."""
+    rows_QK = np.full((len(ground.queries), ground.depth), NO_ROW, np.int64)
+    scores_QK = np.full(rows_QK.shape, -np.inf, np.float32)
+    for fold in range(ground.num_folds):
+        judged, found = ground.judged_by(fold), rank(fold)
+        rows_QK[judged], scores_QK[judged] = found.rows_QK, found.scores_QK
+    return TopK(rows_QK=rows_QK, scores_QK=scores_QK)
+
+
+def some(ranked: TopK, rows_S: Ints) -> TopK:
+    """The rankings of some queries."""
+    return TopK(rows_QK=ranked.rows_QK[rows_S], scores_QK=ranked.scores_QK[rows_S])
+
+
+def lexical_remedies(ground: Ground, dense: TopK, lexical: TopK, *, prefix: str = "") -> list[Remedy]:
+    """Words alone, and both kinds of fusion, over rankings that are out of fold already."""
+    tuned = tune_weight(dense, lexical, measure=ground.main, folds_Q=ground.folds_Q, k=ground.depth)
+    fused = reciprocal_rank_fusion([dense, lexical], k=ground.depth)
+    weights = f"weights of vectors by fold: {', '.join(f'{weight:g}' for weight in tuned.fold_weights)}"
+
+    def words(row: int) -> TopK:
+        found = ground.words.index.search([ground.queries[row].text], k=ground.depth)
+        return weighted_sum([some(dense, np.array([row])), found], [tuned.weight, 1 - tuned.weight], k=ground.depth)
+
+    def named(stage: str) -> str:
+        return f"{prefix}+{stage}" if prefix else stage
+
+    return [
+        whole(ground, named("bm25"), "hybrid", lexical, work=words),
+        whole(ground, named("rrf"), "hybrid", fused, work=words),
+        whole(
+            ground,
+            named("hybrid"),
+            "hybrid",
+            tuned.out_of_fold,
+            changes={"search.dense_weight": tuned.weight},
+            work=words,
+            notes=(weights,),
+        ),
+    ]
+
+
+def read_structure(ground: Ground) -> Structure:
+    """What the documents' metadata offers to the queries."""
+    known = ground.workspace.recipe.search.query_time_fields
+    return Structure.read(
+        ground.corpus.documents, [query.metadata for query in ground.queries], query_time_fields=known
+    )
+
+
+def _without(structure: Structure, name: str, reason: str) -> Skipped:
+    """A remedy that the fields do not give, told with those that were left out."""
+    return Skipped(name=name, reason="; ".join([reason, *structure.left_out.values()]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Filtered:
+    """Rankings over what rules let through: rules fitted without the query's fold, and those fitted on all."""
+
+    dense: TopK
+    lexical: TopK
+    rules: tuple[Rule, ...]
+
+
+def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skipped, Filtered | None]:
+    """The rules between query and document that are worth it, fitted without each fold."""
+    recipe = ground.workspace.recipe.search
+    if not structure.rules:
+        reason = (
+            f"no document field tells documents apart by at most {MOST_VALUES} values, and search.query_time_fields "
+            "names none that documents share with queries"
+        )
+        return _without(structure, "base+filter", reason), None
+    metadata = [known_of(query.metadata, recipe) for query in ground.queries]
+    tuned_on = map(ground.tuned_on, range(ground.num_folds))
+    fitted = [_fit(ground, structure, metadata, rows_S) for rows_S in tuned_on]
+    everything = _fit(ground, structure, metadata, np.arange(len(ground.queries)))
+    if not everything and not any(fitted):
+        reason = f"of {len(structure.rules)} rules none gained enough without losing relevant documents"
+        return _without(structure, "base+filter", reason), None
+    conditions = [
+        condition_of(fitted[fold], each) if fitted[fold] else None
+        for fold, each in zip(ground.folds_Q, metadata, strict=True)
+    ]
+    asked = replace(ground.asked, conditions=conditions)
+    dense = asked.by_vectors(ground.query_emb_QD, ground.passage_emb_PD)
+    lexical = asked.by_words(ground.words)
+
+    def work(row: int) -> object:
+        condition = condition_of(everything, metadata[row])
+        return condition and passing(condition, structure.documents)
+
+    filter_fields = sorted({*ground.workspace.recipe.index.filter_fields, *(rule.key for rule in everything)})
+    changes = {"search.filters": [str(rule) for rule in everything], "index.filter_fields": filter_fields}
+    remedy = whole(
+        ground,
+        "base+filter",
+        "filter",
+        dense,
+        changes=changes,
+        work=work,
+        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *structure.left_out.values()),
+    )
+    return remedy, Filtered(dense=dense, lexical=lexical, rules=everything)
+
+
+def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
+    """The fields that are worth adding to the scores: recency, authority, popularity."""
+    values = candidate_values(structure.fields, doc_ids=structure.doc_ids, documents=structure.documents)
+    if not values:
+        return _without(structure, "base+boost", "no document field holds several numbers or dates")
+
+    def fitted(rows_S: Ints) -> tuple[Boost, ...]:
+        found = fit_boosts(
+            some(ground.dense, rows_S),
+            values=values,
+            measure=lambda rows_SK: ground.main_of(rows_SK, rows_S),
+            depth=ground.depth,
+        )
+        return found.boosts
+
+    def ranked(fold: int) -> TopK:
+        return with_boosts(ground.judged_by(fold), fitted(ground.tuned_on(fold)))
+
+    def with_boosts(rows_S: Ints, boosts: Sequence[Boost]) -> TopK:
+        return boosted(some(ground.dense, rows_S), boosts, values, depth=ground.depth)
+
+    by_fold, everything = out_of_fold(ground, ranked), fitted(np.arange(len(ground.queries)))
+    if not everything and np.array_equal(by_fold.rows_QK, ground.dense.rows_QK):
+        return _without(structure, "base+boost", f"of {len(values)} fields none gained enough")
+    changes = {
+        "search.boosts": {
+            each.field: {"weight": each.weight, "low": each.low, "high": each.high} for each in everything
+        }
+    }
+    shown = ", ".join(f"{each.field} {each.weight:g}" for each in everything) or "none on all queries"
+    return whole(
+        ground,
+        "base+boost",
+        "filter",
+        by_fold,
+        changes=changes,
+        work=lambda row: with_boosts(np.array([row]), everything),
+        notes=(f"weights: {shown}",),
+    )
+
+
+def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy | Skipped:
+    """The best documents read anew by a cross-encoder, on a sample: it reads many texts a query.
+
+    One that was trained here is measured on queries of dev alone.
+    """
+    recipe = ground.workspace.recipe
+    is_own = was_trained_here(ground.workspace, recipe.search.rerank, reranker)
+    queries_S = ground.sample(recipe.advise.rerank_queries, seed=recipe.advise.seed, without_train=is_own)
+    if len(queries_S) < 2:
+        return Skipped(name="base+rerank", reason="it was trained on the judged queries that there are")
+    text_of = passage_of(ground.corpus, ground.query_emb_QD, ground.passage_emb_PD)
+
+    def score(queries: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Floats:
+        texts = [(ground.queries[queries[place]].text, text_of(queries[place], row)) for place, row in pairs]
+        blocks = range(0, len(texts), 256)
+        label = "rerank"
+        tracked = ground.progress.track(blocks, label=label, total=len(blocks)) if len(blocks) > 1 else blocks
+        return np.concatenate([reranker.scores(texts[first : first + 256]) for first in tracked])
+
+    depth = recipe.search.rerank.depth
+    ranked = rerank(some(ground.dense, queries_S), lambda pairs: score(queries_S.tolist(), pairs), depth=depth)
+    rows_QK = np.full_like(ground.dense.rows_QK, NO_ROW)
+    rows_QK[queries_S] = ranked.rows_QK
+    values = {name: each[queries_S] for name, each in ground.values(rows_QK).items()}
+    return Remedy(
+        name="base+rerank",
+        word="rerank",
+        queries_S=queries_S,
+        values=values,
+        ranked=ranked,
+        changes={"search.rerank.model": recipe.search.rerank.model},
+        notes=(f"on {len(queries_S)} queries of dev, for it learned from those of train",) if is_own else (),
+        work=lambda row: rerank(some(ground.dense, np.array([row])), lambda pairs: score([row], pairs), depth=depth),
+    )
+
+
+def _fit(ground: Ground, structure: Structure, metadata: Sequence[Metadata], rows_S: Ints) -> tuple[Rule, ...]:
+    """The rules that are worth it on some queries."""
+    relevant = pairs_of(ground.relevant, rows_S, num_queries=len(ground.queries))
+    found = fit_rules(
+        some(ground.dense, rows_S),
+        candidates=structure.rules,
+        queries=[metadata[row] for row in rows_S],
+        documents=structure.documents,
+        relevant=relevant,
+        measure=lambda rows_SK: ground.main_of(rows_SK, rows_S),
+    )
+    return found.rules

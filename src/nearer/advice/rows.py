@@ -1,0 +1,133 @@
+"""Remedies as the verdict sees them and as the answer shows them: what each brought, and what it takes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from nearer.advice.expense import Rate, expense, latency_ms, query_ms
+from nearer.advice.ground import MAIN, Ground, Values
+from nearer.advice.learning_curve import learning_curve
+from nearer.advice.remedies import Remedy, Skipped
+from nearer.advice.verdict import FINE_TUNE, Tried
+from nearer.core.errors import InputError, RecipeError
+from nearer.encode.corpus import Ints
+from nearer.measure.significance import mean_intervals
+from nearer.systems import BASE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A remedy as the verdict sees it, as the answer shows it, and the recipe's keys that make it so."""
+
+    tried: Tried
+    described: Mapping[str, Any]
+    changes: Mapping[str, Any]
+
+
+def row_of(ground: Ground, remedy: Remedy, rate: Rate) -> Row:
+    """A remedy compared with base on the queries it was measured on, and what it takes."""
+    main = str(MAIN)
+    compared = ground.compare(remedy.values[main], remedy.queries_S)
+    value = float(ground.base[main].mean()) + compared.difference  # a sample is judged by its difference
+    latency = latency_ms(ground, remedy.work)
+    if other := ground.others.get(remedy.name):
+        before, after = (query_ms(ground, each.encoder) for each in (ground.system, other))
+        latency = {name: round(after[name] - before[name], 3) for name in after}
+    tried = Tried(
+        name=remedy.name,
+        word=remedy.word,
+        value=value,
+        difference=compared.difference,
+        low=compared.low,
+        high=compared.high,
+    )
+    described = {
+        "name": remedy.name,
+        "word": remedy.word,
+        "origin": "measured",
+        "num_queries": len(remedy.queries_S),
+        "metrics": _metrics(ground, remedy.values, remedy.queries_S),
+        **{key: getattr(compared, key) for key in ("difference", "low", "high", "p_value", "num_wins", "num_losses")},
+        "latency_ms": latency,
+        **expense(ground, remedy, rate, num_pairs=ground.num_pairs),
+        "changes": dict(remedy.changes),
+        "notes": list(remedy.notes),
+    }
+    return Row(tried=tried, described=described, changes=remedy.changes)
+
+
+def base_row(ground: Ground) -> dict[str, Any]:
+    """What base does, as the first line of the answer."""
+    queries_Q = np.arange(len(ground.queries))
+    nothing = {"index_work": "none", "reindex_hours": 0.0, "storage_bytes": 0, "cost": {}}
+    return {
+        "name": BASE,
+        "word": "leave",
+        "origin": "measured",
+        "num_queries": len(queries_Q),
+        "metrics": _metrics(ground, ground.base, queries_Q),
+        **dict.fromkeys(("difference", "low", "high")),
+        "p_value": None,
+        "latency_ms": {"p50": 0.0, "p95": 0.0},
+        **nothing,
+    }
+
+
+def _metrics(ground: Ground, values: Mapping[str, Values], queries_S: Ints) -> dict[str, Any]:
+    recipe = ground.workspace.recipe.evaluate
+    intervals = mean_intervals(
+        np.stack(list(values.values()), axis=1),
+        groups_Q=ground.judged.groups_of(queries_S),
+        num_resamples=recipe.num_resamples,
+        confidence=recipe.confidence,
+        seed=recipe.seed,
+    )
+    return {name: asdict(interval) for name, interval in zip(values, intervals, strict=True)}
+
+
+def fine_tuning(ground: Ground, rate: Rate, *, full_curve: bool) -> Row | Skipped:
+    """What fine-tuning would bring, from a learning curve on dev; base and queries are the curve's own."""
+    most = ground.num_pairs if full_curve else None
+    try:
+        curve = learning_curve(ground.workspace, max_pairs=most, progress=ground.progress)
+    except (InputError, RecipeError) as error:
+        return Skipped(name=FINE_TUNE, reason=error.message)
+    forecast, gain = curve["forecast"], curve["forecast"]["gain"]
+    base = ground.base[str(MAIN)]
+    tried = Tried(
+        name=FINE_TUNE,
+        word=FINE_TUNE,
+        value=float(base.mean()) + gain["value"],
+        difference=gain["value"],
+        low=gain["low"],
+        high=gain["high"],
+    )
+    remedy = Remedy(
+        name=FINE_TUNE,
+        word=FINE_TUNE,
+        queries_S=np.arange(len(base)),
+        values={},
+        ranked=ground.dense,
+        index_work="re-embed",
+    )
+    described = {
+        "name": FINE_TUNE,
+        "word": FINE_TUNE,
+        "origin": "forecast"
+        if forecast["num_pairs"] > max(each["num_pairs"] for each in curve["points"])
+        else "measured",
+        "num_queries": curve["num_queries"],
+        "metrics": {curve["metric"]: {key: forecast[key] for key in ("value", "low", "high")}},
+        "difference": gain["value"],
+        "low": gain["low"],
+        "high": gain["high"],
+        "p_value": None,
+        "latency_ms": {"p50": 0.0, "p95": 0.0},
+        **expense(ground, remedy, rate, num_pairs=ground.num_pairs, training_hours=curve["hours"]),
+        "changes": {},
+        "notes": [curve["method"], *curve["notes"]],
+        "curve": curve,
+    }
+    return Row(tried=tried, described=described, changes={})

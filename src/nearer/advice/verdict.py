@@ -1,0 +1,165 @@
+"""The verdict of advice: the cheapest remedy that is nearly as good as the best, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nearer.advice.rule import RECOMMENDATIONS
+from nearer.core.errors import InputError
+
+LEAVE, FIX_DATA, COLLECT_DATA = "leave", "fix_data", "collect_data"
+FINE_TUNE, FINE_TUNE_AND_PIPELINE = "fine_tune", "fine_tune_and_pipeline"
+_SPARSE = 0.05
+"""Our rule: a first place that is right in every second query is a share of 0.05 where each has one judged document."""
+DATA_CAUSES = ("absent", "stale_index", "truncated")
+"""Causes of failed queries that no model mends. A doubtful label is not among them: it is a suspicion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A remedy that was measured: ``word`` recommends it; the difference is from base, with its interval."""
+
+    name: str
+    word: str
+    value: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the whole interval of the difference lies above 0."""
+        return self.low > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What the verdict is about: the base, how it fails, and how much there is to learn from.
+
+    ``causes`` counts the failed ones of ``num_diagnosed`` queries by their cause; ``judged`` is the share of the base's
+    ten best documents that somebody judged, where that was measured.
+    """
+
+    base: float
+    num_queries: int
+    num_diagnosed: int
+    causes: Mapping[str, int]
+    num_pairs: int
+    target: float | None = None
+    judged: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The thresholds of the verdict, each as docs/recipe.md tells its source.
+
+    ``cheapest_first`` orders the words of remedies by what they cost to make and to keep.
+    """
+
+    tolerance: float
+    min_pairs: int
+    broken_base: float
+    data_share: float
+    saturated_base: float
+    cheapest_first: Sequence[str]
+
+    def __post_init__(self) -> None:
+        unknown = [word for word in self.cheapest_first if word not in RECOMMENDATIONS]
+        if unknown:
+            raise InputError(
+                f"advise.cheapest_first: {unknown[0]!r} is no remedy", hint=f"there are: {', '.join(RECOMMENDATIONS)}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The word, the remedy it means (none for words that are none), and the reasons in sentences."""
+
+    word: str
+    name: str | None
+    reasons: tuple[str, ...]
+
+
+def decide(case: Case, tried: Sequence[Tried], rules: Rules) -> Decision:
+    """The cheapest remedy within ``tolerance`` of the best whose gain is proven; base, where none is worth it.
+
+    Data that no remedy can mend comes first. Of remedies of one word the earlier in ``tried`` is the cheaper.
+    """
+    begin = f"Base reaches {case.base:.3f} on {case.num_queries:,} queries, each judged where nothing was tuned on it."
+    proven = [each for each in tried if each.is_proven and each.difference > rules.tolerance]
+    if fault := _data_fault(case, rules, can_be_learned=bool(proven)):
+        return Decision(word=FIX_DATA, name=None, reasons=(begin, fault))
+    if not proven:
+        return _without_gain(case, tried, rules, begin)
+    best = max(proven, key=lambda each: each.value)
+    near = [each for each in proven if best.value - each.value <= rules.tolerance]
+    chosen = min(near, key=lambda each: _rank(each.word, rules))
+    reasons = [begin, *_sparse(case), f"The best is {best.name}: {_gain(best)}."]
+    if chosen is not best:
+        reasons.append(f"{chosen.name} is cheaper and within {rules.tolerance:g} of it: {_gain(chosen)}.")
+    reasons += _passed_over(near, chosen, rules)
+    if chosen.word != FINE_TUNE:
+        return Decision(word=chosen.word, name=chosen.name, reasons=tuple(reasons))
+    beside = _pipeline(case, chosen, proven, rules)
+    return Decision(word=FINE_TUNE_AND_PIPELINE if beside else FINE_TUNE, name=chosen.name, reasons=(*reasons, *beside))
+
+
+def _data_fault(case: Case, rules: Rules, *, can_be_learned: bool) -> str:
+    """Why the data must be mended first; empty when it need not: what can be learned from is not broken."""
+    if case.base < rules.broken_base and not can_be_learned:
+        return f"Below {rules.broken_base:g} ids, judgments or texts are mostly faulty: nearer check."
+    num_data = sum(case.causes.get(cause, 0) for cause in DATA_CAUSES)
+    if not num_data or num_data / case.num_diagnosed < rules.data_share:
+        return ""
+    what = ", ".join(f"{case.causes[cause]} {cause}" for cause in DATA_CAUSES if case.causes.get(cause))
+    return f"{num_data} of {case.num_diagnosed} queries fail for data that no remedy mends ({what}): nearer diagnose."
+
+
+def _sparse(case: Case) -> list[str]:
+    """That hardly anything which is found was judged."""
+    if case.judged is None or case.judged >= _SPARSE:
+        return []
+    return [
+        f"Only {case.judged:.0%} of the ten best documents are judged, so all values are lower than what people would "
+        "see; differences count, and judging more of what is returned would tell most."
+    ]
+
+
+def _without_gain(case: Case, tried: Sequence[Tried], rules: Rules, begin: str) -> Decision:
+    best = max(tried, key=lambda each: each.difference, default=None)
+    why = [begin, "No remedy was measured."]
+    if best:
+        why[1] = (
+            f"No remedy is proven to gain more than {rules.tolerance:g}; the highest is {best.name}: {_gain(best)}."
+        )
+    if case.num_pairs < rules.min_pairs and case.base < rules.saturated_base:
+        few = f"{case.num_pairs:,} training pairs, fewer than {rules.min_pairs:,}, are little to learn from."
+        return Decision(word=COLLECT_DATA, name=None, reasons=(*why, few))
+    return Decision(word=LEAVE, name="base", reasons=(*why, "What is there can stay."))
+
+
+def _passed_over(near: Sequence[Tried], chosen: Tried, rules: Rules) -> list[str]:
+    """That training would do as well, and is not needed."""
+    dearer = [each for each in near if each.word == FINE_TUNE and each is not chosen]
+    return [f"Fine-tuning is expected to gain no more than that: {_gain(each)}." for each in dearer]
+
+
+def _pipeline(case: Case, chosen: Tried, proven: Sequence[Tried], rules: Rules) -> list[str]:
+    """What to do beside fine-tuning: what texts cannot teach, or what closes the rest to the target."""
+    structure = [each for each in proven if each.word == "filter"]
+    if structure:
+        best = max(structure, key=lambda each: each.value)
+        return [f"{best.name} uses what the texts do not say, so it adds to training: {_gain(best)}."]
+    others = [each for each in proven if each.word in ("hybrid", "rerank")]
+    if case.target is not None and chosen.value < case.target and others:
+        best = max(others, key=lambda each: each.value)
+        return [f"That is short of the target of {case.target:.3f}; {best.name} can close part of it: {_gain(best)}."]
+    return []
+
+
+def _rank(word: str, rules: Rules) -> int:
+    order = list(rules.cheapest_first)
+    return order.index(word) if word in order else len(order)
+
+
+def _gain(each: Tried) -> str:
+    return f"{each.value:.3f}, {each.difference:+.3f} [{each.low:+.3f}, {each.high:+.3f}]"

@@ -1,0 +1,146 @@
+"""Diagnose a system: every query of a split that failed, with its one cause and what would mend it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nearer.core.progress import Progress, Silent
+from nearer.core.records import Query
+from nearer.encode.corpus import refuse_other_documents
+from nearer.evaluation.diagnosis.background import Background, Failure
+from nearer.evaluation.diagnosis.clues import Finding, Stale, explain
+from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
+from nearer.evaluation.ranking import rank
+from nearer.evaluation.splits import ensure_splits
+from nearer.measure.diagnosis import BY_RANK, CAUSES, Missed
+from nearer.retrieval.index import open_index
+from nearer.store.collection import Collection
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+from nearer.systems import BASE, LIVE, System, open_system, spent
+from nearer.systems.space_index import entry_hashes, folder_of
+
+DEPTH = 1000
+"""Documents ranked a query: a rule may have to exclude hundreds before the right one is first."""
+
+
+def diagnose(
+    workspace: Workspace, system: str | None = None, *, split: str = "dev", progress: Progress | None = None
+) -> dict[str, Any]:
+    """The cause of every failed query of ``split``, for live (or the base while nothing is) unless a system is named.
+
+    A query fails when no relevant document is ranked first or, for live, when its index does not hold the one that is
+    as it is now. A query that was judged, and has nothing relevant in the corpus, fails too.
+
+    Raises InputError when the split has no query with a relevant document or a field of the recipe is unknown, NotFound
+    for an unknown system, WorkspaceError where a look at a test split could not be entered.
+    """
+    progress = progress or Silent()
+    Registry(workspace.database).refuse_look(split)
+    ensure_splits(workspace)
+    name = system or (LIVE if Registry(workspace.database).live() else BASE)
+    return diagnose_opened(workspace, open_system(workspace, name), split=split, progress=progress)
+
+
+def diagnose_opened(workspace: Workspace, opened: System, *, split: str, progress: Progress) -> dict[str, Any]:
+    """The same of a system that is open already. Raises the same."""
+    judged = read_judged_split(workspace, split)
+    stale_ids = _stale(workspace, opened)
+    corpus, ranked = rank(workspace, opened, judged.queries, k=DEPTH, progress=progress)
+    refuse_other_documents(corpus.documents, judged.doc_ids)
+    background = Background(workspace, judged, corpus.documents)
+    stale: Stale = {row: stale_ids[each] for row, each in enumerate(corpus.doc_ids) if each in stale_ids}
+    without, num_unjudged = _without_relevant(workspace, background)
+    failures = [background.failure(query, []) for query in without]
+    for query, rows_K in zip(judged.queries, ranked.rows_QK.tolist(), strict=True):
+        failure = background.failure(query, rows_K)
+        if failure.first not in failure.relevant:
+            failures.append(failure)
+        elif failure.first in stale:
+            missed = Missed(row=failure.first, rank=1, above=())
+            failures.append(Failure(query=query, relevant=failure.relevant, missed=missed, first=failure.first))
+    found = explain(workspace, background, opened, failures, stale=stale, progress=progress)
+    return {
+        "system": opened.name,
+        "model_id": opened.model.model_id,
+        "split": split,
+        "num_queries": len(judged.queries) + len(without),
+        "num_failed": len(failures),
+        "causes": _by_cause(background, found, num_examples=workspace.recipe.diagnosis.num_examples),
+        "by_query": {each.failure.query.query_id: each.cause for each in found},
+        "notes": _notes(background, num_unjudged),
+        "ledger": Registry(workspace.database).look(split=split, systems=[opened.name], purpose="diagnose"),
+        **spent([opened]),
+    }
+
+
+def _stale(workspace: Workspace, system: System) -> dict[str, Any]:
+    """The documents that live's index does not hold as they are; none for a system that has nothing to follow.
+
+    Raises NotFound or WorkspaceError when live's index cannot be used.
+    """
+    if system.name != LIVE:
+        return {}
+    space_id = system.model.space_id
+    index = open_index(folder_of(workspace, space_id, system.precision), space_id=space_id)
+    indexed = index.hashes()
+    current = entry_hashes(Collection(workspace.database), index.manifest.spec.fields)
+    return {
+        doc_id: "older" if doc_id in indexed else "missing"
+        for doc_id, made_of in current.items()
+        if indexed.get(doc_id) != made_of
+    }
+
+
+def _without_relevant(workspace: Workspace, background: Background) -> tuple[list[Query], int]:
+    """The split's queries that were judged and have no relevant document, and how many were never judged."""
+    judged: JudgedSplit = background.judged
+    known = {query.query_id for query in judged.queries}
+    others = [each for each in Collection(workspace.database).queries(judged.split) if each.query_id not in known]
+    found = [query for query in others if query.query_id in background.grades]
+    return found, len(others) - len(found)
+
+
+def _by_cause(background: Background, found: Sequence[Finding], *, num_examples: int) -> list[dict[str, Any]]:
+    """Every cause that was found, in order of precedence."""
+    causes = []
+    for cause, explanation in CAUSES.items():
+        its = [each for each in found if each.cause == cause]
+        if its:
+            causes.append(
+                {
+                    "cause": cause,
+                    "num_queries": len(its),
+                    "share": len(its) / len(found),
+                    "is_proven": cause not in BY_RANK,
+                    "meaning": explanation.meaning,
+                    "remedy": explanation.remedy,
+                    "examples": [_example(background, each) for each in its[:num_examples]],
+                }
+            )
+    return causes
+
+
+def _example(background: Background, found: Finding) -> dict[str, Any]:
+    failure = found.failure
+
+    def document(row: int) -> dict[str, Any]:
+        return {"doc_id": background.documents[row].doc_id, "text": background.documents[row].full_text}
+
+    missed = failure.missed
+    return {
+        "query_id": failure.query.query_id,
+        "query": failure.query.text,
+        "relevant": {**document(missed.row), "rank": missed.rank} if missed else None,
+        "first": document(failure.first) if failure.first >= 0 else None,
+        "evidence": found.evidence,
+    }
+
+
+def _notes(background: Background, num_unjudged: int) -> list[str]:
+    notes = list(background.obeyed.notes)
+    if num_unjudged:
+        notes.append(
+            f"{num_unjudged} queries have no judgment and are left out: nobody judged them, or their documents were "
+            "removed, and the judgments with them"
+        )
+    return notes

@@ -1,0 +1,149 @@
+"""What the failures of a split are held against, whichever system ranked: grades, rules on metadata, rare words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.records import Document, Query
+from nearer.core.text import resemblance, shingles
+from nearer.encode.corpus import own_documents
+from nearer.evaluation.grades import scale_of
+from nearer.evaluation.judged_split import JudgedSplit
+from nearer.measure.diagnosis import Missed, missed_document
+from nearer.retrieval.identifiers import document_frequencies, shared_names, words
+from nearer.retrieval.lexical import LexicalIndex
+from nearer.retrieval.obeyed_rules import ObeyedRules, obeyed_rules
+from nearer.retrieval.rules import Rule, passing_pairs
+from nearer.retrieval.structure import Structure
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A query that failed.
+
+    ``relevant`` holds the rows of its relevant documents that may be ranked, ``missed`` is the one that should have
+    stood higher, ``first`` the row of what was ranked first (-1: nothing, or nothing of the corpus).
+    """
+
+    query: Query
+    relevant: tuple[int, ...]
+    missed: Missed | None
+    first: int = -1
+
+
+class Background:
+    """The documents of a judged split in id order, and what is known of them; most of it is made when first needed."""
+
+    def __init__(self, workspace: Workspace, judged: JudgedSplit, documents: Sequence[Document]) -> None:
+        self.documents = documents
+        self.judged = judged
+        self._workspace = workspace
+        self._collection = Collection(workspace.database)
+        self._search = workspace.recipe.search
+        self._relevant_from = scale_of(workspace).relevant_from
+        self._shingles: dict[int, frozenset[str]] = {}
+
+    def failure(self, query: Query, rows_K: Sequence[int]) -> Failure:
+        """What a query missed, given the rows that were ranked for it, -1 at the end or for what no corpus holds."""
+        own = self.own.get(query.query_id, frozenset())
+        grades = self.grades.get(query.query_id, {})
+        wanted = {row: grade for row, grade in grades.items() if grade > 0 and row not in own}
+        end = max((place for place, row in enumerate(rows_K, start=1) if row >= 0), default=0)
+        rows = [int(row) for row in rows_K[:end]]
+        ranked = [grades.get(row, 0) for row in rows]
+        return Failure(
+            query=query,
+            relevant=tuple(row for row, grade in wanted.items() if grade >= self._relevant_from),
+            missed=missed_document(rows, ranked, wanted, relevant_from=self._relevant_from),
+            first=rows[0] if rows else -1,
+        )
+
+    @cached_property
+    def grades(self) -> dict[str, dict[int, int]]:
+        """The grades of the judged documents, by query id and document row."""
+        row_of = {document.doc_id: row for row, document in enumerate(self.documents)}
+        found: dict[str, dict[int, int]] = {}
+        for judgment in self._collection.judgments(self.judged.split):
+            if judgment.doc_id in row_of:
+                found.setdefault(judgment.query_id, {})[row_of[judgment.doc_id]] = judgment.grade
+        return found
+
+    @cached_property
+    def own(self) -> dict[str, frozenset[int]]:
+        """The rows of the documents whose text is the query's own, by query id; no run holds them."""
+        queries = self.judged.queries
+        found: dict[str, set[int]] = {}
+        for query_row, row in zip(*own_documents(queries, self.documents), strict=True):
+            found.setdefault(queries[query_row].query_id, set()).add(int(row))
+        return {query_id: frozenset(rows) for query_id, rows in found.items()}
+
+    @cached_property
+    def _trained(self) -> tuple[Query, ...]:
+        return tuple(self._collection.queries("train"))
+
+    @cached_property
+    def _structure(self) -> Structure:
+        """What the documents' metadata offers to the queries of training and of the split."""
+        queries = [query.metadata for query in (*self._trained, *self.judged.queries)]
+        return Structure.read(self.documents, queries, query_time_fields=self._search.query_time_fields)
+
+    @cached_property
+    def obeyed(self) -> ObeyedRules:
+        """The rules that training obeys."""
+        place_of = {query.query_id: place for place, query in enumerate(self._trained)}
+        row_of = {document.doc_id: row for row, document in enumerate(self.documents)}
+        pairs = [
+            (place_of[judgment.query_id], row_of[judgment.doc_id])
+            for judgment in self._collection.judgments("train")
+            if judgment.grade >= self._relevant_from and judgment.doc_id in row_of
+        ]
+        queries_R, documents_R = np.array(pairs, np.int64).reshape(-1, 2).T
+        return obeyed_rules(
+            self._structure,
+            queries=[query.metadata for query in self._trained],
+            relevant=(queries_R, documents_R),
+            query_time_fields=self._search.query_time_fields,
+            min_share=self._workspace.recipe.diagnosis.rule_share,
+        )
+
+    def passing(self, rule: Rule, query: Query, rows: Sequence[int]) -> NDArray[np.bool_]:
+        """Which documents a rule lets through for a query (bool, one a row)."""
+        pairs = np.zeros(len(rows), np.int64), np.array(rows, np.int64)
+        return passing_pairs(rule, pairs, queries=[query.metadata], documents=self._structure.documents)
+
+    @cached_property
+    def lexical(self) -> LexicalIndex:
+        """BM25 over the documents."""
+        return LexicalIndex([document.full_text for document in self.documents])
+
+    @cached_property
+    def _frequencies(self) -> Counter[str]:
+        """How many documents hold each word of the split's queries."""
+        wanted = {word for query in self.judged.queries for word in words(query.text)}
+        return document_frequencies(wanted, (document.full_text for document in self.documents))
+
+    def names(self, query: Query, row: int) -> tuple[str, ...]:
+        """The identifiers and rare words that a query shares with a document."""
+        text = self.documents[row].full_text
+        return shared_names(query.text, text, frequencies=self._frequencies, num_documents=len(self.documents))
+
+    def resemblance(self, left: int, right: int) -> float:
+        """How much the texts of two documents resemble each other, from 0 to 1."""
+        for row in (left, right):
+            if row not in self._shingles:
+                self._shingles[row] = shingles(self.documents[row].full_text)
+        return resemblance(self._shingles[left], self._shingles[right])
+
+    def told_apart(self, query: Query, relevant: int, other: int) -> bool:
+        """Whether a rule, or a name in the query, tells why one document answers it and the other does not."""
+        pairs = (self.passing(each.rule, query, [relevant, other]).tolist() for each in self.obeyed.rules)
+        if [True, False] in pairs:
+            return True
+        held = words(self.documents[other].full_text)
+        return any(name not in held for name in self.names(query, relevant))

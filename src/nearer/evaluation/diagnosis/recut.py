@@ -1,0 +1,175 @@
+"""What a system's encoder makes of a few documents as they are cut, and would make of them cut otherwise.
+
+Arrays: P passages of one document, D dimensions.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.progress import Progress, Silent
+from nearer.core.records import Document
+from nearer.core.sections import ChunkRecipe
+from nearer.encode.chunk import Window, sentences, split_text
+from nearer.encode.corpus import cut, embed_corpus, embed_passages, embed_queries, window_of
+from nearer.encode.encoder import TextEncoder
+from nearer.evaluation.diagnosis.background import Failure
+from nearer.store.workspace import Workspace
+from nearer.systems import System
+
+Floats = NDArray[np.float32]
+Cut = Callable[[str], Sequence[str]]
+
+NUM_ABOVE = 10
+"""Documents above the missed one that are cut anew beside it: enough to tell a better cut from a lucky one."""
+
+CHANCE_QUANTILE = 0.999
+"""Of the cosines of random passages: two that look alike must be nearer than so many of these. Our rule."""
+
+_SAMPLE = 500
+_NUM_PAIRS = 20_000
+
+
+class Scores:
+    """The passages of the documents that failures are about, with their scores, read from the cache.
+
+    ``documents`` are all of the workspace in id order; what is drawn of them is the same each time.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        system: System,
+        documents: Sequence[Document],
+        failures: Iterable[Failure],
+        progress: Progress,
+    ) -> None:
+        self.encoder: TextEncoder = system.encoder
+        self._workspace, self._documents, self._progress = workspace, documents, progress
+        self.window = window_of(system.chunk, system.encoder)
+        missing = [failure for failure in failures if failure.missed]
+        queries = [failure.query for failure in missing]
+        vectors_QD = embed_queries(workspace, self.encoder, queries, Silent())
+        self._queries = {query.query_id: vector for query, vector in zip(queries, vectors_QD, strict=True)}
+        self._passages = self._read({row for failure in missing for row in _rows(failure)})
+
+    def texts(self, row: int) -> tuple[str, ...]:
+        """A document's passages."""
+        return self._passages[row][0]
+
+    def best(self, query_id: str, row: int) -> tuple[float, Floats]:
+        """The score of a document's best passage for a query, and that passage's vector."""
+        vectors_PD = self._passages[row][1]
+        scores_P = vectors_PD @ self._queries[query_id]
+        place = int(scores_P.argmax())
+        return float(scores_P[place]), vectors_PD[place]
+
+    def best_above(self, failure: Failure) -> float:
+        """The highest score among what stands above the missed document."""
+        return max((self.best(failure.query.query_id, row)[0] for row in _above(failure)), default=np.inf)
+
+    @cached_property
+    def chance(self) -> float:
+        """The cosine that hardly any two random passages of different documents reach."""
+        rng = np.random.default_rng(0)
+        drawn = rng.permutation(len(self._documents))[:_SAMPLE].tolist()
+        read = self._read(drawn)
+        vectors_PD = np.concatenate([read[row][1] for row in drawn])
+        owners_P = np.repeat(drawn, [len(read[row][1]) for row in drawn])
+        left, right = rng.integers(len(owners_P), size=(2, _NUM_PAIRS))
+        apart = owners_P[left] != owners_P[right]
+        if not apart.any():
+            return 1.0
+        cosines = np.einsum("ij,ij->i", vectors_PD[left[apart]], vectors_PD[right[apart]])
+        return float(np.quantile(cosines, CHANCE_QUANTILE))
+
+    def won_by(self, cut: Cut, failures: Sequence[Failure]) -> dict[str, tuple[float, float]]:
+        """The failures whose missed document would stand above, were documents cut so, by query id.
+
+        With the score of its best new piece, and the best score of what stands above it: as that is cut now, and the
+        first ``NUM_ABOVE`` of it cut so too, since any document gains by being cut finer. Only what is cut otherwise
+        than now is encoded, and first of the missed documents alone.
+        """
+        hopeful = [failure for failure in failures if failure.missed]
+        beaten = {failure.query.query_id: self.best_above(failure) for failure in hopeful}
+        reached = self._scored({each.query.query_id: self._new(cut, [_missed(each)]) for each in hopeful})
+        hopeful = [each for each in hopeful if reached[each.query.query_id] > beaten[each.query.query_id]]
+        others = self._scored({each.query.query_id: self._new(cut, _above(each)) for each in hopeful})
+        for query_id, score in others.items():
+            beaten[query_id] = max(beaten[query_id], score)
+        return {
+            query_id: (reached[query_id], beaten[query_id])
+            for query_id in others
+            if reached[query_id] > beaten[query_id]
+        }
+
+    def cuts(self) -> dict[str, Cut]:
+        """Other cuts than the one in use, by what they are called."""
+        window = self.window or window_of(ChunkRecipe(), self.encoder)
+        assert window is not None
+        half = window.max_tokens // 2
+        finer = Window(max_tokens=half, overlap_tokens=min(window.overlap_tokens, half // 2))
+        wider = Window(max_tokens=window.max_tokens, overlap_tokens=min(2 * window.overlap_tokens, half))
+        return {
+            f"passages of {half} tokens": lambda text: self._split(text, finer),
+            f"passages that share {wider.overlap_tokens} tokens": lambda text: self._split(text, wider),
+            "sentences": sentences,
+        }
+
+    def unread(self, text: str) -> list[str]:
+        """What lies behind the last token that the encoder reads of a text, as passages; nothing of a short one."""
+        whole = window_of(ChunkRecipe(), self.encoder)
+        assert whole is not None
+        spans = self.encoder.token_spans(text)
+        return self._split(text[spans[whole.max_tokens][0] :], whole) if len(spans) > whole.max_tokens else []
+
+    def _split(self, text: str, window: Window) -> list[str]:
+        return split_text(text, window=window, spans=self.encoder.token_spans(text))
+
+    def _new(self, cut: Cut, rows: Iterable[int]) -> list[str]:
+        """The pieces of documents cut so that none of their passages is."""
+        return [
+            piece
+            for row in rows
+            for piece in cut(self._documents[row].full_text)
+            if piece.strip() and piece not in self.texts(row)
+        ]
+
+    def _scored(self, pieces: Mapping[str, Sequence[str]]) -> dict[str, float]:
+        """The best score among some pieces for each query; -inf where there are none."""
+        texts = list(dict.fromkeys(text for each in pieces.values() for text in each))
+        vectors = embed_passages(self._workspace, self.encoder, texts, self._progress, label="encode other cuts")[0]
+        row_of = {text: row for row, text in enumerate(texts)}
+        return {
+            query_id: float((vectors[[row_of[text] for text in each]] @ self._queries[query_id]).max(initial=-np.inf))
+            for query_id, each in pieces.items()
+        }
+
+    def _read(self, rows: Iterable[int]) -> dict[int, tuple[tuple[str, ...], Floats]]:
+        """The passages of documents and their vectors, by row."""
+        wanted = sorted(set(rows))
+        corpus = cut([self._documents[row] for row in wanted], self.encoder, self.window)
+        vectors_PD, _ = embed_corpus(self._workspace, self.encoder, corpus, Silent())
+        places = [corpus.passages_of(place) for place in range(len(wanted))]
+        return {
+            row: (corpus.passages[place.start : place.stop], vectors_PD[place.start : place.stop])
+            for row, place in zip(wanted, places, strict=True)
+        }
+
+
+def _missed(failure: Failure) -> int:
+    assert failure.missed is not None
+    return failure.missed.row
+
+
+def _above(failure: Failure) -> list[int]:
+    """The first documents of the corpus above the missed one."""
+    assert failure.missed is not None
+    return [row for row in failure.missed.above if row >= 0][:NUM_ABOVE]
+
+
+def _rows(failure: Failure) -> Iterable[int]:
+    """The documents that a failure is about."""
+    return (_missed(failure), *_above(failure), *failure.relevant)

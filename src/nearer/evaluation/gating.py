@@ -1,0 +1,135 @@
+"""A candidate judged: compared with what is live, on the test split and in the suite."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nearer.core.errors import InputError, ModelRefused, ServiceError
+from nearer.core.progress import Progress
+from nearer.evaluation.comparison import compare_measured, summarise
+from nearer.evaluation.held_out import judging_split
+from nearer.evaluation.judged_split import JudgedSplit, Mask, read_judged_split
+from nearer.evaluation.ranking import Measured, measure
+from nearer.evaluation.suite import Suite, keep_suite_run, run_suite
+from nearer.measure.alarms import raised_in
+from nearer.measure.gate import Evidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
+from nearer.measure.significance import Comparison
+from nearer.store.registry import Release
+from nearer.store.workspace import Workspace
+from nearer.systems import BASE, LIVE, System, open_system, spent
+from nearer.systems.space_index import verify
+
+
+def judge_candidate(
+    workspace: Workspace,
+    candidate: System,
+    live: Release | None,
+    *,
+    suite: Suite | None,
+    split: str | None,
+    progress: Progress,
+) -> tuple[Verdict, dict[str, Any]]:
+    """Compare the candidate with its baseline on the test split and in the suite, and ask the gate.
+
+    Beside the verdict: ``{"evaluation", "suite"}``, what was measured.
+    """
+    judged = read_judged_split(workspace, split or judging_split(workspace))
+    try:
+        baseline = open_system(workspace, LIVE if live else BASE)
+    except (ModelRefused, ServiceError) as error:
+        ran, told = _run_suite(workspace, suite, [candidate], progress)
+        measured = [measure(workspace, candidate, judged, progress=progress)]
+        evaluation = summarise(workspace, judged, measured, purpose="gate", progress=progress)
+        reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
+        note = "to go on without a comparison: --force --reason TEXT"
+        verdict = _alone(ran, (reason, *verify(workspace, candidate)), note=note)
+        return verdict, {"evaluation": evaluation, "suite": told}
+    if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
+        ran, told = _run_suite(workspace, suite, [candidate], progress)
+        measured = [measure(workspace, candidate, judged, progress=progress)]
+        evaluation = summarise(workspace, judged, measured, purpose="first release", progress=progress)
+        evaluation |= spent([baseline, candidate])
+        verdict = _alone(ran, verify(workspace, candidate))
+        if verdict.promoted:
+            verdict = replace(verdict, reasons=("the first release: measured, with nothing live to compare it with",))
+        return verdict, {"evaluation": evaluation, "suite": told}
+    ran, told = _run_suite(workspace, suite, [baseline, candidate], progress)
+    measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
+    evaluation = summarise(workspace, judged, measured, purpose="gate", progress=progress)
+    evidence = _evidence(workspace, measured, judged, index_faults=verify(workspace, candidate), suite=ran)
+    gate = workspace.recipe.gate
+    policy = Policy(
+        measure=gate.measure, min_gain=gate.min_gain, min_slice_queries=gate.min_slice_queries, alpha=gate.alpha
+    )
+    verdict = decide(evidence, policy)
+    if verdict.promoted:
+        verdict = replace(verdict, reasons=(_gain(evidence.comparison),))
+    return verdict, {"evaluation": evaluation, "suite": told}
+
+
+def _run_suite(
+    workspace: Workspace, suite: Suite | None, systems: Sequence[System], progress: Progress
+) -> tuple[SuiteEvidence, dict[str, Any] | None]:
+    """How the last of one or two systems, and the one before it, did in the suite; and the same as JSON."""
+    if suite is None:
+        return SuiteEvidence(), None
+    ran = [(each, run_suite(workspace, suite, each, progress=progress)) for each in systems]
+    told = keep_suite_run(workspace, suite, ran)
+    return SuiteEvidence(candidate=ran[-1][1], baseline=ran[0][1] if len(ran) > 1 else None), told
+
+
+def _alone(suite: SuiteEvidence, faults: tuple[str, ...], *, note: str = "") -> Verdict:
+    """The verdict on a candidate without a baseline: neither faults nor critical cases that fail."""
+    reasons, notes = judge_suite(suite)
+    reasons = [*faults, *reasons]
+    return Verdict(promoted=not reasons, reasons=tuple(reasons), notes=(*([note] if note else []), *notes))
+
+
+def alarm_notes(candidate: System) -> tuple[str, ...]:
+    """What was raised when the candidate was trained; an alarm is no reason to refuse it."""
+    raised = raised_in(candidate.model.training)
+    return tuple(f"Alarm {alarm['name']} was raised in training: {alarm['sentence']}" for alarm in raised)
+
+
+def _gain(comparison: Comparison) -> str:
+    return (
+        f"{comparison.metric} rose by {comparison.difference:.4f} [{comparison.low:.4f}, {comparison.high:.4f}]: "
+        f"{comparison.num_wins} queries won, {comparison.num_losses} lost"
+    )
+
+
+def _evidence(
+    workspace: Workspace,
+    measured: Sequence[Measured],
+    judged: JudgedSplit,
+    *,
+    index_faults: tuple[str, ...],
+    suite: SuiteEvidence,
+) -> Evidence:
+    metric, recipe = workspace.recipe.gate.measure, workspace.recipe.evaluate
+    if metric not in recipe.measures:
+        raise InputError(f"gate.measure {metric!r} is not in evaluate.measures", hint="add it to evaluate.measures")
+    baseline, candidate = measured
+
+    def compared(mask: Mask | None = None) -> Comparison:
+        [found] = compare_measured(baseline, candidate, metrics=[metric], judged=judged, recipe=recipe, mask=mask)
+        return found
+
+    return Evidence(
+        comparison=compared(),
+        slices={
+            name: SliceEvidence(
+                num_queries=int(mask.sum()), num_groups=_num_groups(judged, mask), comparison=compared(mask)
+            )
+            for name, mask in judged.slices.items()
+        },
+        index_faults=index_faults,
+        suite=suite,
+    )
+
+
+def _num_groups(judged: JudgedSplit, mask: Mask) -> int:
+    rows = np.flatnonzero(mask)
+    return len(set(judged.groups_of(rows) or rows.tolist()))

@@ -1,0 +1,144 @@
+"""Slices that are held out of training whole: queries that meet a condition go into a test split of their own."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from nearer.core.errors import InputError
+from nearer.core.filters import FieldType, Filter, Values, fields_in, matches, parse_where
+from nearer.core.records import Query
+from nearer.core.sections import SplitRecipe
+from nearer.store.collection import LEAKED, Collection
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+
+_PREFIX = "test_"
+_TYPES: dict[type, FieldType] = {bool: "boolean", str: "text", int: "integer", float: "number"}
+
+
+def held_out_splits(recipe: SplitRecipe) -> list[str]:
+    """The names of the splits that the recipe holds out.
+
+    >>> held_out_splits(SplitRecipe(held_out={"unseen_period": "year>=2024"}))
+    ['test_unseen_period']
+    """
+    return [f"{_PREFIX}{name}" for name in recipe.held_out]
+
+
+def find_held_out(workspace: Workspace) -> dict[str, list[str]]:
+    """The splits held out that each query belongs to, by its id, for the queries that are not there or elsewhere too.
+
+    Queries that were set aside stay so. Raises InputError for a condition that no query meets or that does not fit the
+    queries' fields, for a split that others than those who meet it are in, and where a model was trained already while
+    the queries were in train or dev.
+    """
+    collection, recipe = Collection(workspace.database), workspace.recipe.split
+    queries = collection.queries() if recipe.held_out else []
+    if not queries:
+        return {}
+    splits_of = collection.split_of()
+    wanted: dict[str, list[str]] = {}
+    for split, name in zip(held_out_splits(recipe), recipe.held_out, strict=True):
+        members = _meeting(name, recipe.held_out[name], queries)
+        _refuse_others(split, members, splits_of)
+        for query_id in members:
+            wanted.setdefault(query_id, []).append(split)
+    misplaced = {
+        query_id: splits
+        for query_id, splits in wanted.items()
+        if LEAKED not in splits_of.get(query_id, ()) and sorted(splits) != sorted(splits_of.get(query_id, ()))
+    }
+    _refuse_trained_on(workspace, misplaced, splits_of)
+    return misplaced
+
+
+def _meeting(name: str, conditions: str | Sequence[str], queries: Sequence[Query]) -> dict[str, None]:
+    """The ids of the queries that meet all conditions."""
+    texts = [conditions] if isinstance(conditions, str) else list(conditions)
+    try:
+        condition = _parse(texts, queries)
+    except InputError as error:
+        raise InputError(f"split.held_out.{name}: {error.message}", hint=error.hint) from error
+    found = dict.fromkeys(
+        query.query_id
+        for query in queries
+        if matches(condition, cast(Values, query.metadata))  # as _type_of checked
+    )
+    if not found:
+        raise InputError(
+            f"split.held_out.{name}: no query meets {' and '.join(texts)}",
+            hint="correct the condition, or take it out of nearer.toml until there are such queries",
+        )
+    return found
+
+
+def _parse(texts: Sequence[str], queries: Sequence[Query]) -> Filter:
+    condition = parse_where(texts, {field: _type_of(field, queries) for field in fields_in(texts)})
+    assert condition is not None, "the recipe has a condition for every name"
+    return condition
+
+
+def _type_of(field: str, queries: Sequence[Query]) -> FieldType:
+    """The one type of a field's values. Raises InputError for an unknown field, mixed types, lists and objects."""
+    first: dict[FieldType, str] = {}
+    for query in queries:
+        value = query.metadata.get(field)
+        if value is None:
+            continue
+        if type(value) not in _TYPES:
+            reason = f"query {query.query_id!r} has a {type(value).__name__} in {field!r}, which no condition compares"
+            raise InputError(reason, hint="give the field one plain value a query")
+        first.setdefault(_TYPES[type(value)], query.query_id)
+    if not first:
+        known = ", ".join(sorted({name for query in queries for name in query.metadata})) or "none"
+        raise InputError(f"no query has the field {field!r}", hint=f"the fields are: {known}")
+    if first.keys() == {"integer", "number"}:
+        return "number"
+    if len(first) > 1:
+        (one, one_id), (other, other_id), *_ = first.items()
+        reason = f"{field!r} is of mixed types: query {one_id!r} has {one}, query {other_id!r} has {other}"
+        raise InputError(reason, hint="give the field one type in all queries")
+    return next(iter(first))
+
+
+def _refuse_others(split: str, members: Mapping[str, None], splits_of: Mapping[str, Sequence[str]]) -> None:
+    others = [query_id for query_id, splits in splits_of.items() if split in splits and query_id not in members]
+    if others:
+        raise InputError(
+            f"there is a split {split!r} already, with {len(others)} queries that do not meet the condition of "
+            f"split.held_out.{split.removeprefix(_PREFIX)}, such as {others[0]!r}",
+            hint="hold the slice out under another name",
+        )
+
+
+def _refuse_trained_on(
+    workspace: Workspace, misplaced: Mapping[str, Sequence[str]], splits_of: Mapping[str, Sequence[str]]
+) -> None:
+    """A slice that a model has learnt from, or was chosen by, is not held out of it."""
+    known = [
+        query_id
+        for query_id, splits in misplaced.items()
+        if not {"train", "dev"}.isdisjoint(splits_of.get(query_id, ()))
+        and not set(splits) <= set(splits_of[query_id])  # else only an import put it there once more
+    ]
+    registry = Registry(workspace.database)
+    trained = [model.model_id for model in registry.models() if model.training]
+    trained += [each.reranker_id for each in registry.rerankers()]
+    if known and trained:
+        raise InputError(
+            f"split.held_out: {len(known)} queries, such as {known[0]!r}, are in train or dev, and {trained[-1]} was "
+            "trained since: it may know them",
+            hint="hold slices out before the first training: import into a new workspace, nearer init DIR",
+        )
+
+
+def judging_split(workspace: Workspace) -> str:
+    """The split that judges a release: ``test``, else the first whose name begins so, held out ones last.
+
+    Raises InputError where there is none.
+    """
+    held_out = held_out_splits(workspace.recipe.split)
+    names = [name for name in Collection(workspace.database).splits() if name.startswith("test")]
+    names.sort(key=held_out.__contains__)
+    if not names:
+        raise InputError("there is no test split to judge by", hint="see: nearer check")
+    return "test" if "test" in names else names[0]

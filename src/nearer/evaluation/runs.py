@@ -1,0 +1,116 @@
+"""The run of any search engine as a system that can be measured, though nothing else: ``run:FILE``.
+
+Ranked as trec_eval does, by score alone, ties by document id, descending.
+Source: trec_eval 9.0, comp_sim_docno in form_res_rels.c.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.errors import Fault, FaultLog, ImportFaults
+from nearer.core.records import Query
+from nearer.store.collection import Collection
+from nearer.store.formats import read_run
+from nearer.store.workspace import Workspace
+from nearer.systems import RUN
+
+Ints = NDArray[np.int64]
+Ranking = list[tuple[float, str]]
+"""Scores and document ids as a heap, the worst first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSystem:
+    """A system of which only the rankings are known."""
+
+    name: str
+    model: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCounts:
+    """What a run holds beside documents of the corpus ranked for the queries measured."""
+
+    num_unknown_documents: int
+    num_queries_without_rows: int
+    num_other_queries: int
+
+
+def is_run(system: str) -> bool:
+    """Whether a system's name is that of a run.
+
+    >>> is_run("run:bm25.run"), is_run("base")
+    (True, False)
+    """
+    return system.startswith(RUN)
+
+
+def rank_run(
+    workspace: Workspace,
+    system: str,
+    queries: Sequence[Query],
+    doc_ids: Sequence[str],
+    *,
+    k: int,
+    excluded: tuple[Ints, Ints],
+) -> tuple[Ints, RunCounts]:
+    """The ``k`` best rows of ``doc_ids`` for every query (int64, Q x k), -1 after the end.
+
+    ``excluded`` holds pairs (query row, document row) that are passed over. A document that the workspace does not
+    hold keeps its rank, as in trec_eval: its row is the number of documents plus the rank. Memory does not grow with
+    the file.
+
+    Raises ImportFaults when the file has faults or names a query that the workspace does not know.
+    """
+    own: dict[str, set[str]] = {query.query_id: set() for query in queries}
+    for query_row, row in zip(*excluded, strict=True):
+        own[queries[query_row].query_id].add(doc_ids[row])
+    rankings, others = _read(workspace, Path(system.removeprefix(RUN)), own, k=k)
+    row_of = {doc_id: row for row, doc_id in enumerate(doc_ids)}
+    rows_QK = np.full((len(queries), k), -1, np.int64)
+    for query_row, query in enumerate(queries):
+        for rank, (_, doc_id) in enumerate(sorted(rankings[query.query_id], reverse=True)):
+            rows_QK[query_row, rank] = row_of.get(doc_id, len(doc_ids) + rank)
+    counts = RunCounts(
+        num_unknown_documents=sum(doc_id not in row_of for ranking in rankings.values() for _, doc_id in ranking),
+        num_queries_without_rows=sum(not ranking for ranking in rankings.values()),
+        num_other_queries=len(others),
+    )
+    return rows_QK, counts
+
+
+def _read(
+    workspace: Workspace, path: Path, own: Mapping[str, set[str]], *, k: int
+) -> tuple[dict[str, Ranking], set[str]]:
+    """The ``k`` best of every query of ``own``, less its own documents; and the other queries of the workspace."""
+    known = {query.query_id for query in Collection(workspace.database).queries()}
+    rankings: dict[str, Ranking] = {query_id: [] for query_id in own}
+    others: set[str] = set()
+    log = FaultLog()
+    for row in read_run(path):
+        if isinstance(row, Fault):
+            log.add(row)
+            continue
+        entry = row.record
+        if entry.query_id not in known:
+            reason, remedy = f"unknown query {entry.query_id!r}", "add the query first, or remove its rows"
+            log.add(Fault(file=str(path), line=row.line, reason=reason, remedy=remedy))
+        elif entry.query_id not in rankings:
+            others.add(entry.query_id)
+        elif entry.doc_id not in own[entry.query_id]:
+            _keep(rankings[entry.query_id], (float(np.float32(entry.score)), entry.doc_id), k=k)
+    if log.num_faults:
+        raise ImportFaults(log, hint="mend the run", outcome="nothing was measured")
+    return rankings, others
+
+
+def _keep(ranking: Ranking, found: tuple[float, str], *, k: int) -> None:
+    if len(ranking) < k:
+        heapq.heappush(ranking, found)
+    else:
+        heapq.heappushpop(ranking, found)

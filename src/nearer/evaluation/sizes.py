@@ -1,0 +1,178 @@
+"""What smaller vectors lose: every dimension and precision, measured."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, get_args
+
+import numpy as np
+
+from nearer.core.progress import Progress
+from nearer.encode.corpus import (
+    Corpus,
+    Floats,
+    Ints,
+    embed_corpus,
+    embed_queries,
+    own_documents,
+    read_corpus,
+    refuse_other_documents,
+)
+from nearer.encode.shortened import shortened
+from nearer.evaluation.comparison import compare_measured, with_adjusted_p
+from nearer.evaluation.judged_split import JudgedSplit
+from nearer.evaluation.ranking import Measured
+from nearer.measure.metrics import Measure, score
+from nearer.measure.significance import mean_intervals
+from nearer.store.workspace import Workspace
+from nearer.systems import System
+from nearer.vectors.quantise import STORED, Precision, Quantised, quantise, search, stored_bytes
+
+FULL: Precision = "float32"
+MEASURE = Measure.parse("nDCG@10")
+"""What sizes are compared by."""
+
+
+_K = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Size:
+    """One size of vector: what it ranks, and how long one search takes, its own and that of the full vectors."""
+
+    dimension: int
+    precision: Precision
+    measured: Measured
+    search_s: float
+    full_search_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ground:
+    """What all sizes are measured on: the full vectors of queries and passages."""
+
+    corpus: Corpus
+    query_emb_QD: Floats
+    passage_emb_PD: Floats
+    excluded: tuple[Ints, Ints]
+    rescore: int
+    num_timed: int
+
+    @classmethod
+    def read(cls, workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> "Ground":
+        """Embed the queries and passages that all sizes share. Raises Conflict when documents changed meanwhile."""
+        corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
+        refuse_other_documents(corpus.documents, judged.doc_ids)
+        passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
+        recipe = workspace.recipe.shorten
+        return cls(
+            corpus=corpus,
+            query_emb_QD=embed_queries(workspace, system.encoder, judged.queries, progress),
+            passage_emb_PD=passage_emb_PD,
+            excluded=own_documents(judged.queries, corpus.documents),
+            rescore=recipe.rescore,
+            num_timed=recipe.num_timed_queries,
+        )
+
+    def measured(
+        self,
+        workspace: Workspace,
+        system: System,
+        judged: JudgedSplit,
+        dimension: int,
+        precision: Precision,
+        *,
+        clock: Callable[[], float],
+    ) -> _Size:
+        """The quality and the time of one size."""
+        query_emb_QD, kept = self._first(self.query_emb_QD, dimension), self._first(self.passage_emb_PD, dimension)
+        quantised = quantise(kept, precision)
+        found = search(
+            query_emb_QD,
+            quantised,
+            k=_K,
+            starts_N=self.corpus.starts_N,
+            excluded=self.excluded,
+            rescore=self.rescore,
+        )
+        full_s = self._time(self.query_emb_QD, quantise(self.passage_emb_PD, FULL), clock)
+        return _Size(
+            dimension=dimension,
+            precision=precision,
+            measured=Measured(
+                system=system,
+                values={str(MEASURE): score([MEASURE], found.rows_QK, judged.qrels)[MEASURE]},
+                rows_QK=found.rows_QK,
+            ),
+            search_s=self._time(query_emb_QD, quantised, clock),
+            full_search_s=full_s,
+        )
+
+    def _first(self, emb_ND: Floats, dimension: int) -> Floats:
+        return emb_ND if dimension == emb_ND.shape[1] else shortened(emb_ND, dimension)
+
+    def _time(self, query_emb_QD: Floats, kept: Quantised, clock: Callable[[], float]) -> float:
+        """The median seconds of one query's search."""
+        durations_s = []
+        for query_D in query_emb_QD[: self.num_timed]:
+            began = clock()
+            search(query_D[None], kept, k=_K, starts_N=self.corpus.starts_N, rescore=self.rescore)
+            durations_s.append(clock() - began)
+        return median(durations_s)
+
+
+def proposed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The row of the fewest stored bytes whose quality is near enough to that of the first; of equals the fastest."""
+    return min(
+        (row for row in rows if row["is_within"]), key=lambda row: (row["bytes_per_document"], row["search_time_ratio"])
+    )
+
+
+def settings_of(workspace: Workspace, full_dimension: int) -> list[tuple[int, Precision]]:
+    """The sizes to measure, from the largest: the full float32 vectors come first, whatever the recipe says."""
+    recipe = workspace.recipe.shorten
+    dimensions = sorted({each for each in recipe.dimensions if each < full_dimension} | {full_dimension}, reverse=True)
+    precisions = [each for each in get_args(Precision) if each in recipe.precisions]
+    found = [(dimension, precision) for dimension in dimensions for precision in precisions]
+    return [(full_dimension, FULL), *(each for each in found if each != (full_dimension, FULL))]
+
+
+def rows_of(
+    workspace: Workspace, judged: JudgedSplit, full: _Size, others: Sequence[_Size], corpus: Corpus
+) -> list[dict[str, Any]]:
+    """Every size as JSON, compared with the full one."""
+    recipe, metric = workspace.recipe.evaluate, str(MEASURE)
+    values_QS = np.stack([each.measured.values[metric] for each in (full, *others)], axis=1)
+    intervals = mean_intervals(
+        values_QS,
+        groups_Q=judged.groups_of(np.arange(len(values_QS))),
+        num_resamples=recipe.num_resamples,
+        confidence=recipe.confidence,
+        seed=recipe.seed,
+    )
+    compared = with_adjusted_p(
+        [
+            asdict(each)
+            for other in others
+            for each in compare_measured(full.measured, other.measured, metrics=[metric], judged=judged, recipe=recipe)
+        ]
+    )
+    most_lost = workspace.recipe.shorten.max_loss * intervals[0].value
+    passages_a_document = len(corpus.passages) / len(corpus.documents)
+    return [
+        {
+            "dimension": size.dimension,
+            "precision": size.precision,
+            "stored": STORED[size.precision],
+            "bytes_per_document": stored_bytes(size.dimension, size.precision) * passages_a_document,
+            **asdict(interval),
+            "difference": difference,
+            "share_of_full": interval.value / intervals[0].value if intervals[0].value else 1.0,
+            "is_within": interval.value >= intervals[0].value - most_lost,
+            "is_proven": difference is None or difference["low"] >= -most_lost,
+            "search_ms": 1000 * size.search_s,
+            "full_search_ms": 1000 * size.full_search_s,
+            "search_time_ratio": size.search_s / size.full_search_s,
+        }
+        for size, interval, difference in zip((full, *others), intervals, [None, *compared], strict=True)
+    ]

@@ -1,0 +1,223 @@
+"""Which side each query is on, and which queries leak from one side to another."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nearer.core.errors import InputError
+from nearer.core.records import Judgment, Query
+from nearer.core.sections import SplitRecipe
+from nearer.core.steps import reached
+from nearer.core.text import clusters, near_duplicates, normalise
+from nearer.evaluation.held_out import find_held_out, held_out_splits
+from nearer.store.collection import LEAKED, Collection, leave_split, move_to_split, put_split
+from nearer.store.workspace import Workspace
+
+_ORDER = {"train": 0, "dev": 1}
+"""Test splits come last: of two queries that leak, the one on the earlier side is set aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """Two queries on two sides that know of each other; ``set_aside`` is the one to take out."""
+
+    kind: str
+    set_aside: str
+    kept: str
+
+
+def ensure_splits(workspace: Workspace) -> dict[str, int]:
+    """Give every query that is in no split its side, and set aside what would leak; how many went where.
+
+    Splits that were imported by name stay as they are (`nearer check` tells what leaks between them), but for the
+    queries that the recipe holds out: those are taken from wherever they are.
+    """
+    collection, recipe = Collection(workspace.database), workspace.recipe.split
+    new, held_out = collection.unsplit_queries(), find_held_out(workspace)
+    if not new and not held_out:
+        return {}
+    side_of = assign([query for query in new if query.query_id not in held_out], recipe=recipe)
+    side_of |= {query_id: splits[0] for query_id, splits in held_out.items()}
+    known = {query_id: splits[0] for query_id, splits in collection.split_of().items()}
+    leaks = find_leaks(
+        collection.queries(),
+        {query_id: (side,) for query_id, side in {**known, **side_of}.items()},
+        recipe=recipe,
+        judgments=collection.judgments(),
+    )
+    are_new = {query.query_id for query in new}
+    for leak in leaks:
+        if leak.set_aside in are_new:
+            side_of[leak.set_aside] = LEAKED
+        elif leak.kept in are_new:
+            side_of[leak.kept] = LEAKED
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for query_id, side in side_of.items():
+        members[side].append(query_id)
+    with workspace.writer("split"), workspace.database.write() as connection:
+        for side, query_ids in members.items():
+            move_to_split(connection, side, query_ids)
+        for query_id, splits in held_out.items():
+            for split in splits[1:] if side_of[query_id] != LEAKED else ():
+                put_split(connection, split, [query_id])
+    reached("splits.commit")
+    return {side: len(query_ids) for side, query_ids in sorted(members.items())}
+
+
+def assign(queries: Sequence[Query], *, recipe: SplitRecipe) -> dict[str, str]:
+    """The side of each query. A side depends on the query (its near-duplicates, its group) alone, so it stays.
+
+    Raises InputError when a query lacks the field that the recipe splits by.
+    """
+    match recipe.by:
+        case "query":
+            first = clusters(len(queries), near_duplicates([query.text for query in queries]))
+            return {
+                query.query_id: _by_fraction(normalise(queries[first[row]].text), recipe)
+                for row, query in enumerate(queries)
+            }
+        case "group":
+            return {query.query_id: _side_of_group(str(_field(query, recipe)), recipe) for query in queries}
+        case "time":
+            return {query.query_id: _side_of_time(query, recipe) for query in queries}
+
+
+def find_leaks(
+    queries: Iterable[Query],
+    splits_of: Mapping[str, Sequence[str]],
+    *,
+    recipe: SplitRecipe,
+    judgments: Sequence[Judgment] = (),
+) -> list[Leak]:
+    """Queries on two sides that are the same, or nearly the same text.
+
+    With a split by group, also those of the same group or with the same document judged relevant (grade above 0), but
+    for queries that are held out by another rule. Two test splits are one side.
+    """
+    members = [query for query in queries if _sides(splits_of.get(query.query_id, ()))]
+    sides = {query.query_id: _sides(splits_of[query.query_id]) for query in members}
+    side = {query_id: its_sides[-1] for query_id, its_sides in sides.items()}
+    found = {(query_id, query_id): "same query" for query_id, its_sides in sides.items() if len(its_sides) > 1}
+
+    def meet(kind: str, left: str, right: str) -> None:
+        if side[left] != side[right]:
+            found.setdefault((min(left, right), max(left, right)), kind)
+
+    for i, j in near_duplicates([query.text for query in members]):
+        meet("near-duplicate query", members[i].query_id, members[j].query_id)
+    if recipe.by == "group":
+        apart = {LEAKED, *held_out_splits(recipe)}
+        drawn = {query_id: its_side for query_id, its_side in side.items() if not apart.issuperset(splits_of[query_id])}
+        for kind, sharing in (("same group", _by_group(members, recipe)), ("same document", _by_document(judgments))):
+            for query_ids in sharing:
+                for left, right in _across(query_ids, drawn):
+                    meet(kind, left, right)
+    return [_leak(kind, pair, side) for pair, kind in found.items()]
+
+
+def leaks_of(workspace: Workspace) -> list[Leak]:
+    """Every leak between the workspace's splits as they are."""
+    collection = Collection(workspace.database)
+    return find_leaks(
+        collection.queries(),
+        collection.split_of(),
+        recipe=workspace.recipe.split,
+        judgments=collection.judgments(),
+    )
+
+
+def drop_leaks(workspace: Workspace, leaks: Sequence[Leak]) -> int:
+    """Set aside the queries that leak, so that they are neither trained nor tested on; how many.
+
+    A query that is itself in splits of several sides stays in those of the latest side.
+    """
+    splits_of = Collection(workspace.database).split_of()
+    on_two_sides = {leak.kept for leak in leaks if leak.kept == leak.set_aside}
+    set_aside = {leak.set_aside for leak in leaks} - on_two_sides
+    with workspace.writer("check"), workspace.database.write() as connection:
+        move_to_split(connection, LEAKED, sorted(set_aside))
+        for query_id in sorted(on_two_sides):
+            latest = _sides(splits_of[query_id])[-1]
+            for split in splits_of[query_id]:
+                if latest not in _sides([split]):
+                    leave_split(connection, split, [query_id])
+    return len(set_aside) + len(on_two_sides)
+
+
+def _sides(splits: Sequence[str]) -> list[str]:
+    """The sides (train, dev, test) of a query that is in these splits, the latest last; none when it was set aside."""
+    return sorted({"test" if split.startswith("test") else split for split in splits if split != LEAKED}, key=_rank)
+
+
+def _rank(side: str) -> int:
+    return _ORDER.get(side, 2)
+
+
+def _leak(kind: str, pair: tuple[str, str], side: Mapping[str, str]) -> Leak:
+    earlier, later = sorted(pair, key=lambda query_id: (_rank(side[query_id]), query_id))
+    return Leak(kind=kind, set_aside=earlier, kept=later)
+
+
+def _across(query_ids: Sequence[str], side: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """Pairs that bring every query not on the latest side together with one that is."""
+    present = sorted((query_id for query_id in query_ids if query_id in side), key=lambda q: _rank(side[q]))
+    return [(query_id, present[-1]) for query_id in present[:-1]]
+
+
+def _by_group(queries: Sequence[Query], recipe: SplitRecipe) -> list[list[str]]:
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for query in queries:
+        if query.metadata.get(recipe.field or "") is not None:
+            groups[str(_field(query, recipe))].append(query.query_id)
+    return list(groups.values())
+
+
+def _by_document(judgments: Sequence[Judgment]) -> list[list[str]]:
+    judged: defaultdict[str, list[str]] = defaultdict(list)
+    for judgment in judgments:
+        if judgment.grade > 0:
+            judged[judgment.doc_id].append(judgment.query_id)
+    return list(judged.values())
+
+
+def _field(query: Query, recipe: SplitRecipe) -> object:
+    assert recipe.field is not None, "the recipe was validated"
+    if query.metadata.get(recipe.field) is None:
+        raise InputError(
+            f"query {query.query_id!r} has no metadata field {recipe.field!r}, which split.by = {recipe.by!r} needs",
+            hint="add the field to every query, or change split.field",
+        )
+    return query.metadata[recipe.field]
+
+
+def _side_of_group(group: str, recipe: SplitRecipe) -> str:
+    if recipe.test_groups or recipe.dev_groups:
+        return "test" if group in recipe.test_groups else "dev" if group in recipe.dev_groups else "train"
+    return _by_fraction(group, recipe)
+
+
+def _side_of_time(query: Query, recipe: SplitRecipe) -> str:
+    """Numbers compare with numbers; text (ISO 8601 sorts by time) with the bounds as text.
+
+    Raises InputError for a number where a bound is text.
+    """
+    value, bounds = _field(query, recipe), (recipe.test_from, recipe.dev_from)
+    if isinstance(value, str):
+        test_from, dev_from = (str(bound) for bound in bounds)
+        return "test" if value >= test_from else "dev" if value >= dev_from else "train"
+    if isinstance(value, int | float) and isinstance(bounds[0], int) and isinstance(bounds[1], int):
+        return "test" if value >= bounds[0] else "dev" if value >= bounds[1] else "train"
+    raise InputError(
+        f"query {query.query_id!r} has the time {value!r}, which does not compare with {bounds[1]!r} and {bounds[0]!r}",
+        hint="write split.dev_from and split.test_from as the field is written: numbers or text",
+    )
+
+
+def _by_fraction(key: str, recipe: SplitRecipe) -> str:
+    """A side drawn by a hash of the key, so that a query added later never moves another."""
+    digest = hashlib.sha256(f"{recipe.seed}:{key}".encode()).digest()
+    draw = int.from_bytes(digest[:8], "big") / 2**64
+    if draw < recipe.test_fraction:
+        return "test"
+    return "dev" if draw < recipe.test_fraction + recipe.dev_fraction else "train"

@@ -1,0 +1,141 @@
+"""The regression suite: named cases that must keep working, run over today's documents."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from nearer.core.errors import Fault, FaultLog, ImportFaults
+from nearer.core.progress import Progress
+from nearer.core.records import CASE_GROUPS, Case, Query, Severity
+from nearer.encode.corpus import refuse_other_documents
+from nearer.evaluation.ranking import rank
+from nearer.measure.suite import CaseResult, newly_failing, run_case
+from nearer.store.collection import Collection
+from nearer.store.formats import Row, read_suite
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+from nearer.systems import System
+
+Results = tuple[CaseResult, ...]
+
+
+DEPTH = 100
+"""A document's rank is told down to here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """The cases of a file, all of whose documents exist; ``doc_ids`` are the documents of when it was read."""
+
+    file: Path
+    cases: tuple[Case, ...]
+    doc_ids: tuple[str, ...]
+
+
+def gate_suite(workspace: Workspace) -> Suite | None:
+    """The suite that the recipe names for the gate. Raises ImportFaults when it has faults."""
+    name = workspace.recipe.gate.suite
+    return open_suite(workspace, workspace.folder / name) if name else None
+
+
+def open_suite(workspace: Workspace, file: Path) -> Suite:
+    """The cases in ``file``. Raises ImportFaults with all that is wrong, unknown documents too."""
+    doc_ids = tuple(Collection(workspace.database).document_hashes())
+    known, log, cases = frozenset(doc_ids), FaultLog(), []
+    for row in read_suite(file):
+        if isinstance(row, Fault):
+            log.add(row)
+            continue
+        cases.append(row.record)
+        for fault in _unknown_documents(file, row, known):
+            log.add(fault)
+    if log.num_faults:
+        raise ImportFaults(log, hint="mend the suite", outcome="nothing was run")
+    return Suite(file=file, cases=tuple(cases), doc_ids=doc_ids)
+
+
+def run_suite(workspace: Workspace, suite: Suite, system: System, *, progress: Progress) -> Results:
+    """What a system makes of every case. Raises Conflict when documents came or went since the suite was read."""
+    depth = max(DEPTH, *(case.k for case in suite.cases))
+    queries = [Query(query_id=case.name, text=case.query, metadata=case.metadata) for case in suite.cases]
+    corpus, ranked = rank(workspace, system, queries, k=depth, with_own=True, progress=progress)
+    refuse_other_documents(corpus.documents, suite.doc_ids)
+    return tuple(
+        run_case(case, [suite.doc_ids[row] for row in rows_K if row >= 0])
+        for case, rows_K in zip(suite.cases, ranked.rows_QK, strict=True)
+    )
+
+
+def keep_suite_run(workspace: Workspace, suite: Suite, ran: Sequence[tuple[System, Results]]) -> dict[str, Any]:
+    """What systems made of the suite as JSON, kept for the report."""
+    (first, before), *others = ran
+    _, last = ran[-1]
+    result = {
+        "file": str(suite.file),
+        "num_cases": len(suite.cases),
+        "results": [_result(system, results) for system, results in ran],
+        "changes": [
+            {
+                "baseline": first.name,
+                "candidate": system.name,
+                "newly_failing": [each.case.name for each in newly_failing(before, results)],
+                "mended": [each.case.name for each in newly_failing(results, before)],
+            }
+            for system, results in others
+        ],
+        "verdict": "faults" if any(not each.passed and each.case.severity == "critical" for each in last) else "ok",
+    }
+    Registry(workspace.database).add_suite_run(result)
+    return result
+
+
+def _unknown_documents(file: Path, row: Row[Case], known: frozenset[str]) -> list[Fault]:
+    case = row.record
+    unknown = [doc_id for doc_id in (*case.must, *case.must_not) if doc_id not in known]
+    remedy = "add the document first, or take it out of the case"
+    return [
+        Fault(file=str(file), line=row.line, reason=f"case {case.name!r}: unknown document {each!r}", remedy=remedy)
+        for each in unknown
+    ]
+
+
+def _result(system: System, results: Results) -> dict[str, Any]:
+    return {
+        "system": system.name,
+        "model_id": system.model.model_id,
+        "encoder_id": system.model.encoder_id,
+        "num_failed": sum(not each.passed for each in results),
+        "counts": _counts(results),
+        "failed": [_failure(each) for each in results if not each.passed],
+    }
+
+
+def _counts(results: Results) -> dict[str, dict[str, dict[str, int]]]:
+    """How many cases there are and how many failed, by group and severity; only those that occur."""
+    cases = Counter((each.case.group, each.case.severity) for each in results)
+    failed = Counter((each.case.group, each.case.severity) for each in results if not each.passed)
+    return {
+        group: {
+            severity: {"num_cases": cases[group, severity], "num_failed": failed[group, severity]}
+            for severity in get_args(Severity)
+            if cases[group, severity]
+        }
+        for group in CASE_GROUPS
+        if any(cases[group, severity] for severity in get_args(Severity))
+    }
+
+
+def _failure(result: CaseResult) -> dict[str, Any]:
+    case = result.case
+    return {
+        "name": case.name,
+        "query": case.query,
+        "k": case.k,
+        "severity": case.severity,
+        "group": case.group,
+        "missing": [asdict(each) for each in result.missing],
+        "forbidden": [asdict(each) for each in result.forbidden],
+        "why": result.why(),
+    }

@@ -1,0 +1,105 @@
+"""Measure every remedy, and say which to take, what it costs and why."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from nearer.advice.confirm import Advised, build, confirm
+from nearer.advice.ground import MAIN, Ground
+from nearer.advice.measuring import measure_remedies
+from nearer.advice.rows import Row, base_row
+from nearer.advice.verdict import FINE_TUNE, Case, Decision, Rules, decide
+from nearer.advice.write import refuse_unwritable
+from nearer.core.progress import Progress, Silent
+from nearer.evaluation.diagnosis import diagnose_opened
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+from nearer.systems import BASE, spent
+from nearer.systems.reranker import named_reranker
+
+
+def advise(
+    workspace: Workspace,
+    *,
+    write: bool = False,
+    measure: bool = False,
+    confirm_on_test: bool = True,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Any]:
+    """Which remedy this search needs, out of those measured on the judged queries of train and dev.
+
+    Every query is judged by what was tuned without its fold. The choice is made once, and then measured on test, which
+    is a look in the ledger. Fine-tuning is forecast from a learning curve; with ``measure`` that has all the pairs.
+    ``write`` puts the advice into the recipe, and registers the adapter where one is advised.
+
+    Raises InputError for too few judged queries, ModelRefused for a reranker or encoder that cannot be used,
+    WorkspaceError where the advice could not be kept.
+    """
+    progress = progress or Silent()
+    workspace.database.refuse_read_only()
+    if write:
+        refuse_unwritable(workspace)
+    began = clock()
+    recipe = workspace.recipe
+    rules = _rules(workspace)
+    reranker = named_reranker(workspace, recipe.search.rerank)
+    ground = Ground(workspace, progress)
+    progress.say(f"{len(ground.queries)} judged queries in {ground.num_folds} folds")
+    rows, skipped = measure_remedies(ground, reranker, full_curve=measure)
+    diagnosis = diagnose_opened(workspace, ground.system, split=ground.splits[-1], progress=progress)
+    case = Case(
+        base=float(ground.base[str(MAIN)].mean()),
+        num_queries=len(ground.queries),
+        num_diagnosed=diagnosis["num_queries"],
+        causes={each["cause"]: each["num_queries"] for each in diagnosis["causes"]},
+        num_pairs=ground.num_pairs,
+        target=recipe.advise.target,
+        judged=float(ground.base["Judged@10"].mean()) if "Judged@10" in ground.base else None,
+    )
+    decision = decide(case, [each.tried for each in rows], rules)
+    chosen = next((each for each in rows if each.tried.name == decision.name), None)
+    advised = build(workspace, ground, chosen.tried.name, chosen.changes, write=write) if chosen else None
+    result = {
+        **ground.described(),
+        "metric": str(MAIN),
+        "verdict": decision.word,
+        "remedy": decision.name,
+        "reasons": list(decision.reasons),
+        "remedies": [base_row(ground), *(each.described for each in rows)],
+        "not_measured": [asdict(each) for each in skipped],
+        "diagnosis": {key: diagnosis[key] for key in ("split", "num_queries", "num_failed", "causes", "notes")},
+        "next": _next(decision, chosen, advised, written=write),
+        "changes": dict(chosen.changes) if chosen else {},
+        "written": list(advised.written) if advised and write else [],
+        "confirmed": confirm(workspace, ground, advised, progress=progress) if advised and confirm_on_test else None,
+        "duration_s": round(clock() - began, 1),
+        **spent([ground.system, *ground.others.values(), *([advised.system] if advised else [])]),
+    }
+    Registry(workspace.database).record("advise", detail=result)
+    return result
+
+
+def _rules(workspace: Workspace) -> Rules:
+    recipe = workspace.recipe.advise
+    names = ("tolerance", "min_pairs", "broken_base", "data_share", "saturated_base", "cheapest_first")
+    return Rules(**{name: getattr(recipe, name) for name in names})
+
+
+def _next(decision: Decision, chosen: Row | None, advised: Advised | None, *, written: bool) -> list[str]:
+    """The commands that follow."""
+    by_word = {
+        "fix_data": ["nearer diagnose base", "nearer check"],
+        "collect_data": ["nearer add judgments FILE", "nearer advise"],
+        "leave": ["nearer promote base"],
+        "fine_tune": ["nearer train", "nearer promote"],
+        "fine_tune_and_pipeline": ["nearer train", "nearer promote"],
+    }
+    if chosen is None or (decision.word in by_word and chosen.tried.word == FINE_TUNE):
+        return by_word[decision.word]
+    assert advised is not None
+    if not written:
+        return ["nearer advise --write"]
+    names = dict.fromkeys([BASE, advised.name])  # what is written may be the base itself
+    return [f"nearer evaluate {' '.join(names)}", f"nearer promote {advised.name}"]

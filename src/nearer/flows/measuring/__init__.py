@@ -1,1 +1,0 @@
-"""What systems are measured on, ranked by and scored with."""

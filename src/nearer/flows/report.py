@@ -1,0 +1,21 @@
+"""Write the HTML report."""
+
+from collections.abc import Callable
+from typing import Any
+
+from nearer.report.data import gather
+from nearer.report.view import render
+from nearer.store.files import write_atomic
+from nearer.store.registry import Registry, utc_now
+from nearer.store.workspace import Workspace
+
+REPORT_FILE = "report.html"
+
+
+def report(workspace: Workspace, *, now: Callable[[], str] = utc_now) -> dict[str, Any]:
+    """Write the report of a workspace to its folder of reports, replacing the last one."""
+    page = render(gather(workspace, generated_at=now()))
+    workspace.reports.mkdir(parents=True, exist_ok=True)
+    path = workspace.reports / REPORT_FILE
+    write_atomic(path, page)
+    return {"report": str(path), "num_evaluations": len(Registry(workspace.database).evaluations())}

@@ -1,0 +1,47 @@
+"""Move the live pointer back, or to a release of before."""
+
+from typing import Any
+
+from nearer.core.errors import NotFound, WorkspaceError
+from nearer.core.progress import Progress, Silent
+from nearer.store.registry import Registry, Release
+from nearer.store.workspace import Workspace
+from nearer.systems import System, open_release, spent
+from nearer.systems.space_index import build, verify
+
+
+def rollback(workspace: Workspace, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Make live again what was live before the current release was promoted, over today's documents.
+
+    Raises NotFound when there is nothing to go back to.
+    """
+    progress = progress or Silent()
+    registry = Registry(workspace.database)
+    live, previous = registry.live(), registry.previous()
+    if live is None or previous is None:
+        raise NotFound("there is no release to roll back to", hint="see what was live: nearer history")
+    with workspace.writer("rollback"):
+        system = move_pointer(workspace, live=live, target=previous, action="rollback", progress=progress)
+    moved = {"release_id": previous.release_id, "model_id": previous.model_id, "previous": live.release_id}
+    return {**moved, **spent([system])}
+
+
+def move_pointer(
+    workspace: Workspace, *, live: Release | None, target: Release, action: str, progress: Progress
+) -> System:
+    """Bring the target's index up to today's documents if it is not, then move the pointer.
+
+    Raises WorkspaceError when the index has faults all the same; the pointer stays where it was.
+    """
+    system = open_release(workspace, target, name=target.model_id)
+    if verify(workspace, system):
+        build(workspace, system, progress=progress)
+        if faults := verify(workspace, system):
+            raise WorkspaceError(
+                f"the index of {target.release_id} cannot serve: {'; '.join(faults)}",
+                hint=f"mend what it says, then see: nearer index {target.model_id} --verify",
+            )
+    Registry(workspace.database).move_live(
+        expected=live.release_id if live else None, release_id=target.release_id, action=action, detail={}
+    )
+    return system

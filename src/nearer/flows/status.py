@@ -1,0 +1,40 @@
+"""Say what is live, and what there is."""
+
+from typing import Any
+
+from nearer.store.collection import Collection
+from nearer.store.registry import Registry, Release
+from nearer.store.usage import usage_by_model
+from nearer.store.workspace import Workspace
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """What is live, what a rollback would return to, the models there are, and what services have cost so far."""
+    registry = Registry(workspace.database)
+    num_documents = Collection(workspace.database).counts()["documents"]
+    return {
+        "live": _describe(registry.live(), num_documents),
+        "previous": _describe(registry.previous(), num_documents),
+        "models": [
+            {"model_id": model.model_id, "parent_model_id": model.parent_model_id, "created_at": model.created_at}
+            for model in registry.models()
+        ],
+        "rerankers": [
+            {"reranker_id": each.reranker_id, "parent_id": each.parent_id, "created_at": each.created_at}
+            for each in registry.rerankers()
+        ],
+        "api": usage_by_model(workspace.database),
+    }
+
+
+def _describe(release: Release | None, num_documents: int) -> dict[str, Any] | None:
+    if release is None:
+        return None
+    return {
+        "release_id": release.release_id,
+        "model_id": release.model_id,
+        "space_id": release.space_id,
+        "stages": release.system.get("stages", []),
+        "num_documents": num_documents,
+        "created_at": release.created_at,
+    }

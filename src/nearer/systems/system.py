@@ -1,0 +1,89 @@
+"""What a name means once it is resolved, and what a release keeps of it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+from nearer.core.sections import ChunkRecipe, SearchRecipe
+from nearer.encode.cross_encoder import CrossEncoder
+from nearer.encode.encoder import Encoder, TextEncoder
+from nearer.store.registry import Model, Release
+from nearer.store.usage import Meter, Usage
+from nearer.vectors.quantise import Precision
+
+PARTS = {
+    "filter": ("query_time_fields", "filters"),
+    "bm25": (),
+    "rrf": ("depth",),
+    "hybrid": ("depth", "dense_weight"),
+    "boost": ("depth", "boosts"),
+    "rerank": ("depth", "rerank"),
+}
+"""The keys of the recipe's search that say what a stage does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """What a name meant when it was resolved: a model, an encoder ready to run it, and how documents are cut for it.
+
+    ``precision`` is that of the vectors in its index. ``stages``, in their order, turn what the encoder finds into the
+    answer, as ``search`` says.
+    """
+
+    name: str
+    model: Model
+    encoder: TextEncoder
+    chunk: ChunkRecipe
+    stages: tuple[str, ...] = ()
+    search: SearchRecipe = field(default_factory=SearchRecipe)
+    reranker: CrossEncoder | None = None
+    precision: Precision = "float32"
+    meter: Meter | None = None
+
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """What a release keeps of it beside its model: how documents are cut, the stages, and what describes these."""
+        parts = {part for stage in self.stages for part in PARTS[stage]}
+        return {
+            "chunk": self.chunk.model_dump(mode="json"),
+            "stages": list(self.stages),
+            "search": self.search.model_dump(mode="json", include=parts),
+            "cross_encoder_id": self.reranker.cross_encoder_id if self.reranker else None,
+            "precision": self.precision,
+        }
+
+    def is_released_as(self, release: Release) -> bool:
+        """Whether a release answers as this system does: from the same model and index, in the same stages."""
+        before = {"stages": [], "search": {}, "cross_encoder_id": None, **release.system}
+        is_alike = all(before[name] == self.pinned[name] for name in ("stages", "search", "cross_encoder_id"))
+        return is_alike and self.shares_index(release) and release.model_id == self.model.model_id
+
+    def shares_index(self, release: Release) -> bool:
+        """Whether a release searches the same index: vectors of one space in one precision."""
+        return (release.space_id, precision_of(release)) == (self.model.space_id, self.precision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSystem(System):
+    """A system whose weights are here, so that it can be trained."""
+
+    encoder: Encoder
+
+
+def chunk_of(release: Release) -> ChunkRecipe:
+    """How a release pins that documents are cut."""
+    return ChunkRecipe.model_validate(release.system["chunk"])
+
+
+def precision_of(release: Release) -> Precision:
+    """The precision that a release pins for the vectors of its index; float32 before there were others."""
+    return cast(Precision, release.system.get("precision", "float32"))
+
+
+def spent(systems: Iterable[System]) -> dict[str, Any]:
+    """``{"api": {...}}`` with what these systems have asked of services since they were opened; empty without any."""
+    meters = {system.meter for system in systems if system.meter}
+    if not meters:
+        return {}
+    total = sum((meter.total for meter in meters), Usage())
+    return {"api": {**asdict(total), "is_recorded": all(meter.is_recorded for meter in meters)}}

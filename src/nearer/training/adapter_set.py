@@ -1,0 +1,235 @@
+"""What an adapter is trained and measured on: judged queries and all passages, as vectors of one encoder.
+
+Arrays: Q queries, N documents, P passages, D dimensions, E pairs of a query and a positive, C candidate negatives of a
+pair, K ranked passages.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearer.core.ids import content_id
+from nearer.core.progress import Progress
+from nearer.core.records import Judgment, Query
+from nearer.core.text import NEAR_DUPLICATE, near_duplicates
+from nearer.encode.adapter import Adapter
+from nearer.encode.corpus import Corpus, Floats, Ints, embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.encode.encoder import TextEncoder
+from nearer.evaluation.grades import scale_of
+from nearer.learn.examples import Example, from_judgments, spare_neighbours, text_key
+from nearer.learn.fit_adapter import AdapterExamples, AdapterReport, AdapterSettings, fit_adapter
+from nearer.learn.negatives import MiningReport, choose
+from nearer.measure.metrics import Qrels, score
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+from nearer.systems import System
+from nearer.training.dev_set import DEV_MEASURE
+from nearer.training.examples import passages_by_nearness
+from nearer.training.mining import propose
+from nearer.vectors.topk import top_k
+
+Rows = Sequence[int] | Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AdapterPairs:
+    """What can be learned from: rows of queries and of their positives, passages never to be negatives, candidates.
+
+    ``negatives_EC`` holds -1 where a pair has fewer.
+    """
+
+    pairs_id: str
+    queries_E: Ints
+    positives_E: Ints
+    spared_E: tuple[frozenset[int], ...]
+    negatives_EC: Ints
+    mining: MiningReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AdapterSet:
+    """Judged queries over a whole corpus; any rows of them can be trained or measured on, without a workspace.
+
+    ``starts_N`` is the first passage of each document, ``excluded`` the pairs of a query and a document of its text.
+    """
+
+    space_id: str
+    query_emb_QD: Floats
+    passage_emb_PD: Floats
+    starts_N: Ints
+    qrels: Qrels
+    excluded: tuple[Ints, Ints]
+    pairs: AdapterPairs
+
+    def examples(self, query_rows: Rows) -> AdapterExamples:
+        """The pairs of these queries."""
+        pairs = self.pairs
+        chosen = np.flatnonzero(np.isin(pairs.queries_E, query_rows))
+        return AdapterExamples(
+            query_emb_QD=self.query_emb_QD[pairs.queries_E[chosen]],
+            passage_emb_PD=self.passage_emb_PD,
+            positives=[[row] for row in pairs.positives_E[chosen].tolist()],
+            negatives_QC=pairs.negatives_EC[chosen],
+            spared=[sorted(pairs.spared_E[pair]) for pair in chosen],
+        )
+
+    def fit(
+        self, train_rows: Rows, dev_rows: Rows, *, settings: AdapterSettings, progress: Progress
+    ) -> tuple[Adapter, AdapterReport]:
+        """The adapter that learns from some queries and is the best on others; nothing is written.
+
+        Raises InputError when no query to learn from has a positive.
+        """
+        return fit_adapter(
+            self.examples(train_rows),
+            settings=settings,
+            space_id=self.space_id,
+            measure_dev=lambda adapter: self.measure(adapter, dev_rows),
+            progress=progress,
+        )
+
+    def measure(self, adapter: Adapter, query_rows: Rows) -> float:
+        """The mean of nDCG@10 over these queries, the whole corpus ranked."""
+        rows, cutoff = np.asarray(query_rows, np.int64), DEV_MEASURE.cutoff
+        assert cutoff is not None
+        place_Q = np.full(len(self.query_emb_QD), -1)
+        place_Q[rows] = np.arange(len(rows))
+        own_queries, own_documents = self.excluded
+        is_asked = place_Q[own_queries] >= 0
+        ranked = top_k(
+            adapter.apply_queries(self.query_emb_QD[rows]),
+            adapter.apply_documents(self.passage_emb_PD),
+            k=cutoff,
+            starts_N=self.starts_N,
+            excluded=(place_Q[own_queries[is_asked]], own_documents[is_asked]),
+        )
+        rows_QK = np.full((len(place_Q), cutoff), -1)
+        rows_QK[rows] = ranked.rows_QK
+        return float(score([DEV_MEASURE], rows_QK, self.qrels)[DEV_MEASURE][rows].mean())
+
+
+def read_adapter_set(
+    workspace: Workspace, system: System, learners: Sequence[Query], others: Sequence[Query] = (), *, progress: Progress
+) -> AdapterSet:
+    """The set of ``learners``, which are its first rows and have pairs, and of ``others``, which are only measured on.
+
+    Vectors come from the cache of the system's encoder; only what it lacks is encoded. Hard negatives are what that
+    encoder ranks high, chosen as the recipe's ``mining`` says.
+    """
+    encoder, queries = system.encoder, (*learners, *others)
+    corpus = read_corpus(workspace, encoder, chunk=system.chunk)
+    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, progress)
+    query_emb_QD = embed_queries(workspace, encoder, queries, progress)
+    judgments = Collection(workspace.database).judgments()
+    queries_E, examples = _examples(workspace, encoder, corpus, passage_emb_PD, learners, judgments, progress=progress)
+    return AdapterSet(
+        space_id=encoder.space_id,
+        query_emb_QD=query_emb_QD,
+        passage_emb_PD=passage_emb_PD,
+        starts_N=corpus.starts_N,
+        qrels=Qrels.build(
+            [query.query_id for query in queries],
+            corpus.doc_ids,
+            judgments,
+            relevant_from=scale_of(workspace).relevant_from,
+        ),
+        excluded=own_documents(queries, corpus.documents),
+        pairs=_pairs(workspace, corpus.passages, queries_E, examples, query_emb_QD, passage_emb_PD),
+    )
+
+
+def _examples(
+    workspace: Workspace,
+    encoder: TextEncoder,
+    corpus: Corpus,
+    passage_emb_PD: Floats,
+    learners: Sequence[Query],
+    judgments: Sequence[Judgment],
+    *,
+    progress: Progress,
+) -> tuple[Ints, list[Example]]:
+    """The row of its query for each pair, and the pairs as texts, as training makes them."""
+    recipe, scale = workspace.recipe.train, scale_of(workspace)
+    judged: dict[str, list[Judgment]] = {query.query_id: [] for query in learners}
+    for judgment in judgments:
+        if judgment.query_id in judged:
+            judged[judgment.query_id].append(judgment)
+    mine = [judgment for each in judged.values() for judgment in each]
+    texts_of = passages_by_nearness(workspace, encoder, corpus, passage_emb_PD, learners, mine, progress=progress)
+    rows, examples = [], []
+    for row, query in enumerate(learners):
+        found = from_judgments(
+            [query],
+            judged[query.query_id],
+            scale=scale,
+            texts_of=texts_of,
+            max_positives=recipe.max_positives,
+            graded=False,
+            seed=recipe.seed,
+        )
+        rows += [row] * len(found)
+        examples += found
+    return np.asarray(rows, np.int64), spare_neighbours(examples)
+
+
+def _pairs(
+    workspace: Workspace,
+    passages: Sequence[str],
+    queries_E: Ints,
+    examples: Sequence[Example],
+    query_emb_QD: Floats,
+    passage_emb_PD: Floats,
+) -> AdapterPairs:
+    """The pairs as rows, with their candidates mined."""
+    recipe = workspace.recipe
+    row_of = {text: row for row, text in enumerate(passages)}
+    positives_E = np.asarray([row_of[example.positive] for example in examples], np.int64)
+    rows_of: defaultdict[str, list[int]] = defaultdict(list)
+    for row, text in enumerate(passages):
+        rows_of[text_key(text)].append(row)
+    spared = [{row for key in example.spared for row in rows_of.get(key, ())} for example in examples]
+    asked, place_E = np.unique(queries_E, return_inverse=True)
+    anchor_of = dict(zip(place_E.tolist(), (example.anchor for example in examples), strict=True))
+    proposals = propose(
+        recipe.mining,
+        passages,
+        [anchor_of[place] for place in range(len(asked))],
+        query_emb_QD[asked],
+        passage_emb_PD,
+        most_spared=max(map(len, spared), default=0),
+        earlier={},
+    )
+    positive_scores_E = np.einsum("ed,ed->e", query_emb_QD[queries_E], passage_emb_PD[positives_E])
+    candidates = proposals.candidates(passages, place_E, positive_scores_E)
+    kept_EK, mining = choose(
+        examples,
+        candidates,
+        recipe.mining,
+        num_wanted=recipe.adapter.num_negatives,
+        near_duplicate=NEAR_DUPLICATE,
+    )
+    most_kept = recipe.mining.top_k * len(recipe.mining.sources)
+    kept_first_EC = np.argsort(~kept_EK, axis=1, kind="stable")[:, :most_kept]
+    negatives_EC = np.take_along_axis(np.where(kept_EK, candidates.rows_QK, -1), kept_first_EC, axis=1)
+    twins = _near_duplicates(passages, np.union1d(positives_E, negatives_EC[negatives_EC >= 0]))
+    return AdapterPairs(
+        pairs_id=content_id("pairs", [(example.anchor, example.positive) for example in examples]),
+        queries_E=queries_E,
+        positives_E=positives_E,
+        spared_E=tuple(
+            frozenset(rows | twins[positive]) for rows, positive in zip(spared, positives_E.tolist(), strict=True)
+        ),
+        negatives_EC=negatives_EC,
+        mining=mining,
+    )
+
+
+def _near_duplicates(passages: Sequence[str], rows: Ints) -> defaultdict[int, set[int]]:
+    """For each of these passages those among them that nearly repeat it."""
+    found: defaultdict[int, set[int]] = defaultdict(set)
+    for i, j in near_duplicates([passages[row] for row in rows]):
+        found[int(rows[i])].add(int(rows[j]))
+        found[int(rows[j])].add(int(rows[i]))
+    return found

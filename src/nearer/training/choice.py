@@ -1,0 +1,107 @@
+"""Which training is kept: the one asked for, fitted to a time, or of several the best on dev, or their mean."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nearer.core.errors import InputError
+from nearer.training.averaging import averaged
+from nearer.training.course import Course
+from nearer.training.deadline import Deadline
+from nearer.training.fitting import planned
+from nearer.training.run import TrainingRun
+from nearer.training.search import suggest
+from nearer.training.several import RunPasses, spread, train_several
+
+_SEARCHED_EPOCHS = 2
+"""Up to so many times the recipe's epochs are tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked of a training beside the recipe: a time in seconds, settings to search, seeds to train with."""
+
+    budget_s: float | None = None
+    num_trials: int = 0
+    num_seeds: int = 1
+
+    def refuse_nonsense(self) -> None:
+        """Raises InputError for numbers that cannot be, and for a search with several seeds."""
+        if self.num_trials < 0 or self.num_seeds < 1 or (self.budget_s is not None and self.budget_s <= 0):
+            raise InputError("a time, trials and seeds are above 0", hint="for example: --budget 20m --search 10")
+        if self.num_trials and self.num_seeds > 1:
+            hint = "search first, write down what it found, then train that with several seeds"
+            raise InputError("a search and several seeds do not go together", hint=hint)
+
+
+NOTHING_MORE = Asked()
+
+
+def deadline_of(run: TrainingRun, budget_s: float | None, *, began: float, clock: Callable[[], float]) -> Deadline:
+    """The end of the time, or of what a process before this one left of it; what is left is kept with the run."""
+    if budget_s is None:
+        return Deadline.never(clock)
+    kept = run.budget()
+    return Deadline(began + (kept["left_s"] if kept else budget_s), clock=clock, kept=run.keep_left)
+
+
+def choose_course(
+    course: Course, asked: Asked, *, run_passes: RunPasses, clock: Callable[[], float]
+) -> tuple[Course, dict[str, Any]]:
+    """The training that is kept, begun, and what to tell of how it was chosen; of several its passes are done.
+
+    Raises RecipeError when the time is too short for any, or every one of several broke down.
+    """
+    own, told = course.workspace.recipe.train.epochs, dict[str, Any]()
+    longest = own * (_SEARCHED_EPOCHS if asked.num_trials else 1)
+    if asked.budget_s is not None:
+        course, how = planned(course, number=asked.num_trials or 1, longest=longest, clock=clock)
+        longest = course.workspace.recipe.train.epochs
+        told["budget"] = {"budget_s": asked.budget_s, **how}
+    else:
+        course = course.begin()
+    course = course.under({"train.epochs": min(own, longest)})
+    if asked.num_trials:
+        course, told["trials"] = _search(course, asked.num_trials, longest, run_passes=run_passes, clock=clock)
+    elif asked.num_seeds > 1:
+        course, told["seeds"] = _seeds(course, asked.num_seeds, run_passes=run_passes, clock=clock)
+    return course, told
+
+
+def _search(
+    course: Course, number: int, longest: float, *, run_passes: RunPasses, clock: Callable[[], float]
+) -> tuple[Course, list[dict[str, Any]]]:
+    """The best of several settings, the recipe's own among them."""
+    recipe = course.workspace.recipe
+
+    def settings_of(finished: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return suggest(
+            recipe,
+            finished,
+            longest=longest,
+            num_examples=len(course.examples),
+            mines=course.mines,
+        )
+
+    return train_several(course, number, settings_of=settings_of, run_passes=run_passes, clock=clock, shares_time=True)
+
+
+def _seeds(
+    course: Course, number: int, *, run_passes: RunPasses, clock: Callable[[], float]
+) -> tuple[Course, dict[str, Any]]:
+    """The best of several seeds, or the mean of some, and how far they lie apart."""
+    first = course.workspace.recipe.train.seed
+    best, finished = train_several(
+        course,
+        number,
+        settings_of=lambda finished: {"train.seed": first + len(finished)},
+        run_passes=run_passes,
+        clock=clock,
+        shares_time=False,
+    )
+    values = [each["value"] for each in finished if each["value"] is not None]
+    told: dict[str, Any] = {"trainings": finished, **spread(values), "averaged": None}
+    if mean := averaged(course, finished):
+        told["averaged"] = {"trainings": list(mean.trainings), "value": mean.value}
+        best = replace(best, averaged=mean.weights)
+    return best, told

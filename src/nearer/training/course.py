@@ -1,0 +1,115 @@
+"""What the passes of a training work with, and the changes that make another training of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nearer.core.errors import RecipeError
+from nearer.core.progress import Progress
+from nearer.encode.corpus import CachedEncoder, Corpus
+from nearer.encode.encoder import Encoder
+from nearer.learn.checkpoint import weights_of
+from nearer.learn.examples import Example, limit
+from nearer.learn.fit import Sides
+from nearer.learn.losses import learns_likeness
+from nearer.learn.lower_layers import Activations
+from nearer.learn.merge import Weights
+from nearer.learn.plan import Plan
+from nearer.store.workspace import Workspace
+from nearer.training.beginning import Beginning, begin
+from nearer.training.deadline import Deadline
+from nearer.training.guiding import Guiding
+from nearer.training.query_side import sides_of
+from nearer.training.run import TrainingRun
+from nearer.training.watch import Watch
+
+
+class Diverged(RecipeError):
+    """A training broke down before dev saw anything better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Course:
+    """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
+
+    ``begun`` is what it begins with, once it has begun, and ``start`` the weights then, if pulled to; ``activations``
+    are those of frozen layers, for all passes; ``averaged`` the weights that stand in the end instead of the last
+    pass's, if they are the mean of several trainings.
+    """
+
+    workspace: Workspace
+    run: TrainingRun
+    encoder: Encoder
+    corpus: Corpus
+    examples: Sequence[Example]
+    watch: Watch
+    first: int
+    deadline: Deadline
+    guide: Guiding | None
+    progress: Progress
+    begun: Beginning = field(default_factory=Beginning)
+    start: Weights | None = None
+    activations: Activations = field(default_factory=Activations)
+    averaged: Weights | None = None
+
+    @property
+    def sides(self) -> Sides:
+        """The prompts of the encoder, the vectors that its documents keep, if they do, and what serves all passes."""
+        sides = sides_of(self.encoder, self.workspace.recipe.train, guide=self.guide)
+        return replace(sides, activations=self.activations, start=self.start)
+
+    @property
+    def mines(self) -> bool:
+        """Whether it mines before any of its passes."""
+        return any(self.mines_before(number) for number in self.passes)
+
+    @property
+    def passes(self) -> range:
+        """The numbers of its passes."""
+        return range(self.first, self.first + self.workspace.recipe.train.passes)
+
+    def mines_before(self, number: int) -> bool:
+        """Whether it mines before a pass, as the recipe or a map has it, if its loss has any use for negatives."""
+        recipe = self.workspace.recipe.train
+        mines = recipe.mines_before(number) or self.map_mines(number)
+        return mines and not learns_likeness(recipe.loss, self.examples)
+
+    def map_mines(self, number: int) -> bool:
+        """Whether a linear map mines before a pass, for which nothing is encoded: before pass 1, where it was kept."""
+        return self.miner(number) is not self.encoder
+
+    def miner(self, number: int) -> Encoder | CachedEncoder:
+        """What gives the vectors that are mined with before a pass: the model as it is then, or the linear map."""
+        return self.begun.mapped if number == 1 and self.begun.mapped else self.encoder
+
+    def begin(self) -> "Course":
+        """The same with what its recipe has it begin with, which is put behind the model in place."""
+        encoder, begun = begin(
+            self.workspace,
+            self.encoder,
+            self.examples,
+            self.watch.dev,
+            is_base=self.first == 1,
+            progress=self.progress,
+        )
+        start = weights_of(encoder.model) if self.workspace.recipe.train.pull else None
+        return replace(self, encoder=encoder, begun=begun, start=start)
+
+    def under(self, settings: Mapping[str, Any]) -> "Course":
+        """The same with other values of the recipe, by keys such as ``train.epochs``."""
+        recipe = self.workspace.recipe
+        for key, value in settings.items():
+            section, _, name = key.partition(".")
+            value = tuple(value) if isinstance(value, list) else value
+            changed = getattr(recipe, section).model_copy(update={name: value})
+            recipe = recipe.model_copy(update={section: changed})
+        return replace(self, workspace=self.workspace.with_recipe(recipe))
+
+    def planned(self, plan: Plan) -> "Course":
+        """The same as a plan has it."""
+        examples = limit(self.examples, max_pairs=plan.num_pairs, seed=self.workspace.recipe.train.seed)
+        return replace(self.under(plan.changes), examples=examples)
+
+    def part(self, number: int, settings: Mapping[str, Any], *, deadline: Deadline) -> "Course":
+        """One of several trainings of a run, with settings and a time of its own."""
+        return replace(self.under(settings), run=self.run.part(number), deadline=deadline)

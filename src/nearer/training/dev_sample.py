@@ -1,0 +1,106 @@
+"""Dev queries that measure models trained in between, over a part of the corpus that no model has chosen.
+
+Arrays: A queries that are asked, M documents that they rank, P passages of these, D dimensions.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearer.core.records import Query
+from nearer.encode.corpus import Corpus, own_documents
+from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
+from nearer.measure.metrics import score
+from nearer.retrieval.lexical import LexicalIndex
+from nearer.store.workspace import Workspace
+from nearer.training.dev_set import DEV_MEASURE
+from nearer.vectors.topk import top_k
+
+Vectors = NDArray[np.float32]
+Values = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DevSample:
+    """The dev queries of ``rows_A`` and the documents they rank, by their rows in the split and in the corpus."""
+
+    judged: JudgedSplit
+    rows_A: Ints
+    documents_M: Ints
+    passages_P: Ints
+    starts_M: Ints
+    excluded: tuple[Ints, Ints]
+
+    @classmethod
+    def read(cls, workspace: Workspace, corpus: Corpus, *, left_out: frozenset[str]) -> "DevSample":
+        """The queries that leak into no test split, at most ``train.max_dev_queries`` of them, over a part of corpus.
+
+        Which documents are ranked does not depend on what the base finds: its own worst mistakes alone would make any
+        training look good.
+        """
+        judged, recipe = read_judged_split(workspace, "dev"), workspace.recipe
+        rng = random.Random(recipe.train.seed)
+        usable = [row for row, query in enumerate(judged.queries) if query.query_id not in left_out]
+        rows = sorted(rng.sample(usable, min(recipe.train.max_dev_queries, len(usable))))
+        queries = [judged.queries[row] for row in rows]
+        most = recipe.advise.curve_passages
+        documents = _documents(judged, rows, corpus, [query.text for query in queries], most=most, rng=rng)
+        ranges = [corpus.passages_of(row) for row in documents]
+        return cls(
+            judged=judged,
+            rows_A=np.array(rows, np.int64),
+            documents_M=np.array(documents, np.int64),
+            passages_P=np.array([passage for each in ranges for passage in each], np.int64),
+            starts_M=np.cumsum([0, *map(len, ranges)])[:-1].astype(np.int64),
+            excluded=own_documents(queries, [corpus.documents[row] for row in documents]),
+        )
+
+    @property
+    def queries(self) -> list[Query]:
+        """The queries."""
+        return [self.judged.queries[row] for row in self.rows_A]
+
+    @property
+    def groups(self) -> list[str] | None:
+        """What is resampled whole, one label a query."""
+        return self.judged.groups_of(self.rows_A)
+
+    def values(self, query_emb_AD: Vectors, passage_emb_PD: Vectors) -> Values:
+        """The measure of every query. Raises InputError when a vector is not finite."""
+        k = DEV_MEASURE.cutoff
+        assert k is not None
+        ranked = top_k(query_emb_AD, passage_emb_PD, k=k, starts_N=self.starts_M, excluded=self.excluded).rows_QK
+        rows_QK = np.full((len(self.judged.queries), k), -1, np.int64)
+        rows_QK[self.rows_A] = np.where(ranked >= 0, self.documents_M[ranked], -1)
+        return score([DEV_MEASURE], rows_QK, self.judged.qrels)[DEV_MEASURE][self.rows_A]
+
+
+def _documents(
+    judged: JudgedSplit, rows: Sequence[int], corpus: Corpus, texts: Sequence[str], *, most: int, rng: random.Random
+) -> list[int]:
+    """All documents, or the judged ones of some queries, then BM25's best wrong ones and random ones, half of each.
+
+    ``most`` is the number of passages they have in all; the judged ones stay in any case.
+    """
+    if len(corpus.passages) <= most:
+        return list(range(len(corpus.documents)))
+    queries_J, documents_J = np.divmod(judged.qrels.keys_J, judged.qrels.num_documents)
+    is_wanted_J = np.isin(queries_J, rows) & (judged.qrels.grades_J > 0)
+    chosen = dict.fromkeys(documents_J[is_wanted_J].tolist())
+    room = most - sum(len(corpus.passages_of(row)) for row in chosen)
+    by_words = LexicalIndex([document.full_text for document in corpus.documents]).search(texts, k=10).rows_QK
+    hard = [row for row in dict.fromkeys(by_words.T.ravel().tolist()) if row >= 0 and row not in chosen]
+    chosen |= dict.fromkeys(_fitting(hard, corpus, room=room // 2))
+    room = most - sum(len(corpus.passages_of(row)) for row in chosen)
+    others = [row for row in range(len(corpus.documents)) if row not in chosen]
+    return sorted([*chosen, *_fitting(rng.sample(others, len(others)), corpus, room=room)])
+
+
+def _fitting(rows: Sequence[int], corpus: Corpus, *, room: int) -> list[int]:
+    """The first documents, as many as have ``room`` passages in all."""
+    ends = np.cumsum([len(corpus.passages_of(row)) for row in rows])
+    return list(rows[: int(np.searchsorted(ends, room, side="right"))])

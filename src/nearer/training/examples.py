@@ -1,0 +1,125 @@
+"""What a model is trained on: examples from judgments and pairs, less what dev or test knows.
+
+Arrays: Q queries, P passages, D dimensions.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearer.core.errors import RecipeError
+from nearer.core.progress import Progress
+from nearer.core.records import Judgment, Pair, Query
+from nearer.core.text import near_duplicates, normalise
+from nearer.encode.corpus import Corpus, Floats, embed_queries
+from nearer.encode.encoder import TextEncoder
+from nearer.evaluation.grades import scale_of
+from nearer.evaluation.splits import leaks_of
+from nearer.learn.examples import Example, from_judgments, from_pairs, limit, spare_neighbours
+from nearer.store.collection import LEAKED, Collection
+from nearer.store.workspace import Workspace
+
+_OWN_MARGIN = 0.05
+"""How far below the positive's soft score a pair's own negative must lie. Source: NV-Retriever (arXiv 2407.15831)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What training must not learn from, since dev or test knows it."""
+
+    query_ids: frozenset[str]
+    pairs: frozenset[Pair]
+
+
+def find_left_out(workspace: Workspace) -> LeftOut:
+    """Queries that leak into a later side, and text pairs that do.
+
+    A pair leaks when its query nearly repeats a dev or test query; with a split by group, also when its positive is
+    the text of a document relevant there.
+    """
+    collection = Collection(workspace.database)
+    leaks = leaks_of(workspace)
+    pairs = collection.pairs()
+    splits = [split for split in collection.splits() if split not in ("train", LEAKED)]
+    held_out = [query.text for split in splits for query in collection.queries(split)]
+    repeating = near_duplicates([*(pair.query for pair in pairs), *held_out]) if pairs else ()
+    leaking = {pairs[i] for i, j in repeating if i < len(pairs) <= j}
+    if pairs and workspace.recipe.split.by == "group":
+        answers = {j.doc_id for split in splits for j in collection.judgments(split) if j.grade > 0}
+        known = {normalise(document.full_text) for document in collection.documents(sorted(answers))}
+        leaking |= {pair for pair in pairs if normalise(pair.positive) in known}
+    return LeftOut(query_ids=frozenset(leak.set_aside for leak in leaks), pairs=frozenset(leaking))
+
+
+def read_examples(
+    workspace: Workspace,
+    encoder: TextEncoder,
+    corpus: Corpus,
+    passage_emb_PD: Floats,
+    *,
+    left_out: LeftOut,
+    progress: Progress,
+) -> list[Example]:
+    """The training pairs: each positive as its passage nearest to the query, then the pairs given as text.
+
+    Those of sources that weigh nothing are left out. Raises RecipeError when a weight names no source, or all are 0.
+    """
+    collection, recipe = Collection(workspace.database), workspace.recipe.train
+    queries = [query for query in collection.queries("train") if query.query_id not in left_out.query_ids]
+    judgments = [j for j in collection.judgments("train") if j.query_id not in left_out.query_ids]
+    pairs = [pair for pair in collection.pairs() if pair not in left_out.pairs]
+    texts_of = passages_by_nearness(workspace, encoder, corpus, passage_emb_PD, queries, judgments, progress=progress)
+    judged = from_judgments(
+        queries,
+        judgments,
+        scale=scale_of(workspace),
+        texts_of=texts_of,
+        max_positives=recipe.max_positives,
+        graded=recipe.graded,
+        seed=recipe.seed,
+        source_field=recipe.source_field,
+    )
+    examples = spare_neighbours([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
+    examples = _weighing(examples, recipe.source_weights, progress)
+    return limit(examples, max_pairs=recipe.max_pairs, seed=recipe.seed)
+
+
+def _weighing(examples: Sequence[Example], weights: Mapping[str, float], progress: Progress) -> list[Example]:
+    """The examples of sources that weigh something."""
+    numbers = Counter(example.source_name for example in examples)
+    if unknown := sorted(weights.keys() - numbers.keys()):
+        raise RecipeError(
+            f"train.source_weights names {', '.join(map(repr, unknown))}, of which there are no training pairs",
+            hint=f"the sources are: {', '.join(sorted(numbers)) or 'none'}; see train.source_field too",
+        )
+    left_out = {name: number for name, number in sorted(numbers.items()) if weights.get(name) == 0}
+    if examples and len(left_out) == len(numbers):
+        hint = "give one that is to be learned from a weight above 0"
+        raise RecipeError("train.source_weights is 0 for every source there is", hint=hint)
+    for name, number in left_out.items():
+        progress.say(f"leaves out {number} pairs of the source {name}, which weighs 0")
+    return [example for example in examples if example.source_name not in left_out]
+
+
+def passages_by_nearness(
+    workspace: Workspace,
+    encoder: TextEncoder,
+    corpus: Corpus,
+    passage_emb_PD: Floats,
+    queries: Sequence[Query],
+    judgments: Sequence[Judgment],
+    *,
+    progress: Progress,
+) -> dict[tuple[str, str], list[str]]:
+    """For each judged (query, document) the document's passages, the one that the encoder finds nearest first."""
+    row_of = {doc_id: row for row, doc_id in enumerate(corpus.doc_ids)}
+    query_emb_QD = embed_queries(workspace, encoder, queries, progress)
+    vector_of = {query.query_id: vector_D for query, vector_D in zip(queries, query_emb_QD, strict=True)}
+    found = {}
+    for judgment in judgments:
+        rows = np.asarray(corpus.passages_of(row_of[judgment.doc_id]))
+        scores = passage_emb_PD[rows] @ vector_of[judgment.query_id]
+        found[judgment.query_id, judgment.doc_id] = [corpus.passages[row] for row in rows[np.argsort(-scores)]]
+    return found

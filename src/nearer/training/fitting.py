@@ -1,0 +1,160 @@
+"""What of a training fits into a time, and what saves time where not all pairs do."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from nearer.core.errors import RecipeError
+from nearer.core.ids import canonical_json
+from nearer.learn.examples import limit
+from nearer.learn.lower_layers import layers_of
+from nearer.learn.order import Order
+from nearer.learn.plan import Pace, Plan, make_plan
+from nearer.learn.precision import precisions_of
+from nearer.training.course import Course
+from nearer.training.pace import cheaper, measured
+
+_WORTH = 1.1
+"""Times as many pairs that a saving must make room for. Our rule: timings of a few steps are not exact."""
+_WORTH_LEARNING_LESS = 1.25
+"""The same where less is learned of each. Our rule, by dev of the demo: a tenth more pairs are no second pass."""
+_LINEAR_EPOCHS = 5
+"""Of the map that takes the place of passes there is no time for. Our rule, by dev (ADR 15): they take seconds."""
+_FEWEST_TOKENS = 64
+"""What training goes down to by itself. Our rule, from `settings` of benchmarks/training.py."""
+
+
+def planned(
+    course: Course, *, number: int, longest: float, clock: Callable[[], float]
+) -> tuple[Course, dict[str, Any]]:
+    """The training that ``number`` times fits into its time, begun, and how that was chosen, which the run keeps.
+
+    ``longest`` are the most epochs. What an earlier process of the run chose stays chosen. Raises RecipeError when the
+    time is too short.
+    """
+    kept = course.run.budget()
+    if kept is None:
+        course, plan, pace = _choose(course.under({"train.epochs": longest}), number=number, clock=clock)
+        chosen = {"left_s": course.deadline.left_s, "plan": asdict(plan), "pace": asdict(pace)}
+        course.run.keep_budget(kept := json.loads(canonical_json(chosen)))
+    else:
+        course = course.under(kept["plan"]["savings"]).begin()
+    plan = Plan(**{**kept["plan"], "reasons": tuple(kept["plan"]["reasons"])})
+    if plan.num_pairs < min(course.workspace.recipe.train.batch_size, len(course.examples)):
+        course.run.remove()
+        raise RecipeError(
+            "the time is too short to train: of what is left after reading and encoding, not one batch fits; "
+            f"a dev measurement takes {kept['pace']['dev_s']:.3g} s, a step {kept['pace']['plain_step_s']:.3g} s",
+            hint="give it more time, as in --budget 20m; vectors that were encoded are kept",
+        )
+    for reason in plan.reasons:
+        course.progress.say(f"the time decides: {reason}")
+    course.progress.say(f"expects to train for {plan.estimate_s:.0f} s" + (" each time" if number > 1 else ""))
+    return course.planned(plan), {"plan": kept["plan"], "pace": kept["pace"]}
+
+
+def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple[Course, Plan, Pace]:
+    """The course, begun, and its plan; with what saves time where more pairs fit by it. Trying that takes time too.
+
+    Where the recipe does not say whether it begins with a linear map, it does where a pass is left out. Only then is it
+    known whether pass 1 has mined negatives, and takes longer by them.
+    """
+    recipe = course.workspace.recipe.train
+    fitting = _Fitting(course=course, pace=measured(course, clock=clock), number=number, clock=clock)
+    fitting = fitting.coarser().shorter().fewer_passes()
+    if recipe.linear_epochs is None and "train.passes" in fitting.savings:
+        fitting = fitting.under({"train.linear_epochs": _LINEAR_EPOCHS})
+    fitting = replace(fitting, course=fitting.course.begin()).shorter().frozen()
+    plan = fitting.plan()
+    plan = replace(plan, savings=fitting.savings, reasons=(*fitting.reasons, *plan.reasons))
+    return fitting.course, plan, fitting.pace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Fitting:
+    """A course and its pace under what saves time so far, the least harmful first, and why that was worth it."""
+
+    course: Course
+    pace: Pace
+    number: int
+    clock: Callable[[], float]
+    savings: Mapping[str, Any] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+    def plan(self) -> Plan:
+        """What fits into the time that is left now."""
+        course, recipe = self.course, self.course.workspace.recipe.train
+
+        def num_batches(num_pairs: int) -> int:
+            return Order.of(limit(course.examples, max_pairs=num_pairs, seed=recipe.seed), recipe).num_batches
+
+        return make_plan(
+            self.pace,
+            recipe=recipe,
+            num_pairs=len(course.examples),
+            num_batches=num_batches,
+            time_s=course.deadline.left_s / self.number,
+            first=course.first,
+            mines_before=course.mines_before,
+            map_mines=course.map_mines,
+        )
+
+    def under(self, settings: Mapping[str, Any]) -> "_Fitting":
+        """The same with other values of the recipe, at the same pace."""
+        return replace(self, course=self.course.under(settings), savings={**self.savings, **settings})
+
+    def coarser(self) -> "_Fitting":
+        """Matrix products in bfloat16, where the hardware has such, if more pairs fit by it."""
+        own, device = self.course.workspace.recipe.train.precision, self.course.encoder.model.device
+        if own != "float32" or "bfloat16" not in precisions_of(device):
+            return self
+        why = "steps multiply in bfloat16, instead of float32"
+        return self._with({"train.precision": "bfloat16"}, why, changes_steps=True)
+
+    def shorter(self) -> "_Fitting":
+        """Texts read to half of the tokens, if more pairs fit by it."""
+        recipe, encoder = self.course.workspace.recipe.train, self.course.encoder
+        longest = recipe.max_seq_length or encoder.settings.max_seq_length
+        if longest // 2 < _FEWEST_TOKENS or "train.max_seq_length" in self.savings:
+            return self
+        why = f"texts are read to {longest // 2} tokens in training, instead of {longest}"
+        return self._with({"train.max_seq_length": longest // 2}, why, changes_steps=True)
+
+    def fewer_passes(self) -> "_Fitting":
+        """No more passes than there is time to mine for, else one pass alone, if more pairs fit by it."""
+        plan, passes = self.plan(), self.course.workspace.recipe.train.passes
+        if plan.passes < passes:
+            return replace(self.under({"train.passes": plan.passes}), reasons=(*self.reasons, plan.reasons[0]))
+        if passes == 1:
+            return self
+        return self._with({"train.passes": 1}, f"one pass is trained instead of {passes}", worth=_WORTH_LEARNING_LESS)
+
+    def frozen(self) -> "_Fitting":
+        """The upper half of the layers alone, if more pairs fit by it; not after a linear map, where dev was no better.
+
+        Source: medquad and nl2bash in docs/results.md, "Beside the stock recipe".
+        """
+        recipe, transformer = self.course.workspace.recipe.train, self.course.encoder.model.transformers_model
+        half = len(layers_of(transformer)) // 2 if transformer is not None else 0
+        if half <= recipe.freeze_layers or recipe.lora_rank or self.course.begun.mapped:
+            return self
+        why = f"the lowest {half} layers stay as they are"
+        return self._with({"train.freeze_layers": half}, why, changes_steps=True, worth=_WORTH_LEARNING_LESS)
+
+    def _with(
+        self, settings: Mapping[str, Any], why: str, *, changes_steps: bool = False, worth: float = _WORTH
+    ) -> "_Fitting":
+        """The same with these settings, where not all pairs fit and by them ``worth`` times as many do."""
+        if self.plan().num_pairs == len(self.course.examples):
+            return self
+        saving = self.under(settings)
+        if changes_steps:
+            try:
+                saving = replace(saving, pace=cheaper(self.pace, self.course, saving.course, clock=self.clock))
+            except RecipeError:
+                return self
+        num_pairs, before = saving.plan().num_pairs, self.plan().num_pairs
+        if num_pairs <= worth * before:
+            return self
+        return replace(saving, reasons=(*self.reasons, f"{why}: so {num_pairs} pairs fit, instead of {before}"))

@@ -1,0 +1,127 @@
+"""The passes of a training: mine, fit, keep."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from nearer.core.ids import canonical_json
+from nearer.learn.examples import Example
+from nearer.learn.fit import FitReport, fit
+from nearer.learn.margins import NO_MARGIN
+from nearer.learn.negatives import MiningReport
+from nearer.training.alarms import alarms_of, familiar, gains_of, is_comparable
+from nearer.training.course import Course, Diverged
+from nearer.training.dev_set import DEV_MEASURE
+from nearer.training.mining import mine_negatives
+from nearer.training.outcome import last_value
+from nearer.training.teaching import teach
+
+
+def run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The passes, what training began with among them, and the alarms of what was measured before, within and after.
+
+    Dev's gain is looked at query by query only where enough queries are familiar: it takes two more measurements, or
+    one where the first is known from the beginning.
+    """
+    recipe, encoder, watch, examples = course.workspace.recipe, course.encoder, course.watch, course.examples
+    texts = [query.text for query in watch.dev.queries]
+    familiar_Q = familiar(texts, examples, resemblance=recipe.alarms.familiar_from)
+    before_Q = None
+    if is_comparable(familiar_Q):
+        before_Q = watch.dev_values(encoder) if course.begun.before_Q is None else course.begun.before_Q
+    passes = run_passes(course)
+    if course.averaged is not None:
+        encoder.model.load_state_dict(course.averaged)
+    gains = None if before_Q is None else gains_of(before_Q, watch.dev_values(encoder), familiar_Q, recipe=recipe)
+    alarms = alarms_of(passes, examples, watch, gains=gains, dimension=encoder.dimension, recipe=recipe.alarms)
+    return [*course.begun.passes, *passes], alarms
+
+
+def run_passes(course: Course) -> list[dict[str, Any]]:
+    """Train the model in place; every pass but number 1 mines anew before it, where its loss has use for that.
+
+    What a run has kept stays done. No pass but the first is begun when the time is over.
+    """
+    recipe, encoder, run = course.workspace.recipe.train, course.encoder, course.run
+    passes: list[dict[str, Any]] = []
+    earlier: list[list[Example]] = []
+    for number in course.passes:
+        if passes and course.deadline.is_over() and not run.is_done(number):
+            course.progress.say(f"the time is over before pass {number}")
+            break
+        mined, mining = list(course.examples), None
+        if course.mines_before(number):
+            mined, mining = _mined(course, earlier, number=number)
+            earlier.append(mined[: len(course.examples)])  # what a teacher adds comes after them
+        kept = run.result(number, encoder.model)
+        if kept is None:
+            report = fit(
+                encoder.model,
+                mined,
+                recipe=recipe.model_copy(update={"seed": recipe.seed + number}),
+                sides=course.sides,
+                measure=course.deadline.timed(lambda step: course.watch.point(encoder, step)),
+                checkpoints=run.checkpoints(number),
+                progress=course.progress,
+                is_over=course.deadline.is_over,
+            )
+            kept = _describe(number, report, mining)
+            _refuse_diverged(course, [*course.begun.passes, *passes, kept])
+            run.keep_result(number, encoder.model, kept)
+        passes.append(kept)
+        course.progress.say(_told(kept))
+    return passes
+
+
+def _refuse_diverged(course: Course, passes: Sequence[dict[str, Any]]) -> None:
+    """Raise Diverged, and forget the run, when a pass broke down before any pass found something better."""
+    fault = passes[-1]["fit"]["fault"]
+    if fault and not any(each["fit"]["best_step"] for each in passes):
+        course.run.remove()
+        raise Diverged(
+            f"training broke down in pass {passes[-1]['pass']}, before dev saw anything better: {fault}",
+            hint=f"lower train.learning_rate (it is {course.workspace.recipe.train.learning_rate:g}), then train again",
+        )
+
+
+def _mined(course: Course, earlier: Sequence[Sequence[Example]], *, number: int) -> tuple[list[Example], MiningReport]:
+    """What the run kept of mining for this pass, else mined now and kept."""
+    kept = course.run.mined(number)
+    if kept is None:
+        workspace, corpus, examples, progress = course.workspace, course.corpus, course.examples, course.progress
+        kept = mine_negatives(workspace, course.miner(number), corpus, examples, earlier=earlier, progress=progress)
+        kept = teach(workspace, corpus, examples, *kept, progress=progress)
+        course.run.keep_mined(number, *kept)
+    return kept
+
+
+def _describe(number: int, report: FitReport, mining: MiningReport | None) -> dict[str, Any]:
+    """How a pass went, as it is written down."""
+    content = {"pass": number, "fit": asdict(report), "mining": asdict(mining) if mining else None}
+    return dict(json.loads(canonical_json(content)))
+
+
+def _told(kept: dict[str, Any]) -> str:
+    """How a pass went, for people: what dev saw, then the loss and the negatives in lines of their own."""
+    report, mining = kept["fit"], kept["mining"]
+    values = [point["value"] for point in report["dev"]]
+    lines = [f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {last_value([kept]):.3f}"]
+    lines[0] += f" (step {report['best_step']} of {report['num_steps']})"
+    if report["fault"]:
+        lines[0] += f"; ended there, for {report['fault']}"
+    if report["out_of_time"]:
+        lines[0] += f"; the time was over after step {report['num_steps']}"
+    lines.append(f"loss {report['loss']} ({report['why']}), {report['num_negatives']:.0f} negatives a query")
+    if report["share_left_out"] is not None:
+        lines[-1] += f", {report['share_left_out']:.1%} left out by the guide"
+    if mining:
+        kind, margin = mining["margin_kind"], mining["margin"]
+        text = "no margin" if margin <= NO_MARGIN else f"{kind} margin {margin:g}"
+        lines.append(f"mined: {text}, {mining['share_with_enough']:.0%} of pairs have enough")
+        for each in mining["false_negatives"]:
+            share = f"{each['value']:.1%} [{each['low']:.1%}, {each['high']:.1%}]"
+            lines.append(f"false negatives by {each['method']}: {share}")
+        if mining["is_left_out"]:
+            lines.append("so none of them is learned from")
+    return "\n  ".join(lines)

@@ -1,0 +1,202 @@
+"""What a cross-encoder learns from and is chosen by: what a retriever finds, for training queries and for dev's.
+
+Arrays: Q queries, A distinct anchors, N documents, P passages, D dimensions, K ranked documents.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearer.core.ids import content_id
+from nearer.core.progress import Progress
+from nearer.core.records import Query
+from nearer.core.text import NEAR_DUPLICATE
+from nearer.encode.corpus import Corpus, Floats, Ints, embed_passages, embed_queries, own_documents
+from nearer.encode.cross_encoder import CrossEncoder
+from nearer.encode.encoder import TextEncoder
+from nearer.evaluation.grades import scale_of
+from nearer.evaluation.judged_split import read_judged_split
+from nearer.learn.candidates import Candidates
+from nearer.learn.examples import Example, text_key
+from nearer.learn.lists import RankedList, make_lists
+from nearer.learn.negatives import MiningReport, mine
+from nearer.measure.metrics import Qrels, score
+from nearer.retrieval.rerank import rerank
+from nearer.store.collection import Collection
+from nearer.store.workspace import Workspace
+from nearer.training.dev_set import DEV_MEASURE
+from nearer.training.examples import LeftOut, passages_by_nearness
+from nearer.vectors.topk import NO_ROW, TopK, top_k
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RerankDev:
+    """Dev queries, what a retriever finds for them in the whole corpus, and the passage of each that is read.
+
+    ``passages_QK`` are rows of the corpus's passages; ``depth`` documents of each query are read.
+    """
+
+    queries: tuple[Query, ...]
+    found: TopK
+    passages_QK: Ints
+    texts: Sequence[str]
+    qrels: Qrels
+    depth: int
+
+    @property
+    def dev_id(self) -> str:
+        """What tells one from another."""
+        shown = [self.texts[row] if row >= 0 else "" for row in self.passages_QK.ravel().tolist()]
+        return content_id("dev", [[query.text for query in self.queries], self.found.rows_QK.tolist(), shown])
+
+    def as_found(self) -> float:
+        """The mean of nDCG@10 in the retriever's own order."""
+        return self._value(self.found)
+
+    def reranked(self, reranker: CrossEncoder) -> float:
+        """The same in the order of a cross-encoder; nan if its scores are not numbers."""
+        places = [tuple(place) for place in np.argwhere(self.found.rows_QK[:, : self.depth] != NO_ROW).tolist()]
+        texts = [(self.queries[q].text, self.texts[self.passages_QK[q, k]]) for q, k in places]
+        scores_U = reranker.scores(texts)
+        if not np.isfinite(scores_U).all():
+            return float("nan")
+        score_of = {(q, int(self.found.rows_QK[q, k])): value for (q, k), value in zip(places, scores_U, strict=True)}
+        return self._value(
+            rerank(
+                self.found,
+                lambda pairs: np.asarray([score_of[pair] for pair in pairs], np.float32),
+                depth=self.depth,
+            )
+        )
+
+    def _value(self, ranked: TopK) -> float:
+        return float(score([DEV_MEASURE], ranked.rows_QK, self.qrels)[DEV_MEASURE].mean())
+
+
+def build_rerank_dev(
+    workspace: Workspace,
+    retriever: TextEncoder,
+    corpus: Corpus,
+    passage_emb_PD: Floats,
+    *,
+    left_out: LeftOut,
+    progress: Progress,
+) -> RerankDev:
+    """A draw of dev's judged queries that do not leak into test, over the whole corpus."""
+    recipe, depth = workspace.recipe.reranker, workspace.recipe.search.rerank.depth
+    full = read_judged_split(workspace, "dev", left_out=left_out.query_ids)
+    chosen = random.Random(recipe.seed).sample(range(len(full.queries)), min(recipe.max_dev_queries, len(full.queries)))
+    queries = tuple(full.queries[row] for row in sorted(chosen))
+    query_emb_QD = embed_queries(workspace, retriever, queries, progress)
+    assert DEV_MEASURE.cutoff is not None
+    found = top_k(
+        query_emb_QD,
+        passage_emb_PD,
+        k=max(depth, DEV_MEASURE.cutoff),
+        starts_N=corpus.starts_N,
+        excluded=own_documents(queries, corpus.documents),
+    )
+    return RerankDev(
+        queries=queries,
+        found=found,
+        passages_QK=_nearest_passages(corpus, query_emb_QD, passage_emb_PD, found.rows_QK),
+        texts=corpus.passages,
+        qrels=Qrels.build(
+            [query.query_id for query in queries],
+            corpus.doc_ids,
+            Collection(workspace.database).judgments("dev"),
+            relevant_from=scale_of(workspace).relevant_from,
+        ),
+        depth=depth,
+    )
+
+
+def mine_lists(
+    workspace: Workspace,
+    retriever: TextEncoder,
+    corpus: Corpus,
+    passage_emb_PD: Floats,
+    examples: Sequence[Example],
+    *,
+    left_out: LeftOut,
+    progress: Progress,
+) -> tuple[list[RankedList], MiningReport]:
+    """A list for each example, its negatives drawn from the documents that the reranker will read in search."""
+    recipe, depth = workspace.recipe, workspace.recipe.search.rerank.depth
+    candidates = _candidates(workspace, retriever, corpus, passage_emb_PD, examples, depth=depth, progress=progress)
+    mined, report = mine(
+        examples,
+        candidates,
+        recipe.mining.model_copy(
+            update={"top_k": depth, "num_negatives": recipe.reranker.num_negatives, "reranker": None}
+        ),
+        near_duplicate=NEAR_DUPLICATE,
+        seed=recipe.reranker.seed,
+    )
+    grades = _grades(workspace, retriever, corpus, passage_emb_PD, left_out=left_out, progress=progress)
+    most_graded = recipe.reranker.num_negatives
+    return make_lists(mined, grades, most_graded=most_graded, seed=recipe.reranker.seed), report
+
+
+def _candidates(
+    workspace: Workspace,
+    retriever: TextEncoder,
+    corpus: Corpus,
+    passage_emb_PD: Floats,
+    examples: Sequence[Example],
+    *,
+    depth: int,
+    progress: Progress,
+) -> Candidates:
+    """The documents that the retriever finds for each anchor, each as its nearest passage."""
+    row_of = {anchor: row for row, anchor in enumerate(dict.fromkeys(example.anchor for example in examples))}
+    anchors = [Query(query_id=str(row), text=anchor) for anchor, row in row_of.items()]
+    anchor_emb_AD = embed_queries(workspace, retriever, anchors, progress)
+    positives = list(dict.fromkeys(example.positive for example in examples))
+    positive_emb_TD, _ = embed_passages(workspace, retriever, positives, progress)
+    found = top_k(anchor_emb_AD, passage_emb_PD, k=depth, starts_N=corpus.starts_N)
+    passages_AK = _nearest_passages(corpus, anchor_emb_AD, passage_emb_PD, found.rows_QK)
+    anchors_Q = np.array([row_of[example.anchor] for example in examples], np.int64)
+    place_of = {text: row for row, text in enumerate(positives)}
+    positives_Q = np.array([place_of[example.positive] for example in examples], np.int64)
+    return Candidates(
+        texts=corpus.passages,
+        rows_QK=passages_AK[anchors_Q],
+        scores_QK=found.scores_QK[anchors_Q],
+        positive_scores_Q=np.einsum("qd,qd->q", anchor_emb_AD[anchors_Q], positive_emb_TD[positives_Q]),
+    )
+
+
+def _nearest_passages(corpus: Corpus, query_emb_QD: Floats, passage_emb_PD: Floats, rows_QK: Ints) -> Ints:
+    """The row of the passage of each ranked document that is nearest to the query; -1 where none is ranked."""
+    nearest_QK = np.full(rows_QK.shape, NO_ROW, np.int64)
+    for q, k in np.argwhere(rows_QK != NO_ROW):
+        rows = corpus.passages_of(int(rows_QK[q, k]))
+        best = int(np.argmax(passage_emb_PD[rows.start : rows.stop] @ query_emb_QD[q])) if len(rows) > 1 else 0
+        nearest_QK[q, k] = rows[best]
+    return nearest_QK
+
+
+def _grades(
+    workspace: Workspace,
+    retriever: TextEncoder,
+    corpus: Corpus,
+    passage_emb_PD: Floats,
+    *,
+    left_out: LeftOut,
+    progress: Progress,
+) -> dict[str, dict[str, int]]:
+    """The judged documents of each training query above grade 0, as their nearest passages, with the highest grade."""
+    collection = Collection(workspace.database)
+    queries = [query for query in collection.queries("train") if query.query_id not in left_out.query_ids]
+    judgments = [j for j in collection.judgments("train") if j.query_id not in left_out.query_ids and j.grade > 0]
+    texts_of = passages_by_nearness(workspace, retriever, corpus, passage_emb_PD, queries, judgments, progress=progress)
+    anchor_of = {query.query_id: text_key(query.text) for query in queries}
+    grades: dict[str, dict[str, int]] = {}
+    for judgment in judgments:
+        text = texts_of[judgment.query_id, judgment.doc_id][0]
+        judged = grades.setdefault(anchor_of[judgment.query_id], {})
+        judged[text] = max(judgment.grade, judged.get(text, 0))
+    return grades

@@ -1,0 +1,164 @@
+"""A cross-encoder's training: where it starts, what decides it, and its fit."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nearer.core.errors import InputError, RecipeError
+from nearer.core.ids import canonical_json, content_id
+from nearer.core.progress import Progress
+from nearer.encode.corpus import MAPPED
+from nearer.encode.cross_encoder import CrossEncoder
+from nearer.encode.encoder import Encoder, TextEncoder
+from nearer.encode.paired import PairedEncoder
+from nearer.learn.checkpoint import DevPoint
+from nearer.learn.fit_reranker import fit_reranker
+from nearer.learn.lint import lint_reranker
+from nearer.learn.lists import RankedList
+from nearer.learn.negatives import MiningReport
+from nearer.learn.precision import precisions_of
+from nearer.store.registry import Registry
+from nearer.store.workspace import Workspace
+from nearer.systems import BASE, LIVE, System, open_system
+from nearer.systems.reranker import is_reranker_id, open_reranker
+from nearer.training.dev_set import DEV_MEASURE
+from nearer.training.rerank_set import RerankDev
+from nearer.training.run import TrainingRun, surroundings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a training begins with, and the system that finds what is to be ranked.
+
+    ``is_fresh`` when the head is random, so that the cross-encoder knows nothing yet.
+    """
+
+    name: str
+    retriever: System
+    reranker: CrossEncoder
+    is_fresh: bool
+    parent_id: str | None
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What is written down of it."""
+        cross_encoder_id = None if self.is_fresh else self.reranker.cross_encoder_id
+        return {"name": self.name, "is_fresh": self.is_fresh, "cross_encoder_id": cross_encoder_id}
+
+
+def open_start(workspace: Workspace, name: str) -> Start:
+    """A cross-encoder to go on with, or an encoder's transformer to begin with, and who retrieves."""
+    recipe, registered = workspace.recipe.reranker, Registry(workspace.database).models()
+    if name in {BASE, LIVE, *workspace.recipe.other_encoders, *(model.model_id for model in registered)}:
+        retriever = open_system(workspace, name)
+        encoder = _with_weights(retriever.encoder, name=name)
+        fresh = CrossEncoder.over(encoder, name=name, max_length=recipe.max_seq_length, seed=recipe.seed)
+        parent = retriever.model.model_id
+        return Start(name=name, retriever=retriever, reranker=fresh, is_fresh=True, parent_id=parent)
+    return Start(
+        name=name,
+        retriever=open_system(workspace, BASE),
+        reranker=open_reranker(workspace, name, max_length=recipe.max_seq_length),
+        is_fresh=False,
+        parent_id=name if is_reranker_id(name) else None,
+    )
+
+
+def _with_weights(encoder: TextEncoder, *, name: str) -> Encoder:
+    """The encoder under what maps or shortens its vectors, or of its queries. Raises InputError when behind an API."""
+    while not isinstance(encoder, Encoder):
+        if isinstance(encoder, PairedEncoder):
+            encoder = encoder.queries
+        elif isinstance(encoder, MAPPED):
+            encoder = encoder.base
+        else:
+            raise InputError(
+                f"{name} is behind an API: it has no transformer here to begin with",
+                hint="begin with a cross-encoder: --from cross-encoder/ms-marco-MiniLM-L6-v2",
+            )
+    return encoder
+
+
+def fit_lists(
+    workspace: Workspace,
+    run: TrainingRun,
+    begin: Start,
+    lists: Sequence[RankedList],
+    dev: RerankDev,
+    *,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train in place, or take what the run has kept of that; how it went."""
+    kept = run.result(1, begin.reranker.model)
+    if kept is None:
+        recipe = workspace.recipe
+        report = fit_reranker(
+            begin.reranker.model,
+            lists,
+            recipe=recipe.reranker,
+            precision=recipe.train.precision,
+            checkpoint_steps=recipe.train.checkpoint_steps,
+            measure=lambda step: DevPoint(step=step, value=dev.reranked(begin.reranker)),
+            checkpoints=run.checkpoints(1),
+            progress=progress,
+        )
+        if report.fault and not report.best_step:
+            run.remove()
+            raise RecipeError(
+                f"training broke down before dev saw anything better: {report.fault}",
+                hint=f"lower reranker.learning_rate (it is {recipe.reranker.learning_rate:g}), then train again",
+            )
+        kept = as_json(asdict(report))
+        run.keep_result(1, begin.reranker.model, kept)
+    return kept
+
+
+def as_json(content: dict[str, Any]) -> dict[str, Any]:
+    """The same as it will be read again."""
+    return dict(json.loads(canonical_json(content)))
+
+
+def dev_values_of(begin: Start, dev: RerankDev, fit: dict[str, Any]) -> dict[str, Any]:
+    """What dev said; ``start`` is what the training began with, which a fresh head makes worthless."""
+    return {
+        "metric": str(DEV_MEASURE),
+        "num_queries": len(dev.queries),
+        "depth": dev.depth,
+        "retriever": dev.as_found(),
+        "start": fit["dev"][0]["value"],
+        "best": max(point["value"] for point in fit["dev"]),
+    }
+
+
+def refuse_few_lists(workspace: Workspace, lists: Sequence[RankedList], mining: MiningReport) -> None:
+    """Raise RecipeError, with every reason, when training with these settings and these lists cannot work."""
+    import torch
+
+    faults = lint_reranker(
+        workspace.recipe,
+        num_lists=len(lists),
+        precisions=precisions_of(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
+        has_negatives=any(len(each.texts) > 1 for each in lists),
+        is_left_out=mining.is_left_out,
+    )
+    if faults:
+        raise RecipeError("; ".join(faults), hint="correct nearer.toml, or for one run: --set KEY=VALUE")
+
+
+def decides_reranker(workspace: Workspace, begin: Start, lists: Sequence[RankedList], dev: RerankDev) -> dict[str, Any]:
+    """Everything that decides which cross-encoder a run makes, under names that a message can use."""
+    recipe = workspace.recipe.reranker.model_dump(mode="json")
+    return {
+        **{f"reranker.{key}": value for key, value in recipe.items()},
+        "train.precision": workspace.recipe.train.precision,
+        "start model": begin.reranker.cross_encoder_id,
+        "training pairs": pairs_id_of(lists),
+        "dev": dev.dev_id,
+        **surroundings(begin.reranker.model.device),
+    }
+
+
+def pairs_id_of(lists: Sequence[RankedList]) -> str:
+    """The id of what is trained on."""
+    return content_id("pairs", [asdict(each) for each in lists])

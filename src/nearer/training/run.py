@@ -1,0 +1,307 @@
+"""The training run that is not finished yet, kept so that a killed one goes on where it was.
+
+.nearer/training/RUN_ID/run.json         what decides the outcome; the id is made of it
+.nearer/training/RUN_ID/pass-N/mined/    the negatives that the pass learns from
+.nearer/training/RUN_ID/pass-N/step-S/   its checkpoints; gone when it is done
+.nearer/training/RUN_ID/pass-N/result/   the weights that stand, and how it went
+.nearer/training/RUN_ID/budget.json      with a time to keep: what is left of it, and what was chosen to fit
+.nearer/training/RUN_ID/parts.json       of several trainings: what came of each that is finished
+.nearer/training/RUN_ID/part-N/          one of them, as above; of a search only the best is kept
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearer.core.ids import canonical_json, content_id
+from nearer.core.steps import reached
+from nearer.encode.corpus import Corpus
+from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
+from nearer.learn.examples import Example
+from nearer.learn.negatives import MiningReport
+from nearer.learn.team import num_processes
+from nearer.store.files import remove_tree, write_atomic
+from nearer.store.registry import utc_now
+from nearer.store.sealed import fault_in, seal
+from nearer.store.workspace import Workspace
+from nearer.systems import LocalSystem
+from nearer.training.dev_set import DevSet
+from nearer.training.guiding import guide_id
+from nearer.training.teaching import teacher_id
+from nearer.training.watch import Watch
+
+if TYPE_CHECKING:
+    import torch
+
+JSON = Mapping[str, Any]
+_PACKAGES = ("nearer", "torch", "transformers", "sentence-transformers", "accelerate", "peft", "numpy")
+_RECORD, _REPORT, _WEIGHTS = "run.json", "report.json", "weights.safetensors"
+_BUDGET, _PARTS = "budget.json", "parts.json"
+
+
+class TrainingRun:
+    """One run; ``is_resumed`` when a process before this one began it, at ``started_at``."""
+
+    def __init__(self, folder: Path, *, started_at: str, is_resumed: bool, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        self._is_announced = not is_resumed
+        self.started_at = started_at
+        self.is_resumed = is_resumed
+
+    @classmethod
+    def open(cls, training: Path, decides: JSON, *, say: Callable[[str], None]) -> "TrainingRun":
+        """Go on with the run whose outcome ``decides`` decides, or begin it; any other is dropped, with a message.
+
+        Raises WorkspaceError when the disk refuses.
+        """
+        import torch
+
+        run_id = content_id("run", decides)
+        folder = training / run_id
+        numbers = {"num_threads": torch.get_num_threads(), "num_processes": num_processes()}
+        known = {path: _record_of(path) for path in training.glob("run-*")}
+        for other, record in known.items():
+            if other != folder or not record:
+                say(f"drops what there is of {other.name}, {_why(record, decides)}")
+                remove_tree(other)
+        if found := known.get(folder):
+            for name, number in numbers.items():
+                if (before := found.get(name, 1)) != number:
+                    say(
+                        f"goes on with {number} {name.removeprefix('num_')} what began with {before}: sums round "
+                        "differently, so the model may differ from an uninterrupted run's"
+                    )
+            return cls(folder, started_at=found["started_at"], is_resumed=True, say=say)
+        record = {"started_at": utc_now(), **numbers, "decides": dict(decides)}
+        try:
+            folder.mkdir(parents=True)
+            write_atomic(folder / _RECORD, json.dumps(record, indent=2) + "\n")
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        reached("train.examples")
+        return cls(folder, started_at=record["started_at"], is_resumed=False, say=say)
+
+    def part(self, number: int) -> "TrainingRun":
+        """One of several trainings, kept within this run."""
+        folder = self._folder / f"part-{number}"
+        return TrainingRun(folder, started_at=self.started_at, is_resumed=folder.exists(), say=self._say)
+
+    def parts(self) -> list[dict[str, Any]]:
+        """What came of the trainings that are finished, in their order."""
+        return _json_in(self._folder / _PARTS) or []
+
+    def keep_parts(self, finished: Sequence[JSON], *, whole: Container[int]) -> None:
+        """Keep what came of the finished trainings, and the weights of those whose numbers are in ``whole``."""
+        self._write(_PARTS, finished)
+        reached("train.part")
+        for number in range(len(finished)):
+            if number not in whole:
+                self.part(number).remove()
+
+    def budget(self) -> dict[str, Any] | None:
+        """What is left of the time, and what was chosen to fit it; None when nothing was yet."""
+        kept: dict[str, Any] | None = _json_in(self._folder / _BUDGET)
+        return kept
+
+    def keep_budget(self, budget: JSON) -> None:
+        """Keep that."""
+        self._write(_BUDGET, budget)
+        reached("train.budget")
+
+    def keep_left(self, left_s: float) -> None:
+        """Keep how many seconds are left of the time, once there is a choice."""
+        if kept := self.budget():
+            self.keep_budget({**kept, "left_s": left_s})
+
+    def checkpoints(self, number: int) -> Checkpoints:
+        """The checkpoints of a pass; says where it goes on from."""
+        found = Checkpoints.open(self._pass(number), say=self._say)
+        if found.start:
+            self._say(f"goes on from pass {number}, step {found.start.step} of {found.start.num_steps}")
+        elif not self._is_announced:
+            self._say(f"goes on from the beginning of pass {number}")
+        self._is_announced = True
+        return found
+
+    def mined(self, number: int) -> tuple[list[Example], MiningReport] | None:
+        """The examples of a pass, with the negatives that were mined; None when they were not yet."""
+        folder = self._whole(number, "mined")
+        if folder is None:
+            return None
+        content = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
+        return _examples(content), MiningReport.read(content["mining"])
+
+    def keep_mined(self, number: int, examples: Sequence[Example], mining: MiningReport) -> None:
+        """Keep what was mined for a pass."""
+        content = {**_values(examples), "mining": asdict(mining)}
+        with self._sealing(number, "mined") as scratch:
+            (scratch / _REPORT).write_text(json.dumps(content), encoding="utf-8")
+        reached("train.mined")
+
+    def result(self, number: int, model: "torch.nn.Module") -> dict[str, Any] | None:
+        """How a finished pass went, with the weights that stand loaded into ``model``; None when it is not finished."""
+        weights = self.weights(number)
+        if weights is None:
+            return None
+        model.load_state_dict(weights)
+        return dict(json.loads((self._pass(number) / "result" / _REPORT).read_text(encoding="utf-8")))
+
+    def weights(self, number: int) -> "dict[str, torch.Tensor] | None":
+        """The weights that a finished pass ended with; None when it is not finished."""
+        from safetensors.torch import load_file
+
+        folder = self._whole(number, "result")
+        return None if folder is None else load_file(folder / _WEIGHTS)
+
+    def is_done(self, number: int) -> bool:
+        """Whether a pass is finished."""
+        return self._whole(number, "result") is not None
+
+    def keep_result(self, number: int, model: "torch.nn.Module", report: JSON) -> None:
+        """Keep the weights that a pass ended with, and how it went; its checkpoints are not needed any more."""
+        from safetensors.torch import save_file
+
+        with self._sealing(number, "result") as scratch:
+            save_file(weights_of(model), scratch / _WEIGHTS)
+            (scratch / _REPORT).write_text(canonical_json(report), encoding="utf-8")
+        reached("train.pass")
+        Checkpoints(self._pass(number), start=None).remove()
+
+    def remove(self) -> None:
+        """Remove all of it: the run is over."""
+        remove_tree(self._folder)
+
+    def _write(self, name: str, content: JSON | Sequence[JSON]) -> None:
+        try:
+            write_atomic(self._folder / name, json.dumps(content, indent=2) + "\n")
+        except OSError as error:
+            raise cannot_write(self._folder, error) from error
+
+    def _pass(self, number: int) -> Path:
+        return self._folder / f"pass-{number}"
+
+    def _whole(self, number: int, name: str) -> Path | None:
+        """A sealed folder of a pass; when it is damaged, nothing that was built on it stays."""
+        folder = self._pass(number) / name
+        if not folder.is_dir():
+            return None
+        fault = fault_in(folder)
+        if not fault:
+            return folder
+        self._say(f"{folder} is damaged ({fault}): pass {number} begins anew")
+        for path in self._folder.glob("pass-*"):
+            if int(path.name.removeprefix("pass-")) >= number:
+                remove_tree(path)
+        return None
+
+    @contextmanager
+    def _sealing(self, number: int, name: str) -> Iterator[Path]:
+        """A folder to write into, sealed as ``name`` at the end. Raises WorkspaceError when the disk refuses."""
+        try:
+            self._pass(number).mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(dir=self._pass(number), prefix=".tmp-"))
+            yield scratch
+            seal(scratch, self._pass(number) / name)
+        except WRITE_FAILURES as error:
+            raise cannot_write(self._pass(number), error) from error
+
+
+def what_decides(
+    workspace: Workspace,
+    *,
+    base: LocalSystem,
+    start: LocalSystem,
+    examples: Sequence[Example],
+    watch: Watch,
+    corpus: Corpus,
+) -> dict[str, Any]:
+    """Everything that decides which model a run makes, under names that a message can use."""
+    recipe = workspace.recipe.model_dump(
+        mode="json", include={"train", "adapter", "mining", "encoder", "chunk", "grades"}
+    )
+    recipe["train"].pop("checkpoint_steps")
+    keys = {f"{section}.{key}": value for section, values in recipe.items() for key, value in values.items()}
+    return {
+        **keys,
+        "base model": base.model.encoder_id,
+        "start model": start.model.encoder_id,
+        "training pairs": content_id("pairs", _values(examples)),
+        "dev": _dev_id(watch.dev),
+        "training sample": _dev_id(watch.train) if watch.train else "none",
+        "documents": content_id("passages", corpus.passages),
+        "teacher": teacher_id(workspace),
+        "guide": guide_id(workspace, start=start.model.model_id),
+        **surroundings(start.encoder.model.device),
+    }
+
+
+def surroundings(device: "torch.device") -> dict[str, str]:
+    """What beside the recipe and the data decides how sums round: the device, and the versions of the libraries."""
+    import torch
+
+    kind = torch.cuda.get_device_name() if device.type == "cuda" else str(device.type)
+    return {"device": kind, **{package: version(package) for package in _PACKAGES}}
+
+
+def _values(examples: Sequence[Example]) -> dict[str, Any]:
+    """The examples as they are written down; a set of spared texts, which many share, once."""
+    place_of: dict[frozenset[str], int] = {}
+    rows = [
+        {**asdict(replace(each, spared=frozenset())), "refused": sorted(each.refused)}
+        | {"spared": place_of.setdefault(each.spared, len(place_of))}
+        for each in examples
+    ]
+    return {"examples": rows, "spared": [sorted(spared) for spared in place_of]}
+
+
+def _examples(content: JSON) -> list[Example]:
+    """The examples that were written down so."""
+    sets = [frozenset(spared) for spared in content["spared"]]
+    return [_example(values, spared=sets[values["spared"]]) for values in content["examples"]]
+
+
+def _example(values: JSON, *, spared: frozenset[str]) -> Example:
+    lists = {name: tuple(values[name]) for name in ("negatives", "scores")}
+    return Example(**{**values, **lists, "spared": spared, "refused": frozenset(values["refused"])})
+
+
+def _dev_id(dev: DevSet) -> str:
+    queries = [(query.query_id, query.text) for query in dev.queries]
+    arrays = [dev.starts_N, *dev.excluded, *asdict(dev.qrels).values()]
+    return content_id("dev", [queries, dev.passages, [np.asarray(array).tolist() for array in arrays]])
+
+
+def _record_of(folder: Path) -> dict[str, Any]:
+    """What a run wrote down at its beginning; empty when that is missing or damaged."""
+    try:
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    wanted = {"started_at": str, "num_threads": int, "decides": dict}
+    is_whole = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in wanted.items())
+    return record if is_whole and content_id("run", record["decides"]) == folder.name else {}
+
+
+def _json_in(path: Path) -> Any:
+    """What a file of the run holds; None when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _why(record: JSON, decides: JSON) -> str:
+    """Why a run is dropped."""
+    if not record:
+        return f"a training whose {_RECORD} is missing or damaged"
+    before = record["decides"]
+    differing = sorted(key for key in {*before, *decides} if before.get(key) != decides.get(key))
+    return f"a training begun at {record['started_at']} and not finished, for it had another {', '.join(differing)}"

@@ -1,0 +1,1 @@
+"""Search kernels on arrays of vectors: the nearest, quantisation, geometry."""
