@@ -3,7 +3,7 @@
 The verbs of the command line are plain functions here:
 
     >>> import nearer
-    >>> workspace = nearer.Workspace.init(Path("shop"))  # doctest: +SKIP
+    >>> workspace = nearer.Workspace.init("shop")  # doctest: +SKIP
     >>> nearer.add(workspace, "beir", Path("data"))  # doctest: +SKIP
     >>> nearer.train(workspace)  # doctest: +SKIP
     >>> nearer.promote(workspace)  # doctest: +SKIP
