@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from nearer.core.errors import InputError
+from nearer.core.failpoints import failpoint
 from nearer.core.filters import Filter, matches
-from nearer.core.steps import reached
 from nearer.retrieval.entries import Entries, Floats, Ranking, checked_entries, checked_queries, joined, without
 from nearer.retrieval.manifest import (
     MANIFEST,
@@ -135,9 +135,9 @@ def build_exact(
         "values": dict(content.values),
     }
     files = _write_kept(folder, kept)
-    reached("index.vectors")
+    failpoint("index.vectors")
     files["passages"] = _write_digested(folder, "passages", ".json", json.dumps(passages).encode())
-    reached("index.passages")
+    failpoint("index.passages")
     manifest = Manifest(
         kind="exact",
         spec=spec,
@@ -151,7 +151,7 @@ def build_exact(
     )
     write_manifest(folder, manifest)
     keep_current(folder, manifest)
-    reached("index.cleanup")
+    failpoint("index.cleanup")
     return ExactIndex(manifest, replace(content, vectors_PD=_columns(kept)), kept)
 
 
