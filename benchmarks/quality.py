@@ -40,8 +40,6 @@ from nearer.evaluation.comparison import compare_measured
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ranking import Measured, measure
 from nearer.measure.significance import holm
-from nearer.store.collection import Collection
-from nearer.store.registry import Registry
 from nearer.systems import open_local, open_system
 from nearer.training.choice import Asked
 from nearer.training.dev_set import DevSet, build_dev_set
@@ -207,7 +205,7 @@ def measured(name: str, seed: int, arguments: argparse.Namespace) -> Iterator[di
     """What each split says of the systems of a seed."""
     workspace = opened(name, seed, arguments)
     folder = path_of((name, seed, ""), arguments).parent
-    splits = ["dev", *(split for split in Collection(workspace.database).splits() if split.startswith("test"))]
+    splits = ["dev", *(split for split in workspace.collection.splits() if split.startswith("test"))]
     for split in splits[: 1 if arguments.dev_only else None]:
         systems = systems_of(folder)
         run = partial(measured_on, workspace, split, systems)
@@ -237,7 +235,7 @@ def systems_of(folder: Path) -> dict[str, str]:
 def measured_on(workspace: nearer.Workspace, split: str, systems: Mapping[str, str]) -> dict[str, Any]:
     """nDCG@10 of every system, each compared with stock; Nearer's slices compared with the base."""
     judged, progress = read_judged_split(workspace, split), Watch()
-    Registry(workspace.database).look(split=split, systems=list(systems.values()), purpose="benchmark")
+    workspace.registry.look(split=split, systems=list(systems.values()), purpose="benchmark")
     values = {
         name: measure(workspace, open_system(workspace, system), judged, progress=progress)
         for name, system in systems.items()

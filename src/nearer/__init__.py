@@ -3,7 +3,7 @@
 The verbs of the command line are plain functions here:
 
     >>> import nearer
-    >>> workspace = nearer.Workspace.init(Path("shop"))  # doctest: +SKIP
+    >>> workspace = nearer.Workspace.init("shop")  # doctest: +SKIP
     >>> nearer.add(workspace, "beir", Path("data"))  # doctest: +SKIP
     >>> nearer.train(workspace)  # doctest: +SKIP
     >>> nearer.promote(workspace)  # doctest: +SKIP
@@ -57,20 +57,20 @@ _WHERE = {
     "evaluate": "nearer.flows.evaluate",
     "evaluate_task": "nearer.flows.evaluate_task",
     "export": "nearer.flows.export",
-    "history": "nearer.flows.promote",
+    "history": "nearer.flows.history",
     "index": "nearer.flows.index",
     "learning_curve": "nearer.advice.learning_curve",
-    "lineage": "nearer.flows.promote",
+    "lineage": "nearer.flows.lineage",
     "merge": "nearer.flows.merge",
     "promote": "nearer.flows.promote",
     "remove": "nearer.flows.add",
     "report": "nearer.flows.report",
-    "rollback": "nearer.flows.promote",
+    "rollback": "nearer.flows.rollback",
     "search": "nearer.flows.search",
     "shorten": "nearer.flows.shorten",
     "shortening_curve": "nearer.flows.shorten",
     "should_finetune": "nearer.advice.rule",
-    "status": "nearer.flows.promote",
+    "status": "nearer.flows.status",
     "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",
     "train_reranker": "nearer.flows.train_reranker",

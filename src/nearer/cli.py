@@ -529,11 +529,8 @@ def _run(
     text_of: Callable[[dict[str, Any]], str],
     flow: Callable[[Workspace], dict[str, Any]],
 ) -> None:
-    workspace = Workspace.open(folder, overrides=tuple(overrides or ()))
-    try:
+    with Workspace.open(folder, overrides=tuple(overrides or ())) as workspace:
         result = flow(workspace)
-    finally:
-        workspace.close()
     _print(result, as_json, text_of)
 
 

@@ -178,14 +178,10 @@ def test_missing_weights_are_no_adapter(tmp_path):
         Adapter.load(tmp_path)
 
 
-def save_first(folder):
-    adapters()[0].save(folder)
-
-
 @pytest.mark.parametrize(("failpoint", "is_there"), [("adapter.weights", False), ("adapter.manifest", True)])
 def test_a_killed_save_leaves_all_or_nothing_and_can_be_repeated(failpoint, is_there, tmp_path):
     whole = adapters()[0]
-    die_apart_at(failpoint, save_first, tmp_path)
+    die_apart_at(failpoint, Adapter.save, whole, tmp_path)
     if is_there:
         assert Adapter.load(tmp_path).adapter_id == whole.adapter_id
     else:

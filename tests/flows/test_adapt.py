@@ -22,8 +22,6 @@ from nearer.flows.adapt import adapt
 from nearer.retrieval.index import open_index
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.manifest import Recall
-from nearer.store.collection import Collection
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.adapter_set import read_adapter_set
@@ -231,7 +229,7 @@ def test_an_approximate_index_must_find_what_the_adapted_queries_look_for(ask, a
 
 def first_query(folder, opened):
     """The first that recall is measured on."""
-    queries = Collection(opened(folder).database).queries()
+    queries = opened(folder).collection.queries()
     return min(queries, key=lambda query: text_hash(query.query_id)).text
 
 
@@ -265,7 +263,7 @@ def known_of(workspace, learners, others=(), system="base"):
 
 
 def test_no_false_negative_is_learned_from(small):
-    known = known_of(small, Collection(small.database).queries())
+    known = known_of(small, small.collection.queries())
     assert known.pairs.mining.margin == -1
     assert known.pairs.queries_E.tolist() == known.pairs.positives_E.tolist() == list(range(6))
     assert known.pairs.spared_E[0] == {0, 1, 5, 9}, "positive, near-duplicate, grade between, its own text; not grade 1"
@@ -284,14 +282,14 @@ def test_rows_choose_what_is_learned_and_what_is_measured(adapted, opened):
     assert len(some.positives) == 20
     np.testing.assert_array_equal(some.query_emb_QD, known.query_emb_QD[0:40:2])
     settings = settings_of(workspace.recipe, "query")
-    before = Registry(workspace.database).history(), sorted(workspace.models.iterdir())
+    before = workspace.registry.history(), sorted(workspace.models.iterdir())
     rows = np.arange(len(known.query_emb_QD))
     for fold in range(2):
         mine, others = rows[rows % 2 == fold], rows[rows % 2 != fold]
         adapter, report = known.fit(others, mine, settings=settings, progress=Silent())
         assert known.measure(adapter, mine) == max(point.value for point in report.dev) >= report.dev[0].value
         assert report.num_pairs == len(others)
-    assert (Registry(workspace.database).history(), sorted(workspace.models.iterdir())) == before
+    assert (workspace.registry.history(), sorted(workspace.models.iterdir())) == before
 
 
 def test_a_set_without_pairs_for_some_queries_still_measures_them(adapted, opened, ask):
@@ -300,7 +298,7 @@ def test_a_set_without_pairs_for_some_queries_still_measures_them(adapted, opene
     learners, dev = (read_judged_split(workspace, split).queries for split in ("train", "dev"))
     known = known_of(workspace, learners[:9], dev)
     assert set(known.pairs.queries_E.tolist()) == set(range(9))
-    adapter = Adapter.load(workspace.models / Registry(workspace.database).model(model_id).encoder_id)
+    adapter = Adapter.load(workspace.models / workspace.registry.model(model_id).encoder_id)
     [result] = ask(folder, "evaluate", model_id)["results"]
     value = known.measure(adapter, range(9, 9 + len(dev)))
     assert value == pytest.approx(result["metrics"]["nDCG@10"]["value"])

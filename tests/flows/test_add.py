@@ -9,7 +9,6 @@ import pytest
 
 from flows.folders import small_rows, write_beir, write_jsonl
 from nearer.evaluation.grades import scale_of
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 EMPTY = {"documents": 0, "queries": 0, "judgments": 0, "pairs": 0}
@@ -29,7 +28,7 @@ def small(tmp_path, words) -> Path:
 def counts(folder):
     workspace = Workspace.open(folder)
     try:
-        return Collection(workspace.database).counts()
+        return workspace.collection.counts()
     finally:
         workspace.close()
 
@@ -111,7 +110,7 @@ def test_the_columns_of_the_recipe_hold_for_imports(ask, nearer, folder, tmp_pat
     assert told.exit_code == 0, told.err
     assert "1 rows in" in told.out
     workspace = Workspace.open(folder)
-    [document] = Collection(workspace.database).documents()
+    [document] = workspace.collection.documents()
     workspace.close()
     assert (document.doc_id, document.text, document.metadata) == ("s1", "Kettle", {"price": 12.5})
 

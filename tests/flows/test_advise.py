@@ -19,7 +19,6 @@ from nearer.encode.adapted import AdaptedEncoder
 from nearer.evaluation.asked import pairs_of
 from nearer.evaluation.ranking import rank
 from nearer.flows.add import add
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -182,12 +181,12 @@ def test_an_adapter_that_is_advised_becomes_a_model_only_when_it_is_written(plai
     advised = build(plain, ground, "adapter:query+hybrid", {"search.dense_weight": 0.25}, write=False)
     assert isinstance(advised.system.encoder, AdaptedEncoder)
     assert (advised.system.stages, advised.system.search.dense_weight) == (("hybrid",), 0.25)
-    assert len(Registry(plain.database).models()) == 1
+    assert len(plain.registry.models()) == 1
     advised = build(plain, ground, "adapter:query+hybrid", {"search.dense_weight": 0.25}, write=True)
     assert advised.written == ("search.dense_weight = 0.25",)
     model_id, stage = advised.name.split("+")
     assert stage == "hybrid"
-    assert model_id in [model.model_id for model in Registry(plain.database).models()]
+    assert model_id in [model.model_id for model in plain.registry.models()]
     assert ask(plain.folder, "evaluate", advised.name)["results"][0]["system"] == advised.name
 
 

@@ -16,7 +16,6 @@ from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.learn.examples import Example
 from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.alarms import familiar, lessons
@@ -61,7 +60,7 @@ def of(result, name):
 
 def test_a_healthy_training_raises_none_and_its_record_has_them_all(ask, trained):
     workspace = Workspace.open(trained)
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     model, events = registry.models()[-1], registry.history()
     workspace.close()
     alarms = model.training["alarms"]

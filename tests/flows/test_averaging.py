@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 
 from nearer.flows.train import train
 from nearer.learn.checkpoint import weights_of
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.training import choice
 from nearer.training.averaging import Averaged, averaged
@@ -92,7 +91,7 @@ def trained(base_live):
         workspace = Workspace.open(base_live, overrides=overrides)
         try:
             result = train(workspace, asked=Asked(**asked))
-            model = Registry(workspace.database).model(result["model_id"])
+            model = workspace.registry.model(result["model_id"])
             [weights] = (workspace.state / model.source).rglob("model.safetensors")
             return result, load_file(weights), model.training
         finally:

@@ -17,7 +17,6 @@ from nearer.flows import train as train_module
 from nearer.flows.train import train
 from nearer.learn.checkpoint import DevPoint
 from nearer.learn.objective import Objective
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.training import fitting, pace, search
 from nearer.training.choice import Asked
@@ -70,7 +69,7 @@ def run(base_live, clock):
         workspace, said = Workspace.open(base_live, overrides=overrides), Said()
         try:
             result = train(workspace, asked=Asked(**asked), progress=said, clock=clock)
-            model = Registry(workspace.database).model(result["model_id"])
+            model = workspace.registry.model(result["model_id"])
             assert not list(workspace.training.iterdir())
             return result, model.training, said.said
         finally:

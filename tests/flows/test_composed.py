@@ -18,7 +18,6 @@ from nearer.flows.evaluate import evaluate
 from nearer.flows.promote import promote
 from nearer.flows.search import search
 from nearer.retrieval.lexical import LexicalIndex
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import in_order, open_system, parse_name
 from nearer.systems.lexical import read_words
@@ -150,11 +149,11 @@ def test_training_starts_from_a_model_not_from_a_composition(base_live, ask, kin
 def test_served_words_follow_the_documents(base_live, ask):
     ask(base_live, "promote", "bm25", "--force", "--reason", "a test", code=None)
     workspace = Workspace.open(base_live)
-    first = search(workspace, Collection(workspace.database).queries("dev")[0].text)["results"][0]["doc_id"]
+    first = search(workspace, workspace.collection.queries("dev")[0].text)["results"][0]["doc_id"]
     workspace.close()
     ask(base_live, "remove", first)
     workspace = Workspace.open(base_live)
-    found = search(workspace, Collection(workspace.database).queries("dev")[0].text)["results"]
+    found = search(workspace, workspace.collection.queries("dev")[0].text)["results"]
     workspace.close()
     assert first not in [each["doc_id"] for each in found]
 
@@ -308,7 +307,7 @@ def test_a_reranker_keeps_as_many_as_the_recipe_says(versioned, ask):
 def test_a_boost_by_date_may_be_written_as_dates(versioned):
     documents = [
         replace(document, metadata={"day": f"20{number % 20:02}-01-01"})
-        for number, document in enumerate(Collection(versioned.database).documents())
+        for number, document in enumerate(versioned.collection.documents())
     ]
     boosts = {"day": {"weight": 5.0, "low": "2000-01-01", "high": "2019-01-01"}}
     search_recipe = type(versioned.recipe.search).model_validate({"boosts": boosts})

@@ -10,7 +10,6 @@ from nearer.core.progress import Silent
 from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -103,7 +102,7 @@ def test_a_run_brings_whole_documents_and_those_the_corpus_lacks_take_their_room
     assert result["results"][0]["run"]["num_unknown_documents"] > 0
     workspace = Workspace.open(long_documents)
     judged = read_judged_split(workspace, "dev")
-    length = {each.doc_id: tokens(each.full_text) for each in Collection(workspace.database).documents()}
+    length = {each.doc_id: tokens(each.full_text) for each in workspace.collection.documents()}
     workspace.close()
     numbers = [int(query.query_id[1:]) for query in judged.queries]
     mean = round(float(np.mean([length[f"d{n:02}"] for n in numbers])))

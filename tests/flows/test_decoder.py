@@ -7,7 +7,6 @@ import pytest
 
 from decoders import PROMPTS
 from nearer.encode.encoder import Encoder
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -61,8 +60,8 @@ def test_the_whole_job_with_one_prompt_for_queries_and_one_for_documents(ask, ne
 
 def _all_read_with_their_prompt(folder: Path, read: list[str]) -> None:
     workspace = Workspace.open(folder)
-    queries = {query.text for query in Collection(workspace.database).queries()} | {"music and water"}
-    documents = [document.full_text for document in Collection(workspace.database).documents()]
+    queries = {query.text for query in workspace.collection.queries()} | {"music and water"}
+    documents = [document.full_text for document in workspace.collection.documents()]
     workspace.close()
     asked = [text.removeprefix(PROMPTS["query"]) for text in read if text.startswith(PROMPTS["query"])]
     told = [text.removeprefix(PROMPTS["document"]) for text in read if text.startswith(PROMPTS["document"])]

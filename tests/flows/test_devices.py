@@ -12,7 +12,6 @@ import torch
 
 from nearer.encode.encoder import Encoder
 from nearer.flows.train import train
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from together import Together, free_port
 
@@ -28,7 +27,7 @@ def vectors(folder, model_id):
 def trainings(folder):
     """The lines of history about trainings, and the ids of the models that trainings made."""
     workspace = Workspace.open(folder)
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     lines = [event.detail for event in registry.history() if event.action == "train"]
     models = [model.model_id for model in registry.models() if model.training]
     workspace.close()

@@ -14,8 +14,6 @@ from nearer.core.recipe import Recipe
 from nearer.evaluation.diagnosis import diagnose
 from nearer.flows.add import add
 from nearer.measure.diagnosis import BY_RANK, CAUSES
-from nearer.store.collection import Collection
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
 LIMITS = {"order_within": 5, "recall_within": 20, "num_examples": 2}
@@ -294,7 +292,7 @@ def test_a_few_texts_are_encoded_for_the_first_time_and_none_for_the_second(plan
     workspace = Workspace.open(tmp_path / "copy")
     first = diagnose(workspace, "base")
     num_encoded = system.encoder.num_encoded
-    num_texts = len(set(Collection(workspace.database).document_hashes().values()))
+    num_texts = len(set(workspace.collection.document_hashes().values()))
     assert num_texts < num_encoded < num_texts + 2 * first["num_failed"]
     assert diagnose(workspace, "base") == first
     assert system.encoder.num_encoded == num_encoded
@@ -424,5 +422,5 @@ def test_from_python(base_live):
     with pytest.raises(InputError):
         nearer.diagnose(workspace, split="none")
     assert nearer.diagnose(workspace)["system"] == "live"
-    assert Registry(workspace.database).evaluations() == []
+    assert workspace.registry.evaluations() == []
     workspace.close()

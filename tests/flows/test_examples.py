@@ -14,7 +14,6 @@ from nearer.flows.evaluate import evaluate
 from nearer.flows.promote import promote
 from nearer.flows.report import report
 from nearer.measure.diagnosis import CAUSES
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -82,7 +81,7 @@ def test_of_a_run_only_rankings_and_texts_are_known(filled, dev, tmp_path):
         query_ids[2]: [*others[:24], relevant[query_ids[2]]],
     }
     measured = measure_run(filled, write_run(tmp_path / "made.run", run), dev)
-    background = Background(filled, dev, Collection(filled.database).documents())
+    background = Background(filled, dev, filled.collection.documents())
     whys = _whys(filled, background, measured, [0, 1, 2], Silent())
     assert [whys[row]["cause"] for row in range(3)] in (
         ["order", "order", "depth"],
@@ -93,7 +92,7 @@ def test_of_a_run_only_rankings_and_texts_are_known(filled, dev, tmp_path):
 
 def test_a_query_that_is_ranked_as_it_should_be_has_no_cause(filled, dev, tmp_path):
     perfect = measure_run(filled, write_run(tmp_path / "perfect", dict(dev.relevant)), dev)
-    background = Background(filled, dev, Collection(filled.database).documents())
+    background = Background(filled, dev, filled.collection.documents())
     assert _whys(filled, background, perfect, list(range(len(dev.queries))), Silent()) == {}
 
 

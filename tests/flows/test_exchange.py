@@ -10,7 +10,6 @@ import pytest
 import pytrec_eval
 
 from flows.processes import run as run_process
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 MEASURES = '["nDCG@10", "nDCG", "Recall@10", "Precision@10", "MRR", "MAP", "HitRate@1"]'
@@ -20,7 +19,7 @@ def judged(folder, split):
     """The judgments of a split as pytrec_eval takes them."""
     workspace = Workspace.open(folder)
     qrels = {}
-    for each in Collection(workspace.database).judgments(split):
+    for each in workspace.collection.judgments(split):
         qrels.setdefault(each.query_id, {})[each.doc_id] = each.grade
     workspace.close()
     return qrels
@@ -75,8 +74,8 @@ def test_qrels_and_topics_can_be_imported_again(ask, base_live, new_workspace, t
     assert gzip.decompress((tmp_path / "dev.qrels.gz").read_bytes()).decode().split()[1] == "0"
     other = new_workspace()
     workspace = Workspace.open(base_live)
-    documents = [{"_id": each.doc_id, "text": each.text} for each in Collection(workspace.database).documents()]
-    queries = {each.query_id: each.text for each in Collection(workspace.database).queries("dev")}
+    documents = [{"_id": each.doc_id, "text": each.text} for each in workspace.collection.documents()]
+    queries = {each.query_id: each.text for each in workspace.collection.queries("dev")}
     workspace.close()
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
     ask(other, "add", "corpus", tmp_path / "c.jsonl")
@@ -84,8 +83,8 @@ def test_qrels_and_topics_can_be_imported_again(ask, base_live, new_workspace, t
     (tmp_path / "dev.qrels.gz").rename(tmp_path / "dev.txt.gz")
     ask(other, "add", "judgments", tmp_path / "dev.txt.gz")
     workspace = Workspace.open(other)
-    assert {each.query_id: each.text for each in Collection(workspace.database).queries()} == queries
-    assert {each.query_id for each in Collection(workspace.database).judgments()} == set(queries)
+    assert {each.query_id: each.text for each in workspace.collection.queries()} == queries
+    assert {each.query_id for each in workspace.collection.judgments()} == set(queries)
     workspace.close()
 
 
@@ -139,7 +138,7 @@ def test_the_report_shows_a_run_without_a_model(ask, base_live, tmp_path):
 
 def test_documents_that_repeat_the_query_are_passed_over_in_runs_too(ask, base_live, tmp_path):
     workspace = Workspace.open(base_live)
-    [query, *_] = Collection(workspace.database).queries("dev")
+    [query, *_] = workspace.collection.queries("dev")
     workspace.close()
     (tmp_path / "c.jsonl").write_text(json.dumps({"_id": "own", "text": query.text.upper()}) + "\n")
     ask(base_live, "add", "corpus", tmp_path / "c.jsonl")

@@ -14,8 +14,8 @@ from nearer.core.records import Document, Judgment, Query
 from nearer.core.sections import SplitRecipe
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.splits import ensure_splits, find_leaks, leaks_of
-from nearer.store.collection import Collection, put_documents, put_judgments, put_queries, put_split
-from nearer.store.registry import Model, Registry
+from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
+from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
 
 LATE = {"unseen_period": "year>=2024"}
@@ -57,7 +57,7 @@ def some_queries(count=60):
 
 
 def members(workspace, split):
-    return {query.query_id for query in Collection(workspace.database).queries(split)}
+    return {query.query_id for query in workspace.collection.queries(split)}
 
 
 def meeting(queries, **wanted):
@@ -109,7 +109,7 @@ def test_named_splits_give_up_what_is_held_out_and_an_import_does_not_bring_it_b
     for name, query_ids in splits.items():
         assert members(workspace, name) == set(query_ids) - late
     model = Model(model_id="model-t", encoder_id="enc-t", source="x", encoder={}, training={"recipe": {}})
-    Registry(workspace.database).add_model(model)
+    workspace.registry.add_model(model)
     with workspace.database.write() as connection:
         put_split(connection, "train", ids[:40])
     ensure_splits(workspace)
@@ -139,7 +139,7 @@ def test_a_shared_group_or_document_is_no_leak_and_the_same_text_is(open_workspa
     split = {"by": "group", "field": "team", "test_groups": ["z"]}
     workspace = open_workspace(queries, judgments=judgments, held_out=TAX, **split)
     ensure_splits(workspace)
-    sides = Collection(workspace.database).split_of()
+    sides = workspace.collection.split_of()
     assert sides == {
         "held": ["test_unseen_domain"],
         "group": ["train"],
@@ -171,7 +171,7 @@ def test_what_a_model_was_trained_on_cannot_be_held_out_any_more(open_workspace)
     ids = [query.query_id for query in queries]
     workspace = open_workspace(queries, splits={"train": ids[:40], "test": ids[40:]}, held_out=LATE)
     model = Model(model_id="model-t", encoder_id="enc-t", source="x", encoder={}, training={"recipe": {}})
-    Registry(workspace.database).add_model(model)
+    workspace.registry.add_model(model)
     with pytest.raises(InputError, match="4 queries, such as 'q09', are in train or dev, and model-t was trained"):
         ensure_splits(workspace)
     assert members(workspace, "train") == set(ids[:40])
@@ -206,7 +206,7 @@ def test_what_cannot_be_held_out_is_told_with_a_way_out(open_workspace, held_out
         ensure_splits(workspace)
     assert caught.value.message.startswith(message)
     assert caught.value.hint
-    assert set(Collection(workspace.database).split_of()) == {"q01"}
+    assert set(workspace.collection.split_of()) == {"q01"}
 
 
 def test_a_workspace_without_queries_has_nothing_to_hold_out(open_workspace):
@@ -285,11 +285,11 @@ def test_a_kill_once_the_splits_are_written_loses_and_repeats_nothing(ask, held_
     arguments = ("evaluate", "--split", "test_unseen_period", "--dir", killed)
     assert run(*arguments, die_at="splits.commit").was_killed
     workspace = Workspace.open(killed)
-    written = Collection(workspace.database).split_of()
+    written = workspace.collection.split_of()
     workspace.close()
     found = ask(killed, *arguments[:-2])
     assert found["results"] == wanted["results"]
     assert found["ledger"]["num_looks"] == 1, "the killed one looked at nothing"
     workspace = Workspace.open(killed)
-    assert Collection(workspace.database).split_of() == written
+    assert workspace.collection.split_of() == written
     workspace.close()

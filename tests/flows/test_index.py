@@ -227,9 +227,8 @@ def test_a_release_says_which_index_it_was_measured_with(trained, ask):
     configure(trained, "exact_up_to = 20")
     assert ask(trained, "promote", "--set", "gate.min_gain=-1")["verdict"] == "promoted"
     workspace = Workspace.open(trained)
-    from nearer.store.registry import Registry
 
-    index = Registry(workspace.database).live().system["index"]
+    index = workspace.registry.live().system["index"]
     workspace.close()
     assert index["kind"] == "lancedb"
     assert index["recall"]["value"] >= 0.98

@@ -10,7 +10,6 @@ import pytest
 import nearer
 from flows.folders import write_jsonl
 from flows.processes import Running, run
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 SOURCE = Path(nearer.__file__).parent
@@ -74,7 +73,7 @@ def seen(folder, ask):
     """All that a user sees, without times and the ids made of them; asking shows that it opens and is not locked."""
     workspace = Workspace.open(folder)
     with workspace.writer("look"):
-        documents = Collection(workspace.database).documents()
+        documents = workspace.collection.documents()
     workspace.close()
     status = ask(folder, "status")
     answers = ask(folder, "search", "music and water", "-k", 80)["results"]
@@ -179,6 +178,6 @@ def test_killed_at_any_time(ask, edited, words, kind):
 def documents_of(folder):
     workspace = Workspace.open(folder)
     try:
-        return Collection(workspace.database).documents()
+        return workspace.collection.documents()
     finally:
         workspace.close()

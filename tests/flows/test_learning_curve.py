@@ -17,7 +17,6 @@ from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure
 from nearer.learn.objective import Objective
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.dev_sample import DevSample
@@ -31,7 +30,7 @@ def measured(_made, tmp_path_factory):
     before, said = files(folder), Said()
     workspace = Workspace.open(folder)
     found = learning_curve(workspace, max_pairs=100, progress=said, clock=count().__next__)
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     state = {"models": len(registry.models()), "trainings": [e for e in registry.history() if e.action == "train"]}
     workspace.close()
     return {"folder": folder, "found": found, "before": before, "said": said.said, **state}
@@ -145,7 +144,7 @@ def test_interrupted_it_leaves_nothing(opened, base_live, monkeypatch, tmp_path)
     assert list((tmp_path / "scratch").iterdir()) == []
     assert files(base_live) == before
     with workspace.writer("look"):
-        assert len(Registry(workspace.database).models()) == 1
+        assert len(workspace.registry.models()) == 1
 
 
 def test_vectors_of_a_trained_model_never_enter_the_cache_of_the_base(measured):

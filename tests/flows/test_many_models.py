@@ -7,7 +7,6 @@ import pytest
 
 from nearer.core.errors import ModelRefused, NotFound
 from nearer.encode.encoder import Encoder
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -80,7 +79,7 @@ def test_a_model_that_moved_is_found_at_its_new_place(base_live, other_folder, t
     with pytest.raises(ModelRefused, match="no such model folder"):
         open_system(workspace, model_id)
     open_system(workspace, str(tmp_path / "moved"))
-    assert Registry(workspace.database).model(model_id).source == str(tmp_path / "moved")
+    assert workspace.registry.model(model_id).source == str(tmp_path / "moved")
     assert open_system(workspace, model_id).model.model_id == model_id
     workspace.close()
 
@@ -100,7 +99,7 @@ def test_what_is_no_system_is_told_with_what_there_is(base_live, name):
     workspace = Workspace.open(base_live)
     with pytest.raises(NotFound) as caught:
         open_system(workspace, name)
-    assert Registry(workspace.database).models()[0].model_id in caught.value.message
+    assert workspace.registry.models()[0].model_id in caught.value.message
     assert "OWNER/MODEL" in caught.value.hint
     workspace.close()
 
@@ -126,11 +125,11 @@ def test_what_is_no_model_is_refused_before_anything_is_measured(
     shutil.copytree(tiny_model_folder, tmp_path / "pickled")
     (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"\x80\x04N.")
     workspace = Workspace.open(base_live)
-    before = Registry(workspace.database).models()
+    before = workspace.registry.models()
     with pytest.raises(ModelRefused, match=message.replace(".", r"\.")) as caught:
         open_system(workspace, name)
     assert caught.value.hint
-    assert Registry(workspace.database).models() == before
+    assert workspace.registry.models() == before
     workspace.close()
 
 

@@ -13,7 +13,6 @@ from nearer.core.errors import InputError
 from nearer.encode.encoder import Encoder
 from nearer.flows import merge as merge_module
 from nearer.flows.merge import merge
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_local
 
@@ -143,5 +142,5 @@ def test_a_model_that_is_broken_is_told(trained, model_id, monkeypatch):
     workspace = Workspace.open(trained)
     with pytest.raises(InputError, match="at weight 0 vectors are not numbers"):
         merge(workspace, model_id)
-    assert len(Registry(workspace.database).models()) == 2
+    assert len(workspace.registry.models()) == 2
     workspace.close()

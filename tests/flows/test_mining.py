@@ -22,8 +22,6 @@ from nearer.flows.report import report
 from nearer.flows.train import train
 from nearer.learn.examples import Example, text_key
 from nearer.retrieval.lexical import LexicalIndex
-from nearer.store.collection import Collection
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.adapter_set import read_adapter_set
@@ -132,7 +130,7 @@ def test_three_passes_draw_from_all_sources_and_keep_samples(make_workspace, fil
     assert sum(each["num_drawn"] for each in third["sources"]) >= third["num_examples"] - third["num_filled_at_random"]
     assert len(third["samples"]) == 10
     assert (third["margin_kind"], second["margin_wanted"]) == ("absolute", 0.05)
-    model = Registry(workspace.database).model(result["model_id"])
+    model = workspace.registry.model(result["model_id"])
     assert model.training["passes"][2]["mining"] == third
     page = report(workspace)["report"]
     with open(page, encoding="utf-8") as file:
@@ -157,7 +155,7 @@ def test_a_judge_tells_how_many_are_as_good_as_their_positives_and_changes_no_ne
 def test_an_adapter_draws_from_the_same_sources(make_workspace, fill_workspace):
     workspace = make_workspace({"mining": {"sources": ["dense", "bm25"], "top_k": 2, "margins": [-1.0]}})
     fill_workspace(workspace, num_documents=40, queries_each=1)
-    queries = Collection(workspace.database).queries()
+    queries = workspace.collection.queries()
     known = read_adapter_set(workspace, open_system(workspace, "base"), queries, progress=Silent())
     dense, by_words = known.pairs.mining.sources
     assert (dense.num_drawn, by_words.num_drawn) == (None, None), "they are drawn anew each epoch"

@@ -11,7 +11,7 @@ from nearer.report import charts
 from nearer.report.data import ReportData, choose_evaluation, measured_apart
 from nearer.report.formats import excerpt
 from nearer.report.view import render
-from nearer.store.registry import Event, Model, Registry, Release
+from nearer.store.registry import Event, Model, Release
 from nearer.store.workspace import Workspace
 
 METRICS = {
@@ -645,7 +645,7 @@ def test_the_report_of_an_empty_workspace_is_written(workspace):
 
 def test_the_report_of_a_workspace_with_a_release_replaces_the_last_one(workspace):
     report(workspace)
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     registry.add_model(Model(model_id=LIVE, encoder_id="encoder-0", source="x", encoder={}))
     model = Model(
         model_id=CANDIDATE, encoder_id="encoder-1", source="y", encoder={}, parent_model_id=LIVE, training=training()

@@ -17,7 +17,6 @@ from nearer.flows import train as train_module
 from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.learn.objective import Objective
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from power import PowerCut, cut, cut_at
 from said import Said
@@ -81,8 +80,8 @@ def run(folder):
 
 def outcome(workspace, result):
     """All that a training leaves, but for the times it took."""
-    model = Registry(workspace.database).model(result["model_id"])
-    events = [event for event in Registry(workspace.database).history() if event.action == "train"]
+    model = workspace.registry.model(result["model_id"])
+    events = [event for event in workspace.registry.history() if event.action == "train"]
     training = {key: value for key, value in model.training.items() if key != "duration_s"}
     return {
         "result": {key: value for key, value in result.items() if key != "duration_s"},
@@ -211,7 +210,7 @@ def test_a_resumed_run_claims_no_duration(run, cut_short, monkeypatch, folder):
     cut_short("train.pass", overrides=("train.passes=1",))
     got, _ = run("train.passes=1")
     workspace = Workspace.open(folder)
-    assert Registry(workspace.database).model(got["result"]["model_id"]).training["duration_s"] is None
+    assert workspace.registry.model(got["result"]["model_id"]).training["duration_s"] is None
     workspace.close()
 
 

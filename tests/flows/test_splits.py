@@ -7,7 +7,7 @@ from nearer.core.records import Document, Judgment, Query
 from nearer.core.sections import SplitRecipe
 from nearer.core.text import clusters, near_duplicates
 from nearer.evaluation.splits import assign, drop_leaks, ensure_splits, find_leaks, leaks_of
-from nearer.store.collection import Collection, put_documents, put_judgments, put_queries, put_split
+from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
 from nearer.store.workspace import Workspace
 
 LONG = "how do i open a new savings account at the bank in the town today"
@@ -51,7 +51,7 @@ def put(workspace, queries=(), *, judgments=(), **splits):
 
 
 def split_of(workspace):
-    return Collection(workspace.database).split_of()
+    return workspace.collection.split_of()
 
 
 def test_fractions_are_about_what_was_asked_for():
@@ -175,7 +175,7 @@ def test_near_duplicates_are_never_on_two_sides_however_they_arrive(open_workspa
         ensure_splits(workspace)
     assert leaks_of(workspace) == []
     found = {query_id: splits[0] for query_id, splits in split_of(workspace).items()}
-    queries = Collection(workspace.database).queries()
+    queries = workspace.collection.queries()
     cluster = clusters(len(queries), near_duplicates([q.text for q in queries]))
     assert "leaked" in found.values()
     for number in set(cluster):

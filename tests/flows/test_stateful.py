@@ -25,8 +25,7 @@ from flows.folders import write_jsonl
 from flows.processes import run
 from nearer.encode.encoder import Encoder
 from nearer.flows.index import index_status
-from nearer.store.collection import Collection
-from nearer.store.registry import Model, Registry
+from nearer.store.registry import Model
 from nearer.systems import BASE, open_system
 
 INDEX_STEPS = {
@@ -78,7 +77,7 @@ def train_stub(workspace: nearer.Workspace, *, seed: int) -> str:
         parent_model_id=base.model.model_id,
         training={},
     )
-    Registry(workspace.database).add_model(record)
+    workspace.registry.add_model(record)
     return encoder.model_id
 
 
@@ -162,7 +161,7 @@ class Loop(RuleBasedStateMachine):
 
     @invariant()
     def documents_are_what_was_acknowledged(self) -> None:
-        stored = Collection(self.workspace.database).documents()
+        stored = self.workspace.collection.documents()
         assert {each.doc_id: each.text for each in stored} == self.documents
 
     @invariant()
@@ -198,7 +197,7 @@ class Loop(RuleBasedStateMachine):
 
     def _settle(self, is_done: bool, *releases: str) -> None:
         """A verb that came so far left the indexes of these up to date; one that was killed each as before, or so."""
-        models = Registry(self.workspace.database).models()
+        models = self.workspace.registry.models()
         sound = {each.space_id for each in models if index_status(self.workspace, each.model_id)["verdict"] == "ok"}
         told = nearer.status(self.workspace)
         assert not is_done or sound >= {told[each]["space_id"] for each in releases if told[each]}

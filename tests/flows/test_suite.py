@@ -15,8 +15,6 @@ from nearer.core.records import Query
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.suite import open_suite, run_suite
 from nearer.flows.add import remove
-from nearer.store.collection import Collection
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -41,7 +39,7 @@ def ids(ask, folder, text, k=80):
 def rankings(folder, system):
     """The ids of all documents for each of some texts, best first, as a system ranks them."""
     workspace = Workspace.open(folder)
-    doc_ids = tuple(Collection(workspace.database).document_hashes())
+    doc_ids = tuple(workspace.collection.document_hashes())
     queries = [Query(query_id=text, text=text) for text in TEXTS]
     opened, silent = open_system(workspace, system), Silent()
     _, ranked = rank(workspace, opened, queries, k=80, with_own=True, progress=silent)
@@ -167,7 +165,7 @@ def test_it_is_a_function_too(base_live, tmp_path):
     workspace = Workspace.open(base_live)
     result = package.suite(workspace, ["base"], file=write_suite(tmp_path / "suite.toml", a_case(k=80)))
     assert result["verdict"] == "ok"
-    assert Registry(workspace.database).last_suite_run().items() > result.items()
+    assert workspace.registry.last_suite_run().items() > result.items()
     workspace.close()
 
 
@@ -235,7 +233,7 @@ def test_a_case_that_may_fail_is_noted(trained, gated, severity, kind, note):
     assert len(found) == (note is not None)
     assert not note or found[0].startswith(note)
     workspace = Workspace.open(trained)
-    evidence = Registry(workspace.database).live().evidence
+    evidence = workspace.registry.live().evidence
     workspace.close()
     assert evidence["suite"] == promoted["suite"]
     assert [each["system"] for each in evidence["suite"]["results"]] == [
@@ -298,8 +296,8 @@ def test_the_first_release_fails_no_critical_case_either(ask, new_workspace, bei
 
 def test_without_a_suite_the_gate_asks_for_none(base_live):
     workspace = Workspace.open(base_live)
-    assert Registry(workspace.database).live().evidence["suite"] is None
-    assert Registry(workspace.database).last_suite_run() is None
+    assert workspace.registry.live().evidence["suite"] is None
+    assert workspace.registry.last_suite_run() is None
     workspace.close()
 
 

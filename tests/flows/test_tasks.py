@@ -12,8 +12,6 @@ from nearer.evaluation.items import read_items, read_seeds, twins
 from nearer.flows import evaluate_task as flow
 from nearer.flows.add import remove
 from nearer.flows.evaluate_task import evaluate_task
-from nearer.store.collection import Collection
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
 TOPIC = ("--label", "label_topic")
@@ -29,12 +27,10 @@ MEASURES = {
 def topics(base_live, tmp_path, ask):
     """The workspace with the base live; its documents carry the topic too."""
     workspace = Workspace.open(base_live)
-    topic_of = {
-        query.query_id[1:4]: query.metadata["label_topic"] for query in Collection(workspace.database).queries()
-    }
+    topic_of = {query.query_id[1:4]: query.metadata["label_topic"] for query in workspace.collection.queries()}
     rows = [
         {"_id": each.doc_id, "title": each.title, "text": each.text, "metadata": {"topic": topic_of[each.doc_id[1:]]}}
-        for each in Collection(workspace.database).documents()
+        for each in workspace.collection.documents()
     ]
     workspace.close()
     ask(base_live, "add", "corpus", write_jsonl(tmp_path / "labelled.jsonl", rows))
@@ -78,7 +74,7 @@ def test_a_look_at_dev_is_free_and_its_threshold_is_said_to_flatter(ask, topics)
 def test_systems_are_compared_on_the_same_items(ask, nearer, trained, task, tmp_path):
     folder = with_topics(ask, trained, tmp_path) if task == "recommendation" else trained
     workspace = Workspace.open(folder)
-    model_id = Registry(workspace.database).models()[-1].model_id
+    model_id = workspace.registry.models()[-1].model_id
     workspace.close()
     arguments = ("evaluate", "base", model_id, "base", "--task", task, *label(task), "--split", "test")
     found = ask(folder, *arguments)
@@ -96,7 +92,7 @@ def test_systems_are_compared_on_the_same_items(ask, nearer, trained, task, tmp_
 
 def with_topics(ask, folder, tmp_path):
     workspace = Workspace.open(folder)
-    documents = Collection(workspace.database).documents()
+    documents = workspace.collection.documents()
     workspace.close()
     rows = [
         {"_id": each.doc_id, "title": each.title, "text": each.text, "metadata": {"topic": each.title.split()[0]}}
@@ -259,11 +255,9 @@ def test_nothing_of_test_stays_in_train(ask, topics, tmp_path):
 
 def test_seeds_are_documents_of_the_split_whose_label_is_shared(topics):
     workspace = Workspace.open(topics)
-    documents = Collection(workspace.database).documents()
+    documents = workspace.collection.documents()
     seeds = read_seeds(workspace, "dev", "topic", documents)
-    assert {each.doc_id for each in seeds.documents} == {
-        each.doc_id for each in Collection(workspace.database).judgments("dev")
-    }
+    assert {each.doc_id for each in seeds.documents} == {each.doc_id for each in workspace.collection.judgments("dev")}
     assert [documents[row].doc_id for row in seeds.rows_Q] == [each.doc_id for each in seeds.documents]
     assert seeds.num_seen == len(seeds.documents)  # each document has a training query, too
     workspace.close()
@@ -271,7 +265,7 @@ def test_seeds_are_documents_of_the_split_whose_label_is_shared(topics):
 
 def test_documents_alike_are_found_by_vectors_that_know(topics, monkeypatch):
     workspace = Workspace.open(topics)
-    seeds = read_seeds(workspace, "test", "topic", Collection(workspace.database).documents())
+    seeds = read_seeds(workspace, "test", "topic", workspace.collection.documents())
     knowing = np.eye(10, dtype=np.float32)[seeds.labels_N]
 
     def vectors(*_):
@@ -319,7 +313,7 @@ def test_documents_that_go_while_they_are_measured_end_it(topics, ask, monkeypat
 
 def metadata_of(folder):
     workspace = Workspace.open(folder)
-    found = [query.metadata for query in Collection(workspace.database).queries()]
+    found = [query.metadata for query in workspace.collection.queries()]
     workspace.close()
     return found
 
@@ -332,5 +326,5 @@ def test_killed_after_the_look_it_is_counted_and_the_command_can_be_repeated(top
     assert again.code == 0
     assert again.json["ledger"]["num_looks"] == 3  # the promotion's, the killed one's, and this
     workspace = Workspace.open(topics)
-    assert len(Registry(workspace.database).evaluations()) == 0
+    assert len(workspace.registry.evaluations()) == 0
     workspace.close()

@@ -14,7 +14,6 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.flows import train as train_module
 from nearer.flows.train import train
 from nearer.learn.examples import text_key
-from nearer.store.collection import Collection
 from nearer.systems import open_system
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.mining import mine_negatives
@@ -93,7 +92,7 @@ def test_with_groups_no_document_that_answers_dev_or_test_becomes_a_positive(ope
     corpus = read_corpus(workspace, open_system(workspace, "base").encoder)
     assert _answers_elsewhere(workspace, corpus) == frozenset()
     grouped = opened(base_live, "split.by=group", "split.field=label_topic")
-    collection = Collection(grouped.database)
+    collection = grouped.collection
     wanted = {judgment.doc_id for split in ("dev", "test") for judgment in collection.judgments(split)}
     texts = {text_key(corpus.passages[row]) for row, doc_id in enumerate(corpus.doc_ids) if doc_id in wanted}
     assert wanted

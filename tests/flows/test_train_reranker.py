@@ -20,7 +20,6 @@ from nearer.flows.train_reranker import train_reranker
 from nearer.learn import negatives
 from nearer.learn.false_negatives import FalseNegatives
 from nearer.learn.fit_reranker import ListwiseLoss
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.examples import find_left_out, read_examples
@@ -43,7 +42,7 @@ def outcome(folder, result):
     """All that a training leaves, but for the times it took."""
     workspace = Workspace.open(folder)
     try:
-        registry = Registry(workspace.database)
+        registry = workspace.registry
         known = [(each.reranker_id, {**each.training, "duration_s": None}) for each in registry.rerankers()]
         events = [event.detail["reranker_id"] for event in registry.history() if event.action == "train_reranker"]
         models = sorted(path.name for path in workspace.models.glob("*")) if workspace.models.is_dir() else []
@@ -149,7 +148,7 @@ def test_a_fresh_one_comes_from_the_encoder_and_its_parents_follow_in_the_lineag
     assert result["start"] == {"name": model["model_id"], "is_fresh": True, "cross_encoder_id": None}
     assert result["retriever"] == model["model_id"]
     assert result["improved"] is False, "after two steps a fresh head knows nothing"
-    assert (result["reranker_id"], Registry(workspace.database).rerankers()) == (None, [])
+    assert (result["reranker_id"], workspace.registry.rerankers()) == (None, [])
 
 
 @pytest.mark.slow

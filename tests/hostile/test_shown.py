@@ -9,7 +9,6 @@ import pytest
 
 from hostile.case import WORKSPACE
 from hostile.whole import write_rows
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 IDS = (
@@ -128,7 +127,7 @@ def hostile(filled):
 def test_hostile_ids_are_kept_name_no_file_and_are_not_obeyed(hostile, tmp_path):
     folder, printed = hostile
     workspace = Workspace.open(folder)
-    collection = Collection(workspace.database)
+    collection = workspace.collection
     assert {each.doc_id for each in collection.documents()} >= set(IDS)
     assert {each.query_id for each in collection.queries()} >= set(IDS)
     judged = {(each.query_id, each.doc_id) for each in collection.judgments()}

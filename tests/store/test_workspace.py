@@ -35,6 +35,14 @@ def test_init_keeps_the_recipe_and_the_folder_name(folder):
     workspace.close()
 
 
+def test_a_workspace_is_opened_by_a_string_and_closed_at_the_end_of_its_block(folder):
+    with Workspace.open(str(folder)) as workspace:
+        assert workspace.collection.counts()["documents"] == 0
+        assert workspace.registry.models() == []
+    with Workspace.init(str(folder.parent / "other")) as other:
+        assert other.folder == folder.parent / "other"
+
+
 def test_a_second_init_is_refused_and_changes_nothing(folder):
     before = (folder / "nearer.toml").read_bytes()
     for recipe in (None, {"name": "other"}):

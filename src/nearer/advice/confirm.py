@@ -15,7 +15,6 @@ from nearer.evaluation.comparison import compare_measured
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, in_order, open_system
 from nearer.training.adapter_set import read_adapter_set
@@ -66,9 +65,7 @@ def confirm(workspace: Workspace, ground: Ground, advised: Advised, *, progress:
     base, candidate = (measure(workspace, each, judged, progress=progress) for each in (ground.system, advised.system))
     main = str(MAIN)
     [compared] = compare_measured(base, candidate, metrics=[main], judged=judged, recipe=workspace.recipe.evaluate)
-    ledger = Registry(workspace.database).look(
-        split=judged.split, systems=[BASE, advised.system.name], purpose="advise"
-    )
+    ledger = workspace.registry.look(split=judged.split, systems=[BASE, advised.system.name], purpose="advise")
     return {
         "split": judged.split,
         "num_queries": len(judged.queries),

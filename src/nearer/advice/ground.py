@@ -32,7 +32,6 @@ from nearer.measure.metrics import Measure, score
 from nearer.measure.significance import Comparison, compare_all
 from nearer.retrieval.fusion import folds_of
 from nearer.retrieval.rules import Pairs
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, open_described, open_system
 from nearer.systems.lexical import Words, read_words
@@ -99,7 +98,7 @@ class Ground:
     @cached_property
     def num_pairs(self) -> int:
         """Pairs that could be trained on: positive judgments of train, and pairs given as text."""
-        collection = Collection(self.workspace.database)
+        collection = self.workspace.collection
         positive = scale_of(self.workspace).positive_from
         judged = sum(judgment.grade >= positive for judgment in collection.judgments("train"))
         return judged + collection.counts()["pairs"]
@@ -168,7 +167,7 @@ class Ground:
         """Rows of at most so many queries, drawn at random, ascending; on request none that may be trained on."""
         drawn = np.random.default_rng(seed).permutation(len(self.queries))
         if without_train:
-            learned = {query.query_id for query in Collection(self.workspace.database).queries("train")}
+            learned = {query.query_id for query in self.workspace.collection.queries("train")}
             drawn = drawn[[self.queries[row].query_id not in learned for row in drawn]]
         return np.sort(drawn[:number])
 
@@ -190,7 +189,7 @@ def _read(workspace: Workspace) -> JudgedSplit:
     Raises InputError where there are too few to tune on some and judge others.
     """
     recipe = workspace.recipe.advise
-    names = [name for name in ("train", "dev") if Collection(workspace.database).splits().get(name)]
+    names = [name for name in ("train", "dev") if workspace.collection.splits().get(name)]
     left_out = find_left_out(workspace).query_ids
     judged = read_judged_split(workspace, *(names or ["dev"]), left_out=left_out, most=recipe.max_queries)
     texts = {normalise(query.text) for query in judged.queries}

@@ -21,7 +21,6 @@ from nearer.encode.chunk import Window, passages
 from nearer.encode.encoder import TextEncoder
 from nearer.encode.paired import PairedEncoder
 from nearer.encode.shortened import ShortenedEncoder
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 Floats = NDArray[np.float32]
@@ -75,7 +74,7 @@ class CachedEncoder:
 
 def read_corpus(workspace: Workspace, encoder: TextEncoder, *, chunk: ChunkRecipe | None = None) -> Corpus:
     """All documents, cut as the recipe (or ``chunk``) says. Raises InputError when there are none."""
-    documents = tuple(Collection(workspace.database).documents())
+    documents = tuple(workspace.collection.documents())
     if not documents:
         raise InputError("the workspace holds no documents", hint="import some: nearer add corpus FILE")
     return cut(documents, encoder, window_of(chunk or workspace.recipe.chunk, encoder))

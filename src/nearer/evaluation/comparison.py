@@ -14,7 +14,6 @@ from nearer.evaluation.ranking import Measured, Values
 from nearer.measure.metrics import Measure
 from nearer.measure.power import Spread, detectable, num_queries_needed, spreads
 from nearer.measure.significance import Comparison, compare_all, holm, mean_intervals, min_units
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import System, spent
 
@@ -68,7 +67,7 @@ def summarise(
         "comparisons": comparisons,
         "notes": [_unjudged(each) for each in comparisons if _is_judged_less(each)],
         "examples": examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
-        "ledger": Registry(workspace.database).look(split=judged.split, systems=names, purpose=purpose),
+        "ledger": workspace.registry.look(split=judged.split, systems=names, purpose=purpose),
         **spent(each.system for each in measured if isinstance(each.system, System)),
     }
 

@@ -12,7 +12,6 @@ from nearer.evaluation.diagnosis.clues import explain
 from nearer.evaluation.judged_split import Ints, JudgedSplit
 from nearer.evaluation.ranking import Measured
 from nearer.measure.diagnosis import CAUSES
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 
@@ -27,7 +26,7 @@ def examples(
     baseline, *candidates = measured
     if not candidates:
         return []
-    background = Background(workspace, judged, Collection(workspace.database).documents())
+    background = Background(workspace, judged, workspace.collection.documents())
     extremes = [_extremes(candidate.values[metric] - baseline.values[metric]) for candidate in candidates]
     lost = [row for each in extremes for kind, row in each if kind == "win"]
     whys = _whys(workspace, background, baseline, lost, progress)

@@ -3,13 +3,12 @@
 from nearer.core.errors import InputError
 from nearer.core.records import GradeScale
 from nearer.core.sections import GradesRecipe
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 
 def scale_of(workspace: Workspace) -> GradeScale:
     """The scale that the recipe fixes; what it leaves open follows the largest grade there is."""
-    return make_scale(workspace.recipe.grades, largest_grade=Collection(workspace.database).largest_grade())
+    return make_scale(workspace.recipe.grades, largest_grade=workspace.collection.largest_grade())
 
 
 def make_scale(recipe: GradesRecipe, *, largest_grade: int) -> GradeScale:

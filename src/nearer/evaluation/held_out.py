@@ -7,8 +7,7 @@ from nearer.core.errors import InputError
 from nearer.core.filters import FieldType, Filter, Values, fields_in, matches, parse_where
 from nearer.core.records import Query
 from nearer.core.sections import SplitRecipe
-from nearer.store.collection import LEAKED, Collection
-from nearer.store.registry import Registry
+from nearer.store.collection import LEAKED
 from nearer.store.workspace import Workspace
 
 _PREFIX = "test_"
@@ -31,7 +30,7 @@ def find_held_out(workspace: Workspace) -> dict[str, list[str]]:
     queries' fields, for a split that others than those who meet it are in, and where a model was trained already while
     the queries were in train or dev.
     """
-    collection, recipe = Collection(workspace.database), workspace.recipe.split
+    collection, recipe = workspace.collection, workspace.recipe.split
     queries = collection.queries() if recipe.held_out else []
     if not queries:
         return {}
@@ -120,7 +119,7 @@ def _refuse_trained_on(
         if not {"train", "dev"}.isdisjoint(splits_of.get(query_id, ()))
         and not set(splits) <= set(splits_of[query_id])  # else only an import put it there once more
     ]
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     trained = [model.model_id for model in registry.models() if model.training]
     trained += [each.reranker_id for each in registry.rerankers()]
     if known and trained:
@@ -137,7 +136,7 @@ def judging_split(workspace: Workspace) -> str:
     Raises InputError where there is none.
     """
     held_out = held_out_splits(workspace.recipe.split)
-    names = [name for name in Collection(workspace.database).splits() if name.startswith("test")]
+    names = [name for name in workspace.collection.splits() if name.startswith("test")]
     names.sort(key=held_out.__contains__)
     if not names:
         raise InputError("there is no test split to judge by", hint="see: nearer check")

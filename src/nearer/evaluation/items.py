@@ -12,7 +12,6 @@ from nearer.core.records import Document, Metadata, Query
 from nearer.core.text import near_duplicates, normalise
 from nearer.evaluation.grades import scale_of
 from nearer.measure.significance import min_units
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 Ints = NDArray[np.int64]
@@ -77,7 +76,7 @@ def read_items(workspace: Workspace, split: str, field: str) -> Items:
     Of queries with one text the first stays, so that no item is its own duplicate. Raises InputError when the split has
     no queries, none has the field, or a value is no single label.
     """
-    collection = Collection(workspace.database)
+    collection = workspace.collection
     members = collection.queries(split)
     if not members:
         known = ", ".join(f"{name} ({count})" for name, count in collection.splits().items()) or "none"
@@ -193,5 +192,5 @@ def _check_field(metadata: Sequence[Metadata], field: str, what: str) -> None:
 
 def _relevant(workspace: Workspace, split: str) -> frozenset[str]:
     relevant_from = scale_of(workspace).relevant_from
-    judgments = Collection(workspace.database).judgments(split)
+    judgments = workspace.collection.judgments(split)
     return frozenset(each.doc_id for each in judgments if each.grade >= relevant_from)

@@ -11,7 +11,6 @@ from nearer.core.records import Query
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.slicing import slices_of
 from nearer.measure.metrics import Qrels
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 Ints = NDArray[np.int64]
@@ -44,7 +43,7 @@ def read_judged_split(
 
     Raises InputError, naming the splits there are, when there is none.
     """
-    collection = Collection(workspace.database)
+    collection = workspace.collection
     scale = scale_of(workspace)
     judgments = [judgment for split in splits for judgment in collection.judgments(split)]
     relevant: dict[str, list[str]] = {}

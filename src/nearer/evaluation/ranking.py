@@ -28,7 +28,6 @@ from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.runs import RunCounts, RunSystem, rank_run
 from nearer.measure.context import Prompts, score_prompts
 from nearer.measure.metrics import Measure, Qrels, score
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.systems.filtering import conditions_of
@@ -140,7 +139,7 @@ class _Vectors:
 
 def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:
     """Score the rankings of a run, as deep as those of a system and without the queries' own documents too."""
-    documents = Collection(workspace.database).documents()
+    documents = workspace.collection.documents()
     refuse_other_documents(documents, judged.doc_ids)
     k, excluded = _depth(workspace.recipe.evaluate), own_documents(judged.queries, documents)
     rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=excluded)

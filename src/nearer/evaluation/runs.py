@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults
 from nearer.core.records import Query
-from nearer.store.collection import Collection
 from nearer.store.formats import read_run
 from nearer.store.workspace import Workspace
 from nearer.systems import RUN
@@ -88,7 +87,7 @@ def _read(
     workspace: Workspace, path: Path, own: Mapping[str, set[str]], *, k: int
 ) -> tuple[dict[str, Ranking], set[str]]:
     """The ``k`` best of every query of ``own``, less its own documents; and the other queries of the workspace."""
-    known = {query.query_id for query in Collection(workspace.database).queries()}
+    known = {query.query_id for query in workspace.collection.queries()}
     rankings: dict[str, Ranking] = {query_id: [] for query_id in own}
     others: set[str] = set()
     log = FaultLog()

@@ -30,7 +30,7 @@ def slices_of(
 
     Raises InputError for a field that nobody has, and for values that the recipe's field cannot hold.
     """
-    collection, recipe = Collection(workspace.database), workspace.recipe
+    collection, recipe = workspace.collection, workspace.recipe
     fields = [*recipe.evaluate.slice_fields, *([recipe.group_field] if recipe.group_field else [])]
     if taken := [field for field in fields if field in OWN_NAMES]:
         hint = "import the field under another name, or take it out of evaluate.slice_fields"

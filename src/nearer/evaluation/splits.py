@@ -11,7 +11,7 @@ from nearer.core.records import Judgment, Query
 from nearer.core.sections import SplitRecipe
 from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.evaluation.held_out import find_held_out, held_out_splits
-from nearer.store.collection import LEAKED, Collection, leave_split, move_to_split, put_split
+from nearer.store.collection import LEAKED, leave_split, move_to_split, put_split
 from nearer.store.workspace import Workspace
 
 _ORDER = {"train": 0, "dev": 1}
@@ -33,7 +33,7 @@ def ensure_splits(workspace: Workspace) -> dict[str, int]:
     Splits that were imported by name stay as they are (`nearer check` tells what leaks between them), but for the
     queries that the recipe holds out: those are taken from wherever they are.
     """
-    collection, recipe = Collection(workspace.database), workspace.recipe.split
+    collection, recipe = workspace.collection, workspace.recipe.split
     new, held_out = collection.unsplit_queries(), find_held_out(workspace)
     if not new and not held_out:
         return {}
@@ -118,7 +118,7 @@ def find_leaks(
 
 def leaks_of(workspace: Workspace) -> list[Leak]:
     """Every leak between the workspace's splits as they are."""
-    collection = Collection(workspace.database)
+    collection = workspace.collection
     return find_leaks(
         collection.queries(),
         collection.split_of(),
@@ -132,7 +132,7 @@ def drop_leaks(workspace: Workspace, leaks: Sequence[Leak]) -> int:
 
     A query that is itself in splits of several sides stays in those of the latest side.
     """
-    splits_of = Collection(workspace.database).split_of()
+    splits_of = workspace.collection.split_of()
     on_two_sides = {leak.kept for leak in leaks if leak.kept == leak.set_aside}
     set_aside = {leak.set_aside for leak in leaks} - on_two_sides
     with workspace.writer("check"), workspace.database.write() as connection:

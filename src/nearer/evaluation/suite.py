@@ -12,9 +12,7 @@ from nearer.core.records import CASE_GROUPS, Case, Query, Severity
 from nearer.encode.corpus import refuse_other_documents
 from nearer.evaluation.ranking import rank
 from nearer.measure.suite import CaseResult, newly_failing, run_case
-from nearer.store.collection import Collection
 from nearer.store.formats import Row, read_suite
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 
@@ -42,7 +40,7 @@ def gate_suite(workspace: Workspace) -> Suite | None:
 
 def open_suite(workspace: Workspace, file: Path) -> Suite:
     """The cases in ``file``. Raises ImportFaults with all that is wrong, unknown documents too."""
-    doc_ids = tuple(Collection(workspace.database).document_hashes())
+    doc_ids = tuple(workspace.collection.document_hashes())
     known, log, cases = frozenset(doc_ids), FaultLog(), []
     for row in read_suite(file):
         if isinstance(row, Fault):
@@ -87,7 +85,7 @@ def keep_suite_run(workspace: Workspace, suite: Suite, ran: Sequence[tuple[Syste
         ],
         "verdict": "faults" if any(not each.passed and each.case.severity == "critical" for each in last) else "ok",
     }
-    Registry(workspace.database).add_suite_run(result)
+    workspace.registry.add_suite_run(result)
     return result
 
 

@@ -26,7 +26,6 @@ from nearer.measure.tasks import (
     purity_values,
     v_measure_values,
 )
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.vectors.topk import NO_ROW, top_k
@@ -191,7 +190,7 @@ def recommendation(
     workspace: Workspace, systems: Sequence[System], label: str, split: str, progress: Progress
 ) -> Outcome:
     """For documents relevant to the split's queries the nearest other documents; those of the same label are right."""
-    documents = Collection(workspace.database).documents()
+    documents = workspace.collection.documents()
     seeds = read_seeds(workspace, split, label, documents)
     as_queries = [Query(query_id=each.doc_id, text=each.full_text) for each in seeds.documents]
     excluded = own_documents(as_queries, documents)

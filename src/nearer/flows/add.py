@@ -17,7 +17,6 @@ from nearer.evaluation.splits import assign
 from nearer.store import database as tables
 from nearer.store.collection import (
     Changes,
-    Collection,
     batches,
     leave_split,
     put_documents,
@@ -108,7 +107,7 @@ class _Import:
 
     def _refuse_changed_meaning(self) -> None:
         """Larger grades than before would change what the earlier ones mean, unless the recipe says it."""
-        recipe, before = self.workspace.recipe.grades, Collection(self.workspace.database).largest_grade()
+        recipe, before = self.workspace.recipe.grades, self.workspace.collection.largest_grade()
         new = make_scale(recipe, largest_grade=max(before, self.largest_grade))
         if before and make_scale(recipe, largest_grade=before) != new:
             raise InputError(
@@ -136,8 +135,8 @@ def add(
     return {
         **result,
         "duration_s": time.perf_counter() - start,
-        "counts": Collection(workspace.database).counts(),
-        "splits": Collection(workspace.database).splits(),
+        "counts": workspace.collection.counts(),
+        "splits": workspace.collection.splits(),
     }
 
 
@@ -149,7 +148,7 @@ def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"no document {', '.join(sorted(unknown))}", hint="nothing was removed; check the ids")
         num_removed = remove_documents(connection, doc_ids)
     failpoint("remove.commit")
-    return {"num_removed": num_removed, "counts": Collection(workspace.database).counts()}
+    return {"num_removed": num_removed, "counts": workspace.collection.counts()}
 
 
 def _add_corpus(task: _Import, path: Path) -> None:

@@ -13,7 +13,6 @@ from nearer.advice.verdict import FINE_TUNE, Case, Decision, Rules, decide
 from nearer.advice.write import refuse_unwritable
 from nearer.core.progress import Progress, Silent
 from nearer.evaluation.diagnosis import diagnose_opened
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, spent
 from nearer.systems.reranker import named_reranker
@@ -77,7 +76,7 @@ def advise(
         "duration_s": round(clock() - began, 1),
         **spent([ground.system, *ground.others.values(), *([advised.system] if advised else [])]),
     }
-    Registry(workspace.database).record("advise", detail=result)
+    workspace.registry.record("advise", detail=result)
     return result
 
 

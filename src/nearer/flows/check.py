@@ -28,7 +28,7 @@ def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None
     if drop and leaks:
         num_dropped = drop_leaks(workspace, leaks)
         leaks = leaks_of(workspace)
-    collection = Collection(workspace.database)
+    collection = workspace.collection
     truncation = _truncation(workspace)
     faults = [*_leak_faults(leaks), *_missing(collection)]
     return {
@@ -70,7 +70,7 @@ def _missing(collection: Collection) -> list[str]:
 
 
 def _notes(workspace: Workspace, truncation: dict[str, int]) -> list[str]:
-    collection, notes = Collection(workspace.database), []
+    collection, notes = workspace.collection, []
     scale = scale_of(workspace)
     num_pairs = (
         sum(j.grade >= scale.positive_from for j in collection.judgments("train")) + collection.counts()["pairs"]
@@ -99,7 +99,7 @@ def _duplicates(collection: Collection) -> list[str]:
 
 
 def _truncation(workspace: Workspace) -> dict[str, int]:
-    if not Collection(workspace.database).counts()["documents"]:
+    if not workspace.collection.counts()["documents"]:
         return {"num_passages": 0, "num_truncated": 0}
     encoder = open_system(workspace, BASE).encoder
     corpus = read_corpus(workspace, encoder)

@@ -17,7 +17,6 @@ from nearer.encode.chunk import passages
 from nearer.encode.corpus import window_of
 from nearer.encode.encoder import Encoder
 from nearer.measure.cost import encoding_hours, encoding_work, parse_count, relative_search_cost, size
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_local
 
@@ -149,10 +148,10 @@ def measure_throughput(
 
 def _sample(workspace: Workspace | None) -> tuple[list[Document], str]:
     """Documents to encode, drawn from all, and what they are in words."""
-    doc_ids = list(Collection(workspace.database).document_hashes()) if workspace else []
+    doc_ids = list(workspace.collection.document_hashes()) if workspace else []
     if workspace and doc_ids:
         drawn = np.random.default_rng(_SEED).permutation(len(doc_ids))[:SAMPLE_DOCUMENTS]
-        documents = Collection(workspace.database).documents([doc_ids[row] for row in drawn])
+        documents = workspace.collection.documents([doc_ids[row] for row in drawn])
         return documents, f"{len(documents)} documents of the workspace"
     from nearer.flows.demo.corpus import stdlib_functions  # its package trains, and so loads all there is to load
 

@@ -9,7 +9,6 @@ from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure, measure_run
 from nearer.evaluation.runs import is_run
 from nearer.evaluation.splits import ensure_splits
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -38,5 +37,5 @@ def evaluate(
     runs = {name: measure_run(workspace, name, judged) for name in systems if is_run(name)}
     measured = [runs.get(name) or measure(workspace, opened[name], judged, progress=progress) for name in systems]
     result = summarise(workspace, judged, measured, purpose=purpose, progress=progress)
-    Registry(workspace.database).add_evaluation(split=split, result=result)
+    workspace.registry.add_evaluation(split=split, result=result)
     return result

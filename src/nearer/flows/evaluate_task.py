@@ -25,7 +25,6 @@ from nearer.evaluation.tasks import (
     recommendation,
 )
 from nearer.measure.significance import compare_all, mean_intervals
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import System, open_system
 
@@ -49,7 +48,7 @@ def evaluate_task(
     """
     if task not in TASKS:
         raise InputError(f"no task is called {task!r}", hint=f"the tasks are: {', '.join(TASKS)}")
-    Registry(workspace.database).refuse_look(split)
+    workspace.registry.refuse_look(split)
     ensure_splits(workspace)
     opened = [open_system(workspace, name) for name in systems]
     outcome = TASKS[task](workspace, opened, label, split, progress or Silent())
@@ -74,7 +73,7 @@ def evaluate_task(
             ]
         ),
         "notes": list(outcome.notes),
-        "ledger": Registry(workspace.database).look(
+        "ledger": workspace.registry.look(
             split=split, systems=[system.name for system in opened], purpose=f"evaluate {task}"
         ),
     }

@@ -12,11 +12,9 @@ from nearer.encode.corpus import refuse_other_documents
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.splits import ensure_splits
-from nearer.store.collection import Collection
 from nearer.store.files import write_atomic
 from nearer.store.formats.source import GZIP
 from nearer.store.formats.trec import check_words, qrels_lines, run_lines, topic_lines
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -51,7 +49,7 @@ def export(
 
 
 def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> list[str]:
-    Registry(workspace.database).refuse_look(split)
+    workspace.registry.refuse_look(split)
     system = open_system(workspace, name)
     judged = read_judged_split(workspace, split)
     corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
@@ -65,19 +63,19 @@ def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> 
             yield query.query_id, ((corpus.documents[row].doc_id, score) for row, score in found if row >= 0)
 
     lines = list(run_lines(rankings(), tag=system.model.model_id))
-    Registry(workspace.database).look(split=split, systems=[name], purpose="export")
+    workspace.registry.look(split=split, systems=[name], purpose="export")
     return lines
 
 
 def _qrels(workspace: Workspace, split: str) -> list[str]:
-    judgments = Collection(workspace.database).judgments(split)
+    judgments = workspace.collection.judgments(split)
     check_words((judgment.query_id for judgment in judgments), "query")
     check_words((judgment.doc_id for judgment in judgments), "document")
     return list(qrels_lines(judgments))
 
 
 def _topics(workspace: Workspace, split: str) -> list[str]:
-    queries = Collection(workspace.database).queries(split)
+    queries = workspace.collection.queries(split)
     check_words((query.query_id for query in queries), "query")
     return list(topic_lines(queries))
 

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from typing import Any
 
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
 
@@ -11,7 +10,7 @@ def history(workspace: Workspace) -> dict[str, Any]:
     """Everything that happened to the live pointer, oldest first; the report shows a refusal's measurements."""
     events = [
         asdict(event)
-        for event in Registry(workspace.database).history()
+        for event in workspace.registry.history()
         if event.action not in ("train", "train_reranker", "advise", "shorten")
     ]
     for event in events:

@@ -5,7 +5,7 @@ from typing import Any
 
 from nearer.core.errors import ModelRefused, NotFound, ServiceError
 from nearer.core.progress import Progress, Silent
-from nearer.store.registry import Registry, Release
+from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import LIVE, System, chunk_of, open_release, open_system, spent
 from nearer.systems.space_index import build, verify
@@ -34,7 +34,7 @@ def _systems(workspace: Workspace, name: str | None) -> list[System]:
 
     One index serves all models of a space, in each precision.
     """
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     released = [each for each in (registry.live(), registry.previous()) if each]
     if name is None:
         if not released:

@@ -15,7 +15,7 @@ def lineage(workspace: Workspace, system: str = LIVE) -> dict[str, Any]:
     A reranker that was trained here has a name too; ``reranker`` tells of that of what is live. Raises NotFound for an
     unknown name.
     """
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     live = registry.live()
     if system == LIVE and live is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")

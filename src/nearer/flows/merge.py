@@ -25,7 +25,7 @@ from nearer.learn.checkpoint import weights_of
 from nearer.learn.matrices import align
 from nearer.learn.merge import SHARES, interpolated, refuse_unlike
 from nearer.measure.suite import newly_failing, run_case
-from nearer.store.registry import Model, Registry
+from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
 from nearer.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
@@ -87,7 +87,7 @@ def merge(
         model = _register(workspace, second, first, chosen, told)
         known = (first.model.model_id, second.model.model_id)
         result = {"model_id": model.model_id, "is_new": model.model_id not in known, **told}
-        Registry(workspace.database).record("merge", detail=result)
+        workspace.registry.record("merge", detail=result)
         failpoint("merge.registered")
     return result
 
@@ -190,4 +190,4 @@ def _register(
         parent_model_id=second.model.model_id,
         training=dict(json.loads(canonical_json(training))),
     )
-    return Registry(workspace.database).add_model(record)
+    return workspace.registry.add_model(record)

@@ -10,7 +10,7 @@ from nearer.evaluation.gating import alarm_notes, judge_candidate
 from nearer.evaluation.splits import ensure_splits
 from nearer.evaluation.suite import gate_suite
 from nearer.flows.rollback import move_pointer
-from nearer.store.registry import Registry, Release
+from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import chunk_of, open_system, spent
 from nearer.systems.filtering import refuse_unindexed
@@ -32,7 +32,7 @@ def promote(
     ``force_reason`` a refused candidate goes live all the same, and the reason is kept.
     """
     progress = progress or Silent()
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     if system and system.startswith("release-"):
         if split or force_reason:
             raise InputError(
@@ -76,7 +76,7 @@ def promote(
 
 def newest_model(workspace: Workspace) -> str:
     """The model that the last training made. Raises NotFound when there is none, or it was no better."""
-    trainings = [event for event in Registry(workspace.database).history() if event.action == "train"]
+    trainings = [event for event in workspace.registry.history() if event.action == "train"]
     if not trainings:
         raise NotFound("no trained model", hint="train one: nearer train; or begin with: nearer promote base")
     if not trainings[-1].detail["improved"]:
@@ -85,7 +85,7 @@ def newest_model(workspace: Workspace) -> str:
 
 
 def _promote_release(workspace: Workspace, release: Release, *, progress: Progress) -> dict[str, Any]:
-    live = Registry(workspace.database).live()
+    live = workspace.registry.live()
     if live and live.release_id == release.release_id:
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
     with workspace.writer("promote"):

@@ -6,7 +6,7 @@ from typing import Any
 from nearer.report.data import gather
 from nearer.report.view import render
 from nearer.store.files import write_atomic
-from nearer.store.registry import Registry, utc_now
+from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 
 REPORT_FILE = "report.html"
@@ -18,4 +18,4 @@ def report(workspace: Workspace, *, now: Callable[[], str] = utc_now) -> dict[st
     workspace.reports.mkdir(parents=True, exist_ok=True)
     path = workspace.reports / REPORT_FILE
     write_atomic(path, page)
-    return {"report": str(path), "num_evaluations": len(Registry(workspace.database).evaluations())}
+    return {"report": str(path), "num_evaluations": len(workspace.registry.evaluations())}

@@ -4,7 +4,7 @@ from typing import Any
 
 from nearer.core.errors import NotFound, WorkspaceError
 from nearer.core.progress import Progress, Silent
-from nearer.store.registry import Registry, Release
+from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import System, open_release, spent
 from nearer.systems.space_index import build, verify
@@ -16,7 +16,7 @@ def rollback(workspace: Workspace, *, progress: Progress | None = None) -> dict[
     Raises NotFound when there is nothing to go back to.
     """
     progress = progress or Silent()
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     live, previous = registry.live(), registry.previous()
     if live is None or previous is None:
         raise NotFound("there is no release to roll back to", hint="see what was live: nearer history")
@@ -41,7 +41,7 @@ def move_pointer(
                 f"the index of {target.release_id} cannot serve: {'; '.join(faults)}",
                 hint=f"mend what it says, then see: nearer index {target.model_id} --verify",
             )
-    Registry(workspace.database).move_live(
+    workspace.registry.move_live(
         expected=live.release_id if live else None, release_id=target.release_id, action=action, detail={}
     )
     return system

@@ -18,7 +18,6 @@ from nearer.retrieval.fields import kept_values
 from nearer.retrieval.index import Index, differences, open_index
 from nearer.retrieval.rules import condition_of, unused
 from nearer.store.collection import Collection
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import LIVE, System, open_release, spent
 from nearer.systems.filtering import known_of, rules_of
@@ -55,7 +54,7 @@ def search(
         raise InputError("the query is blank", hint='for example: nearer search "rotate a log file"')
     if k is not None and k < 1:
         raise InputError(f"-k {k}: at least one result must be asked for", hint="for example: -k 10")
-    release = Registry(workspace.database).live()
+    release = workspace.registry.live()
     if release is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
     system = open_release(workspace, release, name=LIVE)
@@ -73,7 +72,7 @@ def search(
     return {
         "release_id": release.release_id,
         "space_id": release.space_id,
-        "stale": _stale(index, Collection(workspace.database), system),
+        "stale": _stale(index, workspace.collection, system),
         "unused_rules": [str(rule) for rule in unused(rules, query.metadata)],
         "results": [
             {"doc_id": document.doc_id, "score": score, "text": document.full_text} for document, score in results
@@ -90,7 +89,7 @@ class _Asked:
     ) -> None:
         self._workspace, self._system, self._index, self._query = workspace, system, index, query
         self._condition = condition
-        self._collection = Collection(workspace.database)
+        self._collection = workspace.collection
 
     @cached_property
     def _vector_1D(self) -> Floats:

@@ -14,7 +14,7 @@ from nearer.encode.shortened import ShortenedEncoder
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.sizes import FULL, MEASURE, Ground, proposed, rows_of, settings_of
 from nearer.evaluation.splits import ensure_splits
-from nearer.store.registry import Model, Registry
+from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
 from nearer.systems import System, open_system, spent
 
@@ -36,7 +36,7 @@ def shorten(workspace: Workspace, system: str, *, dimension: int) -> dict[str, A
         parent_model_id=opened.model.model_id,
     )
     with workspace.writer("shorten"):
-        model = Registry(workspace.database).add_model(record)
+        model = workspace.registry.add_model(record)
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,
@@ -74,7 +74,7 @@ def shortening_curve(
     ]
     rows = rows_of(workspace, judged, full, others, ground.corpus)
     with workspace.writer("shorten"):
-        registry = Registry(workspace.database)
+        registry = workspace.registry
         result = {
             "system": system,
             "model_id": opened.model.model_id,

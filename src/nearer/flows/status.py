@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from nearer.store.collection import Collection
-from nearer.store.registry import Registry, Release
+from nearer.store.registry import Release
 from nearer.store.usage import usage_by_model
 from nearer.store.workspace import Workspace
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
     """What is live, what a rollback would return to, the models there are, and what services have cost so far."""
-    registry = Registry(workspace.database)
-    num_documents = Collection(workspace.database).counts()["documents"]
+    registry = workspace.registry
+    num_documents = workspace.collection.counts()["documents"]
     return {
         "live": _describe(registry.live(), num_documents),
         "previous": _describe(registry.previous(), num_documents),

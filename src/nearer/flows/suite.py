@@ -7,7 +7,6 @@ from typing import Any
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
 from nearer.evaluation.suite import gate_suite, keep_suite_run, open_suite, run_suite
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, open_system, spent
 
@@ -25,7 +24,7 @@ def suite(
     critical case. Raises ImportFaults for a suite with faults, InputError when none is named or a system is a run,
     NotFound for an unknown system, WorkspaceError where the run could not be kept.
     """
-    registry, progress = Registry(workspace.database), progress or Silent()
+    registry, progress = workspace.registry, progress or Silent()
     workspace.database.refuse_read_only()
     read = gate_suite(workspace) if file is None else open_suite(workspace, file)
     if read is None:

@@ -17,7 +17,7 @@ from nearer.encode.paired import paired_id
 from nearer.evaluation.splits import ensure_splits
 from nearer.learn.order import Source, sources_of
 from nearer.measure.alarms import raised_in
-from nearer.store.registry import Model, Registry
+from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
 from nearer.training.choice import NOTHING_MORE, Asked, choose_course, deadline_of
@@ -152,12 +152,12 @@ def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, 
         parent_model_id=parent.model.model_id,
         training=training,
     )
-    return Registry(workspace.database).add_model(record)
+    return workspace.registry.add_model(record)
 
 
 def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -> None:
     """Write the run into the history, once however often it was cut short."""
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     if not any(event.detail.get("started_at") == run.started_at for event in registry.history()):
         registry.record("train", detail={**detail, "started_at": run.started_at})
     failpoint("train.registered")

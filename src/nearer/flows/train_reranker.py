@@ -13,7 +13,7 @@ from nearer.core.progress import Progress, Silent
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.evaluation.splits import ensure_splits
-from nearer.store.registry import Registry, Reranker
+from nearer.store.registry import Reranker
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, refuse_stages, spent
 from nearer.training.examples import find_left_out, read_examples
@@ -107,7 +107,7 @@ def _register(workspace: Workspace, begin: Start, *, training: dict[str, Any]) -
     trained = CrossEncoder(begin.reranker.model, max_length=begin.reranker.max_length)
     source = keep_model(workspace, trained.cross_encoder_id, trained.save)
     failpoint("reranker.model")
-    return Registry(workspace.database).add_reranker(
+    return workspace.registry.add_reranker(
         Reranker(
             reranker_id=trained.reranker_id,
             cross_encoder_id=trained.cross_encoder_id,
@@ -120,7 +120,7 @@ def _register(workspace: Workspace, begin: Start, *, training: dict[str, Any]) -
 
 def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -> None:
     """Write the run into the history, once however often it was cut short."""
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     if not any(event.detail.get("started_at") == run.started_at for event in registry.history()):
         registry.record("train_reranker", detail={**detail, "started_at": run.started_at})
     failpoint("reranker.registered")

@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from nearer.core.recipe import Recipe
-from nearer.store.collection import Collection
 from nearer.store.registry import Event, Model, Registry, Release
 from nearer.store.workspace import Workspace
 
@@ -44,7 +43,7 @@ class ReportData:
 
 def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
     """Read what the report needs; no model is loaded."""
-    registry, collection = Registry(workspace.database), Collection(workspace.database)
+    registry, collection = workspace.registry, workspace.collection
     live, history = registry.live(), registry.history()
     model_of = {event.release_id: _model_of(registry, event) for event in history if event.release_id}
     evaluation, origin = choose_evaluation(history, live, registry.evaluations())

@@ -13,13 +13,16 @@ nearer.toml              the recipe
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from nearer.core.errors import WorkspaceError
 from nearer.core.recipe import RECIPE_FILE, Recipe, load_recipe
 from nearer.core.toml import dump_toml
+from nearer.store.collection import Collection
 from nearer.store.database import Database
 from nearer.store.files import remove_tree, remove_unfinished, write_atomic
 from nearer.store.lease import lease
+from nearer.store.registry import Registry
 
 STATE_FOLDER = ".nearer"
 DATABASE = "control.sqlite"
@@ -34,14 +37,23 @@ class Workspace:
         self.folder = folder
         self.recipe = recipe
         self.database = database
+        self.collection = Collection(database)
+        self.registry = Registry(database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @classmethod
-    def init(cls, folder: Path, *, recipe: dict[str, object] | None = None) -> "Workspace":
+    def init(cls, folder: Path | str, *, recipe: dict[str, object] | None = None) -> "Workspace":
         """Make ``folder`` a workspace; ``recipe`` holds what differs from the defaults.
 
         A recipe that is there already stays, unless ``recipe`` would differ from it, and what a killed ``init`` left
         is finished. Raises WorkspaceError when it is a workspace already or cannot be written.
         """
+        folder = Path(folder)
         has_recipe = (folder / RECIPE_FILE).exists()
         if has_recipe and (recipe is not None or (folder / STATE_FOLDER).exists()):
             raise WorkspaceError(f"{folder} is a workspace already", hint="choose another folder, or use it as it is")
@@ -57,12 +69,13 @@ class Workspace:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder: Path, *, overrides: tuple[str, ...] = ()) -> "Workspace":
+    def open(cls, folder: Path | str, *, overrides: tuple[str, ...] = ()) -> "Workspace":
         """Open the workspace in ``folder`` with ``section.key=value`` overrides for this run.
 
         Raises WorkspaceError when the folder is not a workspace or its format is newer than this version,
         RecipeError when the recipe holds a value that cannot work.
         """
+        folder = Path(folder)
         state = folder / STATE_FOLDER
         if not is_workspace(folder):
             raise WorkspaceError(f"{folder.resolve()} is not a workspace", hint=f"make one: nearer init {folder}")

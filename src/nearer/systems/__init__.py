@@ -10,7 +10,7 @@ from nearer.core.sections import EncoderRecipe, SearchRecipe
 from nearer.encode.api import DEFAULT_MAX_TOKENS
 from nearer.encode.base_model import DEFAULT_MODEL
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
-from nearer.store.registry import Model, Registry, Release
+from nearer.store.registry import Model, Release
 from nearer.store.workspace import Workspace
 from nearer.systems.loading import load
 from nearer.systems.names import (
@@ -80,7 +80,7 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
     refuse_run(name)
     if name == BASE:
         return open_described(workspace, workspace.recipe.encoder, name=BASE)
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     if name == LIVE:
         release = registry.live()
         if release is None:
@@ -143,7 +143,7 @@ def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "quer
     described = {**workspace.recipe.other_encoders, BASE: workspace.recipe.encoder}
     if name in described:
         return kind == "api" and described[name].api.endpoint is not None
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     live = registry.live()
     if name == LIVE and live is None:
         return False
@@ -156,7 +156,7 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
 
     Raises ModelRefused when the files, or the service's model, are not what they were.
     """
-    model = Registry(workspace.database).model(release.model_id)
+    model = workspace.registry.model(release.model_id)
     system = load(workspace, model, name=name, chunk=chunk_of(release))
     search = SearchRecipe.model_validate(release.system.get("search", {}))
     system = replace(system, precision=precision_of(release))
@@ -193,7 +193,7 @@ def _open_elsewhere(workspace: Workspace, name: str) -> System:
     """A model of a folder or of the Hub with the settings that it declares, entered into the registry."""
     source = os.path.realpath(os.path.expanduser(name)) if os.path.isdir(os.path.expanduser(name)) else name
     encoder = Encoder.load(source, batch_size=workspace.recipe.encoder.batch_size)
-    registry = Registry(workspace.database)
+    registry = workspace.registry
     entered = next((model for model in registry.models() if model.model_id == encoder.model_id), None)
     if entered is None or (os.path.isabs(entered.source) and not os.path.isdir(entered.source)):
         settings = asdict(encoder.settings)
@@ -218,5 +218,5 @@ def _open_described_remote(workspace: Workspace, recipe: EncoderRecipe, *, name:
 def _entered(workspace: Workspace, encoder: TextEncoder, *, name: str, source: str, settings: dict[str, Any]) -> System:
     """The system of an encoder, which is entered into the registry."""
     model = Model(model_id=encoder.model_id, encoder_id=encoder.encoder_id, source=source, encoder=settings)
-    entered = Registry(workspace.database).add_model(model)
+    entered = workspace.registry.add_model(model)
     return System(name=name, model=entered, encoder=encoder, chunk=workspace.recipe.chunk)

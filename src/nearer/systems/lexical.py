@@ -7,7 +7,6 @@ from pathlib import Path
 
 from nearer.core.failpoints import failpoint
 from nearer.retrieval.lexical import LexicalIndex
-from nearer.store.collection import Collection
 from nearer.store.files import remove_tree
 from nearer.store.sealed import fault_in, seal
 from nearer.store.workspace import Workspace
@@ -28,7 +27,7 @@ def read_words(workspace: Workspace) -> Words:
 
     A workspace that cannot be written to keeps nothing; the words are made each time.
     """
-    collection = Collection(workspace.database)
+    collection = workspace.collection
     folder = workspace.lexical / str(collection.revision())
     if kept := _kept(folder):
         return kept

@@ -13,7 +13,7 @@ from nearer.encode.encoder import Encoder, EncoderSettings
 from nearer.encode.paired import PairedEncoder
 from nearer.encode.shortened import ShortenedEncoder
 from nearer.store.files import inside
-from nearer.store.registry import Model, Registry
+from nearer.store.registry import Model
 from nearer.store.usage import Meter
 from nearer.store.workspace import Workspace
 from nearer.systems.remote import open_remote
@@ -50,7 +50,7 @@ def _loaded(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe
 
 def _load_adapted(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
     """The system of the model that was adapted, with the adapter over its encoder."""
-    parent = Registry(workspace.database).model(model.parent_model_id or "none")
+    parent = workspace.registry.model(model.parent_model_id or "none")
     system = load(workspace, parent, name=name, chunk=chunk)
     try:
         adapter = Adapter.load(inside(workspace.models, model.encoder_id))
@@ -61,7 +61,7 @@ def _load_adapted(workspace: Workspace, model: Model, *, name: str, chunk: Chunk
 
 def _load_paired(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
     """The system of the model that documents keep, with the weights that were trained for queries beside it."""
-    parent = Registry(workspace.database).model(model.parent_model_id or "none")
+    parent = workspace.registry.model(model.parent_model_id or "none")
     system = load(workspace, parent, name=name, chunk=chunk)
     queries = _load_local(workspace, model, settings=model.encoder["queries"])
     return replace(system, model=model, encoder=PairedEncoder(queries, system.encoder))
@@ -69,7 +69,7 @@ def _load_paired(workspace: Workspace, model: Model, *, name: str, chunk: ChunkR
 
 def _load_shortened(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
     """The system of the model that was shortened, with fewer dimensions."""
-    parent = Registry(workspace.database).model(model.parent_model_id or "none")
+    parent = workspace.registry.model(model.parent_model_id or "none")
     system = load(workspace, parent, name=name, chunk=chunk)
     encoder = ShortenedEncoder(system.encoder, model.encoder["shortened"]["dimension"])
     return replace(system, model=model, encoder=encoder)

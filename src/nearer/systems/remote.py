@@ -7,7 +7,6 @@ from nearer.core.sections import ApiRecipe
 from nearer.encode.api import ApiEncoder
 from nearer.encode.encoder import EncoderSettings
 from nearer.encode.endpoint import Endpoint
-from nearer.store.registry import Registry
 from nearer.store.usage import Meter
 from nearer.store.workspace import Workspace
 
@@ -25,7 +24,7 @@ def open_remote(
     )
     endpoint = Endpoint(api, model=model, key=_key(api), on_answer=meter.add)
     encoder = ApiEncoder.open(endpoint, settings=settings)
-    kept = Registry(workspace.database).keep_probe(encoder.declaration_id, encoder.probe)
+    kept = workspace.registry.keep_probe(encoder.declaration_id, encoder.probe)
     return meter, encoder.registered(kept)
 
 

@@ -8,7 +8,6 @@ from nearer.core.progress import Progress
 from nearer.core.sections import RerankRecipe
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.store.files import inside
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 
 _ID = re.compile(r"reranker-[0-9a-f]{12}")
@@ -28,7 +27,7 @@ def open_reranker(workspace: Workspace, name: str, *, max_length: int | None = N
     """
     if not is_reranker_id(name):
         return CrossEncoder.load(name, max_length=max_length)
-    registered = Registry(workspace.database).reranker(name)
+    registered = workspace.registry.reranker(name)
     folder = inside(workspace.models, registered.cross_encoder_id)
     if not folder.is_dir():
         hint = "restore it, or train again: nearer train --reranker"
@@ -56,5 +55,5 @@ def named_reranker(workspace: Workspace, named: RerankRecipe) -> CrossEncoder | 
 
 def was_trained_here(workspace: Workspace, named: RerankRecipe, reranker: CrossEncoder) -> bool:
     """Whether a cross-encoder, by its id or from a folder, learned from this workspace's training queries."""
-    known = {each.cross_encoder_id for each in Registry(workspace.database).rerankers()}
+    known = {each.cross_encoder_id for each in workspace.registry.rerankers()}
     return is_reranker_id(named.model or "") or reranker.cross_encoder_id in known

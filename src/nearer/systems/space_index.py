@@ -57,7 +57,7 @@ def verify(workspace: Workspace, system: System) -> tuple[str, ...]:
         if short := source.policy.shortfall(source.with_own_recall(opened)):
             faults.append(short)
         fields = opened.manifest.spec.fields
-        return (*faults, *differences(opened.hashes(), entry_hashes(Collection(workspace.database), fields)))
+        return (*faults, *differences(opened.hashes(), entry_hashes(workspace.collection, fields)))
     except NearerError as error:
         return (error.message,)
 
@@ -84,7 +84,7 @@ class _Source:
         )
         self.num_encoded = 0
         self._workspace, self._system, self._progress = workspace, system, progress
-        self._collection = Collection(workspace.database)
+        self._collection = workspace.collection
         self._revision = self._collection.revision()
         self._folder = folder_of(workspace, system.model.space_id, system.precision)
         _refuse_adapted_queries(system)

@@ -22,7 +22,6 @@ from nearer.learn.examples import Example, from_judgments, spare_neighbours, tex
 from nearer.learn.fit_adapter import AdapterExamples, AdapterReport, AdapterSettings, fit_adapter
 from nearer.learn.negatives import MiningReport, choose
 from nearer.measure.metrics import Qrels, score
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.training.dev_set import DEV_MEASURE
@@ -122,7 +121,7 @@ def read_adapter_set(
     corpus = read_corpus(workspace, encoder, chunk=system.chunk)
     passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, progress)
     query_emb_QD = embed_queries(workspace, encoder, queries, progress)
-    judgments = Collection(workspace.database).judgments()
+    judgments = workspace.collection.judgments()
     queries_E, examples = _examples(workspace, encoder, corpus, passage_emb_PD, learners, judgments, progress=progress)
     return AdapterSet(
         space_id=encoder.space_id,

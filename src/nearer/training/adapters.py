@@ -16,8 +16,7 @@ from nearer.encode.adapter import Adapter
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.splits import ensure_splits
 from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, AdapterSides, fit_adapter
-from nearer.store.collection import Collection
-from nearer.store.registry import Model, Registry
+from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, open_system, refuse_stages, spent
 from nearer.training.adapter_set import AdapterSet, read_adapter_set
@@ -64,7 +63,7 @@ def train_adapter(
         }
         model = register_adapter(workspace, parent, adapter, training=training) if report.best_step else parent.model
         improved = model.model_id != parent.model.model_id
-        Registry(workspace.database).record("train", detail={"model_id": model.model_id, "improved": improved})
+        workspace.registry.record("train", detail={"model_id": model.model_id, "improved": improved})
         failpoint("adapt.registered")
     return {
         "model_id": model.model_id,
@@ -110,7 +109,7 @@ def refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress) 
             "no judgment of the train split has the positive grade",
             hint="add such judgments: nearer add judgments FILE; or lower grades.positive_from",
         )
-    if num_unused := Collection(workspace.database).counts()["pairs"]:
+    if num_unused := workspace.collection.counts()["pairs"]:
         progress.say(f"{num_unused} pairs given as text are not used: an adapter learns from judgments on documents")
 
 
@@ -130,7 +129,7 @@ def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, 
         parent_model_id=parent.model.model_id,
         training=training,
     )
-    return Registry(workspace.database).add_model(record)
+    return workspace.registry.add_model(record)
 
 
 def described_pass(known: AdapterSet, report: AdapterReport) -> dict[str, Any]:

@@ -28,7 +28,6 @@ from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.measure.metrics import Measure, Qrels, score
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.vectors.topk import top_k
 
@@ -135,7 +134,7 @@ def build_dev_set(
     rng = random.Random(recipe.seed)
     chosen = sorted(rng.sample(usable, min(recipe.max_dev_queries, len(usable))))
     queries = tuple(full.queries[row] for row in chosen)
-    judgments = Collection(workspace.database).judgments(full.split)
+    judgments = workspace.collection.judgments(full.split)
     wanted = judged_rows(queries, judgments, corpus)
     query_emb_QD = embed_queries(workspace, encoder, queries, progress)
     number = recipe.num_dev_distractors

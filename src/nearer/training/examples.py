@@ -18,7 +18,7 @@ from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.splits import leaks_of
 from nearer.learn.examples import Example, from_judgments, from_pairs, limit, spare_neighbours
-from nearer.store.collection import LEAKED, Collection
+from nearer.store.collection import LEAKED
 from nearer.store.workspace import Workspace
 
 _OWN_MARGIN = 0.05
@@ -39,7 +39,7 @@ def find_left_out(workspace: Workspace) -> LeftOut:
     A pair leaks when its query nearly repeats a dev or test query; with a split by group, also when its positive is
     the text of a document relevant there.
     """
-    collection = Collection(workspace.database)
+    collection = workspace.collection
     leaks = leaks_of(workspace)
     pairs = collection.pairs()
     splits = [split for split in collection.splits() if split not in ("train", LEAKED)]
@@ -66,7 +66,7 @@ def read_examples(
 
     Those of sources that weigh nothing are left out. Raises RecipeError when a weight names no source, or all are 0.
     """
-    collection, recipe = Collection(workspace.database), workspace.recipe.train
+    collection, recipe = workspace.collection, workspace.recipe.train
     queries = [query for query in collection.queries("train") if query.query_id not in left_out.query_ids]
     judgments = [j for j in collection.judgments("train") if j.query_id not in left_out.query_ids]
     pairs = [pair for pair in collection.pairs() if pair not in left_out.pairs]

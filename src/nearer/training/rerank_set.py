@@ -24,7 +24,6 @@ from nearer.learn.lists import RankedList, make_lists
 from nearer.learn.negatives import MiningReport, mine
 from nearer.measure.metrics import Qrels, score
 from nearer.retrieval.rerank import rerank
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DEV_MEASURE
 from nearer.training.examples import LeftOut, passages_by_nearness
@@ -106,7 +105,7 @@ def build_rerank_dev(
         qrels=Qrels.build(
             [query.query_id for query in queries],
             corpus.doc_ids,
-            Collection(workspace.database).judgments("dev"),
+            workspace.collection.judgments("dev"),
             relevant_from=scale_of(workspace).relevant_from,
         ),
         depth=depth,
@@ -189,7 +188,7 @@ def _grades(
     progress: Progress,
 ) -> dict[str, dict[str, int]]:
     """The judged documents of each training query above grade 0, as their nearest passages, with the highest grade."""
-    collection = Collection(workspace.database)
+    collection = workspace.collection
     queries = [query for query in collection.queries("train") if query.query_id not in left_out.query_ids]
     judgments = [j for j in collection.judgments("train") if j.query_id not in left_out.query_ids and j.grade > 0]
     texts_of = passages_by_nearness(workspace, retriever, corpus, passage_emb_PD, queries, judgments, progress=progress)

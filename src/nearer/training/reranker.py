@@ -18,7 +18,6 @@ from nearer.learn.lint import lint_reranker
 from nearer.learn.lists import RankedList
 from nearer.learn.negatives import MiningReport
 from nearer.learn.precision import precisions_of
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, System, open_system
 from nearer.systems.reranker import is_reranker_id, open_reranker
@@ -49,7 +48,7 @@ class Start:
 
 def open_start(workspace: Workspace, name: str) -> Start:
     """A cross-encoder to go on with, or an encoder's transformer to begin with, and who retrieves."""
-    recipe, registered = workspace.recipe.reranker, Registry(workspace.database).models()
+    recipe, registered = workspace.recipe.reranker, workspace.registry.models()
     if name in {BASE, LIVE, *workspace.recipe.other_encoders, *(model.model_id for model in registered)}:
         retriever = open_system(workspace, name)
         encoder = _with_weights(retriever.encoder, name=name)

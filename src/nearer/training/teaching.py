@@ -9,7 +9,7 @@ from nearer.learn.examples import Example, text_key
 from nearer.learn.negatives import MiningReport
 from nearer.learn.teacher import TeachingSettings
 from nearer.learn.teacher import teach as taught_by
-from nearer.store.collection import LEAKED, Collection
+from nearer.store.collection import LEAKED
 from nearer.store.workspace import Workspace
 from nearer.systems.reranker import open_reranker, scored
 from nearer.training.dev_set import texts_of
@@ -60,7 +60,7 @@ def _answers_elsewhere(workspace: Workspace, corpus: Corpus) -> frozenset[str]:
     """The passages of documents that answer queries of dev or test, where sharing a document is a leak."""
     if workspace.recipe.split.by != "group":
         return frozenset()
-    collection = Collection(workspace.database)
+    collection = workspace.collection
     splits = [split for split in collection.splits() if split not in ("train", LEAKED)]
     answers = {j.doc_id for split in splits for j in collection.judgments(split) if j.grade > 0}
     rows = [row for row, doc_id in enumerate(corpus.doc_ids) if doc_id in answers]

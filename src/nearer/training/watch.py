@@ -19,7 +19,6 @@ from nearer.encode.encoder import Encoder
 from nearer.evaluation.grades import scale_of
 from nearer.learn.checkpoint import DevPoint
 from nearer.learn.examples import Example
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DevSet, best_wrong, judged_rows, num_hard, texts_of
 from nearer.vectors.geometry import effective_rank, mean_cosine
@@ -126,7 +125,7 @@ def _trained_on(
 
     A positive that is no document's text becomes a document, the last of what is returned.
     """
-    collection, scale = Collection(workspace.database), scale_of(workspace)
+    collection, scale = workspace.collection, scale_of(workspace)
     anchors = {example.anchor for example in examples}
     judgments = collection.judgments("train")
     judged = {judgment.query_id for judgment in judgments if judgment.grade >= scale.relevant_from}

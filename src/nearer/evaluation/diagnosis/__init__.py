@@ -13,8 +13,6 @@ from nearer.evaluation.ranking import rank
 from nearer.evaluation.splits import ensure_splits
 from nearer.measure.diagnosis import BY_RANK, CAUSES, Missed
 from nearer.retrieval.index import open_index
-from nearer.store.collection import Collection
-from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, System, open_system, spent
 from nearer.systems.space_index import entry_hashes, folder_of
@@ -35,9 +33,9 @@ def diagnose(
     for an unknown system, WorkspaceError where a look at a test split could not be entered.
     """
     progress = progress or Silent()
-    Registry(workspace.database).refuse_look(split)
+    workspace.registry.refuse_look(split)
     ensure_splits(workspace)
-    name = system or (LIVE if Registry(workspace.database).live() else BASE)
+    name = system or (LIVE if workspace.registry.live() else BASE)
     return diagnose_opened(workspace, open_system(workspace, name), split=split, progress=progress)
 
 
@@ -68,7 +66,7 @@ def diagnose_opened(workspace: Workspace, opened: System, *, split: str, progres
         "causes": _by_cause(background, found, num_examples=workspace.recipe.diagnosis.num_examples),
         "by_query": {each.failure.query.query_id: each.cause for each in found},
         "notes": _notes(background, num_unjudged),
-        "ledger": Registry(workspace.database).look(split=split, systems=[opened.name], purpose="diagnose"),
+        "ledger": workspace.registry.look(split=split, systems=[opened.name], purpose="diagnose"),
         **spent([opened]),
     }
 
@@ -83,7 +81,7 @@ def _stale(workspace: Workspace, system: System) -> dict[str, Any]:
     space_id = system.model.space_id
     index = open_index(folder_of(workspace, space_id, system.precision), space_id=space_id)
     indexed = index.hashes()
-    current = entry_hashes(Collection(workspace.database), index.manifest.spec.fields)
+    current = entry_hashes(workspace.collection, index.manifest.spec.fields)
     return {
         doc_id: "older" if doc_id in indexed else "missing"
         for doc_id, made_of in current.items()
@@ -95,7 +93,7 @@ def _without_relevant(workspace: Workspace, background: Background) -> tuple[lis
     """The split's queries that were judged and have no relevant document, and how many were never judged."""
     judged: JudgedSplit = background.judged
     known = {query.query_id for query in judged.queries}
-    others = [each for each in Collection(workspace.database).queries(judged.split) if each.query_id not in known]
+    others = [each for each in workspace.collection.queries(judged.split) if each.query_id not in known]
     found = [query for query in others if query.query_id in background.grades]
     return found, len(others) - len(found)
 

@@ -19,7 +19,6 @@ from nearer.retrieval.lexical import LexicalIndex
 from nearer.retrieval.obeyed_rules import ObeyedRules, obeyed_rules
 from nearer.retrieval.rules import Rule, passing_pairs
 from nearer.retrieval.structure import Structure
-from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
 
@@ -44,7 +43,7 @@ class Background:
         self.documents = documents
         self.judged = judged
         self._workspace = workspace
-        self._collection = Collection(workspace.database)
+        self._collection = workspace.collection
         self._search = workspace.recipe.search
         self._relevant_from = scale_of(workspace).relevant_from
         self._shingles: dict[int, frozenset[str]] = {}
