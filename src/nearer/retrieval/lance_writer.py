@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearer.core.arrays import Floats32
 from nearer.core.failpoints import failpoint
-from nearer.retrieval.entries import Entries, Floats, checked_entries
+from nearer.retrieval.entries import Entries, checked_entries
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.manifest import (
     Manifest,
@@ -215,7 +216,7 @@ def _measured(
     return replace(draft, probes=probes, recall=recall)
 
 
-def _some_vectors(table: "Table", number: int) -> Floats:
+def _some_vectors(table: "Table", number: int) -> Floats32:
     """Vectors of passages at even distances, to stand in for queries."""
     offsets = np.unique(np.linspace(0, table.count_rows() - 1, number).astype(np.int64))
     rows = table.take_offsets(offsets.tolist()).select([VECTOR]).to_arrow()
