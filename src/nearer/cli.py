@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -603,6 +604,9 @@ def _fail(
         typer.echo(json.dumps({"error": error}))
     else:
         typer.echo(visible(f"nearer: {message}" + (f"\n  -> {hint}" if hint else "")), err=True)
+    if exit_code == EXIT_INTERRUPTED and any(not thread.daemon for thread in threading.enumerate()[1:]):
+        sys.stdout.flush()
+        os._exit(exit_code)  # a thread that waits for a service is not waited for
     sys.exit(exit_code)
 
 
