@@ -41,7 +41,9 @@ def test_every_command_of_the_tutorial_works(tmp_path, monkeypatch, capsys, tiny
     for language, content in blocks():
         if language == "python":
             name = content.splitlines()[0].removeprefix("# ")
-            Path(name).write_text(re.sub(r"MODULES = \[.*?\]", 'MODULES = ["shutil", "random", "statistics"]', content, flags=re.DOTALL))
+            Path(name).write_text(
+                re.sub(r"MODULES = \[.*?\]", 'MODULES = ["shutil", "random", "statistics"]', content, flags=re.DOTALL)
+            )
         elif language == "toml":
             tiny = {"[encoder]": f"model = {json.dumps(str(tiny_model_folder))}", "[train]": "learning_rate = 1e-3"}
             for section, line in tiny.items():
