@@ -6,7 +6,7 @@ from typing import Any
 
 from nearer.learn.false_negatives import CROSS_ENCODER
 from nearer.learn.margins import NO_MARGIN
-from nearer.report.formats import Excerpt, excerpt, plural
+from nearer.html_report.formats import Excerpt, excerpt, plural
 
 JSON = Mapping[str, Any]
 
