@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, ModelRefused, NotFound
+from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json
-from nearer.core.steps import reached
 from nearer.store.files import write_atomic
 
 FORMAT_VERSION = 1
@@ -125,9 +125,9 @@ class Adapter:
         folder.mkdir(parents=True, exist_ok=True)
         manifest = {**self._description, "format_version": FORMAT_VERSION, "adapter_id": self.adapter_id}
         write_atomic(folder / _WEIGHTS, save(self._tensors))
-        reached("adapter.weights")
+        failpoint("adapter.weights")
         write_atomic(folder / _MANIFEST, json.dumps(manifest, indent=2) + "\n")
-        reached("adapter.manifest")
+        failpoint("adapter.manifest")
 
     @classmethod
     def load(cls, folder: Path) -> "Adapter":

@@ -10,9 +10,9 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import WorkspaceError
+from nearer.core.failpoints import failpoint
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress
-from nearer.core.steps import reached
 from nearer.encode.blocks import BLOCK_TEXTS, longest_first
 from nearer.encode.parallel import in_threads
 
@@ -115,7 +115,7 @@ class EmbeddingCache:
         with self._explained(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
-        reached("cache.commit")
+        failpoint("cache.commit")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

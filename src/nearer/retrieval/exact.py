@@ -19,8 +19,8 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError
+from nearer.core.failpoints import failpoint
 from nearer.core.filters import Filter, matches
-from nearer.core.steps import reached
 from nearer.retrieval.entries import Entries, Ranking, checked_entries, checked_queries, joined, without
 from nearer.retrieval.manifest import (
     MANIFEST,
@@ -136,9 +136,9 @@ def build_exact(
         "values": dict(content.values),
     }
     files = _write_kept(folder, kept)
-    reached("index.vectors")
+    failpoint("index.vectors")
     files["passages"] = _write_digested(folder, "passages", ".json", json.dumps(passages).encode())
-    reached("index.passages")
+    failpoint("index.passages")
     manifest = Manifest(
         kind="exact",
         spec=spec,
@@ -152,7 +152,7 @@ def build_exact(
     )
     write_manifest(folder, manifest)
     keep_current(folder, manifest)
-    reached("index.cleanup")
+    failpoint("index.cleanup")
     return ExactIndex(manifest, replace(content, vectors_PD=_columns(kept)), kept)
 
 
