@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nearer.html_report.formats import Excerpt, excerpt, plural
 from nearer.learn.false_negatives import CROSS_ENCODER
 from nearer.learn.margins import NO_MARGIN
-from nearer.report.formats import Excerpt, excerpt, plural
 
 JSON = Mapping[str, Any]
 
