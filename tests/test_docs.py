@@ -72,7 +72,15 @@ def test_public_functions_are_not_hidden_by_packages_of_the_same_name():
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 OLD_WORDS = [
-    *(r"spar(ed|es|ing)\b", r"\bspared_from\b", r"\bturned\b", r"linear map first", r"\bsealed\b", r"\btold\b", r"\blint_"),
+    *(
+        r"spar(ed|es|ing)\b",
+        r"\bspared_from\b",
+        r"\bturned\b",
+        r"linear map first",
+        r"\bsealed\b",
+        r"\btold\b",
+        r"\blint_",
+    ),
     *(r"\bleft_out\b", r"\brecut\b", r"\bobeyed\b", r"\blooks? at (a |the )?test", r"own document", r"nearer shorten"),
     r"train\.(pull|cached|dimensions|turn|curriculum|neighbourhood|query_prompt|document_prompt)\b",
     *(r"mining\.(margin_from|judge)\b", r"NEARER_DIE_AT", r"how-it-works"),
