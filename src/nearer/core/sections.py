@@ -448,17 +448,14 @@ class IndexRecipe(Section):
     """Which index answers queries.
 
     "auto" compares every passage while there are at most ``exact_up_to``, and is LanceDB above. A release is refused
-    while the recall measured against exact search is below ``min_recall``. ``precision`` is that of an exact index's
-    vectors. Source of the defaults: docs/adr/0005.
+    while the recall measured against exact search is below ``min_recall``. Source of the defaults: docs/adr/0005.
     """
 
     kind: Literal["auto", "exact", "lancedb"] = "auto"
     exact_up_to: int = Field(default=50_000, ge=0, description="passages; above, LanceDB uses a vector index")
     min_recall: float = Field(default=0.98, ge=0, le=1, description="of the 10 best of exact search, as a mean")
     num_recall_queries: int = Field(default=200, ge=1)
-    precision: Literal["float32", "float16", "int8", "binary"] = "float32"
     filter_fields: tuple[str, ...] = ()
-    full_text: bool = Field(default=True, description="LanceDB keeps the texts, to search their words")
 
 
 class ShortenRecipe(Section):
