@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nearer.core.arrays import Floats32
+from nearer.core.failpoints import failpoint
 from nearer.core.filters import Filter
-from nearer.core.steps import reached
-from nearer.retrieval.entries import Entries, Floats, Ranking, Stored, checked_entries, checked_queries, joined, without
+from nearer.retrieval.entries import Entries, Ranking, Stored, checked_entries, checked_queries, joined, without
 from nearer.retrieval.manifest import (
     MANIFEST,
     File,
@@ -60,7 +61,7 @@ class ExactIndex:
             raise damaged(folder / MANIFEST) from error
         return cls(manifest, content)
 
-    def search(self, query_emb_QD: Floats, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
+    def search(self, query_emb_QD: Floats32, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
         """The ``k`` best documents of each query that pass ``where``; a document scores its best passage.
 
         Raises SpaceMismatch when the queries' vectors belong to another space, InputError when they are near nothing.
@@ -94,7 +95,7 @@ class ExactIndex:
         """What is not as it was written: nothing, since opening compares the checksums."""
         return ()
 
-    def recall(self, query_emb_QD: Floats) -> Recall | None:
+    def recall(self, query_emb_QD: Floats32) -> Recall | None:
         """None: every passage is compared."""
         return None
 
@@ -121,9 +122,9 @@ def build_exact(
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(content.vectors_PD, dtype="<f4"), allow_pickle=False)
     files = {"vectors": _write_digested(folder, "vectors", ".npy", buffer.getvalue())}
-    reached("index.vectors")
+    failpoint("index.vectors")
     files["passages"] = _write_digested(folder, "passages", ".json", json.dumps(passages).encode())
-    reached("index.passages")
+    failpoint("index.passages")
     manifest = Manifest(
         kind="exact",
         spec=spec,
@@ -135,7 +136,7 @@ def build_exact(
     )
     write_manifest(folder, manifest)
     keep_current(folder, manifest)
-    reached("index.cleanup")
+    failpoint("index.cleanup")
     return ExactIndex(manifest, content)
 
 
