@@ -238,7 +238,6 @@ class TrainRecipe(Section):
     source_field: str = Field(default="source", description="of a query's metadata; a text pair says its own")
     source_weights: SourceWeights = Field(default_factory=dict, description="times an epoch; 1 unless named, 0 never")
     batches: Literal["mixed", "single"] = Field(default="mixed", description="single: each of one source")
-    curriculum: Literal["none", "hardness"] = Field(default="none", description="hardness: easy ones first in an epoch")
     loss: LossName | None = Field(default=None, description="none means by the data's shape")
     graded: bool = Field(default=True, description="several grades are learned from as such, not as relevant or not")
     scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
@@ -261,10 +260,7 @@ class TrainRecipe(Section):
     lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="of what the adapters read")
     guide: str | None = Field(default=None, description="model that says which texts of a batch are no negatives")
     guide_margin: float = Field(default=0.0, ge=0, lt=1, description="share of the positive's cosine that is forgiven")
-    neighbourhood: float | None = Field(default=None, gt=0, le=1, description="cosine to the positive; no negatives")
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
-    query_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
-    document_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
     evals_per_pass: int = Field(default=4, ge=1)
     patience: int = Field(default=3, ge=1, description="stop after so many dev measurements without a new best")
     checkpoint_steps: int | None = Field(default=None, ge=1, description="none means only at dev measurements")
@@ -280,11 +276,6 @@ class TrainRecipe(Section):
     def mines_before(self, number: int) -> bool:
         """Whether negatives are mined before a pass: pass 1 does without, unless a teacher looks at them."""
         return number > 1 or self.is_distilled
-
-    @property
-    def is_guided(self) -> bool:
-        """Whether a model is asked which texts of a batch are no negatives."""
-        return self.guide is not None or self.neighbourhood is not None
 
 
 class AdapterRecipe(Section):
@@ -345,19 +336,17 @@ class AlarmsRecipe(Section):
 
 
 MarginKind = Literal["relative", "absolute"]
-MiningSource = Literal["dense", "bm25", "previous"]
+MiningSource = Literal["dense", "bm25"]
 
 
 class MiningRecipe(Section):
     """How hard negatives are chosen.
 
-    ``sources`` propose candidates: the model of the moment, BM25, and what earlier passes of the run drew. One is kept
-    while its score is below the positive's times (1 - margin), or below it by more than an absolute margin.
-    ``margins`` are tried from the strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is
-    used and reported. With ``margin_from = "scores"`` the margin is the one that would reject ``reject_positives`` of
-    other known positives, or the strictest that leaves as many negatives, whichever is smaller. Where the interval of
-    how many are false lies above ``max_false``, nothing of what was mined is used. Our rule: on dev of banking77,
-    judged by intents, negatives estimated at 99.5% false took a model from 0.890 to 0.870.
+    ``sources`` propose candidates: the model of the moment, and BM25. One is kept while its score is below the
+    positive's times (1 - margin), or below it by more than an absolute margin. ``margins`` are tried from the
+    strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is used and reported. Where the
+    interval of how many are false lies above ``max_false``, nothing of what was mined is used. Our rule: on dev of
+    banking77, judged by intents, negatives estimated at 99.5% false took a model from 0.890 to 0.870.
 
     With a ``reranker`` twice as many are drawn, and those that it takes for answers are put aside: the probability that
     a candidate is preferred to the positive is the sigmoid of the difference of their scores, which needs no scale.
@@ -369,12 +358,9 @@ class MiningRecipe(Section):
     top_k: int = Field(default=10, ge=1, description="of each source")
     num_negatives: int = Field(default=1, ge=1)
     margin_kind: MarginKind = "relative"
-    margin_from: Literal["list", "scores"] = "list"
     margins: tuple[float, ...] = (0.05, 0.02, 0.0, -1.0)
     min_share: float = Field(default=0.8, gt=0, le=1)
-    reject_positives: float = Field(default=0.95, gt=0, le=1)
     max_false: float = Field(default=0.5, ge=0, le=1, description="share of false negatives above which none are used")
-    judge: str | None = Field(default=None, min_length=1, description="a cross-encoder that estimates false negatives")
     reranker: str | None = Field(default=None, min_length=1, description="an id, a folder, or a Hub name")
     spared_from: float = Field(default=0.5, gt=0, lt=1, description="probability from which it is no negative")
     positive_from: float = Field(default=0.9, gt=0, lt=1, description="probability from which it is a positive")
@@ -384,8 +370,6 @@ class MiningRecipe(Section):
     def _propose_something(cls, value: tuple[MiningSource, ...]) -> tuple[MiningSource, ...]:
         if len(set(value)) < len(value):
             raise ValueError("names a source twice")
-        if value == ("previous",):
-            raise ValueError('"previous" alone has nothing to propose to the first mining: name "dense" or "bm25" too')
         return value
 
     @property
