@@ -10,13 +10,13 @@ from conftest import synthetic_rows
 from flows.folders import write_jsonl
 from flows.test_resume import outcome
 from nearer.core.errors import RecipeError
-from nearer.flows import train as train_module
 from nearer.flows.add import add
-from nearer.flows.train import train
+from nearer.flows.train import _drawn, train
 from nearer.learn.objective import Objective
 from nearer.learn.order import Source
 from nearer.store.workspace import Workspace
 from nearer.training import pace
+from nearer.training import passes as train_module
 from nearer.training.choice import Asked
 from power import PowerCut, cut_at
 from said import Said
@@ -206,6 +206,6 @@ def test_the_report_shows_what_was_drawn(run, folder, ask):
 
 def test_what_is_written_down_of_very_many_sources_is_the_largest():
     sources = [Source(name=f"s{n}", rows_S=np.arange(n + 1), weight=1.0) for n in range(70)]
-    written = train_module._drawn(sources)
+    written = _drawn(sources)
     assert written["num_sources"] == 70
     assert [each["num_drawn"] for each in written["sources"]] == list(range(70, 20, -1))

@@ -11,10 +11,10 @@ from flows.processes import run
 from nearer.core.progress import Silent
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
-from nearer.flows import train as train_module
 from nearer.flows.train import train
 from nearer.learn.examples import text_key
 from nearer.systems import open_system
+from nearer.training import passes as train_module
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.mining import mine_negatives
 from nearer.training.teaching import _answers_elsewhere, teach, teacher_id

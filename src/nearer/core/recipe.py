@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from nearer.core.errors import RecipeError
@@ -39,7 +39,7 @@ _MOST_BYTES = 2**20
 class Recipe(Section):
     """The whole recipe."""
 
-    name: str = "workspace"
+    name: str = Field(default="workspace", description="shown in the report")
     encoder: EncoderRecipe = EncoderRecipe()
     chunk: ChunkRecipe = ChunkRecipe()
     columns: ColumnsRecipe = ColumnsRecipe()

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
+from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Judgment
-from nearer.core.steps import reached
 from nearer.evaluation.grades import make_scale
 from nearer.evaluation.splits import assign
 from nearer.store import database as tables
@@ -131,7 +131,7 @@ def add(
         task = _Import(workspace, connection, skip_bad=skip_bad, progress=progress)
         _FILL[kind](task, path)
         result = task.finish()
-    reached("import.commit")
+    failpoint("import.commit")
     return {
         **result,
         "duration_s": time.perf_counter() - start,
@@ -147,7 +147,7 @@ def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
         if unknown:
             raise InputError(f"no document {', '.join(sorted(unknown))}", hint="nothing was removed; check the ids")
         num_removed = remove_documents(connection, doc_ids)
-    reached("remove.commit")
+    failpoint("remove.commit")
     return {"num_removed": num_removed, "counts": workspace.collection.counts()}
 
 

@@ -6,12 +6,9 @@ Arrays: Q examples, U queries.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats64, Ints
 from nearer.measure.significance import min_units, units_of
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 HIDDEN_POSITIVES = "hidden positives"
 
@@ -43,10 +40,10 @@ class HiddenPositives:
     """
 
     queries_Q: Ints
-    unknown_above_Q: Floats
-    known_above_Q: Floats
-    drawn_Q: Floats
-    would_draw_Q: Floats
+    unknown_above_Q: Floats64
+    known_above_Q: Floats64
+    drawn_Q: Floats64
+    would_draw_Q: Floats64
 
 
 def by_hidden_positives(counts: HiddenPositives, *, seed: int) -> FalseNegatives | None:
@@ -90,7 +87,7 @@ def by_hidden_positives(counts: HiddenPositives, *, seed: int) -> FalseNegatives
     )
 
 
-def _largest_share(sums: Floats) -> Floats:
+def _largest_share(sums: Floats64) -> Floats64:
     """The bound from the four sums on the last axis, 1 at most, and 1 where no known positive stands above."""
     unknown_above, known_above, would_draw, drawn = np.moveaxis(sums, -1, 0)
     bound = unknown_above * would_draw

@@ -5,8 +5,9 @@ Arrays: Q examples x K candidates.
 
 import numpy as np
 
+from nearer.core.arrays import Bools
 from nearer.core.sections import MarginKind, MiningRecipe
-from nearer.learn.candidates import Bools, Candidates
+from nearer.learn.candidates import Candidates
 
 NO_MARGIN = -1.0
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Ints
 from nearer.core.sections import TrainRecipe
 from nearer.learn.examples import Example
-
-Ints = NDArray[np.int64]
 
 _NUM_SHOWN = 8  # batches that stand for all
 
