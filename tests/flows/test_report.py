@@ -7,10 +7,10 @@ import pytest
 
 from nearer.core.recipe import Recipe
 from nearer.flows.report import report
-from nearer.report import charts
-from nearer.report.data import ReportData, choose_evaluation, measured_apart
-from nearer.report.formats import excerpt
-from nearer.report.view import render
+from nearer.html_report import charts
+from nearer.html_report.data import ReportData, choose_evaluation, measured_apart
+from nearer.html_report.formats import excerpt
+from nearer.html_report.view import render
 from nearer.store.registry import Event, Model, Release
 from nearer.store.workspace import Workspace
 

@@ -750,12 +750,10 @@ class EvaluateRecipe(Section):
             "MRR@10",
             "MAP",
             "Judged@10",
-            "ContextRecall@2000",
-            "ContextPrecision@2000",
         ),
         description=(
-            "also `HitRate@k`; the first is measured in slices; `ContextRecall@n` and `ContextPrecision@n` "
-            "are of a prompt of n tokens"
+            "also `HitRate@k`; the first is measured in slices; `ContextRecall@n` and `ContextPrecision@n`, of a "
+            "prompt of n tokens, are measured where they are named"
         ),
     )
     depth: int = Field(default=100, ge=1, le=100_000, description="documents ranked a query; MAP is cut there")

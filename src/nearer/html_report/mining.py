@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nearer.html_report.formats import Excerpt, excerpt, plural
 from nearer.learn.margins import NO_MARGIN
-from nearer.report.formats import Excerpt, excerpt, plural
 
 JSON = Mapping[str, Any]
 
