@@ -155,20 +155,6 @@ def test_losses_that_distil_learn_from_the_teacher_from_the_first_pass_on(
     assert all(each["fit"]["losses"] and not each["fit"]["fault"] for each in trained["passes"])
 
 
-def test_what_earlier_passes_drew_is_proposed_beside_a_teacher(ask, base_live, topic_cross_encoder_folder):
-    options = (
-        "--set",
-        'mining.sources=["dense", "previous"]',
-        "--set",
-        "train.passes=3",
-        "--set",
-        "train.max_pairs=32",
-    )
-    trained = ask(base_live, "train", *options, "--set", f"mining.reranker={topic_cross_encoder_folder}")
-    sources = [each["mining"]["sources"][1]["num_proposed"] for each in trained["passes"][1:]]
-    assert sources[0] == 0 < sources[1]
-
-
 def test_too_many_negatives_to_choose_from_are_refused(ask, base_live, topic_cross_encoder_folder):
     options = ("--set", "mining.num_negatives=6", "--set", f"mining.reranker={topic_cross_encoder_folder}")
     assert "twice which are drawn for mining.reranker" in ask(base_live, "train", *options, code=2)["error"]["message"]
