@@ -144,14 +144,15 @@ LONG_JOBS = {
 
 @pytest.mark.parametrize("job", LONG_JOBS.values(), ids=LONG_JOBS)
 def test_a_job_whose_end_writes_refuses_a_read_only_workspace_before_it_opens_a_model(base_live, monkeypatch, job):
-    for place in (
+    flows = (
         "flows.evaluate",
         "flows.suite",
         "evaluation.diagnosis",
         "flows.evaluate_task",
         "flows.export",
         "advice.ground",
-    ):
+    )
+    for place in flows:
         monkeypatch.setattr(f"nearer.{place}.open_system", lambda *_: pytest.fail("a model was opened"))
     monkeypatch.setattr("nearer.store.database._is_writable", lambda path: False)
     workspace = Workspace.open(base_live)
