@@ -9,12 +9,13 @@ The verbs of the command line are plain functions here:
     >>> nearer.promote(workspace)  # doctest: +SKIP
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nearer.advice.learning_curve import learning_curve
-    from nearer.advice.rule import should_finetune
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
     from nearer.evaluation.diagnosis import diagnose
     from nearer.flows.adapt import adapt
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from nearer.flows.rollback import rollback
     from nearer.flows.search import search
     from nearer.flows.shorten import shorten, shortening_curve
+    from nearer.flows.should_finetune import should_finetune
     from nearer.flows.status import status
     from nearer.flows.suite import suite
     from nearer.flows.train import train
@@ -69,7 +71,7 @@ _WHERE = {
     "search": "nearer.flows.search",
     "shorten": "nearer.flows.shorten",
     "shortening_curve": "nearer.flows.shorten",
-    "should_finetune": "nearer.advice.rule",
+    "should_finetune": "nearer.flows.should_finetune",
     "status": "nearer.flows.status",
     "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",
@@ -119,3 +121,14 @@ def __getattr__(name: str) -> object:
     if name not in _WHERE:
         raise AttributeError(f"module 'nearer' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
+
+
+class _Public(ModuleType):
+    """Keeps the package ``nearer.report``, when it is imported, from hiding the function of that name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Public
