@@ -854,8 +854,8 @@ class IndexRecipe(Section):
     )
 
 
-class ShortenRecipe(Section):
-    """Which shorter and smaller vectors `nearer shorten` measures, and what they may lose.
+class CompressRecipe(Section):
+    """Which shorter and smaller vectors `nearer compress` measures, and what they may lose.
 
     Source of 4: Shakir, Aarsen and Lee, Binary and Scalar Embedding Quantization (2024, Hugging Face blog), which keeps
     96% of the quality by it; of 0.01: docs/reference/recipe.md.
@@ -863,7 +863,7 @@ class ShortenRecipe(Section):
 
     dimensions: tuple[Dimension, ...] = Field(
         default=(64, 128, 256),
-        description="that `nearer shorten` measures beside the full ones, as far as they are smaller",
+        description="that `nearer compress` measures beside the full ones, as far as they are smaller",
     )
     precisions: tuple[Literal["float32", "float16", "int8", "binary"], ...] = Field(
         default=("float32", "float16", "int8", "binary"),

@@ -11,10 +11,10 @@ from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
 from nearer.encode.adapted import AdaptedEncoder
+from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.corpus import chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
 from nearer.encode.encoder import TextEncoder
 from nearer.encode.paired import PairedEncoder
-from nearer.encode.shortened import ShortenedEncoder
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
 from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
@@ -179,7 +179,7 @@ def folder_of(workspace: Workspace, space_id: str) -> Path:
 
 def _adapts_queries(encoder: TextEncoder) -> bool:
     """Whether an encoder makes queries alone its own, so that it searches an index that another makes."""
-    while isinstance(encoder, ShortenedEncoder):
+    while isinstance(encoder, CompressedEncoder):
         encoder = encoder.base
     return isinstance(encoder, PairedEncoder) or (isinstance(encoder, AdaptedEncoder) and not encoder.adapter.document)
 
