@@ -6,6 +6,7 @@ import pytest
 
 from nearer.flows import train
 from nearer.learn import checkpoint
+from nearer.store import files, leases
 from nearer.training import run
 
 
@@ -18,10 +19,19 @@ def cut(patch: pytest.MonkeyPatch, when: Callable[[str], bool]) -> None:
 
     def reached(step: str) -> None:
         if when(step):
+            _leave_without_goodbye()
             raise PowerCut(step)
 
     for module in (checkpoint, run, train):
         patch.setattr(module, "reached", reached)
+
+
+def _leave_without_goodbye() -> None:
+    """As a process that dies: its locks go with it, and what it was writing belongs to nobody."""
+    for lock, _ in leases._present.values():
+        lock.release()
+    leases._present.clear()
+    files._renew_token()
 
 
 def cut_at(patch: pytest.MonkeyPatch, wanted: str, time: int = 1) -> None:

@@ -15,7 +15,7 @@ from nearer.retrieval.index import open_index, update_index
 from retrieval.making import DIMENSION, FIELDS, POLICIES, SPACE, build, entries, numbered
 
 OLD = Path(__file__).parent.parent / "fixtures" / "index-format-1"
-FILES = {"manifest.json", "writer.lock"}
+FILES = {"manifest.json", "writer.holder", "writer.lock"}
 
 
 def build_exact(folder, part, revision=1):

@@ -1,13 +1,12 @@
 """The words of the workspace's documents, ready to be searched, and kept until the documents change."""
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from nearer.core.steps import reached
 from nearer.retrieval.lexical import LexicalIndex
-from nearer.store.files import remove_tree
+from nearer.store.files import remove_tree, scratch_folder
 from nearer.store.sealed import fault_in, seal
 from nearer.store.workspace import Workspace
 
@@ -56,7 +55,7 @@ def _keep(words: Words, folder: Path) -> None:
     """Put the words beside the database, in place of those of earlier documents."""
     try:
         folder.parent.mkdir(exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".tmp-"))
+        scratch = scratch_folder(folder.parent)
         words.index.save(scratch)
         (scratch / _DOC_IDS).write_text(json.dumps(words.doc_ids), encoding="utf-8")
         for former in folder.parent.glob("[0-9]*"):  # of other documents, or damaged
