@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test unit check format benchmarks clean
+.PHONY: demo test unit check docs format benchmarks clean
 
 demo: $(VENV)/installed  ## the whole job on this machine's standard library
 	$(BIN)/nearer demo
@@ -19,14 +19,17 @@ unit: $(VENV)/installed  ## all but the end-to-end tests
 	$(BIN)/pytest -n auto --dist loadfile -m "not slow" --ignore=tests/flows
 
 check: $(VENV)/installed  ## format, lint, types, layers
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/ruff check src tests benchmarks tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/installed  ## write the generated pages of docs/reference
+	$(BIN)/python tools/reference.py
+
 format: $(VENV)/installed
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks tools
+	$(BIN)/ruff check --fix src tests benchmarks tools
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

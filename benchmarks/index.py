@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.filters import Comparison
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.index import build_index, open_index, update_index
 from nearer.retrieval.manifest import Spec
 from nearer.retrieval.policy import Policy
 
-Floats = NDArray[np.float32]
 SPACE, DIMENSION, INTRINSIC, NUM_QUERIES, BATCH, K = "enc-synthetic", 384, 64, 200, 1024, 10
 SPEC = Spec(space_id=SPACE, chunking="whole documents", fields={"percent": "integer"}, full_text=True)
 
@@ -39,15 +38,15 @@ class Corpus:
         self._centres = rng.normal(size=(num_documents // 100, INTRINSIC)).astype(np.float32)
         self._words = np.asarray([f"word{number}" for number in range(20_000)])
 
-    def vectors(self, num: int, *, seed: int) -> Floats:
+    def vectors(self, num: int, *, seed: int) -> Floats32:
         """Unit vectors, shape (num, DIMENSION)."""
         rng = np.random.default_rng(seed)
         points = self._centres[rng.integers(0, len(self._centres), num)] + 0.7 * rng.normal(size=(num, INTRINSIC))
         made = (points @ self._basis + 0.3 * rng.normal(size=(num, DIMENSION))).astype(np.float32)
-        unit: Floats = made / np.linalg.norm(made, axis=1, keepdims=True)
+        unit: Floats32 = made / np.linalg.norm(made, axis=1, keepdims=True)
         return unit
 
-    def batches(self, numbers: NDArray[np.int64], *, seed: int) -> Iterator[Entries]:
+    def batches(self, numbers: Ints, *, seed: int) -> Iterator[Entries]:
         """The documents of these numbers, as version ``seed`` of them."""
         for start in range(0, len(numbers), BATCH):
             began = time.perf_counter()

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 import nearer
 from nearer.cli import Watch
+from nearer.core.arrays import Floats32
 from nearer.core.progress import Silent
 from nearer.core.records import Judgment
 from nearer.core.sections import EvaluateRecipe, TrainRecipe
@@ -50,7 +51,6 @@ from nearer.training.mining import mine_negatives
 from nearer.vectors.topk import top_k
 from stock import fit_stock
 
-Floats = NDArray[np.float32]
 SEED = 0
 
 
@@ -171,9 +171,9 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def unit(emb_ND: NDArray[np.floating[Any]]) -> Floats:
+def unit(emb_ND: NDArray[np.floating[Any]]) -> Floats32:
     """Rows of length 1."""
-    scaled: Floats = (emb_ND / np.linalg.norm(emb_ND, axis=1, keepdims=True)).astype(np.float32)
+    scaled: Floats32 = (emb_ND / np.linalg.norm(emb_ND, axis=1, keepdims=True)).astype(np.float32)
     return scaled
 
 
@@ -182,7 +182,7 @@ def encode(arguments: argparse.Namespace) -> dict[str, Any]:
     texts = mixed_texts(arguments, number=arguments.documents or 1500)
     encoder = Encoder.load("all-MiniLM-L6-v2")
     tokens = encoder.count_tokens(texts)
-    made: dict[str, Floats] = {}
+    made: dict[str, Floats32] = {}
 
     def ours() -> None:
         with workspace_cache(arguments.work / "encode", encoder) as cache:

@@ -1,4 +1,4 @@
-"""Functions in processes of their own, that kill themselves at a named step or are killed from here."""
+"""Functions in processes of their own, that kill themselves at a failpoint or are killed from here."""
 
 import multiprocessing
 import os
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from nearer.core.steps import DIE_AT
+from nearer.core import failpoints
 
 SERVER = multiprocessing.get_context("forkserver")
 """Forks processes from one that never ran anything, but has loaded what takes seconds.
@@ -30,28 +30,40 @@ SERVER.set_forkserver_preload(
 )
 
 
-def die_at(step: str, work: Callable[..., Any], *arguments: Any) -> None:
-    """Run ``work`` in a copy of this process, which must end by SIGKILL at ``step``. It must share no open database."""
+def arm(where: str) -> None:
+    """Have this process kill itself at a failpoint, or with ``name:3`` at its third time."""
+    wanted, _, number = where.partition(":")
+    left = iter(range(int(number or 1) - 1, -1, -1))
+
+    def handler(name: str) -> None:
+        if name == wanted and next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    failpoints.handler = handler
+
+
+def die_at(failpoint: str, work: Callable[..., Any], *arguments: Any) -> None:
+    """Run ``work`` in a copy of this process, which must end by SIGKILL there. It must share no open database."""
     process = os.fork()
     if process == 0:
-        os.environ[DIE_AT] = step
         try:
+            arm(failpoint)
             work(*arguments)
         finally:
             os._exit(0)
     _, status = os.waitpid(process, 0)
-    assert os.WIFSIGNALED(status), f"{step} was not reached"
+    assert os.WIFSIGNALED(status), f"{failpoint} was not reached"
     assert os.WTERMSIG(status) == signal.SIGKILL
 
 
-def die_apart_at(step: str, work: Callable[..., Any], *arguments: Any) -> None:
+def die_apart_at(failpoint: str, work: Callable[..., Any], *arguments: Any) -> None:
     """As ``die_at``, in a process that shares nothing with this one: for work with libraries that have threads."""
-    process: BaseProcess = SERVER.Process(target=_work_until, args=(step, work, arguments))
+    process: BaseProcess = SERVER.Process(target=_work_until, args=(failpoint, work, arguments))
     process.start()
     process.join(120)
-    assert process.exitcode == -signal.SIGKILL, f"{step} was not reached"
+    assert process.exitcode == -signal.SIGKILL, f"{failpoint} was not reached"
 
 
-def _work_until(step: str, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    os.environ[DIE_AT] = step
+def _work_until(failpoint: str, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    arm(failpoint)
     work(*arguments)

@@ -1,13 +1,11 @@
-"""The power going, in this process, at durable steps of a training."""
+"""The power going, in this process, at failpoints."""
 
 from collections.abc import Callable, Sequence
 
 import pytest
 
-from nearer.flows import train
-from nearer.learn import checkpoint
+from nearer.core import failpoints
 from nearer.store import files, leases
-from nearer.training import run
 
 
 class PowerCut(Exception):
@@ -15,15 +13,14 @@ class PowerCut(Exception):
 
 
 def cut(patch: pytest.MonkeyPatch, when: Callable[[str], bool]) -> None:
-    """The power goes at steps for which ``when`` is true."""
+    """The power goes at failpoints for which ``when`` is true."""
 
-    def reached(step: str) -> None:
-        if when(step):
+    def handler(name: str) -> None:
+        if when(name):
             _leave_without_goodbye()
-            raise PowerCut(step)
+            raise PowerCut(name)
 
-    for module in (checkpoint, run, train):
-        patch.setattr(module, "reached", reached)
+    patch.setattr(failpoints, "handler", handler)
 
 
 def _leave_without_goodbye() -> None:
@@ -35,15 +32,15 @@ def _leave_without_goodbye() -> None:
 
 
 def cut_at(patch: pytest.MonkeyPatch, wanted: str, time: int = 1) -> None:
-    """The power goes at that time of one step."""
+    """The power goes at that time of one failpoint."""
     times = iter(range(1, 1000))
-    cut(patch, lambda step: step == wanted and next(times) == time)
+    cut(patch, lambda name: name == wanted and next(times) == time)
 
 
-def cut_at_each(monkeypatch: pytest.MonkeyPatch, steps: Sequence[str], run: Callable[[], object]) -> None:
-    """Call ``run`` again and again; the power goes at one of these steps each time."""
-    for step in steps:
+def cut_at_each(monkeypatch: pytest.MonkeyPatch, names: Sequence[str], run: Callable[[], object]) -> None:
+    """Call ``run`` again and again; the power goes at one of these each time."""
+    for name in names:
         with monkeypatch.context() as patch:
-            cut_at(patch, step)
+            cut_at(patch, name)
             with pytest.raises(PowerCut):
                 run()

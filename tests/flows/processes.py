@@ -12,8 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from forked import SERVER
-from nearer.core.steps import DIE_AT
+from forked import SERVER, arm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +24,7 @@ class Ended:
 
     @property
     def was_killed(self) -> bool:
-        """Whether SIGKILL ended it, as the named steps do."""
+        """Whether SIGKILL ended it, as failpoints do."""
         return self.code == -signal.SIGKILL
 
     @property
@@ -83,7 +82,7 @@ def _work(
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", closefd=False, buffering=1)
     if die_at:
-        os.environ[DIE_AT] = die_at
+        arm(die_at)
     if max_file_bytes is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))

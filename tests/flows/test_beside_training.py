@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flows.folders import write_jsonl
+from nearer.core import failpoints
 from nearer.core.errors import WorkspaceBusy
 from nearer.flows.add import add, remove
 from nearer.flows.check import check
@@ -18,7 +19,6 @@ from nearer.flows.shorten import shorten
 from nearer.flows.status import status
 from nearer.flows.train import train
 from nearer.store.workspace import Workspace
-from nearer.training import run as runs
 
 AT_ONCE_S = 20
 """Far more than any of them takes here, and far less than a training that does not end."""
@@ -29,12 +29,12 @@ def held_training(base_live, monkeypatch):
     """A training that waits behind its first durable step until it is let go."""
     reached, let_go = threading.Event(), threading.Event()
 
-    def wait(step):
-        if step == "train.examples":
+    def wait(name):
+        if name == "train.examples":
             reached.set()
             assert let_go.wait(300)
 
-    monkeypatch.setattr(runs, "reached", wait)
+    monkeypatch.setattr(failpoints, "handler", wait)
     with ThreadPoolExecutor(1) as thread, Workspace.open(base_live) as workspace:
         training = thread.submit(train, workspace)
         while not reached.wait(0.1):

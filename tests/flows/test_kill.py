@@ -16,7 +16,7 @@ SOURCE = Path(nearer.__file__).parent
 STEPS = {
     step
     for path in SOURCE.rglob("*.py")
-    for step in re.findall(r'reached\("([a-z]+\.[a-z]+)"\)', path.read_text(encoding="utf-8"))
+    for step in re.findall(r'failpoint\("([a-z]+\.[a-z]+)"\)', path.read_text(encoding="utf-8"))
 }
 LANCE = ("--set", "index.kind=lancedb")
 ONE_PASS = ("--set", "train.passes=1")

@@ -11,6 +11,7 @@ import torch
 
 from learn.test_fit import WORDS, equal, weights
 from learn.test_resume import flip
+from nearer.core import failpoints
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.progress import Silent
 from nearer.core.sections import RerankerRecipe
@@ -223,7 +224,7 @@ def test_cut_after_each_checkpoint_it_ends_as_the_whole_one(run, tmp_path, monke
     def cut(step):
         raise PowerCut(step)
 
-    monkeypatch.setattr(checkpoint, "reached", cut)
+    monkeypatch.setattr(failpoints, "handler", cut)
     num_cuts = 0
     while True:
         torch.manual_seed(num_cuts)  # what else the process did does not matter

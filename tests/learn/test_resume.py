@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from learn.test_fit import equal, examples, weights
+from nearer.core import failpoints
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
@@ -101,7 +102,7 @@ def cut_after_each_checkpoint(monkeypatch):
     def cut(step):
         raise PowerCut(step)
 
-    monkeypatch.setattr(module, "reached", cut)
+    monkeypatch.setattr(failpoints, "handler", cut)
 
 
 def cut_in_every_step(monkeypatch):

@@ -9,21 +9,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.text import normalise
-from nearer.encode.corpus import (
-    Corpus,
-    Ints,
-    embed_corpus,
-    embed_queries,
-    own_documents,
-    read_corpus,
-    refuse_other_documents,
-)
+from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
 from nearer.evaluation.asked import Asked
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -37,8 +29,6 @@ from nearer.systems import BASE, System, open_described, open_system
 from nearer.systems.lexical import Words, read_words
 from nearer.training.examples import find_left_out
 from nearer.vectors.topk import NO_ROW, TopK
-
-Values = NDArray[np.float64]
 
 MAIN = Measure.parse("nDCG@10")
 """What remedies are chosen by."""
@@ -112,7 +102,7 @@ class Ground:
         return np.repeat(np.arange(len(answers)), [len(each) for each in answers]), np.array(rows, np.int64)
 
     @cached_property
-    def base(self) -> dict[str, Values]:
+    def base(self) -> dict[str, Floats64]:
         """The values of base in every measure of the recipe, and in the main one."""
         return self.values(self.dense.rows_QK)
 
@@ -135,21 +125,21 @@ class Ground:
         """The rows of the queries on which may be tuned what a fold judges."""
         return np.flatnonzero(self.folds_Q != fold)
 
-    def values(self, rows_QK: Ints) -> dict[str, Values]:
+    def values(self, rows_QK: Ints) -> dict[str, Floats64]:
         """The values of every query in every measure."""
         return {str(name): values for name, values in score(self.measures, rows_QK, self.judged.qrels).items()}
 
-    def main(self, rows_QK: Ints) -> Values:
+    def main(self, rows_QK: Ints) -> Floats64:
         """The values of every query in the main measure."""
         return score([MAIN], rows_QK, self.judged.qrels)[MAIN]
 
-    def main_of(self, rows_SK: Ints, queries_S: Ints) -> Values:
+    def main_of(self, rows_SK: Ints, queries_S: Ints) -> Floats64:
         """The values of some queries in the main measure, from their rankings alone."""
         rows_QK = np.full((len(self.queries), rows_SK.shape[1]), NO_ROW, np.int64)
         rows_QK[queries_S] = rows_SK
         return self.main(rows_QK)[queries_S]
 
-    def compare(self, values_S: Values, queries_S: Ints) -> Comparison:
+    def compare(self, values_S: Floats64, queries_S: Ints) -> Comparison:
         """Some queries' values in the main measure against base's, groups kept whole."""
         recipe = self.workspace.recipe.evaluate
         [found] = compare_all(

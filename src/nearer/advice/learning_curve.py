@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nearer.core.arrays import Floats32, Floats64
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Progress, Silent
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
@@ -25,7 +26,7 @@ from nearer.measure.forecast import Forecast, forecast, remarks
 from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_local
-from nearer.training.dev_sample import DevSample, Values, Vectors
+from nearer.training.dev_sample import DevSample
 from nearer.training.dev_set import DEV_MEASURE
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.guiding import guide_of
@@ -46,7 +47,7 @@ class _Trained:
     """What a training reached, query by query, and what it took."""
 
     num_pairs: int
-    values_A: Values
+    values_A: Floats64
     training_s: float
     measuring_s: float
 
@@ -169,14 +170,14 @@ def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *,
         )
 
 
-def _encoded(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Vectors:
+def _encoded(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Floats32:
     starts = range(0, len(texts), _BLOCK)
     blocks = progress.track(starts, label="encode for the learning curve", total=len(starts))
     return np.concatenate([encoder.encode_documents(texts[first : first + _BLOCK]) for first in blocks])
 
 
 def _forecasts(
-    workspace: Workspace, dev: DevSample, base_values_A: Values, trained: Sequence[_Trained], *, num_pairs: int
+    workspace: Workspace, dev: DevSample, base_values_A: Floats64, trained: Sequence[_Trained], *, num_pairs: int
 ) -> list[Forecast]:
     """With all the pairs, with twice and with four times as many."""
     recipe = workspace.recipe.evaluate
@@ -193,7 +194,7 @@ def _forecasts(
 
 
 def _points(
-    workspace: Workspace, dev: DevSample, base_values_A: Values, trained: Sequence[_Trained]
+    workspace: Workspace, dev: DevSample, base_values_A: Floats64, trained: Sequence[_Trained]
 ) -> list[dict[str, Any]]:
     """The base, as the point of no pairs, and the mean over the trainings of each size, with what was gained."""
     by_size: dict[int, list[_Trained]] = {}

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nearer.advice.ground import Ground, Values
+from nearer.advice.ground import Ground
+from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.records import Metadata
-from nearer.encode.corpus import Floats, Ints
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.evaluation.asked import pairs_of
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
@@ -40,7 +40,7 @@ class Remedy:
     name: str
     word: str
     queries_S: Ints
-    values: Mapping[str, Values]
+    values: Mapping[str, Floats64]
     ranked: TopK
     changes: Mapping[str, Any] = field(default_factory=dict)
     index_work: str = "none"
@@ -224,7 +224,7 @@ def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy | Skipped:
         return Skipped(name="base+rerank", reason="it was trained on the judged queries that there are")
     text_of = passage_of(ground.corpus, ground.query_emb_QD, ground.passage_emb_PD)
 
-    def score(queries: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Floats:
+    def score(queries: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Floats32:
         texts = [(ground.queries[queries[place]].text, text_of(queries[place], row)) for place, row in pairs]
         blocks = range(0, len(texts), 256)
         label = "rerank"

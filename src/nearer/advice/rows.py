@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from nearer.advice.expense import Rate, expense, latency_ms, query_ms
-from nearer.advice.ground import MAIN, Ground, Values
+from nearer.advice.ground import MAIN, Ground
 from nearer.advice.learning_curve import learning_curve
 from nearer.advice.remedies import Remedy, Skipped
 from nearer.advice.verdict import FINE_TUNE, Tried
+from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError, RecipeError
-from nearer.encode.corpus import Ints
 from nearer.measure.significance import mean_intervals
 from nearer.systems import BASE
 
@@ -75,7 +75,7 @@ def base_row(ground: Ground) -> dict[str, Any]:
     }
 
 
-def _metrics(ground: Ground, values: Mapping[str, Values], queries_S: Ints) -> dict[str, Any]:
+def _metrics(ground: Ground, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, Any]:
     recipe = ground.workspace.recipe.evaluate
     intervals = mean_intervals(
         np.stack(list(values.values()), axis=1),

@@ -50,7 +50,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The thresholds of the verdict, each as docs/recipe.md tells its source.
+    """The thresholds of the verdict, each as docs/reference/recipe.md tells its source.
 
     ``cheapest_first`` orders the words of remedies by what they cost to make and to keep.
     """

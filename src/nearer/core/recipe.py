@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from nearer.core.errors import RecipeError
@@ -41,7 +41,7 @@ _MOST_BYTES = 2**20
 class Recipe(Section):
     """The whole recipe."""
 
-    name: str = "workspace"
+    name: str = Field(default="workspace", description="shown in the report")
     encoder: EncoderRecipe = EncoderRecipe()
     chunk: ChunkRecipe = ChunkRecipe()
     columns: ColumnsRecipe = ColumnsRecipe()

@@ -26,18 +26,43 @@ class ApiRecipe(Section):
     a third of it, since tokens are estimated.
     """
 
-    endpoint: str | None = None
-    key_env: str | None = None
-    dimensions: int | None = Field(default=None, ge=1, description="asked of the service; none means its own")
-    revision: str = Field(default="", description="a label that makes it another encoder")
-    batch_texts: int = Field(default=128, ge=1, le=2048, description="texts a request")
-    batch_tokens: int = Field(default=100_000, ge=1, description="tokens a request")
+    endpoint: str | None = Field(
+        default=None,
+        description=("a service that speaks OpenAI's `/v1/embeddings`, as `https://api.openai.com/v1`; none: run here"),
+    )
+    key_env: str | None = Field(
+        default=None, description="name of the environment variable that holds the key; none: no key is sent"
+    )
+    dimensions: int | None = Field(
+        default=None, ge=1, description="asked of the service, for models that can shorten; none: the model's own"
+    )
+    revision: str = Field(default="", description="a label of your own; a new one makes a new encoder, embedded anew")
+    batch_texts: int = Field(
+        default=128, ge=1, le=2048, description="texts a request, and kept at once; OpenAI's limit is 2048"
+    )
+    batch_tokens: int = Field(
+        default=100_000, ge=1, description="estimated tokens a request; OpenAI's limit is 300,000"
+    )
     max_parallel: int = Field(default=4, ge=1, le=32, description="requests at once")
-    requests_per_minute: int | None = Field(default=None, ge=1)
-    tokens_per_minute: int | None = Field(default=None, ge=1)
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        description=("never exceeded in any minute, by one process; none: only what the service asks for by 429"),
+    )
+    tokens_per_minute: int | None = Field(default=None, ge=1, description="the same for estimated tokens")
     timeout_s: float = Field(default=60.0, gt=0, description="for the whole answer to a request")
-    max_retries: int = Field(default=6, ge=0, le=20)
-    price_per_million_tokens: float | None = Field(default=None, ge=0, description="US dollars")
+    max_retries: int = Field(
+        default=6,
+        ge=0,
+        le=20,
+        description=(
+            "after 429, 5xx, timeouts and lost connections; their waits add up to half a minute or more, a "
+            "minute at most"
+        ),
+    )
+    price_per_million_tokens: float | None = Field(
+        default=None, ge=0, description="US dollars; none: the cost is unknown"
+    )
 
     @field_validator("endpoint")
     @classmethod
@@ -81,11 +106,25 @@ class EncoderRecipe(Section):
     and in search alike; none means those that the model declares.
     """
 
-    model: str = Field(default="all-MiniLM-L6-v2", min_length=1)
-    max_seq_length: int | None = Field(default=None, ge=8, description="tokens; none means the model's own")
-    query_prompt: str | None = None
-    document_prompt: str | None = None
-    batch_size: int = Field(default=32, ge=1, le=65_536)
+    model: str = Field(
+        default="all-MiniLM-L6-v2",
+        min_length=1,
+        description=(
+            "the base model: this one comes installed; or a folder, a Hub name, or the name that the API knows"
+        ),
+    )
+    max_seq_length: int | None = Field(
+        default=None,
+        ge=8,
+        description=("tokens read of each text; none: the model's own limit, 512 (estimated) behind an API"),
+    )
+    query_prompt: str | None = Field(
+        default=None, description="put before every query; none: what the model declares, else nothing"
+    )
+    document_prompt: str | None = Field(
+        default=None, description="put before every passage; none: what the model declares, else nothing"
+    )
+    batch_size: int = Field(default=32, ge=1, le=65_536, description="texts encoded at once, on this machine")
     api: ApiRecipe = ApiRecipe()
 
     @property
@@ -99,10 +138,19 @@ class EncoderRecipe(Section):
 class ChunkRecipe(Section):
     """How long documents become passages. Lengths are tokens of the encoder."""
 
-    enabled: bool = True
-    max_tokens: int | None = Field(default=None, ge=16, description="none means the encoder's max_seq_length")
-    overlap_tokens: int | None = Field(default=None, ge=0, description="none means a quarter of a passage, 32 at most")
-    repeat_title: bool = Field(default=False, description="in every passage of a document that is cut")
+    enabled: bool = Field(
+        default=True, description="cut long documents into passages; `false` truncates them, and says how many"
+    )
+    max_tokens: int | None = Field(default=None, ge=16, description="longest passage; none: all that the encoder reads")
+    overlap_tokens: int | None = Field(
+        default=None,
+        ge=0,
+        description=("how much a passage may repeat of the one before; none: a quarter of it, 32 at most"),
+    )
+    repeat_title: bool = Field(
+        default=False,
+        description=("begin every passage of a document that is cut with the title, unless that takes half of it"),
+    )
 
 
 ColumnName = Annotated[str, Field(min_length=1)]
@@ -117,41 +165,51 @@ class DocumentColumns(Section):
     their types; none means every other column of a CSV, TSV or Parquet file.
     """
 
-    doc_id: ColumnName | None = None
-    title: ColumnName | None = None
-    text: ColumnNames | None = None
-    metadata: MetadataTypes | None = None
+    doc_id: ColumnName | None = Field(
+        default=None, description="the column that holds the id; none: its own name, here and below"
+    )
+    title: ColumnName | None = Field(default=None, description="the title's column")
+    text: ColumnNames | None = Field(default=None, description="the text's column, or several, joined by a line break")
+    metadata: MetadataTypes | None = Field(
+        default=None,
+        description=(
+            'columns kept beside the text, with their types: `{ year = "number", brand = "text", sold = '
+            '"boolean" }`; none: all others of a file with a header'
+        ),
+    )
     ignore: tuple[ColumnName, ...] = Field(default=(), description="columns to leave out")
 
 
 class QueryColumns(Section):
     """Where a query's fields are in imported files."""
 
-    query_id: ColumnName | None = None
-    text: ColumnNames | None = None
-    metadata: MetadataTypes | None = None
-    ignore: tuple[ColumnName, ...] = ()
+    query_id: ColumnName | None = Field(default=None, description="the id's column")
+    text: ColumnNames | None = Field(default=None, description="the text's column, or several")
+    metadata: MetadataTypes | None = Field(default=None, description="as for documents")
+    ignore: tuple[ColumnName, ...] = Field(default=(), description="columns to leave out")
 
 
 class JudgmentColumns(Section):
     """Where a judgment's fields are in imported files."""
 
-    query_id: ColumnName | None = None
-    doc_id: ColumnName | None = None
-    grade: ColumnName | None = None
-    ignore: tuple[ColumnName, ...] = ()
+    query_id: ColumnName | None = Field(default=None, description="the column of the query's id")
+    doc_id: ColumnName | None = Field(default=None, description="the column of the document's id")
+    grade: ColumnName | None = Field(default=None, description="the grade's column")
+    ignore: tuple[ColumnName, ...] = Field(default=(), description="columns to leave out")
 
 
 class PairColumns(Section):
     """Where a training pair's fields are in imported files; several columns of negatives make a list."""
 
-    query: ColumnName | None = None
-    positive: ColumnName | None = None
-    negatives: ColumnNames | None = None
-    score: ColumnName | None = None
-    negative_scores: ColumnNames | None = None
-    source: ColumnName | None = None
-    ignore: tuple[ColumnName, ...] = ()
+    query: ColumnName | None = Field(default=None, description="the query's column")
+    positive: ColumnName | None = Field(default=None, description="the positive's column")
+    negatives: ColumnNames | None = Field(default=None, description="the negatives' column, or several")
+    score: ColumnName | None = Field(default=None, description="the pair's score's column")
+    negative_scores: ColumnNames | None = Field(
+        default=None, description="the column of the negatives' scores, or as many as negatives"
+    )
+    source: ColumnName | None = Field(default=None, description="the column that says where a pair came from")
+    ignore: tuple[ColumnName, ...] = Field(default=(), description="columns to leave out")
 
 
 class ColumnsRecipe(Section):
@@ -166,9 +224,15 @@ class ColumnsRecipe(Section):
 class GradesRecipe(Section):
     """What grades mean; none of a field means: from the judgments' largest grade."""
 
-    max_grade: int | None = Field(default=None, ge=1)
-    relevant_from: int | None = Field(default=None, ge=1)
-    positive_from: int | None = Field(default=None, ge=1)
+    max_grade: int | None = Field(default=None, ge=1, description="largest grade; none: the judgments' own, 4 at most")
+    relevant_from: int | None = Field(
+        default=None, ge=1, description="counts as relevant from here; none: half of the largest, rounded up"
+    )
+    positive_from: int | None = Field(
+        default=None,
+        ge=1,
+        description=("is a training positive from here; none: three quarters of the largest, rounded up"),
+    )
 
 
 HeldOutName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
@@ -184,16 +248,23 @@ class SplitRecipe(Section):
     ``held_out`` sends the queries that meet a condition, or several, into the split ``test_NAME``, whatever ``by``.
     """
 
-    by: Literal["query", "group", "time"] = "query"
-    field: str | None = None
-    dev_fraction: float = Field(default=0.1, ge=0, lt=1)
-    test_fraction: float = Field(default=0.2, ge=0, lt=1)
-    dev_groups: tuple[str, ...] = ()
-    test_groups: tuple[str, ...] = ()
-    dev_from: str | int | None = None
-    test_from: str | int | None = None
-    held_out: dict[HeldOutName, Conditions] = Field(default_factory=dict)
-    seed: Seed = 0
+    by: Literal["query", "group", "time"] = Field(default="query", description='`"query"`, `"group"` or `"time"`')
+    field: str | None = Field(default=None, description="the query field that holds the group or the time")
+    dev_fraction: float = Field(default=0.1, ge=0, lt=1, description="share of queries, or of groups, for dev")
+    test_fraction: float = Field(default=0.2, ge=0, lt=1, description="share for test")
+    dev_groups: tuple[str, ...] = Field(default=(), description="groups for dev by name, instead of a share")
+    test_groups: tuple[str, ...] = Field(default=(), description="groups for test by name")
+    dev_from: str | int | None = Field(default=None, description='first time of dev, for `by = "time"`')
+    test_from: str | int | None = Field(default=None, description="first time of test")
+    held_out: dict[HeldOutName, Conditions] = Field(
+        default_factory=dict,
+        description=(
+            'slices kept whole out of training: `{ unseen_period = "year>=2024", unseen_domain = "topic=tax" '
+            "}` makes the splits `test_unseen_period` and `test_unseen_domain`; of a list of conditions all "
+            "must hold"
+        ),
+    )
+    seed: Seed = Field(default=0, description="of the hash that draws sides")
 
     @field_validator("dev_from", "test_from", mode="before")
     @classmethod
@@ -227,50 +298,173 @@ class TrainRecipe(Section):
     """
 
     epochs: float = Field(default=1.0, gt=0, le=10_000, description="epochs of each pass")
-    passes: int = Field(default=2, ge=1, le=4, description="from the second on, with mined hard negatives")
-    batch_size: int = Field(default=32, ge=1, le=65_536)
-    learning_rate: float = Field(default=6e-5, gt=0)
-    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_seq_length: int | None = Field(default=None, ge=8, description="tokens; none means the encoder's")
-    max_pairs: int | None = Field(default=None, ge=1)
+    passes: int = Field(
+        default=2, ge=1, le=4, description="the first with in-batch negatives, the others with mined ones"
+    )
+    batch_size: int = Field(
+        default=32, ge=1, le=65_536, description="pairs a step; every other pair's documents are negatives"
+    )
+    learning_rate: float = Field(
+        default=6e-5, gt=0, description="peak, after a linear warm-up and before a linear decay"
+    )
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1, description="share of the steps spent warming up")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's")
+    max_seq_length: int | None = Field(default=None, ge=8, description="tokens in training; none: the encoder's")
+    max_pairs: int | None = Field(default=None, ge=1, description="pairs used, drawn at random")
     max_positives: int = Field(default=4, ge=1, description="pairs made of one query at most")
-    source_field: str = Field(default="source", description="of a query's metadata; a text pair says its own")
-    source_weights: SourceWeights = Field(default_factory=dict, description="times an epoch; 1 unless named, 0 never")
-    batches: Literal["mixed", "single"] = Field(default="mixed", description="single: each of one source")
-    curriculum: Literal["none", "hardness"] = Field(default="none", description="hardness: easy ones first in an epoch")
-    loss: LossName | None = Field(default=None, description="none means by the data's shape")
-    graded: bool = Field(default=True, description="several grades are learned from as such, not as relevant or not")
+    source_field: str = Field(
+        default="source",
+        description=(
+            "metadata of the training queries that says where their judgments came from; a text pair says its own"
+        ),
+    )
+    source_weights: SourceWeights = Field(
+        default_factory=dict,
+        description=(
+            "how often an epoch has the pairs of a source: `{ clicks = 0.5, human = 3 }`; one that is not "
+            "named weighs 1, 0 leaves it out, `unnamed` are those without a source"
+        ),
+    )
+    batches: Literal["mixed", "single"] = Field(
+        default="mixed",
+        description=('`"single"`: every batch is of one source, so that negatives in the batch are of its kind'),
+    )
+    curriculum: Literal["none", "hardness"] = Field(
+        default="none",
+        description=(
+            '`"hardness"`: an epoch goes from easy to hard pairs, as seen by the model that the pass starts from'
+        ),
+    )
+    loss: LossName | None = Field(
+        default=None,
+        description=("`ranking`, `triplet`, `cosine`, `cosent`, `margin_mse` or `kl`; none means by the data's shape"),
+    )
+    graded: bool = Field(
+        default=True,
+        description=(
+            "judgments of several grades are learned from as such: higher above lower, instead of relevant or not"
+        ),
+    )
     scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
-    triplet_margin: float = Field(default=0.3, gt=0, le=2, description="in cosine distance")
-    cached: bool = Field(default=False, description="GradCache: large batches in the memory of a small one, slower")
+    triplet_margin: float = Field(default=0.3, gt=0, le=2, description="of the triplet loss, in cosine distance")
+    cached: bool = Field(
+        default=False,
+        description=("GradCache: a large batch in the memory of a small one, at the price of encoding it twice"),
+    )
     dimensions: tuple[Dimension, ...] = Field(
-        default=(), description="Matryoshka: that vectors may be cut to; with the full"
+        default=(),
+        description=(
+            "Matryoshka: lengths that vectors may be cut to, for example `[64, 128]`; the full one is learned with them"
+        ),
     )
-    turn: bool = Field(default=True, description="with dimensions: start with vectors turned onto the pairs' axes")
+    turn: bool = Field(
+        default=True,
+        description=(
+            "with `train.dimensions`, start with vectors rotated onto the axes of the pairs, so that the first "
+            "say the most"
+        ),
+    )
     linear_epochs: int | None = Field(
-        default=None, ge=0, description="of a linear map before the base's weights learn; none: where a budget is short"
+        default=None,
+        ge=0,
+        description=(
+            "of a linear map behind the base, learned on its vectors before the weights learn, and kept where "
+            "dev proves it better and it closes a quarter of the gap between dev and 1; pass 1 then has mined "
+            "negatives too; none: 5 where `--budget` has no time for all passes, else 0"
+        ),
     )
-    dropout: Rate | Literal["model"] = Field(default=0.0, description='while training; "model" means its own')
-    freeze_layers: int = Field(default=0, ge=0, description="lowest layers that are left as they are")
-    pull: float = Field(default=0.0, ge=0, description="weight of the squared distance from where training began")
-    freeze_embeddings: bool = Field(default=False, description="train the layers, not the word vectors")
-    sides: Literal["both", "query"] = Field(default="both", description="query: documents keep their vectors")
-    lora_rank: int = Field(default=0, ge=0, description="of the adapters that are trained instead of the weights")
-    lora_alpha: int | None = Field(default=None, ge=1, description="adapters are scaled by alpha / rank; none: by 1")
-    lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="of what the adapters read")
-    guide: str | None = Field(default=None, description="model that says which texts of a batch are no negatives")
-    guide_margin: float = Field(default=0.0, ge=0, lt=1, description="share of the positive's cosine that is forgiven")
-    neighbourhood: float | None = Field(default=None, gt=0, le=1, description="cosine to the positive; no negatives")
-    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
-    query_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
-    document_prompt: str | None = Field(default=None, description="none means the encoder's, as it must be")
-    evals_per_pass: int = Field(default=4, ge=1)
-    patience: int = Field(default=3, ge=1, description="stop after so many dev measurements without a new best")
-    checkpoint_steps: int | None = Field(default=None, ge=1, description="none means only at dev measurements")
-    max_dev_queries: int = Field(default=300, ge=1)
-    num_dev_distractors: int = Field(default=1000, ge=0)
-    seed: Seed = 0
+    dropout: Rate | Literal["model"] = Field(default=0.0, description='while training; `"model"` means its own')
+    freeze_layers: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "lowest layers, with all weights that they use, that stay as they are; what they make of each "
+            "text is kept, so later epochs and passes begin above them"
+        ),
+    )
+    pull: float = Field(
+        default=0.0,
+        ge=0,
+        description=(
+            "weight of the squared distance of all weights from those that training began with, in every pass"
+        ),
+    )
+    freeze_embeddings: bool = Field(
+        default=False, description="leave the word vectors as they are: faster, and safer with few pairs"
+    )
+    sides: Literal["both", "query"] = Field(
+        default="both",
+        description=(
+            'or `"query"`: only queries go through the weights that are trained; documents keep their vectors '
+            "and their index"
+        ),
+    )
+    lora_rank: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "of the adapters of all linear layers that are trained instead of the weights, then merged into "
+            "them; 0: none. They want a higher learning rate, as `5e-4` (Hu et al., arXiv 2106.09685, table "
+            "9)"
+        ),
+    )
+    lora_alpha: int | None = Field(
+        default=None, ge=1, description="what they add is scaled by alpha / rank; none: by 1"
+    )
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="of what they read; peft's default")
+    guide: str | None = Field(
+        default=None,
+        description=(
+            'a model that says which texts of a batch are no negatives: `"base"`, a model\'s id, folder or Hub '
+            "name; none: only what is known or nearly the same is masked"
+        ),
+    )
+    guide_margin: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "share of the positive's cosine to the query, by the guide, that a text may lack and still be no "
+            "negative. Source: 0 is GISTEmbed's (arXiv 2402.16829); NV-Retriever's, for mining, is 0.05 "
+            "(arXiv 2407.15831)"
+        ),
+    )
+    neighbourhood: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description=(
+            "cosine from which a text is so near to the positive that it is no negative, by the guide, or by "
+            "the model that training starts from; none: such texts are"
+        ),
+    )
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = Field(
+        default="float32",
+        description=(
+            '`"bfloat16"` where the hardware has it, on a GPU also `"tf32"` or `"float16"`, which multiply '
+            "what stays float32 in TF32; float32 is exact"
+        ),
+    )
+    query_prompt: str | None = Field(default=None, description="refused unless it is the encoder's")
+    document_prompt: str | None = Field(default=None, description="refused unless it is the encoder's")
+    evals_per_pass: int = Field(default=4, ge=1, description="dev measurements a pass, beside step 0")
+    patience: int = Field(default=3, ge=1, description="measurements without a new best before a pass is ended")
+    checkpoint_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "steps between checkpoints, from which a killed training goes on; none: only at every dev measurement"
+        ),
+    )
+    max_dev_queries: int = Field(
+        default=300,
+        ge=1,
+        description=("dev queries that are measured in training, and may prove an earlier checkpoint better"),
+    )
+    num_dev_distractors: int = Field(
+        default=1000, ge=0, description="documents beside the relevant ones that dev ranks"
+    )
+    seed: Seed = Field(default=0, description="of the order of pairs, dropout, and every draw")
 
     @property
     def is_distilled(self) -> bool:
@@ -296,14 +490,28 @@ class AdapterRecipe(Section):
     ``train``'s. The others are not tuned: dev, with step 0 a candidate, ends what does harm.
     """
 
-    kind: Literal["linear", "low_rank", "mlp"] = "linear"
+    kind: Literal["linear", "low_rank", "mlp"] = Field(
+        default="linear",
+        description=(
+            'the map that `nearer train --adapter` trains: `"linear"`, `"low_rank"`, or `"mlp"`, a small '
+            "network for queries"
+        ),
+    )
     width: int = Field(default=64, ge=1, le=65_536, description="rank of a low-rank map, inner width of an mlp")
-    learning_rate: float = Field(default=1e-3, gt=0)
-    pull: float = Field(default=1e-3, ge=0, description="weight of the squared distance from changing nothing")
-    scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
-    batch_size: int = Field(default=128, ge=1, le=65_536)
-    num_negatives: int = Field(default=1, ge=0, description="hard negatives drawn anew for each pair and epoch")
-    max_epochs: int = Field(default=30, ge=1, le=10_000)
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's own default")
+    pull: float = Field(
+        default=1e-3, ge=0, description="weight of the squared distance from a map that changes nothing"
+    )
+    scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss, as `train.scale`")
+    batch_size: int = Field(
+        default=128, ge=1, le=65_536, description="pairs a step; vectors are small, so more fit than texts"
+    )
+    num_negatives: int = Field(
+        default=1,
+        ge=0,
+        description=("hard negatives drawn anew for each pair and epoch; `[mining]` chooses the candidates"),
+    )
+    max_epochs: int = Field(default=30, ge=1, le=10_000, description="dev is measured after each")
     patience: int = Field(default=4, ge=1, description="epochs without a new best on dev before it ends")
 
 
@@ -317,31 +525,138 @@ class RerankerRecipe(Section):
     warm-up: sentence-transformers' own example for MS MARCO. The others are not tuned: dev ends what does harm.
     """
 
-    epochs: float = Field(default=2.0, gt=0, le=10_000)
-    batch_size: int = Field(default=8, ge=1, le=65_536, description="lists a step")
-    learning_rate: float = Field(default=5e-5, gt=0)
-    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
-    num_negatives: int = Field(default=7, ge=1, description="in the list of each positive, of what the retriever finds")
-    max_seq_length: int | None = Field(default=None, ge=16, description="tokens; none means all that the model reads")
+    epochs: float = Field(
+        default=2.0,
+        gt=0,
+        le=10_000,
+        description=(
+            "of the training of a cross-encoder, `nearer train --reranker`. Of its defaults those without a "
+            "source are not tuned: dev ends what does harm"
+        ),
+    )
+    batch_size: int = Field(
+        default=8, ge=1, le=65_536, description="lists a step; each is a positive with its negatives"
+    )
+    learning_rate: float = Field(
+        default=5e-5, gt=0, description="peak, after a linear warm-up and before a linear decay"
+    )
+    warmup_ratio: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description=("share of the steps spent warming up. Source: sentence-transformers' example for MS MARCO"),
+    )
+    num_negatives: int = Field(
+        default=7,
+        ge=1,
+        description=(
+            "negatives in a list, drawn from the `search.rerank.depth` documents that the retriever finds; "
+            "also the most documents judged lower. Source: lists of 8 in Gao et al. (2021, arXiv 2101.08751)"
+        ),
+    )
+    max_seq_length: int | None = Field(
+        default=None,
+        ge=16,
+        description=(
+            "tokens of query and document together, in training and in search; none: all that the model reads"
+        ),
+    )
     evals: int = Field(default=6, ge=1, description="dev measurements, beside that of the start")
     patience: int = Field(default=3, ge=1, description="measurements without a new best before it ends")
-    max_dev_queries: int = Field(default=200, ge=1)
-    seed: Seed = 0
+    max_dev_queries: int = Field(
+        default=200,
+        ge=1,
+        description=("dev queries that choose the checkpoint; `search.rerank.depth` pairs are read for each"),
+    )
+    seed: Seed = Field(default=0, description="of the fresh head, the order of lists, dropout, and every draw")
 
 
 class AlarmsRecipe(Section):
     """What is watched while a model trains, and from where on it is an alarm. Sources: ``measure/alarms.py``."""
 
-    num_train_queries: int = Field(default=100, ge=0, description="measured beside dev, at most as many as dev has")
-    max_gap_growth: float = Field(default=0.2, ge=0, le=2)
-    max_dev_fall: float = Field(default=0.03, ge=0, le=1)
-    max_repeated_pairs: float = Field(default=0.15, ge=0, le=1, description="share of the training pairs")
-    familiar_from: float = Field(default=0.5, gt=0, le=1, description="resemblance to a training query")
-    max_familiar_gain: float = Field(default=0.5, ge=0, description="share of the gain that other queries lack")
-    max_mean_cosine: float = Field(default=0.95, ge=-1, le=1)
-    max_spread_lost: float = Field(default=0.5, ge=0, le=1)
-    max_rank_unused: float = Field(default=0.95, ge=0, le=1)
-    max_rank_lost: float = Field(default=0.5, ge=0, le=1)
+    num_train_queries: int = Field(
+        default=100, ge=0, description="training queries measured beside dev, at most as many as dev has; 0: none"
+    )
+    max_gap_growth: float = Field(
+        default=0.2,
+        ge=0,
+        le=2,
+        description=(
+            "how much training queries minus dev may grow in nDCG@10; never less than two standard errors of "
+            "so many queries. Source: five of 300 and 100 queries whose values change by 0.32, as on nl2bash "
+            "in results"
+        ),
+    )
+    max_dev_fall: float = Field(
+        default=0.03,
+        ge=0,
+        le=1,
+        description=(
+            "how much dev may fall to the end of a pass while training queries do not; never less than two "
+            "standard errors. Source: three of 300 queries whose values change by 0.16"
+        ),
+    )
+    max_repeated_pairs: float = Field(
+        default=0.15,
+        ge=0,
+        le=1,
+        description=(
+            "share of the pairs that nearly repeat another. Source: above the 0.14 of the most repetitive "
+            "corpus in Lee et al. (2022), table 2; our four sets have 0.04 at most"
+        ),
+    )
+    familiar_from: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description=(
+            "resemblance of a dev query to a training query from which it is worded like it; from 0.8 on it "
+            "is a leak. Reasoned: half of all their word triples together"
+        ),
+    )
+    max_familiar_gain: float = Field(
+        default=0.5,
+        ge=0,
+        description=(
+            "share of the gain on familiar dev queries that the others lack, where chance does not explain "
+            "it. Reasoned: most of the gain must not hang on wording"
+        ),
+    )
+    max_mean_cosine: float = Field(
+        default=0.95,
+        ge=-1,
+        le=1,
+        description=(
+            "mean cosine of two passages. Reasoned: pairs of the sound E5 models score 0.7 to 1.0 by their model card"
+        ),
+    )
+    max_spread_lost: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description=(
+            "share of the mean squared distance of two passages that training may take. Reasoned: training "
+            "should add to it (Wang and Isola 2020, section 4)"
+        ),
+    )
+    max_rank_unused: float = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description=(
+            "share of the dimensions that the effective rank (Roy and Vetterli 2007) leaves unused. Reasoned: "
+            "19 of every 20 hold nothing"
+        ),
+    )
+    max_rank_lost: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description=(
+            "share of the effective rank that training may take. Reasoned, after RankMe (Garrido et al. "
+            "2023): quality falls with it"
+        ),
+    )
 
 
 MarginKind = Literal["relative", "absolute"]
@@ -365,19 +680,92 @@ class MiningRecipe(Section):
     negatives denoised by a cross-encoder, and for 0.9. From 0.5 on a candidate is as relevant as the positive.
     """
 
-    sources: tuple[MiningSource, ...] = Field(default=("dense",), min_length=1)
-    top_k: int = Field(default=10, ge=1, description="of each source")
-    num_negatives: int = Field(default=1, ge=1)
-    margin_kind: MarginKind = "relative"
-    margin_from: Literal["list", "scores"] = "list"
-    margins: tuple[float, ...] = (0.05, 0.02, 0.0, -1.0)
-    min_share: float = Field(default=0.8, gt=0, le=1)
-    reject_positives: float = Field(default=0.95, gt=0, le=1)
-    max_false: float = Field(default=0.5, ge=0, le=1, description="share of false negatives above which none are used")
-    judge: str | None = Field(default=None, min_length=1, description="a cross-encoder that estimates false negatives")
-    reranker: str | None = Field(default=None, min_length=1, description="an id, a folder, or a Hub name")
-    spared_from: float = Field(default=0.5, gt=0, lt=1, description="probability from which it is no negative")
-    positive_from: float = Field(default=0.9, gt=0, lt=1, description="probability from which it is a positive")
+    sources: tuple[MiningSource, ...] = Field(
+        default=("dense",),
+        min_length=1,
+        description=(
+            'who proposes candidates: `"dense"`, the model of the moment; `"bm25"`; `"previous"`, what '
+            "earlier passes of the run drew"
+        ),
+    )
+    top_k: int = Field(default=10, ge=1, description="negatives are drawn from so many best candidates of each source")
+    num_negatives: int = Field(default=1, ge=1, description="negatives a pair")
+    margin_kind: MarginKind = Field(
+        default="relative",
+        description=(
+            'a candidate must score below (1 - margin) times the positive; or `"absolute"`, below the '
+            "positive by more than the margin"
+        ),
+    )
+    margin_from: Literal["list", "scores"] = Field(
+        default="list",
+        description=(
+            'the strictest of `margins` that leaves enough; or `"scores"`: as strict as the query\'s other '
+            "known positives show to be needed, and no stricter than leaves enough"
+        ),
+    )
+    margins: tuple[float, ...] = Field(
+        default=(0.05, 0.02, 0.0, -1.0),
+        description=(
+            "tried from the strictest; a negative one lets candidates score above their positive by so much, "
+            "-1 lets all pass. From scores, the strictest is what is wanted where fewer than six queries have "
+            "another known positive among the candidates"
+        ),
+    )
+    min_share: float = Field(
+        default=0.8, gt=0, le=1, description="share of pairs that must keep enough candidates for a margin to be used"
+    )
+    reject_positives: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="share of those other known positives that a margin from scores wants to reject",
+    )
+    max_false: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description=(
+            "share of false negatives, by hidden positives, above which nothing of what was mined is used. "
+            "Our rule: on dev of banking77, judged by intents, negatives estimated at 99.5% false took a "
+            "model from 0.890 to 0.870"
+        ),
+    )
+    judge: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "cross-encoder, as `search.rerank.model`, that reads a sample of the drawn negatives and "
+            "estimates how many are false; it changes no model"
+        ),
+    )
+    reranker: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "a cross-encoder that looks at what was mined, the teacher: the id of one trained here, a folder, "
+            "or a Hub name; none: nobody does"
+        ),
+    )
+    spared_from: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description=(
+            "probability, by the teacher, that a mined negative is more relevant than a positive of its "
+            "query, from which it is no negative. 0.5 is as relevant. Source of the probability: RankNet "
+            "(Burges et al. 2005), section 3"
+        ),
+    )
+    positive_from: float = Field(
+        default=0.9,
+        gt=0,
+        lt=1,
+        description=(
+            "the same against the best positive, from which it is a positive too. Source: RocketQA (arXiv "
+            "2010.08191) labels passages from 0.9 on"
+        ),
+    )
 
     @field_validator("sources")
     @classmethod
@@ -403,38 +791,81 @@ class MiningRecipe(Section):
 class EvaluateRecipe(Section):
     """What is measured, and how sure we are of it."""
 
-    measures: tuple[str, ...] = (
-        "nDCG@10",
-        "Recall@1",
-        "Recall@10",
-        "Recall@50",
-        "Precision@10",
-        "MRR@10",
-        "MAP",
-        "Judged@10",
-        "ContextRecall@2000",
-        "ContextPrecision@2000",
+    measures: tuple[str, ...] = Field(
+        default=(
+            "nDCG@10",
+            "Recall@1",
+            "Recall@10",
+            "Recall@50",
+            "Precision@10",
+            "MRR@10",
+            "MAP",
+            "Judged@10",
+            "ContextRecall@2000",
+            "ContextPrecision@2000",
+        ),
+        description=(
+            "also `HitRate@k`; the first is measured in slices; `ContextRecall@n` and `ContextPrecision@n` "
+            "are of a prompt of n tokens"
+        ),
     )
     depth: int = Field(default=100, ge=1, le=100_000, description="documents ranked a query; MAP is cut there")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    num_resamples: int = Field(default=5000, ge=100, le=1_000_000)
-    group_field: str | None = Field(default=None, description="resample whole groups of this query field")
-    slice_fields: tuple[str, ...] = Field(default=(), description='of queries, or "document.FIELD" of relevant ones')
-    time_field: str | None = Field(default=None, min_length=1, description="years or ISO dates, named likewise")
-    frequency_field: str | None = Field(default=None, min_length=1, description="how often a query is asked")
-    min_slice_queries: int = Field(default=10, ge=1, description="smaller slices are counted, and not measured")
-    wanted_precision: float = Field(default=0.02, gt=0, lt=1, description="half the width of an interval")
-    seed: Seed = 0
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of every interval")
+    num_resamples: int = Field(default=5000, ge=100, le=1_000_000, description="of bootstrap and randomisation")
+    group_field: str | None = Field(
+        default=None,
+        description=("resample whole groups of this query field; none: `split.field` when splitting by group"),
+    )
+    slice_fields: tuple[str, ...] = Field(
+        default=(), description="query fields to report by, or `document.FIELD` of the relevant documents"
+    )
+    time_field: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "a field of years or ISO dates, named likewise: slices by year, or by four periods where there "
+            "are more than eight years"
+        ),
+    )
+    frequency_field: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "a query field that says how often it is asked: slices of head, torso and tail, up to a third of "
+            "the traffic each"
+        ),
+    )
+    min_slice_queries: int = Field(
+        default=10,
+        ge=1,
+        description=(
+            "a slice of fewer is counted and never measured; nor is one of too few queries or groups for an interval"
+        ),
+    )
+    wanted_precision: float = Field(
+        default=0.02,
+        gt=0,
+        lt=1,
+        description="half the width of an interval; how many judged queries that needs is told",
+    )
+    seed: Seed = Field(default=0, description="of the resampling")
 
 
 class GateRecipe(Section):
     """What a candidate must show before it goes live."""
 
-    measure: str = "nDCG@10"
-    min_gain: float = Field(default=0.0, description="the lower end of the difference's interval must exceed this")
-    min_slice_queries: int = Field(default=50, ge=2)
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    suite: str | None = Field(default=None, description="the file of cases that must keep working")
+    measure: str = Field(default="nDCG@10", description="what a candidate must gain in")
+    min_gain: float = Field(default=0.0, description="the lower end of the gain's interval must exceed this")
+    min_slice_queries: int = Field(default=50, ge=2, description="smaller slices cannot refuse")
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="a slice is proven worse at this level, after Holm's correction"
+    )
+    suite: str | None = Field(
+        default=None,
+        description=(
+            "file of cases that must keep working (format), as a path from the workspace; none: the gate asks for none"
+        ),
+    )
 
     @field_validator("suite")
     @classmethod
@@ -452,27 +883,81 @@ class IndexRecipe(Section):
     vectors. Source of the defaults: docs/adr/0005.
     """
 
-    kind: Literal["auto", "exact", "lancedb"] = "auto"
-    exact_up_to: int = Field(default=50_000, ge=0, description="passages; above, LanceDB uses a vector index")
-    min_recall: float = Field(default=0.98, ge=0, le=1, description="of the 10 best of exact search, as a mean")
-    num_recall_queries: int = Field(default=200, ge=1)
-    precision: Literal["float32", "float16", "int8", "binary"] = "float32"
-    filter_fields: tuple[str, ...] = ()
-    full_text: bool = Field(default=True, description="LanceDB keeps the texts, to search their words")
+    kind: Literal["auto", "exact", "lancedb"] = Field(
+        default="auto",
+        description=(
+            '`"exact"`, `"lancedb"`, or by size: exact up to `index.exact_up_to` passages, LanceDB above '
+            "until half of it"
+        ),
+    )
+    exact_up_to: int = Field(
+        default=50_000,
+        ge=0,
+        description="passages up to which every one is compared; above, LanceDB uses a vector index",
+    )
+    min_recall: float = Field(
+        default=0.98,
+        ge=0,
+        le=1,
+        description=(
+            "share of the exact 10 best that the index must find, measured at every build; below it a release "
+            "is refused"
+        ),
+    )
+    num_recall_queries: int = Field(
+        default=200,
+        ge=1,
+        description=("queries of the workspace that recall is measured on; passages stand in where there is no query"),
+    )
+    precision: Literal["float32", "float16", "int8", "binary"] = Field(
+        default="float32",
+        description=(
+            'of the vectors in an exact index: `"float16"`, `"int8"`, or `"binary"`, bits that int8 rescores; '
+            "a release pins it"
+        ),
+    )
+    filter_fields: tuple[str, ...] = Field(
+        default=(), description="document fields that `nearer search --where` may use"
+    )
+    full_text: bool = Field(default=True, description="LanceDB keeps the texts, for `nearer search --lexical`")
 
 
 class ShortenRecipe(Section):
     """Which shorter and smaller vectors `nearer shorten` measures, and what they may lose.
 
     Source of 4: Shakir, Aarsen and Lee, Binary and Scalar Embedding Quantization (2024, Hugging Face blog), which keeps
-    96% of the quality by it; of 0.01: docs/recipe.md.
+    96% of the quality by it; of 0.01: docs/reference/recipe.md.
     """
 
-    dimensions: tuple[Dimension, ...] = Field(default=(64, 128, 256), description="beside the full")
-    precisions: tuple[Literal["float32", "float16", "int8", "binary"], ...] = ("float32", "float16", "int8", "binary")
-    rescore: int = Field(default=4, ge=1, le=1000, description="documents that bits find for each that is wanted")
-    max_loss: float = Field(default=0.01, ge=0, lt=1, description="share of the full vectors' quality")
-    num_timed_queries: int = Field(default=20, ge=1, description="searched one at a time")
+    dimensions: tuple[Dimension, ...] = Field(
+        default=(64, 128, 256),
+        description="that `nearer shorten` measures beside the full ones, as far as they are smaller",
+    )
+    precisions: tuple[Literal["float32", "float16", "int8", "binary"], ...] = Field(
+        default=("float32", "float16", "int8", "binary"),
+        description="the same for precisions; the full float32 vectors are always measured",
+    )
+    rescore: int = Field(
+        default=4,
+        ge=1,
+        le=1000,
+        description=(
+            "documents that the signs of binary vectors find for each that is wanted; int8 orders them. "
+            "Source: Shakir, Aarsen and Lee (2024), Binary and Scalar Embedding Quantization"
+        ),
+    )
+    max_loss: float = Field(
+        default=0.01,
+        ge=0,
+        lt=1,
+        description=(
+            "share of the full vectors' nDCG@10 that the proposed size may lose. Our rule, as for "
+            "`advise.tolerance`: about what two seeds of one training differ by"
+        ),
+    )
+    num_timed_queries: int = Field(
+        default=20, ge=1, description="queries that are searched one at a time for the search time"
+    )
 
 
 class BoostRecipe(Section):
@@ -489,10 +974,14 @@ class BoostRecipe(Section):
 class RerankRecipe(Section):
     """The cross-encoder that reads a query together with each of the ``depth`` best documents."""
 
-    model: str | None = Field(default=None, description="the id of one trained here, a folder, or a Hub name")
-    depth: int = Field(default=20, ge=2, le=1000)
+    model: str | None = Field(
+        default=None, description="cross-encoder of `+rerank`: the id of one trained here, a folder or a Hub name"
+    )
+    depth: int = Field(default=20, ge=2, le=1000, description="documents that it reads")
     keep: int = Field(default=5, ge=1, description="results of a search that asks for no number")
-    max_seq_length: int | None = Field(default=None, ge=16, description="tokens; none means the model's own")
+    max_seq_length: int | None = Field(
+        default=None, ge=16, description="tokens of query and document together; none: the model's own"
+    )
 
 
 class SearchRecipe(Section):
@@ -502,10 +991,29 @@ class SearchRecipe(Section):
     ``document field, comparison, value``, where ``query.FIELD`` stands for the query's own value.
     """
 
-    query_time_fields: tuple[str, ...] = ()
-    filters: tuple[str, ...] = ()
-    boosts: dict[str, BoostRecipe] = {}
-    dense_weight: float = Field(default=0.5, ge=0, le=1, description="of vectors in +hybrid; words have the rest")
+    query_time_fields: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "fields of a query that are known when it is asked; only these may filter. Imported query "
+            "metadata often comes from the right answer, so name a field only if your users give it; never "
+            "`label_*`"
+        ),
+    )
+    filters: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "rules of `+filter`: a document field, a comparison and a value, or `query.FIELD` for the query's "
+            'own, as in `"jurisdiction=query.jurisdiction"`, `"in_stock=true"`'
+        ),
+    )
+    boosts: dict[str, BoostRecipe] = Field(
+        default_factory=dict,
+        description=(
+            "of `+boost`, by document field: `{ year = { weight = 0.1, low = 2000, high = 2026 } }` adds up "
+            "to `weight` to scores scaled to 0 to 1"
+        ),
+    )
+    dense_weight: float = Field(default=0.5, ge=0, le=1, description="of vectors in `+hybrid`; words have the rest")
     depth: int = Field(default=100, ge=1, le=10_000, description="documents that each ranking hands to the next stage")
     rerank: RerankRecipe = RerankRecipe()
 
@@ -525,10 +1033,22 @@ class DiagnosisRecipe(Section):
     section 4). The others are our rules.
     """
 
-    order_within: int = Field(default=20, ge=2, description="rank that a reranker sees")
-    recall_within: int = Field(default=100, ge=2, le=1000, description="rank down to which a document counts as found")
-    same_cosine: float = Field(default=0.95, gt=0, le=1, description="texts this near are one, if random ones are not")
-    rule_share: float = Field(default=0.95, gt=0.5, le=1, description="of relevant documents that must obey a rule")
+    order_within: int = Field(default=20, ge=2, description="a relevant document this high is a reranker's work")
+    recall_within: int = Field(
+        default=100, ge=2, le=1000, description="a relevant document below was not found; 1000 at most"
+    )
+    same_cosine: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="two texts this near are one in meaning, where random ones are not as near",
+    )
+    rule_share: float = Field(
+        default=0.95,
+        gt=0.5,
+        le=1,
+        description="share of relevant documents in training that must obey a rule on metadata",
+    )
     num_examples: int = Field(default=3, ge=0, description="queries shown of each cause")
 
     @model_validator(mode="after")
@@ -541,35 +1061,110 @@ class DiagnosisRecipe(Section):
 class TasksRecipe(Section):
     """How the other tasks than search are measured: duplicates, clusters, classes, items alike."""
 
-    num_neighbours: int = Field(default=5, ge=1, description="that vote on the class of an item")
-    max_items: int = Field(default=2000, ge=10, description="items of a split, drawn at random beyond that")
-    num_clusterings: int = Field(default=5, ge=1, description="of other seeds, whose values are averaged")
-    seed: int = Field(default=0, ge=0)
+    num_neighbours: int = Field(default=5, ge=1, description="labelled neighbours that vote on the class of an item")
+    max_items: int = Field(
+        default=2000, ge=10, description="items of a split that are measured; beyond that a seeded draw"
+    )
+    num_clusterings: int = Field(
+        default=5, ge=1, description="clusterings, each from another seed, whose values are averaged"
+    )
+    seed: int = Field(default=0, ge=0, description="of every draw: items, pairs, clusterings")
 
 
 class AdviseRecipe(Section):
-    """How the remedies are measured, and the rules of the verdict, whose sources are in docs/recipe.md.
+    """How the remedies are measured, and the rules of the verdict, whose sources are in docs/reference/recipe.md.
 
     The learning curve trains on up to ``curve_pairs`` pairs, and on shares of them, for some minutes on two cores.
     """
 
-    num_folds: int = Field(default=5, ge=2, le=20)
-    max_queries: int = Field(default=2000, ge=10, description="of train and dev, drawn at random beyond that")
-    rerank_queries: int = Field(default=100, ge=10, description="that a reranker is measured on")
-    encoders: tuple[EncoderRecipe, ...] = Field(default=(), description="to set beside the base")
-    chunks: tuple[ChunkRecipe, ...] = Field(default=(), description="other ways to cut documents")
-    target: float | None = Field(default=None, gt=0, le=1, description="the nDCG@10 that is wanted")
-    tolerance: float = Field(default=0.01, ge=0, le=1, description="of nDCG@10, within which remedies are as good")
-    min_pairs: int = Field(default=1000, ge=0, description="fewer are little to learn from")
-    broken_base: float = Field(default=0.15, ge=0, le=1, description="a base below it mostly meets faulty data")
-    saturated_base: float = Field(default=0.95, ge=0, le=1, description="above it nothing is left to gain")
-    data_share: float = Field(default=0.1, gt=0, le=1, description="of queries that fail for their data")
-    cheapest_first: tuple[str, ...] = ("filter", "hybrid", "rerank", "adapter", "change_encoder", "fine_tune")
-    seed: Seed = 0
-    curve_pairs: int = Field(default=600, ge=2, description="of the largest training of the learning curve")
-    curve_trainings: int = Field(default=1, ge=1, le=20, description="of each size, from other seeds")
+    num_folds: int = Field(
+        default=5,
+        ge=2,
+        le=20,
+        description=(
+            "of whole groups of queries; what is tuned without a fold is judged on it (Stone 1974, section 2)"
+        ),
+    )
+    max_queries: int = Field(
+        default=2000, ge=10, description="judged queries of train and dev, drawn at random beyond that"
+    )
+    rerank_queries: int = Field(
+        default=100, ge=10, description="of them that a reranker is measured on, for it reads 20 texts a query"
+    )
+    encoders: tuple[EncoderRecipe, ...] = Field(
+        default=(),
+        description=(
+            "other encoders, set beside the base: folders, Hub names, or tables of `encoder`, also behind an "
+            'API: `["./other", { model = "text-embedding-3-small", api = { endpoint = '
+            '"https://api.openai.com/v1", key_env = "OPENAI_API_KEY" } }]`'
+        ),
+    )
+    chunks: tuple[ChunkRecipe, ...] = Field(
+        default=(),
+        description=(
+            "other ways to cut documents, as tables of `chunk`: `[{ max_tokens = 128 }, { repeat_title = true }]`"
+        ),
+    )
+    target: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description=("the nDCG@10 that is wanted; what fine-tuning leaves of it is given to the search around it"),
+    )
+    tolerance: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description=(
+            "of nDCG@10: remedies within it of the best count as good as it. Our rule: about what two seeds "
+            "of one training differ by"
+        ),
+    )
+    min_pairs: int = Field(
+        default=1000,
+        ge=0,
+        description=("training pairs below which there is little to learn from (sentence-transformers issue 1334)"),
+    )
+    broken_base: float = Field(
+        default=0.15,
+        ge=0,
+        le=1,
+        description=(
+            "nDCG@10 of a base that mostly meets faulty data, unless a remedy is proven to gain. Our rule: "
+            "the worst base in results is at 0.45"
+        ),
+    )
+    saturated_base: float = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description=("nDCG@10 from which what is missing is mostly disagreement about the judgments. Our rule"),
+    )
+    data_share: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description=(
+            "share of the diagnosed queries that fail for data no remedy mends, from which data come first. Our rule"
+        ),
+    )
+    cheapest_first: tuple[str, ...] = Field(
+        default=("filter", "hybrid", "rerank", "adapter", "change_encoder", "fine_tune"),
+        description=(
+            "the words of remedies by what they cost to make and keep: settings, then more work a query, then "
+            "training, then new vectors"
+        ),
+    )
+    seed: Seed = Field(default=0, description="of folds and draws")
+    curve_pairs: int = Field(default=600, ge=2, description="pairs of the learning curve's largest training")
+    curve_trainings: int = Field(default=1, ge=1, le=20, description="trainings of each of its sizes, from other seeds")
     curve_passages: int = Field(
-        default=2000, ge=1, description="that dev queries rank; those of relevant documents stay"
+        default=2000,
+        ge=1,
+        description=(
+            "passages that its dev queries rank; a larger corpus is cut down to the relevant documents, those "
+            "that BM25 ranks high, and random ones"
+        ),
     )
 
     @field_validator("encoders", mode="before")
@@ -594,11 +1189,27 @@ class AdviseRecipe(Section):
 class CostRecipe(Section):
     """Prices; what has none is not priced."""
 
-    machine_usd_per_hour: float | None = Field(default=None, ge=0, description="of the machine that encodes")
-    api_usd_per_million_tokens: float | None = Field(default=None, ge=0)
-    tokens_per_document: float | None = Field(default=None, gt=0, description="none means those of the sample")
-    storage_usd_per_gb_month: float | None = Field(default=None, ge=0)
-    gpu_usd_per_hour: float | None = Field(default=None, ge=0, description="of the machine that trains")
-    finetune_usd_per_run: float | None = Field(default=None, ge=0, description="of a service that fine-tunes")
-    llm_usd_per_million_tokens: float | None = Field(default=None, ge=0, description="of a model that writes queries")
-    judgment_usd: tuple[float, float] = Field(default=(0.5, 2.0), description="of a person's judgment, from and to")
+    machine_usd_per_hour: float | None = Field(
+        default=None, ge=0, description="of the machine that encodes; none: encoding is not priced"
+    )
+    api_usd_per_million_tokens: float | None = Field(
+        default=None, ge=0, description="of an embedding API; none: it is not priced"
+    )
+    tokens_per_document: float | None = Field(
+        default=None, gt=0, description="that the API would charge for; none: those of the measured sample"
+    )
+    storage_usd_per_gb_month: float | None = Field(
+        default=None, ge=0, description="of 10^9 bytes; none: storage is not priced"
+    )
+    gpu_usd_per_hour: float | None = Field(
+        default=None, ge=0, description="of the machine that trains; none: training is not priced"
+    )
+    finetune_usd_per_run: float | None = Field(
+        default=None, ge=0, description="of a service that fine-tunes, in place of that machine"
+    )
+    llm_usd_per_million_tokens: float | None = Field(
+        default=None, ge=0, description="of a model that writes queries for documents; needs `cost.tokens_per_document`"
+    )
+    judgment_usd: tuple[float, float] = Field(
+        default=(0.5, 2.0), description="of one judgment by a person, from and to"
+    )

@@ -6,9 +6,10 @@ Arrays: N texts x D dimensions, float32, rows of length 1.
 from collections.abc import Sequence
 from functools import cached_property
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import ModelRefused, SpaceMismatch
 from nearer.core.ids import content_id
-from nearer.encode.adapter import Adapter, Floats
+from nearer.encode.adapter import Adapter
 from nearer.encode.encoder import EncoderSettings, TextEncoder, model_id_of
 
 
@@ -57,19 +58,19 @@ class AdaptedEncoder:
         """The space that its queries search: the base's, or that of the documents it maps."""
         return self.adapter.target_space_id
 
-    def encode_queries(self, texts: Sequence[str]) -> Floats:
+    def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
         return self.map_queries(self.base.encode_queries(texts))
 
-    def encode_documents(self, texts: Sequence[str]) -> Floats:
+    def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of documents or passages, shape (N, D)."""
         return self.map_documents(self.base.encode_documents(texts))
 
-    def map_queries(self, emb_ND: Floats) -> Floats:
+    def map_queries(self, emb_ND: Floats32) -> Floats32:
         """The base's vectors of queries, adapted."""
         return self.adapter.apply_queries(emb_ND)
 
-    def map_documents(self, emb_ND: Floats) -> Floats:
+    def map_documents(self, emb_ND: Floats32) -> Floats32:
         """The base's vectors of documents, adapted where the adapter maps them."""
         return self.adapter.apply_documents(emb_ND)
 

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, ModelRefused, NotFound
+from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json
-from nearer.core.steps import reached
 from nearer.store.files import write_atomic
 
 FORMAT_VERSION = 1
 _WEIGHTS, _MANIFEST = "adapter.safetensors", "adapter.json"
 _SHARED = "shared"
 
-Floats = NDArray[np.float32]
 Kind = Literal["linear", "low_rank", "mlp"]
 
 _SHAPES: dict[Kind, dict[str, str]] = {
@@ -98,14 +98,14 @@ class Adapter:
         """The fingerprint of the weights and of the space they were trained in."""
         return f"adapter-{self._digest}"
 
-    def apply_queries(self, emb_QD: ArrayLike) -> Floats:
+    def apply_queries(self, emb_QD: ArrayLike) -> Floats32:
         """Unit vectors (float32) for queries, to be compared with documents in ``target_space_id``.
 
         Raises InputError for vectors of another dimension, not finite, or of length 0.
         """
         return _unit(self.query(_checked(emb_QD, dimension=self.query.dimension)))
 
-    def apply_documents(self, emb_PD: ArrayLike) -> Floats:
+    def apply_documents(self, emb_PD: ArrayLike) -> Floats32:
         """Unit vectors (float32) for documents or passages; without a map of documents those given, to the bit.
 
         Raises InputError as ``apply_queries`` does.
@@ -125,9 +125,9 @@ class Adapter:
         folder.mkdir(parents=True, exist_ok=True)
         manifest = {**self._description, "format_version": FORMAT_VERSION, "adapter_id": self.adapter_id}
         write_atomic(folder / _WEIGHTS, save(self._tensors))
-        reached("adapter.weights")
+        failpoint("adapter.weights")
         write_atomic(folder / _MANIFEST, json.dumps(manifest, indent=2) + "\n")
-        reached("adapter.manifest")
+        failpoint("adapter.manifest")
 
     @classmethod
     def load(cls, folder: Path) -> "Adapter":
@@ -152,7 +152,7 @@ class Adapter:
         return adapter
 
     @classmethod
-    def _assemble(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Floats]) -> "Adapter":
+    def _assemble(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Floats32]) -> "Adapter":
         def assembled(side: str) -> Map:
             kind: Kind = manifest[side]
             return Map(kind=kind, weights={name: tensors[f"{side}.{name}"] for name in _SHAPES[kind]})
@@ -171,7 +171,7 @@ class Adapter:
         return {"space_id": self.space_id, "query": self.query.kind, "document": document}
 
     @property
-    def _tensors(self) -> dict[str, Floats]:
+    def _tensors(self) -> dict[str, Floats32]:
         """All weights by side and name, a shared map once."""
         sides = {"query": self.query, "document": None if self.document is self.query else self.document}
         return {
@@ -205,7 +205,7 @@ def _refuse_misshapen(*maps: Map) -> None:
         shared = {"D": sizes["D"]}
 
 
-def _checked(emb: ArrayLike, *, dimension: int) -> Floats:
+def _checked(emb: ArrayLike, *, dimension: int) -> Floats32:
     emb_ND = np.asarray(emb, dtype=np.float32)
     if emb_ND.ndim != 2 or emb_ND.shape[1] != dimension:
         raise InputError(
@@ -217,9 +217,9 @@ def _checked(emb: ArrayLike, *, dimension: int) -> Floats:
     return emb_ND
 
 
-def _unit(mapped_ND: Floats) -> Floats:
+def _unit(mapped_ND: Floats32) -> Floats32:
     lengths_N = np.linalg.norm(mapped_ND, axis=1, keepdims=True)
     if not ((lengths_N > 0) & np.isfinite(lengths_N)).all():
         raise InputError("a vector has no direction after the adapter", hint="give vectors of length 1")
-    unit_ND: Floats = mapped_ND / lengths_N
+    unit_ND: Floats32 = mapped_ND / lengths_N
     return unit_ND

@@ -11,10 +11,11 @@ from functools import cached_property
 
 import numpy as np
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import ModelRefused, ServiceError
 from nearer.core.ids import canonical_json, content_id
 from nearer.encode.encoder import EncoderSettings
-from nearer.encode.endpoint import Endpoint, Floats
+from nearer.encode.endpoint import Endpoint
 
 DEFAULT_MAX_TOKENS = 512
 """Passages of about what local models read. A sixteenth of the 8192 that OpenAI's models read, for we only estimate."""
@@ -54,7 +55,7 @@ class ApiEncoder:
     encoder was registered.
     """
 
-    def __init__(self, endpoint: Endpoint, *, settings: EncoderSettings, probe_PD: Floats) -> None:
+    def __init__(self, endpoint: Endpoint, *, settings: EncoderSettings, probe_PD: Floats32) -> None:
         self.settings = settings
         self.api = endpoint.api
         self.probe_PD = probe_PD
@@ -126,11 +127,11 @@ class ApiEncoder:
         api = self.api.model_dump(include={"endpoint", "dimensions", "revision"})
         return {**api, "model": self._endpoint.model, **asdict(self.settings)}
 
-    def encode_queries(self, texts: Sequence[str]) -> Floats:
+    def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D). Raises ServiceError."""
         return self._encode(texts, prompt=self.settings.query_prompt)
 
-    def encode_documents(self, texts: Sequence[str]) -> Floats:
+    def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of documents or passages, shape (N, D). Raises ServiceError."""
         return self._encode(texts, prompt=self.settings.document_prompt)
 
@@ -152,7 +153,7 @@ class ApiEncoder:
         cost = "at a price unknown" if price is None else f"{num_tokens * price / 1e6:.4f} USD"
         return f"{num_texts} texts for {self._endpoint.model} at {self.api.endpoint}: about {num_tokens} tokens, {cost}"
 
-    def _encode(self, texts: Sequence[str], *, prompt: str) -> Floats:
+    def _encode(self, texts: Sequence[str], *, prompt: str) -> Floats32:
         parts = [np.empty((0, self.dimension), dtype=np.float32)]
         for batch, num_tokens in self._requests([prompt + text for text in texts]):
             part_ND = self._endpoint.embed(batch, num_tokens=num_tokens)

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import WorkspaceError
+from nearer.core.failpoints import failpoint
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress
-from nearer.core.steps import reached
 from nearer.encode.blocks import BLOCK_TEXTS, longest_first
 from nearer.encode.parallel import in_threads
 
-Floats = NDArray[np.float32]
 _LOOKUP = 500
 
 
@@ -56,11 +55,11 @@ class EmbeddingCache:
         self,
         texts: Sequence[str],
         *,
-        encode: Callable[[Sequence[str]], Floats],
+        encode: Callable[[Sequence[str]], Floats32],
         progress: Progress,
         label: str,
         batching: Batching = LOCAL,
-    ) -> tuple[Floats, int]:
+    ) -> tuple[Floats32, int]:
         """The vectors of ``texts``, shape (N, D) float32, and how many had to be encoded.
 
         Equal texts are encoded once, the longest first. New vectors are kept as they are made.
@@ -77,7 +76,7 @@ class EmbeddingCache:
         distinct = [texts[rows_of[key][0]] for key in keys]
         blocks = longest_first(distinct, batching.block_texts)
 
-        def work(block: list[int]) -> Floats:
+        def work(block: list[int]) -> Floats32:
             return encode([distinct[row] for row in block])
 
         done = in_threads(work, blocks, workers=batching.workers)
@@ -94,8 +93,8 @@ class EmbeddingCache:
             del text_of[key]
         return list(text_of.values())
 
-    def _stored(self, keys: list[str]) -> list[tuple[str, Floats]]:
-        found: list[tuple[str, Floats]] = []
+    def _stored(self, keys: list[str]) -> list[tuple[str, Floats32]]:
+        found: list[tuple[str, Floats32]] = []
         with self._explained():
             for start in range(0, len(keys), _LOOKUP):
                 part = keys[start : start + _LOOKUP]
@@ -104,19 +103,19 @@ class EmbeddingCache:
                 found.extend((key, self._vector(blob)) for key, blob in rows)
         return found
 
-    def _vector(self, blob: object) -> Floats:
+    def _vector(self, blob: object) -> Floats32:
         if isinstance(blob, bytes) and len(blob) == 4 * self._dimension:
             vector_D = np.frombuffer(blob, dtype="<f4")
             if np.isfinite(vector_D).all():
                 return vector_D
         raise sqlite3.DatabaseError("a vector that is none")
 
-    def _keep(self, keys: list[str], vectors_ND: Floats) -> None:
+    def _keep(self, keys: list[str], vectors_ND: Floats32) -> None:
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in zip(keys, vectors_ND, strict=True)]
         with self._explained(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
-        reached("cache.commit")
+        failpoint("cache.commit")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

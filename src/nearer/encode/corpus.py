@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.errors import Conflict, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Query
@@ -22,9 +22,6 @@ from nearer.encode.encoder import TextEncoder
 from nearer.encode.paired import PairedEncoder
 from nearer.encode.shortened import ShortenedEncoder
 from nearer.store.workspace import Workspace
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 MAPPED = (AdaptedEncoder, ShortenedEncoder)
 """Encoders whose vectors are another's, mapped: only the other's are kept in the cache."""
@@ -62,12 +59,12 @@ class CachedEncoder:
         """The length of a vector."""
         return self.encoder.dimension
 
-    def encode_queries(self, texts: Sequence[str]) -> Floats:
+    def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
         queries = [Query(query_id=str(row), text=text) for row, text in enumerate(texts)]
         return embed_queries(self.workspace, self.encoder, queries, Silent())
 
-    def encode_documents(self, texts: Sequence[str]) -> Floats:
+    def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of passages, shape (N, D)."""
         return embed_passages(self.workspace, self.encoder, texts, Silent())[0]
 
@@ -135,7 +132,9 @@ def count_truncated(corpus: Corpus, encoder: TextEncoder) -> int:
     return sum(tokens > encoder.settings.max_seq_length for tokens in encoder.count_tokens(corpus.passages))
 
 
-def embed_corpus(workspace: Workspace, encoder: TextEncoder, corpus: Corpus, progress: Progress) -> tuple[Floats, int]:
+def embed_corpus(
+    workspace: Workspace, encoder: TextEncoder, corpus: Corpus, progress: Progress
+) -> tuple[Floats32, int]:
     """The passages' vectors, shape (P, D), and how many were not in the cache."""
     return embed_passages(workspace, encoder, corpus.passages, progress)
 
@@ -147,7 +146,7 @@ def embed_passages(
     progress: Progress,
     *,
     label: str = "encode documents",
-) -> tuple[Floats, int]:
+) -> tuple[Floats32, int]:
     """The vectors of texts as passages, shape (P, D), and how many were not in the cache."""
     if isinstance(encoder, PairedEncoder):
         return embed_passages(workspace, encoder.documents, texts, progress, label=label)
@@ -157,7 +156,7 @@ def embed_passages(
     return _embed(workspace, encoder, "documents", texts, progress, label=label)
 
 
-def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats:
+def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats32:
     """The queries' vectors, shape (Q, D)."""
     if isinstance(encoder, PairedEncoder):
         return embed_queries(workspace, encoder.queries, queries, progress)
@@ -207,7 +206,7 @@ def _embed(
     progress: Progress,
     *,
     label: str,
-) -> tuple[Floats, int]:
+) -> tuple[Floats32, int]:
     tell_cost(workspace, encoder, kind, [texts], progress)
     encode = encoder.encode_queries if kind == "queries" else encoder.encode_documents
     with _cache(workspace, encoder, kind) as cache:

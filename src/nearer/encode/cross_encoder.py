@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, ModelRefused, WorkspaceError
 from nearer.encode.base_model import loading, locate
 from nearer.encode.encoder import Encoder
@@ -23,7 +23,6 @@ from nearer.encode.fingerprint import fingerprint
 if TYPE_CHECKING:
     import sentence_transformers
 
-Floats = NDArray[np.float32]
 Pair = tuple[str, str]
 
 _EXAMPLE = "cross-encoder/ms-marco-MiniLM-L6-v2"
@@ -105,7 +104,7 @@ class CrossEncoder:
         except SafetensorError as error:
             raise OSError(errno.EIO, f"the weights cannot be written: {error}", str(folder)) from error
 
-    def scores(self, pairs: Sequence[Pair]) -> Floats:
+    def scores(self, pairs: Sequence[Pair]) -> Floats32:
         """How relevant the text of each pair (query, text) is to its query, shape (N,).
 
         What is longer than ``max_length`` is cut, from the longer of the two first. Batches hold pairs of like length.

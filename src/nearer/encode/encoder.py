@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, ModelRefused
 from nearer.encode.base_model import adapter_refused, loading, locate, shapes_in
 from nearer.encode.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +60,11 @@ class TextEncoder(Protocol):
         """The short id that names this model to people."""
         ...
 
-    def encode_queries(self, texts: Sequence[str]) -> Floats:
+    def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
         ...
 
-    def encode_documents(self, texts: Sequence[str]) -> Floats:
+    def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of documents or passages, shape (N, D)."""
         ...
 
@@ -150,11 +148,11 @@ class Encoder:
         """The short id that names this model to people."""
         return model_id_of(self.encoder_id)
 
-    def encode_queries(self, texts: Sequence[str]) -> Floats:
+    def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
         return self._encode(texts, prompt=self.settings.query_prompt)
 
-    def encode_documents(self, texts: Sequence[str]) -> Floats:
+    def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of documents or passages, shape (N, D)."""
         return self._encode(texts, prompt=self.settings.document_prompt)
 
@@ -180,7 +178,7 @@ class Encoder:
         except SafetensorError as error:
             raise OSError(errno.EIO, f"the weights cannot be written: {error}", str(folder)) from error
 
-    def _encode(self, texts: Sequence[str], *, prompt: str) -> Floats:
+    def _encode(self, texts: Sequence[str], *, prompt: str) -> Floats32:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         self.model.eval()

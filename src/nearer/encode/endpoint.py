@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Floats64
 from nearer.core.errors import ServiceError
 from nearer.core.sections import ApiRecipe
 from nearer.encode.failures import explain, shown
@@ -22,8 +22,6 @@ from nearer.encode.pace import Pace, backoff_s
 
 if TYPE_CHECKING:
     import openai
-
-Floats = NDArray[np.float32]
 
 
 class Endpoint:
@@ -61,7 +59,7 @@ class Endpoint:
         self._client = _client(api, key)
         weakref.finalize(self, self._client.close)
 
-    def embed(self, texts: Sequence[str], *, num_tokens: int) -> Floats:
+    def embed(self, texts: Sequence[str], *, num_tokens: int) -> Floats32:
         """The vectors of ``texts`` in one request, shape (N, D); ``num_tokens`` is our estimate of its size.
 
         Raises ServiceError when the service refuses, keeps failing, or answers something else.
@@ -122,7 +120,7 @@ class Endpoint:
         return b"".join(pieces)
 
 
-def read_answer(body: bytes, *, num_texts: int) -> tuple[Floats, int | None]:
+def read_answer(body: bytes, *, num_texts: int) -> tuple[Floats32, int | None]:
     """The vectors of an answer in the order of the texts, made unit length, and the tokens counted, if it tells.
 
     Raises ValueError for anything but one finite vector, not all zero and of one length, for each text.
@@ -152,7 +150,7 @@ def read_answer(body: bytes, *, num_texts: int) -> tuple[Floats, int | None]:
     return unit_ND, counted if isinstance(counted, int) and counted >= 0 else None
 
 
-def _vector(embedding: object) -> NDArray[np.float64]:
+def _vector(embedding: object) -> Floats64:
     """A vector sent as numbers, or as the base64 of little-endian float32."""
     try:
         if isinstance(embedding, str):

@@ -6,9 +6,10 @@ Arrays: N texts x D dimensions, float32, rows of length 1.
 from collections.abc import Sequence
 from functools import cached_property
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import ModelRefused
 from nearer.core.ids import content_id
-from nearer.encode.encoder import EncoderSettings, Floats, TextEncoder, model_id_of
+from nearer.encode.encoder import EncoderSettings, TextEncoder, model_id_of
 
 
 class PairedEncoder:
@@ -51,11 +52,11 @@ class PairedEncoder:
         """The space that its queries search: the documents'."""
         return self.documents.space_id
 
-    def encode_queries(self, texts: Sequence[str]) -> Floats:
+    def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
         return self.queries.encode_queries(texts)
 
-    def encode_documents(self, texts: Sequence[str]) -> Floats:
+    def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of documents or passages, shape (N, D)."""
         return self.documents.encode_documents(texts)
 

@@ -8,9 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError
 from nearer.core.ids import content_id
-from nearer.encode.encoder import EncoderSettings, Floats, TextEncoder, model_id_of
+from nearer.encode.encoder import EncoderSettings, TextEncoder, model_id_of
 
 
 class ShortenedEncoder:
@@ -50,19 +51,19 @@ class ShortenedEncoder:
         """The space of the document vectors that its queries search: the base's, shortened."""
         return _shortened_id(self.base.space_id, self.dimension)
 
-    def encode_queries(self, texts: Sequence[str]) -> Floats:
+    def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
         return self.map_queries(self.base.encode_queries(texts))
 
-    def encode_documents(self, texts: Sequence[str]) -> Floats:
+    def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of documents or passages, shape (N, D)."""
         return self.map_documents(self.base.encode_documents(texts))
 
-    def map_queries(self, emb_ND: Floats) -> Floats:
+    def map_queries(self, emb_ND: Floats32) -> Floats32:
         """The base's vectors of queries, shortened."""
         return shortened(emb_ND, self.dimension)
 
-    def map_documents(self, emb_ND: Floats) -> Floats:
+    def map_documents(self, emb_ND: Floats32) -> Floats32:
         """The base's vectors of documents, shortened."""
         return shortened(emb_ND, self.dimension)
 
@@ -75,7 +76,7 @@ class ShortenedEncoder:
         return self.base.token_spans(text)
 
 
-def shortened(emb_ND: Floats, dimension: int) -> Floats:
+def shortened(emb_ND: Floats32, dimension: int) -> Floats32:
     """The first ``dimension`` values of every vector, of length 1 again.
 
     Raises InputError where they are all zero.

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.filters import Filter
 from nearer.core.records import Query
-from nearer.encode.corpus import Corpus, Floats, Ints, refuse_other_documents
+from nearer.encode.corpus import Corpus, refuse_other_documents
 from nearer.retrieval.filtered import search_where, top_k_where
 from nearer.retrieval.rules import Pairs
 from nearer.systems.lexical import Words
@@ -36,7 +37,7 @@ class Asked:
         excluded = pairs_of(self.excluded, rows_S, num_queries=len(self.queries))
         return replace(self, queries=[self.queries[row] for row in rows_S], excluded=excluded, conditions=conditions)
 
-    def by_vectors(self, query_emb_QD: Floats, passage_emb_PD: Floats) -> TopK:
+    def by_vectors(self, query_emb_QD: Floats32, passage_emb_PD: Floats32) -> TopK:
         """What is nearest to the queries' vectors, by the best passage of each document."""
         return top_k_where(
             query_emb_QD,

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.progress import Progress
 from nearer.core.sections import EvaluateRecipe
 from nearer.evaluation.examples import examples
-from nearer.evaluation.judged_split import Ints, JudgedSplit, Mask
-from nearer.evaluation.ranking import Measured, Values
+from nearer.evaluation.judged_split import JudgedSplit
+from nearer.evaluation.ranking import Measured
 from nearer.measure.metrics import Measure
 from nearer.measure.power import Spread, detectable, num_queries_needed, spreads
 from nearer.measure.significance import Comparison, compare_all, holm, mean_intervals, min_units
@@ -32,7 +33,7 @@ def compare_measured(
     metrics: Sequence[str],
     judged: JudgedSplit,
     recipe: EvaluateRecipe,
-    mask: Mask | None = None,
+    mask: Bools | None = None,
 ) -> list[Comparison]:
     """Candidate minus baseline in every metric on the queries of ``mask`` (all by default), groups kept whole."""
     rows = _rows(judged, mask)
@@ -104,7 +105,7 @@ def _compare(
     ]
 
 
-def _spreads(values_QM: Values, judged: JudgedSplit, recipe: EvaluateRecipe) -> list[Spread]:
+def _spreads(values_QM: Floats64, judged: JudgedSplit, recipe: EvaluateRecipe) -> list[Spread]:
     groups = judged.groups_of(_rows(judged, None))
     return spreads(values_QM, groups_Q=groups, confidence=recipe.confidence)
 
@@ -144,7 +145,7 @@ def _result(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe) -> 
     }
 
 
-def _slice(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe, mask: Mask) -> dict[str, Any]:
+def _slice(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe, mask: Bools) -> dict[str, Any]:
     """A slice in the first measure; where it is too small for an interval to mean anything, only how small."""
     rows = np.flatnonzero(mask)
     groups = judged.groups_of(rows)
@@ -156,7 +157,12 @@ def _slice(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe, mask
 
 
 def _intervals(
-    measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe, *, metrics: Sequence[str], mask: Mask | None = None
+    measured: Measured,
+    judged: JudgedSplit,
+    recipe: EvaluateRecipe,
+    *,
+    metrics: Sequence[str],
+    mask: Bools | None = None,
 ) -> dict[str, dict[str, float]]:
     rows = _rows(judged, mask)
     intervals = mean_intervals(
@@ -169,5 +175,5 @@ def _intervals(
     return {metric: asdict(interval) for metric, interval in zip(metrics, intervals, strict=True)}
 
 
-def _rows(judged: JudgedSplit, mask: Mask | None) -> Ints:
+def _rows(judged: JudgedSplit, mask: Bools | None) -> Ints:
     return np.arange(len(judged.queries)) if mask is None else np.flatnonzero(mask)

@@ -9,8 +9,8 @@ Arrays: Q queries, K ranked documents, N documents, P passages.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Ints
 from nearer.core.progress import Progress
 from nearer.core.records import Document
 from nearer.encode.api import rough_spans
@@ -21,8 +21,6 @@ from nearer.measure.metrics import Qrels
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.vectors.topk import best_passages
-
-Ints = NDArray[np.int64]
 
 
 def prompts_of(

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from nearer.core.arrays import Ints
 from nearer.core.progress import Progress
 from nearer.core.records import Document
 from nearer.evaluation.diagnosis.background import Background
 from nearer.evaluation.diagnosis.clues import explain
-from nearer.evaluation.judged_split import Ints, JudgedSplit
+from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
 from nearer.measure.diagnosis import CAUSES
 from nearer.store.workspace import Workspace

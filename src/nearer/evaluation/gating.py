@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from nearer.core.arrays import Bools
 from nearer.core.errors import InputError, ModelRefused, ServiceError
 from nearer.core.progress import Progress
 from nearer.evaluation.comparison import compare_measured, summarise
 from nearer.evaluation.held_out import judging_split
-from nearer.evaluation.judged_split import JudgedSplit, Mask, read_judged_split
+from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ranking import Measured, measure
 from nearer.evaluation.suite import Suite, keep_suite_run, run_suite
 from nearer.measure.alarms import raised_in
@@ -113,7 +114,7 @@ def _evidence(
         raise InputError(f"gate.measure {metric!r} is not in evaluate.measures", hint="add it to evaluate.measures")
     baseline, candidate = measured
 
-    def compared(mask: Mask | None = None) -> Comparison:
+    def compared(mask: Bools | None = None) -> Comparison:
         [found] = compare_measured(baseline, candidate, metrics=[metric], judged=judged, recipe=recipe, mask=mask)
         return found
 
@@ -130,6 +131,6 @@ def _evidence(
     )
 
 
-def _num_groups(judged: JudgedSplit, mask: Mask) -> int:
+def _num_groups(judged: JudgedSplit, mask: Bools) -> int:
     rows = np.flatnonzero(mask)
     return len(set(judged.groups_of(rows) or rows.tolist()))

@@ -5,16 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Ints
 from nearer.core.errors import InputError
 from nearer.core.records import Document, Metadata, Query
 from nearer.core.text import near_duplicates, normalise
 from nearer.evaluation.grades import scale_of
 from nearer.measure.significance import min_units
 from nearer.store.workspace import Workspace
-
-Ints = NDArray[np.int64]
 
 NO_LABEL = -1
 

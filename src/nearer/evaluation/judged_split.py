@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError
 from nearer.core.records import Query
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.slicing import slices_of
 from nearer.measure.metrics import Qrels
 from nearer.store.workspace import Workspace
-
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +25,7 @@ class JudgedSplit:
     relevant: dict[str, tuple[str, ...]]
     qrels: Qrels
     groups: tuple[str, ...] | None
-    slices: dict[str, Mask]
+    slices: dict[str, Bools]
 
     def groups_of(self, rows: Ints) -> list[str] | None:
         """The groups to resample whole; none for a slice that is one group, whose queries are all there is to draw."""

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.sections import EvaluateRecipe
 from nearer.encode.corpus import (
     Corpus,
-    Floats,
     count_truncated,
     embed_corpus,
     embed_queries,
@@ -35,9 +34,6 @@ from nearer.systems.lexical import read_words
 from nearer.systems.pipeline import Found, combine, passage_of, wants_vectors, wants_words
 from nearer.vectors.topk import TopK
 
-Values = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
@@ -47,13 +43,13 @@ class Measured:
     """
 
     system: System | RunSystem
-    values: dict[str, Values]
+    values: dict[str, Floats64]
     rows_QK: Ints
     num_truncated: int | None = None
     num_passages: int | None = None
     run: RunCounts | None = None
 
-    def columns(self, metrics: Sequence[str]) -> Values:
+    def columns(self, metrics: Sequence[str]) -> Floats64:
         """The values of every query, one column a metric, shape (Q, M)."""
         return np.stack([self.values[metric] for metric in metrics], axis=1)
 
@@ -125,7 +121,7 @@ class _Vectors:
         self._corpus, self._queries = corpus, queries
 
     @cached_property
-    def both(self) -> tuple[Floats, Floats]:
+    def both(self) -> tuple[Floats32, Floats32]:
         """Those of the queries, and of the passages."""
         passage_emb_PD, _ = embed_corpus(self._workspace, self._encoder, self._corpus, self._progress)
         return embed_queries(self._workspace, self._encoder, self._queries, self._progress), passage_emb_PD
@@ -156,7 +152,9 @@ def _depth(recipe: EvaluateRecipe) -> int:
     return max([recipe.depth, *(each.cutoff or 1 for each in measures_of(recipe) if not each.is_of_prompt)])
 
 
-def _values(workspace: Workspace, rows_QK: Ints, qrels: Qrels, *, prompts: Callable[[], Prompts]) -> dict[str, Values]:
+def _values(
+    workspace: Workspace, rows_QK: Ints, qrels: Qrels, *, prompts: Callable[[], Prompts]
+) -> dict[str, Floats64]:
     """The values of every measure of the recipe; ``prompts`` is asked for only where one of them is of prompts."""
     measures = measures_of(workspace.recipe.evaluate)
     values = score([each for each in measures if not each.is_of_prompt], rows_QK, qrels)

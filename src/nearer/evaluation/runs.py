@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Ints
 from nearer.core.errors import Fault, FaultLog, ImportFaults
 from nearer.core.records import Query
 from nearer.store.formats import read_run
 from nearer.store.workspace import Workspace
 from nearer.systems import RUN
 
-Ints = NDArray[np.int64]
 Ranking = list[tuple[float, str]]
 """Scores and document ids as a heap, the worst first."""
 

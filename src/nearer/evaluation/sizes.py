@@ -7,17 +7,9 @@ from typing import Any, get_args
 
 import numpy as np
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.progress import Progress
-from nearer.encode.corpus import (
-    Corpus,
-    Floats,
-    Ints,
-    embed_corpus,
-    embed_queries,
-    own_documents,
-    read_corpus,
-    refuse_other_documents,
-)
+from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
 from nearer.encode.shortened import shortened
 from nearer.evaluation.comparison import compare_measured, with_adjusted_p
 from nearer.evaluation.judged_split import JudgedSplit
@@ -52,8 +44,8 @@ class Ground:
     """What all sizes are measured on: the full vectors of queries and passages."""
 
     corpus: Corpus
-    query_emb_QD: Floats
-    passage_emb_PD: Floats
+    query_emb_QD: Floats32
+    passage_emb_PD: Floats32
     excluded: tuple[Ints, Ints]
     rescore: int
     num_timed: int
@@ -108,10 +100,10 @@ class Ground:
             full_search_s=full_s,
         )
 
-    def _first(self, emb_ND: Floats, dimension: int) -> Floats:
+    def _first(self, emb_ND: Floats32, dimension: int) -> Floats32:
         return emb_ND if dimension == emb_ND.shape[1] else shortened(emb_ND, dimension)
 
-    def _time(self, query_emb_QD: Floats, kept: Quantised, clock: Callable[[], float]) -> float:
+    def _time(self, query_emb_QD: Floats32, kept: Quantised, clock: Callable[[], float]) -> float:
         """The median seconds of one query's search."""
         durations_s = []
         for query_D in query_emb_QD[: self.num_timed]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite, nan
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats64
 from nearer.core.errors import InputError
 from nearer.core.records import Document, Metadata, Query
 from nearer.measure.slices import Slices, by_field, by_frequency, by_length, by_overlap, by_year
@@ -57,7 +57,7 @@ def _metadata(query: Query, answers: Iterable[Document]) -> Metadata:
     return {**query.metadata, **found}
 
 
-def _overlaps(queries: Sequence[Query], answers: Sequence[Sequence[Document]]) -> NDArray[np.float64]:
+def _overlaps(queries: Sequence[Query], answers: Sequence[Sequence[Document]]) -> Floats64:
     """The share of each query's terms that the relevant document with most of them holds (Q); NaN without any."""
     terms = [frozenset(analyse(query.text)) for query in queries]
     rows_of: dict[str, tuple[Document, list[int]]] = {}

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nearer.core.errors import InputError
+from nearer.core.failpoints import failpoint
 from nearer.core.records import Judgment, Query
 from nearer.core.sections import SplitRecipe
-from nearer.core.steps import reached
 from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.evaluation.held_out import find_held_out, held_out_splits
 from nearer.store.collection import LEAKED, leave_split, move_to_split, put_split
@@ -61,7 +61,7 @@ def ensure_splits(workspace: Workspace) -> dict[str, int]:
         for query_id, splits in held_out.items():
             for split in splits[1:] if side_of[query_id] != LEAKED else ():
                 put_split(connection, split, [query_id])
-    reached("splits.commit")
+    failpoint("splits.commit")
     return {side: len(query_ids) for side, query_ids in sorted(members.items())}
 
 

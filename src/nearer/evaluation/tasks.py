@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
@@ -30,10 +30,7 @@ from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.vectors.topk import NO_ROW, top_k
 
-Vectors = NDArray[np.float32]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Embed = Callable[[Sequence[Query]], Vectors]
+Embed = Callable[[Sequence[Query]], Floats32]
 
 DEV = "dev"
 TRAIN = "train"
@@ -51,8 +48,8 @@ _CHANCE_DIMS = 32
 class Value:
     """A measure of one system: values a unit whose mean it is, and by what a unit is won or lost."""
 
-    values: Floats
-    judged: Floats
+    values: Floats64
+    judged: Floats64
     detail: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -101,7 +98,7 @@ def dedup(workspace: Workspace, systems: Sequence[System], label: str, split: st
     )
 
 
-def _pairs(items: Items, vectors: Sequence[Vectors], workspace: Workspace) -> dict[str, Pairs]:
+def _pairs(items: Items, vectors: Sequence[Floats32], workspace: Workspace) -> dict[str, Pairs]:
     """Duplicates of a split with random others, and with hard ones, chosen by each system in turn.
 
     Were they chosen by one system, they would be its own worst mistakes, and any other would seem better.
@@ -212,7 +209,7 @@ def recommendation(
     )
 
 
-def _alike(emb_PD: Vectors, starts_N: Ints, seeds: Seeds, excluded: tuple[Ints, Ints]) -> Values:
+def _alike(emb_PD: Floats32, starts_N: Ints, seeds: Seeds, excluded: tuple[Ints, Ints]) -> Values:
     """Rank all other documents for the mean of each seed's passages."""
     sums_ND = np.add.reduceat(emb_PD, starts_N, axis=0)[seeds.rows_Q]
     asked_QD = sums_ND / np.maximum(np.linalg.norm(sums_ND, axis=1, keepdims=True), 1e-12)
@@ -230,7 +227,7 @@ def _alike(emb_PD: Vectors, starts_N: Ints, seeds: Seeds, excluded: tuple[Ints, 
 
 def _document_vectors(
     workspace: Workspace, system: System, documents: Sequence[Any], progress: Progress
-) -> tuple[Vectors, Ints]:
+) -> tuple[Floats32, Ints]:
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
     refuse_other_documents(corpus.documents, [document.doc_id for document in documents])
     emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
@@ -248,16 +245,16 @@ def _items(workspace: Workspace, split: str, label: str, *, besides: Items | Non
     return items
 
 
-def _vectors(workspace: Workspace, systems: Sequence[System], items: Items, progress: Progress) -> list[Vectors]:
+def _vectors(workspace: Workspace, systems: Sequence[System], items: Items, progress: Progress) -> list[Floats32]:
     """The items' vectors by every system, and random ones last: what no understanding at all gives."""
     made = [embed_queries(workspace, system.encoder, items.queries, progress) for system in systems]
     return [*made, _random_vectors(len(items.queries), workspace, of=items.split)]
 
 
-def _random_vectors(number: int, workspace: Workspace, *, of: str) -> Vectors:
+def _random_vectors(number: int, workspace: Workspace, *, of: str) -> Floats32:
     rng = np.random.default_rng([workspace.recipe.tasks.seed, *of.encode()])
     drawn_ND = rng.standard_normal((number, _CHANCE_DIMS))
-    unit: Vectors = (drawn_ND / np.linalg.norm(drawn_ND, axis=1, keepdims=True)).astype(np.float32)
+    unit: Floats32 = (drawn_ND / np.linalg.norm(drawn_ND, axis=1, keepdims=True)).astype(np.float32)
     return unit
 
 
@@ -265,7 +262,7 @@ def _confidence(workspace: Workspace) -> float:
     return workspace.recipe.evaluate.confidence
 
 
-def _mean(values: Floats) -> float:
+def _mean(values: Floats64) -> float:
     return float(values.mean())
 
 

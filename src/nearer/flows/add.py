@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
+from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Judgment
-from nearer.core.steps import reached
 from nearer.evaluation.grades import make_scale
 from nearer.evaluation.splits import assign
 from nearer.store import database as tables
@@ -153,10 +153,11 @@ def add(
         task = _Import(workspace, connection, skip_bad=skip_bad, progress=progress)
         _FILL[kind](task, path)
         task.refuse_faults()
-        reached("import.staged")
+        connection.commit()
+        failpoint("import.staged")
         with workspace.write(f"add {kind}", attached={STAGED: staged}) as transaction:
             result = task.take_over(transaction)
-    reached("import.commit")
+    failpoint("import.commit")
     return {
         **result,
         "duration_s": time.perf_counter() - start,
@@ -172,7 +173,7 @@ def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
         if unknown:
             raise InputError(f"no document {', '.join(sorted(unknown))}", hint="nothing was removed; check the ids")
         num_removed = remove_documents(connection, doc_ids)
-    reached("remove.commit")
+    failpoint("remove.commit")
     return {"num_removed": num_removed, "counts": workspace.collection.counts()}
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nearer.core.errors import InputError
+from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
-from nearer.core.steps import reached
 from nearer.encode.corpus import refuse_other_documents
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
@@ -44,7 +44,7 @@ def export(
     else:
         lines = _qrels(workspace, split) if kind == "qrels" else _topics(workspace, split)
     num_lines = _write(path, lines)
-    reached("export.file")
+    failpoint("export.file")
     return {"kind": kind, "split": split, "file": str(path), "num_lines": num_lines}
 
 

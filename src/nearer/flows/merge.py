@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from nearer.core.errors import InputError
+from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json
 from nearer.core.progress import Progress, Silent
-from nearer.core.steps import reached
 from nearer.encode.blocks import longest_first
 from nearer.encode.corpus import Corpus, refuse_other_documents
 from nearer.encode.encoder import Encoder
@@ -88,7 +88,7 @@ def merge(
     known = (first.model.model_id, second.model.model_id)
     result = {"model_id": model.model_id, "is_new": model.model_id not in known, **told}
     workspace.registry.record("merge", detail=result)
-    reached("merge.registered")
+    failpoint("merge.registered")
     return result
 
 
@@ -179,7 +179,7 @@ def _register(
         return second.model if chosen.weight else first.model
     encoder = Encoder(second.encoder.model, settings=second.encoder.settings, batch_size=second.encoder.batch_size)
     source = keep_model(workspace, encoder.encoder_id, encoder.save)
-    reached("merge.model")
+    failpoint("merge.model")
     merged = {"with": first.model.model_id, "weight": chosen.weight, "sweep": told["sweep"]}
     training = {"recipe": workspace.recipe.model_dump(mode="json"), "merged": merged}
     record = Model(

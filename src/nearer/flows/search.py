@@ -5,14 +5,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.errors import InputError, NotFound
 from nearer.core.filters import Fields, Filter, all_of, matches, parse_filter, parse_where
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Metadata, Query
 from nearer.core.text import normalise
-from nearer.encode.corpus import Floats, chunking_name, cut, embed_corpus, window_of
+from nearer.encode.corpus import chunking_name, cut, embed_corpus, window_of
 from nearer.retrieval.entries import Ranking
 from nearer.retrieval.fields import kept_values
 from nearer.retrieval.index import Index, differences, open_index
@@ -26,7 +26,6 @@ from nearer.systems.pipeline import Found, combine, passage_of, wants_vectors, w
 from nearer.systems.space_index import entry_hashes, folder_of
 from nearer.vectors.topk import NO_ROW, TopK
 
-Ints = NDArray[np.int64]
 Where = Mapping[str, object] | Sequence[str] | None
 DEFAULT_K = 10
 Scored = list[tuple[Document, float]]
@@ -92,7 +91,7 @@ class _Asked:
         self._collection = workspace.collection
 
     @cached_property
-    def _vector_1D(self) -> Floats:
+    def _vector_1D(self) -> Floats32:
         return self._system.encoder.encode_queries([self._query.text])
 
     def by_vector(self, *, k: int) -> Scored:

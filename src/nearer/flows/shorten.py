@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nearer.core.errors import InputError
+from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
-from nearer.core.steps import reached
 from nearer.encode.shortened import ShortenedEncoder
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.sizes import FULL, MEASURE, Ground, proposed, rows_of, settings_of
@@ -92,7 +92,7 @@ def shortening_curve(
         **spent([opened]),
     }
     registry.record("shorten", detail=result)
-    reached("shorten.curve")
+    failpoint("shorten.curve")
     return result
 
 

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
+from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import Recipe
-from nearer.core.steps import reached
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
@@ -164,7 +164,7 @@ def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, 
         encoder_id = paired_id(encoder_id, parent.model.encoder_id)
         settings = {"queries": settings, "space_id": parent.model.space_id}
     source = keep_model(workspace, encoder_id, encoder.save)
-    reached("train.model")
+    failpoint("train.model")
     record = Model(
         model_id=model_id_of(encoder_id),
         encoder_id=encoder_id,
@@ -181,7 +181,7 @@ def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -
     registry = workspace.registry
     if not any(event.detail.get("started_at") == run.started_at for event in registry.history()):
         registry.record("train", detail={**detail, "started_at": run.started_at})
-    reached("train.registered")
+    failpoint("train.registered")
 
 
 _NUM_RECORDED, _NUM_TOLD = 50, 8

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
+from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import Recipe
-from nearer.core.steps import reached
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.evaluation.splits import ensure_splits
@@ -125,7 +125,7 @@ def _register(workspace: Workspace, begin: Start, *, training: dict[str, Any]) -
     """Save the trained cross-encoder under its id, then enter it."""
     trained = CrossEncoder(begin.reranker.model, max_length=begin.reranker.max_length)
     source = keep_model(workspace, trained.cross_encoder_id, trained.save)
-    reached("reranker.model")
+    failpoint("reranker.model")
     return workspace.registry.add_reranker(
         Reranker(
             reranker_id=trained.reranker_id,
@@ -142,4 +142,4 @@ def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -
     registry = workspace.registry
     if not any(event.detail.get("started_at") == run.started_at for event in registry.history()):
         registry.record("train_reranker", detail={**detail, "started_at": run.started_at})
-    reached("reranker.registered")
+    failpoint("reranker.registered")

@@ -4,16 +4,15 @@ Arrays: E examples, N vectors, D dimensions.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from nearer.core.arrays import Floats32
 
 _SECOND = 1e-3
 """Weight of how long vectors are on an axis, beside how much pairs have in common on it. Our rule: it orders the axes
 that few pairs say nothing of, behind those that they agree on and before those on which they disagree."""
 
 
-def axes(query_emb_ED: Floats, positive_emb_ED: Floats, other_emb_ND: Floats, *, weight_E: Floats) -> Floats:
+def axes(query_emb_ED: Floats32, positive_emb_ED: Floats32, other_emb_ND: Floats32, *, weight_E: Floats32) -> Floats32:
     """Orthonormal axes, the rows of (D, D), by how much of the product of a query and its positive lies on each.
 
     Of all choices of as many axes, the first k keep the most of its weighted mean over the examples: they are the

@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Floats32, Ints
 from nearer.learn.examples import Example, NearDuplicates, text_key
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +22,8 @@ class Candidates:
 
     texts: Sequence[str]
     rows_QK: Ints
-    scores_QK: Floats
-    positive_scores_Q: Floats
+    scores_QK: Floats32
+    positive_scores_Q: Floats32
     sources_K: tuple[str, ...] = ()
 
     @property

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from nearer.core.errors import InputError, WorkspaceError
-from nearer.core.steps import reached
+from nearer.core.failpoints import failpoint
 from nearer.measure.significance import compare_all
 from nearer.store.files import remove_tree, unfinished_name
 from nearer.store.sealed import fault_in, seal
@@ -112,7 +112,7 @@ class Checkpoints:
     def keep(self, source_dir: Path, *, step: int) -> None:
         """Seal what was written as the newest checkpoint, and remove all but it and the one before."""
         seal(source_dir, self.folder / f"step-{step}")
-        reached("train.checkpoint")
+        failpoint("train.checkpoint")
         for old in _by_step(self.folder)[:-_KEPT]:
             remove_tree(old)
 

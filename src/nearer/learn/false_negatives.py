@@ -9,12 +9,9 @@ from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats64, Ints
 from nearer.measure.significance import min_units, units_of
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 HIDDEN_POSITIVES, CROSS_ENCODER = "hidden positives", "cross-encoder"
 
@@ -46,10 +43,10 @@ class HiddenPositives:
     """
 
     queries_Q: Ints
-    unknown_above_Q: Floats
-    known_above_Q: Floats
-    drawn_Q: Floats
-    would_draw_Q: Floats
+    unknown_above_Q: Floats64
+    known_above_Q: Floats64
+    drawn_Q: Floats64
+    would_draw_Q: Floats64
 
 
 def by_hidden_positives(counts: HiddenPositives, *, seed: int) -> FalseNegatives | None:
@@ -116,7 +113,7 @@ def by_judge(positive_scores: Sequence[float], negative_scores: Sequence[float])
     return FalseNegatives(method=CROSS_ENCODER, value=share, low=low, high=high, num_queries=num)
 
 
-def _largest_share(sums: Floats) -> Floats:
+def _largest_share(sums: Floats64) -> Floats64:
     """The bound from the four sums on the last axis, 1 at most, and 1 where no known positive stands above."""
     unknown_above, known_above, would_draw, drawn = np.moveaxis(sums, -1, 0)
     bound = unknown_above * would_draw

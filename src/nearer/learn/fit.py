@@ -6,12 +6,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.core.sections import LossName, TrainRecipe
@@ -46,7 +45,7 @@ class Sides:
 
     query: str
     document: str
-    vectors: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
+    vectors: Callable[[Sequence[str]], Floats32] | None = None
     guide: Callable[[Sequence[str], Sequence[str]], Guide] | None = None
     activations: Activations | None = None
     start: Weights | None = None

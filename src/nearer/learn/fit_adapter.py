@@ -13,18 +13,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from nearer.core.arrays import Bools, Floats32, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.encode.adapter import Adapter, Kind, Map
 from nearer.learn.checkpoint import DevPoint
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 AdapterSides = Literal["query", "shared", "separate"]
 
 
@@ -68,8 +65,8 @@ class AdapterExamples:
     positive, grades in between; positives are spared in any case.
     """
 
-    query_emb_QD: Floats
-    passage_emb_PD: Floats
+    query_emb_QD: Floats32
+    passage_emb_PD: Floats32
     positives: Sequence[Sequence[int]]
     negatives_QC: Ints
     spared: Sequence[Sequence[int]] = ()

@@ -6,13 +6,9 @@ Arrays: A anchors and T texts of a table, B examples of a batch, X of its texts,
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Floats32, Ints
 from nearer.core.sections import LossName
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 GUIDED: tuple[LossName, ...] = ("ranking", "triplet")
 """The losses in which a text is a negative because nobody said otherwise."""
@@ -28,8 +24,8 @@ class Guide:
     compared, and ``anchor_AD`` is empty. ``neighbourhood`` is the cosine from which a text is as good as the positive.
     """
 
-    anchor_AD: Floats
-    text_TD: Floats
+    anchor_AD: Floats32
+    text_TD: Floats32
     margin: float | None
     neighbourhood: float | None
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32
 from nearer.learn.objective import Collator, embed_all
 from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Size, Tokens
@@ -16,10 +16,8 @@ from nearer.learn.tokens import Size, Tokens
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Floats = NDArray[np.float32]
 
-
-def hardness(table: ExampleTable, anchor_emb_AD: Floats, text_emb_TD: Floats) -> Floats:
+def hardness(table: ExampleTable, anchor_emb_AD: Floats32, text_emb_TD: Floats32) -> Floats32:
     """How much nearer, in cosine, the nearest negative of each example is than its positive, shape (E,).
 
     Negatives are its own, given or mined, that are known for no answer as good as the positive. Where any example has
@@ -27,7 +25,7 @@ def hardness(table: ExampleTable, anchor_emb_AD: Floats, text_emb_TD: Floats) ->
     """
     anchor_emb_AD, text_emb_TD = _unit(anchor_emb_AD), _unit(text_emb_TD)
     positives_E = np.array([candidates[0] for candidates in table.candidates], np.int64)
-    positive_E: Floats = np.einsum("ed,ed->e", anchor_emb_AD[table.anchor_E], text_emb_TD[positives_E])
+    positive_E: Floats32 = np.einsum("ed,ed->e", anchor_emb_AD[table.anchor_E], text_emb_TD[positives_E])
     pairs = [(row, text) for row in range(len(positives_E)) for text in _negatives(table, row)]
     if {row for row, _ in pairs} != set(range(len(positives_E))):
         return -positive_E
@@ -37,7 +35,7 @@ def hardness(table: ExampleTable, anchor_emb_AD: Floats, text_emb_TD: Floats) ->
     return nearest_E - positive_E
 
 
-def hardness_for(model: "SentenceTransformer", collator: Collator, fixed_TD: Floats | None) -> Floats:
+def hardness_for(model: "SentenceTransformer", collator: Collator, fixed_TD: Floats32 | None) -> Floats32:
     """The hardness of the collator's examples for a model as it is, shape (E,).
 
     ``fixed_TD`` are the vectors of all texts where the model embeds anchors alone.
@@ -56,9 +54,9 @@ def _negatives(table: ExampleTable, row: int) -> list[int]:
 
 
 @torch.no_grad()
-def _embedded(model: "SentenceTransformer", tokens: Tokens, size: Size) -> Floats:
+def _embedded(model: "SentenceTransformer", tokens: Tokens, size: Size) -> Floats32:
     """The vectors of all texts, without dropout."""
-    made: dict[int, Floats] = {}
+    made: dict[int, Floats32] = {}
     was_training = model.training
     model.eval()
     for rows, features in tokens.minibatches(range(len(tokens.lengths_T)), size):
@@ -67,6 +65,6 @@ def _embedded(model: "SentenceTransformer", tokens: Tokens, size: Size) -> Float
     return np.stack([made[row] for row in range(len(made))])
 
 
-def _unit(emb_ND: Floats) -> Floats:
-    unit_ND: Floats = emb_ND / np.maximum(np.linalg.norm(emb_ND, axis=1, keepdims=True), np.float32(1e-12))
+def _unit(emb_ND: Floats32) -> Floats32:
+    unit_ND: Floats32 = emb_ND / np.maximum(np.linalg.norm(emb_ND, axis=1, keepdims=True), np.float32(1e-12))
     return unit_ND

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Floats64
 from nearer.core.sections import MarginKind, MiningRecipe
-from nearer.learn.candidates import Bools, Candidates, Sifted
+from nearer.learn.candidates import Candidates, Sifted
 from nearer.measure.significance import min_units
-
-Floats = NDArray[np.float64]
 
 NO_MARGIN = -1.0
 
@@ -88,7 +86,7 @@ def _from_scores(candidates: Candidates, sifted: Sifted, recipe: MiningRecipe, *
     return Margin(value=min(wanted, with_enough), wanted=wanted, with_enough=with_enough)
 
 
-def _gaps(candidates: Candidates, kind: MarginKind) -> Floats:
+def _gaps(candidates: Candidates, kind: MarginKind) -> Floats64:
     """The margin below which each candidate is kept (float64, Q x K): how far it scores below its positive."""
     scores_QK = candidates.scores_QK.astype(np.float64)
     positive_Q1 = candidates.positive_scores_Q.astype(np.float64)[:, None]
@@ -99,7 +97,7 @@ def _gaps(candidates: Candidates, kind: MarginKind) -> Floats:
     return np.where(is_above_0_Q1, shares_QK, np.where(scores_QK < 0, np.inf, -np.inf))
 
 
-def _strictest(gaps_QK: Floats, min_share: float, num_wanted: int) -> float:
+def _strictest(gaps_QK: Floats64, min_share: float, num_wanted: int) -> float:
     """The gap that ``min_share`` of the lines reach with ``num_wanted`` candidates; -inf where it cannot be had."""
     if not len(gaps_QK) or gaps_QK.shape[1] < num_wanted:
         return -np.inf

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
+
+from nearer.core.arrays import Floats32
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Floats = NDArray[np.float32]
 
 LINEAR = "linear"
 """What the module is called that was learned before the weights; a model keeps these names wherever it is saved."""
@@ -42,7 +42,7 @@ def without_more(model: "SentenceTransformer") -> "SentenceTransformer":
     return same
 
 
-def append_matrix(model: "SentenceTransformer", name: str, matrix_DD: Floats) -> None:
+def append_matrix(model: "SentenceTransformer", name: str, matrix_DD: Floats32) -> None:
     """Have the model give ``matrix_DD @ vector``, of unit length where it was before; a rotation keeps every cosine."""
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from nearer.core.arrays import Bools
 from nearer.core.sections import MiningRecipe
-from nearer.learn.candidates import Bools, Candidates, Sifted, sift
+from nearer.learn.candidates import Candidates, Sifted, sift
 from nearer.learn.examples import Example, text_key
 from nearer.learn.false_negatives import FalseNegatives, HiddenPositives, by_hidden_positives
 from nearer.learn.margins import Margin, below_margin, choose_margin

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.sections import TrainRecipe
 from nearer.learn.examples import Example
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 _NUM_STAGES = 4
 """Of an epoch with a curriculum. Our rule: enough to go from easy to hard, few enough to draw batches at random."""
@@ -64,7 +61,7 @@ class Order:
     batch_size: int
     seed: int
     is_mixed: bool = True
-    hardness_E: Floats | None = None
+    hardness_E: Floats32 | None = None
 
     @classmethod
     def of(cls, examples: Sequence[Example], recipe: TrainRecipe) -> "Order":

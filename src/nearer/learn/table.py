@@ -8,14 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Floats32, Ints
 from nearer.core.text import near_duplicates
 from nearer.learn.examples import Example, text_key
 from nearer.learn.guide import Guide
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,7 +26,7 @@ class ExampleTable:
     texts: tuple[str, ...]
     anchor_E: Ints
     candidates: tuple[tuple[int, ...], ...]
-    weight_E: Floats
+    weight_E: Floats32
     known: tuple[Mapping[int, float], ...]
     guide: Guide | None = None
 
@@ -54,7 +51,7 @@ class ExampleTable:
             known=tuple(_known(example, text_row[example.positive], rows_of, alike) for example in examples),
         )
 
-    def grades(self, rows: Sequence[int], texts_X: Sequence[int]) -> Floats:
+    def grades(self, rows: Sequence[int], texts_X: Sequence[int]) -> Floats32:
         """What each text is to each of these examples, shape (B, X)."""
         place = {text: column for column, text in enumerate(texts_X)}
         grades_BX = np.where(self._spared(rows, texts_X), np.float32(np.nan), np.float32(0))
@@ -79,7 +76,7 @@ class ExampleTable:
             num_left += int((self.grades(rows, texts) == 0).sum())
         return num_left / num_examples, (num_found - num_left) / max(1, num_found)
 
-    def _spared(self, rows: Sequence[int], texts_X: Sequence[int]) -> NDArray[np.bool_]:
+    def _spared(self, rows: Sequence[int], texts_X: Sequence[int]) -> Bools:
         """What the guide leaves out, were nothing known, shape (B, X)."""
         if self.guide is None:
             return np.zeros((len(rows), len(texts_X)), np.bool_)

@@ -10,7 +10,8 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from nearer.core.arrays import Bools, Floats64
 
 FEWEST_QUERIES = 10
 """Familiar queries, and others, that it takes to compare their gains; a mean of fewer is one or two queries' doing."""
@@ -164,9 +165,7 @@ def raised_in(training: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     return [alarm for alarm in (training or {}).get("alarms", []) if alarm["raised"]]
 
 
-def compare_gains(
-    gains_Q: NDArray[np.float64], familiar_Q: NDArray[np.bool_], *, num_resamples: int, seed: int
-) -> Gains | None:
+def compare_gains(gains_Q: Floats64, familiar_Q: Bools, *, num_resamples: int, seed: int) -> Gains | None:
     """The gains of familiar queries beside those of the others; None where either are fewer than FEWEST_QUERIES.
 
     p is the share of random choices of as many queries, the real one among them, whose gain is at least as large.

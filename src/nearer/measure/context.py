@@ -8,13 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.measure.metrics import Measure
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,7 +27,7 @@ class Prompts:
     relevant_tokens_Q: Ints
 
 
-def score_prompts(measures: Iterable[Measure], prompts: Prompts) -> dict[Measure, Floats]:
+def score_prompts(measures: Iterable[Measure], prompts: Prompts) -> dict[Measure, Floats64]:
     """The value of every measure for every query (float64, Q, in [0, 1]); a measure's cutoff is the prompt's budget.
 
     ``ContextRecall``: the relevant tokens in the prompt, out of all relevant tokens or of the budget, whichever is
@@ -55,7 +51,7 @@ def score_prompts(measures: Iterable[Measure], prompts: Prompts) -> dict[Measure
     return {measure: _score(measure, prompts) for measure in measures}
 
 
-def _score(measure: Measure, prompts: Prompts) -> Floats:
+def _score(measure: Measure, prompts: Prompts) -> Floats64:
     assert measure.is_of_prompt, f"{measure} is a measure of ranks"
     assert measure.cutoff is not None, "Measure demands one"
     before_QK = prompts.tokens_QK.cumsum(axis=1) - prompts.tokens_QK
@@ -65,5 +61,5 @@ def _score(measure: Measure, prompts: Prompts) -> Floats:
         of_Q = np.minimum(prompts.relevant_tokens_Q, measure.cutoff)
     else:
         of_Q = in_prompt_QK.sum(axis=1)
-    share_Q: Floats = np.divide(relevant_Q, of_Q, out=np.zeros(len(of_Q)), where=of_Q > 0)
+    share_Q: Floats64 = np.divide(relevant_Q, of_Q, out=np.zeros(len(of_Q)), where=of_Q > 0)
     return share_Q

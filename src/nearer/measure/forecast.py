@@ -7,13 +7,11 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nearer.core.arrays import Floats64
 from nearer.core.errors import InputError
 from nearer.measure.significance import Interval, min_units
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 EXPONENT = 0.5
 """How fast the curve saturates: what is left to gain falls with the square root of the pairs.
@@ -137,7 +135,7 @@ def _checked(
     pairs_T: Sequence[int],
     wanted_F: Sequence[int],
     groups_Q: Sequence[Hashable] | None,
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats64, Floats64]:
     base, trained = np.asarray(base_Q, np.float64), np.asarray(trained_TQ, np.float64)
     if not base.size:
         raise InputError("there are no queries to measure", hint="choose a split that has judged queries")
@@ -153,7 +151,7 @@ def _checked(
     return base, trained
 
 
-def _units(columns_QC: Floats, groups_Q: Sequence[Hashable] | None) -> tuple[Floats, Floats]:
+def _units(columns_QC: Floats64, groups_Q: Sequence[Hashable] | None) -> tuple[Floats64, Floats64]:
     """The sums of every unit's values, a column each, and how many queries it has."""
     rows: dict[Hashable, int] = {}
     labels = range(len(columns_QC)) if groups_Q is None else groups_Q
@@ -163,21 +161,28 @@ def _units(columns_QC: Floats, groups_Q: Sequence[Hashable] | None) -> tuple[Flo
     return sums_UC, np.bincount(unit_of_Q).astype(np.float64)
 
 
-def _resampled(sums_UC: Floats, sizes_U: Floats, num_resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
+def _resampled(
+    sums_UC: Floats64, sizes_U: Floats64, num_resamples: int, rng: np.random.Generator
+) -> Iterator[Floats64]:
     """The means of every column over units drawn with replacement, some resamples at a time."""
     for first in range(0, num_resamples, _CHUNK_ROWS):
         counts_RU = _times_drawn(min(_CHUNK_ROWS, num_resamples - first), len(sizes_U), rng)
         yield (counts_RU @ sums_UC) / (counts_RU @ sizes_U)[:, None]
 
 
-def _times_drawn(num_resamples: int, number: int, rng: np.random.Generator) -> Floats:
+def _times_drawn(num_resamples: int, number: int, rng: np.random.Generator) -> Floats64:
     """How often each of ``number`` is among as many draws with replacement, for every resample."""
     return rng.multinomial(number, np.full(number, 1 / number), size=num_resamples).astype(np.float64)
 
 
 def _fit(
-    means_RC: Floats, weights_RT: Floats, pairs_T: Floats, wanted_F: Floats, *, jitter: np.random.Generator | float
-) -> tuple[Floats, Floats]:
+    means_RC: Floats64,
+    weights_RT: Floats64,
+    pairs_T: Floats64,
+    wanted_F: Floats64,
+    *,
+    jitter: np.random.Generator | float,
+) -> tuple[Floats64, Floats64]:
     """Values and gains forecast (R x F) from means of the base (the first column) and of the trainings.
 
     Of shapes that fit equally well the first is taken, or any at random.
@@ -195,7 +200,7 @@ def _fit(
     return values_RF, values_RF - means_RC[:, :1]
 
 
-def _won(pairs: Floats) -> Floats:
+def _won(pairs: Floats64) -> Floats64:
     """The share of all there is to gain, by pairs in times the curve's bend."""
-    won: Floats = 1 - (1 + pairs) ** -EXPONENT
+    won: Floats64 = 1 - (1 + pairs) ** -EXPONENT
     return won

@@ -10,12 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.records import Judgment
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 UNJUDGED = -1
 """Stands for the grade of a document on which nobody judged; it counts as not relevant."""
@@ -172,7 +169,7 @@ def _rows(ids: Sequence[str], name: str) -> dict[str, int]:
     return rows
 
 
-def score(measures: Iterable[Measure], rows_QK: Ints, qrels: Qrels) -> dict[Measure, Floats]:
+def score(measures: Iterable[Measure], rows_QK: Ints, qrels: Qrels) -> dict[Measure, Floats64]:
     """The value of every measure for every query (float64, Q, in [0, 1]), each equal to trec_eval's if it has it.
 
     ``rows_QK`` (int64) holds document rows from the best, distinct within a query, with -1 at the end of a line that
@@ -202,12 +199,12 @@ def score(measures: Iterable[Measure], rows_QK: Ints, qrels: Qrels) -> dict[Meas
     }
 
 
-def _divide(values_Q: Floats, by_Q: NDArray[np.float64 | np.int64]) -> Floats:
+def _divide(values_Q: Floats64, by_Q: NDArray[np.float64 | np.int64]) -> Floats64:
     """A quotient that is 0 where there was nothing to find."""
     return np.divide(values_Q, by_Q, out=np.zeros(len(values_Q)), where=by_Q > 0)
 
 
-def _ndcg(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
+def _ndcg(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats64:
     discounts_K = 1 / np.log2(np.arange(grades_QK.shape[1]) + 2)
     in_reach_J = slice(None) if cutoff is None else qrels.gain_ranks_J < cutoff
     ideal_J = qrels.gains_J[in_reach_J] / np.log2(qrels.gain_ranks_J[in_reach_J] + 2)
@@ -215,42 +212,42 @@ def _ndcg(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
     return _divide(grades_QK.clip(min=0) @ discounts_K, ideal_Q)
 
 
-def _mrr(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
+def _mrr(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats64:
     reciprocals_K = 1 / (np.arange(grades_QK.shape[1]) + 1)
-    found: Floats = np.where(grades_QK >= qrels.relevant_from, reciprocals_K, 0.0).max(axis=1, initial=0.0)
+    found: Floats64 = np.where(grades_QK >= qrels.relevant_from, reciprocals_K, 0.0).max(axis=1, initial=0.0)
     return found
 
 
-def _map(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
+def _map(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats64:
     relevant_QK = grades_QK >= qrels.relevant_from
     precision_QK = relevant_QK.cumsum(axis=1) / (np.arange(grades_QK.shape[1]) + 1)
     return _divide(np.where(relevant_QK, precision_QK, 0.0).sum(axis=1), qrels.num_relevant_Q)
 
 
-def _num_found(grades_QK: Ints, qrels: Qrels) -> Floats:
-    found: Floats = (grades_QK >= qrels.relevant_from).sum(axis=1, dtype=np.float64)
+def _num_found(grades_QK: Ints, qrels: Qrels) -> Floats64:
+    found: Floats64 = (grades_QK >= qrels.relevant_from).sum(axis=1, dtype=np.float64)
     return found
 
 
-def _recall(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
+def _recall(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats64:
     return _divide(_num_found(grades_QK, qrels), qrels.num_relevant_Q)
 
 
-def _precision(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
+def _precision(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats64:
     assert cutoff is not None, "Measure demands one"
     return _num_found(grades_QK, qrels) / cutoff
 
 
-def _hit_rate(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
+def _hit_rate(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats64:
     return (_num_found(grades_QK, qrels) > 0).astype(np.float64)
 
 
-def _judged(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats:
+def _judged(grades_QK: Ints, cutoff: int | None, qrels: Qrels) -> Floats64:
     """Of the documents returned down to the cutoff, the share on which somebody judged, whatever the grade."""
     return _divide((grades_QK > UNJUDGED).sum(axis=1, dtype=np.float64), (grades_QK > NOTHING).sum(axis=1))
 
 
-_FORMULAS: dict[str, Callable[[Ints, int | None, Qrels], Floats]] = {
+_FORMULAS: dict[str, Callable[[Ints, int | None, Qrels], Floats64]] = {
     "nDCG": _ndcg,
     "MRR": _mrr,
     "MAP": _map,

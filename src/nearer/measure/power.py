@@ -8,11 +8,9 @@ from math import ceil, sqrt
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nearer.measure.significance import Groups, min_units, units_of
-
-Floats = NDArray[np.float64]
 
 POWER = 0.8
 """How likely a true difference should be to show. Source: Cohen, Statistical Power Analysis (1988), section 2.4."""

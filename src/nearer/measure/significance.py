@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from math import ceil, log2
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError
 
-Floats = NDArray[np.float64]
-Groups = Sequence[Hashable] | NDArray[np.int64]
+Groups = Sequence[Hashable] | Ints
 
 _CHUNK_CELLS = 2**21  # draws held at once: 16 MiB as int64
 _TOLERANCE = 1e-9  # sums in another order differ by less; measures by more
@@ -51,13 +51,13 @@ class Comparison:
 class Units:
     """The sums of the values of every unit, one a measure, and the number of its queries (all float64)."""
 
-    sums_UM: Floats
-    sizes_U: Floats
+    sums_UM: Floats64
+    sizes_U: Floats64
 
     @property
-    def means_M(self) -> Floats:
+    def means_M(self) -> Floats64:
         """The mean over queries, a measure each."""
-        means: Floats = self.sums_UM.sum(axis=0) / self.sizes_U.sum()
+        means: Floats64 = self.sums_UM.sum(axis=0) / self.sizes_U.sum()
         return means
 
 
@@ -179,7 +179,7 @@ def min_units(confidence: float) -> int:
     return 1 + ceil(-log2(1 - confidence))
 
 
-def units_of(values_QM: Floats, groups_Q: Groups | None) -> Units:
+def units_of(values_QM: Floats64, groups_Q: Groups | None) -> Units:
     """The values of queries (float64, Q x M), summed by unit. Raises InputError for labels of another number."""
     if groups_Q is None:
         return Units(sums_UM=values_QM, sizes_U=np.ones(len(values_QM)))
@@ -200,7 +200,7 @@ def _check_settings(num_resamples: int, confidence: float) -> None:
         raise InputError(f"confidence is {confidence}", hint="use a value between 0 and 1; 0.95 is usual")
 
 
-def _values(values: ArrayLike) -> Floats:
+def _values(values: ArrayLike) -> Floats64:
     values_QM = np.asarray(values, dtype=np.float64)
     assert values_QM.ndim == 2, "a row a query, a column a measure"
     if not len(values_QM):
@@ -232,7 +232,7 @@ def _intervals(
     return [Interval(value=value, low=low, high=high) for value, low, high in ends]
 
 
-def _times_drawn(num_resamples: int, num_units: int, rng: np.random.Generator) -> Floats:
+def _times_drawn(num_resamples: int, num_units: int, rng: np.random.Generator) -> Floats64:
     """How often each resample, drawn with replacement, holds each unit (float64, R x U)."""
     draws_RU = rng.integers(0, num_units, size=(num_resamples, num_units))
     draws_RU += np.arange(num_resamples)[:, None] * num_units
@@ -240,7 +240,7 @@ def _times_drawn(num_resamples: int, num_units: int, rng: np.random.Generator) -
     return counts.reshape(draws_RU.shape).astype(np.float64)
 
 
-def _randomisation_p_values(sums_UM: Floats, *, num_resamples: int, rng: np.random.Generator) -> list[float]:
+def _randomisation_p_values(sums_UM: Floats64, *, num_resamples: int, rng: np.random.Generator) -> list[float]:
     """For every measure the share of sign flips, the observed one among them, whose sum is at least as far from 0."""
     observed_M = sums_UM.sum(axis=0)
     threshold_M = np.abs(observed_M) - _TOLERANCE * np.abs(sums_UM).sum(axis=0)

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nearer.core.arrays import Bools
 from nearer.core.errors import InputError
 from nearer.core.records import Metadata
 
-Bools = NDArray[np.bool_]
 Slices = dict[str, Bools]
 
 LENGTHS = ((1, 4), (5, 12), (13, None))

@@ -14,15 +14,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Floats32, Floats64, Ints
 from nearer.measure.metrics import Qrels
 from nearer.vectors.topk import top_k
-
-Vectors = NDArray[np.float32]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,9 +40,9 @@ class Pairs:
             anchors_P=np.tile(np.arange(num_anchors), 2),
         )
 
-    def scores(self, emb_ND: Vectors) -> Floats:
+    def scores(self, emb_ND: Floats32) -> Floats64:
         """The dot product of each pair (float64, P)."""
-        scores: Floats = np.einsum("pd,pd->p", emb_ND[self.left_P], emb_ND[self.right_P], dtype=np.float64)
+        scores: Floats64 = np.einsum("pd,pd->p", emb_ND[self.left_P], emb_ND[self.right_P], dtype=np.float64)
         return scores
 
 
@@ -80,7 +75,7 @@ def draw_others(anchor_rows_A: Ints, labels_N: Ints, rng: np.random.Generator, *
     return others
 
 
-def nearest_others(anchor_rows_A: Ints, others: Ints, emb_ND: Vectors) -> Ints:
+def nearest_others(anchor_rows_A: Ints, others: Ints, emb_ND: Floats32) -> Ints:
     """For every anchor, of its others (A x any) the one with the highest dot product."""
     anchors_AD = emb_ND[anchor_rows_A]
     scores = np.stack([np.einsum("ad,ad->a", anchors_AD, emb_ND[column]) for column in others.T], axis=1)
@@ -88,7 +83,7 @@ def nearest_others(anchor_rows_A: Ints, others: Ints, emb_ND: Vectors) -> Ints:
     return nearest
 
 
-def best_threshold(scores_P: Floats, same_P: Bools) -> float:
+def best_threshold(scores_P: Floats64, same_P: Bools) -> float:
     """The score from which pairs are best called duplicates, by F1: midway to the next lower score.
 
     Of several that are equally good, the highest.
@@ -106,7 +101,7 @@ def best_threshold(scores_P: Floats, same_P: Bools) -> float:
     return float((ranked_P[best] + below) / 2)
 
 
-def f1_values(pairs: Pairs, scores_P: Floats, *, threshold: float) -> tuple[Floats, Floats]:
+def f1_values(pairs: Pairs, scores_P: Floats64, *, threshold: float) -> tuple[Floats64, Floats64]:
     """Values an anchor whose mean is the F1 of calling pairs from ``threshold`` duplicates; and its pairs judged right.
 
     An anchor's value is F1 + (its 2 TP - F1 x its (2 TP + FP + FN)) / the mean of the latter (both float64, A).
@@ -114,7 +109,7 @@ def f1_values(pairs: Pairs, scores_P: Floats, *, threshold: float) -> tuple[Floa
     called_P = scores_P >= threshold
     num_anchors = int(pairs.anchors_P.max()) + 1
 
-    def count(chosen_P: Bools) -> Floats:
+    def count(chosen_P: Bools) -> Floats64:
         return np.bincount(pairs.anchors_P[chosen_P], minlength=num_anchors).astype(np.float64)
 
     found_A, wrong_A = 2 * count(called_P & pairs.same_P), count(called_P != pairs.same_P)
@@ -123,7 +118,7 @@ def f1_values(pairs: Pairs, scores_P: Floats, *, threshold: float) -> tuple[Floa
     return f1 + (found_A - f1 * reach_A) / reach_A.mean(), count(called_P == pairs.same_P)
 
 
-def cluster(emb_ND: Vectors, *, num_clusters: int, seed: int) -> Ints:
+def cluster(emb_ND: Floats32, *, num_clusters: int, seed: int) -> Ints:
     """The cluster of every item by k-means on its unit vectors, where nearer is more alike by cosine.
 
     Source: Lloyd's algorithm from k-means++ (Arthur and Vassilvitskii, 2007), as scikit-learn runs it.
@@ -137,18 +132,18 @@ def cluster(emb_ND: Vectors, *, num_clusters: int, seed: int) -> Ints:
     return np.asarray(found, dtype=np.int64)
 
 
-def purity_values(labels_N: Ints, clusters_N: Ints) -> Floats:
+def purity_values(labels_N: Ints, clusters_N: Ints) -> Floats64:
     """1 for every item whose label is the commonest of its cluster, else 0 (float64, N); the mean is the purity.
 
     Of several commonest labels the lowest counts. Source: Manning, Raghavan and Schütze, Introduction to Information
     Retrieval (2008), section 16.3.
     """
     table_CK, rows_N, columns_N = _contingency(labels_N, clusters_N)
-    right: Floats = (table_CK.argmax(axis=0)[columns_N] == rows_N).astype(np.float64)
+    right: Floats64 = (table_CK.argmax(axis=0)[columns_N] == rows_N).astype(np.float64)
     return right
 
 
-def v_measure_values(labels_N: Ints, clusters_N: Ints) -> Floats:
+def v_measure_values(labels_N: Ints, clusters_N: Ints) -> Floats64:
     """Values an item whose mean is the V-measure of the clusters, taken as given (float64, N).
 
     V = 2 I / (H(labels) + H(clusters)), the harmonic mean of homogeneity and completeness; -log p less the entropy is
@@ -161,11 +156,11 @@ def v_measure_values(labels_N: Ints, clusters_N: Ints) -> Floats:
     shared_N, both_N = label_N + cluster_N - joint_N, label_N + cluster_N
     assert both_N.mean() > 0, "there is more than one label"
     v = 2 * shared_N.mean() / both_N.mean()
-    values: Floats = v + (2 * (shared_N - shared_N.mean()) - v * (both_N - both_N.mean())) / both_N.mean()
+    values: Floats64 = v + (2 * (shared_N - shared_N.mean()) - v * (both_N - both_N.mean())) / both_N.mean()
     return values
 
 
-def _contingency(labels_N: Ints, clusters_N: Ints) -> tuple[Floats, Ints, Ints]:
+def _contingency(labels_N: Ints, clusters_N: Ints) -> tuple[Floats64, Ints, Ints]:
     """How many items each label and cluster share, and the row and column of every item."""
     (labels, rows_N), (clusters, columns_N) = (np.unique(each, return_inverse=True) for each in (labels_N, clusters_N))
     table_CK = np.zeros((len(labels), len(clusters)))
@@ -173,7 +168,7 @@ def _contingency(labels_N: Ints, clusters_N: Ints) -> tuple[Floats, Ints, Ints]:
     return table_CK, rows_N, columns_N
 
 
-def classify(emb_ND: Vectors, train_emb_TD: Vectors, train_labels_T: Ints, *, num_neighbours: int) -> Ints:
+def classify(emb_ND: Floats32, train_emb_TD: Floats32, train_labels_T: Ints, *, num_neighbours: int) -> Ints:
     """The commonest label among the nearest training items of each item (int64, N).
 
     Of labels with as many votes the one whose neighbours are more alike in sum counts, then the lowest.

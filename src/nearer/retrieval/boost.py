@@ -12,8 +12,8 @@ from functools import cache
 from typing import TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.filters import DERIVED
 from nearer.core.records import Metadata
@@ -21,9 +21,6 @@ from nearer.retrieval.fusion import Scaling, weighted_sum
 from nearer.retrieval.heads import head_of, with_rest
 from nearer.retrieval.rules import refuse_derived
 from nearer.vectors.topk import NO_ROW, TopK
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 GRID = (0.0, 0.05, 0.1, 0.2, 0.4)
 """The weights that ``fit_boosts`` tries: 1 is the whole range of the scores that a query's documents have."""
@@ -56,7 +53,7 @@ class Boost:
         if not 0 <= self.weight < math.inf:
             raise InputError(f"boost of {self.field!r}: the weight is {self.weight}", hint="use 0 or more, below 1")
 
-    def share(self, values_N: Floats) -> Floats:
+    def share(self, values_N: Floats64) -> Floats64:
         """What each value adds to a weight of 1 (float64, N, from 0 to 1); nothing where it is missing (nan).
 
         >>> Boost(field="year", weight=0.1, low=2000, high=2020).share(np.array([1990, 2005, 2030, np.nan])).tolist()
@@ -81,7 +78,7 @@ def as_number(value: float | str) -> float:
     raise InputError(f"{value!r} is no number and no date", hint='write a number, or a date such as "2024-05-31"')
 
 
-def values_of(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata]) -> Floats:
+def values_of(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata]) -> Floats64:
     """A field as numbers (float64, N), nan where it is missing; dates are seconds since 1970, in UTC without a zone.
 
     Where every document that has the field has text, as from CSV, all of them may be numbers or all ISO 8601 dates.
@@ -108,7 +105,7 @@ def values_of(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadat
 
 def candidate_values(
     fields: Iterable[str], *, doc_ids: Sequence[str], documents: Sequence[Metadata]
-) -> dict[str, Floats]:
+) -> dict[str, Floats64]:
     """The values of those fields that can boost: of several numbers or dates, and not named ``label_*``.
 
     Raises InputError for a field of mixed types, naming two documents.
@@ -119,7 +116,7 @@ def candidate_values(
     return {field: values_N for field, values_N in read.items() if values_N is not None and _range(values_N)}
 
 
-def boost_of(field: str, values_N: Floats, *, weight: float) -> Boost:
+def boost_of(field: str, values_N: Floats64, *, weight: float) -> Boost:
     """A boost from the 5th to the 95th percentile of the corpus, or over all values where these are equal.
 
     Outliers would press all others together. Raises InputError for fewer than two different values.
@@ -132,7 +129,7 @@ def boost_of(field: str, values_N: Floats, *, weight: float) -> Boost:
     return Boost(field=field, weight=weight, low=found[0], high=found[1])
 
 
-def boosted(run: TopK, boosts: Sequence[Boost], values: Mapping[str, Floats], *, depth: int) -> TopK:
+def boosted(run: TopK, boosts: Sequence[Boost], values: Mapping[str, Floats64], *, depth: int) -> TopK:
     """The first ``depth`` documents of each query by their scaled score plus what the boosts add, then the rest.
 
     Scores are scaled over those documents as ``weighted_sum`` does by min-max, with weight 1: a boost is one more
@@ -163,8 +160,8 @@ class FittedBoosts:
 def fit_boosts(
     run: TopK,
     *,
-    values: Mapping[str, Floats],
-    measure: Callable[[Ints], Floats],
+    values: Mapping[str, Floats64],
+    measure: Callable[[Ints], Floats64],
     depth: int,
     grid: Sequence[float] = GRID,
     min_gain: float = MIN_GAIN,
@@ -209,7 +206,7 @@ def fit_boosts(
     )
 
 
-def _part(head: TopK, boost: Boost, values_N: Floats) -> TopK:
+def _part(head: TopK, boost: Boost, values_N: Floats64) -> TopK:
     """A boost as a system that ranks the documents of the head."""
     if head.rows_QK.max(initial=NO_ROW) >= len(values_N):
         raise InputError(f"the boost by {boost.field!r} has {len(values_N)} values", hint="give one a document")
@@ -217,7 +214,7 @@ def _part(head: TopK, boost: Boost, values_N: Floats) -> TopK:
     return TopK(rows_QK=head.rows_QK, scores_QK=shares_N[head.rows_QK].astype(np.float32))
 
 
-def _range(values_N: Floats) -> tuple[float, float] | None:
+def _range(values_N: Floats64) -> tuple[float, float] | None:
     known = values_N[~np.isnan(values_N)]
     if not len(known) or known.min() == known.max():
         return None
@@ -225,7 +222,7 @@ def _range(values_N: Floats) -> tuple[float, float] | None:
     return (float(low), float(high)) if low < high else (float(known.min()), float(known.max()))
 
 
-def _read(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata]) -> Floats | None:
+def _read(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata]) -> Floats64 | None:
     """The values of a field, or None where they are all no numbers, or texts that are neither all numbers nor dates."""
     rows = [row for row, each in enumerate(documents) if each.get(field) is not None]
     held = [documents[row][field] for row in rows]

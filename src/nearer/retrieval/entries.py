@@ -7,13 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.filters import Value
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 Ranking = list[tuple[str, float]]
 """Documents and their scores, best first; equal scores go by doc_id descending, as trec_eval sorts."""
@@ -30,7 +28,7 @@ class Entries:
     doc_ids: tuple[str, ...]
     hashes: tuple[str, ...]
     starts_N: Ints
-    vectors_PD: Floats
+    vectors_PD: Floats32
     values: Mapping[str, tuple[Value | None, ...]] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
 
@@ -91,7 +89,7 @@ def checked_entries(entries: Entries) -> Entries:
     return entries
 
 
-def checked_queries(query_emb_QD: ArrayLike, *, dimension: int, k: int) -> Floats:
+def checked_queries(query_emb_QD: ArrayLike, *, dimension: int, k: int) -> Floats32:
     """Query vectors as float32, shape (Q, D).
 
     Raises InputError for another shape, for what is near nothing, and for ``k`` below 1.
@@ -111,7 +109,7 @@ def checked_queries(query_emb_QD: ArrayLike, *, dimension: int, k: int) -> Float
     return query_emb_QD
 
 
-def _first_bad(emb: Floats) -> int:
+def _first_bad(emb: Floats32) -> int:
     """The first row that is zero or not finite, counted from 1; 0 when there is none."""
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.einsum("ij,ij->i", emb, emb)

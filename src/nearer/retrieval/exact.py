@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError
+from nearer.core.failpoints import failpoint
 from nearer.core.filters import Filter, matches
-from nearer.core.steps import reached
-from nearer.retrieval.entries import Entries, Floats, Ranking, checked_entries, checked_queries, joined, without
+from nearer.retrieval.entries import Entries, Ranking, checked_entries, checked_queries, joined, without
 from nearer.retrieval.manifest import (
     MANIFEST,
     File,
@@ -74,7 +75,7 @@ class ExactIndex:
             raise damaged(folder / MANIFEST) from error
         return cls(manifest, content, kept)
 
-    def search(self, query_emb_QD: Floats, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
+    def search(self, query_emb_QD: Floats32, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
         """The ``k`` best documents of each query that pass ``where``; a document scores its best passage.
 
         Raises SpaceMismatch when the queries' vectors belong to another space, InputError when they are near nothing.
@@ -108,7 +109,7 @@ class ExactIndex:
         """What is not as it was written: nothing, since opening compares the checksums."""
         return ()
 
-    def recall(self, query_emb_QD: Floats) -> Recall | None:
+    def recall(self, query_emb_QD: Floats32) -> Recall | None:
         """What was measured when it was built, if anything was: the vectors that it was made of are not here."""
         return self.manifest.recall
 
@@ -135,9 +136,9 @@ def build_exact(
         "values": dict(content.values),
     }
     files = _write_kept(folder, kept)
-    reached("index.vectors")
+    failpoint("index.vectors")
     files["passages"] = _write_digested(folder, "passages", ".json", json.dumps(passages).encode())
-    reached("index.passages")
+    failpoint("index.passages")
     manifest = Manifest(
         kind="exact",
         spec=spec,
@@ -151,7 +152,7 @@ def build_exact(
     )
     write_manifest(folder, manifest)
     keep_current(folder, manifest)
-    reached("index.cleanup")
+    failpoint("index.cleanup")
     return ExactIndex(manifest, replace(content, vectors_PD=_columns(kept)), kept)
 
 
@@ -174,7 +175,7 @@ def update_exact(
     return build_exact(folder, spec=spec, content=content, policy=policy, revision=revision, before=index.manifest)
 
 
-def _columns(kept: Quantised) -> Floats:
+def _columns(kept: Quantised) -> Floats32:
     """The vectors as entries hold them: without columns where float32 is not what is kept."""
     return kept.vectors_PD if kept.precision == "float32" else np.empty((len(kept), 0), np.float32)
 

@@ -7,8 +7,9 @@ documents, E excluded pairs.
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nearer.core.arrays import Bools, Floats32, Ints
 from nearer.core.errors import InputError
 from nearer.core.filters import Filter
 from nearer.core.records import Metadata
@@ -16,14 +17,10 @@ from nearer.retrieval.lexical import LexicalIndex
 from nearer.retrieval.rules import Pairs, passing
 from nearer.vectors.topk import NO_ROW, Exclusions, TopK, top_k
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
 
 def top_k_where(
-    query_emb_QD: Floats,
-    passage_emb_PD: Floats,
+    query_emb_QD: Floats32,
+    passage_emb_PD: Floats32,
     *,
     k: int,
     starts_N: ArrayLike | None = None,

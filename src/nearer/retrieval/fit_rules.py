@@ -7,16 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.records import Metadata
 from nearer.retrieval.rules import Pairs, Rule, passing_pairs
 from nearer.vectors.topk import NO_ROW, TopK
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 MIN_GAIN = 0.01
 """A rule must raise the mean by more: as much as remedies may differ in nDCG@10 and count as equal."""
@@ -58,7 +54,7 @@ def fit_rules(
     queries: Sequence[Metadata],
     documents: Sequence[Metadata],
     relevant: Pairs,
-    measure: Callable[[Ints], Floats],
+    measure: Callable[[Ints], Floats64],
     min_gain: float = MIN_GAIN,
     max_lost: float = MAX_LOST,
 ) -> FittedRules:

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.vectors.topk import NO_ROW, TopK
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Scaling = Literal["min-max", "z", "none"]
 
 GRID = tuple(step / 10 for step in range(11))
@@ -83,7 +80,7 @@ def tune_weight(
     first: TopK,
     second: TopK,
     *,
-    measure: Callable[[Ints], Floats],
+    measure: Callable[[Ints], Floats64],
     folds_Q: Ints,
     k: int,
     grid: Sequence[float] = GRID,
@@ -151,7 +148,7 @@ def _by_fold(fused_F: list[TopK], folds_Q: Ints) -> TopK:
     )
 
 
-def _checked(weights: Sequence[float], *, num_runs: int) -> Floats:
+def _checked(weights: Sequence[float], *, num_runs: int) -> Floats64:
     weights_S = np.asarray(weights, dtype=np.float64)
     if weights_S.shape != (num_runs,):
         raise InputError(f"{num_runs} runs have {weights_S.size} weights", hint="give one weight a run")
@@ -172,7 +169,7 @@ class _Pool:
     rows_U: Ints
     found_SU: Bools
     ranks_SU: Ints
-    scores_SU: Floats
+    scores_SU: Floats64
 
     @classmethod
     def build(cls, runs: Sequence[TopK], *, k: int) -> "_Pool":
@@ -203,7 +200,7 @@ class _Pool:
             scores_SU=scores_SU,
         )
 
-    def scaled(self, scalings: Sequence[Scaling]) -> Floats:
+    def scaled(self, scalings: Sequence[Scaling]) -> Floats64:
         """Every system's scaled scores (float64, S x U), with the query's lowest in place of those it did not rank."""
         scaled_SU = np.zeros(self.scores_SU.shape)
         systems = zip(self.found_SU, self.scores_SU, scaled_SU, scalings, strict=True)
@@ -216,12 +213,12 @@ class _Pool:
             scaled_U[found_U] = scaled_F
         return scaled_SU
 
-    def weighted(self, scaled_SU: Floats, weights_S: Floats, *, k: int) -> TopK:
+    def weighted(self, scaled_SU: Floats64, weights_S: Floats64, *, k: int) -> TopK:
         """The best by weighted sum among what systems of a weight above 0 ranked."""
         heard_U = np.any(self.found_SU[weights_S > 0], axis=0)
         return self.best(weights_S[:, None] * scaled_SU, heard_U, k=k)
 
-    def best(self, parts_SU: Floats, heard_U: Bools, *, k: int) -> TopK:
+    def best(self, parts_SU: Floats64, heard_U: Bools, *, k: int) -> TopK:
         """The ``k`` pairs of each query, of those heard, whose parts have the largest sum; ties to the higher row."""
         queries, rows = self.queries_U[heard_U], self.rows_U[heard_U]
         sums = np.sort(parts_SU[:, heard_U], axis=0).sum(axis=0)  # sorted: the systems' order must not change a bit
@@ -235,7 +232,7 @@ class _Pool:
         return TopK(rows_QK=rows_QK, scores_QK=scores_QK)
 
 
-def _scaled(scores_F: Floats, queries_F: Ints, *, num_queries: int, scaling: Scaling) -> Floats:
+def _scaled(scores_F: Floats64, queries_F: Ints, *, num_queries: int, scaling: Scaling) -> Floats64:
     """The scores of one system, each scaled over those of its query."""
     if scaling == "none":
         return scores_F

@@ -4,12 +4,10 @@ Shapes: Q queries, K ranked documents, H of them in the head, R in the rest.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError
 from nearer.vectors.topk import NO_ROW, TopK
-
-Floats = NDArray[np.float32]
 
 
 def head_of(run: TopK, depth: int) -> TopK:
@@ -34,7 +32,7 @@ def with_rest(head: TopK, run: TopK) -> TopK:
     )
 
 
-def _below(floor_Q: Floats, scores_QR: Floats) -> Floats:
+def _below(floor_Q: Floats32, scores_QR: Floats32) -> Floats32:
     """The same scores (float32, Q x R), as much lowered as needed to be below the floor; equal ones stay equal."""
     lowered_QR = scores_QR.astype(np.float32)
     limit_Q = np.nextafter(floor_Q.astype(np.float32), np.float32(-np.inf))

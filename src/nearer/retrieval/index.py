@@ -7,9 +7,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import Conflict, InputError, NearerError, WorkspaceError
 from nearer.core.filters import Filter
-from nearer.retrieval.entries import Entries, Floats, Ranking, joined
+from nearer.retrieval.entries import Entries, Ranking, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.lance_writer import build_lance, update_lance
@@ -27,7 +28,7 @@ class Index(Protocol):
         """What it is."""
         ...
 
-    def search(self, query_emb_QD: Floats, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
+    def search(self, query_emb_QD: Floats32, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
         """The ``k`` best documents of each query that pass ``where``; a document scores its best passage."""
         ...
 
@@ -43,7 +44,7 @@ class Index(Protocol):
         """What is not as it was written, after reading everything."""
         ...
 
-    def recall(self, query_emb_QD: Floats) -> Recall | None:
+    def recall(self, query_emb_QD: Floats32) -> Recall | None:
         """How much of what exact search finds these queries find; None where search is exact."""
         ...
 

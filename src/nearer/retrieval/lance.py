@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError
 from nearer.core.filters import Filter
-from nearer.retrieval.entries import Floats, Ranking, checked_queries
+from nearer.retrieval.entries import Ranking, checked_queries
 from nearer.retrieval.manifest import Manifest, Probes, Recall, damaged, same_space
 from nearer.retrieval.recall import K, exact_best, mean_recall
 from nearer.retrieval.table import (
@@ -64,7 +65,7 @@ class LanceIndex:
                 raise damaged(folder / f"{table.name}.lance", "holds other rows than were written")
         return cls(folder, manifest, table)
 
-    def search(self, query_emb_QD: Floats, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
+    def search(self, query_emb_QD: Floats32, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
         """The ``k`` best documents of each query that pass ``where``; a document scores its best passage.
 
         Raises SpaceMismatch when the queries' vectors belong to another space, InputError when they are near nothing.
@@ -137,7 +138,7 @@ class LanceIndex:
         }
         return tuple(fault for fault, is_so in faults.items() if is_so)
 
-    def recall(self, query_emb_QD: Floats) -> Recall | None:
+    def recall(self, query_emb_QD: Floats32) -> Recall | None:
         """How much of what exact search finds these queries find, every vector read; None where search is exact."""
         if self.manifest.probes is None:
             return None
@@ -160,7 +161,7 @@ class LanceIndex:
         passing = self.table.search().where(condition).select([ORDINAL]).limit(EXACT_MATCHES + 1)
         return len(passing.to_arrow()) <= EXACT_MATCHES
 
-    def _nearest(self, query_D: Floats, *, k: int, condition: "Expr | None", probes: Probes | None) -> Ranking:
+    def _nearest(self, query_D: Floats32, *, k: int, condition: "Expr | None", probes: Probes | None) -> Ranking:
         """One query's ranking. Without ``probes`` every passage that passes is compared."""
 
         def fetch(limit: int) -> tuple[list[str], list[float]]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearer.core.steps import reached
-from nearer.retrieval.entries import Entries, Floats, checked_entries
+from nearer.core.arrays import Floats32
+from nearer.core.failpoints import failpoint
+from nearer.retrieval.entries import Entries, checked_entries
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.manifest import (
     Manifest,
@@ -69,7 +70,7 @@ def build_lance(
             if table is None:
                 table = create_table(folder, schema_of(spec, dimension=entries.vectors_PD.shape[1]))
             table.add(rows_of(entries, table.schema, spec))
-        reached("index.rows")
+        failpoint("index.rows")
     assert table is not None
     return _publish(folder, table, spec=spec, policy=policy, revision=revision, before=before)
 
@@ -101,7 +102,7 @@ def update_lance(
         with explained(folder):
             upsert = table.merge_insert(KEY).when_matched_update_all().when_not_matched_insert_all()
             upsert.execute(rows_of(entries, table.schema, spec))
-        reached("index.rows")
+        failpoint("index.rows")
         num_written += len(entries.doc_ids)
     if not num_written and not policy.shortfall(manifest):
         same = refresh_manifest(folder, manifest, revision=revision, current=_version(table))
@@ -116,7 +117,7 @@ def _remove(folder: Path, table: "Table", doc_ids: Collection[str]) -> None:
     for start in range(0, len(ids), _DELETE):
         with explained(folder):
             table.delete(col(DOC_ID).isin(ids[start : start + _DELETE]))
-        reached("index.rows")
+        failpoint("index.rows")
 
 
 def _publish(
@@ -146,14 +147,14 @@ def _publish(
             measured = _measured(folder, table, draft, policy)
         draft = measured
     fsync_tree(folder / f"{table.name}.lance")
-    reached("index.table")
+    failpoint("index.table")
     current = _version(table)
     manifest = replace(draft, current=current, retired=still_held(before, current))
     write_manifest(folder, manifest)
     keep_current(folder, manifest)
     with explained(folder):
         _forget_versions(table, manifest)
-    reached("index.cleanup")
+    failpoint("index.cleanup")
     return LanceIndex.open(folder, manifest)
 
 
@@ -215,7 +216,7 @@ def _measured(
     return replace(draft, probes=probes, recall=recall)
 
 
-def _some_vectors(table: "Table", number: int) -> Floats:
+def _some_vectors(table: "Table", number: int) -> Floats32:
     """Vectors of passages at even distances, to stand in for queries."""
     offsets = np.unique(np.linspace(0, table.count_rows() - 1, number).astype(np.int64))
     rows = table.take_offsets(offsets.tolist()).select([VECTOR]).to_arrow()

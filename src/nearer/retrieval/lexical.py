@@ -10,14 +10,11 @@ from pathlib import Path
 import numpy as np
 import regex
 import Stemmer
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nearer.core.arrays import Bools, Floats32, Ints
 from nearer.core.errors import InputError
 from nearer.vectors.topk import NO_ROW, Exclusions, TopK
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 STOP_WORDS = frozenset({
     "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of",
@@ -112,17 +109,17 @@ class LexicalIndex:
             rows_QK[row, : len(best)], scores_QK[row, : len(best)] = best, scores_N[best]
         return TopK(rows_QK=rows_QK, scores_QK=scores_QK)
 
-    def _scores(self, query: str) -> Floats:
+    def _scores(self, query: str) -> Floats32:
         """The BM25 of every document (float32, N), 0 where no term is shared."""
         vocabulary = self._bm25.vocab_dict
         term_ids = [vocabulary[term] for term in analyse(query) if term in vocabulary]
         if not term_ids:
             return np.zeros(self.num_documents, np.float32)
-        scores_N: Floats = self._bm25.get_scores_from_ids(term_ids)
+        scores_N: Floats32 = self._bm25.get_scores_from_ids(term_ids)
         return scores_N
 
 
-def _best(scores_N: Floats, k: int) -> Ints:
+def _best(scores_N: Floats32, k: int) -> Ints:
     """The rows of the ``k`` highest scores above 0, best first."""
     rows = np.flatnonzero(scores_N > 0)
     if len(rows) > k:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
+from nearer.core.failpoints import failpoint
 from nearer.core.filters import FieldType
-from nearer.core.steps import reached
 from nearer.store.files import remove_tree, write_atomic
 from nearer.vectors.quantise import Precision
 
@@ -157,7 +157,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make ``manifest`` what is current."""
     content = {"format_version": FORMAT_VERSION, **asdict(manifest)}
     write_atomic(folder / MANIFEST, json.dumps(content, indent=2) + "\n")
-    reached("index.manifest")
+    failpoint("index.manifest")
 
 
 def refresh_manifest(folder: Path, manifest: Manifest, *, revision: int, current: Version | None = None) -> Manifest:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nearer.retrieval.entries import Floats
+from nearer.core.arrays import Floats32
 from nearer.retrieval.manifest import Kind, Manifest
 
 
@@ -18,7 +18,7 @@ class Policy:
     exact_up_to: int = 50_000
     min_recall: float = 0.98
     num_recall_queries: int = 200
-    queries: Callable[[], Floats | None] = lambda: None
+    queries: Callable[[], Floats32 | None] = lambda: None
 
     def kind_for(self, num_passages: int) -> Kind:
         """The kind to build for so many passages."""

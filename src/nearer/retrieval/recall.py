@@ -8,7 +8,8 @@ from heapq import nlargest
 
 import numpy as np
 
-from nearer.retrieval.entries import Entries, Floats, Ranking
+from nearer.core.arrays import Floats32, Ints
+from nearer.retrieval.entries import Entries, Ranking
 from nearer.vectors.quantise import Quantised, search
 from nearer.vectors.topk import NO_ROW, TopK, best_passages, top_k
 
@@ -18,7 +19,7 @@ K = 10
 _TIED = 1e-5  # two ways to add up one dot product in float32 differ by less
 
 
-def exact_best(blocks: Iterable[tuple[Sequence[str], Floats]], query_emb_QD: Floats) -> list[Ranking]:
+def exact_best(blocks: Iterable[tuple[Sequence[str], Floats32]], query_emb_QD: Floats32) -> list[Ranking]:
     """The best documents of every query, from blocks of (doc_id of each passage, vectors), one block in memory.
 
     A document's passages may lie in several blocks: its score is its best in any, and in that block it is among the
@@ -36,7 +37,7 @@ def exact_best(blocks: Iterable[tuple[Sequence[str], Floats]], query_emb_QD: Flo
     return [sorted(mine.items(), key=lambda entry: entry[1], reverse=True) for mine in best]
 
 
-def recall_of(kept: Quantised, content: Entries, query_emb_QD: Floats, *, rescore: int) -> float:
+def recall_of(kept: Quantised, content: Entries, query_emb_QD: Floats32, *, rescore: int) -> float:
     """The mean recall of searching what is kept of some vectors, beside the vectors themselves."""
     exact = top_k(query_emb_QD, content.vectors_PD, k=K, starts_N=content.starts_N)
     found = search(query_emb_QD, kept, k=K, starts_N=content.starts_N, rescore=rescore)
@@ -69,7 +70,7 @@ def mean_recall(found: Sequence[Ranking], exact: Sequence[Ranking]) -> float:
     return float(np.mean(shares)) if shares else 1.0
 
 
-def _grouped(doc_ids: Sequence[str]) -> tuple[list[str], "np.typing.NDArray[np.int64]", "np.typing.NDArray[np.int64]"]:
+def _grouped(doc_ids: Sequence[str]) -> tuple[list[str], "Ints", "Ints"]:
     """The documents of a block, the first passage of each, and the order of passages that brings them together."""
     names, codes = np.unique(np.asarray(doc_ids, dtype=object), return_inverse=True)
     order = np.argsort(codes, kind="stable")

@@ -6,19 +6,17 @@ Shapes: Q queries, K ranked documents, U pairs of a query and a document.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError
 from nearer.retrieval.heads import head_of, with_rest
 from nearer.vectors.topk import NO_ROW, TopK
-
-Floats = NDArray[np.float32]
 
 DEPTH = 20
 """Documents reranked: what is not among them is out of a reranker's reach, and each costs one reading of a pair."""
 
 
-def rerank(run: TopK, score: Callable[[list[tuple[int, int]]], Floats], *, depth: int = DEPTH) -> TopK:
+def rerank(run: TopK, score: Callable[[list[tuple[int, int]]], Floats32], *, depth: int = DEPTH) -> TopK:
     """The first ``depth`` documents of each query by descending score, the rest after them in their order.
 
     ``score`` gets all pairs of query row and document row at once, each pair once, and returns one number a pair

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError
 from nearer.core.filters import (
     DERIVED,
@@ -30,8 +30,7 @@ from nearer.core.filters import (
 )
 from nearer.core.records import Metadata
 
-Bools = NDArray[np.bool_]
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+Pairs = tuple[Ints, Ints]
 """Rows of queries, and beside each the row of a document."""
 
 _OF_THE_QUERY = "query."

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import NearerError
 from nearer.core.filters import Comparison, Fields, FieldType, Filter
-from nearer.retrieval.entries import Entries, Floats
+from nearer.retrieval.entries import Entries
 from nearer.retrieval.manifest import Spec, damaged
 from nearer.store.files import inside
 
@@ -84,15 +85,15 @@ def rows_of(entries: Entries, schema: "pa.Schema", spec: Spec) -> "pa.Table":
     return pa.table(columns, schema=schema)
 
 
-def checks(vectors_PD: Floats) -> list[int]:
+def checks(vectors_PD: Floats32) -> list[int]:
     """The CRC-32 of every vector."""
     return [zlib.crc32(vector_D) for vector_D in vectors_PD]
 
 
-def vectors_in(batch: "pa.RecordBatch") -> Floats:
+def vectors_in(batch: "pa.RecordBatch") -> Floats32:
     """The vectors of a batch of rows, shape (rows, D)."""
     column = batch[VECTOR]
-    vectors: Floats = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    vectors: Floats32 = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
     return vectors
 
 

@@ -10,8 +10,8 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Conflict, NotFound
+from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
-from nearer.core.steps import reached
 from nearer.store import database as tables
 from nearer.store.database import Database
 
@@ -114,7 +114,7 @@ class Registry:
                 index_elements=["model_id"], set_={"source": model.source, "encoder": row["encoder"]}
             )
             connection.execute(statement, [row])
-        reached("registry.model")
+        failpoint("registry.model")
         return self.model(model.model_id)
 
     def model(self, model_id: str) -> Model:
@@ -143,7 +143,7 @@ class Registry:
         }
         with self._database.write() as connection:
             connection.execute(insert(tables.rerankers).on_conflict_do_nothing(), [row])
-        reached("registry.reranker")
+        failpoint("registry.reranker")
         return self.reranker(reranker.reranker_id)
 
     def reranker(self, reranker_id: str) -> Reranker:
@@ -172,7 +172,7 @@ class Registry:
         with self._database.write() as connection:
             connection.execute(insert(table).on_conflict_do_nothing(), [row])
             kept = connection.execute(statement).scalar_one()
-        reached("registry.probe")
+        failpoint("registry.probe")
         return bytes(kept)
 
     def add_release(self, *, model: Model, system: JSON, evidence: JSON) -> Release:
@@ -190,7 +190,7 @@ class Registry:
         }
         with self._database.write() as connection:
             connection.execute(insert(tables.releases).on_conflict_do_nothing(), [row])
-        reached("registry.release")
+        failpoint("registry.release")
         return self.release(release_id)
 
     def release(self, release_id: str) -> Release:
@@ -235,7 +235,7 @@ class Registry:
             if not self._swap(connection, expected=expected, release_id=release_id):
                 raise Conflict("the live release changed meanwhile", hint="look: nearer status, then repeat")
             self._record(connection, action, release_id=release_id, previous=expected, detail=detail)
-        reached("registry.pointer")
+        failpoint("registry.pointer")
 
     def record(self, action: str, *, detail: JSON) -> None:
         """Write a line of history that moves nothing, such as a refusal."""
@@ -269,7 +269,7 @@ class Registry:
             connection.execute(table.insert(), [row])
             statement = sa.select(sa.func.count()).select_from(table).where(table.c.split == split)
             num_looks = connection.scalar(statement) or 0
-        reached("registry.look")
+        failpoint("registry.look")
         return {"split": split, "num_looks": num_looks}
 
     def add_evaluation(self, *, split: str, result: JSON) -> None:
@@ -288,7 +288,7 @@ class Registry:
         """Keep what the regression suite found, for the report."""
         with self._database.write() as connection:
             connection.execute(tables.suite_runs.insert(), [{"at": self._now(), "result": dict(result)}])
-        reached("registry.suite")
+        failpoint("registry.suite")
 
     def last_suite_run(self) -> dict[str, Any] | None:
         """What the regression suite found when it was last run, with the time under ``at``."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from nearer.core.steps import reached
+from nearer.core.failpoints import failpoint
 from nearer.store.files import move_into_place, write_atomic
 
 MANIFEST = "manifest.json"
@@ -24,7 +24,7 @@ def seal(source_dir: Path, target_dir: Path) -> None:
         "files": {name: _digest(source_dir / name) for name in _names(source_dir)},
     }
     write_atomic(source_dir / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-    reached("seal.written")
+    failpoint("seal.written")
     target_dir.parent.mkdir(parents=True, exist_ok=True)
     move_into_place(source_dir, target_dir)
 

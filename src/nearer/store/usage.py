@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from nearer.core.errors import WorkspaceError
-from nearer.core.steps import reached
+from nearer.core.failpoints import failpoint
 from nearer.store.database import Database, api_usage
 from nearer.store.registry import utc_now
 
@@ -69,7 +69,7 @@ class Meter:
                 self.is_recorded = False
                 return
             self.is_recorded = True
-        reached("usage.commit")
+        failpoint("usage.commit")
 
     def _write(self, row: dict[str, Any]) -> int:
         """Insert or replace this encoder's row; its id."""

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from nearer.core.steps import reached
+from nearer.core.failpoints import failpoint
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.files import remove_tree, scratch_folder
 from nearer.store.sealed import fault_in, seal
@@ -61,6 +61,6 @@ def _keep(words: Words, folder: Path) -> None:
         for former in folder.parent.glob("[0-9]*"):  # of other documents, or damaged
             remove_tree(former)
         seal(scratch, folder)
-        reached("lexical.kept")
+        failpoint("lexical.kept")
     except OSError:  # read-only, or full: what is kept only saves time
         return

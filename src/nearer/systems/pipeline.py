@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nearer.core.arrays import Floats32
 from nearer.core.records import Document, Metadata, Query
 from nearer.core.sections import SearchRecipe
-from nearer.encode.corpus import Corpus, Floats
+from nearer.encode.corpus import Corpus
 from nearer.retrieval.boost import Boost, as_number, boosted, values_of
 from nearer.retrieval.fusion import reciprocal_rank_fusion, weighted_sum
 from nearer.retrieval.rerank import rerank
@@ -61,7 +62,7 @@ def combine(system: System, found: Found, *, k: int) -> TopK:
     return TopK(rows_QK=ranked.rows_QK[:, :k], scores_QK=ranked.scores_QK[:, :k])
 
 
-def passage_of(corpus: Corpus, query_emb_QD: Floats, passage_emb_PD: Floats) -> PassageOf:
+def passage_of(corpus: Corpus, query_emb_QD: Floats32, passage_emb_PD: Floats32) -> PassageOf:
     """Finds the passage of a corpus by the vectors of all."""
 
     def nearest(query_row: int, document_row: int) -> str:
@@ -98,11 +99,11 @@ def _boosted(search: SearchRecipe, documents: Sequence[Document], ranked: TopK) 
     return boosted(ranked, boosts, values, depth=search.depth)
 
 
-def _scorer(system: System, found: Found) -> Callable[[list[tuple[int, int]]], Floats]:
+def _scorer(system: System, found: Found) -> Callable[[list[tuple[int, int]]], Floats32]:
     reranker = system.reranker
     assert reranker is not None
 
-    def score(pairs_U: list[tuple[int, int]]) -> Floats:
+    def score(pairs_U: list[tuple[int, int]]) -> Floats32:
         texts = [(found.queries[query].text, found.passage_of(query, document)) for query, document in pairs_U]
         return reranker.scores(texts)
 

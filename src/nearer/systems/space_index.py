@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, NearerError
 from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
 from nearer.encode.adapted import AdaptedEncoder
-from nearer.encode.corpus import Floats, chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
+from nearer.encode.corpus import chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
 from nearer.encode.encoder import TextEncoder
 from nearer.encode.paired import PairedEncoder
 from nearer.encode.shortened import ShortenedEncoder
@@ -174,7 +175,7 @@ class _Source:
                 texts=corpus.passages if self._spec.full_text else (),
             )
 
-    def _query_vectors(self) -> Floats | None:
+    def _query_vectors(self) -> Floats32 | None:
         """Vectors of the workspace's queries, drawn by a hash so that the same ones judge every build."""
         queries = sorted(self._collection.queries(), key=lambda query: text_hash(query.query_id))
         drawn = queries[: self.policy.num_recall_queries]

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.ids import content_id
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Query
 from nearer.core.text import NEAR_DUPLICATE, near_duplicates
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import Corpus, Floats, Ints, embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.grades import scale_of
 from nearer.learn.examples import Example, from_judgments, spare_neighbours, text_key
@@ -55,8 +56,8 @@ class AdapterSet:
     """
 
     space_id: str
-    query_emb_QD: Floats
-    passage_emb_PD: Floats
+    query_emb_QD: Floats32
+    passage_emb_PD: Floats32
     starts_N: Ints
     qrels: Qrels
     excluded: tuple[Ints, Ints]
@@ -143,7 +144,7 @@ def _examples(
     workspace: Workspace,
     encoder: TextEncoder,
     corpus: Corpus,
-    passage_emb_PD: Floats,
+    passage_emb_PD: Floats32,
     learners: Sequence[Query],
     judgments: Sequence[Judgment],
     *,
@@ -178,8 +179,8 @@ def _pairs(
     passages: Sequence[str],
     queries_E: Ints,
     examples: Sequence[Example],
-    query_emb_QD: Floats,
-    passage_emb_PD: Floats,
+    query_emb_QD: Floats32,
+    passage_emb_PD: Floats32,
 ) -> AdapterPairs:
     """The pairs as rows, with their candidates mined."""
     recipe = workspace.recipe

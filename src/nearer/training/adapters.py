@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import Any, cast, get_args
 
 from nearer.core.errors import InputError, RecipeError
+from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json
 from nearer.core.progress import Progress
 from nearer.core.recipe import Recipe
 from nearer.core.records import Query
-from nearer.core.steps import reached
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.evaluation.judged_split import read_judged_split
@@ -64,7 +64,7 @@ def train_adapter(
     model = register_adapter(workspace, parent, adapter, training=training) if report.best_step else parent.model
     improved = model.model_id != parent.model.model_id
     workspace.registry.record("train", detail={"model_id": model.model_id, "improved": improved})
-    reached("adapt.registered")
+    failpoint("adapt.registered")
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,
@@ -117,7 +117,7 @@ def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, 
     """Save the adapter under the id of its computation, then enter it."""
     encoder = AdaptedEncoder(parent.encoder, adapter)
     source = keep_model(workspace, encoder.encoder_id, adapter.save)
-    reached("adapt.model")
+    failpoint("adapt.model")
     record = Model(
         model_id=encoder.model_id,
         encoder_id=encoder.encoder_id,

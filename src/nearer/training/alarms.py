@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools, Floats64
 from nearer.core.recipe import Recipe
 from nearer.core.sections import AlarmsRecipe
 from nearer.core.text import clusters, near_duplicates, normalise, resembling
@@ -60,21 +60,19 @@ def lessons(examples: Sequence[Example]) -> list[tuple[int, int]]:
     return [found[row] for row in range(len(examples))]
 
 
-def familiar(queries: Sequence[str], examples: Sequence[Example], *, resemblance: float) -> NDArray[np.bool_]:
+def familiar(queries: Sequence[str], examples: Sequence[Example], *, resemblance: float) -> Bools:
     """Which queries are worded like one that is trained on, shape (Q,); what nearly repeats one was left out before."""
     known = [example.anchor for example in examples]
     return np.asarray(resembling(queries, known, threshold=resemblance), dtype=np.bool_)
 
 
-def is_comparable(familiar_Q: NDArray[np.bool_]) -> bool:
+def is_comparable(familiar_Q: Bools) -> bool:
     """Whether there are enough familiar queries, and others, to compare."""
     num_familiar = int(familiar_Q.sum())
     return min(num_familiar, len(familiar_Q) - num_familiar) >= FEWEST_QUERIES
 
 
-def gains_of(
-    before_Q: NDArray[np.float64], after_Q: NDArray[np.float64], familiar_Q: NDArray[np.bool_], *, recipe: Recipe
-) -> Gains | None:
+def gains_of(before_Q: Floats64, after_Q: Floats64, familiar_Q: Bools, *, recipe: Recipe) -> Gains | None:
     """Where dev gained: on queries worded like those of training, or on all."""
     evaluate = recipe.evaluate
     return compare_gains(after_Q - before_Q, familiar_Q, num_resamples=evaluate.num_resamples, seed=evaluate.seed)

@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Floats64
 from nearer.core.errors import ModelRefused
 from nearer.core.ids import canonical_json
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import CachedEncoder, Floats, embed_passages, embed_queries
+from nearer.encode.corpus import CachedEncoder, embed_passages, embed_queries
 from nearer.encode.encoder import Encoder
 from nearer.learn.axes import axes
 from nearer.learn.examples import Example
@@ -43,7 +43,7 @@ class Beginning:
 
     mapped: CachedEncoder | None = None
     passes: Sequence[dict[str, Any]] = ()
-    before_Q: NDArray[np.float64] | None = None
+    before_Q: Floats64 | None = None
 
 
 def begin(
@@ -98,8 +98,8 @@ class _Pairs:
     """The examples and the vectors of their texts."""
 
     table: ExampleTable
-    anchor_emb_AD: Floats
-    text_emb_TD: Floats
+    anchor_emb_AD: Floats32
+    text_emb_TD: Floats32
 
     @classmethod
     def read(cls, workspace: Workspace, encoder: Encoder, examples: Sequence[Example], progress: Progress) -> "_Pairs":
@@ -119,7 +119,7 @@ class _Pairs:
         return replace(self, anchor_emb_AD=anchor_emb_AD, text_emb_TD=adapter.apply_documents(self.text_emb_TD))
 
     @property
-    def axes(self) -> Floats:
+    def axes(self) -> Floats32:
         """What these pairs have in common, axis by axis, shape (D, D)."""
         positive_emb_ED = self.text_emb_TD[[candidates[0] for candidates in self.table.candidates]]
         query_emb_ED = self.anchor_emb_AD[self.table.anchor_E]
@@ -146,7 +146,7 @@ def _fitted(
     encoder: Encoder,
     pairs: _Pairs,
     dev: DevVectors,
-    before_Q: NDArray[np.float64],
+    before_Q: Floats64,
     progress: Progress,
 ) -> tuple[Adapter, dict[str, Any]]:
     """The map of both sides that is best on dev, and how it went; its best step is 0 where it is not kept."""

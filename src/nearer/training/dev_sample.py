@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.records import Query
 from nearer.encode.corpus import Corpus, own_documents
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -18,10 +18,6 @@ from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DEV_MEASURE
 from nearer.vectors.topk import top_k
-
-Vectors = NDArray[np.float32]
-Values = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,7 +65,7 @@ class DevSample:
         """What is resampled whole, one label a query."""
         return self.judged.groups_of(self.rows_A)
 
-    def values(self, query_emb_AD: Vectors, passage_emb_PD: Vectors) -> Values:
+    def values(self, query_emb_AD: Floats32, passage_emb_PD: Floats32) -> Floats64:
         """The measure of every query. Raises InputError when a vector is not finite."""
         k = DEV_MEASURE.cutoff
         assert k is not None

@@ -8,22 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import (
-    Corpus,
-    Floats,
-    Ints,
-    embed_corpus,
-    embed_passages,
-    embed_queries,
-    own_documents,
-    read_corpus,
-)
+from nearer.encode.corpus import Corpus, embed_corpus, embed_passages, embed_queries, own_documents, read_corpus
 from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import read_judged_split
@@ -73,11 +64,11 @@ class DevSet:
         """The mean of nDCG@10 of the model as it is now, nan if its vectors are not numbers; nothing is cached."""
         return float(self.values(encoder, encoder.encode_documents(self.passages)).mean())
 
-    def values(self, encoder: Encoder, passage_emb_PD: Floats) -> NDArray[np.float64]:
+    def values(self, encoder: Encoder, passage_emb_PD: Floats32) -> Floats64:
         """The same of each query, shape (Q,), with the passages' vectors given."""
         return self.values_of(encoder.encode_queries([query.text for query in self.queries]), passage_emb_PD)
 
-    def values_of(self, query_emb_QD: Floats, passage_emb_PD: Floats) -> NDArray[np.float64]:
+    def values_of(self, query_emb_QD: Floats32, passage_emb_PD: Floats32) -> Floats64:
         """The same with all vectors given."""
         if not (np.isfinite(query_emb_QD).all() and np.isfinite(passage_emb_PD).all()):
             return np.full(len(self.queries), np.nan)
@@ -92,8 +83,8 @@ class DevVectors:
     """A dev set with its vectors by one encoder, through the cache: what adapters of these are measured on."""
 
     set: DevSet
-    query_emb_QD: Floats
-    passage_emb_PD: Floats
+    query_emb_QD: Floats32
+    passage_emb_PD: Floats32
 
     @classmethod
     def of(cls, workspace: Workspace, encoder: TextEncoder, dev: DevSet, progress: Progress) -> "DevVectors":
@@ -104,7 +95,7 @@ class DevVectors:
             passage_emb_PD=embed_passages(workspace, encoder, dev.passages, progress)[0],
         )
 
-    def values(self, adapter: Adapter) -> NDArray[np.float64]:
+    def values(self, adapter: Adapter) -> Floats64:
         """Dev's measure of each query with an adapter, shape (Q,)."""
         return self.set.values_of(
             adapter.apply_queries(self.query_emb_QD), adapter.apply_documents(self.passage_emb_PD)
@@ -119,7 +110,7 @@ def build_dev_set(
     workspace: Workspace,
     encoder: TextEncoder,
     corpus: Corpus,
-    passage_emb_PD: Floats,
+    passage_emb_PD: Floats32,
     *,
     left_out: frozenset[str],
     progress: Progress,
@@ -181,7 +172,7 @@ def num_hard(num_distractors: int) -> int:
 
 
 def best_wrong(
-    query_emb_QD: Floats, passage_emb_PD: Floats, right: set[int], corpus: Corpus, *, number: int
+    query_emb_QD: Floats32, passage_emb_PD: Floats32, right: set[int], corpus: Corpus, *, number: int
 ) -> list[int]:
     """The rows of ``number`` documents that the base wrongly puts first for some query, by rank."""
     hard_QK = top_k(query_emb_QD, passage_emb_PD, k=10, starts_N=corpus.starts_N).rows_QK

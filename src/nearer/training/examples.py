@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nearer.core.arrays import Floats32
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Pair, Query
 from nearer.core.text import near_duplicates, normalise
-from nearer.encode.corpus import Corpus, Floats, embed_queries
+from nearer.encode.corpus import Corpus, embed_queries
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.splits import leaks_of
@@ -57,7 +58,7 @@ def read_examples(
     workspace: Workspace,
     encoder: TextEncoder,
     corpus: Corpus,
-    passage_emb_PD: Floats,
+    passage_emb_PD: Floats32,
     *,
     left_out: LeftOut,
     progress: Progress,
@@ -107,7 +108,7 @@ def passages_by_nearness(
     workspace: Workspace,
     encoder: TextEncoder,
     corpus: Corpus,
-    passage_emb_PD: Floats,
+    passage_emb_PD: Floats32,
     queries: Sequence[Query],
     judgments: Sequence[Judgment],
     *,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.progress import Progress
 from nearer.core.sections import MiningRecipe
 from nearer.core.text import NEAR_DUPLICATE
@@ -27,8 +27,6 @@ from nearer.store.workspace import Workspace
 from nearer.systems.reranker import open_reranker, scored
 from nearer.vectors.topk import NO_ROW, top_k
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 Rows = dict[str, int]
 
 NUM_JUDGED = 200  # queries of which a cross-encoder reads a negative; the interval is at most 0.14 wide
@@ -42,10 +40,10 @@ class Proposals:
     """
 
     rows_AK: Ints
-    scores_AK: Floats
+    scores_AK: Floats32
     sources_K: tuple[str, ...]
 
-    def candidates(self, passages: Sequence[str], anchors_Q: Ints, positive_scores_Q: Floats) -> Candidates:
+    def candidates(self, passages: Sequence[str], anchors_Q: Ints, positive_scores_Q: Floats32) -> Candidates:
         """What is proposed for examples, each by the row of its anchor and with its positive's score."""
         return Candidates(
             texts=passages,
@@ -109,8 +107,8 @@ def propose(
     recipe: MiningRecipe,
     passages: Sequence[str],
     anchors: Sequence[str],
-    anchor_emb_AD: Floats,
-    passage_emb_PD: Floats,
+    anchor_emb_AD: Floats32,
+    passage_emb_PD: Floats32,
     *,
     most_spared: int,
     earlier: Mapping[str, Sequence[int]],
@@ -122,7 +120,7 @@ def propose(
     Training with Teleportation Negatives (arXiv 2210.17167), momentum negatives.
     """
     number = min(recipe.top_k + most_spared, 10 * recipe.top_k)
-    found: list[tuple[Ints, Floats]] = []
+    found: list[tuple[Ints, Floats32]] = []
     for source in recipe.sources:
         if source == "dense":
             ranked = top_k(anchor_emb_AD, passage_emb_PD, k=number)
@@ -162,7 +160,7 @@ def _padded(lines: Sequence[Sequence[int]]) -> Ints:
     return rows_AK
 
 
-def _scores(anchor_emb_AD: Floats, passage_emb_PD: Floats, rows_AK: Ints) -> Floats:
+def _scores(anchor_emb_AD: Floats32, passage_emb_PD: Floats32, rows_AK: Ints) -> Floats32:
     """The model's score of every proposed passage, -inf where there is none; a block of anchors at a time."""
     scores_AK = np.full(rows_AK.shape, -np.inf, np.float32)
     for first in range(0, len(rows_AK), BLOCK_TEXTS):
@@ -189,8 +187,8 @@ def _judged(
 
 
 def _encoded(
-    texts: Sequence[str], encode: Callable[[Sequence[str]], Floats], dimension: int, progress: Progress
-) -> tuple[Rows, Floats]:
+    texts: Sequence[str], encode: Callable[[Sequence[str]], Floats32], dimension: int, progress: Progress
+) -> tuple[Rows, Floats32]:
     """The row of each distinct text, in the order they come, and their vectors."""
     distinct = list(dict.fromkeys(texts))
     blocks = longest_first(distinct)

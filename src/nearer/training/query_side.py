@@ -6,10 +6,11 @@ Arrays: T texts, N of them asked for, D dimensions.
 from collections.abc import Sequence
 from itertools import chain
 
+from nearer.core.arrays import Floats32
 from nearer.core.progress import Progress
 from nearer.core.sections import TrainRecipe
 from nearer.encode.corpus import embed_passages
-from nearer.encode.encoder import Encoder, Floats
+from nearer.encode.encoder import Encoder
 from nearer.learn.examples import Example
 from nearer.learn.fit import Sides
 from nearer.store.workspace import Workspace
@@ -22,12 +23,12 @@ class QuerySide(Encoder):
     Its ids mean nothing: they are those of neither.
     """
 
-    def __init__(self, encoder: Encoder, texts: Sequence[str], emb_TD: Floats) -> None:
+    def __init__(self, encoder: Encoder, texts: Sequence[str], emb_TD: Floats32) -> None:
         super().__init__(encoder.model, settings=encoder.settings, batch_size=encoder.batch_size)
         self._emb_TD = emb_TD
         self._row_of = {text: row for row, text in enumerate(texts)}
 
-    def encode_documents(self, texts: Sequence[str]) -> Floats:
+    def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """The vectors that these texts had, shape (N, D); every text must be known."""
         return self._emb_TD[[self._row_of[text] for text in texts]]
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.ids import content_id
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.text import NEAR_DUPLICATE
-from nearer.encode.corpus import Corpus, Floats, Ints, embed_passages, embed_queries, own_documents
+from nearer.encode.corpus import Corpus, embed_passages, embed_queries, own_documents
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.grades import scale_of
@@ -78,7 +79,7 @@ def build_rerank_dev(
     workspace: Workspace,
     retriever: TextEncoder,
     corpus: Corpus,
-    passage_emb_PD: Floats,
+    passage_emb_PD: Floats32,
     *,
     left_out: LeftOut,
     progress: Progress,
@@ -116,7 +117,7 @@ def mine_lists(
     workspace: Workspace,
     retriever: TextEncoder,
     corpus: Corpus,
-    passage_emb_PD: Floats,
+    passage_emb_PD: Floats32,
     examples: Sequence[Example],
     *,
     left_out: LeftOut,
@@ -143,7 +144,7 @@ def _candidates(
     workspace: Workspace,
     retriever: TextEncoder,
     corpus: Corpus,
-    passage_emb_PD: Floats,
+    passage_emb_PD: Floats32,
     examples: Sequence[Example],
     *,
     depth: int,
@@ -168,7 +169,7 @@ def _candidates(
     )
 
 
-def _nearest_passages(corpus: Corpus, query_emb_QD: Floats, passage_emb_PD: Floats, rows_QK: Ints) -> Ints:
+def _nearest_passages(corpus: Corpus, query_emb_QD: Floats32, passage_emb_PD: Floats32, rows_QK: Ints) -> Ints:
     """The row of the passage of each ranked document that is nearest to the query; -1 where none is ranked."""
     nearest_QK = np.full(rows_QK.shape, NO_ROW, np.int64)
     for q, k in np.argwhere(rows_QK != NO_ROW):
@@ -182,7 +183,7 @@ def _grades(
     workspace: Workspace,
     retriever: TextEncoder,
     corpus: Corpus,
-    passage_emb_PD: Floats,
+    passage_emb_PD: Floats32,
     *,
     left_out: LeftOut,
     progress: Progress,

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json, content_id
-from nearer.core.steps import reached
 from nearer.encode.corpus import Corpus
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.examples import Example
@@ -109,7 +109,7 @@ class TrainingRun:
             write_atomic(folder / RECORD, json.dumps(record, indent=2) + "\n")
         except OSError as error:
             raise cannot_write(folder, error) from error
-        reached("train.examples")
+        failpoint("train.examples")
         return cls(folder, started_at=str(record["started_at"]), revision=revision, is_resumed=False, say=say)
 
     def data_read(self, workspace: Workspace) -> dict[str, int]:
@@ -133,7 +133,7 @@ class TrainingRun:
     def keep_parts(self, finished: Sequence[JSON], *, whole: Container[int]) -> None:
         """Keep what came of the finished trainings, and the weights of those whose numbers are in ``whole``."""
         self._write(_PARTS, finished)
-        reached("train.part")
+        failpoint("train.part")
         for number in range(len(finished)):
             if number not in whole:
                 self.part(number).remove()
@@ -146,7 +146,7 @@ class TrainingRun:
     def keep_budget(self, budget: JSON) -> None:
         """Keep that."""
         self._write(_BUDGET, budget)
-        reached("train.budget")
+        failpoint("train.budget")
 
     def keep_left(self, left_s: float) -> None:
         """Keep how many seconds are left of the time, once there is a choice."""
@@ -176,7 +176,7 @@ class TrainingRun:
         content = {**_values(examples), "mining": asdict(mining)}
         with self._sealing(number, "mined") as scratch:
             (scratch / _REPORT).write_text(json.dumps(content), encoding="utf-8")
-        reached("train.mined")
+        failpoint("train.mined")
 
     def result(self, number: int, model: "torch.nn.Module") -> dict[str, Any] | None:
         """How a finished pass went, with the weights that stand loaded into ``model``; None when it is not finished."""
@@ -204,7 +204,7 @@ class TrainingRun:
         with self._sealing(number, "result") as scratch:
             save_file(weights_of(model), scratch / _WEIGHTS)
             (scratch / _REPORT).write_text(canonical_json(report), encoding="utf-8")
-        reached("train.pass")
+        failpoint("train.pass")
         Checkpoints(self._pass(number), start=None).remove()
 
     def remove(self) -> None:

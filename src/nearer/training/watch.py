@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32, Floats64
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
 from nearer.core.text import normalise
-from nearer.encode.corpus import Corpus, Floats, embed_queries
+from nearer.encode.corpus import Corpus, embed_queries
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.grades import scale_of
 from nearer.learn.checkpoint import DevPoint
@@ -62,11 +62,11 @@ class Watch:
         """Of how many of dev's passages the geometry is measured."""
         return min(len(self.dev.passages), _MOST_PASSAGES)
 
-    def dev_values(self, encoder: Encoder) -> NDArray[np.float64]:
+    def dev_values(self, encoder: Encoder) -> Floats64:
         """Dev's measure of each query, shape (Q,)."""
         return self.dev.values(encoder, encoder.encode_documents(self.dev.passages))
 
-    def _train_value(self, encoder: Encoder, dev_emb_PD: Floats) -> float | None:
+    def _train_value(self, encoder: Encoder, dev_emb_PD: Floats32) -> float | None:
         if self.train is None:
             return None
         known = set(self.dev.passages)
@@ -80,7 +80,7 @@ def build_watch(
     workspace: Workspace,
     encoder: Encoder,
     corpus: Corpus,
-    passage_emb_PD: Floats,
+    passage_emb_PD: Floats32,
     *,
     dev: DevSet,
     examples: Sequence[Example],
@@ -169,6 +169,6 @@ def _rows_of(dev: DevSet, corpus: Corpus) -> list[int]:
     return [row for row in range(len(corpus.documents)) if known.issuperset(texts_of(corpus, row))]
 
 
-def _geometry(emb_PD: Floats) -> tuple[float, float] | tuple[None, None]:
+def _geometry(emb_PD: Floats32) -> tuple[float, float] | tuple[None, None]:
     """Mean cosine and effective rank; none of a single row."""
     return (mean_cosine(emb_PD), effective_rank(emb_PD)) if len(emb_PD) > 1 else (None, None)

@@ -4,9 +4,8 @@ Arrays: N texts x D dimensions. Which texts are measured is the caller's choice.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32] | NDArray[np.float64]
+from nearer.core.arrays import Floats
 
 
 def mean_cosine(emb_ND: Floats) -> float:

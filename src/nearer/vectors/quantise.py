@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.errors import InputError
 from nearer.vectors.precision import vector_bytes
-from nearer.vectors.topk import NO_ROW, Floats, Ints, Scores, TopK, checked, top_k_by
+from nearer.vectors.topk import NO_ROW, Scores, TopK, checked, top_k_by
 
 Precision = Literal["float32", "float16", "int8", "binary"]
 
@@ -36,8 +37,8 @@ _HALF_BIAS = np.float32(2.0**112)  # the exponents' biases are 15 and 127
 class Ranges:
     """What the int8 code -128 means in each dimension, and by how much one code is more (both float32)."""
 
-    low_D: Floats
-    step_D: Floats
+    low_D: Floats32
+    step_D: Floats32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +66,7 @@ class Quantised:
             precision=self.precision, vectors_PD=self.vectors_PD[rows], ranges=self.ranges, bits_WP=bits_WP
         )
 
-    def decoded(self) -> Floats:
+    def decoded(self) -> Floats32:
         """The vectors that are searched, as float32 (P x D); of binary those that rescore."""
         values = _as_float32(self.vectors_PD)
         return values if self.ranges is None else self.ranges.low_D + (values - _LEAST) * self.ranges.step_D
@@ -121,7 +122,7 @@ def quantise(emb_PD: ArrayLike, precision: Precision, *, ranges: Ranges | None =
     )
 
 
-def signs(emb_PD: Floats) -> NDArray[np.unsignedinteger[Any]]:
+def signs(emb_PD: Floats32) -> NDArray[np.unsignedinteger[Any]]:
     """One bit a dimension, set where it is positive, in the widest words that hold them evenly (W x P).
 
     Source: Shakir, Aarsen and Lee, Binary and Scalar Embedding Quantization (2024, Hugging Face blog).
@@ -173,28 +174,28 @@ def search(
     return _rescored(found.rows_QK, query_emb_QD, kept, k=k, borders=np.append(starts_N, len(kept)))
 
 
-def _by_values(query_emb_QD: Floats, kept: Quantised) -> Scores:
+def _by_values(query_emb_QD: Floats32, kept: Quantised) -> Scores:
     """Dot products with what is kept; the ranges are multiplied into the query once, not into every passage."""
     query_emb_QD, offset_Q = _folded(query_emb_QD, kept.ranges)
 
-    def scores(queries: slice, passages: slice) -> Floats:
+    def scores(queries: slice, passages: slice) -> Floats32:
         found = _products(query_emb_QD[queries], kept.vectors_PD[passages])
         return found if offset_Q is None else found + offset_Q[queries, None]
 
     return scores
 
 
-def _folded(query_emb_QD: Floats, ranges: Ranges | None) -> tuple[Floats, Floats | None]:
+def _folded(query_emb_QD: Floats32, ranges: Ranges | None) -> tuple[Floats32, Floats32 | None]:
     """Queries for codes instead of values, and what to add to their products: q(low + (c + 128)s) = (qs)c + rest."""
     if ranges is None:
         return query_emb_QD, None
     return query_emb_QD * ranges.step_D, query_emb_QD @ (ranges.low_D - np.float32(_LEAST) * ranges.step_D)
 
 
-def _products(query_emb_QD: Floats, vectors_PD: NDArray[Any]) -> Floats:
+def _products(query_emb_QD: Floats32, vectors_PD: NDArray[Any]) -> Floats32:
     """Dot products in float32, with few passages decoded at a time."""
     if vectors_PD.dtype == np.float32:
-        products: Floats = query_emb_QD @ vectors_PD.T
+        products: Floats32 = query_emb_QD @ vectors_PD.T
         return products
     found = np.empty((len(query_emb_QD), len(vectors_PD)), np.float32)
     for start in range(0, len(vectors_PD), _ROWS_AT_ONCE):
@@ -203,7 +204,7 @@ def _products(query_emb_QD: Floats, vectors_PD: NDArray[Any]) -> Floats:
     return found
 
 
-def _as_float16(emb_PD: Floats) -> NDArray[np.float16]:
+def _as_float16(emb_PD: Floats32) -> NDArray[np.float16]:
     with np.errstate(over="ignore"):
         values_PD = emb_PD.astype(np.float16)
     if not np.isfinite(values_PD).all():
@@ -211,7 +212,7 @@ def _as_float16(emb_PD: Floats) -> NDArray[np.float16]:
     return values_PD
 
 
-def _as_float32(values: NDArray[Any]) -> Floats:
+def _as_float32(values: NDArray[Any]) -> Floats32:
     """Finite values as float32; float16 by moving bits, to the same values, in an eighth of the time that NumPy takes.
 
     Source: IEEE 754-2019, section 3.6, for the two formats.
@@ -226,11 +227,11 @@ def _as_float32(values: NDArray[Any]) -> Floats:
     return decoded
 
 
-def _by_signs(query_emb_QD: Floats, bits_WP: NDArray[np.unsignedinteger[Any]]) -> Scores:
+def _by_signs(query_emb_QD: Floats32, bits_WP: NDArray[np.unsignedinteger[Any]]) -> Scores:
     """How many dimensions have another sign, counted down from 0."""
     query_WQ = signs(query_emb_QD)
 
-    def scores(queries: slice, passages: slice) -> Floats:
+    def scores(queries: slice, passages: slice) -> Floats32:
         asked_WB, bits = query_WQ[:, queries], bits_WP[:, passages]
         found = np.zeros((asked_WB.shape[1], bits.shape[1]), np.float32)
         for row, query_W in enumerate(asked_WB.T):
@@ -243,7 +244,7 @@ def _by_signs(query_emb_QD: Floats, bits_WP: NDArray[np.unsignedinteger[Any]]) -
     return scores
 
 
-def _rescored(rows_QC: Ints, query_emb_QD: Floats, kept: Quantised, *, k: int, borders: Ints) -> TopK:
+def _rescored(rows_QC: Ints, query_emb_QD: Floats32, kept: Quantised, *, k: int, borders: Ints) -> TopK:
     """The ``k`` best of the candidates by the query's own values, ties settled as ``top_k`` does."""
     query_emb_QD, offset_Q = _folded(query_emb_QD, kept.ranges)
     assert offset_Q is not None

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.errors import InputError
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-
-Scores = Callable[[slice, slice], Floats]
+Scores = Callable[[slice, slice], Floats32]
 """The scores of some queries (rows) for some passages (rows), float32, as a new array."""
 
 NO_ROW = -1
@@ -36,7 +34,7 @@ class TopK:
     """
 
     rows_QK: Ints
-    scores_QK: Floats
+    scores_QK: Floats32
 
 
 def top_k(
@@ -121,7 +119,7 @@ def top_k_by(
     return TopK(rows_QK=rows_QK, scores_QK=scores_QK)
 
 
-def best_passages(query_emb_QD: Floats, passage_emb_PD: Floats, rows_QK: Ints, *, starts_N: Ints) -> Ints:
+def best_passages(query_emb_QD: Floats32, passage_emb_PD: Floats32, rows_QK: Ints, *, starts_N: Ints) -> Ints:
     """The passage that earned each ranked document its score (int64 rows, Q x K), the first of equal ones, else -1.
 
     ``rows_QK`` are document rows, in any order, with -1 where there is none; ``starts_N`` as in ``top_k``.
@@ -140,7 +138,7 @@ def best_passages(query_emb_QD: Floats, passage_emb_PD: Floats, rows_QK: Ints, *
     return found_QK
 
 
-def checked(emb: ArrayLike, name: str) -> Floats:
+def checked(emb: ArrayLike, name: str) -> Floats32:
     """Vectors as float32, one a row. Raises InputError for another shape, and for values that are not finite."""
     with np.errstate(over="ignore"):
         emb = np.asarray(emb, dtype=np.float32)
@@ -179,12 +177,12 @@ def _chunks(borders: Ints, width: int) -> Iterator[slice]:
         first = last
 
 
-def _score(scores: Scores, block: slice, borders: Ints) -> Floats:
+def _score(scores: Scores, block: slice, borders: Ints) -> Floats32:
     """The score of the documents between ``borders`` for every query of a block (float32, B x C)."""
     found = scores(block, slice(int(borders[0]), int(borders[-1])))
     if found.shape[1] == len(borders) - 1:
         return found
-    folded: Floats = np.maximum.reduceat(found, borders[:-1] - borders[0], axis=1)
+    folded: Floats32 = np.maximum.reduceat(found, borders[:-1] - borders[0], axis=1)
     return folded
 
 
@@ -212,7 +210,7 @@ class Exclusions:
         order_E = np.argsort(queries_E, kind="stable")
         return cls(queries_E=queries_E[order_E], documents_E=documents_E[order_E])
 
-    def apply(self, scores_BC: Floats, block: slice, chunk: slice) -> None:
+    def apply(self, scores_BC: Floats32, block: slice, chunk: slice) -> None:
         """Sets the scores of excluded pairs of this block and chunk to -inf."""
         first, last = np.searchsorted(self.queries_E, (block.start, block.stop))
         queries_E, documents_E = self.queries_E[first:last], self.documents_E[first:last]
@@ -224,7 +222,7 @@ class Exclusions:
 # half. All keys differ, so that a partition by key is exact where scores tie, at the k-th place too.
 
 
-def _sortable(scores: Floats) -> NDArray[np.int32]:
+def _sortable(scores: Floats32) -> NDArray[np.int32]:
     """Integers in the order of the scores, in place: the bits of a float ascend for positives, descend for negatives.
 
     The function is its own inverse on integers.
@@ -241,7 +239,7 @@ def _flip(bits: NDArray[np.int32]) -> NDArray[np.int32]:
 _EMPTY = int(_sortable(np.array([-np.inf], np.float32))[0]) << _ROW_BITS
 
 
-def _candidates(scores_BC: Floats, chunk: slice, best_BK: Ints) -> Ints:
+def _candidates(scores_BC: Floats32, chunk: slice, best_BK: Ints) -> Ints:
     """The keys of a chunk's documents that may be among the best (B x any).
 
     Most documents are dropped as cheap floats, before keys are made of the rest: those below the worst one kept so
@@ -267,7 +265,7 @@ def _merge(best_BK: Ints, keys: Ints) -> Ints:
     return merged[:, keys.shape[1] :].copy()
 
 
-def _decode(keys_BK: Ints) -> tuple[Ints, Floats]:
+def _decode(keys_BK: Ints) -> tuple[Ints, Floats32]:
     """Rows and scores of keys; what was excluded or never filled becomes -1 and -inf."""
     scores_BK = _flip((keys_BK >> _ROW_BITS).astype(np.int32)).view(np.float32)
     rows_BK = np.where(np.isneginf(scores_BK), NO_ROW, keys_BK & (2**_ROW_BITS - 1))

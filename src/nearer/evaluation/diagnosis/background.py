@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Bools
 from nearer.core.records import Document, Query
 from nearer.core.text import resemblance, shingles
 from nearer.encode.corpus import own_documents
@@ -111,7 +111,7 @@ class Background:
             min_share=self._workspace.recipe.diagnosis.rule_share,
         )
 
-    def passing(self, rule: Rule, query: Query, rows: Sequence[int]) -> NDArray[np.bool_]:
+    def passing(self, rule: Rule, query: Query, rows: Sequence[int]) -> Bools:
         """Which documents a rule lets through for a query (bool, one a row)."""
         pairs = np.zeros(len(rows), np.int64), np.array(rows, np.int64)
         return passing_pairs(rule, pairs, queries=[query.metadata], documents=self._structure.documents)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearer.core.arrays import Floats32
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document
 from nearer.core.sections import ChunkRecipe
@@ -19,7 +19,6 @@ from nearer.evaluation.diagnosis.background import Failure
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 
-Floats = NDArray[np.float32]
 Cut = Callable[[str], Sequence[str]]
 
 NUM_ABOVE = 10
@@ -59,7 +58,7 @@ class Scores:
         """A document's passages."""
         return self._passages[row][0]
 
-    def best(self, query_id: str, row: int) -> tuple[float, Floats]:
+    def best(self, query_id: str, row: int) -> tuple[float, Floats32]:
         """The score of a document's best passage for a query, and that passage's vector."""
         vectors_PD = self._passages[row][1]
         scores_P = vectors_PD @ self._queries[query_id]
@@ -147,7 +146,7 @@ class Scores:
             for query_id, each in pieces.items()
         }
 
-    def _read(self, rows: Iterable[int]) -> dict[int, tuple[tuple[str, ...], Floats]]:
+    def _read(self, rows: Iterable[int]) -> dict[int, tuple[tuple[str, ...], Floats32]]:
         """The passages of documents and their vectors, by row."""
         wanted = sorted(set(rows))
         corpus = cut([self._documents[row] for row in wanted], self.encoder, self.window)
