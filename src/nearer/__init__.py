@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nearer.advice.learning_curve import learning_curve
-    from nearer.advice.rule import should_finetune
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
     from nearer.evaluation.diagnosis import diagnose
     from nearer.flows.adapt import adapt
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from nearer.flows.rollback import rollback
     from nearer.flows.search import search
     from nearer.flows.shorten import shorten, shortening_curve
+    from nearer.flows.should_finetune import should_finetune
     from nearer.flows.status import status
     from nearer.flows.suite import suite
     from nearer.flows.train import train
@@ -69,7 +69,7 @@ _WHERE = {
     "search": "nearer.flows.search",
     "shorten": "nearer.flows.shorten",
     "shortening_curve": "nearer.flows.shorten",
-    "should_finetune": "nearer.advice.rule",
+    "should_finetune": "nearer.flows.should_finetune",
     "status": "nearer.flows.status",
     "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nearer.advice.rule import RECOMMENDATIONS
-from nearer.advice.verdict import Case, Rules, Tried, decide
+from nearer.advice.verdict import RECOMMENDATIONS, Case, Rules, Tried, decide
 from nearer.core.errors import InputError
 
 RULES = Rules(

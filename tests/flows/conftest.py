@@ -170,6 +170,6 @@ def words() -> list[str]:
 @pytest.fixture
 def no_document_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """No document may be encoded: the vectors of all are there. Examples are not explained, which cuts some anew."""
-    monkeypatch.setattr("nearer.flows.evaluate.examples", lambda *_, **__: [])
+    monkeypatch.setattr("nearer.evaluation.comparison.examples", lambda *_, **__: [])
     encode = "nearer.encode.encoder.Encoder.encode_documents"
     monkeypatch.setattr(encode, lambda _, texts: pytest.fail(f"{len(texts)} documents encoded"))

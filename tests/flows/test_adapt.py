@@ -174,7 +174,7 @@ def test_what_is_no_better_on_dev_is_not_registered(ask, nearer, base_live):
 
 
 def test_an_api_is_adapted_without_asking_for_a_document_again(ask, beir, tmp_path, monkeypatch):
-    monkeypatch.setattr("nearer.flows.evaluate.examples", lambda *_, **__: [])  # explaining cuts some anew
+    monkeypatch.setattr("nearer.evaluation.comparison.examples", lambda *_, **__: [])  # explaining cuts some anew
     with EmbeddingServer(dimension=12) as server:
         api = {"endpoint": server.endpoint}
         recipe = {"encoder": {"model": "bag", "api": api}, "evaluate": {"num_resamples": 200}}

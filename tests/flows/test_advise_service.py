@@ -133,7 +133,7 @@ def test_how_it_is_asked_follows_its_entry_when_it_is_live(beside, ask, monkeypa
 
 def refused(workspace, monkeypatch, kind):
     """How the advice ends, which must not get as far as an adapter or a learning curve, nor to the base's vectors."""
-    monkeypatch.setattr("nearer.advice.adapter_remedies", lambda *_: pytest.fail("it went on to measure"))
+    monkeypatch.setattr("nearer.advice.measuring.adapter_remedies", lambda *_: pytest.fail("it went on to measure"))
     with pytest.raises(kind) as caught:
         package.advise(workspace)
     return caught.value

@@ -13,12 +13,12 @@ from nearer.core.errors import InputError, RecipeError
 from nearer.core.recipe import Recipe
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
-from nearer.flows import train as train_module
 from nearer.flows.train import train
 from nearer.learn.checkpoint import DevPoint
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
 from nearer.training import fitting, pace, search
+from nearer.training import passes as train_module
 from nearer.training.choice import Asked
 from nearer.training.course import Diverged
 from nearer.training.deadline import Deadline
@@ -453,7 +453,7 @@ def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
 
 
 def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
-    run_passes, parts = train_module._run_passes, []
+    run_passes, parts = train_module.run_passes, []
 
     def broken(course):
         parts.append(course)
@@ -462,7 +462,7 @@ def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
         return run_passes(course)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "_run_passes", broken)
+        patch.setattr("nearer.flows.train.run_passes", broken)
         result, *_ = run(num_trials=3)
     values = [each["value"] for each in result["trials"]]
     assert values[1] is None

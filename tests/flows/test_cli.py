@@ -115,7 +115,7 @@ def broken(monkeypatch):
     def fail(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("nearer.flows.promote.status", fail)
+    monkeypatch.setattr("nearer.flows.status.status", fail)
 
 
 @pytest.mark.usefixtures("broken")
@@ -145,7 +145,7 @@ def test_an_interrupt_exits_130(nearer, new_workspace, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nearer.flows.promote.status", interrupted)
+    monkeypatch.setattr("nearer.flows.status.status", interrupted)
     outcome = nearer("status", "--json", "--dir", new_workspace())
     assert outcome.exit_code == 130
     assert outcome.json["error"]["code"] == "interrupted"

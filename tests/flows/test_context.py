@@ -13,6 +13,7 @@ from nearer.evaluation.ranking import rank
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
+LONG = ("--set", 'evaluate.measures=["nDCG@10", "ContextRecall@2000", "ContextPrecision@2000"]')
 BOTH = ("--set", 'evaluate.measures=["nDCG@10", "ContextRecall@40", "ContextPrecision@40"]')
 RECALL, PRECISION = "ContextRecall@40", "ContextPrecision@40"
 
@@ -27,15 +28,20 @@ def values(result, system, metric):
     return found["metrics"][metric]["value"]
 
 
-def test_printed_by_default_with_intervals_slices_and_comparisons(ask, nearer, base_live, tmp_path):
+def test_measured_only_where_asked_for(ask, base_live):
+    [base] = ask(base_live, "evaluate")["results"]
+    assert not [name for name in base["metrics"] if name.startswith("Context")]
+
+
+def test_printed_with_intervals_slices_and_comparisons(ask, nearer, base_live, tmp_path):
     ask(base_live, "export", "run", tmp_path / "base.run")
     run = f"run:{tmp_path / 'base.run'}"
-    result = ask(base_live, "evaluate", "base", run)
+    result = ask(base_live, "evaluate", "base", run, *LONG)
     base, other = result["results"]
     assert base["metrics"]["ContextRecall@2000"] == other["metrics"]["ContextRecall@2000"]
     assert base["metrics"]["ContextRecall@2000"]["low"] > 0.5, "80 documents of some 20 tokens nearly all fit"
     assert {each["metric"] for each in result["comparisons"]} >= {"ContextRecall@2000", "ContextPrecision@2000"}
-    assert "ContextPrecision@2000" in nearer("evaluate", "--dir", base_live).out
+    assert "ContextPrecision@2000" in nearer("evaluate", *LONG, "--dir", base_live).out
     sliced = ("--set", 'evaluate.slice_fields=["label_topic"]', "--set", 'evaluate.measures=["ContextRecall@40"]')
     slices = ask(base_live, "evaluate", *sliced)["results"][0]["slices"]
     assert {tuple(each["metrics"]) for each in slices.values() if each["metrics"]} == {(RECALL,)}

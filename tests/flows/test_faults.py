@@ -131,8 +131,16 @@ LONG_JOBS = {
 
 @pytest.mark.parametrize("job", LONG_JOBS.values(), ids=LONG_JOBS)
 def test_a_job_whose_end_writes_refuses_a_read_only_workspace_before_it_opens_a_model(base_live, monkeypatch, job):
-    for place in ("evaluate", "suite", "diagnosis", "tasks", "export", "advise.ground"):
-        monkeypatch.setattr(f"nearer.flows.{place}.open_system", lambda *_: pytest.fail("a model was opened"))
+    flows = (
+        "flows.evaluate",
+        "flows.suite",
+        "evaluation.diagnosis",
+        "flows.evaluate_task",
+        "flows.export",
+        "advice.ground",
+    )
+    for place in flows:
+        monkeypatch.setattr(f"nearer.{place}.open_system", lambda *_: pytest.fail("a model was opened"))
     monkeypatch.setattr("nearer.store.database._is_writable", lambda path: False)
     workspace = Workspace.open(base_live)
     with pytest.raises(WorkspaceError, match="this folder may only be read") as caught:
@@ -150,7 +158,7 @@ def test_what_enters_nothing_is_done_in_a_read_only_workspace(base_live, monkeyp
 
 
 def test_advice_that_could_not_be_written_is_refused_before_it_is_measured(base_live, monkeypatch):
-    monkeypatch.setattr("nearer.advice.Ground", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr("nearer.flows.advise.Ground", lambda *_: pytest.fail("it was measured"))
     monkeypatch.setattr("os.access", lambda path, *_, **__: path != base_live)
     workspace = Workspace.open(base_live)
     with pytest.raises(WorkspaceError, match=r"nearer.toml: the folder may not be written") as caught:

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from nearer.encode.encoder import Encoder, EncoderSettings
-from nearer.flows import train as train_module
 from nearer.flows.merge import merge
 from nearer.flows.train import train
 from nearer.learn.matrices import LINEAR, TURNED, has_matrix
@@ -15,6 +14,7 @@ from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training import beginning
+from nearer.training import passes as train_module
 from power import cut_at_each
 from said import Said
 

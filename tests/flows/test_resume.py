@@ -13,11 +13,11 @@ from flows.folders import write_jsonl
 from learn.test_resume import flip
 from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.encode.encoder import Encoder
-from nearer.flows import train as train_module
 from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
+from nearer.training import passes as train_module
 from power import PowerCut, cut, cut_at
 from said import Said
 

@@ -146,7 +146,7 @@ def test_the_whole_life_of_a_shortened_model(ask, nearer, trained, monkeypatch):
     before, models = answers(ask, trained), sorted((trained / ".nearer" / "models").iterdir())
     parent = ask(trained, "status")["models"][-1]["model_id"]
     [whole] = ask(trained, "index", parent)["indexes"]
-    monkeypatch.setattr("nearer.flows.evaluate.examples", lambda *_, **__: [])  # explaining cuts some anew
+    monkeypatch.setattr("nearer.evaluation.comparison.examples", lambda *_, **__: [])  # explaining cuts some anew
     monkeypatch.setattr(Encoder, "encode_documents", lambda _, texts: pytest.fail(f"{len(texts)} documents encoded"))
     made = ask(trained, "shorten", parent, "--dimension", 12)
     assert (made["parent_model_id"], made["dimension"], made["full_dimension"]) == (parent, 12, 32)

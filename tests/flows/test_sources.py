@@ -10,13 +10,13 @@ from conftest import synthetic_rows
 from flows.folders import write_jsonl
 from flows.test_resume import outcome
 from nearer.core.errors import RecipeError
-from nearer.flows import train as train_module
 from nearer.flows.add import add
-from nearer.flows.train import train
+from nearer.flows.train import _drawn, train
 from nearer.learn.objective import Objective
 from nearer.learn.order import Source
 from nearer.store.workspace import Workspace
 from nearer.training import pace
+from nearer.training import passes as train_module
 from nearer.training.choice import Asked
 from power import PowerCut, cut_at
 from said import Said
@@ -144,7 +144,6 @@ def test_weights_that_cannot_be(run, weights, reason, hint):
         ("train.source_weights.bought=nan", "train.source_weights.bought: "),
         ("train.source_weights=3", "train.source_weights: Input should be a valid dictionary"),
         ("train.batches=both", "train.batches: Input should be 'mixed' or 'single'"),
-        ("train.curriculum=easy", "train.curriculum: Input should be 'none' or 'hardness'"),
     ],
 )
 def test_settings_that_cannot_be(nearer, folder, setting, reason):
@@ -153,7 +152,7 @@ def test_settings_that_cannot_be(nearer, folder, setting, reason):
     assert reason in told.json["error"]["message"]
 
 
-ORDERED = (SINGLE, WEIGHTS, "train.curriculum=hardness", "train.epochs=1.5", "train.checkpoint_steps=1")
+ORDERED = (SINGLE, WEIGHTS, "train.epochs=1.5", "train.checkpoint_steps=1")
 
 
 @pytest.mark.slow
@@ -186,12 +185,11 @@ def test_other_weights_are_another_run(run, monkeypatch):
 def test_a_time_is_planned_by_the_batches_that_there_will_be(run, batches, monkeypatch):
     rehearsed = []
     monkeypatch.setattr(pace, "rehearse", lambda *args, **options: rehearsed.append(args[1]) or 1000.0)
-    settings = (SINGLE, "train.source_weights={bought = 3}", "train.passes=1", "train.curriculum=hardness")
+    settings = (SINGLE, "train.source_weights={bought = 3}", "train.passes=1")
     whole, _ = run(*settings, budget_s=1e7)
     plan = whole["result"]["budget"]["plan"]
     assert round(plan["estimate_s"] / 1000) == whole["result"]["passes"][0]["fit"]["num_steps"] == len(batches[-1])
     assert {each.source for each in rehearsed[0]} == {"", "bought"}
-    assert whole["result"]["budget"]["pace"]["hardness_s"] > whole["result"]["budget"]["pace"]["encoding_s"] == 0
     part, _ = run(*settings, budget_s=8000)
     assert part["result"]["passes"][0]["fit"]["num_steps"] == 7, "0.9 of the time"
     assert 0 < part["result"]["num_pairs"] < whole["result"]["num_pairs"]
@@ -208,6 +206,6 @@ def test_the_report_shows_what_was_drawn(run, folder, ask):
 
 def test_what_is_written_down_of_very_many_sources_is_the_largest():
     sources = [Source(name=f"s{n}", rows_S=np.arange(n + 1), weight=1.0) for n in range(70)]
-    written = train_module._drawn(sources)
+    written = _drawn(sources)
     assert written["num_sources"] == 70
     assert [each["num_drawn"] for each in written["sources"]] == list(range(70, 20, -1))

@@ -8,8 +8,8 @@ from flows.processes import Running
 from nearer.core.progress import Silent
 from nearer.encode.corpus import read_corpus
 from nearer.evaluation import ranking
+from nearer.evaluation import tasks as flow
 from nearer.evaluation.items import read_items, read_seeds, twins
-from nearer.flows import evaluate_task as flow
 from nearer.flows.add import remove
 from nearer.flows.evaluate_task import evaluate_task
 from nearer.store.workspace import Workspace

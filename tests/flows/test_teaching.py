@@ -11,10 +11,10 @@ from flows.processes import run
 from nearer.core.progress import Silent
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
-from nearer.flows import train as train_module
 from nearer.flows.train import train
 from nearer.learn.examples import text_key
 from nearer.systems import open_system
+from nearer.training import passes as train_module
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.mining import mine_negatives
 from nearer.training.teaching import _answers_elsewhere, teach, teacher_id
@@ -153,20 +153,6 @@ def test_losses_that_distil_learn_from_the_teacher_from_the_first_pass_on(
     trained = ask(base_live, "train", *few, "--set", f"mining.reranker={topic_cross_encoder_folder}")
     assert [each["mining"]["num_spared_by_teacher"] > 0 for each in trained["passes"]] == [True, True]
     assert all(each["fit"]["losses"] and not each["fit"]["fault"] for each in trained["passes"])
-
-
-def test_what_earlier_passes_drew_is_proposed_beside_a_teacher(ask, base_live, topic_cross_encoder_folder):
-    options = (
-        "--set",
-        'mining.sources=["dense", "previous"]',
-        "--set",
-        "train.passes=3",
-        "--set",
-        "train.max_pairs=32",
-    )
-    trained = ask(base_live, "train", *options, "--set", f"mining.reranker={topic_cross_encoder_folder}")
-    sources = [each["mining"]["sources"][1]["num_proposed"] for each in trained["passes"][1:]]
-    assert sources[0] == 0 < sources[1]
 
 
 def test_too_many_negatives_to_choose_from_are_refused(ask, base_live, topic_cross_encoder_folder):

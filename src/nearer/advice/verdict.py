@@ -1,10 +1,28 @@
-"""The verdict of advice: the cheapest remedy that is nearly as good as the best, and why."""
+"""The rules of advice: what comes before any remedy, and the cheapest remedy that is nearly as good as the best."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from nearer.advice.rule import RECOMMENDATIONS
 from nearer.core.errors import InputError
+from nearer.core.sections import AdviseRecipe
+
+RECOMMENDATIONS = (
+    "fix_data",
+    "filter",
+    "hybrid",
+    "rerank",
+    "adapter",
+    "change_encoder",
+    "fine_tune",
+    "fine_tune_and_pipeline",
+    "collect_data",
+    "leave",
+)
+"""All that advice may say.
+
+``filter`` and ``change_encoder`` are never the short answer: five numbers do not tell what a query knows, or what
+other models there are.
+"""
 
 LEAVE, FIX_DATA, COLLECT_DATA = "leave", "fix_data", "collect_data"
 FINE_TUNE, FINE_TUNE_AND_PIPELINE = "fine_tune", "fine_tune_and_pipeline"
@@ -62,6 +80,11 @@ class Rules:
     saturated_base: float
     cheapest_first: Sequence[str]
 
+    @classmethod
+    def of(cls, recipe: AdviseRecipe) -> "Rules":
+        """The thresholds of a recipe."""
+        return cls(**{each.name: getattr(recipe, each.name) for each in fields(cls)})
+
     def __post_init__(self) -> None:
         unknown = [word for word in self.cheapest_first if word not in RECOMMENDATIONS]
         if unknown:
@@ -79,6 +102,15 @@ class Decision:
     reasons: tuple[str, ...]
 
 
+def obstacle(base: float, num_pairs: int, rules: Rules) -> str | None:
+    """What to do first where no gain is proven: ``fix_data``, ``leave`` or ``collect_data``; None where nothing is."""
+    if base < rules.broken_base:
+        return FIX_DATA
+    if base >= rules.saturated_base:
+        return LEAVE
+    return COLLECT_DATA if num_pairs < rules.min_pairs else None
+
+
 def decide(case: Case, tried: Sequence[Tried], rules: Rules) -> Decision:
     """The cheapest remedy within ``tolerance`` of the best whose gain is proven; base, where none is worth it.
 
@@ -86,10 +118,11 @@ def decide(case: Case, tried: Sequence[Tried], rules: Rules) -> Decision:
     """
     begin = f"Base reaches {case.base:.3f} on {case.num_queries:,} queries, each judged where nothing was tuned on it."
     proven = [each for each in tried if each.is_proven and each.difference > rules.tolerance]
-    if fault := _data_fault(case, rules, can_be_learned=bool(proven)):
+    first = None if proven else obstacle(case.base, case.num_pairs, rules)
+    if fault := broken(rules) if first == FIX_DATA else _data_fault(case, rules):
         return Decision(word=FIX_DATA, name=None, reasons=(begin, fault))
     if not proven:
-        return _without_gain(case, tried, rules, begin)
+        return _without_gain(case, tried, rules, [begin], first=first)
     best = max(proven, key=lambda each: each.value)
     near = [each for each in proven if best.value - each.value <= rules.tolerance]
     chosen = min(near, key=lambda each: _rank(each.word, rules))
@@ -103,10 +136,13 @@ def decide(case: Case, tried: Sequence[Tried], rules: Rules) -> Decision:
     return Decision(word=FINE_TUNE_AND_PIPELINE if beside else FINE_TUNE, name=chosen.name, reasons=(*reasons, *beside))
 
 
-def _data_fault(case: Case, rules: Rules, *, can_be_learned: bool) -> str:
-    """Why the data must be mended first; empty when it need not: what can be learned from is not broken."""
-    if case.base < rules.broken_base and not can_be_learned:
-        return f"Below {rules.broken_base:g} ids, judgments or texts are mostly faulty: nearer check."
+def broken(rules: Rules) -> str:
+    """Why a base is taken as broken."""
+    return f"Below {rules.broken_base:g} ids, judgments or texts are mostly faulty: nearer check."
+
+
+def _data_fault(case: Case, rules: Rules) -> str:
+    """Why the data must be mended first; empty when it need not."""
     num_data = sum(case.causes.get(cause, 0) for cause in DATA_CAUSES)
     if not num_data or num_data / case.num_diagnosed < rules.data_share:
         return ""
@@ -124,17 +160,19 @@ def _sparse(case: Case) -> list[str]:
     ]
 
 
-def _without_gain(case: Case, tried: Sequence[Tried], rules: Rules, begin: str) -> Decision:
+def _without_gain(case: Case, tried: Sequence[Tried], rules: Rules, begin: list[str], *, first: str | None) -> Decision:
     best = max(tried, key=lambda each: each.difference, default=None)
-    why = [begin, "No remedy was measured."]
+    why = "No remedy was measured."
     if best:
-        why[1] = (
-            f"No remedy is proven to gain more than {rules.tolerance:g}; the highest is {best.name}: {_gain(best)}."
-        )
-    if case.num_pairs < rules.min_pairs and case.base < rules.saturated_base:
-        few = f"{case.num_pairs:,} training pairs, fewer than {rules.min_pairs:,}, are little to learn from."
-        return Decision(word=COLLECT_DATA, name=None, reasons=(*why, few))
-    return Decision(word=LEAVE, name="base", reasons=(*why, "What is there can stay."))
+        why = f"No remedy is proven to gain more than {rules.tolerance:g}; the highest is {best.name}: {_gain(best)}."
+    if first == COLLECT_DATA:
+        return Decision(word=COLLECT_DATA, name=None, reasons=(*begin, why, few_pairs(case.num_pairs, rules)))
+    return Decision(word=LEAVE, name="base", reasons=(*begin, why, "What is there can stay."))
+
+
+def few_pairs(num_pairs: int, rules: Rules) -> str:
+    """That there is little to learn from."""
+    return f"{num_pairs:,} training pairs, fewer than {rules.min_pairs:,}, are little to learn from."
 
 
 def _passed_over(near: Sequence[Tried], chosen: Tried, rules: Rules) -> list[str]:

@@ -42,7 +42,7 @@ def advise(
         refuse_unwritable(workspace)
     began = clock()
     recipe = workspace.recipe
-    rules = _rules(workspace)
+    rules = Rules.of(recipe.advise)
     reranker = named_reranker(workspace, recipe.search.rerank)
     ground = Ground(workspace, progress)
     progress.say(f"{len(ground.queries)} judged queries in {ground.num_folds} folds")
@@ -78,12 +78,6 @@ def advise(
     }
     workspace.registry.record("advise", detail=result)
     return result
-
-
-def _rules(workspace: Workspace) -> Rules:
-    recipe = workspace.recipe.advise
-    names = ("tolerance", "min_pairs", "broken_base", "data_share", "saturated_base", "cheapest_first")
-    return Rules(**{name: getattr(recipe, name) for name in names})
 
 
 def _next(decision: Decision, chosen: Row | None, advised: Advised | None, *, written: bool) -> list[str]:

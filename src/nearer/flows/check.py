@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from nearer.advice.rule import FEW_PAIRS
 from nearer.core.progress import Progress, Silent
 from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.encode.corpus import count_truncated, read_corpus
@@ -75,8 +74,9 @@ def _notes(workspace: Workspace, truncation: dict[str, int]) -> list[str]:
     num_pairs = (
         sum(j.grade >= scale.positive_from for j in collection.judgments("train")) + collection.counts()["pairs"]
     )
-    if num_pairs < FEW_PAIRS:
-        notes.append(f"only {num_pairs} training pairs; below about {FEW_PAIRS} fine-tuning seldom pays")
+    few = workspace.recipe.advise.min_pairs
+    if num_pairs < few:
+        notes.append(f"only {num_pairs} training pairs; below about {few} fine-tuning seldom pays")
     for split, number in collection.splits().items():
         if split.startswith("test") and number < FEW_TEST_QUERIES:
             notes.append(f"split {split} has only {number} queries: intervals will be wide")

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from nearer.report.data import gather
-from nearer.report.view import render
+from nearer.html_report.data import gather
+from nearer.html_report.view import render
 from nearer.store.files import write_atomic
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace

@@ -27,7 +27,6 @@ from nearer.training.course import Course
 from nearer.training.dev_set import DEV_MEASURE, build_dev_set
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.guiding import guide_of
-from nearer.training.mining import open_judge
 from nearer.training.models import keep_model
 from nearer.training.outcome import kept_value
 from nearer.training.passes import run_passes, run_watched
@@ -82,7 +81,6 @@ def train(
         watch = build_watch(
             workspace, base.encoder, corpus, passage_emb_PD, dev=dev, examples=examples, progress=progress
         )
-        open_judge(workspace)  # refused now, and not after a pass
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
         request = {"verb": "train", "recipe": workspace.recipe.model_dump(mode="json", exclude_unset=True)}
         run = TrainingRun.open(
@@ -104,7 +102,7 @@ def train(
             watch=watch,
             first=1 if is_base else 2,
             deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
-            guide=guide_of(workspace, start=parent.model.model_id, progress=progress),
+            guide=guide_of(workspace, progress=progress),
             progress=progress,
         )
         if len(sources := sources_of(examples, workspace.recipe.train.source_weights)) > 1:

@@ -18,7 +18,6 @@ def refuse_hopeless(workspace: Workspace, encoder: Encoder, *, num_examples: int
         precisions=precisions_of(encoder.model.device),
         max_seq_length=encoder.settings.max_seq_length,
         dimension=encoder.dimension,
-        prompts=(encoder.settings.query_prompt, encoder.settings.document_prompt),
         most_rank=_most_rank(encoder) if workspace.recipe.train.lora_rank else 0,
     )
     if faults:

@@ -270,7 +270,7 @@ def what_decides(
         "training sample": _dev_id(watch.train) if watch.train else "none",
         "documents": content_id("passages", corpus.passages),
         "teacher": teacher_id(workspace),
-        "guide": guide_id(workspace, start=start.model.model_id),
+        "guide": guide_id(workspace),
         **surroundings(start.encoder.model.device),
     }
 

@@ -7,8 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from nearer.core.recipe import Recipe
-from nearer.report import charts
-from nearer.report.formats import Excerpt, excerpt, number, signed, span
+from nearer.html_report import charts
+from nearer.html_report.formats import Excerpt, excerpt, number, signed, span
 
 JSON = Mapping[str, Any]
 

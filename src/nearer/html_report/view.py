@@ -8,13 +8,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nearer.core.visible import visible
-from nearer.report import formats
-from nearer.report.comparison import NUM_SLICES_SHOWN, Comparison, compared
-from nearer.report.data import DECISIONS, ReportData
-from nearer.report.merge import merge_of
-from nearer.report.size import size_of
-from nearer.report.suite import suite_of
-from nearer.report.training import training_of
+from nearer.html_report import formats
+from nearer.html_report.comparison import NUM_SLICES_SHOWN, Comparison, compared
+from nearer.html_report.data import DECISIONS, ReportData
+from nearer.html_report.merge import merge_of
+from nearer.html_report.size import size_of
+from nearer.html_report.suite import suite_of
+from nearer.html_report.training import training_of
 
 JSON = Mapping[str, Any]
 

@@ -7,15 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nearer
-from nearer.advice.rule import (
-    BROKEN_BASELINE,
-    FEW_PAIRS,
-    LONG_REINDEX_HOURS,
-    RECOMMENDATIONS,
-    SATURATED_BASELINE,
-    should_finetune,
-)
+from nearer.advice.verdict import RECOMMENDATIONS
 from nearer.core.errors import InputError
+from nearer.core.sections import AdviseRecipe
+from nearer.flows.should_finetune import LONG_REINDEX_HOURS, should_finetune
+
+RULES = AdviseRecipe()
 
 SHARES = st.floats(0, 1)
 PAIRS = st.integers(0, 10**6)
@@ -35,7 +32,7 @@ def advise(baseline=0.55, target=0.6, size=200_000, pairs=5000, hours=2.0, **opt
         ("leave", {"target": 0.2}),
         ("leave", {"baseline": 0.97, "target": 0.99}),
         ("fix_data", {"baseline": 0.05}),
-        ("collect_data", {"pairs": FEW_PAIRS - 1}),
+        ("collect_data", {"pairs": RULES.min_pairs - 1}),
         ("collect_data", {"pairs": 0, "target": 1.0}),
         ("hybrid", {"pairs": 100, "target": 0.57}),
         ("adapter", {"target": 0.58, "hours": 30}),
@@ -196,7 +193,7 @@ def test_a_higher_target_never_makes_the_base_good_enough(baseline, target, othe
         advise(baseline, each, pairs=pairs, hours=hours, learning_curve=curve)["recommendation"]
         for each in sorted((target, other))
     )
-    if higher == "leave" and baseline < SATURATED_BASELINE:
+    if higher == "leave" and baseline < RULES.saturated_base:
         assert lower == "leave"
     if lower == "fine_tune_and_pipeline":
         assert higher in ("fine_tune_and_pipeline", "collect_data", "fix_data", "leave")
@@ -215,7 +212,9 @@ def test_dearer_reindexing_never_argues_for_it(baseline, target, pairs, hours, o
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.floats(BROKEN_BASELINE, 0.94), SHARES, st.integers(FEW_PAIRS, 10**6), st.floats(0, LONG_REINDEX_HOURS))
+@given(
+    st.floats(RULES.broken_base, 0.94), SHARES, st.integers(RULES.min_pairs, 10**6), st.floats(0, LONG_REINDEX_HOURS)
+)
 def test_with_pairs_and_cheap_reindexing_it_is_fine_tuning_in_one_form_or_leave(baseline, target, pairs, hours):
     found = advise(baseline, target, pairs=pairs, hours=hours)["recommendation"]
     assert found in ("fine_tune", "fine_tune_and_pipeline", "leave")

@@ -6,35 +6,20 @@ from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any
 
-from nearer.core.errors import InputError
-
-RECOMMENDATIONS = (
-    "fix_data",
-    "filter",
-    "hybrid",
-    "rerank",
-    "adapter",
-    "change_encoder",
-    "fine_tune",
-    "fine_tune_and_pipeline",
-    "collect_data",
-    "leave",
+from nearer.advice.verdict import (
+    COLLECT_DATA,
+    FINE_TUNE,
+    FINE_TUNE_AND_PIPELINE,
+    FIX_DATA,
+    LEAVE,
+    Rules,
+    broken,
+    few_pairs,
+    obstacle,
 )
-"""All that advice may say.
+from nearer.core.errors import InputError
+from nearer.core.sections import AdviseRecipe
 
-``filter`` and ``change_encoder`` are never the short answer: five numbers do not tell what a query knows, or what
-other models there are.
-"""
-
-FEW_PAIRS = 1000
-"""Below about this many training pairs fine-tuning seldom pays. Source: sentence-transformers #1334."""
-BROKEN_BASELINE = 0.15
-"""A base that ranks worse than this mostly meets faulty data.
-
-Our rule: the worst of the base models in docs/results.md is at 0.45.
-"""
-SATURATED_BASELINE = 0.95
-"""Above this what is missing is mostly disagreement about the judgments. Our rule."""
 SMALL_GAP = 0.02
 """What fusing with BM25 may close, without training.
 
@@ -140,27 +125,23 @@ def should_finetune(
 
 def _decide(case: _Case, forecast: Forecast) -> tuple[str, list[str]]:
     if case.target <= case.baseline:
-        return "leave", [f"The baseline of {case.baseline:.3f} meets the target of {case.target:.3f} already."]
+        return LEAVE, [f"The baseline of {case.baseline:.3f} meets the target of {case.target:.3f} already."]
     short = [f"The baseline of {case.baseline:.3f} is {case.gap:.3f} short of the target of {case.target:.3f}."]
-    if forecast.origin != HEURISTIC and forecast.ndcg >= case.target:
+    is_proven = forecast.origin != HEURISTIC and forecast.ndcg >= case.target
+    rules = Rules.of(AdviseRecipe())
+    first = None if is_proven else obstacle(case.baseline, case.num_training_pairs, rules)
+    if first is None:
         return _fine_tune(case, forecast, short)
-    if case.baseline < BROKEN_BASELINE:
-        why = f"A baseline below {BROKEN_BASELINE} mostly means faulty ids, judgments or texts: nearer check."
-        return "fix_data", [*short, why]
-    if case.baseline >= SATURATED_BASELINE:
-        why = f"At {SATURATED_BASELINE} and above, what is missing is mostly disagreement about the judgments."
-        return "leave", [*short, why]
-    if case.num_training_pairs < FEW_PAIRS:
-        return _without_pairs(case, short)
-    return _fine_tune(case, forecast, short)
-
-
-def _without_pairs(case: _Case, short: list[str]) -> tuple[str, list[str]]:
-    few = f"With {case.num_training_pairs:,} training pairs, fewer than about {FEW_PAIRS:,}, fine-tuning seldom pays."
+    if first == FIX_DATA:
+        return first, [*short, broken(rules)]
+    if first == LEAVE:
+        why = f"At {rules.saturated_base:g} and above, what is missing is mostly disagreement about the judgments."
+        return first, [*short, why]
+    few = few_pairs(case.num_training_pairs, rules)
     if case.gap <= SMALL_GAP:
         why = f"A gap of at most {SMALL_GAP} is in reach of fusing with BM25, which trains nothing."
         return "hybrid", [*short, few, why]
-    return "collect_data", [*short, few]
+    return COLLECT_DATA, [*short, few]
 
 
 def _fine_tune(case: _Case, forecast: Forecast, short: list[str]) -> tuple[str, list[str]]:
@@ -177,9 +158,9 @@ def _fine_tune(case: _Case, forecast: Forecast, short: list[str]) -> tuple[str, 
         why = f"A gap of at most {RERANK_GAP} is in reach of reranking, which re-embeds nothing."
         return "rerank", [*reasons, why]
     if forecast.ndcg >= case.target:
-        return "fine_tune", reasons
+        return FINE_TUNE, reasons
     why = "That is short of the target, so hybrid search, filters and reranking must close the rest."
-    return "fine_tune_and_pipeline", [*reasons, why]
+    return FINE_TUNE_AND_PIPELINE, [*reasons, why]
 
 
 def _forecast(case: _Case, curve: _Curve) -> Forecast:

@@ -6,8 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nearer.report import charts
-from nearer.report.formats import number
+from nearer.html_report import charts
+from nearer.html_report.formats import number
 
 JSON = Mapping[str, Any]
 

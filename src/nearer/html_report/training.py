@@ -8,10 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from nearer.core.recipe import as_toml
-from nearer.report import charts
-from nearer.report.data import ReportData
-from nearer.report.formats import number
-from nearer.report.mining import Mining, mining_of
+from nearer.html_report import charts
+from nearer.html_report.data import ReportData
+from nearer.html_report.formats import number
+from nearer.html_report.mining import Mining, mining_of
 from nearer.training.outcome import kept_value
 
 JSON = Mapping[str, Any]
