@@ -826,8 +826,7 @@ class IndexRecipe(Section):
     """Which index answers queries.
 
     "auto" compares every passage while there are at most ``exact_up_to``, and is LanceDB above. A release is refused
-    while the recall measured against exact search is below ``min_recall``. ``precision`` is that of an exact index's
-    vectors. Source of the defaults: docs/adr/0005.
+    while the recall measured against exact search is below ``min_recall``. Source of the defaults: docs/adr/0005.
     """
 
     kind: Literal["auto", "exact", "lancedb"] = Field(
@@ -856,17 +855,9 @@ class IndexRecipe(Section):
         ge=1,
         description=("queries of the workspace that recall is measured on; passages stand in where there is no query"),
     )
-    precision: Literal["float32", "float16", "int8", "binary"] = Field(
-        default="float32",
-        description=(
-            'of the vectors in an exact index: `"float16"`, `"int8"`, or `"binary"`, bits that int8 rescores; '
-            "a release pins it"
-        ),
-    )
     filter_fields: tuple[str, ...] = Field(
         default=(), description="document fields that `nearer search --where` may use"
     )
-    full_text: bool = Field(default=True, description="LanceDB keeps the texts, for `nearer search --lexical`")
 
 
 class ShortenRecipe(Section):

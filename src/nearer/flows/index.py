@@ -32,7 +32,7 @@ def index_status(workspace: Workspace, system: str | None = None) -> dict[str, A
 def _systems(workspace: Workspace, name: str | None) -> list[System]:
     """The named system, or live and its predecessor; what a release pins is never cut by today's recipe.
 
-    One index serves all models of a space, in each precision.
+    One index serves all models of a space.
     """
     registry = workspace.registry
     released = [each for each in (registry.live(), registry.previous()) if each]

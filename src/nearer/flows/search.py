@@ -44,7 +44,7 @@ def search(
 
     ``where`` is a filter in the grammar of OpenAI's vector stores, or conditions such as "year>=2020" that must all
     hold. ``known`` has what else is known of the query, for the rules of a system that filters; ``unused_rules`` names
-    those that lacked a field. ``lexical`` ranks by the words in the index instead of what the release does.
+    those that lacked a field. ``lexical`` ranks by today's words (BM25) instead of what the release does.
 
     Raises InputError for a blank query, a ``k`` below 1, and a filter that cannot be used; NotFound when nothing is
     live.
@@ -57,7 +57,7 @@ def search(
     if release is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
     system = open_release(workspace, release, name=LIVE)
-    index = open_index(folder_of(workspace, release.space_id, system.precision), space_id=release.space_id)
+    index = open_index(folder_of(workspace, release.space_id), space_id=release.space_id)
     fields = index.manifest.spec.fields
     rules = rules_of(system.search, fields) if "filter" in system.stages and not lexical else ()
     query = Query(query_id="asked", text=text, metadata=known_of(_refuse_unknown(known or {}, system), system.search))
@@ -65,7 +65,7 @@ def search(
     asked = _Asked(workspace, system, index, query, condition)
     wanted = k or (system.search.rerank.keep if system.reranker else DEFAULT_K)
     if lexical:
-        results = asked.ranked_by(lambda k: index.search_text(text, k=k, where=condition), k=wanted)
+        results = asked.by_words(k=wanted)
     else:
         results = asked.composed(k=wanted) if system.stages else asked.by_vector(k=wanted)
     return {

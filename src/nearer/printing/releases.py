@@ -132,9 +132,9 @@ def demonstrated(result: Result) -> str:
 def _index(index: Result) -> str:
     if not index["recall"]:
         return f"{index['kind']}, every passage compared"
-    recall, precision = index["recall"], "" if index["precision"] == "float32" else f" in {index['precision']}"
+    recall = index["recall"]
     return (
-        f"{index['kind']}{precision}, recall@{recall['k']} {recall['value']:.3f} against exact search "
+        f"{index['kind']}, recall@{recall['k']} {recall['value']:.3f} against exact search "
         f"on {recall['num_queries']} {recall['measured_on']}"
     )
 
