@@ -9,7 +9,8 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nearer.core.errors import WorkspaceError
@@ -38,9 +39,17 @@ def unfinished_name(name: str) -> str:
     return f"{_UNFINISHED}{_token}-{name}"
 
 
-def scratch_folder(parent: Path) -> Path:
-    """A new folder in ``parent`` to write into before it gets its name. Raises OSError."""
-    return Path(tempfile.mkdtemp(dir=parent, prefix=unfinished_name("")))
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in ``parent`` to write into before it gets its name; gone after the block if it got none.
+
+    Raises OSError.
+    """
+    scratch = Path(tempfile.mkdtemp(dir=parent, prefix=unfinished_name("")))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def inside(folder: Path, name: object) -> Path:

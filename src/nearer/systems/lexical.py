@@ -55,12 +55,12 @@ def _keep(words: Words, folder: Path) -> None:
     """Put the words beside the database, in place of those of earlier documents."""
     try:
         folder.parent.mkdir(exist_ok=True)
-        scratch = scratch_folder(folder.parent)
-        words.index.save(scratch)
-        (scratch / _DOC_IDS).write_text(json.dumps(words.doc_ids), encoding="utf-8")
-        for former in folder.parent.glob("[0-9]*"):  # of other documents, or damaged
-            remove_tree(former)
-        seal(scratch, folder)
+        with scratch_folder(folder.parent) as scratch:
+            words.index.save(scratch)
+            (scratch / _DOC_IDS).write_text(json.dumps(words.doc_ids), encoding="utf-8")
+            for former in folder.parent.glob("[0-9]*"):  # of other documents, or damaged
+                remove_tree(former)
+            seal(scratch, folder)
         failpoint("lexical.kept")
     except OSError:  # read-only, or full: what is kept only saves time
         return

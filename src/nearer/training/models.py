@@ -15,9 +15,9 @@ def keep_model(workspace: Workspace, encoder_id: str, save: Callable[[Path], Non
     """
     try:
         workspace.models.mkdir(exist_ok=True)
-        scratch = scratch_folder(workspace.models)
-        save(scratch)
-        move_into_place(scratch, workspace.models / encoder_id)
+        with scratch_folder(workspace.models) as scratch:
+            save(scratch)
+            move_into_place(scratch, workspace.models / encoder_id)
     except WRITE_FAILURES as error:
         raise cannot_write(workspace.models, error) from error
     return str(Path("models") / encoder_id)

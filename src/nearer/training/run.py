@@ -239,9 +239,9 @@ class TrainingRun:
         """A folder to write into, sealed as ``name`` at the end. Raises WorkspaceError when the disk refuses."""
         try:
             self._pass(number).mkdir(parents=True, exist_ok=True)
-            scratch = scratch_folder(self._pass(number))
-            yield scratch
-            seal(scratch, self._pass(number) / name)
+            with scratch_folder(self._pass(number)) as scratch:
+                yield scratch
+                seal(scratch, self._pass(number) / name)
         except WRITE_FAILURES as error:
             raise cannot_write(self._pass(number), error) from error
 
