@@ -17,6 +17,7 @@ from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
+from nearer.training import passes as passes_module
 from power import PowerCut, cut, cut_at
 from said import Said
 
