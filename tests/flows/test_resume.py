@@ -17,7 +17,7 @@ from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
-from nearer.training import passes as train_module
+from nearer.training import passes as passes_module
 from power import PowerCut, cut, cut_at
 from said import Said
 
@@ -138,7 +138,7 @@ def test_killed_again_and_again_it_ends_the_same(folder, run, wanted):
 
 def test_it_says_from_where_it_goes_on_and_mines_once(run, wanted, cut_short, monkeypatch):
     cut_short("train.checkpoint", 4)
-    monkeypatch.setattr(train_module, "mine_negatives", None)
+    monkeypatch.setattr(passes_module, "mine_negatives", None)
     got, said = run()
     assert got == wanted
     steps = wanted["result"]["passes"][1]["fit"]["num_steps"]

@@ -16,7 +16,7 @@ from nearer.learn.objective import Objective
 from nearer.learn.order import Source
 from nearer.store.workspace import Workspace
 from nearer.training import pace
-from nearer.training import passes as train_module
+from nearer.training import passes as passes_module
 from nearer.training.choice import Asked
 from power import PowerCut, cut_at
 from said import Said
@@ -63,7 +63,7 @@ def run(folder):
 @pytest.fixture
 def batches(monkeypatch):
     """The sources of the examples in every batch that was learned from, in a list a pass."""
-    seen, fit = [], train_module.fit
+    seen, fit = [], passes_module.fit
 
     def fitted(model, examples, **options):
         seen.append([])
@@ -77,7 +77,7 @@ def batches(monkeypatch):
             patch.setattr(Objective, "__call__", spy)
             return fit(model, examples, **options)
 
-    monkeypatch.setattr(train_module, "fit", fitted)
+    monkeypatch.setattr(passes_module, "fit", fitted)
     return seen
 
 

@@ -14,7 +14,7 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.flows.train import train
 from nearer.learn.examples import text_key
 from nearer.systems import open_system
-from nearer.training import passes as train_module
+from nearer.training import passes as passes_module
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.mining import mine_negatives
 from nearer.training.teaching import _answers_elsewhere, teach, teacher_id
@@ -113,7 +113,7 @@ def test_a_training_with_a_teacher_reports_what_it_did_and_resumes_with_its_scor
     assert ended.was_killed, ended.printed
     [report] = base_live.rglob("mined/report.json")
     assert all(each["scores"] for each in json.loads(report.read_text())["examples"])
-    monkeypatch.setattr(train_module, "mine_negatives", None)
+    monkeypatch.setattr(passes_module, "mine_negatives", None)
     got = ask(base_live, "train", *setting)
     assert (got["model_id"], got["passes"]) == (wanted["model_id"], wanted["passes"])
 
@@ -168,7 +168,7 @@ def test_too_many_negatives_to_choose_from_are_refused(ask, base_live, topic_cro
     ],
 )
 def test_a_teacher_that_is_missing_is_told_before_anything_is_trained(ask, base_live, monkeypatch, value, message):
-    monkeypatch.setattr(train_module, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(passes_module, "fit", lambda *_, **__: pytest.fail("trained"))
     error = ask(base_live, "train", "--set", f"mining.reranker={value}", code=2)["error"]
     assert message in error["message"]
     assert error["hint"]

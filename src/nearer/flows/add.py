@@ -120,7 +120,7 @@ class _Import:
 def add(
     workspace: Workspace, kind: str, path: Path, *, skip_bad: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Import one file of documents, queries, judgments or pairs (docs/formats.md), or a whole BEIR folder.
+    """Import one file of documents, queries, judgments or pairs (docs/reference/formats.md), or a whole BEIR folder.
 
     Raises ImportFaults with every fault, and nothing is imported then; InputError for another ``kind``.
     """
