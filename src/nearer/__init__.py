@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nearer.flows.lineage import lineage
     from nearer.flows.merge import merge
     from nearer.flows.promote import promote
+    from nearer.flows.prune import prune
     from nearer.flows.report import report
     from nearer.flows.rollback import rollback
     from nearer.flows.search import search
@@ -66,6 +67,7 @@ _WHERE = {
     "merge": "nearer.flows.merge",
     "promote": "nearer.flows.promote",
     "remove": "nearer.flows.add",
+    "prune": "nearer.flows.prune",
     "report": "nearer.flows.report",
     "rollback": "nearer.flows.rollback",
     "search": "nearer.flows.search",
@@ -101,6 +103,7 @@ __all__ = [
     "lineage",
     "merge",
     "promote",
+    "prune",
     "remove",
     "report",
     "rollback",
