@@ -4,12 +4,10 @@ import sys
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nearer.core.errors import InputError
-from nearer.core.recipe import Recipe
-from nearer.retrieval.index import build_index, open_index
+from nearer.retrieval.index import open_index
 from nearer.training.choice import Asked
 from nearer.training.refusals import refuse_hopeless
 from retrieval.making import FIRST, POLICIES, SPACE, build

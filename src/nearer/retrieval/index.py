@@ -6,9 +6,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from nearer.core.extras import extra
 from nearer.core.arrays import Floats32
 from nearer.core.errors import Conflict, NearerError, WorkspaceError
+from nearer.core.extras import extra
 from nearer.core.filters import Filter
 from nearer.retrieval.entries import Entries, Ranking, Stored, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nearer.core.extras import extra
 from nearer.core.errors import InputError
+from nearer.core.extras import extra
 from nearer.training.averaging import averaged
 from nearer.training.course import Course
 from nearer.training.deadline import Deadline

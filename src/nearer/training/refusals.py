@@ -1,7 +1,7 @@
 """Settings and data that training cannot work with, refused before it begins."""
 
-from nearer.core.extras import extra
 from nearer.core.errors import RecipeError
+from nearer.core.extras import extra
 from nearer.encode.encoder import Encoder
 from nearer.learn.lint import lint
 from nearer.learn.lora import most_rank
