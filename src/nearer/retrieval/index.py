@@ -16,7 +16,7 @@ from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.lance_writer import build_lance, update_lance
 from nearer.retrieval.manifest import LOCK, Manifest, Recall, Spec, read_manifest
 from nearer.retrieval.policy import Policy
-from nearer.store.lease import lease
+from nearer.store.leases import lease
 
 
 class Index(Protocol):
