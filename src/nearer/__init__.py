@@ -9,9 +9,7 @@ The verbs of the command line are plain functions here:
     >>> nearer.promote(workspace)  # doctest: +SKIP
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -124,14 +122,3 @@ def __getattr__(name: str) -> object:
     if name not in _WHERE:
         raise AttributeError(f"module 'nearer' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
-
-
-class _Public(ModuleType):
-    """Keeps the package ``nearer.report``, when it is imported, from hiding the function of that name."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _WHERE and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Public
