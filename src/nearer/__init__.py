@@ -9,9 +9,7 @@ The verbs of the command line are plain functions here:
     >>> nearer.promote(workspace)  # doctest: +SKIP
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from nearer.flows.lineage import lineage
     from nearer.flows.merge import merge
     from nearer.flows.promote import promote
+    from nearer.flows.prune import prune
     from nearer.flows.report import report
     from nearer.flows.rollback import rollback
     from nearer.flows.search import search
@@ -66,6 +65,7 @@ _WHERE = {
     "merge": "nearer.flows.merge",
     "promote": "nearer.flows.promote",
     "remove": "nearer.flows.add",
+    "prune": "nearer.flows.prune",
     "report": "nearer.flows.report",
     "rollback": "nearer.flows.rollback",
     "search": "nearer.flows.search",
@@ -103,6 +103,7 @@ __all__ = [
     "lineage",
     "merge",
     "promote",
+    "prune",
     "remove",
     "report",
     "rollback",
@@ -121,14 +122,3 @@ def __getattr__(name: str) -> object:
     if name not in _WHERE:
         raise AttributeError(f"module 'nearer' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
-
-
-class _Public(ModuleType):
-    """Keeps the package ``nearer.report``, when it is imported, from hiding the function of that name."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _WHERE and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Public

@@ -230,6 +230,11 @@ def train(
     ] = None,
     search: Annotated[int, typer.Option(help="Try so many settings; dev chooses.", metavar="TRIALS")] = 0,
     seeds: Annotated[int, typer.Option(help="Train with so many seeds; dev picks one, or a mean of several.")] = 1,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on with an unfinished run: its id, or newest.", metavar="RUN"),
+    ] = None,
+    discard: Annotated[str | None, typer.Option(help="Give an unfinished run up.", metavar="RUN")] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -239,7 +244,13 @@ def train(
     from nearer.flows.train import train as flow
     from nearer.flows.train_reranker import train_reranker
     from nearer.training.choice import Asked
+    from nearer.training.unfinished import discard_run
 
+    if discard is not None:
+        _run(folder, overrides, as_json, printing.discarded, lambda w: discard_run(w, discard))
+        return
+    if resume and adapter is not None:
+        raise UsageFault("--adapter takes no --resume", hint="an adapter is trained in seconds: train it anew")
     if reranker and adapter is not None:
         raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
     asked = Asked(
@@ -252,13 +263,23 @@ def train(
         )
     if reranker:
         _run(
-            folder, overrides, as_json, printing.trained_reranker, lambda w: train_reranker(w, start, progress=Watch())
+            folder,
+            overrides,
+            as_json,
+            printing.trained_reranker,
+            lambda w: train_reranker(w, start, resume=resume, progress=Watch()),
         )
         return
     if adapter is not None:
         _run(folder, overrides, as_json, printing.trained, lambda w: adapt(w, adapter, start, progress=Watch()))
         return
-    _run(folder, overrides, as_json, printing.trained, lambda w: flow(w, start, asked=asked, progress=Watch()))
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.trained,
+        lambda w: flow(w, start, asked=asked, resume=resume, progress=Watch()),
+    )
 
 
 @app.command()
@@ -357,6 +378,20 @@ def promote(
         printing.promoted,
         lambda w: flow(w, system, split=split, force_reason=reason, progress=Watch()),
     )
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(help="The newest models, rerankers and reports that stay all the same.")] = 3,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Give space back: models that were never released, their indexes and vectors, and old reports."""
+    from nearer.flows.prune import prune as flow
+
+    _run(folder, overrides, as_json, printing.pruned, lambda w: flow(w, keep=keep, dry_run=dry_run))
 
 
 @app.command()

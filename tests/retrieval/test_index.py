@@ -14,7 +14,7 @@ from nearer.retrieval import manifest as manifests
 from nearer.retrieval.index import build_index, differences, open_index, update_index
 from nearer.retrieval.manifest import LOCK, Probes
 from nearer.retrieval.policy import Policy
-from nearer.store.lease import lease
+from nearer.store.leases import lease
 from retrieval.making import (
     DIMENSION,
     FIELDS,

@@ -15,7 +15,7 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.text import normalise
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
+from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_edited
 from nearer.evaluation.asked import Asked
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -26,7 +26,7 @@ from nearer.retrieval.fusion import folds_of
 from nearer.retrieval.rules import Pairs
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, open_described, open_system
-from nearer.systems.lexical import Words, read_words
+from nearer.systems.lexical import Bm25, read_bm25
 from nearer.training.examples import find_left_out
 from nearer.vectors.topk import NO_ROW, TopK
 
@@ -49,7 +49,7 @@ class Ground:
         described = recipe.other_encoders.items()
         self.others = {name: open_described(workspace, each, name=name) for name, each in described}
         self.corpus: Corpus = read_corpus(workspace, self.system.encoder)
-        refuse_other_documents(self.corpus.documents, self.judged.doc_ids)
+        refuse_edited(self.corpus, self.judged.revision)
         self.depth = recipe.search.depth
         self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)
         self.query_emb_QD = embed_queries(workspace, self.system.encoder, self.queries, progress)
@@ -66,14 +66,14 @@ class Ground:
         return self.asked.by_vectors(self.query_emb_QD, self.passage_emb_PD)
 
     @cached_property
-    def words(self) -> Words:
-        """The documents' words."""
-        return read_words(self.workspace)
+    def bm25(self) -> Bm25:
+        """BM25 over the documents."""
+        return read_bm25(self.workspace)
 
     @cached_property
     def lexical(self) -> TopK:
         """What BM25 finds."""
-        return self.asked.by_words(self.words)
+        return self.asked.by_bm25(self.bm25)
 
     @property
     def splits(self) -> list[str]:
@@ -114,7 +114,7 @@ class Ground:
 
     def over(self, corpus: Corpus) -> Asked:
         """The queries asked of the documents cut otherwise. Raises Conflict when they are others."""
-        refuse_other_documents(corpus.documents, self.judged.doc_ids)
+        refuse_edited(corpus, self.judged.revision)
         return replace(self.asked, corpus=corpus)
 
     def judged_by(self, fold: int) -> Ints:

@@ -86,7 +86,7 @@ def lexical_remedies(ground: Ground, dense: TopK, lexical: TopK, *, prefix: str 
     weights = f"weights of vectors by fold: {', '.join(f'{weight:g}' for weight in tuned.fold_weights)}"
 
     def words(row: int) -> TopK:
-        found = ground.words.index.search([ground.queries[row].text], k=ground.depth)
+        found = ground.bm25.index.search([ground.queries[row].text], k=ground.depth)
         return weighted_sum([some(dense, np.array([row])), found], [tuned.weight, 1 - tuned.weight], k=ground.depth)
 
     def named(stage: str) -> str:
@@ -151,7 +151,7 @@ def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skippe
     ]
     asked = replace(ground.asked, conditions=conditions)
     dense = asked.by_vectors(ground.query_emb_QD, ground.passage_emb_PD)
-    lexical = asked.by_words(ground.words)
+    lexical = asked.by_bm25(ground.bm25)
 
     def work(row: int) -> object:
         condition = condition_of(everything, metadata[row])

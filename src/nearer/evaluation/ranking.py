@@ -18,6 +18,7 @@ from nearer.encode.corpus import (
     embed_queries,
     own_documents,
     read_corpus,
+    refuse_edited,
     refuse_other_documents,
 )
 from nearer.encode.encoder import TextEncoder
@@ -30,8 +31,8 @@ from nearer.measure.metrics import Measure, Qrels, score
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.systems.filtering import conditions_of
-from nearer.systems.lexical import read_words
-from nearer.systems.pipeline import Found, combine, passage_of, wants_vectors, wants_words
+from nearer.systems.lexical import read_bm25
+from nearer.systems.pipeline import Found, combine, passage_of, wants_bm25, wants_vectors
 from nearer.vectors.topk import TopK
 
 
@@ -57,7 +58,7 @@ class Measured:
 def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> Measured:
     """Rank the whole corpus for every query of the split and score the rankings."""
     corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
-    refuse_other_documents(corpus.documents, judged.doc_ids)
+    refuse_edited(corpus, judged.revision)
     return Measured(
         system=system,
         values=_values(
@@ -100,7 +101,7 @@ def rank(
         queries=queries,
         documents=corpus.documents,
         dense=asked.by_vectors(*vectors.both) if wants_vectors(system.stages) else None,
-        lexical=asked.by_words(read_words(workspace)) if wants_words(system.stages) else None,
+        lexical=asked.by_bm25(read_bm25(workspace)) if wants_bm25(system.stages) else None,
         passage_of=vectors.passage_of,
     )
     return corpus, combine(system, found, k=k)

@@ -35,8 +35,8 @@ def compress(workspace: Workspace, system: str, *, dimension: int) -> dict[str, 
         encoder={"compressed": {"dimension": dimension}, "space_id": encoder.space_id},
         parent_model_id=opened.model.model_id,
     )
-    with workspace.writer("compress"):
-        model = workspace.registry.add_model(record)
+    workspace.begin_writing()
+    model = workspace.registry.add_model(record)
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,
@@ -73,26 +73,26 @@ def compression_curve(
         for each in progress.track(settings, label="search each size", total=len(settings))
     ]
     rows = rows_of(workspace, judged, full, others, ground.corpus)
-    with workspace.writer("compress"):
-        registry = workspace.registry
-        result = {
-            "system": system,
-            "model_id": opened.model.model_id,
-            "split": judged.split,
-            "metric": str(MEASURE),
-            "num_queries": len(judged.queries),
-            "num_groups": len(set(judged.groups)) if judged.groups else None,
-            "num_documents": len(ground.corpus.documents),
-            "num_passages": len(ground.corpus.passages),
-            "settings": workspace.recipe.compress.model_dump(mode="json"),
-            "rows": rows,
-            "proposal": (proposal := proposed(rows)),
-            "next": _next(workspace, opened, proposal, rows[0]),
-            "ledger": registry.look(split=judged.split, systems=[system], purpose="compress"),
-            **spent([opened]),
-        }
-        registry.record("compress", detail=result)
-        failpoint("compress.curve")
+    workspace.begin_writing()
+    registry = workspace.registry
+    result = {
+        "system": system,
+        "model_id": opened.model.model_id,
+        "split": judged.split,
+        "metric": str(MEASURE),
+        "num_queries": len(judged.queries),
+        "num_groups": len(set(judged.groups)) if judged.groups else None,
+        "num_documents": len(ground.corpus.documents),
+        "num_passages": len(ground.corpus.passages),
+        "settings": workspace.recipe.compress.model_dump(mode="json"),
+        "rows": rows,
+        "proposal": (proposal := proposed(rows)),
+        "next": _next(workspace, opened, proposal, rows[0]),
+        "ledger": registry.look(split=judged.split, systems=[system], purpose="compress"),
+        **spent([opened]),
+    }
+    registry.record("compress", detail=result)
+    failpoint("compress.curve")
     return result
 
 

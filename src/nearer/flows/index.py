@@ -17,9 +17,9 @@ def index(workspace: Workspace, system: str | None = None, *, progress: Progress
     Only what was added or edited is read, and only new texts are encoded.
     """
     progress = progress or Silent()
-    with workspace.writer("index"):
-        systems = _systems(workspace, system)
-        built = [build(workspace, each, progress=progress) for each in systems]
+    workspace.begin_writing()
+    systems = _systems(workspace, system)
+    built = [build(workspace, each, progress=progress) for each in systems]
     return {"indexes": built, **spent(systems)}
 
 

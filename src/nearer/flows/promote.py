@@ -51,45 +51,45 @@ def promote(
     if live and candidate.shares_index(live):  # live must go on unchanged
         candidate = replace(candidate, chunk=chunk_of(live))
     suite = gate_suite(workspace)
-    with workspace.writer("promote"):
-        built = build(workspace, candidate, progress=progress)
-        verdict, measured = judge_candidate(workspace, candidate, live, suite=suite, split=split, progress=progress)
-        verdict = replace(verdict, notes=(*verdict.notes, *alarm_notes(candidate)))
-        forced = None if verdict.promoted else force_reason
-        evidence = {**asdict(verdict), "forced": forced, "split": measured["evaluation"]["split"], **measured}
-        if not verdict.promoted and forced is None:
-            registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
-            return _answer("refused", verdict.reasons, verdict.notes, None, measured)
-        release = registry.add_release(
-            model=candidate.model,
-            system={**candidate.pinned, "index": built["index"]},
-            evidence=evidence,
-        )
-        registry.move_live(
-            expected=live.release_id if live else None,
-            release_id=release.release_id,
-            action="promote",
-            detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built["num_documents"]},
-        )
+    workspace.begin_writing()
+    built = build(workspace, candidate, progress=progress)
+    verdict, measured = judge_candidate(workspace, candidate, live, suite=suite, split=split, progress=progress)
+    verdict = replace(verdict, notes=(*verdict.notes, *alarm_notes(candidate)))
+    forced = None if verdict.promoted else force_reason
+    evidence = {**asdict(verdict), "forced": forced, "split": measured["evaluation"]["split"], **measured}
+    if not verdict.promoted and forced is None:
+        registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
+        return _answer("refused", verdict.reasons, verdict.notes, None, measured)
+    release = registry.add_release(
+        model=candidate.model,
+        system={**candidate.pinned, "index": built["index"]},
+        evidence=evidence,
+    )
+    registry.move_live(
+        expected=live.release_id if live else None,
+        release_id=release.release_id,
+        action="promote",
+        detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built["num_documents"]},
+    )
     return _answer("promoted", verdict.reasons, verdict.notes, release.release_id, measured)
 
 
 def newest_model(workspace: Workspace) -> str:
     """The model that the last training made. Raises NotFound when there is none, or it was no better."""
-    trainings = [event for event in workspace.registry.history() if event.action == "train"]
-    if not trainings:
+    training = workspace.registry.last_event("train")
+    if training is None:
         raise NotFound("no trained model", hint="train one: nearer train; or begin with: nearer promote base")
-    if not trainings[-1].detail["improved"]:
+    if not training.detail["improved"]:
         raise NotFound("the last training brought nothing better", hint="name a model: nearer promote MODEL")
-    return str(trainings[-1].detail["model_id"])
+    return str(training.detail["model_id"])
 
 
 def _promote_release(workspace: Workspace, release: Release, *, progress: Progress) -> dict[str, Any]:
     live = workspace.registry.live()
     if live and live.release_id == release.release_id:
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
-    with workspace.writer("promote"):
-        system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
+    workspace.begin_writing()
+    system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
     forced = release.evidence.get("forced")
     how = f"this release was forced before: {forced}" if forced else "this release went through the gate before"
     return {**_answer("promoted", (how,), (), release.release_id, None), **spent([system])}
