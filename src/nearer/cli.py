@@ -404,6 +404,20 @@ def promote(
 
 
 @app.command()
+def prune(
+    keep: Annotated[int, typer.Option(help="The newest models, rerankers and reports that stay all the same.")] = 3,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Give space back: models that were never released, their indexes and vectors, and old reports."""
+    from nearer.flows.prune import prune as flow
+
+    _run(folder, overrides, as_json, printing.pruned, lambda w: flow(w, keep=keep, dry_run=dry_run))
+
+
+@app.command()
 def rollback(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Make live again what was live before the current release."""
     from nearer.flows.rollback import rollback as flow

@@ -49,12 +49,16 @@ def compare_measured(
 
 
 def summarise(
-    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str, progress: Progress
+    workspace: Workspace,
+    judged: JudgedSplit,
+    measured: Sequence[Measured],
+    *,
+    ledger: dict[str, Any],
+    progress: Progress,
 ) -> dict[str, Any]:
-    """The evaluation as JSON: results, comparisons with the first system, examples, and the ledger's entry."""
+    """The evaluation as JSON: results, comparisons with the first system, examples, and the ledger's entry of it."""
     recipe = workspace.recipe.evaluate
     baseline, *candidates = measured
-    names = [each.system.name for each in measured]
     comparisons = with_adjusted_p(
         [each for candidate in candidates for each in _compare(baseline, candidate, judged=judged, recipe=recipe)]
     )
@@ -68,7 +72,7 @@ def summarise(
         "comparisons": comparisons,
         "notes": [_unjudged(each) for each in comparisons if _is_judged_less(each)],
         "examples": examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
-        "ledger": workspace.registry.look(split=judged.split, systems=names, purpose=purpose),
+        "ledger": ledger,
         **spent(each.system for each in measured if isinstance(each.system, System)),
     }
 

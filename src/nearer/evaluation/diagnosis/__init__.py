@@ -5,7 +5,7 @@ from typing import Any
 
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Query
-from nearer.encode.corpus import refuse_other_documents
+from nearer.encode.corpus import refuse_edited
 from nearer.evaluation.diagnosis.background import Background, Failure
 from nearer.evaluation.diagnosis.clues import Finding, Stale, explain
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -44,7 +44,7 @@ def diagnose_opened(workspace: Workspace, opened: System, *, split: str, progres
     judged = read_judged_split(workspace, split)
     stale_ids = _stale(workspace, opened)
     corpus, ranked = rank(workspace, opened, judged.queries, k=DEPTH, progress=progress)
-    refuse_other_documents(corpus.documents, judged.doc_ids)
+    refuse_edited(corpus, judged.revision)
     background = Background(workspace, judged, corpus.documents)
     stale: Stale = {row: stale_ids[each] for row, each in enumerate(corpus.doc_ids) if each in stale_ids}
     without, num_unjudged = _without_relevant(workspace, background)
