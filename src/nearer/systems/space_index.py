@@ -18,8 +18,8 @@ from nearer.encode.paired import PairedEncoder
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
 from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
+from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.manifest import Manifest, Spec
-from nearer.retrieval.policy import Policy
 from nearer.store.collection import Collection, batches
 from nearer.store.files import inside
 from nearer.store.workspace import Workspace
@@ -75,7 +75,7 @@ class _Source:
 
     def __init__(self, workspace: Workspace, system: System, progress: Progress) -> None:
         recipe = workspace.recipe.index
-        self.policy = Policy(
+        self.policy = IndexPolicy(
             kind=None if recipe.kind == "auto" else recipe.kind,
             exact_up_to=recipe.exact_up_to,
             min_recall=recipe.min_recall,
