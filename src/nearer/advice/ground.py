@@ -15,7 +15,14 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.text import normalise
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_edited
+from nearer.encode.corpus import (
+    Corpus,
+    embed_corpus,
+    embed_queries,
+    identical_text_documents,
+    read_corpus,
+    refuse_edited,
+)
 from nearer.evaluation.asked import Asked
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -57,7 +64,7 @@ class Ground:
             queries=self.queries,
             corpus=self.corpus,
             k=self.depth,
-            excluded=own_documents(self.queries, self.corpus.documents),
+            excluded=identical_text_documents(self.queries, self.corpus.documents),
         )
 
     @cached_property

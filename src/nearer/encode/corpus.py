@@ -199,7 +199,7 @@ def tell_cost(
         progress.say(f"{kind} to encode: {encoder.describe(num_texts=num_texts, num_tokens=num_tokens)}")
 
 
-def own_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tuple[Ints, Ints]:
+def identical_text_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tuple[Ints, Ints]:
     """Pairs (query row, document row) in which the document's text is the query's own."""
     rows_of: dict[str, list[int]] = {}
     for row, document in enumerate(documents):

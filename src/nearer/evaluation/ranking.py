@@ -16,7 +16,7 @@ from nearer.encode.corpus import (
     count_truncated,
     embed_corpus,
     embed_queries,
-    own_documents,
+    identical_text_documents,
     read_corpus,
     refuse_edited,
     refuse_other_documents,
@@ -79,12 +79,12 @@ def rank(
     queries: Sequence[Query],
     *,
     k: int = 1,
-    with_own: bool = False,
+    with_identical_text: bool = False,
     progress: Progress,
 ) -> tuple[Corpus, TopK]:
     """The best documents for every query, imported or not, and the corpus they are of.
 
-    They are as many as the recipe measures, and ``k`` at least. ``with_own`` keeps documents whose text is the query's.
+    They are as many as the recipe measures, and ``k`` at least. ``with_identical_text`` keeps identical-text documents.
     """
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
     k, depth = max(k, _depth(workspace.recipe.evaluate)), system.search.depth if system.stages else k
@@ -93,7 +93,7 @@ def rank(
         queries=queries,
         corpus=corpus,
         k=max(k, depth),
-        excluded=no_pairs if with_own else own_documents(queries, corpus.documents),
+        excluded=no_pairs if with_identical_text else identical_text_documents(queries, corpus.documents),
         conditions=conditions_of(system.search, queries, corpus.documents) if "filter" in system.stages else None,
     )
     vectors = _Vectors(workspace, system.encoder, corpus, queries, progress)
@@ -135,10 +135,10 @@ class _Vectors:
 
 
 def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:
-    """Score the rankings of a run, as deep as those of a system and without the queries' own documents too."""
+    """Score the rankings of a run, as deep as those of a system and without identical-text documents too."""
     documents = workspace.collection.documents()
     refuse_other_documents(documents, judged.doc_ids)
-    k, excluded = _depth(workspace.recipe.evaluate), own_documents(judged.queries, documents)
+    k, excluded = _depth(workspace.recipe.evaluate), identical_text_documents(judged.queries, documents)
     rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=excluded)
     qrels = judged.qrels.with_unjudged(k)
     return Measured(

@@ -10,7 +10,14 @@ import numpy as np
 from nearer.core.arrays import Floats32, Ints
 from nearer.core.progress import Progress
 from nearer.encode.compressed import compressed
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_edited
+from nearer.encode.corpus import (
+    Corpus,
+    embed_corpus,
+    embed_queries,
+    identical_text_documents,
+    read_corpus,
+    refuse_edited,
+)
 from nearer.evaluation.comparison import compare_measured, with_adjusted_p
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
@@ -61,7 +68,7 @@ class Ground:
             corpus=corpus,
             query_emb_QD=embed_queries(workspace, system.encoder, judged.queries, progress),
             passage_emb_PD=passage_emb_PD,
-            excluded=own_documents(judged.queries, corpus.documents),
+            excluded=identical_text_documents(judged.queries, corpus.documents),
             rescore=recipe.rescore,
             num_timed=recipe.num_timed_queries,
         )

@@ -10,7 +10,7 @@ import numpy as np
 from nearer.core.arrays import Bools
 from nearer.core.records import Document, Query
 from nearer.core.text import resemblance, shingles
-from nearer.encode.corpus import own_documents
+from nearer.encode.corpus import identical_text_documents
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.measure.diagnosis import Missed, missed_document
@@ -78,7 +78,7 @@ class Background:
         """The rows of the documents whose text is the query's own, by query id; no run holds them."""
         queries = self.judged.queries
         found: dict[str, set[int]] = {}
-        for query_row, row in zip(*own_documents(queries, self.documents), strict=True):
+        for query_row, row in zip(*identical_text_documents(queries, self.documents), strict=True):
             found.setdefault(queries[query_row].query_id, set()).add(int(row))
         return {query_id: frozenset(rows) for query_id, rows in found.items()}
 
