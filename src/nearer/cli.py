@@ -7,17 +7,16 @@ import io
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichProgress
 
 from nearer import printing
 from nearer.core.durations import seconds_of
@@ -25,6 +24,9 @@ from nearer.core.errors import ImportFaults, NearerError
 from nearer.core.recipe import load_recipe
 from nearer.core.visible import visible
 from nearer.store.workspace import Workspace, is_workspace
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -58,14 +60,20 @@ class UsageFault(NearerError):
 class Watch:
     """Progress on stderr: bars on a terminal, lines anywhere."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+    @cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
 
     def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
         """Yield ``items`` while a bar moves; a ``total`` of 0 is unknown."""
         if not self._console.is_terminal:
             yield from items
             return
+        from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
         columns = (
             TextColumn("{task.description:24}"),
             BarColumn(),
@@ -79,6 +87,23 @@ class Watch:
     def say(self, text: str) -> None:
         """Print one line."""
         self._console.print(visible(text), markup=False, soft_wrap=True)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"nearer {version('nearer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Make search understand what relevant means in your own domain."""
 
 
 @app.command()
@@ -299,7 +324,7 @@ def merge(
 
 
 @app.command()
-def shorten(
+def compress(
     system: Annotated[str, typer.Argument(metavar="SYSTEM")],
     dimension: Annotated[
         int | None, typer.Option(help="Register the model of so many dimensions; else every size is measured.")
@@ -313,8 +338,8 @@ def shorten(
     overrides: Overrides = None,
 ) -> None:
     """Measure a model's vectors at fewer dimensions and bits, or make a model of fewer dimensions."""
-    from nearer.flows.shorten import shorten as flow
-    from nearer.flows.shorten import shortening_curve
+    from nearer.flows.compress import compress as flow
+    from nearer.flows.compress import compression_curve
     from nearer.flows.turn import turn
 
     def of(workspace: Workspace) -> str:
@@ -326,13 +351,13 @@ def shorten(
             folder,
             overrides,
             as_json,
-            printing.shortening,
-            lambda w: shortening_curve(w, of(w), split=chosen, progress=Watch()),
+            printing.compression,
+            lambda w: compression_curve(w, of(w), split=chosen, progress=Watch()),
         )
         return
     if split is not None:
         raise UsageFault("--dimension and --split do not go together", hint="measure what it made: nearer evaluate")
-    _run(folder, overrides, as_json, printing.shortened, lambda w: flow(w, of(w), dimension=dimension))
+    _run(folder, overrides, as_json, printing.compressed, lambda w: flow(w, of(w), dimension=dimension))
 
 
 @app.command()
@@ -638,6 +663,9 @@ def _fail(
         typer.echo(json.dumps({"error": error}))
     else:
         typer.echo(visible(f"nearer: {message}" + (f"\n  -> {hint}" if hint else "")), err=True)
+    if exit_code == EXIT_INTERRUPTED and any(not thread.daemon for thread in threading.enumerate()[1:]):
+        sys.stdout.flush()
+        os._exit(exit_code)  # a thread that waits for a service is not waited for
     sys.exit(exit_code)
 
 

@@ -11,7 +11,7 @@ from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
 from nearer.advice.confirm import build
 from nearer.advice.ground import Ground
-from nearer.advice.remedies import Remedy, Skipped, boost_remedy, filter_remedy, lexical_remedies, read_structure
+from nearer.advice.remedies import Remedy, Skipped, boost_remedy, filter_remedy, lexical_remedies, read_metadata_schema
 from nearer.advice.write import write_changes
 from nearer.core.errors import InputError, ModelRefused, RecipeError
 from nearer.core.progress import Silent
@@ -99,7 +99,7 @@ def test_a_field_that_the_recipe_does_not_name_never_filters(versioned):
         update={"search": versioned.recipe.search.model_copy(update={"query_time_fields": ()})}
     )
     blind = Ground(Workspace(folder=versioned.folder, recipe=recipe, database=versioned.database), Silent())
-    remedy, _ = filter_remedy(blind, read_structure(blind))
+    remedy, _ = filter_remedy(blind, read_metadata_schema(blind))
     assert "query." not in json.dumps(dict(getattr(remedy, "changes", {})))
 
 
@@ -117,10 +117,10 @@ def test_what_a_fold_is_worth_changes_nothing_of_how_it_is_ranked(versioned, mon
     """Judgments of the fold that judges are turned upside down: its rankings stay, as nothing was tuned on them."""
 
     def rankings(ground):
-        structure = read_structure(ground)
+        schema = read_metadata_schema(ground)
         remedies = [
-            filter_remedy(ground, structure)[0],
-            boost_remedy(ground, structure),
+            filter_remedy(ground, schema)[0],
+            boost_remedy(ground, schema),
             *lexical_remedies(ground, ground.dense, ground.lexical),
         ]
         return {each.name: each.ranked.rows_QK for each in remedies if isinstance(each, Remedy)}
@@ -147,7 +147,7 @@ def test_boosts_are_measured_as_deep_as_they_are_served(new_workspace, tmp_path)
     workspace = Workspace.open(new_workspace(**QUICK, search={"depth": 150}))
     add(workspace, "beir", write_beir(tmp_path / "deep", rows, split_of=split_by_ordinal))
     ground = Ground(workspace, Silent())
-    remedy = boost_remedy(ground, read_structure(ground))
+    remedy = boost_remedy(ground, read_metadata_schema(ground))
     write_changes(workspace, remedy.changes)
     workspace.close()
     served = Workspace.open(workspace.folder)
@@ -309,8 +309,8 @@ def test_where_no_other_field_is_left_the_reason_names_the_one_of_mixed_types(ne
     workspace = Workspace.open(new_workspace(**QUICK))
     add(workspace, "beir", write_beir(tmp_path / "mixed", rows, split_of=split_by_ordinal))
     ground = Ground(workspace, Silent())
-    structure = read_structure(ground)
-    for skipped in (filter_remedy(ground, structure)[0], boost_remedy(ground, structure)):
+    schema = read_metadata_schema(ground)
+    for skipped in (filter_remedy(ground, schema)[0], boost_remedy(ground, schema)):
         assert isinstance(skipped, Skipped)
         assert "field 'year' cannot filter: document 'd000' has text, document 'd001' has integer" in skipped.reason
         assert "field 'tags' of document 'd000' cannot filter" in skipped.reason

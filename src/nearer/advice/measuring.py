@@ -11,7 +11,7 @@ from nearer.advice.remedies import (
     boost_remedy,
     filter_remedy,
     lexical_remedies,
-    read_structure,
+    read_metadata_schema,
     rerank_remedy,
 )
 from nearer.advice.rows import Row, fine_tuning, row_of
@@ -41,10 +41,10 @@ def measure_remedies(
 
     others = [measured(*each) for each in encoder_remedies(ground)]  # first, since a service may fail
 
-    structure = read_structure(ground)
-    alone, filtered = filter_remedy(ground, structure)
+    schema = read_metadata_schema(ground)
+    alone, filtered = filter_remedy(ground, schema)
     take(alone)
-    take(boost_remedy(ground, structure))
+    take(boost_remedy(ground, schema))
     for each in lexical_remedies(ground, ground.dense, ground.lexical):
         take(each)
     if filtered and isinstance(alone, Remedy):

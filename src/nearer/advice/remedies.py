@@ -15,11 +15,11 @@ from nearer.core.records import Metadata
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.evaluation.asked import pairs_of
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
-from nearer.retrieval.fit_rules import fit_rules
 from nearer.retrieval.fusion import reciprocal_rank_fusion, tune_weight, weighted_sum
+from nearer.retrieval.metadata_schema import MOST_VALUES, MetadataSchema
 from nearer.retrieval.rerank import rerank
 from nearer.retrieval.rules import Rule, condition_of, passing
-from nearer.retrieval.structure import MOST_VALUES, Structure
+from nearer.retrieval.select_rules import select_rules
 from nearer.systems.filtering import known_of
 from nearer.systems.pipeline import passage_of
 from nearer.systems.reranker import was_trained_here
@@ -107,17 +107,17 @@ def lexical_remedies(ground: Ground, dense: TopK, lexical: TopK, *, prefix: str 
     ]
 
 
-def read_structure(ground: Ground) -> Structure:
+def read_metadata_schema(ground: Ground) -> MetadataSchema:
     """What the documents' metadata offers to the queries."""
     known = ground.workspace.recipe.search.query_time_fields
-    return Structure.read(
+    return MetadataSchema.read(
         ground.corpus.documents, [query.metadata for query in ground.queries], query_time_fields=known
     )
 
 
-def _without(structure: Structure, name: str, reason: str) -> Skipped:
+def _without(schema: MetadataSchema, name: str, reason: str) -> Skipped:
     """A remedy that the fields do not give, told with those that were left out."""
-    return Skipped(name=name, reason="; ".join([reason, *structure.left_out.values()]))
+    return Skipped(name=name, reason="; ".join([reason, *schema.left_out.values()]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,22 +129,22 @@ class Filtered:
     rules: tuple[Rule, ...]
 
 
-def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skipped, Filtered | None]:
+def filter_remedy(ground: Ground, schema: MetadataSchema) -> tuple[Remedy | Skipped, Filtered | None]:
     """The rules between query and document that are worth it, fitted without each fold."""
     recipe = ground.workspace.recipe.search
-    if not structure.rules:
+    if not schema.rules:
         reason = (
             f"no document field tells documents apart by at most {MOST_VALUES} values, and search.query_time_fields "
             "names none that documents share with queries"
         )
-        return _without(structure, "base+filter", reason), None
+        return _without(schema, "base+filter", reason), None
     metadata = [known_of(query.metadata, recipe) for query in ground.queries]
     tuned_on = map(ground.tuned_on, range(ground.num_folds))
-    fitted = [_fit(ground, structure, metadata, rows_S) for rows_S in tuned_on]
-    everything = _fit(ground, structure, metadata, np.arange(len(ground.queries)))
+    fitted = [_fit(ground, schema, metadata, rows_S) for rows_S in tuned_on]
+    everything = _fit(ground, schema, metadata, np.arange(len(ground.queries)))
     if not everything and not any(fitted):
-        reason = f"of {len(structure.rules)} rules none gained enough without losing relevant documents"
-        return _without(structure, "base+filter", reason), None
+        reason = f"of {len(schema.rules)} rules none gained enough without losing relevant documents"
+        return _without(schema, "base+filter", reason), None
     conditions = [
         condition_of(fitted[fold], each) if fitted[fold] else None
         for fold, each in zip(ground.folds_Q, metadata, strict=True)
@@ -155,7 +155,7 @@ def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skippe
 
     def work(row: int) -> object:
         condition = condition_of(everything, metadata[row])
-        return condition and passing(condition, structure.documents)
+        return condition and passing(condition, schema.documents)
 
     filter_fields = sorted({*ground.workspace.recipe.index.filter_fields, *(rule.key for rule in everything)})
     changes = {"search.filters": [str(rule) for rule in everything], "index.filter_fields": filter_fields}
@@ -166,16 +166,16 @@ def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skippe
         dense,
         changes=changes,
         work=work,
-        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *structure.left_out.values()),
+        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *schema.left_out.values()),
     )
     return remedy, Filtered(dense=dense, lexical=lexical, rules=everything)
 
 
-def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
+def boost_remedy(ground: Ground, schema: MetadataSchema) -> Remedy | Skipped:
     """The fields that are worth adding to the scores: recency, authority, popularity."""
-    values = candidate_values(structure.fields, doc_ids=structure.doc_ids, documents=structure.documents)
+    values = candidate_values(schema.fields, doc_ids=schema.doc_ids, documents=schema.documents)
     if not values:
-        return _without(structure, "base+boost", "no document field holds several numbers or dates")
+        return _without(schema, "base+boost", "no document field holds several numbers or dates")
 
     def fitted(rows_S: Ints) -> tuple[Boost, ...]:
         found = fit_boosts(
@@ -194,7 +194,7 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
 
     by_fold, everything = out_of_fold(ground, ranked), fitted(np.arange(len(ground.queries)))
     if not everything and np.array_equal(by_fold.rows_QK, ground.dense.rows_QK):
-        return _without(structure, "base+boost", f"of {len(values)} fields none gained enough")
+        return _without(schema, "base+boost", f"of {len(values)} fields none gained enough")
     changes = {
         "search.boosts": {
             each.field: {"weight": each.weight, "low": each.low, "high": each.high} for each in everything
@@ -248,14 +248,14 @@ def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy | Skipped:
     )
 
 
-def _fit(ground: Ground, structure: Structure, metadata: Sequence[Metadata], rows_S: Ints) -> tuple[Rule, ...]:
+def _fit(ground: Ground, schema: MetadataSchema, metadata: Sequence[Metadata], rows_S: Ints) -> tuple[Rule, ...]:
     """The rules that are worth it on some queries."""
     relevant = pairs_of(ground.relevant, rows_S, num_queries=len(ground.queries))
-    found = fit_rules(
+    found = select_rules(
         some(ground.dense, rows_S),
-        candidates=structure.rules,
+        candidates=schema.rules,
         queries=[metadata[row] for row in rows_S],
-        documents=structure.documents,
+        documents=schema.documents,
         relevant=relevant,
         measure=lambda rows_SK: ground.main_of(rows_SK, rows_S),
     )

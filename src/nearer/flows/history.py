@@ -11,7 +11,7 @@ def history(workspace: Workspace) -> dict[str, Any]:
     events = [
         asdict(event)
         for event in workspace.registry.history()
-        if event.action not in ("train", "train_reranker", "advise", "shorten")
+        if event.action not in ("train", "train_reranker", "advise", "compress")
     ]
     for event in events:
         event["detail"] = {key: value for key, value in event["detail"].items() if key not in ("evaluation", "suite")}
