@@ -168,7 +168,7 @@ def diagnose(
     overrides: Overrides = None,
 ) -> None:
     """Find the one cause of every query that failed, and what would mend it; live's unless a system is named."""
-    from nearer.evaluation.diagnosis import diagnose as flow
+    from nearer.flows.diagnose import diagnose as flow
 
     _run(folder, overrides, as_json, printing.diagnosed, lambda w: flow(w, system, split=split, progress=Watch()))
 
@@ -526,16 +526,17 @@ def _run(
     folder: Path,
     overrides: list[str] | None,
     as_json: bool,
-    text_of: Callable[[dict[str, Any]], str],
-    flow: Callable[[Workspace], dict[str, Any]],
+    text_of: Callable[[R], str],
+    flow: Callable[[Workspace], R],
 ) -> None:
     with Workspace.open(folder, overrides=tuple(overrides or ())) as workspace:
         result = flow(workspace)
     _print(result, as_json, text_of)
 
 
-def _print(result: dict[str, Any], as_json: bool, text_of: Callable[[dict[str, Any]], str]) -> None:
-    typer.echo(json.dumps(result, allow_nan=False) if as_json else visible(text_of(result)))
+def _print(result: R, as_json: bool, text_of: Callable[[R], str]) -> None:
+    plain = result.to_dict() if isinstance(result, Result) else result
+    typer.echo(json.dumps(plain, allow_nan=False) if as_json else visible(text_of(result)))
     if result.get("verdict") in _NO:
         raise typer.Exit(EXIT_NO)
 

@@ -11,8 +11,8 @@ from flows.bag_of_words import bag_of_words, word
 from flows.folders import write_beir, write_jsonl
 from nearer.core.errors import InputError, NotFound, RecipeError
 from nearer.core.recipe import Recipe
-from nearer.evaluation.diagnosis import diagnose
 from nearer.flows.add import add
+from nearer.flows.diagnose import diagnose
 from nearer.measure.diagnosis import BY_RANK, CAUSES
 from nearer.store.workspace import Workspace
 
@@ -281,7 +281,7 @@ def test_limits_move_queries_from_one_rank_cause_to_the_next(found):
 
 
 def test_a_stricter_cosine_makes_no_paraphrase_doubtful(found, monkeypatch):
-    monkeypatch.setattr("nearer.evaluation.diagnosis.recut.Scores.chance", 1.1)
+    monkeypatch.setattr("nearer.evaluation.diagnosis.rechunk.Scores.chance", 1.1)
     causes = found()["by_query"]
     assert causes["dev paraphrase"] == "order"
     assert causes["dev copy"] == "doubtful_label"

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from nearer.core.progress import Silent
-from nearer.evaluation.diagnosis import diagnose
 from nearer.evaluation.diagnosis.background import Background
 from nearer.evaluation.examples import _whys, examples
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure, measure_run
+from nearer.flows.diagnose import diagnose
 from nearer.flows.evaluate import evaluate
 from nearer.flows.promote import promote
 from nearer.flows.report import report

@@ -10,12 +10,12 @@ import pytest
 
 import nearer
 from nearer.advice import learning_curve as module
-from nearer.advice.learning_curve import learning_curve
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Silent
 from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure
+from nearer.flows.learning_curve import learning_curve
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system

@@ -15,7 +15,7 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Floats64
 from nearer.core.errors import InputError, RecipeError
-from nearer.core.progress import Progress, Silent
+from nearer.core.progress import Progress
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.splits import ensure_splits
@@ -52,25 +52,19 @@ class _Trained:
     measuring_s: float
 
 
-def learning_curve(
+def measure_curve(
     workspace: Workspace,
     *,
     shares: Sequence[float] = SHARES,
     max_pairs: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Train the base on ``shares`` of some pairs, measure each on dev, and forecast nDCG@10 with all pairs there are.
-
-    The largest training has ``max_pairs`` pairs (the recipe's ``advise.curve_pairs`` by default), or all. Nothing
-    stops early, so that no dev query has chosen what it measures, and a curve that falls is seen to fall. Queries
-    that leak are left out as in training. No trained model is registered and no file stays, but for cached vectors of
-    the base and of a guide.
+    """Train on ``shares`` of ``max_pairs`` pairs (``advise.curve_pairs`` by default), and forecast nDCG@10 with all.
 
     Raises InputError for shares or numbers that cannot be and for data that cannot be measured, RecipeError for
     settings or data that cannot be trained with.
     """
-    progress = progress or Silent()
     if not shares or not all(0 < share <= 1 for share in shares):
         raise InputError(f"shares of {list(shares)}", hint="give shares above 0 and up to 1, such as 0.25, 0.5, 1")
     most = workspace.recipe.advise.curve_pairs if max_pairs is None else max_pairs

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.expense import Rate, expense, latency_ms, query_ms
-from nearer.advice.ground import MAIN, Ground
-from nearer.advice.learning_curve import learning_curve
+from nearer.advice.learning_curve import measure_curve
 from nearer.advice.remedies import Remedy, Skipped
 from nearer.advice.verdict import FINE_TUNE, Tried
 from nearer.core.arrays import Floats64, Ints
@@ -26,14 +26,14 @@ class Row:
     changes: Mapping[str, Any]
 
 
-def row_of(ground: Ground, remedy: Remedy, rate: Rate) -> Row:
+def row_of(data: AdviceData, remedy: Remedy, rate: Rate) -> Row:
     """A remedy compared with base on the queries it was measured on, and what it takes."""
     main = str(MAIN)
-    compared = ground.compare(remedy.values[main], remedy.queries_S)
-    value = float(ground.base[main].mean()) + compared.difference  # a sample is judged by its difference
-    latency = latency_ms(ground, remedy.work)
-    if other := ground.others.get(remedy.name):
-        before, after = (query_ms(ground, each.encoder) for each in (ground.system, other))
+    compared = data.compare(remedy.values[main], remedy.queries_S)
+    value = float(data.base[main].mean()) + compared.difference  # a sample is judged by its difference
+    latency = latency_ms(data, remedy.work)
+    if other := data.others.get(remedy.name):
+        before, after = (query_ms(data, each.encoder) for each in (data.system, other))
         latency = {name: round(after[name] - before[name], 3) for name in after}
     tried = Tried(
         name=remedy.name,
@@ -48,26 +48,26 @@ def row_of(ground: Ground, remedy: Remedy, rate: Rate) -> Row:
         "word": remedy.word,
         "origin": "measured",
         "num_queries": len(remedy.queries_S),
-        "metrics": _metrics(ground, remedy.values, remedy.queries_S),
+        "metrics": _metrics(data, remedy.values, remedy.queries_S),
         **{key: getattr(compared, key) for key in ("difference", "low", "high", "p_value", "num_wins", "num_losses")},
         "latency_ms": latency,
-        **expense(ground, remedy, rate, num_pairs=ground.num_pairs),
+        **expense(data, remedy, rate, num_pairs=data.num_pairs),
         "changes": dict(remedy.changes),
         "notes": list(remedy.notes),
     }
     return Row(tried=tried, described=described, changes=remedy.changes)
 
 
-def base_row(ground: Ground) -> dict[str, Any]:
+def base_row(data: AdviceData) -> dict[str, Any]:
     """What base does, as the first line of the answer."""
-    queries_Q = np.arange(len(ground.queries))
+    queries_Q = np.arange(len(data.queries))
     nothing = {"index_work": "none", "reindex_hours": 0.0, "storage_bytes": 0, "cost": {}}
     return {
         "name": BASE,
         "word": "leave",
         "origin": "measured",
         "num_queries": len(queries_Q),
-        "metrics": _metrics(ground, ground.base, queries_Q),
+        "metrics": _metrics(data, data.base, queries_Q),
         **dict.fromkeys(("difference", "low", "high")),
         "p_value": None,
         "latency_ms": {"p50": 0.0, "p95": 0.0},
@@ -75,11 +75,11 @@ def base_row(ground: Ground) -> dict[str, Any]:
     }
 
 
-def _metrics(ground: Ground, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, Any]:
-    recipe = ground.workspace.recipe.evaluate
+def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, Any]:
+    recipe = data.workspace.recipe.evaluate
     intervals = mean_intervals(
         np.stack(list(values.values()), axis=1),
-        groups_Q=ground.judged.groups_of(queries_S),
+        groups_Q=data.judged.groups_of(queries_S),
         num_resamples=recipe.num_resamples,
         confidence=recipe.confidence,
         seed=recipe.seed,
@@ -87,15 +87,15 @@ def _metrics(ground: Ground, values: Mapping[str, Floats64], queries_S: Ints) ->
     return {name: asdict(interval) for name, interval in zip(values, intervals, strict=True)}
 
 
-def fine_tuning(ground: Ground, rate: Rate, *, full_curve: bool) -> Row | Skipped:
+def fine_tuning(data: AdviceData, rate: Rate, *, full_curve: bool) -> Row | Skipped:
     """What fine-tuning would bring, from a learning curve on dev; base and queries are the curve's own."""
-    most = ground.num_pairs if full_curve else None
+    most = data.num_pairs if full_curve else None
     try:
-        curve = learning_curve(ground.workspace, max_pairs=most, progress=ground.progress)
+        curve = measure_curve(data.workspace, max_pairs=most, progress=data.progress)
     except (InputError, RecipeError) as error:
         return Skipped(name=FINE_TUNE, reason=error.message)
     forecast, gain = curve["forecast"], curve["forecast"]["gain"]
-    base = ground.base[str(MAIN)]
+    base = data.base[str(MAIN)]
     tried = Tried(
         name=FINE_TUNE,
         word=FINE_TUNE,
@@ -109,7 +109,7 @@ def fine_tuning(ground: Ground, rate: Rate, *, full_curve: bool) -> Row | Skippe
         word=FINE_TUNE,
         queries_S=np.arange(len(base)),
         values={},
-        ranked=ground.dense,
+        ranked=data.dense,
         index_work="re-embed",
     )
     described = {
@@ -125,7 +125,7 @@ def fine_tuning(ground: Ground, rate: Rate, *, full_curve: bool) -> Row | Skippe
         "high": gain["high"],
         "p_value": None,
         "latency_ms": {"p50": 0.0, "p95": 0.0},
-        **expense(ground, remedy, rate, num_pairs=ground.num_pairs, training_hours=curve["hours"]),
+        **expense(data, remedy, rate, num_pairs=data.num_pairs, training_hours=curve["hours"]),
         "changes": {},
         "notes": [curve["method"], *curve["notes"]],
         "curve": curve,

@@ -88,7 +88,7 @@ def shortening_curve(
             "rows": rows,
             "proposal": (proposal := proposed(rows)),
             "next": _next(workspace, opened, proposal, rows[0]),
-            "ledger": registry.look(split=judged.split, systems=[system], purpose="shorten"),
+            "ledger": registry.look(split=judged.split, systems=[system], purpose="shorten").to_dict(),
             **spent([opened]),
         }
         registry.record("shorten", detail=result)

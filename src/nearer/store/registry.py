@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
+from nearer.core.results.measuring import Ledger
 from nearer.core.ids import content_id
 from nearer.store import database as tables
 from nearer.store.database import Database
@@ -256,13 +257,13 @@ class Registry:
         if _is_test(split):
             self._database.refuse_read_only()
 
-    def look(self, *, split: str, systems: list[str], purpose: str) -> dict[str, Any]:
-        """``{"split", "num_looks"}``: enter a look at a test split in the ledger, and count this one too.
+    def look(self, *, split: str, systems: list[str], purpose: str) -> Ledger:
+        """Enter a look at a test split in the ledger, and count this one too.
 
         Splits of other names may be looked at freely; their ``num_looks`` is None.
         """
         if not _is_test(split):
-            return {"split": split, "num_looks": None}
+            return Ledger(split=split, num_looks=None)
         table = tables.ledger
         row = {"at": self._now(), "split": split, "systems": systems, "purpose": purpose}
         with self._database.write() as connection:
@@ -270,7 +271,7 @@ class Registry:
             statement = sa.select(sa.func.count()).select_from(table).where(table.c.split == split)
             num_looks = connection.scalar(statement) or 0
         failpoint("registry.look")
-        return {"split": split, "num_looks": num_looks}
+        return Ledger(split=split, num_looks=num_looks)
 
     def add_evaluation(self, *, split: str, result: JSON) -> None:
         """Keep the result of an evaluation for the report."""

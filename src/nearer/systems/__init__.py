@@ -26,7 +26,7 @@ from nearer.systems.names import (
 )
 from nearer.systems.remote import open_remote
 from nearer.systems.reranker import is_reranker_id, named_reranker
-from nearer.systems.system import PARTS, LocalSystem, System, chunk_of, precision_of, spent
+from nearer.systems.system import PARTS, LocalSystem, System, chunk_of, precision_of, api_use, spent
 
 __all__ = [
     "BASE",
@@ -44,6 +44,7 @@ __all__ = [
     "parse_name",
     "precision_of",
     "refuse_stages",
+    "api_use",
     "spent",
 ]
 

@@ -16,7 +16,7 @@ from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.text import normalise
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
-from nearer.evaluation.asked import Asked
+from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.splits import ensure_splits
@@ -35,8 +35,8 @@ MAIN = Measure.parse("nDCG@10")
 _FEWEST = 10
 
 
-class Ground:
-    """The ground on which remedies compete; a query is always judged by what was tuned without its fold."""
+class AdviceData:
+    """The data on which remedies compete; a query is always judged by what was tuned without its fold."""
 
     def __init__(self, workspace: Workspace, progress: Progress) -> None:
         ensure_splits(workspace)
@@ -53,7 +53,7 @@ class Ground:
         self.depth = recipe.search.depth
         self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)
         self.query_emb_QD = embed_queries(workspace, self.system.encoder, self.queries, progress)
-        self.asked = Asked(
+        self.ranker = CorpusRanker(
             queries=self.queries,
             corpus=self.corpus,
             k=self.depth,
@@ -63,7 +63,7 @@ class Ground:
     @cached_property
     def dense(self) -> TopK:
         """What base finds."""
-        return self.asked.by_vectors(self.query_emb_QD, self.passage_emb_PD)
+        return self.ranker.by_vectors(self.query_emb_QD, self.passage_emb_PD)
 
     @cached_property
     def words(self) -> Words:
@@ -73,7 +73,7 @@ class Ground:
     @cached_property
     def lexical(self) -> TopK:
         """What BM25 finds."""
-        return self.asked.by_words(self.words)
+        return self.ranker.by_words(self.words)
 
     @property
     def splits(self) -> list[str]:
@@ -112,10 +112,10 @@ class Ground:
         named = map(Measure.parse, self.workspace.recipe.evaluate.measures)
         return list(dict.fromkeys([MAIN, *(each for each in named if not each.is_of_prompt)]))
 
-    def over(self, corpus: Corpus) -> Asked:
+    def over(self, corpus: Corpus) -> CorpusRanker:
         """The queries asked of the documents cut otherwise. Raises Conflict when they are others."""
         refuse_other_documents(corpus.documents, self.judged.doc_ids)
-        return replace(self.asked, corpus=corpus)
+        return replace(self.ranker, corpus=corpus)
 
     def judged_by(self, fold: int) -> Ints:
         """The rows of the queries that a fold judges."""
