@@ -23,11 +23,13 @@ from nearer import printing
 from nearer.core.durations import seconds_of
 from nearer.core.errors import ImportFaults, NearerError
 from nearer.core.recipe import load_recipe
+from nearer.core.results.base import Result
 from nearer.core.visible import visible
 from nearer.store.workspace import Workspace, is_workspace
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
+R = TypeVar("R", bound=Result | dict[str, Any])
 
 EXIT_INTERNAL, EXIT_INPUT, EXIT_NO, EXIT_INTERRUPTED = 1, 2, 3, 130
 _NO = frozenset({"refused", "faults"})

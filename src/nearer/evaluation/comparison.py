@@ -56,16 +56,12 @@ def summarise(
     baseline, *candidates = measured
     names = [each.system.name for each in measured]
     comparisons = [
-        compared
-        for candidate in candidates
-        for compared in _compare(baseline, candidate, judged=judged, recipe=recipe)
+        compared for candidate in candidates for compared in _compare(baseline, candidate, judged=judged, recipe=recipe)
     ]
     p_adjusted = adjusted_p([each for each, _ in comparisons])
     systems = [each.system.name for each in measured[1:] for _ in recipe.measures]
     compared = tuple(
-        ComparedSystems(
-            baseline=names[0], candidate=name, **asdict(each), **_precision(spread, recipe), p_adjusted=p_value
-        )
+        _compared(each, spread, recipe, baseline=names[0], candidate=name, p_adjusted=p_value)
         for name, (each, spread), p_value in zip(systems, comparisons, p_adjusted, strict=True)
     )
     return Evaluation(
@@ -80,6 +76,27 @@ def summarise(
         examples=examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
         ledger=workspace.registry.look(split=judged.split, systems=names, purpose=purpose),
         api=api_use(each.system for each in measured if isinstance(each.system, System)),
+    )
+
+
+def _compared(
+    comparison: Comparison,
+    spread: Spread,
+    recipe: EvaluateRecipe,
+    *,
+    baseline: str,
+    candidate: str,
+    p_adjusted: float,
+) -> ComparedSystems:
+    needed, more = _needed(spread, recipe)
+    return ComparedSystems(
+        baseline=baseline,
+        candidate=candidate,
+        **asdict(comparison),
+        detectable=detectable(spread, alpha=1 - recipe.confidence),
+        num_queries_needed=needed,
+        num_queries_more=more,
+        p_adjusted=p_adjusted,
     )
 
 
@@ -106,19 +123,15 @@ def _compare(
     return list(zip(compared, _spreads(differences_QM, judged, recipe), strict=True))
 
 
-def _precision(spread: Spread, recipe: EvaluateRecipe) -> dict[str, float | int | None]:
-    return {"detectable": detectable(spread, alpha=1 - recipe.confidence), **_needed(spread, recipe)}
-
-
 def _spreads(values_QM: Floats64, judged: JudgedSplit, recipe: EvaluateRecipe) -> list[Spread]:
     groups = judged.groups_of(_rows(judged, None))
     return spreads(values_QM, groups_Q=groups, confidence=recipe.confidence)
 
 
-def _needed(spread: Spread, recipe: EvaluateRecipe) -> dict[str, int | None]:
+def _needed(spread: Spread, recipe: EvaluateRecipe) -> tuple[int | None, int | None]:
+    """How many queries the wanted precision needs, and how many of them are missing."""
     needed = num_queries_needed(spread, half_width=recipe.wanted_precision, confidence=recipe.confidence)
-    more = None if needed is None else max(0, needed - spread.num_queries)
-    return {"num_queries_needed": needed, "num_queries_more": more}
+    return needed, None if needed is None else max(0, needed - spread.num_queries)
 
 
 def _is_judged_less(comparison: ComparedSystems) -> bool:
@@ -136,6 +149,7 @@ def _unjudged(comparison: ComparedSystems) -> str:
 def _result(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe) -> SystemValues:
     model = measured.system.model
     [spread] = _spreads(measured.columns(recipe.measures[:1]), judged, recipe)
+    needed, more = _needed(spread, recipe)
     return SystemValues(
         system=measured.system.name,
         model_id=model.model_id if model else None,
@@ -143,7 +157,8 @@ def _result(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe) -> 
         space_id=model.space_id if model else None,
         run=RunRows(**asdict(measured.run)) if measured.run else None,
         metrics=_intervals(measured, judged, recipe, metrics=recipe.measures),
-        **_needed(spread, recipe),
+        num_queries_needed=needed,
+        num_queries_more=more,
         slices={name: _slice(measured, judged, recipe, mask) for name, mask in judged.slices.items()},
         num_truncated=measured.num_truncated,
         num_passages=measured.num_passages,

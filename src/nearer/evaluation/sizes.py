@@ -147,9 +147,7 @@ def rows_of(
         for other in others
         for each in compare_measured(full.measured, other.measured, metrics=[metric], judged=judged, recipe=recipe)
     ]
-    compared = [
-        {**asdict(each), "p_adjusted": p_value} for each, p_value in zip(found, adjusted_p(found), strict=True)
-    ]
+    compared = [{**asdict(each), "p_adjusted": p_value} for each, p_value in zip(found, adjusted_p(found), strict=True)]
     most_lost = workspace.recipe.shorten.max_loss * intervals[0].value
     passages_a_document = len(corpus.passages) / len(corpus.documents)
     return [

@@ -8,7 +8,7 @@ from typing import get_args
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults
 from nearer.core.progress import Progress
-from nearer.core.records import CASE_GROUPS, Case, Query, Severity
+from nearer.core.records import CASE_GROUPS, Case, CaseGroup, Query, Severity
 from nearer.core.results.measuring import CaseCounts, FailedCase, PlacedDocument, SuiteChange, SuiteRun, SuiteValues
 from nearer.encode.corpus import refuse_other_documents
 from nearer.evaluation.ranking import rank
@@ -112,7 +112,7 @@ def _result(system: System, results: Results) -> SuiteValues:
     )
 
 
-def _counts(results: Results) -> dict[str, dict[str, CaseCounts]]:
+def _counts(results: Results) -> dict[CaseGroup, dict[Severity, CaseCounts]]:
     """How many cases there are and how many failed, by group and severity; only those that occur."""
     cases = Counter((each.case.group, each.case.severity) for each in results)
     failed = Counter((each.case.group, each.case.severity) for each in results if not each.passed)

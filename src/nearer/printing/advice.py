@@ -1,9 +1,10 @@
 """Advice and cost."""
 
-from nearer.printing.parts import Result, spent, table
+from nearer.core.results.base import JSON
+from nearer.printing.parts import spent, table
 
 
-def advised(result: Result) -> str:
+def advised(result: JSON) -> str:
     """The result of `nearer advise`."""
     head = (
         f"{result['split']}: {result['num_queries']} judged queries in {result['num_folds']} folds, "
@@ -32,7 +33,7 @@ def advised(result: Result) -> str:
     return "\n".join([*lines, f"next: {'; '.join(result['next'])}", *spent(result)])
 
 
-def _remedy_cells(row: Result, metric: str) -> list[str]:
+def _remedy_cells(row: JSON, metric: str) -> list[str]:
     value, changed = row["metrics"][metric], row["difference"]
     difference = "" if changed is None else f"{changed:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
     p_value = "" if row["p_value"] is None else f"{row['p_value']:.4f}"
@@ -42,7 +43,7 @@ def _remedy_cells(row: Result, metric: str) -> list[str]:
     return [name, f"{value['value']:.3f}", difference, p_value, latency, row["index_work"], hours]
 
 
-def costed(result: Result) -> str:
+def costed(result: JSON) -> str:
     """The result of `nearer cost`."""
     rate, baseline = result["throughput"], result["search_cost_baseline"]
     rates = ", ".join(f"{each:,.4g}" for each in rate["documents_per_second"])
@@ -62,14 +63,14 @@ def costed(result: Result) -> str:
     return "\n".join([head, *table(rows), *api, foot, *(f"note: {note}" for note in result["notes"])])
 
 
-def _cost_cells(row: Result) -> list[str]:
+def _cost_cells(row: JSON) -> list[str]:
     at_least = "at least " if row["hours_origin"] == "estimated" else ""
     sizes = [_bytes(each) for each in (row["raw_bytes"], row["index_bytes"]["ivf"], row["index_bytes"]["hnsw"])]
     hours, times = _significant(row["reembedding_hours"]), _significant(row["relative_search_cost"])
     return [str(row["dims"]), row["precision"], *sizes, f"{at_least}{hours} h", f"{times}x"]
 
 
-def _usd(price: float | Result) -> str:
+def _usd(price: float | JSON) -> str:
     return _significant(price if isinstance(price, int | float) else price["hnsw"])
 
 

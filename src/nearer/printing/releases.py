@@ -1,9 +1,11 @@
 """Indexes, releases, searches, and where things stand."""
 
-from nearer.printing.parts import Result, comparison, one_line, passed, spent, usage
+from nearer.core.results.base import JSON
+from nearer.core.results.releases import Demo, Promotion, Rollback, WrittenReport
+from nearer.printing.parts import comparison, one_line, passed, spent, usage
 
 
-def indexed(result: Result) -> str:
+def indexed(result: JSON) -> str:
     """The result of `nearer index`."""
     lines = [
         f"{each['system']}: {each['num_documents']} documents, {each['num_passages']} passages, "
@@ -13,40 +15,40 @@ def indexed(result: Result) -> str:
     return "\n".join([*lines, *spent(result)])
 
 
-def verified(result: Result) -> str:
+def verified(result: JSON) -> str:
     """The result of `nearer index --verify`."""
     lines = [f"{name}: {'; '.join(faults) or 'follows the documents'}" for name, faults in result["faults"].items()]
     return "\n".join([*lines, f"verdict: {result['verdict']}"])
 
 
-def promoted(result: Result) -> str:
+def promoted(result: Promotion) -> str:
     """The result of `nearer promote`."""
-    lines = [f"{result['verdict']}: {result['release_id'] or 'live is as it was'}"]
-    if result["evaluation"]:
-        evaluation = result["evaluation"]
-        looks = evaluation["ledger"]["num_looks"]
-        judged = f"  judged on {evaluation['num_queries']} queries of {evaluation['split']}"
+    lines = [f"{result.verdict}: {result.release_id or 'live is as it was'}"]
+    if result.evaluation:
+        evaluation = result.evaluation
+        looks = evaluation.ledger.num_looks
+        judged = f"  judged on {evaluation.num_queries} queries of {evaluation.split}"
         lines.append(judged + (f", look {looks} at this split" if looks else ""))
-    if result["suite"]:
-        suite = result["suite"]
-        lines.append(f"  {passed({**suite, **suite['results'][-1]})} cases of {suite['file']} pass")
-    lines += [f"  because {reason}" for reason in result["reasons"]]
-    lines += [f"  note: {note}" for note in result["notes"]]
+    if result.suite:
+        suite = result.suite
+        lines.append(f"  {passed(suite.num_cases, suite.results[-1].num_failed)} cases of {suite.file} pass")
+    lines += [f"  because {reason}" for reason in result.reasons]
+    lines += [f"  note: {note}" for note in result.notes]
     return "\n".join([*lines, *spent(result)])
 
 
-def rolled_back(result: Result) -> str:
+def rolled_back(result: Rollback) -> str:
     """The result of `nearer rollback`."""
-    return f"live: {result['release_id']} ({result['model_id']}); forward again: nearer promote {result['previous']}"
+    return f"live: {result.release_id} ({result.model_id}); forward again: nearer promote {result.previous}"
 
 
-def status(result: Result) -> str:
+def status(result: JSON) -> str:
     """The result of `nearer status`."""
     lines = [f"{name}: {_release(result[name])}" for name in ("live", "previous")]
     return "\n".join([*lines, *(f"{each['model']} at {each['endpoint']}: {usage(each)}" for each in result["api"])])
 
 
-def history(result: Result) -> str:
+def history(result: JSON) -> str:
     """The result of `nearer history`."""
     lines = []
     for event in result["events"]:
@@ -56,7 +58,7 @@ def history(result: Result) -> str:
     return "\n".join(lines) or "nothing has been live yet"
 
 
-def lineage(result: Result) -> str:
+def lineage(result: JSON) -> str:
     """The result of `nearer lineage`."""
     lines = []
     for each in (*result["lineage"], *result["reranker"]):
@@ -76,7 +78,7 @@ def lineage(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _kind(each: Result) -> str:
+def _kind(each: JSON) -> str:
     """What a link of a lineage is, where it is no plain model."""
     if "reranker_id" in each:
         return f"reranker from {each['start']['name']}, "
@@ -84,7 +86,7 @@ def _kind(each: Result) -> str:
     return f"{adapter['sides']} adapter, " if adapter else "queries alone, " if "queries" in each["encoder"] else ""
 
 
-def found(result: Result) -> str:
+def found(result: JSON) -> str:
     """The result of `nearer search`."""
     lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result["stale"]]
     lines += [f"not filtered by {rule}: say what is known, with --known" for rule in result["unused_rules"]]
@@ -93,26 +95,26 @@ def found(result: Result) -> str:
     return "\n".join([*lines, *spent(result)])
 
 
-def reported(result: Result) -> str:
+def reported(result: WrittenReport) -> str:
     """The result of `nearer report`."""
-    return f"report: {result['report']}"
+    return f"report: {result.report}"
 
 
-def demonstrated(result: Result) -> str:
+def demonstrated(result: Demo) -> str:
     """The result of `nearer demo`."""
-    compared = result["comparison"]
+    compared = result.comparison
     return "\n".join(
         [
             "",
             comparison(compared) if compared else "nothing was better on dev than the base",
-            f"look {result['num_looks']} at the test split",
-            f"verdict: {result['verdict']}, in {result['duration_s']:.0f} s",
-            f"report:  {result['report']}",
+            f"look {result.num_looks} at the test split",
+            f"verdict: {result.verdict}, in {result.duration_s:.0f} s",
+            f"report:  {result.report}",
         ]
     )
 
 
-def _index(index: Result) -> str:
+def _index(index: JSON) -> str:
     if not index["recall"]:
         return f"{index['kind']}, every passage compared"
     recall, precision = index["recall"], "" if index["precision"] == "float32" else f" in {index['precision']}"
@@ -122,7 +124,7 @@ def _index(index: Result) -> str:
     )
 
 
-def _release(release: Result | None) -> str:
+def _release(release: JSON | None) -> str:
     if release is None:
         return "none"
     answers = "+".join([release["model_id"], *release["stages"]])

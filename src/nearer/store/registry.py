@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
-from nearer.core.results.measuring import Ledger
 from nearer.core.ids import content_id
+from nearer.core.results.measuring import Ledger
 from nearer.store import database as tables
 from nearer.store.database import Database
 

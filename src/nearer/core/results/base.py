@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from html import escape
-from typing import TYPE_CHECKING, Any, Self
+from importlib import import_module
+from typing import Any, Self
 
 from nearer.core.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas
 
 JSON = Mapping[str, Any]
 """What came from a file or the database as JSON, such as a recipe as it was written down."""
@@ -43,7 +41,7 @@ class Result:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or ``default`` where it is none."""
-        return self[key] if key in self else default
+        return getattr(self, key) if key in self.keys() else default
 
     def to_dict(self) -> "dict[str, Any]":
         """The result as JSON has it: dicts, lists, texts, numbers."""
@@ -52,16 +50,17 @@ class Result:
     @classmethod
     def read(cls, content: JSON) -> Self:
         """The record of what ``to_dict`` wrote. Raises ValueError when it is none."""
-        found: Self = _adapter(cls).validate_python(content)
+        adapter: Any = _adapter(cls)  # type: ignore[arg-type]
+        found: Self = adapter.validate_python(content)
         return found
 
-    def to_pandas(self) -> "pandas.DataFrame":
-        """The rows of the result as a table: of its first field that holds records, or of itself alone.
+    def to_pandas(self) -> Any:
+        """A DataFrame of the rows of the result: those of its first field that holds records, or of itself alone.
 
         Raises InputError without pandas.
         """
         try:
-            import pandas
+            pandas = import_module("pandas")
         except ImportError as error:
             raise InputError("a table needs pandas, which is not installed", hint="pip install pandas") from error
         return pandas.json_normalize(self._rows())

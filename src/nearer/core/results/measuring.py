@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nearer.core.records import CaseGroup, Severity
 from nearer.core.results.base import JSON, OMITTED, Result
 
 
@@ -206,8 +207,8 @@ class FailedCase(Result):
     name: str
     query: str
     k: int
-    severity: str
-    group: str
+    severity: Severity
+    group: CaseGroup
     missing: tuple[PlacedDocument, ...]
     forbidden: tuple[PlacedDocument, ...]
     why: str
@@ -221,7 +222,7 @@ class SuiteValues(Result):
     model_id: str
     encoder_id: str
     num_failed: int
-    counts: Mapping[str, Mapping[str, CaseCounts]]
+    counts: Mapping[CaseGroup, Mapping[Severity, CaseCounts]]
     failed: tuple[FailedCase, ...]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nearer.core.results.base import JSON, OMITTED, Result
-from nearer.core.results.measuring import ApiUse, Evaluation, SuiteRun
+from nearer.core.results.measuring import ApiUse, ComparedSystems, Evaluation, SuiteRun, SystemValues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +54,17 @@ class WrittenReport(Result):
 
     report: str
     num_evaluations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo(Result):
+    """What the demo's candidate was against the base on test, what the gate said, and where the page lies."""
+
+    base: SystemValues
+    candidate: SystemValues
+    comparison: ComparedSystems | None
+    num_looks: int | None
+    verdict: str
+    reasons: tuple[str, ...]
+    report: str
+    duration_s: float
