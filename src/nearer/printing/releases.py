@@ -1,7 +1,8 @@
 """Indexes, releases, searches, and where things stand."""
 
 from nearer.core.results.base import JSON
-from nearer.core.results.releases import Demo, Promotion, Rollback, WrittenReport
+from nearer.core.results.data import IndexStatus
+from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
 from nearer.printing.parts import comparison, one_line, passed, spent, usage
 
 
@@ -15,10 +16,10 @@ def indexed(result: JSON) -> str:
     return "\n".join([*lines, *spent(result)])
 
 
-def verified(result: JSON) -> str:
+def verified(result: IndexStatus) -> str:
     """The result of `nearer index --verify`."""
-    lines = [f"{name}: {'; '.join(faults) or 'follows the documents'}" for name, faults in result["faults"].items()]
-    return "\n".join([*lines, f"verdict: {result['verdict']}"])
+    lines = [f"{name}: {'; '.join(faults) or 'follows the documents'}" for name, faults in result.faults.items()]
+    return "\n".join([*lines, f"verdict: {result.verdict}"])
 
 
 def promoted(result: Promotion) -> str:
@@ -48,13 +49,13 @@ def status(result: JSON) -> str:
     return "\n".join([*lines, *(f"{each['model']} at {each['endpoint']}: {usage(each)}" for each in result["api"])])
 
 
-def history(result: JSON) -> str:
+def history(result: History) -> str:
     """The result of `nearer history`."""
     lines = []
-    for event in result["events"]:
-        why = "; ".join(event["detail"].get("reasons", []))
-        forced = f" [forced: {event['detail']['forced']}]" if event["detail"].get("forced") else ""
-        lines.append(f"{event['at']} {event['action']} {event['release_id'] or ''}{forced} {why}".rstrip())
+    for event in result.events:
+        why = "; ".join(event.detail.get("reasons", []))
+        forced = f" [forced: {event.detail['forced']}]" if event.detail.get("forced") else ""
+        lines.append(f"{event.at} {event.action} {event.release_id or ''}{forced} {why}".rstrip())
     return "\n".join(lines) or "nothing has been live yet"
 
 
