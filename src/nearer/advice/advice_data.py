@@ -6,7 +6,6 @@ Shapes: Q queries, N documents, P passages, D dimensions, K ranked documents.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -160,17 +159,6 @@ class AdviceData:
             learned = {query.query_id for query in self.workspace.collection.queries("train")}
             drawn = drawn[[self.queries[row].query_id not in learned for row in drawn]]
         return np.sort(drawn[:number])
-
-    def described(self) -> dict[str, Any]:
-        """What it is, for the answer."""
-        return {
-            "split": self.judged.split,
-            "num_queries": len(self.queries),
-            "num_groups": len(set(self.judged.groups)) if self.judged.groups else None,
-            "num_folds": self.num_folds,
-            "num_documents": len(self.corpus.documents),
-            "num_passages": len(self.corpus.passages),
-        }
 
 
 def _read(workspace: Workspace) -> JudgedSplit:

@@ -10,6 +10,7 @@ from nearer.advice.write import write_changes
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.recipe import Recipe
+from nearer.core.results.advice import Confirmation
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.evaluation.comparison import compare_measured
 from nearer.evaluation.held_out import judging_split
@@ -55,7 +56,7 @@ def build(
     return Advised(name=name, system=open_system(changed, name), written=written)
 
 
-def confirm(workspace: Workspace, data: AdviceData, advised: Advised, *, progress: Progress) -> dict[str, Any] | None:
+def confirm(workspace: Workspace, data: AdviceData, advised: Advised, *, progress: Progress) -> Confirmation | None:
     """The advised system against base on the test split, once; none where no test query is judged."""
     try:
         judged = read_judged_split(workspace, judging_split(workspace))
@@ -65,19 +66,20 @@ def confirm(workspace: Workspace, data: AdviceData, advised: Advised, *, progres
     base, candidate = (measure(workspace, each, judged, progress=progress) for each in (data.system, advised.system))
     main = str(MAIN)
     [compared] = compare_measured(base, candidate, metrics=[main], judged=judged, recipe=workspace.recipe.evaluate)
-    ledger = workspace.registry.look(
-        split=judged.split, systems=[BASE, advised.system.name], purpose="advise"
-    ).to_dict()
-    return {
-        "split": judged.split,
-        "num_queries": len(judged.queries),
-        "metric": main,
-        "system": advised.name,
-        "base": float(base.values[main].mean()),
-        "value": float(candidate.values[main].mean()),
-        **{key: getattr(compared, key) for key in ("difference", "low", "high", "p_value")},
-        "ledger": ledger,
-    }
+    ledger = workspace.registry.look(split=judged.split, systems=[BASE, advised.system.name], purpose="advise")
+    return Confirmation(
+        split=judged.split,
+        num_queries=len(judged.queries),
+        metric=main,
+        system=advised.name,
+        base=float(base.values[main].mean()),
+        value=float(candidate.values[main].mean()),
+        difference=compared.difference,
+        low=compared.low,
+        high=compared.high,
+        p_value=compared.p_value,
+        ledger=ledger,
+    )
 
 
 def _adapted(

@@ -1,9 +1,8 @@
 """What a remedy takes: time a query, hours of work on the index, storage, data, money."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -88,26 +87,42 @@ def query_ms(data: AdviceData, encoder: TextEncoder) -> dict[str, float]:
     return latency_ms(data, lambda row: encoder.encode_queries([data.queries[row].text]), most=most)
 
 
+Prices = Mapping[str, float | tuple[float, float] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expense:
+    """What a remedy takes: work, bytes, pairs that are missing, US dollars, and how it is undone."""
+
+    index_work: str
+    reindex_hours: float | None
+    storage_bytes: int
+    training_hours: float | None
+    pairs_missing: int
+    cost: Prices
+    undone: str
+
+
 def expense(
     data: AdviceData, remedy: Remedy, rate: Rate, *, num_pairs: int, training_hours: float | None = None
-) -> dict[str, Any]:
-    """``reindex_hours``, ``storage_bytes``, ``pairs_missing``, ``cost`` in US dollars, and how it is undone."""
+) -> Expense:
+    """What a remedy takes, trained on ``num_pairs`` where it learns."""
     recipe = data.workspace.recipe
     hours = _reindex_hours(data, remedy.index_work, rate)
     learns = remedy.word in ("adapter", "fine_tune")
     missing = max(0, recipe.advise.min_pairs - num_pairs) if learns else 0
-    return {
-        "index_work": remedy.index_work,
-        "reindex_hours": hours,
-        "storage_bytes": _storage_bytes(data, remedy, rate),
-        "training_hours": training_hours,
-        "pairs_missing": missing,
-        "cost": {
+    return Expense(
+        index_work=remedy.index_work,
+        reindex_hours=hours,
+        storage_bytes=_storage_bytes(data, remedy, rate),
+        training_hours=training_hours,
+        pairs_missing=missing,
+        cost={
             "reindex_usd": _reindex_usd(data, remedy.index_work, rate, hours=hours),
             **_learning_usd(recipe.cost, remedy, training_hours=training_hours, missing=missing),
         },
-        "undone": _REVERSED[remedy.index_work],
-    }
+        undone=_REVERSED[remedy.index_work],
+    )
 
 
 def _reindex_hours(data: AdviceData, index_work: str, rate: Rate) -> float | None:
@@ -146,7 +161,7 @@ def _reindex_usd(data: AdviceData, index_work: str, rate: Rate, *, hours: float 
     return None if price is None else tokens / 1e6 * price
 
 
-def _learning_usd(recipe: CostRecipe, remedy: Remedy, *, training_hours: float | None, missing: int) -> dict[str, Any]:
+def _learning_usd(recipe: CostRecipe, remedy: Remedy, *, training_hours: float | None, missing: int) -> Prices:
     """What training costs, and the pairs that are missing for it; none where the recipe has no price."""
     gpu, llm = recipe.gpu_usd_per_hour, recipe.llm_usd_per_million_tokens
     training = None if training_hours is None or gpu is None else training_hours * gpu
@@ -156,6 +171,6 @@ def _learning_usd(recipe: CostRecipe, remedy: Remedy, *, training_hours: float |
     tokens_a_pair = recipe.tokens_per_document or 0
     return {
         "training_usd": training,
-        "judgments_usd": [missing * low, missing * high],
+        "judgments_usd": (missing * low, missing * high),
         "llm_usd": None if llm is None or not tokens_a_pair else missing * tokens_a_pair / 1e6 * llm,
     }

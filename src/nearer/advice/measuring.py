@@ -7,14 +7,14 @@ from nearer.advice.expense import Rate, measure_rate
 from nearer.advice.models import adapter_remedies, chunk_remedies, encoder_remedies
 from nearer.advice.remedies import (
     Remedy,
-    Skipped,
     boost_remedy,
     filter_remedy,
     lexical_remedies,
     read_structure,
     rerank_remedy,
 )
-from nearer.advice.rows import Row, fine_tuning, row_of
+from nearer.advice.rows import MeasuredRemedy, fine_tuning, row_of
+from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.cross_encoder import CrossEncoder
 
 _NO_RERANKER = 'no reranker is named: search.rerank.model = "cross-encoder/ms-marco-MiniLM-L6-v2"'
@@ -22,19 +22,19 @@ _NO_RERANKER = 'no reranker is named: search.rerank.model = "cross-encoder/ms-ma
 
 def measure_remedies(
     data: AdviceData, reranker: CrossEncoder | None, *, full_curve: bool
-) -> tuple[list[Row], list[Skipped]]:
+) -> tuple[list[MeasuredRemedy], list[SkippedRemedy]]:
     """Every remedy in the order of its cost, and those that could not be measured."""
     rate = measure_rate(data.system.encoder, data.corpus)
-    rows: list[Row] = []
-    skipped: list[Skipped] = []
+    rows: list[MeasuredRemedy] = []
+    skipped: list[SkippedRemedy] = []
 
-    def measured(remedy: Remedy, rate: Rate) -> Row:
+    def measured(remedy: Remedy, rate: Rate) -> MeasuredRemedy:
         row = row_of(data, remedy, rate)
         data.progress.say(f"{remedy.name}: {MAIN} {row.tried.value:.3f} ({row.tried.difference:+.3f})")
         return row
 
-    def take(found: Remedy | Skipped) -> None:
-        if isinstance(found, Skipped):
+    def take(found: Remedy | SkippedRemedy) -> None:
+        if isinstance(found, SkippedRemedy):
             skipped.append(found)
         else:
             rows.append(measured(found, rate))
@@ -50,12 +50,12 @@ def measure_remedies(
     if filtered and isinstance(alone, Remedy):
         *_, both = lexical_remedies(data, filtered.dense, filtered.lexical, prefix="base+filter")
         take(replace(both, word="filter", changes={**alone.changes, **both.changes}))
-    take(rerank_remedy(data, reranker) if reranker else Skipped(name="base+rerank", reason=_NO_RERANKER))
+    take(rerank_remedy(data, reranker) if reranker else SkippedRemedy(name="base+rerank", reason=_NO_RERANKER))
     for other in (*adapter_remedies(data), *chunk_remedies(data)):
         take(other)
     rows += others
     tuned = fine_tuning(data, rate, full_curve=full_curve)
-    if isinstance(tuned, Skipped):
+    if isinstance(tuned, SkippedRemedy):
         skipped.append(tuned)
     else:
         rows.append(tuned)

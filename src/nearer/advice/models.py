@@ -8,7 +8,8 @@ import numpy as np
 
 from nearer.advice.advice_data import AdviceData
 from nearer.advice.expense import Rate, measure_rate
-from nearer.advice.remedies import Remedy, Skipped, lexical_remedies, out_of_fold, whole
+from nearer.advice.remedies import Remedy, lexical_remedies, out_of_fold, whole
+from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.adapter import Adapter
 from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
 from nearer.learn.fit_adapter import AdapterReport
@@ -20,23 +21,25 @@ INDEX_WORK = {"query": "none", "shared": "transform"}
 """The sides of a search that an adapter maps, and what becomes of the index."""
 
 
-def adapter_remedies(data: AdviceData) -> Iterator[Remedy | Skipped]:
+def adapter_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
     """Adapters of queries alone and of both sides, each trained without the queries it is judged on.
 
     For every fold another one stops the training early, so that neither learning nor stopping sees what judges.
     """
     if data.num_folds < 3:
-        yield Skipped(name="adapter", reason="it learns on some folds, stops on another and is judged on a third")
+        yield SkippedRemedy(name="adapter", reason="it learns on some folds, stops on another and is judged on a third")
         return
     known = read_adapter_set(data.workspace, data.system, data.queries, progress=data.progress)
     if not len(known.pairs.queries_E):
-        yield Skipped(name="adapter", reason="no judgment has the positive grade (grades.positive_from)")
+        yield SkippedRemedy(name="adapter", reason="no judgment has the positive grade (grades.positive_from)")
         return
     for sides, index_work in INDEX_WORK.items():
         trained = [_train(data, known, sides, fold) for fold in range(data.num_folds)]
         adapters = [adapter for adapter, _ in trained]
         if not any(report.best_step for _, report in trained):
-            yield Skipped(name=f"adapter:{sides}", reason="in no fold did training gain on the queries that stop it")
+            yield SkippedRemedy(
+                name=f"adapter:{sides}", reason="in no fold did training gain on the queries that stop it"
+            )
             continue
         dense = out_of_fold(data, partial(_ranked, data, adapters))
         adapter = adapters[0]
@@ -53,7 +56,7 @@ def adapter_remedies(data: AdviceData) -> Iterator[Remedy | Skipped]:
         yield replace(hybrid, word="adapter", index_work=index_work)
 
 
-def chunk_remedies(data: AdviceData) -> Iterator[Remedy | Skipped]:
+def chunk_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
     """Documents cut in other ways, as ``advise.chunks`` describes them."""
     recipe = data.workspace.recipe
     for other in recipe.advise.chunks:
@@ -63,7 +66,7 @@ def chunk_remedies(data: AdviceData) -> Iterator[Remedy | Skipped]:
         name = "chunk:" + ",".join(f"{key}={value}" for key, value in said.items())
         corpus = read_corpus(data.workspace, data.system.encoder, chunk=chunk)
         if corpus.passages == data.corpus.passages:
-            yield Skipped(name=name, reason="the passages are the same")
+            yield SkippedRemedy(name=name, reason="the passages are the same")
             continue
         passage_emb_PD, _ = embed_corpus(data.workspace, data.system.encoder, corpus, data.progress)
         yield whole(

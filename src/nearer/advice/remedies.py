@@ -12,6 +12,7 @@ import numpy as np
 from nearer.advice.advice_data import AdviceData
 from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.records import Metadata
+from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.evaluation.corpus_ranker import pairs_of
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
@@ -46,14 +47,6 @@ class Remedy:
     index_work: str = "none"
     work: Work | None = None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """A remedy that was not measured, and why."""
-
-    name: str
-    reason: str
 
 
 def whole(data: AdviceData, name: str, word: str, ranked: TopK, **more: Any) -> Remedy:
@@ -111,9 +104,9 @@ def read_structure(data: AdviceData) -> Structure:
     return Structure.read(data.corpus.documents, [query.metadata for query in data.queries], query_time_fields=known)
 
 
-def _without(structure: Structure, name: str, reason: str) -> Skipped:
+def _without(structure: Structure, name: str, reason: str) -> SkippedRemedy:
     """A remedy that the fields do not give, told with those that were left out."""
-    return Skipped(name=name, reason="; ".join([reason, *structure.left_out.values()]))
+    return SkippedRemedy(name=name, reason="; ".join([reason, *structure.left_out.values()]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,7 +118,7 @@ class Filtered:
     rules: tuple[Rule, ...]
 
 
-def filter_remedy(data: AdviceData, structure: Structure) -> tuple[Remedy | Skipped, Filtered | None]:
+def filter_remedy(data: AdviceData, structure: Structure) -> tuple[Remedy | SkippedRemedy, Filtered | None]:
     """The rules between query and document that are worth it, fitted without each fold."""
     recipe = data.workspace.recipe.search
     if not structure.rules:
@@ -167,7 +160,7 @@ def filter_remedy(data: AdviceData, structure: Structure) -> tuple[Remedy | Skip
     return remedy, Filtered(dense=dense, lexical=lexical, rules=everything)
 
 
-def boost_remedy(data: AdviceData, structure: Structure) -> Remedy | Skipped:
+def boost_remedy(data: AdviceData, structure: Structure) -> Remedy | SkippedRemedy:
     """The fields that are worth adding to the scores: recency, authority, popularity."""
     values = candidate_values(structure.fields, doc_ids=structure.doc_ids, documents=structure.documents)
     if not values:
@@ -208,7 +201,7 @@ def boost_remedy(data: AdviceData, structure: Structure) -> Remedy | Skipped:
     )
 
 
-def rerank_remedy(data: AdviceData, reranker: CrossEncoder) -> Remedy | Skipped:
+def rerank_remedy(data: AdviceData, reranker: CrossEncoder) -> Remedy | SkippedRemedy:
     """The best documents read anew by a cross-encoder, on a sample: it reads many texts a query.
 
     One that was trained here is measured on queries of dev alone.
@@ -217,7 +210,7 @@ def rerank_remedy(data: AdviceData, reranker: CrossEncoder) -> Remedy | Skipped:
     is_own = was_trained_here(data.workspace, recipe.search.rerank, reranker)
     queries_S = data.sample(recipe.advise.rerank_queries, seed=recipe.advise.seed, without_train=is_own)
     if len(queries_S) < 2:
-        return Skipped(name="base+rerank", reason="it was trained on the judged queries that there are")
+        return SkippedRemedy(name="base+rerank", reason="it was trained on the judged queries that there are")
     text_of = passage_of(data.corpus, data.query_emb_QD, data.passage_emb_PD)
 
     def score(queries: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Floats32:

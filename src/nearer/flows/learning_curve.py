@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from nearer.advice.learning_curve import SHARES, measure_curve
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.advice import LearningCurve
 from nearer.store.workspace import Workspace
 
 
@@ -16,7 +16,7 @@ def learning_curve(
     max_pairs: int | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> dict[str, Any]:
+) -> LearningCurve:
     """Train the base on ``shares`` of some pairs, measure each on dev, and forecast nDCG@10 with all pairs there are.
 
     The largest training has ``max_pairs`` pairs (the recipe's ``advise.curve_pairs`` by default), or all. Nothing

@@ -1,6 +1,6 @@
 """What every result is: a frozen record that is read as attributes, by key, as JSON and as a table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, KeysView, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from html import escape
@@ -23,10 +23,11 @@ class Result:
     Its keys are the names of its fields. A field whose metadata is ``OMITTED`` is no key while it is None.
     """
 
-    def keys(self) -> list[str]:
+    def keys(self) -> KeysView[str]:
         """The keys that JSON has."""
         own = fields(self)
-        return [each.name for each in own if not _is_omitted(each.metadata) or getattr(self, each.name) is not None]
+        kept = [each.name for each in own if not _is_omitted(each.metadata) or getattr(self, each.name) is not None]
+        return dict.fromkeys(kept).keys()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
