@@ -11,7 +11,8 @@ from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
 from nearer.advice.advice_data import AdviceData
 from nearer.advice.confirm import build
-from nearer.advice.remedies import Remedy, Skipped, boost_remedy, filter_remedy, lexical_remedies, read_structure
+from nearer.advice.remedies import Remedy, boost_remedy, filter_remedy, lexical_remedies, read_structure
+from nearer.core.results.advice import SkippedRemedy
 from nearer.advice.write import write_changes
 from nearer.core.errors import InputError, ModelRefused, RecipeError
 from nearer.core.progress import Silent
@@ -75,8 +76,8 @@ def test_where_only_a_field_tells_documents_apart_the_verdict_is_a_filter(versio
     assert chosen["index_work"] == "none"
     assert result["confirmed"]["difference"] > 0.1
     assert result["confirmed"]["ledger"]["num_looks"] == 1
-    assert result["next"] == ["nearer advise --write"]
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["next"] == ("nearer advise --write",)
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False)) == result.to_dict()
 
 
 def test_every_remedy_is_there_or_told_why_not(plain):
@@ -311,7 +312,7 @@ def test_where_no_other_field_is_left_the_reason_names_the_one_of_mixed_types(ne
     data = AdviceData(workspace, Silent())
     structure = read_structure(data)
     for skipped in (filter_remedy(data, structure)[0], boost_remedy(data, structure)):
-        assert isinstance(skipped, Skipped)
+        assert isinstance(skipped, SkippedRemedy)
         assert "field 'year' cannot filter: document 'd000' has text, document 'd001' has integer" in skipped.reason
         assert "field 'tags' of document 'd000' cannot filter" in skipped.reason
     workspace.close()

@@ -57,10 +57,10 @@ def opened(base_live):
 
 def test_points_rise_from_the_base_and_the_forecast_goes_on(measured):
     found = measured["found"]
-    json.dumps(found, allow_nan=False)
+    json.dumps(found.to_dict(), allow_nan=False)
     assert [point["num_pairs"] for point in found["points"]] == [0, 25, 50, 100]
     base, *_, last = found["points"]
-    assert base["gain"] == {"value": 0, "low": 0, "high": 0}
+    assert base["gain"].to_dict() == {"value": 0, "low": 0, "high": 0}
     assert last["value"] > base["value"], "the tiny set is made to be learnable"
     assert last["gain"]["value"] == pytest.approx(last["value"] - base["value"])
     assert all(point["low"] <= point["value"] <= point["high"] for point in found["points"])
