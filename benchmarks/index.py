@@ -2,8 +2,8 @@
 
     python benchmarks/index.py --num-documents 100000
 
-Vectors have 64 intrinsic dimensions and lie in clusters, which is easier than real text; every document is one passage
-of 40 words. Encoding is left out.
+Vectors have 64 intrinsic dimensions and lie in clusters, which is easier than real text; every document is one passage.
+Encoding is left out.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from nearer.retrieval.manifest import Spec
 from nearer.retrieval.policy import Policy
 
 SPACE, DIMENSION, INTRINSIC, NUM_QUERIES, BATCH, K = "enc-synthetic", 384, 64, 200, 1024, 10
-SPEC = Spec(space_id=SPACE, chunking="whole documents", fields={"percent": "integer"}, full_text=True)
+SPEC = Spec(space_id=SPACE, chunking="whole documents", fields={"percent": "integer"})
 
 
 class Corpus:
@@ -36,7 +36,6 @@ class Corpus:
         self.seconds = 0.0
         self._basis = rng.normal(size=(INTRINSIC, DIMENSION)).astype(np.float32)
         self._centres = rng.normal(size=(num_documents // 100, INTRINSIC)).astype(np.float32)
-        self._words = np.asarray([f"word{number}" for number in range(20_000)])
 
     def vectors(self, num: int, *, seed: int) -> Floats32:
         """Unit vectors, shape (num, DIMENSION)."""
@@ -51,14 +50,12 @@ class Corpus:
         for start in range(0, len(numbers), BATCH):
             began = time.perf_counter()
             part = numbers[start : start + BATCH]
-            ranks = np.random.default_rng(seed).zipf(1.3, (len(part), 40)) % len(self._words)
             made = Entries(
                 doc_ids=tuple(f"doc-{number}" for number in part),
                 hashes=(f"{seed:032d}",) * len(part),
                 starts_N=np.arange(len(part)),
                 vectors_PD=self.vectors(len(part), seed=seed + start),
                 values={"percent": tuple(int(number) % 100 for number in part)},
-                texts=tuple(" ".join(self._words[row]) for row in ranks),
             )
             self.seconds += time.perf_counter() - began
             yield made
@@ -82,7 +79,6 @@ def measure(num_documents: int, *, seed: int, folder: Path) -> dict[str, Any]:
         "search_1_percent_ms": _each_ms(
             lambda q: index.search(queries_QD[q : q + 1], space_id=SPACE, k=K, where=one_percent)
         ),
-        "search_text_ms": _each_ms(lambda q: index.search_text(f"word{q + 5} word{q + 100}", k=K)),
         "built": index.manifest.summary,
     }
     changed = np.arange(0, num_documents, 100)

@@ -45,10 +45,17 @@ def test_every_recipe_key_says_what_it_means():
     assert [key for key, description in recipe_keys(Recipe()) if not description] == []
 
 
+def anchors(page):
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_between_pages_lead_somewhere():
-    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8")):
+            linked = page.parent / target if target else page
+            assert linked.exists(), f"{page.name} links to {target}"
+            assert not anchor or anchor in anchors(linked), f"{page.name} links to {target}#{anchor}"
 
 
 def test_every_public_name_can_be_imported_and_is_listed():
@@ -61,3 +68,44 @@ def test_public_functions_are_not_hidden_by_packages_of_the_same_name():
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     assert all(not isinstance(getattr(nearer, name), ModuleType) for name in nearer.__all__)
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+OLD_WORDS = [
+    *(
+        r"spar(ed|es|ing)\b",
+        r"\bspared_from\b",
+        r"\bturned\b",
+        r"linear map first",
+        r"\bsealed\b",
+        r"\btold\b",
+        r"\blint_",
+    ),
+    *(r"\bleft_out\b", r"\brecut\b", r"\bobeyed\b", r"\blooks? at (a |the )?test", r"own document", r"nearer shorten"),
+    r"train\.(pull|cached|dimensions|turn|curriculum|neighbourhood|query_prompt|document_prompt)\b",
+    *(r"mining\.(margin_from|judge)\b", r"NEARER_DIE_AT", r"how-it-works"),
+]
+"""Words of our own that the field's words replaced; CONTRIBUTING has the list for people."""
+
+
+@pytest.mark.parametrize("word", OLD_WORDS)
+def test_no_page_uses_a_word_of_our_own(word):
+    pages = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", *REFERENCE.PAGES)]
+    found = [
+        f"{page.name}:{number}: {line.strip()}"
+        for page in pages
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)
+        if re.search(word, line)
+    ]
+    assert found == []
+
+
+def test_pages_keep_their_length():
+    too_long = [page.name for page in ROOT.glob("docs/how-to/*.md") if len(page.read_text().splitlines()) > 80]
+    assert too_long == []
+    assert len((ROOT / "docs/results.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_every_how_to_page_is_in_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in ROOT.glob("docs/how-to/*.md") if f"docs/how-to/{page.name}" not in readme] == []

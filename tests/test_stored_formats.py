@@ -1,6 +1,6 @@
 """Files as earlier versions wrote them, stored in ``fixtures``: they still open, and hold what was written.
 
-The database's are in ``store/test_database.py``, the exact index of format 1 in ``retrieval/test_exact.py``.
+The database's are in ``store/test_database.py``.
 """
 
 import json
@@ -11,15 +11,12 @@ import numpy as np
 import pytest
 
 from encode.test_adapted import Lengths
-from nearer.core.filters import parse_filter
 from nearer.core.progress import Silent
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.cache import EmbeddingCache
-from nearer.retrieval.index import open_index, update_index
 from nearer.store.registry import Model
 from nearer.store.sealed import fault_in
-from retrieval.making import FIELDS, POLICIES, SPACE, brute_force, entries, numbered, queries, same_ranking
 
 STORED = Path(__file__).parent / "fixtures"
 
@@ -28,31 +25,6 @@ STORED = Path(__file__).parent / "fixtures"
 def stored(tmp_path):
     """``stored("name")``: a copy of a fixture, to do with as one likes."""
     return lambda name: Path(shutil.copytree(STORED / name, tmp_path / name))
-
-
-@pytest.mark.parametrize("kind", ["exact", "lancedb"])
-def test_an_index_of_format_2_answers_and_can_be_updated(stored, kind):
-    folder = stored(f"index-format-2-{kind}")
-    part = entries(numbered(6), year=[2000 + n for n in range(6)])
-    index = open_index(folder, space_id=SPACE)
-    assert index.damage() == ()
-    [query_D] = queries(1)
-    where = parse_filter({"type": "gte", "key": "year", "value": 2003}, FIELDS)
-    [found] = index.search(query_D[None], space_id=SPACE, k=9, where=where)
-    assert same_ranking(found, brute_force([part], query_D, k=9, passes=lambda values: values["year"] >= 2003))
-    more = entries(["new"], seed=5)
-    updated = update_index(folder, index, removed=["d000é"], changed=[more], policy=POLICIES[kind], revision=4)
-    assert updated.hashes().keys() == {*numbered(6)[1:], "new"}
-
-
-def test_an_index_of_format_3_in_bits_answers(stored):
-    index = open_index(stored("index-format-3-binary"), space_id=SPACE)
-    assert (index.manifest.spec.precision, index.manifest.rescore, index.manifest.recall.k) == ("binary", 4, 10)
-    part = entries(numbered(6))
-    rankings = index.search(queries(3), space_id=SPACE, k=6)
-    for query_D, found in zip(queries(3), rankings, strict=True):
-        exact = dict(brute_force([part], query_D, k=6))
-        assert dict(found) == pytest.approx(exact, abs=0.02)
 
 
 def test_cached_embeddings_of_version_1_are_found(stored):

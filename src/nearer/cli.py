@@ -231,6 +231,11 @@ def train(
     ] = None,
     search: Annotated[int, typer.Option(help="Try so many settings; dev chooses.", metavar="TRIALS")] = 0,
     seeds: Annotated[int, typer.Option(help="Train with so many seeds; dev picks one, or a mean of several.")] = 1,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on with an unfinished run: its id, or newest.", metavar="RUN"),
+    ] = None,
+    discard: Annotated[str | None, typer.Option(help="Give an unfinished run up.", metavar="RUN")] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -240,7 +245,13 @@ def train(
     from nearer.flows.train import train as flow
     from nearer.flows.train_reranker import train_reranker
     from nearer.training.choice import Asked
+    from nearer.training.unfinished import discard_run
 
+    if discard is not None:
+        _run(folder, overrides, as_json, printing.discarded, lambda w: discard_run(w, discard))
+        return
+    if resume and adapter is not None:
+        raise UsageFault("--adapter takes no --resume", hint="an adapter is trained in seconds: train it anew")
     if reranker and adapter is not None:
         raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
     asked = Asked(
@@ -253,13 +264,23 @@ def train(
         )
     if reranker:
         _run(
-            folder, overrides, as_json, printing.trained_reranker, lambda w: train_reranker(w, start, progress=Watch())
+            folder,
+            overrides,
+            as_json,
+            printing.trained_reranker,
+            lambda w: train_reranker(w, start, resume=resume, progress=Watch()),
         )
         return
     if adapter is not None:
         _run(folder, overrides, as_json, printing.trained, lambda w: adapt(w, adapter, start, progress=Watch()))
         return
-    _run(folder, overrides, as_json, printing.trained, lambda w: flow(w, start, asked=asked, progress=Watch()))
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.trained,
+        lambda w: flow(w, start, asked=asked, resume=resume, progress=Watch()),
+    )
 
 
 @app.command()

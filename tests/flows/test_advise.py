@@ -12,10 +12,10 @@ from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_js
 from nearer.advice.advice_data import AdviceData
 from nearer.advice.confirm import build
 from nearer.advice.remedies import Remedy, boost_remedy, filter_remedy, lexical_remedies, read_structure
-from nearer.core.results.advice import SkippedRemedy
 from nearer.advice.write import write_changes
 from nearer.core.errors import InputError, ModelRefused, RecipeError
 from nearer.core.progress import Silent
+from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.evaluation.corpus_ranker import pairs_of
 from nearer.evaluation.ranking import rank

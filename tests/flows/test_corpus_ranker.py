@@ -9,13 +9,13 @@ from nearer.core.records import Document, Query
 from nearer.encode.corpus import Corpus
 from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.retrieval.lexical import LexicalIndex
-from nearer.systems.lexical import Words
+from nearer.systems.lexical import Bm25
 from nearer.vectors.topk import top_k
 
 TEXTS = ("rain in spring", "rain and music", "water music", "garden water", "garden in spring")
 DOCUMENTS = tuple(Document(doc_id=f"d{n}", text=text, metadata={"odd": bool(n % 2)}) for n, text in enumerate(TEXTS))
 CORPUS = Corpus(documents=DOCUMENTS, passages=TEXTS, starts_N=np.arange(5), chunking="whole documents")
-WORDS = Words(doc_ids=CORPUS.doc_ids, index=LexicalIndex(TEXTS))
+WORDS = Bm25(doc_ids=CORPUS.doc_ids, index=LexicalIndex(TEXTS))
 ODD = Comparison(type="eq", key="odd", value=True)
 
 
@@ -36,7 +36,7 @@ def test_without_conditions_it_is_the_exact_ranking(ranker, vectors):
     exact = top_k(*vectors, k=3, excluded=ranker.excluded)
     found = ranker.by_vectors(*vectors)
     assert (found.rows_QK.tolist(), found.scores_QK.tolist()) == (exact.rows_QK.tolist(), exact.scores_QK.tolist())
-    assert ranker.by_words(WORDS).rows_QK.tolist() == [[1, 0, -1], [2, 1, -1], [3, -1, -1]]
+    assert ranker.by_bm25(WORDS).rows_QK.tolist() == [[1, 0, -1], [2, 1, -1], [3, -1, -1]]
 
 
 def test_each_query_has_its_own_condition(ranker, vectors):
@@ -44,7 +44,7 @@ def test_each_query_has_its_own_condition(ranker, vectors):
     rows_QK = filtered.by_vectors(*vectors).rows_QK
     assert set(rows_QK[0].tolist()) == set(rows_QK[2].tolist()) == {1, 3, -1}
     assert rows_QK[1].tolist() == ranker.by_vectors(*vectors).rows_QK[1].tolist()
-    assert filtered.by_words(WORDS).rows_QK.tolist() == [[1, -1, -1], [2, 1, -1], [3, -1, -1]]
+    assert filtered.by_bm25(WORDS).rows_QK.tolist() == [[1, -1, -1], [2, 1, -1], [3, -1, -1]]
 
 
 @pytest.mark.parametrize("conditions", [None, [ODD, None, ODD]])
@@ -56,9 +56,9 @@ def test_some_queries_are_answered_as_among_all(ranker, vectors, conditions, row
     assert np.array_equal(
         few.by_vectors(vectors[0][rows_S], vectors[1]).rows_QK, whole.by_vectors(*vectors).rows_QK[rows_S]
     )
-    assert np.array_equal(few.by_words(WORDS).rows_QK, whole.by_words(WORDS).rows_QK[rows_S])
+    assert np.array_equal(few.by_bm25(WORDS).rows_QK, whole.by_bm25(WORDS).rows_QK[rows_S])
 
 
 def test_words_of_other_documents_are_refused(ranker):
     with pytest.raises(Conflict, match="documents were added or removed"):
-        ranker.by_words(Words(doc_ids=CORPUS.doc_ids[1:], index=WORDS.index))
+        ranker.by_bm25(Bm25(doc_ids=CORPUS.doc_ids[1:], index=WORDS.index))

@@ -154,7 +154,7 @@ def planted(tmp_path_factory):
 @pytest.fixture
 def system(monkeypatch):
     made = bag_of_words(enabled=False)
-    monkeypatch.setattr("nearer.evaluation.diagnosis.open_system", lambda workspace, name: made)
+    monkeypatch.setattr("nearer.flows.diagnose.open_system", lambda workspace, name: made)
     return made
 
 
@@ -183,7 +183,7 @@ def result(planted):
         shutil.copytree(planted, planted.parent / "read"), overrides=("diagnosis.num_examples=9",)
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nearer.evaluation.diagnosis.open_system", lambda workspace, name: bag_of_words(enabled=False))
+        patch.setattr("nearer.flows.diagnose.open_system", lambda workspace, name: bag_of_words(enabled=False))
         found = diagnose(workspace, "base")
     workspace.close()
     return found
@@ -234,7 +234,7 @@ def test_the_evidence_says_what_was_seen(result):
 
 def test_where_documents_are_cut_nothing_is_truncated(found, system, monkeypatch):
     cut = bag_of_words(enabled=True)
-    monkeypatch.setattr("nearer.evaluation.diagnosis.open_system", lambda workspace, name: cut)
+    monkeypatch.setattr("nearer.flows.diagnose.open_system", lambda workspace, name: cut)
     causes = found()["by_query"]
     assert "dev unread end" not in causes
     assert {name: cause for name, cause in causes.items() if cause != "chunking"} == {

@@ -68,19 +68,6 @@ def test_a_full_disk_is_told_and_nothing_is_half_done(ask, trained, words, verb,
 
 
 @pytest.mark.slow
-def test_of_two_writers_one_is_told_who_is_at_it_and_readers_go_on(ask, base_live):
-    before = seen(ask, base_live)
-    workspace = Workspace.open(base_live)
-    with workspace.writer("train"):
-        for verb in (("train",), ("index",), ("add", "corpus", base_live / "nearer.toml")):
-            ended = run(*verb, "--dir", base_live)
-            assert re.search(r"busy with nearer train \(process \d+\)", refused(ended))
-        assert seen(ask, base_live) == before
-    workspace.close()
-    assert run("index", "--dir", base_live).code == 0
-
-
-@pytest.mark.slow
 def test_processes_that_write_at_once_lose_nothing(ask, new_workspace, tmp_path):
     """Each import is acknowledged and there, or refused as busy and not there at all."""
     folder = new_workspace()

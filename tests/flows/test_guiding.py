@@ -11,7 +11,6 @@ from nearer.encode.encoder import Encoder
 from nearer.flows.learning_curve import learning_curve
 from nearer.flows.train import train
 from nearer.learn.guide import Guide
-from nearer.systems import open_system
 from nearer.training.guiding import guide_id, guide_of
 
 GUIDED = ("train.guide=base", "train.guide_margin=0.1")
@@ -58,21 +57,11 @@ def test_both_passes_are_guided_and_say_so(run):
     assert "left out" not in run()[1]
 
 
-def test_a_neighbourhood_alone_is_that_of_the_start_as_it_was(run, base_live, opened):
-    answer, _ = run("train.neighbourhood=0.98", "train.passes=1")
-    assert 0 < shares(answer)[0] < 1
-    named, _ = run("train.neighbourhood=0.98", "train.passes=1", "train.guide=base", "train.guide_margin=0")
-    assert shares(named)[0] > shares(answer)[0]
-    workspace = opened(base_live, "train.neighbourhood=0.98")
-    start = open_system(workspace, "base")
-    assert guide_id(workspace, start=start.model.model_id) == start.model.encoder_id
-
-
 def test_the_base_as_a_guide_encodes_no_text_that_the_cache_has(run, base_live, opened, num_encoded):
     run("train.passes=1", *GUIDED)
     first = {model: len(texts) for model, texts in num_encoded.items()}
     workspace = opened(base_live, *GUIDED)
-    guide = guide_of(workspace, start="base", progress=Silent())
+    guide = guide_of(workspace, progress=Silent())
     for _ in range(2):
         made = guide(["asked by nobody"], ["a text that nobody knows"])
     new = {model: texts for model, texts in num_encoded.items() if model not in first}
@@ -85,10 +74,10 @@ def test_a_guide_reads_with_prompts_of_its_own(base_live, opened, make_decoder):
     workspace = opened(base_live, f"train.guide={folder}")
     own = Encoder.load(folder)
     assert own.settings.query_prompt
-    guide = guide_of(workspace, start="base", progress=Silent())(["music"], ["water", "music"])
+    guide = guide_of(workspace, progress=Silent())(["music"], ["water", "music"])
     assert guide.anchor_AD == pytest.approx(own.encode_queries(["music"]), abs=1e-6)
     assert guide.text_TD == pytest.approx(own.encode_documents(["water", "music"]), abs=1e-6)
-    assert guide_id(workspace, start="base") == own.encoder_id
+    assert guide_id(workspace) == own.encoder_id
 
 
 @pytest.mark.parametrize("settings", [("train.cached=true",), ("train.sides=query",), ("train.dimensions=[8, 16]",)])

@@ -181,18 +181,13 @@ def test_a_field_that_no_document_has_is_told(base_live, ask):
     assert "no document has the field 'yaer'" in ask(base_live, "index", code=2)["error"]["message"]
 
 
-def test_words_are_searched_where_texts_are_kept(base_live, ask, nearer, words):
+@pytest.mark.parametrize("kind", ["exact", "lancedb"])
+def test_words_are_searched_whatever_the_index_is(base_live, ask, nearer, words, kind):
     put(ask, base_live, {"_id": "w", "text": "The zebras were running"})
-    error = ask(base_live, "search", "zebra", "--lexical", code=2)["error"]
-    assert 'index.kind = "lancedb"' in error["hint"]
-    configure(base_live, LANCEDB, "full_text = false")
-    build(ask, base_live)
-    assert "index.full_text = true" in ask(base_live, "search", "zebra", "--lexical", code=2)["error"]["hint"]
-    configure(base_live, LANCEDB)
-    assert ask(base_live, "index", "--verify", code=3)["faults"]["live"] == ["full text False, now True"]
+    configure(base_live, f'kind = "{kind}"')
     build(ask, base_live)
     assert found(ask, base_live, "zebra", "--lexical") == ["w"]
-    assert found(ask, base_live, "did they run?", "--lexical")[0] == "w"
+    assert "w" in found(ask, base_live, "did they run?", "--lexical")
     assert found(ask, base_live, 'zebra" OR (', "--lexical") == ["w"]
     assert "w" in nearer("search", "zebra", "--lexical", "--dir", base_live).out
 

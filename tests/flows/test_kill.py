@@ -70,10 +70,10 @@ def test_every_durable_step_is_killed_somewhere():
 
 
 def seen(folder, ask):
-    """All that a user sees, without times and the ids made of them; asking shows that it opens and is not locked."""
+    """All that a user sees, without times and the ids made of them; asking shows that it opens."""
     workspace = Workspace.open(folder)
-    with workspace.writer("look"):
-        documents = workspace.collection.documents()
+    workspace.begin_writing()
+    documents = workspace.collection.documents()
     workspace.close()
     status = ask(folder, "status")
     answers = ask(folder, "search", "music and water", "-k", 80)["results"]

@@ -14,7 +14,7 @@ from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training import beginning
-from nearer.training import passes as train_module
+from nearer.training import passes as passes_module
 from power import cut_at_each
 from said import Said
 
@@ -54,8 +54,8 @@ def test_dev_sees_a_better_model_before_its_weights_learn(run):
 
 def test_alarms_count_what_was_gained_from_the_base_on(run, monkeypatch):
     seen = []
-    monkeypatch.setattr(train_module, "is_comparable", lambda familiar_Q: True)
-    monkeypatch.setattr(train_module, "gains_of", lambda before_Q, *_, **__: seen.append(before_Q.mean()))
+    monkeypatch.setattr(passes_module, "is_comparable", lambda familiar_Q: True)
+    monkeypatch.setattr(passes_module, "gains_of", lambda before_Q, *_, **__: seen.append(before_Q.mean()))
     result, _ = run(LINEAR_FIRST)
     assert seen == [pytest.approx(result["passes"][0]["fit"]["dev"][0]["value"], abs=1e-6)]
 
@@ -87,7 +87,7 @@ def test_a_map_that_is_not_proven_better_is_not_there_and_its_gain_not_told(run,
 
 
 def test_pass_1_learns_from_what_the_map_mines_and_nothing_is_encoded_for_it(run, monkeypatch):
-    seen, mine, encode = [], train_module.mine_negatives, Encoder.encode_documents
+    seen, mine, encode = [], passes_module.mine_negatives, Encoder.encode_documents
 
     def mined(workspace, encoder, corpus, examples, **options):
         with monkeypatch.context() as patch:
@@ -96,7 +96,7 @@ def test_pass_1_learns_from_what_the_map_mines_and_nothing_is_encoded_for_it(run
             seen.append((corpus.passages[:5], encoder.encode_documents(corpus.passages[:5])))
         return found
 
-    monkeypatch.setattr(train_module, "mine_negatives", mined)
+    monkeypatch.setattr(passes_module, "mine_negatives", mined)
     result, model = run(LINEAR_FIRST, NOTHING)
     assert result["passes"][1]["mining"]["share_with_enough"] > 0
     [(passages, vectors)] = seen

@@ -15,7 +15,7 @@ from nearer.learn import fit as fit_module
 from nearer.learn.checkpoint import weights_of
 from nearer.retrieval.index import open_index
 from nearer.store.workspace import Workspace
-from nearer.training import passes as train_module
+from nearer.training import passes as passes_module
 
 OF_RANKS = ["nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP"]
 MEASURES = [*OF_RANKS, "Judged@10"]
@@ -179,14 +179,14 @@ def test_what_frozen_layers_made_in_one_pass_serves_the_next(ask, base_live, mon
 
 
 def test_every_pass_is_pulled_to_the_weights_that_training_began_with(ask, base_live, monkeypatch):
-    starts, models, fit = [], [], train_module.fit
+    starts, models, fit = [], [], passes_module.fit
 
     def spy(model, *args, sides, **options):
         starts.append(sides.start)
         models.append(weights_of(model))
         return fit(model, *args, sides=sides, **options)
 
-    monkeypatch.setattr(train_module, "fit", spy)
+    monkeypatch.setattr(passes_module, "fit", spy)
     ask(base_live, "train", "--set", "train.pull=0.01")
     for name, each in models[0].items():
         assert all(start[name].equal(each) for start in starts)

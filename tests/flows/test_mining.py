@@ -1,8 +1,7 @@
-"""Mining in a training: candidates of several sources, what earlier passes drew, the judge, and a resumed run."""
+"""Mining in a training: candidates of several sources, and a resumed run."""
 
 import json
 from contextlib import closing
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,24 +10,19 @@ from conftest import synthetic_rows
 from flows.folders import write_beir, write_jsonl
 from flows.test_resume import outcome
 from learn.test_resume import flip
-from nearer.core.errors import ModelRefused
 from nearer.core.progress import Silent
-from nearer.core.recipe import Recipe
-from nearer.core.records import Document
 from nearer.core.sections import MiningRecipe
-from nearer.encode.corpus import Corpus
 from nearer.flows.add import add
 from nearer.flows.report import report
 from nearer.flows.train import train
-from nearer.learn.examples import Example, text_key
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.adapter_set import read_adapter_set
-from nearer.training.mining import mine_negatives, propose
+from nearer.training.mining import propose
 from power import PowerCut, cut
 
-ALL = {"sources": ["dense", "bm25", "previous"], "margin_from": "scores", "margin_kind": "absolute"}
+ALL = {"sources": ["dense", "bm25"], "margin_kind": "absolute"}
 
 
 @pytest.fixture
@@ -44,9 +38,8 @@ def vectors():
 def test_every_proposal_has_the_score_of_the_model(vectors):
     passages, anchors, anchor_emb_AD, passage_emb_PD = vectors
     recipe = MiningRecipe(sources=ALL["sources"], top_k=3)
-    earlier = {"wind": [7, 2], "rain snow": [9]}
-    found = propose(recipe, passages, anchors, anchor_emb_AD, passage_emb_PD, most_spared=2, earlier=earlier)
-    assert found.sources_K == ("dense",) * 5 + ("bm25",) * 5 + ("previous",) * 2
+    found = propose(recipe, passages, anchors, anchor_emb_AD, passage_emb_PD, most_spared=2)
+    assert found.sources_K == ("dense",) * 5 + ("bm25",) * 5
     is_there = found.rows_AK >= 0
     expected = np.take_along_axis(anchor_emb_AD @ passage_emb_PD.T, np.maximum(found.rows_AK, 0), axis=1)
     np.testing.assert_allclose(found.scores_AK[is_there], expected[is_there], rtol=1e-5)
@@ -55,66 +48,6 @@ def test_every_proposal_has_the_score_of_the_model(vectors):
     words = LexicalIndex(passages).search(anchors, k=5).rows_QK
     assert (found.rows_AK[:, 5:10] == words).all()
     assert (words[3] == -1).all(), "stop words find nothing"
-    assert found.rows_AK[:, 10:].tolist() == [[9, -1], [7, 2], [-1, -1], [-1, -1], [-1, -1]]
-
-
-def test_a_source_that_has_nothing_is_told_of(vectors):
-    passages, anchors, *emb = vectors
-    recipe = MiningRecipe(sources=["dense", "previous"], top_k=3)
-    found = propose(recipe, passages, anchors, *emb, most_spared=0, earlier={})
-    assert found.sources_K == ("dense",) * 3 + ("previous",)
-    assert (found.rows_AK[:, 3] == -1).all()
-
-
-class Texts:
-    """Stands in for a workspace and an encoder: a text's vector is that of its number."""
-
-    dimension = 8
-
-    def __init__(self, **mining):
-        self.recipe = Recipe(mining=MiningRecipe(**mining))
-
-    def encode_documents(self, texts):
-        seeds = [int(text.split()[-1]) for text in texts]
-        emb = np.stack([np.random.default_rng(seed).standard_normal(8) for seed in seeds]).astype(np.float32)
-        return emb / np.linalg.norm(emb, axis=1, keepdims=True)
-
-    encode_queries = encode_documents
-
-
-def mined_by(known, examples, passages, earlier=()):
-    corpus = Corpus(
-        documents=tuple(Document(doc_id=text, text=text) for text in passages),
-        passages=tuple(passages),
-        starts_N=np.arange(len(passages)),
-        chunking="whole documents",
-    )
-    return mine_negatives(known, known, corpus, examples, earlier=earlier, progress=Silent())
-
-
-def test_previous_is_what_earlier_passes_drew_for_the_query_and_not_its_own_negatives():
-    passages = [f"passage {row}" for row in range(30)]
-    examples = [
-        Example(
-            anchor="query 50", positive=text, negatives=("given 99",), spared=frozenset(map(text_key, passages[:2]))
-        )
-        for text in passages[:2]
-    ]
-    earlier = [
-        [Example(anchor="query 50", positive=text, negatives=("given 99", *drawn)) for text, drawn in zip(
-            passages[:2], each, strict=True
-        )]
-        for each in ([("passage 20",), ("passage 21",)], [("passage 22",), ("passage 20",)])
-    ]  # fmt: skip
-    known = Texts(sources=["bm25", "previous"], num_negatives=4, top_k=4, margins=[-1.0])
-    mined, found = mined_by(known, examples, passages, earlier)
-    by_words, previous = found.sources
-    assert (previous.source, previous.num_proposed, previous.num_drawn) == ("previous", 6, 6)
-    assert (by_words.num_proposed, by_words.num_drawn) == (0, 0), "no word is shared"
-    for each in mined:
-        assert each.negatives[0] == "given 99"
-        assert set(each.negatives[1:]) == {"passage 20", "passage 21", "passage 22"}
-    assert found.num_filled_at_random == 0
 
 
 @pytest.mark.slow
@@ -125,11 +58,9 @@ def test_three_passes_draw_from_all_sources_and_keep_samples(make_workspace, fil
     first, second, third = (each["mining"] for each in result["passes"])
     assert first is None
     assert [each["source"] for each in second["sources"]] == ALL["sources"]
-    assert second["sources"][2]["num_proposed"] == 0
-    assert third["sources"][2]["num_proposed"] >= third["num_examples"] - second["num_filled_at_random"] > 0
     assert sum(each["num_drawn"] for each in third["sources"]) >= third["num_examples"] - third["num_filled_at_random"]
     assert len(third["samples"]) == 10
-    assert (third["margin_kind"], second["margin_wanted"]) == ("absolute", 0.05)
+    assert third["margin_kind"] == "absolute"
     model = workspace.registry.model(result["model_id"])
     assert model.training["passes"][2]["mining"] == third
     page = report(workspace)["report"]
@@ -137,45 +68,20 @@ def test_three_passes_draw_from_all_sources_and_keep_samples(make_workspace, fil
         assert "10 drawn negatives of pass 3 to look at" in file.read()
 
 
-def test_a_judge_tells_how_many_are_as_good_as_their_positives_and_changes_no_negative(topic_cross_encoder_folder):
-    """All passages are about film: wrong for queries about music, and right for those about film with wrong labels."""
-    right = [Example(anchor=f"music {row}", positive=f"music answer {row}") for row in range(60, 66)]
-    wrong = [Example(anchor=f"film {row}", positive=f"river answer {row}") for row in range(70, 74)]
-    passages = [f"film number {row}" for row in range(30)]
-    plain, before = mined_by(Texts(margins=[-1.0]), [*right, *wrong], passages)
-    judge = str(topic_cross_encoder_folder)
-    mined, found = mined_by(Texts(margins=[-1.0], judge=judge, num_negatives=1), [*right, *wrong], passages)
-    assert mined == plain
-    [estimate] = found.false_negatives
-    assert (estimate.method, estimate.value, estimate.num_queries) == ("cross-encoder", 0.4, 10)
-    assert 0 < estimate.low < 0.4 < estimate.high < 1
-    assert before == replace(found, false_negatives=())
-
-
 def test_an_adapter_draws_from_the_same_sources(make_workspace, fill_workspace):
     workspace = make_workspace({"mining": {"sources": ["dense", "bm25"], "top_k": 2, "margins": [-1.0]}})
     fill_workspace(workspace, num_documents=40, queries_each=1)
     queries = workspace.collection.queries()
     known = read_adapter_set(workspace, open_system(workspace, "base"), queries, progress=Silent())
-    dense, by_words = known.pairs.mining.sources
-    assert (dense.num_drawn, by_words.num_drawn) == (None, None), "they are drawn anew each epoch"
-    assert min(dense.num_proposed, by_words.num_proposed) >= 2 * len(queries)
+    dense, by_bm25 = known.pairs.mining.sources
+    assert (dense.num_drawn, by_bm25.num_drawn) == (None, None), "they are drawn anew each epoch"
+    assert min(dense.num_proposed, by_bm25.num_proposed) >= 2 * len(queries)
     num_kept_E = (known.pairs.negatives_EC >= 0).sum(axis=1)
     assert num_kept_E.max() > 2, "more than one source has"
     assert all(len(set(rows[rows >= 0])) == (rows >= 0).sum() for rows in known.pairs.negatives_EC)
 
 
-def test_a_judge_that_cannot_be_had_is_refused_before_anything_is_trained(make_workspace, fill_workspace, tmp_path):
-    workspace = make_workspace({"mining": {"judge": str(tmp_path / "nowhere")}})
-    fill_workspace(workspace, num_documents=40)
-    with pytest.raises(ModelRefused, match="nowhere"):
-        train(workspace)
-    assert not workspace.training.exists()
-
-
-@pytest.mark.parametrize(
-    ("sources", "named"), [((), "sources"), (("previous",), "first mining"), (("dense", "dense"), "twice")]
-)
+@pytest.mark.parametrize(("sources", "named"), [((), "sources"), (("dense", "dense"), "twice")])
 def test_sources_that_cannot_work_are_refused(sources, named):
     with pytest.raises(ValueError, match=named):
         MiningRecipe(sources=sources)
@@ -202,15 +108,12 @@ def test_what_learns_from_scores_of_pairs_mines_nothing_and_needs_no_linear_map(
 
 
 @pytest.mark.slow
-def test_a_run_of_several_rounds_cut_short_everywhere_ends_the_same(
-    tmp_path, tiny_recipe, beir, topic_cross_encoder_folder, monkeypatch
-):
-    """What the first round drew is a source of the second, also when another process mined it."""
+def test_a_run_of_several_rounds_cut_short_everywhere_ends_the_same(tmp_path, tiny_recipe, beir, monkeypatch):
     recipe = {
         **tiny_recipe,
         "name": "several rounds",
         "train": {**tiny_recipe["train"], "passes": 3, "max_pairs": 40, "max_dev_queries": 20},
-        "mining": {**ALL, "judge": str(topic_cross_encoder_folder)},
+        "mining": ALL,
     }
     outcomes = []
     for name in ("whole", "cut"):
@@ -221,7 +124,7 @@ def test_a_run_of_several_rounds_cut_short_everywhere_ends_the_same(
         outcomes.append(outcome(workspace, train(workspace)))
         workspace.close()
     assert outcomes[0] == outcomes[1]
-    assert json.loads(json.dumps(outcomes[0]["training"]["passes"]))[2]["mining"]["sources"][2]["num_drawn"] > 0
+    assert json.loads(json.dumps(outcomes[0]["training"]["passes"]))[2]["mining"]["sources"][1]["num_drawn"] > 0
 
 
 def cut_after_each(steps, workspace, monkeypatch):

@@ -114,8 +114,6 @@ def test_what_can_follow_it(ask, query_side):
     diagnosed = ask(folder, "diagnose", trained["model_id"])
     assert diagnosed["num_failed"] == len(diagnosed["by_query"]) > 0
     ask(folder, "report")
-    error = ask(folder, "promote", trained["model_id"], "--set", "index.precision=int8", code=2)["error"]
-    assert "queries alone" in error["message"]
     shutil.rmtree(folder / ".nearer" / "models" / trained["encoder_id"])
     assert "folder is gone" in ask(folder, "evaluate", trained["model_id"], code=2)["error"]["message"]
 

@@ -157,8 +157,6 @@ def training():
         "num_inside_margin": 4890,
         "margin": 0.0312,
         "margin_kind": "absolute",
-        "margin_wanted": 0.0467,
-        "margin_with_enough": 0.0312,
         "share_with_enough": 0.962,
         "num_hidden_positives": 412,
         "share_hidden_rejected": 0.87,
@@ -169,7 +167,6 @@ def training():
         ],
         "false_negatives": [
             {"method": "hidden positives", "value": 0.031, "low": 0.012, "high": 0.055, "num_queries": 212},
-            {"method": "cross-encoder", "value": 0.045, "low": 0.024, "high": 0.083, "num_queries": 200},
         ],
         "samples": [
             {
@@ -360,11 +357,9 @@ def test_every_section_is_filled_from_the_data():
 def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
     words = Page(render(full_data())).words
     assert "4,890 scored too close to the positive (absolute margin 0.0312)" in words
-    assert "the smaller of 0.0467, which known positives show to be needed, and 0.0312, the strictest" in words
-    assert "It rejects 87% of the 412 known positives that would have been candidates" in words
+    assert "The margin rejects 87% of the 412 known positives that would have been candidates" in words
     assert "the model proposed 28,844 and 1,903 of those drawn; BM25 proposed 25,110 and 1,640 of those drawn" in words
     assert "by hidden positives: at most 3.1% [1.2%, 5.5%] of the drawn negatives" in words
-    assert "by the cross-encoder: 4.5% [2.4%, 8.3%] of the drawn negatives" in words
     assert "2 drawn negatives of pass 2 to look at" in words
     assert "quote a string 0.712 and 0.718" in words
     assert "Negative, 0.708, from the model, BM25 a false negative 1" in words
@@ -374,7 +369,7 @@ def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
 @pytest.mark.parametrize(
     ("estimates", "told"),
     [
-        ([], "is not known: too few queries have two known positives, and mining.judge names no cross-encoder"),
+        ([], "is not known: too few queries have two known positives"),
         (
             [{"method": "hidden positives", "value": 1.0, "low": 0.8, "high": 1.0, "num_queries": 9}],
             "known positives, hidden in turn in 9 queries, say nothing of how many there are",

@@ -102,7 +102,6 @@ def test_what_may_be_lost_decides(ask, base_live):
     short = ask(base_live, *first.split()[1:])
     assert first == f"nearer shorten {base} --dimension 8"
     assert second.startswith(f"nearer promote {short['model_id']} --set gate.min_gain=-")
-    assert second.endswith("--set index.precision=int8")
 
 
 def test_a_test_split_is_a_look(ask, base_live):

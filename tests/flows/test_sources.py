@@ -16,7 +16,7 @@ from nearer.learn.objective import Objective
 from nearer.learn.order import Source
 from nearer.store.workspace import Workspace
 from nearer.training import pace
-from nearer.training import passes as train_module
+from nearer.training import passes as passes_module
 from nearer.training.choice import Asked
 from power import PowerCut, cut_at
 from said import Said
@@ -63,7 +63,7 @@ def run(folder):
 @pytest.fixture
 def batches(monkeypatch):
     """The sources of the examples in every batch that was learned from, in a list a pass."""
-    seen, fit = [], train_module.fit
+    seen, fit = [], passes_module.fit
 
     def fitted(model, examples, **options):
         seen.append([])
@@ -77,7 +77,7 @@ def batches(monkeypatch):
             patch.setattr(Objective, "__call__", spy)
             return fit(model, examples, **options)
 
-    monkeypatch.setattr(train_module, "fit", fitted)
+    monkeypatch.setattr(passes_module, "fit", fitted)
     return seen
 
 
@@ -144,7 +144,6 @@ def test_weights_that_cannot_be(run, weights, reason, hint):
         ("train.source_weights.bought=nan", "train.source_weights.bought: "),
         ("train.source_weights=3", "train.source_weights: Input should be a valid dictionary"),
         ("train.batches=both", "train.batches: Input should be 'mixed' or 'single'"),
-        ("train.curriculum=easy", "train.curriculum: Input should be 'none' or 'hardness'"),
     ],
 )
 def test_settings_that_cannot_be(nearer, folder, setting, reason):
@@ -153,7 +152,7 @@ def test_settings_that_cannot_be(nearer, folder, setting, reason):
     assert reason in told.json["error"]["message"]
 
 
-ORDERED = (SINGLE, WEIGHTS, "train.curriculum=hardness", "train.epochs=1.5", "train.checkpoint_steps=1")
+ORDERED = (SINGLE, WEIGHTS, "train.epochs=1.5", "train.checkpoint_steps=1")
 
 
 @pytest.mark.slow
@@ -186,12 +185,11 @@ def test_other_weights_are_another_run(run, monkeypatch):
 def test_a_time_is_planned_by_the_batches_that_there_will_be(run, batches, monkeypatch):
     rehearsed = []
     monkeypatch.setattr(pace, "rehearse", lambda *args, **options: rehearsed.append(args[1]) or 1000.0)
-    settings = (SINGLE, "train.source_weights={bought = 3}", "train.passes=1", "train.curriculum=hardness")
+    settings = (SINGLE, "train.source_weights={bought = 3}", "train.passes=1")
     whole, _ = run(*settings, budget_s=1e7)
     plan = whole["result"]["budget"]["plan"]
     assert round(plan["estimate_s"] / 1000) == whole["result"]["passes"][0]["fit"]["num_steps"] == len(batches[-1])
     assert {each.source for each in rehearsed[0]} == {"", "bought"}
-    assert whole["result"]["budget"]["pace"]["hardness_s"] > whole["result"]["budget"]["pace"]["encoding_s"] == 0
     part, _ = run(*settings, budget_s=8000)
     assert part["result"]["passes"][0]["fit"]["num_steps"] == 7, "0.9 of the time"
     assert 0 < part["result"]["num_pairs"] < whole["result"]["num_pairs"]

@@ -14,7 +14,7 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.flows.train import train
 from nearer.learn.examples import text_key
 from nearer.systems import open_system
-from nearer.training import passes as train_module
+from nearer.training import passes as passes_module
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.mining import mine_negatives
 from nearer.training.teaching import _answers_elsewhere, teach, teacher_id
@@ -113,7 +113,7 @@ def test_a_training_with_a_teacher_reports_what_it_did_and_resumes_with_its_scor
     assert ended.was_killed, ended.printed
     [report] = base_live.rglob("mined/report.json")
     assert all(each["scores"] for each in json.loads(report.read_text())["examples"])
-    monkeypatch.setattr(train_module, "mine_negatives", None)
+    monkeypatch.setattr(passes_module, "mine_negatives", None)
     got = ask(base_live, "train", *setting)
     assert (got["model_id"], got["passes"]) == (wanted["model_id"], wanted["passes"])
 
@@ -155,20 +155,6 @@ def test_losses_that_distil_learn_from_the_teacher_from_the_first_pass_on(
     assert all(each["fit"]["losses"] and not each["fit"]["fault"] for each in trained["passes"])
 
 
-def test_what_earlier_passes_drew_is_proposed_beside_a_teacher(ask, base_live, topic_cross_encoder_folder):
-    options = (
-        "--set",
-        'mining.sources=["dense", "previous"]',
-        "--set",
-        "train.passes=3",
-        "--set",
-        "train.max_pairs=32",
-    )
-    trained = ask(base_live, "train", *options, "--set", f"mining.reranker={topic_cross_encoder_folder}")
-    sources = [each["mining"]["sources"][1]["num_proposed"] for each in trained["passes"][1:]]
-    assert sources[0] == 0 < sources[1]
-
-
 def test_too_many_negatives_to_choose_from_are_refused(ask, base_live, topic_cross_encoder_folder):
     options = ("--set", "mining.num_negatives=6", "--set", f"mining.reranker={topic_cross_encoder_folder}")
     assert "twice which are drawn for mining.reranker" in ask(base_live, "train", *options, code=2)["error"]["message"]
@@ -182,7 +168,7 @@ def test_too_many_negatives_to_choose_from_are_refused(ask, base_live, topic_cro
     ],
 )
 def test_a_teacher_that_is_missing_is_told_before_anything_is_trained(ask, base_live, monkeypatch, value, message):
-    monkeypatch.setattr(train_module, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(passes_module, "fit", lambda *_, **__: pytest.fail("trained"))
     error = ask(base_live, "train", "--set", f"mining.reranker={value}", code=2)["error"]
     assert message in error["message"]
     assert error["hint"]

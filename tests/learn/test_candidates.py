@@ -12,7 +12,7 @@ from nearer.learn.examples import Example, text_key
 from nearer.learn.negatives import NUM_SAMPLES, MiningReport, choose, mine
 
 TEXTS = [f"document number {n} says {n * 'x'} about topic {chr(97 + n)}" for n in range(12)]
-SOURCES = ("dense", "bm25", "previous")
+SOURCES = ("dense", "bm25", "words")
 
 
 def example(positive=0, *, anchor="anchor", others=(), negatives=()):
@@ -66,7 +66,7 @@ def test_the_report_says_how_many_of_the_drawn_each_source_proposed():
     assert [(each.source, each.num_proposed, each.num_drawn) for each in report.sources] == [
         ("dense", 2, 2),
         ("bm25", 3, 3),
-        ("previous", 1, 1),
+        ("words", 1, 1),
     ]
     assert report.num_filled_at_random == 2
 

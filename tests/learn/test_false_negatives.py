@@ -6,7 +6,7 @@ import pytest
 from nearer.core.sections import MiningRecipe
 from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, text_key
-from nearer.learn.false_negatives import HiddenPositives, by_hidden_positives, by_judge
+from nearer.learn.false_negatives import HiddenPositives, by_hidden_positives
 from nearer.learn.negatives import choose, mine
 
 NUM_QUERIES, NUM_WRONG, WIDTH = 250, 12, 20
@@ -118,14 +118,3 @@ def test_the_interval_is_wider_where_queries_differ():
     found = by_hidden_positives(uneven, seed=0)
     assert found.low < found.value < found.high
     assert found == by_hidden_positives(uneven, seed=0)
-
-
-def test_a_judge_counts_negatives_at_least_as_good_as_their_positive():
-    found = by_judge([1.0] * 100, [1.0] * 3 + [2.0] * 2 + [0.5] * 95)
-    assert found.value == 0.05
-    assert (found.low, found.high) == pytest.approx((0.0215, 0.1118), abs=5e-5)  # Wilson's interval of 5 in 100
-    assert found.method == "cross-encoder"
-    none = by_judge([1.0] * 20, [0.0] * 20)
-    assert (none.value, none.low) == (0, 0)
-    assert 0.1 < none.high < 0.2
-    assert by_judge([], []) is None

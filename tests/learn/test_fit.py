@@ -233,23 +233,6 @@ def test_batches_are_those_of_the_sources_and_so_are_steps_and_negatives(train, 
     assert report.num_negatives == table.negatives(seen[: 3 + 4])[0] < 4
 
 
-def test_a_curriculum_begins_each_epoch_with_what_is_easy_for_the_model_at_its_start(train, tiny_encoder, monkeypatch):
-    data, seen = examples(32), []
-    forward, model = Objective.__call__, tiny_encoder.model
-    anchors, positives = (model.encode([getattr(each, name) for each in data]) for name in ("anchor", "positive"))
-
-    def spy(self, model, batch):
-        seen.append(batch.rows)
-        return forward(self, model, batch)
-
-    monkeypatch.setattr(Objective, "__call__", spy)
-    train(data, curriculum="hardness", epochs=2, freeze_layers=1)
-    easy_first = np.argsort(-np.einsum("ed,ed->e", anchors, positives), kind="stable").tolist()
-    for epoch in (seen[:4], seen[4:]):
-        assert [set(rows) for rows in epoch] == [set(easy_first[first : first + 8]) for first in range(0, 32, 8)]
-    assert seen[:4] != seen[4:]
-
-
 def test_each_text_is_tokenised_once_with_its_prompt_before_it(train, tiny_encoder, monkeypatch):
     data, texts = examples(12, num_negatives=1), []
     tokenize = type(tiny_encoder.model).preprocess

@@ -30,10 +30,10 @@ def at(*cosines):
     return made
 
 
-def spared(text_TD, *, anchor=(1.0,), margin=None, neighbourhood=None):
+def spared(text_TD, *, anchor=(1.0,), margin):
     anchor_AD = np.zeros((1, text_TD.shape[1]), np.float32)
     anchor_AD[0, : len(anchor)] = anchor
-    guide = Guide(anchor_AD=anchor_AD, text_TD=text_TD, margin=margin, neighbourhood=neighbourhood)
+    guide = Guide(anchor_AD=anchor_AD, text_TD=text_TD, margin=margin)
     one = np.zeros(1, np.int64)
     return guide.spares(one, one, np.arange(len(text_TD)))[0].tolist()
 
@@ -59,13 +59,6 @@ def test_the_same_vector_is_as_near():
     assert spared(texts, anchor=anchor, margin=0.0) == [True, *[False] * 4, True, *[False] * 3]
 
 
-def test_the_neighbourhood_is_the_positives_whatever_the_anchor_is():
-    texts = np.float32([[1, 0, 0], [0.95, np.sqrt(1 - 0.95**2), 0], [0.8, 0.6, 0], [0, 0, 1]])
-    assert spared(texts, neighbourhood=0.9, anchor=(0, 0, 1)) == [True, True, False, False]
-    assert spared(texts, neighbourhood=0.8, anchor=(0, 0, 1)) == [True, True, True, False]
-    assert spared(texts, neighbourhood=0.9, margin=0.0, anchor=(0, 0, 1)) == [True, True, True, True]
-
-
 # What is known comes first
 
 
@@ -75,10 +68,8 @@ def example(anchor, positive, *negatives, **others):
 
 def everything(table):
     """The same table with a guide that spares all that may be spared."""
-    count = len(table.texts)
-    return replace(
-        table, guide=Guide(anchor_AD=at(), text_TD=np.ones((count, 1), np.float32), margin=None, neighbourhood=0.5)
-    )
+    anchor_AD, text_TD = (np.ones((len(texts), 1), np.float32) for texts in (table.anchors, table.texts))
+    return replace(table, guide=Guide(anchor_AD=anchor_AD, text_TD=text_TD, margin=0.5))
 
 
 def test_a_guide_says_nothing_of_what_is_known():
@@ -128,7 +119,7 @@ def test_how_many_negatives_are_left_and_the_share_that_is_not():
 def test_a_guide_of_many_texts_is_asked_a_batch_at_a_time():
     number, rng = 20_000, np.random.default_rng(0)
     vectors = rng.standard_normal((number, 8)).astype(np.float32)
-    guide = Guide(anchor_AD=vectors, text_TD=vectors, margin=0.0, neighbourhood=0.9)
+    guide = Guide(anchor_AD=vectors, text_TD=vectors, margin=0.0)
     rows = rng.integers(0, number, 64)
     tracemalloc.start()
     spared = guide.spares(rows, rows, rows)
@@ -162,7 +153,6 @@ def test_with_no_margin_the_loss_is_that_of_gistembed(tiny_model_folder):
             anchor_AD=guide.encode_queries(table.anchors),
             text_TD=guide.encode_documents(table.texts),
             margin=0.0,
-            neighbourhood=None,
         ),
     )
     grades = table.grades(range(16), range(len(table.texts)))
@@ -192,7 +182,6 @@ def train(tiny_model_folder, tmp_path):
             anchor_AD=frozen.encode_queries(anchors),
             text_TD=frozen.encode_documents(texts),
             margin=margin,
-            neighbourhood=None,
         )
 
     def train(data=None, *, margin=0.0, guide=None, **recipe):

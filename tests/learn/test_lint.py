@@ -11,7 +11,6 @@ def faults_of(recipe=None, **changes):
         "precisions": ("float32",),
         "max_seq_length": 256,
         "dimension": 384,
-        "prompts": ("query: ", ""),
     }
     return lint(Recipe.model_validate(recipe or {}), **{**facts, **changes})
 
@@ -29,9 +28,6 @@ def test_the_default_recipe_has_no_fault():
         ({}, {"num_dev_queries": 0}, "no dev queries"),
         ({"train": {"precision": "float16"}}, {}, "train.precision"),
         ({"train": {"precision": "bfloat16"}}, {}, 'use "float32"'),
-        ({"train": {"query_prompt": "ask: "}}, {}, "encoder.query_prompt"),
-        ({"train": {"query_prompt": ""}}, {}, "train.query_prompt"),
-        ({"train": {"document_prompt": "d: "}}, {}, "encoder.document_prompt"),
         ({"train": {"max_seq_length": 128}}, {"max_seq_length": 64}, "train.max_seq_length"),
         ({"train": {"precision": "tf32"}}, {}, "train.precision"),
         ({"train": {"dimensions": [32, 64]}}, {"dimension": 64}, "train.dimensions has 64, and vectors have 64"),
@@ -44,7 +40,6 @@ def test_the_default_recipe_has_no_fault():
         ({"train": {"loss": "margin_mse"}}, {}, "name one in mining.reranker"),
         ({"train": {"guide_margin": 0.05}}, {}, "train.guide_margin = 0.05 says nothing without train.guide"),
         ({"train": {"guide": "base", "loss": "cosent"}}, {}, 'train.loss = "cosent" has none'),
-        ({"train": {"neighbourhood": 0.9, "loss": "cosine"}}, {}, "train.neighbourhood says"),
     ],
 )
 def test_each_fault_is_found_alone_and_names_its_setting(recipe, facts, wanted):
@@ -54,10 +49,8 @@ def test_each_fault_is_found_alone_and_names_its_setting(recipe, facts, wanted):
 
 def test_what_would_work_is_no_fault():
     assert faults_of({"train": {"precision": "bfloat16"}}, precisions=("float32", "bfloat16")) == []
-    assert faults_of({"train": {"query_prompt": "query: ", "document_prompt": ""}}) == []
     assert faults_of({"train": {"precision": "tf32"}}, precisions=("float32", "tf32")) == []
     assert faults_of({"train": {"guide": "base", "guide_margin": 0.05, "loss": "triplet"}}) == []
-    assert faults_of({"train": {"neighbourhood": 0.9}}) == []
     assert faults_of({"train": {"lora_rank": 384, "sides": "query"}}, most_rank=384) == []
     assert faults_of({"train": {"max_seq_length": 64}, "encoder": {"max_seq_length": 64}}) == []
 

@@ -1,11 +1,8 @@
 """Which examples come in which batch: as often as their source weighs, apart or mixed, easy ones first."""
 
-import dataclasses
 import math
 from collections import Counter
 
-import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +16,8 @@ def examples(*sources):
     return [Example(anchor=f"a{row}", positive=f"p{row}", source=source) for row, source in enumerate(sources)]
 
 
-def order_of(sources, *, hardness=None, **recipe):
-    made = Order.of(examples(*sources), TrainRecipe(**{"batch_size": 4, **recipe}))
-    return dataclasses.replace(made, hardness_E=None if hardness is None else np.array(hardness, np.float32))
+def order_of(sources, **recipe):
+    return Order.of(examples(*sources), TrainRecipe(**{"batch_size": 4, **recipe}))
 
 
 @st.composite
@@ -29,10 +25,9 @@ def orders(draw):
     """An order, the source of each example, and the weights."""
     names = draw(st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=1, max_size=60))
     weights = draw(st.dictionaries(st.sampled_from(["unnamed", "a", "b"]), st.floats(0, 4), max_size=3))
-    hardness = draw(st.none() | st.just([math.sin(7 * row) for row in range(len(names))]))
     options = {"batches": draw(st.sampled_from(["mixed", "single"])), "batch_size": draw(st.integers(1, 9))}
     options["seed"] = draw(st.integers(0, 99))
-    return order_of(names, source_weights=weights, hardness=hardness, **options), names, weights
+    return order_of(names, source_weights=weights, **options), names, weights
 
 
 def drawn(order, epoch=0):
@@ -104,29 +99,8 @@ def test_one_source_alone_is_no_other_order_whatever_batches_there_may_be():
     assert order_of(["a"] * 21, batches="single").batches(1) == order_of(["a"] * 21).batches(1)
 
 
-@pytest.mark.parametrize("batches", ["mixed", "single"])
-def test_a_curriculum_goes_from_easy_to_hard_and_stays_random_within_a_quarter(batches):
-    names = ["a", "b"] * 64
-    hardness = [(row * 37) % 128 for row in range(128)]
-    order = order_of(names, hardness=hardness, batches=batches)
-    for epoch in (0, 1):
-        stages = [np.array([hardness[row] for row in rows]) // 32 for rows in order.batches(epoch)]
-        means = [each.mean() for each in stages]
-        assert means == sorted(means)
-        assert [stage for each in stages for stage in each] == [stage for stage in range(4) for _ in range(32)]
-    assert order.batches(0) != order.batches(1)
-    within = [hardness[row] for rows in order.batches(0) for row in rows][:32]
-    assert within != sorted(within)
-
-
-def test_twins_that_are_equally_hard_do_not_fill_a_batch():
-    hardness = [row // 8 for row in range(128)]  # 16 queries of 8 pairs each
-    for rows in order_of([""] * 128, hardness=hardness, batch_size=8).batches(0):
-        assert len({row // 8 for row in rows}) > 1
-
-
 def test_a_few_batches_stand_for_an_epoch_from_its_beginning_to_its_end():
-    order = order_of([""] * 200, hardness=list(range(200)))
+    order = order_of([""] * 200)
     shown = order.some_batches()
     assert len(shown) == 8
     assert (shown[0], shown[-1]) == (order.batches(0)[0], order.batches(0)[-1])

@@ -93,12 +93,6 @@ def test_batches_are_those_that_sources_make_of_so_many_pairs():
     assert apart.estimate_s == 10 + 2 * 5 * 1 + 52 * (1 + 2)
 
 
-def test_a_curriculum_takes_its_time_before_every_pass():
-    slow = dataclasses.replace(PACE, hardness_s=10.0)
-    assert plan(10_000, pace=slow).estimate_s == plan(10_000).estimate_s + 2 * 10
-    assert (plan(200, pace=slow).num_pairs, plan(200).num_pairs) == (460, 520)
-
-
 def test_no_time_is_no_pairs():
     assert plan(5).num_pairs == 0
 

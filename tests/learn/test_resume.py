@@ -29,7 +29,7 @@ MIXED = [
     *examples(4, num_negatives=2),
 ]
 """6 steps an epoch, of examples with three numbers of negatives, the last batch smaller."""
-ORDERED = {"source_weights": {"clicks": 0.5, "unnamed": 1.5}, "batches": "single", "curriculum": "hardness"}
+ORDERED = {"source_weights": {"clicks": 0.5, "unnamed": 1.5}, "batches": "single"}
 """An order with every wish: 2 batches an epoch of 30 clicks, 3 of the 16 others."""
 
 

@@ -11,7 +11,7 @@ from nearer.retrieval.policy import Policy
 DIMENSION = 16
 SPACE = "enc-a"
 FIELDS = {"year": "integer", "lang": "text", "free": "boolean", "price": "number"}
-SPEC = Spec(space_id=SPACE, chunking="whole documents", fields=FIELDS, full_text=True)
+SPEC = Spec(space_id=SPACE, chunking="whole documents", fields=FIELDS)
 POLICIES = {
     "exact": Policy(kind="exact"),
     "lancedb": Policy(kind="lancedb"),
@@ -24,7 +24,7 @@ def unit(rng, *shape):
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def entries(doc_ids, *, seed=0, vectors=None, sizes=None, texts=None, **values):
+def entries(doc_ids, *, seed=0, vectors=None, sizes=None, **values):
     """Documents with up to three passages of random unit vectors, and values for the four fields, some missing."""
     rng = np.random.default_rng(seed)
     sizes = np.asarray(rng.integers(1, 4, len(doc_ids)) if sizes is None else sizes, dtype=np.int64)
@@ -41,7 +41,6 @@ def entries(doc_ids, *, seed=0, vectors=None, sizes=None, texts=None, **values):
         starts_N=np.cumsum(sizes) - sizes,
         vectors_PD=unit(rng, num, DIMENSION) if vectors is None else np.asarray(vectors, dtype=np.float32),
         values=made | {name: tuple(each) for name, each in values.items()},
-        texts=tuple(texts) if texts else tuple(f"passage {n} about cats running" for n in range(num)),
     )
 
 

@@ -1,21 +1,17 @@
-"""What only the exact index does: its files, their checksums, and the format of before."""
+"""What only the exact index does: its files, their checksums."""
 
 import json
-import shutil
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nearer.core.errors import InputError, WorkspaceError
+from nearer.core.errors import WorkspaceError
 from nearer.retrieval import exact, manifest
 from nearer.retrieval.entries import joined, without
-from nearer.retrieval.index import open_index, update_index
+from nearer.retrieval.index import open_index
 from retrieval.making import DIMENSION, FIELDS, POLICIES, SPACE, build, entries, numbered
 
-OLD = Path(__file__).parent.parent / "fixtures" / "index-format-1"
-FILES = {"manifest.json", "writer.lock"}
+FILES = {"manifest.json", "writer.holder", "writer.lock"}
 
 
 def build_exact(folder, part, revision=1):
@@ -41,7 +37,7 @@ def test_what_was_built_is_what_is_opened(tmp_path):
     assert same(content(tmp_path), part)
     opened = open_index(tmp_path, space_id=SPACE).manifest
     assert opened == built.manifest
-    assert (opened.spec.fields, opened.spec.full_text) == (FIELDS, False)
+    assert opened.spec.fields == FIELDS
 
 
 def test_documents_are_kept_in_id_order_by_bytes(tmp_path):
@@ -69,10 +65,10 @@ def test_damaged_files_are_refused(tmp_path, pattern, damage):
     assert "rebuild" in caught.value.hint
 
 
-V1, V2 = '{"format_version": 1}', '{"format_version": 2, "spec": []}'
+V1, LIST = '{"format_version": 1}', '{"format_version": 1, "spec": []}'
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "\udcff", V1, V2, V1.replace("1", "null")])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "\udcff", V1, LIST, V1.replace("1", "null")])
 def test_a_damaged_manifest_is_refused(tmp_path, text):
     build_exact(tmp_path, entries(numbered(5)))
     (tmp_path / "manifest.json").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -84,26 +80,9 @@ def test_a_damaged_manifest_is_refused(tmp_path, text):
 def test_a_newer_format_is_refused(tmp_path):
     build_exact(tmp_path, entries(numbered(5)))
     path = tmp_path / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 4}))
-    with pytest.raises(WorkspaceError, match="format 4"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 2}))
+    with pytest.raises(WorkspaceError, match="format 2"):
         open_index(tmp_path, space_id=SPACE)
-
-
-def test_format_1_is_still_opened_searched_and_updated(tmp_path):
-    """The fixture was written by version 0.1 before fields, full text and LanceDB."""
-    folder = Path(shutil.copytree(OLD, tmp_path / "old"))
-    opened = open_index(folder, space_id="enc-fixture")
-    assert opened.hashes() == {"d1": "0" * 32, "d2": "1" * 32, "d3é": "2" * 32}
-    assert (opened.manifest.kind, opened.manifest.revision, opened.manifest.spec.chunking) == (
-        "exact",
-        None,
-        "16 tokens, 4 shared",
-    )
-    [found] = opened.search([[0.8, 0.6, 0.0, 0.0]], space_id="enc-fixture", k=2)
-    assert found == [("d2", pytest.approx(0.96)), ("d1", pytest.approx(0.8))]
-    added = replace(entries(["d4"], vectors=[[0, 0, 0, 1]], sizes=[1]), values={})
-    made = update_index(folder, opened, removed=["d2"], changed=[added], policy=POLICIES["exact"], revision=1)
-    assert made.hashes().keys() == open_index(folder, space_id="enc-fixture").hashes().keys() == {"d1", "d3é", "d4"}
 
 
 def test_a_build_that_dies_leaves_the_index_of_before(tmp_path, monkeypatch):
@@ -128,16 +107,8 @@ def test_files_that_are_no_longer_current_are_removed(tmp_path):
     (tmp_path / ".tmp-left-by-a-crash").touch()
     build_exact(tmp_path, entries(numbered(5), seed=2))
     names = {path.name for path in tmp_path.iterdir()}
-    assert len(names) == 4
+    assert len(names) == 5
     assert names > FILES
-
-
-def test_it_has_no_texts_to_search(tmp_path):
-    index = build_exact(tmp_path, entries(numbered(5)))
-    assert index.content.texts == ()
-    with pytest.raises(InputError, match="no texts") as caught:
-        index.search_text("cats", k=3)
-    assert 'index.kind = "lancedb"' in caught.value.hint
 
 
 def test_entries_are_joined_with_the_last_of_each_document():

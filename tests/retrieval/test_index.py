@@ -14,7 +14,7 @@ from nearer.retrieval import manifest as manifests
 from nearer.retrieval.index import build_index, differences, open_index, update_index
 from nearer.retrieval.manifest import LOCK, Probes
 from nearer.retrieval.policy import Policy
-from nearer.store.lease import lease
+from nearer.store.leases import lease
 from retrieval.making import (
     DIMENSION,
     FIELDS,
@@ -73,6 +73,17 @@ def expect(index, parts, *, k=10, where=None):
     passes = (lambda values: matches(condition, values)) if condition else (lambda values: True)
     for found, query_D in zip(search(index, k, where), queries(), strict=True):
         assert same_ranking(found, brute_force(parts, query_D, k=k, passes=passes))
+
+
+def test_what_is_stored_of_a_document_is_its_hash_and_its_vectors(folder, policy):
+    part = entries(numbered(8))
+    index = build(folder, policy, part)
+    found = index.stored([*numbered(3), "none"])
+    assert found.keys() == set(numbered(3))
+    for row, doc_id in enumerate(numbered(3)):
+        assert found[doc_id].hash == part.hashes[row]
+        assert np.array_equal(found[doc_id].emb_PD, part.vectors_PD[part.passages_of([row])])
+    assert index.stored([]) == index.stored(["none"]) == {}
 
 
 def update(folder, policy, *, removed=(), changed=(), revision=2):

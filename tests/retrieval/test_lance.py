@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from forked import SERVER
-from nearer.core.errors import InputError, WorkspaceError
-from nearer.core.filters import parse_filter
+from nearer.core.errors import WorkspaceError
 from nearer.retrieval import lance_writer, manifest
 from nearer.retrieval.index import open_index, update_index
 from nearer.retrieval.manifest import Probes, read_manifest
@@ -17,9 +16,7 @@ from nearer.retrieval.policy import Policy
 from nearer.retrieval.table import open_table
 from retrieval.making import (
     DIMENSION,
-    FIELDS,
     SPACE,
-    SPEC,
     brute_force,
     build,
     entries,
@@ -208,54 +205,8 @@ def test_a_table_that_is_gone_is_told(folder):
         open_index(folder, space_id=SPACE)
 
 
-# Words
-
-
-TEXTS = ["Cats were running home", "A dog ran, then cats", "Über die Straße", "the of and", "x\0y 😀", "a AND b OR NOT"]
-HOSTILE = ["", " ", "\0", '"', '"run', "a AND OR NOT (", "*", "+run -cat", "run~2", "(" * 99, "text:run", "cat^9", "😀"]
-
-
-@pytest.fixture
-def texts(folder):
-    return build(folder, FLAT, entries(list("abcdef"), sizes=[1] * 6, texts=TEXTS))
-
-
 def found(ranking):
     return [doc_id for doc_id, _ in ranking]
-
-
-def test_words_are_found_by_their_stems_without_stop_words(texts):
-    assert found(texts.search_text("run", k=9)) == ["a"]
-    assert set(found(texts.search_text("cat", k=9))) == {"a", "b"}
-    assert found(texts.search_text("uber STRASSE", k=9)) == ["c"]
-    assert found(texts.search_text("the of and", k=9)) == []
-    ranking = texts.search_text("cats running", k=9)
-    assert found(ranking) == ["a", "b"]
-    assert ranking[0][1] > ranking[1][1] > 0
-    assert found(texts.search_text("cats", k=1)) == found(texts.search_text("cats", k=9))[:1]
-
-
-@pytest.mark.parametrize("text", [*HOSTILE, "x" * 100_000, "\ud800", "run " * 2000])
-def test_no_text_is_too_strange_to_search(texts, text):
-    for doc_id, score in texts.search_text(text, k=3):
-        assert doc_id in "abcdef"
-        assert score > 0
-
-
-def test_words_are_found_behind_a_filter_and_in_what_was_added(texts, folder):
-    where = parse_filter({"type": "eq", "key": "lang", "value": "de"}, FIELDS)
-    assert found(texts.search_text("cats", k=9, where=where)) == ["b"]
-    update(folder, changed=[entries(["z", "a"], sizes=[2, 1], texts=["no", "cats cats", "dogs"])])
-    index = open_index(folder, space_id=SPACE)
-    assert set(found(index.search_text("cats", k=9))) == {"b", "z"}
-    assert set(found(index.search_text("dog", k=9))) == {"a", "b"}
-
-
-def test_without_texts_the_remedy_is_told(folder):
-    index = build(folder, FLAT, entries(numbered(5)), spec=replace(SPEC, full_text=False))
-    with pytest.raises(InputError, match="keeps no texts") as caught:
-        index.search_text("cats", k=3)
-    assert "index.full_text = true" in caught.value.hint
 
 
 # Recall

@@ -25,7 +25,7 @@ from nearer.retrieval.fusion import folds_of
 from nearer.retrieval.rules import Pairs
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, open_described, open_system
-from nearer.systems.lexical import Words, read_words
+from nearer.systems.lexical import Bm25, read_bm25
 from nearer.training.examples import find_left_out
 from nearer.vectors.topk import NO_ROW, TopK
 
@@ -65,14 +65,14 @@ class AdviceData:
         return self.ranker.by_vectors(self.query_emb_QD, self.passage_emb_PD)
 
     @cached_property
-    def words(self) -> Words:
-        """The documents' words."""
-        return read_words(self.workspace)
+    def bm25(self) -> Bm25:
+        """BM25 over the documents."""
+        return read_bm25(self.workspace)
 
     @cached_property
     def lexical(self) -> TopK:
         """What BM25 finds."""
-        return self.ranker.by_words(self.words)
+        return self.ranker.by_bm25(self.bm25)
 
     @property
     def splits(self) -> list[str]:

@@ -9,7 +9,7 @@ from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.write import write_changes
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
-from nearer.core.recipe import Recipe
+from nearer.core.recipe import with_keys
 from nearer.core.results.advice import Confirmation
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.evaluation.comparison import compare_measured
@@ -43,9 +43,7 @@ def build(
     if name in (BASE, "fine_tune"):
         return None
     written = tuple(write_changes(workspace, changes)) if write and changes else ()
-    changed = Workspace(
-        folder=workspace.folder, recipe=_changed(workspace.recipe, changes), database=workspace.database
-    )
+    changed = workspace.with_recipe(with_keys(workspace.recipe, changes))
     if name.startswith(_ADAPTER):
         sides, *stages = name.removeprefix(_ADAPTER).split("+")
         return _adapted(changed, data, sides, stages, write=write, written=written)
@@ -105,15 +103,3 @@ def _adapted(
         search=workspace.recipe.search,
     )
     return Advised(name=system.name, system=system, written=written)
-
-
-def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe with keys such as ``search.dense_weight`` set."""
-    values = recipe.model_dump(mode="json")
-    for key, value in changes.items():
-        *sections, name = key.split(".")
-        target = values
-        for section in sections:
-            target = target[section]
-        target[name] = value
-    return Recipe.model_validate(values)

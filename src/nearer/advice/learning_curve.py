@@ -146,7 +146,7 @@ def _in_drawn_order(examples: Sequence[Example], *, seed: int) -> list[Example]:
 def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *, seed: int, progress: Progress) -> None:
     """Train one pass and keep its last weights: the step stands for dev. Raises RecipeError when it breaks down."""
     changes = {"seed": seed + 1, "evals_per_pass": 1, "checkpoint_steps": None}
-    guide = guide_of(workspace, start=BASE, progress=progress)
+    guide = guide_of(workspace, progress=progress)
     with tempfile.TemporaryDirectory(prefix="nearer-") as scratch:
         report = fit(
             encoder.model,

@@ -77,7 +77,7 @@ def lexical_remedies(data: AdviceData, dense: TopK, lexical: TopK, *, prefix: st
     weights = f"weights of vectors by fold: {', '.join(f'{weight:g}' for weight in tuned.fold_weights)}"
 
     def words(row: int) -> TopK:
-        found = data.words.index.search([data.queries[row].text], k=data.depth)
+        found = data.bm25.index.search([data.queries[row].text], k=data.depth)
         return weighted_sum([some(dense, np.array([row])), found], [tuned.weight, 1 - tuned.weight], k=data.depth)
 
     def named(stage: str) -> str:
@@ -140,7 +140,7 @@ def filter_remedy(data: AdviceData, structure: Structure) -> tuple[Remedy | Skip
     ]
     ranker = replace(data.ranker, conditions=conditions)
     dense = ranker.by_vectors(data.query_emb_QD, data.passage_emb_PD)
-    lexical = ranker.by_words(data.words)
+    lexical = ranker.by_bm25(data.bm25)
 
     def work(row: int) -> object:
         condition = condition_of(everything, metadata[row])

@@ -329,12 +329,6 @@ class TrainRecipe(Section):
         default="mixed",
         description=('`"single"`: every batch is of one source, so that negatives in the batch are of its kind'),
     )
-    curriculum: Literal["none", "hardness"] = Field(
-        default="none",
-        description=(
-            '`"hardness"`: an epoch goes from easy to hard pairs, as seen by the model that the pass starts from'
-        ),
-    )
     loss: LossName | None = Field(
         default=None,
         description=("`ranking`, `triplet`, `cosine`, `cosent`, `margin_mse` or `kl`; none means by the data's shape"),
@@ -429,15 +423,6 @@ class TrainRecipe(Section):
             "(arXiv 2407.15831)"
         ),
     )
-    neighbourhood: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description=(
-            "cosine from which a text is so near to the positive that it is no negative, by the guide, or by "
-            "the model that training starts from; none: such texts are"
-        ),
-    )
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = Field(
         default="float32",
         description=(
@@ -445,8 +430,6 @@ class TrainRecipe(Section):
             "what stays float32 in TF32; float32 is exact"
         ),
     )
-    query_prompt: str | None = Field(default=None, description="refused unless it is the encoder's")
-    document_prompt: str | None = Field(default=None, description="refused unless it is the encoder's")
     evals_per_pass: int = Field(default=4, ge=1, description="dev measurements a pass, beside step 0")
     patience: int = Field(default=3, ge=1, description="measurements without a new best before a pass is ended")
     checkpoint_steps: int | None = Field(
@@ -474,11 +457,6 @@ class TrainRecipe(Section):
     def mines_before(self, number: int) -> bool:
         """Whether negatives are mined before a pass: pass 1 does without, unless a teacher looks at them."""
         return number > 1 or self.is_distilled
-
-    @property
-    def is_guided(self) -> bool:
-        """Whether a model is asked which texts of a batch are no negatives."""
-        return self.guide is not None or self.neighbourhood is not None
 
 
 class AdapterRecipe(Section):
@@ -660,19 +638,17 @@ class AlarmsRecipe(Section):
 
 
 MarginKind = Literal["relative", "absolute"]
-MiningSource = Literal["dense", "bm25", "previous"]
+MiningSource = Literal["dense", "bm25"]
 
 
 class MiningRecipe(Section):
     """How hard negatives are chosen.
 
-    ``sources`` propose candidates: the model of the moment, BM25, and what earlier passes of the run drew. One is kept
-    while its score is below the positive's times (1 - margin), or below it by more than an absolute margin.
-    ``margins`` are tried from the strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is
-    used and reported. With ``margin_from = "scores"`` the margin is the one that would reject ``reject_positives`` of
-    other known positives, or the strictest that leaves as many negatives, whichever is smaller. Where the interval of
-    how many are false lies above ``max_false``, nothing of what was mined is used. Our rule: on dev of banking77,
-    judged by intents, negatives estimated at 99.5% false took a model from 0.890 to 0.870.
+    ``sources`` propose candidates: the model of the moment, and BM25. One is kept while its score is below the
+    positive's times (1 - margin), or below it by more than an absolute margin. ``margins`` are tried from the
+    strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is used and reported. Where the
+    interval of how many are false lies above ``max_false``, nothing of what was mined is used. Our rule: on dev of
+    banking77, judged by intents, negatives estimated at 99.5% false took a model from 0.890 to 0.870.
 
     With a ``reranker`` twice as many are drawn, and those that it takes for answers are put aside: the probability that
     a candidate is preferred to the positive is the sigmoid of the difference of their scores, which needs no scale.
@@ -683,10 +659,7 @@ class MiningRecipe(Section):
     sources: tuple[MiningSource, ...] = Field(
         default=("dense",),
         min_length=1,
-        description=(
-            'who proposes candidates: `"dense"`, the model of the moment; `"bm25"`; `"previous"`, what '
-            "earlier passes of the run drew"
-        ),
+        description=('who proposes candidates: `"dense"`, the model of the moment; `"bm25"`'),
     )
     top_k: int = Field(default=10, ge=1, description="negatives are drawn from so many best candidates of each source")
     num_negatives: int = Field(default=1, ge=1, description="negatives a pair")
@@ -697,29 +670,15 @@ class MiningRecipe(Section):
             "positive by more than the margin"
         ),
     )
-    margin_from: Literal["list", "scores"] = Field(
-        default="list",
-        description=(
-            'the strictest of `margins` that leaves enough; or `"scores"`: as strict as the query\'s other '
-            "known positives show to be needed, and no stricter than leaves enough"
-        ),
-    )
     margins: tuple[float, ...] = Field(
         default=(0.05, 0.02, 0.0, -1.0),
         description=(
             "tried from the strictest; a negative one lets candidates score above their positive by so much, "
-            "-1 lets all pass. From scores, the strictest is what is wanted where fewer than six queries have "
-            "another known positive among the candidates"
+            "-1 lets all pass"
         ),
     )
     min_share: float = Field(
         default=0.8, gt=0, le=1, description="share of pairs that must keep enough candidates for a margin to be used"
-    )
-    reject_positives: float = Field(
-        default=0.95,
-        gt=0,
-        le=1,
-        description="share of those other known positives that a margin from scores wants to reject",
     )
     max_false: float = Field(
         default=0.5,
@@ -729,14 +688,6 @@ class MiningRecipe(Section):
             "share of false negatives, by hidden positives, above which nothing of what was mined is used. "
             "Our rule: on dev of banking77, judged by intents, negatives estimated at 99.5% false took a "
             "model from 0.890 to 0.870"
-        ),
-    )
-    judge: str | None = Field(
-        default=None,
-        min_length=1,
-        description=(
-            "cross-encoder, as `search.rerank.model`, that reads a sample of the drawn negatives and "
-            "estimates how many are false; it changes no model"
         ),
     )
     reranker: str | None = Field(
@@ -772,8 +723,6 @@ class MiningRecipe(Section):
     def _propose_something(cls, value: tuple[MiningSource, ...]) -> tuple[MiningSource, ...]:
         if len(set(value)) < len(value):
             raise ValueError("names a source twice")
-        if value == ("previous",):
-            raise ValueError('"previous" alone has nothing to propose to the first mining: name "dense" or "bm25" too')
         return value
 
     @property
@@ -877,8 +826,7 @@ class IndexRecipe(Section):
     """Which index answers queries.
 
     "auto" compares every passage while there are at most ``exact_up_to``, and is LanceDB above. A release is refused
-    while the recall measured against exact search is below ``min_recall``. ``precision`` is that of an exact index's
-    vectors. Source of the defaults: docs/adr/0005.
+    while the recall measured against exact search is below ``min_recall``. Source of the defaults: docs/adr/0005.
     """
 
     kind: Literal["auto", "exact", "lancedb"] = Field(
@@ -907,17 +855,9 @@ class IndexRecipe(Section):
         ge=1,
         description=("queries of the workspace that recall is measured on; passages stand in where there is no query"),
     )
-    precision: Literal["float32", "float16", "int8", "binary"] = Field(
-        default="float32",
-        description=(
-            'of the vectors in an exact index: `"float16"`, `"int8"`, or `"binary"`, bits that int8 rescores; '
-            "a release pins it"
-        ),
-    )
     filter_fields: tuple[str, ...] = Field(
         default=(), description="document fields that `nearer search --where` may use"
     )
-    full_text: bool = Field(default=True, description="LanceDB keeps the texts, for `nearer search --lexical`")
 
 
 class ShortenRecipe(Section):

@@ -14,7 +14,7 @@ from nearer.core.records import Query
 from nearer.encode.corpus import Corpus, refuse_other_documents
 from nearer.retrieval.filtered import search_where, top_k_where
 from nearer.retrieval.rules import Pairs
-from nearer.systems.lexical import Words
+from nearer.systems.lexical import Bm25
 from nearer.vectors.topk import TopK
 
 
@@ -49,11 +49,11 @@ class CorpusRanker:
             excluded=self.excluded,
         )
 
-    def by_words(self, words: Words) -> TopK:
+    def by_bm25(self, bm25: Bm25) -> TopK:
         """What BM25 finds. Raises Conflict when the words are those of other documents."""
-        refuse_other_documents(self.corpus.documents, words.doc_ids)
+        refuse_other_documents(self.corpus.documents, bm25.doc_ids)
         return search_where(
-            words.index,
+            bm25.index,
             [query.text for query in self.queries],
             k=self.k,
             conditions=self.conditions or [None] * len(self.queries),

@@ -30,8 +30,8 @@ from nearer.measure.metrics import Measure, Qrels, score
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.systems.filtering import conditions_of
-from nearer.systems.lexical import read_words
-from nearer.systems.pipeline import Found, combine, passage_of, wants_vectors, wants_words
+from nearer.systems.lexical import read_bm25
+from nearer.systems.pipeline import Found, combine, passage_of, wants_bm25, wants_vectors
 from nearer.vectors.topk import TopK
 
 
@@ -100,7 +100,7 @@ def rank(
         queries=queries,
         documents=corpus.documents,
         dense=ranker.by_vectors(*vectors.both) if wants_vectors(system.stages) else None,
-        lexical=ranker.by_words(read_words(workspace)) if wants_words(system.stages) else None,
+        lexical=ranker.by_bm25(read_bm25(workspace)) if wants_bm25(system.stages) else None,
         passage_of=vectors.passage_of,
     )
     return corpus, combine(system, found, k=k)

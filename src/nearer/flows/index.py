@@ -18,9 +18,9 @@ def index(workspace: Workspace, system: str | None = None, *, progress: Progress
     Only what was added or edited is read, and only new texts are encoded.
     """
     progress = progress or Silent()
-    with workspace.writer("index"):
-        systems = _systems(workspace, system)
-        built = [build(workspace, each, progress=progress) for each in systems]
+    workspace.begin_writing()
+    systems = _systems(workspace, system)
+    built = [build(workspace, each, progress=progress) for each in systems]
     return {"indexes": built, **spent(systems)}
 
 
@@ -33,7 +33,7 @@ def index_status(workspace: Workspace, system: str | None = None) -> IndexStatus
 def _systems(workspace: Workspace, name: str | None) -> list[System]:
     """The named system, or live and its predecessor; what a release pins is never cut by today's recipe.
 
-    One index serves all models of a space, in each precision.
+    One index serves all models of a space.
     """
     registry = workspace.registry
     released = [each for each in (registry.live(), registry.previous()) if each]

@@ -50,36 +50,36 @@ def promote(
     if live and candidate.shares_index(live):  # live must go on unchanged
         candidate = replace(candidate, chunk=chunk_of(live))
     suite = gate_suite(workspace)
-    with workspace.writer("promote"):
-        built = build(workspace, candidate, progress=progress)
-        judged = judge_candidate(workspace, candidate, live, suite=suite, split=split, progress=progress)
-        verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *alarm_notes(candidate)))
-        forced = None if verdict.promoted else force_reason
-        answer = Promotion(
-            verdict="promoted",
-            reasons=verdict.reasons,
-            notes=verdict.notes,
-            release_id=None,
-            evaluation=judged.evaluation,
-            suite=judged.suite,
-            api=judged.evaluation.api,
-        )
-        measured = {key: value for key, value in answer.to_dict().items() if key in ("evaluation", "suite")}
-        evidence = {**asdict(verdict), "forced": forced, "split": judged.evaluation.split, **measured}
-        if not verdict.promoted and forced is None:
-            registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
-            return replace(answer, verdict="refused")
-        release = registry.add_release(
-            model=candidate.model,
-            system={**candidate.pinned, "index": built["index"]},
-            evidence=evidence,
-        )
-        registry.move_live(
-            expected=live.release_id if live else None,
-            release_id=release.release_id,
-            action="promote",
-            detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built["num_documents"]},
-        )
+    workspace.begin_writing()
+    built = build(workspace, candidate, progress=progress)
+    judged = judge_candidate(workspace, candidate, live, suite=suite, split=split, progress=progress)
+    verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *alarm_notes(candidate)))
+    forced = None if verdict.promoted else force_reason
+    answer = Promotion(
+        verdict="promoted",
+        reasons=verdict.reasons,
+        notes=verdict.notes,
+        release_id=None,
+        evaluation=judged.evaluation,
+        suite=judged.suite,
+        api=judged.evaluation.api,
+    )
+    measured = {key: value for key, value in answer.to_dict().items() if key in ("evaluation", "suite")}
+    evidence = {**asdict(verdict), "forced": forced, "split": judged.evaluation.split, **measured}
+    if not verdict.promoted and forced is None:
+        registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
+        return replace(answer, verdict="refused")
+    release = registry.add_release(
+        model=candidate.model,
+        system={**candidate.pinned, "index": built["index"]},
+        evidence=evidence,
+    )
+    registry.move_live(
+        expected=live.release_id if live else None,
+        release_id=release.release_id,
+        action="promote",
+        detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built["num_documents"]},
+    )
     return replace(answer, release_id=release.release_id)
 
 
@@ -97,8 +97,8 @@ def _promote_release(workspace: Workspace, release: Release, *, progress: Progre
     live = workspace.registry.live()
     if live and live.release_id == release.release_id:
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
-    with workspace.writer("promote"):
-        system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
+    workspace.begin_writing()
+    system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
     forced = release.evidence.get("forced")
     how = f"this release was forced before: {forced}" if forced else "this release went through the gate before"
     return Promotion(

@@ -19,8 +19,8 @@ def rollback(workspace: Workspace, *, progress: Progress | None = None) -> Rollb
     live, previous = registry.live(), registry.previous()
     if live is None or previous is None:
         raise NotFound("there is no release to roll back to", hint="see what was live: nearer history")
-    with workspace.writer("rollback"):
-        system = move_pointer(workspace, live=live, target=previous, action="rollback", progress=progress)
+    workspace.begin_writing()
+    system = move_pointer(workspace, live=live, target=previous, action="rollback", progress=progress)
     return Rollback(
         release_id=previous.release_id,
         model_id=previous.model_id,

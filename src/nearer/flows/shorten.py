@@ -12,7 +12,7 @@ from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.encode.shortened import ShortenedEncoder
 from nearer.evaluation.judged_split import read_judged_split
-from nearer.evaluation.sizes import FULL, MEASURE, Ground, proposed, rows_of, settings_of
+from nearer.evaluation.sizes import MEASURE, Ground, proposed, rows_of, settings_of
 from nearer.evaluation.splits import ensure_splits
 from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
@@ -35,8 +35,8 @@ def shorten(workspace: Workspace, system: str, *, dimension: int) -> dict[str, A
         encoder={"shortened": {"dimension": dimension}, "space_id": encoder.space_id},
         parent_model_id=opened.model.model_id,
     )
-    with workspace.writer("shorten"):
-        model = workspace.registry.add_model(record)
+    workspace.begin_writing()
+    model = workspace.registry.add_model(record)
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,
@@ -73,26 +73,26 @@ def shortening_curve(
         for each in progress.track(settings, label="search each size", total=len(settings))
     ]
     rows = rows_of(workspace, judged, full, others, ground.corpus)
-    with workspace.writer("shorten"):
-        registry = workspace.registry
-        result = {
-            "system": system,
-            "model_id": opened.model.model_id,
-            "split": judged.split,
-            "metric": str(MEASURE),
-            "num_queries": len(judged.queries),
-            "num_groups": len(set(judged.groups)) if judged.groups else None,
-            "num_documents": len(ground.corpus.documents),
-            "num_passages": len(ground.corpus.passages),
-            "settings": workspace.recipe.shorten.model_dump(mode="json"),
-            "rows": rows,
-            "proposal": (proposal := proposed(rows)),
-            "next": _next(workspace, opened, proposal, rows[0]),
-            "ledger": registry.look(split=judged.split, systems=[system], purpose="shorten").to_dict(),
-            **spent([opened]),
-        }
-        registry.record("shorten", detail=result)
-        failpoint("shorten.curve")
+    workspace.begin_writing()
+    registry = workspace.registry
+    result = {
+        "system": system,
+        "model_id": opened.model.model_id,
+        "split": judged.split,
+        "metric": str(MEASURE),
+        "num_queries": len(judged.queries),
+        "num_groups": len(set(judged.groups)) if judged.groups else None,
+        "num_documents": len(ground.corpus.documents),
+        "num_passages": len(ground.corpus.passages),
+        "settings": workspace.recipe.shorten.model_dump(mode="json"),
+        "rows": rows,
+        "proposal": (proposal := proposed(rows)),
+        "next": _next(workspace, opened, proposal, rows[0]),
+        "ledger": registry.look(split=judged.split, systems=[system], purpose="shorten").to_dict(),
+        **spent([opened]),
+    }
+    registry.record("shorten", detail=result)
+    failpoint("shorten.curve")
     return result
 
 
@@ -108,13 +108,12 @@ def _open(workspace: Workspace, name: str) -> System:
 
 def _next(workspace: Workspace, system: System, proposal: dict[str, Any], full: dict[str, Any]) -> list[str]:
     """The commands that make the proposal what is searched; the gate is told how much may be lost."""
-    model_id, dimension = system.model.model_id, proposal["dimension"]
-    if proposal == full:
+    dimension = proposal["dimension"]
+    if dimension == full["dimension"]:
         return []
-    commands, chosen = [], model_id
-    if dimension < full["dimension"]:
-        commands.append(f"nearer shorten {model_id} --dimension {dimension}")
-        chosen = ShortenedEncoder(system.encoder, dimension).model_id
+    chosen = ShortenedEncoder(system.encoder, dimension).model_id
     allowed = workspace.recipe.shorten.max_loss * full["value"]
-    precision = f" --set index.precision={proposal['precision']}" if proposal["precision"] != FULL else ""
-    return [*commands, f"nearer promote {chosen} --set gate.min_gain=-{allowed:.4f}{precision}"]
+    return [
+        f"nearer shorten {system.model.model_id} --dimension {dimension}",
+        f"nearer promote {chosen} --set gate.min_gain=-{allowed:.4f}",
+    ]

@@ -5,16 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearer.html_report.formats import Excerpt, excerpt, plural
-from nearer.learn.false_negatives import CROSS_ENCODER
 from nearer.learn.margins import NO_MARGIN
 
 JSON = Mapping[str, Any]
 
-_UNKNOWN = (
-    "How many of the drawn negatives are false is not known: too few queries have two known positives, and "
-    "mining.judge names no cross-encoder."
-)
-_SOURCES = {"dense": "the model", "bm25": "BM25", "previous": "earlier passes"}
+_UNKNOWN = "How many of the drawn negatives are false is not known: too few queries have two known positives."
+_SOURCES = {"dense": "the model", "bm25": "BM25"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,20 +79,14 @@ def _teacher(mining: JSON) -> str:
 
 
 def _margin(mining: JSON) -> str:
-    """Where the margin came from, and what it does to known positives; nothing where nothing is known of that."""
-    text = ""
-    if mining.get("margin_wanted") is not None:
-        text = (
-            f"The margin is the smaller of {mining['margin_wanted']:g}, which known positives show to be needed, and "
-            f"{mining['margin_with_enough']:g}, the strictest that leaves enough candidates. "
-        )
-    if mining.get("share_hidden_rejected") is not None:
-        text += (
-            f"It rejects {mining['share_hidden_rejected']:.0%} of the "
-            f"{plural(mining['num_hidden_positives'], 'known positive')} that would have been candidates, were they "
-            "not known."
-        )
-    return text.strip()
+    """What the margin does to known positives; nothing where nothing is known of that."""
+    if mining.get("share_hidden_rejected") is None:
+        return ""
+    return (
+        f"The margin rejects {mining['share_hidden_rejected']:.0%} of the "
+        f"{plural(mining['num_hidden_positives'], 'known positive')} that would have been candidates, were they "
+        "not known."
+    )
 
 
 def _sources(mining: JSON) -> str:
@@ -115,11 +105,6 @@ def _sources(mining: JSON) -> str:
 def _estimate(estimate: JSON) -> str:
     share = f"{estimate['value']:.1%} [{estimate['low']:.1%}, {estimate['high']:.1%}]"
     queries = plural(estimate["num_queries"], "query", "queries")
-    if estimate["method"] == CROSS_ENCODER:
-        return (
-            f"False negatives, by the cross-encoder: {share} of the drawn negatives, which it scores at least as high "
-            f"as their positives. It read one of each of {queries}, and is taken to be right."
-        )
     if estimate["value"] >= 1:
         return (
             f"False negatives: known positives, hidden in turn in {queries}, say nothing of how many there are, since "

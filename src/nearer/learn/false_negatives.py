@@ -3,17 +3,14 @@
 Arrays: Q examples, U queries.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 
 import numpy as np
 
 from nearer.core.arrays import Floats64, Ints
 from nearer.measure.significance import min_units, units_of
 
-HIDDEN_POSITIVES, CROSS_ENCODER = "hidden positives", "cross-encoder"
+HIDDEN_POSITIVES = "hidden positives"
 
 _CONFIDENCE = 0.95
 _NUM_RESAMPLES = 1000
@@ -88,29 +85,6 @@ def by_hidden_positives(counts: HiddenPositives, *, seed: int) -> FalseNegatives
         high=high,
         num_queries=num_queries,
     )
-
-
-def by_judge(positive_scores: Sequence[float], negative_scores: Sequence[float]) -> FalseNegatives | None:
-    """The share of negatives that a cross-encoder scores at least as high as their positive; None for none.
-
-    Of every query there is one negative, so that they are independent; the interval is Wilson's. It takes for granted
-    that the cross-encoder is right where it and the label differ.
-
-    Source: relabelling by a cross-encoder: Qu et al., RocketQA (arXiv 2010.08191); the interval: Wilson, Probable
-    Inference (1927); Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion (2001), section 3.1.1.
-
-    >>> by_judge([3.0, 2.0, 2.5, 4.0], [1.0, 2.5, 0.0, 0.5])  # doctest: +ELLIPSIS
-    FalseNegatives(method='cross-encoder', value=0.25, low=0.045..., high=0.699..., num_queries=4)
-    """
-    num = len(positive_scores)
-    if not num:
-        return None
-    share = float(np.mean(np.asarray(negative_scores) >= np.asarray(positive_scores)))
-    z2 = NormalDist().inv_cdf((1 + _CONFIDENCE) / 2) ** 2
-    centre = (share + z2 / (2 * num)) / (1 + z2 / num)
-    half = sqrt(z2 * (share * (1 - share) + z2 / (4 * num)) / num) / (1 + z2 / num)
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
-    return FalseNegatives(method=CROSS_ENCODER, value=share, low=low, high=high, num_queries=num)
 
 
 def _largest_share(sums: Floats64) -> Floats64:

@@ -17,7 +17,6 @@ from nearer.core.sections import LossName, TrainRecipe
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint, weights_of
 from nearer.learn.examples import Example
 from nearer.learn.guide import GUIDED, Guide
-from nearer.learn.hardness import hardness_for
 from nearer.learn.lora import with_lora
 from nearer.learn.losses import LIKENESS, LOSSES, Loss, choose_loss
 from nearer.learn.lower_layers import Activations, frozen, layers_of
@@ -112,8 +111,6 @@ def fit(
     with teamed(model, recipe) as team, as_in_training(model, recipe, sides.activations):
         collator = _collator(model, table, sides)
         fixed_TD = sides.vectors(table.texts) if sides.vectors else None
-        if recipe.curriculum == "hardness":
-            order = replace(order, hardness_E=hardness_for(model, collator, fixed_TD))
         trainer = _Trainer(
             model=model,
             args=on_one_device(
@@ -160,7 +157,7 @@ def _table(
     if sides.guide and loss not in GUIDED:
         raise RecipeError(
             f"a guide says which texts are no negatives, and the loss {loss} ({why}) has none",
-            hint='leave train.guide and train.neighbourhood out, or set train.loss = "ranking"',
+            hint='leave train.guide out, or set train.loss = "ranking"',
         )
     table = ExampleTable.build(examples)
     if sides.guide:
@@ -178,7 +175,7 @@ def _refuse_without_negatives(*, is_guides_doing: bool) -> None:
     if is_guides_doing:
         raise RecipeError(
             "the guide leaves out every text that would be a negative, so there is nothing to learn from",
-            hint="lower train.guide_margin, raise train.neighbourhood, or name another model in train.guide",
+            hint="lower train.guide_margin, or name another model in train.guide",
         )
     raise RecipeError(
         "no query has a negative: all positives are the same text, or nearly, or answer one and the same query",

@@ -1,4 +1,4 @@
-"""What a guide says of a batch: the texts that lie as near to an anchor, or to its positive, as an answer would.
+"""What a guide says of a batch: the texts that lie as near to an anchor as its positive does.
 
 Arrays: A anchors and T texts of a table, B examples of a batch, X of its texts, D dimensions. Vectors have length 1.
 """
@@ -20,14 +20,12 @@ _ROUNDING = 1e-6  # that two cosines of the same vectors may differ by
 class Guide:
     """The guide's vectors of all anchors and texts of a table, and how near is too near.
 
-    ``margin`` is the share of the positive's cosine that a text may lack and still be spared; None: anchors are not
-    compared, and ``anchor_AD`` is empty. ``neighbourhood`` is the cosine from which a text is as good as the positive.
+    ``margin`` is the share of the positive's cosine that a text may lack and still be spared.
     """
 
     anchor_AD: Floats32
     text_TD: Floats32
-    margin: float | None
-    neighbourhood: float | None
+    margin: float
 
     def spares(self, anchors_B: Ints, positives_B: Ints, texts_X: Ints) -> Bools:
         """Whether each text is to be neither positive nor negative of each example, shape (B, X).
@@ -35,13 +33,7 @@ class Guide:
         Source: Solatorio, GISTEmbed (arXiv 2402.16829), whose margin is 0; one relative to the positive, as in
         sentence-transformers' GISTEmbedLoss and in NV-Retriever (arXiv 2407.15831), section 3.2, TopK-PercPos.
         """
-        text_XD, positive_BD = self.text_TD[texts_X], self.text_TD[positives_B]
-        spared_BX = np.zeros((len(positives_B), len(texts_X)), np.bool_)
-        if self.margin is not None:
-            anchor_BD = self.anchor_AD[anchors_B]
-            positive_B = np.einsum("bd,bd->b", anchor_BD, positive_BD)
-            limit_B = positive_B - np.abs(positive_B) * self.margin
-            spared_BX |= anchor_BD @ text_XD.T >= limit_B[:, None] - _ROUNDING
-        if self.neighbourhood is not None:
-            spared_BX |= positive_BD @ text_XD.T >= self.neighbourhood - _ROUNDING
-        return spared_BX
+        anchor_BD = self.anchor_AD[anchors_B]
+        positive_B = np.einsum("bd,bd->b", anchor_BD, self.text_TD[positives_B])
+        limit_B = positive_B - np.abs(positive_B) * self.margin
+        return np.asarray(anchor_BD @ self.text_TD[texts_X].T >= limit_B[:, None] - _ROUNDING)

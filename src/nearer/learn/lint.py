@@ -41,13 +41,12 @@ def lint(
     precisions: Collection[str],
     max_seq_length: int,
     dimension: int,
-    prompts: tuple[str, str],
     most_rank: int = 0,
 ) -> list[str]:
     """Each reason why training with these settings cannot work, with the setting to change; empty when it can.
 
-    ``precisions`` are the hardware's; ``max_seq_length``, ``dimension`` and ``prompts`` (of queries, of documents) are
-    the encoder's own; ``most_rank`` is the largest that LoRA can use in its layers, 0 where it can adapt none.
+    ``precisions`` are the hardware's; ``max_seq_length`` and ``dimension`` are the encoder's own; ``most_rank`` is the
+    largest that LoRA can use in its layers, 0 where it can adapt none.
     Source: faults reported by users of other tools: sentence-transformers #1206, #3388, #3394;
     FlagEmbedding #713, #823, #353.
     """
@@ -61,15 +60,6 @@ def lint(
     if num_dev_queries == 0:
         faults.append("no dev queries with a relevant document: the best checkpoint cannot be chosen")
     faults.extend(_precision_faults(train, precisions))
-    for kind, asked, own in (
-        ("query", train.query_prompt, prompts[0]),
-        ("document", train.document_prompt, prompts[1]),
-    ):
-        if asked is not None and asked != own:
-            faults.append(
-                f"train.{kind}_prompt = {asked!r} differs from the encoder's {own!r}: the model would be searched "
-                f"with texts unlike those it learned from; set encoder.{kind}_prompt instead"
-            )
     if train.max_seq_length and train.max_seq_length > max_seq_length:
         faults.append(
             f"train.max_seq_length = {train.max_seq_length} is more than the {max_seq_length} tokens that the encoder "
@@ -98,10 +88,9 @@ def _guide_faults(train: TrainRecipe) -> list[str]:
     faults = []
     if train.guide_margin and train.guide is None:
         faults.append(f"train.guide_margin = {train.guide_margin:g} says nothing without train.guide: name a guide")
-    if train.is_guided and train.loss is not None and train.loss not in GUIDED:
-        key = "guide" if train.guide is not None else "neighbourhood"
+    if train.guide is not None and train.loss is not None and train.loss not in GUIDED:
         faults.append(
-            f'train.{key} says which texts are no negatives, and train.loss = "{train.loss}" has none that nobody '
+            f'train.guide says which texts are no negatives, and train.loss = "{train.loss}" has none that nobody '
             "named: leave one out"
         )
     return faults

@@ -15,7 +15,7 @@ from nearer.core.sections import MiningRecipe
 from nearer.learn.candidates import Candidates, Sifted, sift
 from nearer.learn.examples import Example, text_key
 from nearer.learn.false_negatives import FalseNegatives, HiddenPositives, by_hidden_positives
-from nearer.learn.margins import Margin, below_margin, choose_margin
+from nearer.learn.margins import below_margin, choose_margin
 
 NUM_SAMPLES = 10
 """Drawn negatives that are kept for a person to look at."""
@@ -51,13 +51,12 @@ class Sample:
 class MiningReport:
     """What mining did, for the log and the report.
 
-    ``num_candidates`` counts one that several sources proposed once. ``margin`` is the one chosen; -1 means no margin,
-    and ``margin_wanted`` and ``margin_with_enough`` say where it came from, if from scores. ``share_with_enough`` is
-    the share of examples that kept as many candidates as negatives are wanted. Of ``num_hidden_positives``, the known
-    positives that would be candidates of another one were they not known, the margin rejects the share
-    ``share_hidden_rejected``. Where it ``is_left_out``, so many negatives seemed to be positives that none is used; the
-    estimates and samples are of them. A teacher, where there is one, spares what it takes for answers, and makes
-    positives of some.
+    ``num_candidates`` counts one that several sources proposed once. ``margin`` is the one chosen; -1 means no
+    margin. ``share_with_enough`` is the share of examples that kept as many candidates as negatives are wanted. Of
+    ``num_hidden_positives``, the known positives that would be candidates of another one were they not known, the
+    margin rejects the share ``share_hidden_rejected``. Where it ``is_left_out``, so many negatives seemed to be
+    positives that none is used; the estimates and samples are of them. A teacher, where there is one, spares what
+    it takes for answers, and makes positives of some.
     """
 
     num_examples: int
@@ -67,8 +66,6 @@ class MiningReport:
     num_inside_margin: int
     margin: float
     margin_kind: str
-    margin_wanted: float | None
-    margin_with_enough: float | None
     share_with_enough: float
     num_hidden_positives: int
     share_hidden_rejected: float | None
@@ -140,12 +137,12 @@ def _choose(
     candidates: Candidates, sifted: Sifted, recipe: MiningRecipe, *, num_wanted: int
 ) -> tuple[Bools, MiningReport]:
     """Which candidates score below the margin, whatever else they are, and what was found before anything is drawn."""
-    margin = choose_margin(candidates, sifted, recipe, num_wanted=num_wanted)
-    below_QK = below_margin(candidates, margin.value, recipe.margin_kind)
+    margin = choose_margin(candidates, sifted.allowed_QK, recipe, num_wanted=num_wanted)
+    below_QK = below_margin(candidates, margin, recipe.margin_kind)
     return below_QK, _report(sifted, below_QK, margin, recipe, num_wanted=num_wanted)
 
 
-def _report(sifted: Sifted, below_QK: Bools, margin: Margin, recipe: MiningRecipe, *, num_wanted: int) -> MiningReport:
+def _report(sifted: Sifted, below_QK: Bools, margin: float, recipe: MiningRecipe, *, num_wanted: int) -> MiningReport:
     kept_QK, num_hidden = sifted.allowed_QK & below_QK, int(sifted.hidden_QK.sum())
     return MiningReport(
         num_examples=len(kept_QK),
@@ -153,10 +150,8 @@ def _report(sifted: Sifted, below_QK: Bools, margin: Margin, recipe: MiningRecip
         num_known_or_own=int(sifted.known_QK.sum()),
         num_near_duplicates=int(sifted.near_QK.sum()),
         num_inside_margin=int((sifted.allowed_QK & ~below_QK).sum()),
-        margin=margin.value,
+        margin=margin,
         margin_kind=recipe.margin_kind,
-        margin_wanted=margin.wanted,
-        margin_with_enough=margin.with_enough,
         share_with_enough=float((kept_QK.sum(axis=1) >= num_wanted).mean()) if len(kept_QK) else 0.0,
         num_hidden_positives=num_hidden,
         share_hidden_rejected=float((sifted.hidden_QK & ~below_QK).sum() / num_hidden) if num_hidden else None,

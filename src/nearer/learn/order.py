@@ -1,4 +1,4 @@
-"""Which examples each batch of an epoch holds: sources by their weights, mixed or apart, easy examples first if wanted.
+"""Which examples each batch of an epoch holds: sources by their weights, mixed or apart.
 
 Arrays: E examples, S of one source, N rows of an epoch, in which an example may come several times or not at all.
 """
@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nearer.core.arrays import Floats32, Ints
+from nearer.core.arrays import Ints
 from nearer.core.sections import TrainRecipe
 from nearer.learn.examples import Example
 
-_NUM_STAGES = 4
-"""Of an epoch with a curriculum. Our rule: enough to go from easy to hard, few enough to draw batches at random."""
 _NUM_SHOWN = 8  # batches that stand for all
 
 
@@ -49,23 +47,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Order:
-    """The batches of every epoch, each a function of seed and epoch alone.
-
-    With ``hardness_E`` an epoch goes from easy to hard in four stages, a quarter of the examples each: within a stage
-    the order is random, so that what is equally hard, as one query's twins, does not fill a batch. Unlike in the source
-    easy examples do not come again with the hard ones: an epoch stays an epoch.
-    Source: Bengio et al., Curriculum Learning (ICML 2009), section 3.
-    """
+    """The batches of every epoch, each a function of seed and epoch alone."""
 
     sources: tuple[Source, ...]
     batch_size: int
     seed: int
     is_mixed: bool = True
-    hardness_E: Floats32 | None = None
 
     @classmethod
     def of(cls, examples: Sequence[Example], recipe: TrainRecipe) -> "Order":
-        """The order of these examples, without the hardness that a curriculum goes by."""
+        """The order of these examples."""
         return cls(
             sources=sources_of(examples, recipe.source_weights),
             batch_size=recipe.batch_size,
@@ -84,29 +75,18 @@ class Order:
         generator = torch.Generator().manual_seed(self.seed + epoch)
         drawn = [np.repeat(source.rows_S, source.times(generator)) for source in self.sources]
         groups = [np.sort(np.concatenate([*drawn, []]).astype(np.int64))] if self.is_mixed else drawn
-        stage_E = self._stages()
         made = []
         for rows_N in groups:
             shuffled_N = rows_N[_shuffled(len(rows_N), generator)]
-            by_stage_N = shuffled_N[np.argsort(stage_E[shuffled_N], kind="stable")]
-            made += [by_stage_N[first : first + self.batch_size] for first in range(0, len(rows_N), self.batch_size)]
+            made += [shuffled_N[first : first + self.batch_size] for first in range(0, len(rows_N), self.batch_size)]
         if len(groups) > 1:
             made = [made[place] for place in _shuffled(len(made), generator)]
-            made.sort(key=lambda rows: float(stage_E[rows].mean()))
         return [rows.tolist() for rows in made]
 
     def some_batches(self) -> list[list[int]]:
         """A few batches of the first epoch, from its beginning to its end."""
         made = self.batches(0)
         return [made[place] for place in np.unique(np.linspace(0, len(made) - 1, _NUM_SHOWN).astype(np.int64))]
-
-    def _stages(self) -> Ints:
-        """The stage of each example, shape (E,); all the same without a curriculum."""
-        number = sum(len(source.rows_S) for source in self.sources)
-        stage_E = np.zeros(number, np.int64)
-        if self.hardness_E is not None:
-            stage_E[np.argsort(self.hardness_E, kind="stable")] = np.arange(number) * _NUM_STAGES // max(1, number)
-        return stage_E
 
 
 class BatchSampler:

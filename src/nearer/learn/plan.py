@@ -29,8 +29,7 @@ _MINING, _DEV = 0.5, 0.15
 class Pace:
     """Seconds of a step without and with mined negatives, of a dev measurement, and of mining once, as measured.
 
-    Mining is ``encoding_s``, but for what a linear map mines, and ``judging_s``, what cross-encoders read of it.
-    ``hardness_s`` are those before each pass in which a curriculum looks at every example, at most; 0 without one.
+    Mining is ``encoding_s``, but for what a linear map mines, and ``judging_s``, what a teacher reads of it.
     """
 
     plain_step_s: float
@@ -38,7 +37,6 @@ class Pace:
     dev_s: float
     encoding_s: float
     judging_s: float = 0.0
-    hardness_s: float = 0.0
 
     @property
     def mining_s(self) -> float:
@@ -97,7 +95,7 @@ def make_plan(
             f"dev measurements a pass: {evals} instead of {recipe.evals_per_pass}, as each takes {pace.dev_s:.3g} s"
         )
     num_mined = sum(map(mines_before, range(first, first + passes)))
-    fixed_s = mining_s(passes) + passes * ((evals + 1) * pace.dev_s + pace.hardness_s)
+    fixed_s = mining_s(passes) + passes * ((evals + 1) * pace.dev_s)
     step_s = num_mined * pace.mined_step_s + (passes - num_mined) * pace.plain_step_s
     epoch_s = step_s * num_batches(num_pairs)
     left_s, least = max(0.0, usable_s - fixed_s), min(1.0, recipe.epochs)

@@ -5,6 +5,7 @@ from nearer.printing.data import added, checked, exported, removed
 from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
 from nearer.printing.releases import (
     demonstrated,
+    discarded,
     found,
     history,
     indexed,
@@ -24,6 +25,7 @@ __all__ = [
     "costed",
     "demonstrated",
     "diagnosed",
+    "discarded",
     "evaluated",
     "evaluated_task",
     "exported",

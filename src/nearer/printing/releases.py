@@ -46,7 +46,24 @@ def rolled_back(result: Rollback) -> str:
 def status(result: JSON) -> str:
     """The result of `nearer status`."""
     lines = [f"{name}: {_release(result[name])}" for name in ("live", "previous")]
+    lines += [_unfinished(each) for each in result["unfinished"]]
     return "\n".join([*lines, *(f"{each['model']} at {each['endpoint']}: {usage(each)}" for each in result["api"])])
+
+
+def _unfinished(run: JSON) -> str:
+    """An unfinished training, and what may be done with it."""
+    told = f"{run['run_id']}: {run['verb'] or 'a training whose record is damaged'}, begun at {run['started_at']}"
+    size = f"{run['num_passes_done']} passes done, {run['num_bytes'] / 1e6:.1f} MB"
+    then = (
+        "runs now" if run["is_running"] else f"unfinished: nearer {run['verb']} --resume {run['run_id']}, or --discard"
+    )
+    return f"{told}; {size}; {then}"
+
+
+def discarded(result: JSON) -> str:
+    """The result of `nearer train --discard`."""
+    run = result["discarded"]
+    return f"{run['run_id']} is given up: {run['num_bytes'] / 1e6:.1f} MB"
 
 
 def history(result: History) -> str:
@@ -118,9 +135,9 @@ def demonstrated(result: Demo) -> str:
 def _index(index: JSON) -> str:
     if not index["recall"]:
         return f"{index['kind']}, every passage compared"
-    recall, precision = index["recall"], "" if index["precision"] == "float32" else f" in {index['precision']}"
+    recall = index["recall"]
     return (
-        f"{index['kind']}{precision}, recall@{recall['k']} {recall['value']:.3f} against exact search "
+        f"{index['kind']}, recall@{recall['k']} {recall['value']:.3f} against exact search "
         f"on {recall['num_queries']} {recall['measured_on']}"
     )
 

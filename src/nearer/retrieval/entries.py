@@ -21,8 +21,7 @@ Ranking = list[tuple[str, float]]
 class Entries:
     """N documents: what each was made of, its first passage, the P passages' vectors, and what may filter it.
 
-    ``hashes`` change when a document must be written again. ``texts`` are the passages', or empty where no text is
-    searched.
+    ``hashes`` change when a document must be written again.
     """
 
     doc_ids: tuple[str, ...]
@@ -30,7 +29,6 @@ class Entries:
     starts_N: Ints
     vectors_PD: Floats32
     values: Mapping[str, tuple[Value | None, ...]] = field(default_factory=dict)
-    texts: tuple[str, ...] = ()
 
     @property
     def sizes_N(self) -> Ints:
@@ -53,8 +51,15 @@ class Entries:
             starts_N=np.cumsum(taken_N) - taken_N,
             vectors_PD=self.vectors_PD[passages],
             values={name: tuple(values[row] for row in rows_N) for name, values in self.values.items()},
-            texts=tuple(self.texts[row] for row in passages) if self.texts else (),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stored:
+    """One document as an index holds it: what it was made of, and its passages' vectors in order (P x D)."""
+
+    hash: str
+    emb_PD: Floats32
 
 
 def joined(parts: Sequence[Entries]) -> Entries:
@@ -66,7 +71,6 @@ def joined(parts: Sequence[Entries]) -> Entries:
         starts_N=np.cumsum(sizes_N) - sizes_N,
         vectors_PD=np.concatenate([part.vectors_PD for part in parts]),
         values={name: tuple(v for part in parts for v in part.values[name]) for name in parts[-1].values},
-        texts=tuple(text for part in parts for text in part.texts),
     )
     last = {doc_id: row for row, doc_id in enumerate(together.doc_ids)}
     return together.take([last[doc_id] for doc_id in sorted(last, key=str.encode)])

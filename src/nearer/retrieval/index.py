@@ -1,23 +1,22 @@
 """The index of a space: what searching needs of it, and how it is opened, built and updated whatever its kind."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
 from nearer.core.arrays import Floats32
-from nearer.core.errors import Conflict, InputError, NearerError, WorkspaceError
+from nearer.core.errors import Conflict, NearerError, WorkspaceError
+from nearer.core.extras import extra
 from nearer.core.filters import Filter
-from nearer.retrieval.entries import Entries, Ranking, joined
+from nearer.retrieval.entries import Entries, Ranking, Stored, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.lance_writer import build_lance, update_lance
 from nearer.retrieval.manifest import LOCK, Manifest, Recall, Spec, read_manifest
 from nearer.retrieval.policy import Policy
-from nearer.store.lease import lease
-from nearer.vectors.quantise import Precision
+from nearer.store.leases import lease
 
 
 class Index(Protocol):
@@ -32,8 +31,8 @@ class Index(Protocol):
         """The ``k`` best documents of each query that pass ``where``; a document scores its best passage."""
         ...
 
-    def search_text(self, text: str, *, k: int, where: Filter | None = None) -> Ranking:
-        """The ``k`` best documents by their words."""
+    def stored(self, doc_ids: Sequence[str]) -> dict[str, Stored]:
+        """What each document was made of, and its passages' vectors; those that are not in it are left out."""
         ...
 
     def hashes(self) -> dict[str, str]:
@@ -75,14 +74,12 @@ def build_index(
 ) -> Index:
     """Build anew, beside what is current, and make it current.
 
-    There must be a document. An exact index keeps no texts, whatever ``spec`` says. Batches are held in memory only
-    up to the size of an exact index.
+    There must be a document. Batches are held in memory only up to the size of an exact index.
 
-    Raises WorkspaceBusy when another process is writing, WorkspaceError for a vector that is zero or not finite,
-    InputError for a precision that LanceDB does not keep.
+    Raises WorkspaceBusy when another process is writing, WorkspaceError for a vector that is zero or not finite.
     """
-    if policy.kind == "lancedb":
-        refuse_precision(spec.precision)
+    if policy.kind_for(0) == "lancedb":
+        _require_lance()
     folder.mkdir(parents=True, exist_ok=True)
     with _writing(folder):
         before, coming = _current(folder, spec), iter(batches)
@@ -92,10 +89,8 @@ def build_index(
             held.append(entries)
             num_passages += len(entries.vectors_PD)
         if policy.kind_for(num_passages) == "exact":
-            content = joined([replace(entries, texts=()) for entries in held])
-            spec = replace(spec, full_text=False)
-            return build_exact(folder, spec=spec, content=content, policy=policy, revision=revision, before=before)
-        refuse_precision(spec.precision)
+            return build_exact(folder, spec=spec, content=joined(held), revision=revision, before=before)
+        _require_lance()
         everything = chain(held, coming)
         return build_lance(folder, spec=spec, batches=everything, policy=policy, revision=revision, before=before)
 
@@ -118,18 +113,9 @@ def update_index(
         if read_manifest(folder, space_id=index.manifest.spec.space_id) != index.manifest:
             raise Conflict(f"{folder}: the index was changed while it was being read", hint="repeat the command")
         if isinstance(index, ExactIndex):
-            return update_exact(folder, index, removed=removed, changed=changed, policy=policy, revision=revision)
+            return update_exact(folder, index, removed=removed, changed=changed, revision=revision)
         assert isinstance(index, LanceIndex)
         return update_lance(folder, index, removed=removed, changed=changed, policy=policy, revision=revision)
-
-
-def refuse_precision(precision: Precision) -> None:
-    """Raises InputError for LanceDB at less than float32: it keeps these vectors to rescore its own codes of them."""
-    if precision != "float32":
-        raise InputError(
-            f"index.precision = {precision}, but LanceDB keeps float32 vectors, and searches one bit a dimension",
-            hint='set index.kind = "exact" in nearer.toml, or index.precision = "float32"',
-        )
 
 
 def differences(indexed: Mapping[str, str], current: Mapping[str, str]) -> tuple[str, ...]:
@@ -148,7 +134,15 @@ def differences(indexed: Mapping[str, str], current: Mapping[str, str]) -> tuple
 
 
 def _opened(folder: Path, manifest: Manifest) -> Index:
-    return ExactIndex.open(folder, manifest) if manifest.kind == "exact" else LanceIndex.open(folder, manifest)
+    if manifest.kind == "exact":
+        return ExactIndex.open(folder, manifest)
+    _require_lance()
+    return LanceIndex.open(folder, manifest)
+
+
+def _require_lance() -> None:
+    with extra("lance", used_for="an index of kind lancedb"):
+        import lancedb  # noqa: F401
 
 
 def _current(folder: Path, spec: Spec) -> Manifest | None:

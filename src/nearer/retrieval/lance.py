@@ -1,20 +1,19 @@
-"""The embedded index: passages in a LanceDB table, found through a vector index, by filters, or by their words.
+"""The embedded index: passages in a LanceDB table, found through a vector index and by filters.
 
     <folder>/passages-<n>.lance/   a table; the manifest names the one that is current, and its version
 
 A reader keeps the version it opened, whatever is written meanwhile.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nearer.core.arrays import Floats32
-from nearer.core.errors import InputError
 from nearer.core.filters import Filter
-from nearer.retrieval.entries import Ranking, checked_queries
+from nearer.retrieval.entries import Ranking, Stored, checked_queries
 from nearer.retrieval.manifest import Manifest, Probes, Recall, damaged, same_space
 from nearer.retrieval.recall import K, exact_best, mean_recall
 from nearer.retrieval.table import (
@@ -23,7 +22,6 @@ from nearer.retrieval.table import (
     HASH,
     KEY,
     ORDINAL,
-    TEXT,
     VECTOR,
     checks,
     compiled,
@@ -77,28 +75,22 @@ class LanceIndex:
             probes = None if self._is_small(condition) else self.manifest.probes
             return [self._nearest(query_D, k=k, condition=condition, probes=probes) for query_D in queries_QD]
 
-    def search_text(self, text: str, *, k: int, where: Filter | None = None) -> Ranking:
-        """The ``k`` best documents by BM25 over stemmed English words; a document scores its best passage.
+    def stored(self, doc_ids: Sequence[str]) -> dict[str, Stored]:
+        """What each document was made of, and its passages' vectors; those that are not in it are left out."""
+        from lancedb.expr import col
 
-        Raises InputError when the index keeps no texts.
-        """
-        from lancedb.query import MatchQuery
-
-        if not self.manifest.spec.full_text:
-            raise InputError(
-                "the index keeps no texts to search",
-                hint="set index.full_text = true in nearer.toml, then: nearer index",
-            )
-        query = MatchQuery(text.encode(errors="replace").decode(), TEXT)
-        condition = self._condition(where)
-
-        def fetch(limit: int) -> tuple[list[str], list[float]]:
-            search = self.table.search(query, query_type="fts")
-            found = _passing(search, condition).limit(limit).select([DOC_ID, "_score"]).to_arrow()
-            return found[DOC_ID].to_pylist(), found["_score"].to_pylist()
-
+        if not doc_ids:
+            return {}
         with explained(self._path):
-            return _ranked(fetch, k=k, limit=self._first_limit(k)) if self.manifest.num_passages else []
+            among = self.table.search().where(col(DOC_ID).isin(tuple(doc_ids)))
+            rows = among.select([DOC_ID, ORDINAL, HASH, VECTOR]).to_arrow().sort_by(ORDINAL)
+        places: dict[str, list[int]] = {}
+        for place, doc_id in enumerate(rows[DOC_ID].to_pylist()):
+            places.setdefault(doc_id, []).append(place)
+        if not places:
+            return {}
+        vectors_PD, hashes = vectors_in(rows.combine_chunks().to_batches()[0]), rows[HASH].to_pylist()
+        return {doc_id: Stored(hash=hashes[here[0]], emb_PD=vectors_PD[here]) for doc_id, here in places.items()}
 
     def hashes(self) -> dict[str, str]:
         """What each document was made of, by id."""
@@ -158,8 +150,7 @@ class LanceIndex:
         """Whether so few passages pass that each is compared: approximate search finds too little behind a filter."""
         if condition is None or self.manifest.probes is None:
             return False
-        passing = self.table.search().where(condition).select([ORDINAL]).limit(EXACT_MATCHES + 1)
-        return len(passing.to_arrow()) <= EXACT_MATCHES
+        return bool(self.table.count_rows(condition.to_sql()) <= EXACT_MATCHES)
 
     def _nearest(self, query_D: Floats32, *, k: int, condition: "Expr | None", probes: Probes | None) -> Ranking:
         """One query's ranking. Without ``probes`` every passage that passes is compared."""

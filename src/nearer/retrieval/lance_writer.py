@@ -33,7 +33,6 @@ from nearer.retrieval.table import (
     DOC_ID,
     KEY,
     ORDINAL,
-    TEXT,
     VECTOR,
     column_of,
     create_table,
@@ -164,13 +163,13 @@ def _version(table: "Table") -> Version:
 
 def _index_rows(table: "Table", spec: Spec, *, vectors: bool) -> None:
     """Make the indexes that are missing, and bring the rows that are new into all of them."""
-    from lancedb.index import FTS, Bitmap, BTree
+    from lancedb.index import Bitmap, BTree
 
     if not table.count_rows():
         return
     table.optimize(cleanup_older_than=_FOREVER)
     indexed = {each.columns[0] for each in table.list_indices()}
-    wanted: dict[str, Any] = {TEXT: FTS(stem=True, remove_stop_words=True)} if spec.full_text else {}
+    wanted: dict[str, Any] = {}
     for name, field_type in spec.fields.items():
         wanted[column_of(spec.fields, name)] = Bitmap() if field_type == "boolean" else BTree()
     for column, config in wanted.items():

@@ -1,9 +1,7 @@
 """What is current in the folder of an index: one small file, replaced last and at once.
 
-    <folder>/manifest.json   this
-    <folder>/writer.lock     held by who changes the index
-
-Versions 1 (before fields, full text and LanceDB) and 2 (before precisions) are still read.
+<folder>/manifest.json   this
+<folder>/writer.lock     held by who changes the index
 """
 
 import json
@@ -17,11 +15,10 @@ from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
 from nearer.core.failpoints import failpoint
 from nearer.core.filters import FieldType
 from nearer.store.files import remove_tree, write_atomic
-from nearer.vectors.quantise import Precision
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-LOCK = "writer.lock"
+LOCK, HOLDER = "writer.lock", "writer.holder"
 HELD = timedelta(hours=1)
 """How long a reader may go on with what it opened, after it was replaced."""
 
@@ -30,16 +27,14 @@ Kind = Literal["exact", "lancedb"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What cannot change without building anew: the space, how passages are cut, what may filter, what texts are kept.
+    """What cannot change without building anew: the space, how passages are cut, and what may filter.
 
-    ``fields`` are typed, and in the order of the store's columns. ``precision`` is that of the vectors.
+    ``fields`` are typed, and in the order of the store's columns.
     """
 
     space_id: str
     chunking: str
     fields: Mapping[str, FieldType] = field(default_factory=dict)
-    full_text: bool = False
-    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,21 +81,18 @@ class Manifest:
 
     ``revision`` is the documents' when it was built. An exact index has ``files``; LanceDB's has ``current``, the
     versions ``retired`` lately, and, with a vector index, the ``probes`` it uses and the ``recall`` measured with them.
-    Below float32 an exact index has a ``recall`` too and, of binary, ``rescore``: how many documents int8 orders for
-    each that is wanted.
     """
 
     kind: Kind
     spec: Spec
     num_documents: int
     num_passages: int
-    revision: int | None
+    revision: int
     files: Mapping[str, File] = field(default_factory=dict)
     current: Version | None = None
     retired: tuple[Version, ...] = ()
     probes: Probes | None = None
     recall: Recall | None = None
-    rescore: int | None = None
 
     @property
     def names(self) -> set[str]:
@@ -110,11 +102,10 @@ class Manifest:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """How queries are answered, as a release tells it: kind, precision, what is probed, and the recall measured."""
+        """How queries are answered, as a release tells it: kind, what is probed, and the recall measured."""
         parts = (("probes", self.probes), ("recall", self.recall))
         return {
             "kind": self.kind,
-            "precision": self.spec.precision,
             **{name: asdict(part) if part else None for name, part in parts},
         }
 
@@ -143,8 +134,7 @@ def read_manifest(folder: Path, *, space_id: str) -> Manifest:
         manifest = _parse(content)
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(path) from error
-    is_known = manifest.kind in get_args(Kind) and manifest.spec.precision in get_args(Precision)
-    if not is_known or (manifest.kind == "lancedb") is (manifest.current is None):
+    if manifest.kind not in get_args(Kind) or (manifest.kind == "lancedb") is (manifest.current is None):
         raise damaged(path)
     if manifest.spec.space_id != space_id:
         raise SpaceMismatch(
@@ -173,7 +163,7 @@ def refresh_manifest(folder: Path, manifest: Manifest, *, revision: int, current
 def keep_current(folder: Path, manifest: Manifest) -> None:
     """Remove what is not current, and what no reader can hold any more."""
     for path in folder.iterdir():
-        if path.name not in {MANIFEST, LOCK, *manifest.names}:
+        if path.name not in {MANIFEST, LOCK, HOLDER, *manifest.names}:
             remove_tree(path)
 
 
@@ -203,25 +193,22 @@ def same_space(spec: Spec, space_id: str) -> None:
 
 
 def _parse(content: dict[str, Any]) -> Manifest:
-    spec = content if content["format_version"] == 1 else content["spec"]
+    spec = content["spec"]
     return Manifest(
         kind=content["kind"],
         spec=Spec(
             space_id=spec["space_id"],
             chunking=spec["chunking"],
-            fields=dict(spec.get("fields", {})),
-            full_text=spec.get("full_text", False),
-            precision=spec.get("precision", "float32"),
+            fields=dict(spec["fields"]),
         ),
         num_documents=content["num_documents"],
         num_passages=content["num_passages"],
-        revision=content.get("revision"),
+        revision=content["revision"],
         files={name: File(**entry) for name, entry in content["files"].items()},
-        current=_record(Version, content.get("current")),
-        retired=tuple(Version(**each) for each in content.get("retired", ())),
-        probes=_record(Probes, content.get("probes")),
-        recall=_record(Recall, content.get("recall")),
-        rescore=content.get("rescore"),
+        current=_record(Version, content["current"]),
+        retired=tuple(Version(**each) for each in content["retired"]),
+        probes=_record(Probes, content["probes"]),
+        recall=_record(Recall, content["recall"]),
     )
 
 

@@ -9,9 +9,8 @@ from heapq import nlargest
 import numpy as np
 
 from nearer.core.arrays import Floats32, Ints
-from nearer.retrieval.entries import Entries, Ranking
-from nearer.vectors.quantise import Quantised, search
-from nearer.vectors.topk import NO_ROW, TopK, best_passages, top_k
+from nearer.retrieval.entries import Ranking
+from nearer.vectors.topk import top_k
 
 K = 10
 """Recall is measured at so many documents."""
@@ -37,23 +36,6 @@ def exact_best(blocks: Iterable[tuple[Sequence[str], Floats32]], query_emb_QD: F
     return [sorted(mine.items(), key=lambda entry: entry[1], reverse=True) for mine in best]
 
 
-def recall_of(kept: Quantised, content: Entries, query_emb_QD: Floats32, *, rescore: int) -> float:
-    """The mean recall of searching what is kept of some vectors, beside the vectors themselves."""
-    exact = top_k(query_emb_QD, content.vectors_PD, k=K, starts_N=content.starts_N)
-    found = search(query_emb_QD, kept, k=K, starts_N=content.starts_N, rescore=rescore)
-    passages_QK = best_passages(query_emb_QD, content.vectors_PD, found.rows_QK, starts_N=content.starts_N)
-    scores_QK = np.einsum("qd,qkd->qk", query_emb_QD, content.vectors_PD[passages_QK])
-    rescored = TopK(rows_QK=found.rows_QK, scores_QK=scores_QK)
-    return mean_recall(_rankings(rescored, content.doc_ids), _rankings(exact, content.doc_ids))
-
-
-def _rankings(found: TopK, doc_ids: Sequence[str]) -> list[Ranking]:
-    return [
-        [(doc_ids[row], score) for row, score in zip(rows_K, scores_K, strict=True) if row != NO_ROW]
-        for rows_K, scores_K in zip(found.rows_QK.tolist(), found.scores_QK.tolist(), strict=True)
-    ]
-
-
 def mean_recall(found: Sequence[Ranking], exact: Sequence[Ranking]) -> float:
     """The mean share of the exact best that was found; a document tied with the last of them counts as one.
 
@@ -70,7 +52,7 @@ def mean_recall(found: Sequence[Ranking], exact: Sequence[Ranking]) -> float:
     return float(np.mean(shares)) if shares else 1.0
 
 
-def _grouped(doc_ids: Sequence[str]) -> tuple[list[str], "Ints", "Ints"]:
+def _grouped(doc_ids: Sequence[str]) -> tuple[list[str], Ints, Ints]:
     """The documents of a block, the first passage of each, and the order of passages that brings them together."""
     names, codes = np.unique(np.asarray(doc_ids, dtype=object), return_inverse=True)
     order = np.argsort(codes, kind="stable")

@@ -6,7 +6,6 @@ ordinal  the passage's number in it, from 0
 hash     what the document was made of
 vector   float32
 check    CRC-32 of the vector's bytes: the store keeps no checksums
-text     the passage, where full text is kept
 field_i  the i-th field that may filter
 """
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from lancedb.expr import Expr
     from lancedb.table import Table
 
-KEY, DOC_ID, ORDINAL, HASH, VECTOR, CHECK, TEXT = "key", "doc_id", "ordinal", "hash", "vector", "check", "text"
+KEY, DOC_ID, ORDINAL, HASH, VECTOR, CHECK = "key", "doc_id", "ordinal", "hash", "vector", "check"
 _PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
 
 
@@ -57,8 +56,6 @@ def schema_of(spec: Spec, *, dimension: int) -> "pa.Schema":
         pa.field(VECTOR, pa.list_(pa.float32(), dimension), nullable=False),
         pa.field(CHECK, pa.int64(), nullable=False),
     ]
-    if spec.full_text:
-        columns.append(pa.field(TEXT, pa.utf8(), nullable=False))
     columns += [pa.field(column_of(spec.fields, name), types[kind]) for name, kind in spec.fields.items()]
     return pa.schema(columns)
 
@@ -78,8 +75,6 @@ def rows_of(entries: Entries, schema: "pa.Schema", spec: Spec) -> "pa.Table":
         VECTOR: pa.FixedSizeListArray.from_arrays(pa.array(vectors_PD.reshape(-1)), vectors_PD.shape[1]),
         CHECK: checks(vectors_PD),
     }
-    if spec.full_text:
-        columns[TEXT] = entries.texts
     for name, values in entries.values.items():
         columns[column_of(spec.fields, name)] = [values[row] for row in documents]
     return pa.table(columns, schema=schema)
@@ -108,6 +103,9 @@ def compiled(condition: Filter, fields: Fields) -> "Expr":
         parts = [compiled(each, fields) for each in condition.filters]
         return reduce(and_ if condition.type == "and" else or_, parts)
     column, value = col(column_of(fields, condition.key)), condition.value
+    values = value if isinstance(value, tuple) else (value,)
+    if fields[condition.key] == "integer" and any(isinstance(each, float) for each in values):
+        column = column.cast("double")  # counting takes SQL, which does not turn a fraction into an integer
     if isinstance(value, tuple):
         among = column.isin(value)
         return among if condition.type == "in" else ~among

@@ -67,7 +67,7 @@ def put_documents(connection: Connection, documents: Sequence[Document]) -> Chan
     ]
     changes = _put(connection, tables.documents, rows, key="doc_id")
     if changes.num_added or changes.num_updated:
-        _revise(connection, tables.documents)
+        revise(connection, tables.documents)
     return changes
 
 
@@ -135,7 +135,7 @@ def remove_documents(connection: Connection, doc_ids: Sequence[str]) -> int:
             tables.documents.delete().where(tables.documents.c.doc_id.in_(batch))
         ).rowcount
     if num_removed:
-        _revise(connection, tables.documents)
+        revise(connection, tables.documents)
     return num_removed
 
 
@@ -146,6 +146,12 @@ def queries_of(connection: Connection, split: str | None = None) -> list[Query]:
     if split is not None:
         statement = statement.join(members).where(members.c.split == split)
     return _queries(connection, statement)
+
+
+def members_of(connection: Connection, split: str) -> set[str]:
+    """The ids of the queries of a split, as the transaction of ``connection`` sees them."""
+    members = tables.split_members
+    return set(connection.scalars(sa.select(members.c.query_id).where(members.c.split == split)))
 
 
 def unknown_ids(connection: Connection, column: sa.Column[Any], ids: Iterable[str]) -> set[str]:
@@ -179,7 +185,7 @@ def _put(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *,
     return Changes(num_added=num_added, num_updated=len(changed), num_unchanged=num_unchanged)
 
 
-def _revise(connection: Connection, table: sa.Table) -> None:
+def revise(connection: Connection, table: sa.Table) -> None:
     """Count one more change to a table."""
     number = tables.revisions.c.number
     statement = insert(tables.revisions).values(name=table.name, number=1)

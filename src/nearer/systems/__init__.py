@@ -26,7 +26,7 @@ from nearer.systems.names import (
 )
 from nearer.systems.remote import open_remote
 from nearer.systems.reranker import is_reranker_id, named_reranker
-from nearer.systems.system import PARTS, LocalSystem, System, api_use, chunk_of, precision_of, spent
+from nearer.systems.system import PARTS, LocalSystem, System, api_use, chunk_of, spent
 
 __all__ = [
     "BASE",
@@ -43,7 +43,6 @@ __all__ = [
     "open_release",
     "open_system",
     "parse_name",
-    "precision_of",
     "refuse_stages",
     "spent",
 ]
@@ -61,8 +60,6 @@ def open_system(workspace: Workspace, name: str) -> System:
     encoder_name, stages = parse_name(name)
     refuse_undescribed(stages, workspace.recipe.search)
     system = _open_encoder(workspace, encoder_name)
-    if encoder_name != LIVE:
-        system = replace(system, precision=workspace.recipe.index.precision)
     if not stages:
         return system
     own = {part: getattr(system.search, part) for stage in system.stages for part in PARTS[stage]}
@@ -160,7 +157,6 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
     model = workspace.registry.model(release.model_id)
     system = load(workspace, model, name=name, chunk=chunk_of(release))
     search = SearchRecipe.model_validate(release.system.get("search", {}))
-    system = replace(system, precision=precision_of(release))
     system = _composed(workspace, system, release.system.get("stages", ()), search)
     if system.pinned["cross_encoder_id"] != release.system.get("cross_encoder_id"):
         raise ModelRefused(

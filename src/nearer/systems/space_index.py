@@ -24,7 +24,6 @@ from nearer.store.collection import Collection, batches
 from nearer.store.files import inside
 from nearer.store.workspace import Workspace
 from nearer.systems import System
-from nearer.vectors.quantise import Precision
 
 DOCUMENTS_AT_ONCE = 1024
 """Documents that are read, cut and encoded together: what is in memory at once."""
@@ -87,15 +86,12 @@ class _Source:
         self._workspace, self._system, self._progress = workspace, system, progress
         self._collection = workspace.collection
         self._revision = self._collection.revision()
-        self._folder = folder_of(workspace, system.model.space_id, system.precision)
-        _refuse_adapted_queries(system)
+        self._folder = folder_of(workspace, system.model.space_id)
         self._window = window_of(system.chunk, system.encoder)
         self._spec = Spec(
             space_id=system.model.space_id,
             chunking=chunking_name(self._window),
             fields=_field_types(self._collection, recipe.filter_fields),
-            full_text=recipe.full_text,
-            precision=system.precision,
         )
         self._has_types = bool(self._spec.fields) or not recipe.filter_fields  # without documents there are none
 
@@ -111,10 +107,7 @@ class _Source:
             ("passages cut as", was.chunking, self._spec.chunking),
             ("filter fields", dict(was.fields), dict(fields)),
             ("kind", manifest.kind, kind),
-            ("precision", was.precision, self._spec.precision),
         ]
-        if manifest.kind == kind == "lancedb":
-            choices.append(("full text", was.full_text, self._spec.full_text))
         return tuple(f"{what} {then!r}, now {now!r}" for what, then, now in choices if then != now)
 
     def with_own_recall(self, index: Index) -> Manifest:
@@ -136,8 +129,6 @@ class _Source:
         indexed = current.hashes()
         hashes = entry_hashes(self._collection, self._spec.fields)
         changed = [doc_id for doc_id, each in hashes.items() if indexed.get(doc_id) != each]
-        if self._spec.precision != "float32" and indexed != hashes:
-            return None  # what is kept was rounded; the cache has the vectors
         return update_index(
             self._folder,
             current,
@@ -172,7 +163,6 @@ class _Source:
                 starts_N=corpus.starts_N,
                 vectors_PD=vectors_PD,
                 values=columns([kept_values(d.metadata, fields) for d in corpus.documents], fields),
-                texts=corpus.passages if self._spec.full_text else (),
             )
 
     def _query_vectors(self) -> Floats32 | None:
@@ -182,9 +172,9 @@ class _Source:
         return embed_queries(self._workspace, self._system.encoder, drawn, self._progress) if drawn else None
 
 
-def folder_of(workspace: Workspace, space_id: str, precision: Precision) -> Path:
-    """Where an index is: one folder a space, and one more for each precision below float32."""
-    return inside(workspace.indexes, space_id if precision == "float32" else f"{space_id}.{precision}")
+def folder_of(workspace: Workspace, space_id: str) -> Path:
+    """Where an index is: one folder a space."""
+    return inside(workspace.indexes, space_id)
 
 
 def _adapts_queries(encoder: TextEncoder) -> bool:
@@ -192,16 +182,6 @@ def _adapts_queries(encoder: TextEncoder) -> bool:
     while isinstance(encoder, ShortenedEncoder):
         encoder = encoder.base
     return isinstance(encoder, PairedEncoder) or (isinstance(encoder, AdaptedEncoder) and not encoder.adapter.document)
-
-
-def _refuse_adapted_queries(system: System) -> None:
-    """Raises InputError below float32 for queries other than those that the index's recall is measured with."""
-    if system.precision != "float32" and _adapts_queries(system.encoder):
-        raise InputError(
-            f"{system.name} adapts queries alone, and index.precision = {system.precision}: what its queries lose by "
-            "that cannot be measured",
-            hint='set index.precision = "float32", or adapt documents too: nearer train --adapter shared',
-        )
 
 
 def _field_types(collection: Collection, names: Sequence[str]) -> Fields:

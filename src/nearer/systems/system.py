@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from nearer.core.results.measuring import ApiUse
 from nearer.core.sections import ChunkRecipe, SearchRecipe
@@ -10,7 +10,6 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.store.registry import Model, Release
 from nearer.store.usage import Meter, Usage
-from nearer.vectors.quantise import Precision
 
 PARTS = {
     "filter": ("query_time_fields", "filters"),
@@ -27,8 +26,7 @@ PARTS = {
 class System:
     """What a name meant when it was resolved: a model, an encoder ready to run it, and how documents are cut for it.
 
-    ``precision`` is that of the vectors in its index. ``stages``, in their order, turn what the encoder finds into the
-    answer, as ``search`` says.
+    ``stages``, in their order, turn what the encoder finds into the answer, as ``search`` says.
     """
 
     name: str
@@ -38,7 +36,6 @@ class System:
     stages: tuple[str, ...] = ()
     search: SearchRecipe = field(default_factory=SearchRecipe)
     reranker: CrossEncoder | None = None
-    precision: Precision = "float32"
     meter: Meter | None = None
 
     @property
@@ -50,18 +47,16 @@ class System:
             "stages": list(self.stages),
             "search": self.search.model_dump(mode="json", include=parts),
             "cross_encoder_id": self.reranker.cross_encoder_id if self.reranker else None,
-            "precision": self.precision,
         }
 
     def is_released_as(self, release: Release) -> bool:
         """Whether a release answers as this system does: from the same model and index, in the same stages."""
-        before = {"stages": [], "search": {}, "cross_encoder_id": None, **release.system}
-        is_alike = all(before[name] == self.pinned[name] for name in ("stages", "search", "cross_encoder_id"))
+        is_alike = all(release.system[name] == self.pinned[name] for name in ("stages", "search", "cross_encoder_id"))
         return is_alike and self.shares_index(release) and release.model_id == self.model.model_id
 
     def shares_index(self, release: Release) -> bool:
-        """Whether a release searches the same index: vectors of one space in one precision."""
-        return (release.space_id, precision_of(release)) == (self.model.space_id, self.precision)
+        """Whether a release searches the same index: vectors of one space."""
+        return release.space_id == self.model.space_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +69,6 @@ class LocalSystem(System):
 def chunk_of(release: Release) -> ChunkRecipe:
     """How a release pins that documents are cut."""
     return ChunkRecipe.model_validate(release.system["chunk"])
-
-
-def precision_of(release: Release) -> Precision:
-    """The precision that a release pins for the vectors of its index; float32 before there were others."""
-    return cast(Precision, release.system.get("precision", "float32"))
 
 
 def api_use(systems: Iterable[System]) -> ApiUse | None:

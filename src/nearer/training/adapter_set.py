@@ -199,7 +199,6 @@ def _pairs(
         query_emb_QD[asked],
         passage_emb_PD,
         most_spared=max(map(len, spared), default=0),
-        earlier={},
     )
     positive_scores_E = np.einsum("ed,ed->e", query_emb_QD[queries_E], passage_emb_PD[positives_E])
     candidates = proposals.candidates(passages, place_E, positive_scores_E)

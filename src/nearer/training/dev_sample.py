@@ -88,8 +88,8 @@ def _documents(
     is_wanted_J = np.isin(queries_J, rows) & (judged.qrels.grades_J > 0)
     chosen = dict.fromkeys(documents_J[is_wanted_J].tolist())
     room = most - sum(len(corpus.passages_of(row)) for row in chosen)
-    by_words = LexicalIndex([document.full_text for document in corpus.documents]).search(texts, k=10).rows_QK
-    hard = [row for row in dict.fromkeys(by_words.T.ravel().tolist()) if row >= 0 and row not in chosen]
+    by_bm25 = LexicalIndex([document.full_text for document in corpus.documents]).search(texts, k=10).rows_QK
+    hard = [row for row in dict.fromkeys(by_bm25.T.ravel().tolist()) if row >= 0 and row not in chosen]
     chosen |= dict.fromkeys(_fitting(hard, corpus, room=room // 2))
     room = most - sum(len(corpus.passages_of(row)) for row in chosen)
     others = [row for row in range(len(corpus.documents)) if row not in chosen]

@@ -12,7 +12,6 @@ from nearer.learn.plan import Pace
 from nearer.learn.rehearse import NUM_STEPS, rehearse
 from nearer.systems.reranker import open_reranker
 from nearer.training.course import Course
-from nearer.training.mining import NUM_JUDGED
 
 T = TypeVar("T")
 
@@ -20,25 +19,23 @@ _NUM_ENCODED, _NUM_READ = 128, 32
 
 
 def measured(course: Course, *, clock: Callable[[], float]) -> Pace:
-    """Time one dev measurement, some texts of those that mining encodes or has judged, and a few steps of each kind.
+    """Time one dev measurement, some texts that mining encodes or a teacher reads, and a few steps of each kind.
 
-    A curriculum encodes hardly more than mining does, and less where nothing was mined. What a guide encodes is left
-    out: it goes through the cache.
+    What a guide encodes is left out: it goes through the cache.
     """
     began = clock()
     course.watch.point(course.encoder, 0)
     dev_s = clock() - began
     recipe = course.workspace.recipe.train
-    mines, has_curriculum = course.mines or bool(recipe.linear_epochs), recipe.curriculum != "none"
-    encoding_s = _encoding_s(course, clock=clock) if mines or has_curriculum else 0.0
+    mines = course.mines or bool(recipe.linear_epochs)
+    encoding_s = _encoding_s(course, clock=clock) if mines else 0.0
     plain_step_s = _step(course, mined=False, clock=clock)
     return Pace(
         plain_step_s=plain_step_s,
         mined_step_s=_step(course, mined=True, clock=clock) if mines else plain_step_s,
         dev_s=dev_s,
-        encoding_s=encoding_s if mines else 0.0,
+        encoding_s=encoding_s,
         judging_s=_judging_s(course, clock=clock) if mines else 0.0,
-        hardness_s=encoding_s if has_curriculum else 0.0,
     )
 
 
@@ -64,18 +61,13 @@ def _encoding_s(course: Course, *, clock: Callable[[], float]) -> float:
 
 
 def _judging_s(course: Course, *, clock: Callable[[], float]) -> float:
-    """What the recipe's cross-encoders are expected to take for what one mining draws."""
+    """What the recipe's teacher is expected to take for what one mining draws."""
     mining, examples = course.workspace.recipe.mining, course.examples
-    asked = (
-        (mining.reranker, len(examples) * (1 + mining.num_drawn)),
-        (mining.judge, 2 * min(NUM_JUDGED, len(examples))),
-    )
+    if mining.reranker is None:
+        return 0.0
     sample = [(each.anchor, each.positive) for each in examples[:_NUM_READ]]
-    return sum(
-        _timed(open_reranker(course.workspace, name).scores, sample, number=number, clock=clock)
-        for name, number in asked
-        if name is not None
-    )
+    number = len(examples) * (1 + mining.num_drawn)
+    return _timed(open_reranker(course.workspace, mining.reranker).scores, sample, number=number, clock=clock)
 
 
 def _timed(work: Callable[[list[T]], Any], sample: list[T], *, number: int, clock: Callable[[], float]) -> float:

@@ -45,15 +45,13 @@ def run_passes(course: Course) -> list[dict[str, Any]]:
     """
     recipe, encoder, run = course.workspace.recipe.train, course.encoder, course.run
     passes: list[dict[str, Any]] = []
-    earlier: list[list[Example]] = []
     for number in course.passes:
         if passes and course.deadline.is_over() and not run.is_done(number):
             course.progress.say(f"the time is over before pass {number}")
             break
         mined, mining = list(course.examples), None
         if course.mines_before(number):
-            mined, mining = _mined(course, earlier, number=number)
-            earlier.append(mined[: len(course.examples)])  # what a teacher adds comes after them
+            mined, mining = _mined(course, number=number)
         kept = run.result(number, encoder.model)
         if kept is None:
             report = fit(
@@ -85,12 +83,12 @@ def _refuse_diverged(course: Course, passes: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def _mined(course: Course, earlier: Sequence[Sequence[Example]], *, number: int) -> tuple[list[Example], MiningReport]:
+def _mined(course: Course, *, number: int) -> tuple[list[Example], MiningReport]:
     """What the run kept of mining for this pass, else mined now and kept."""
     kept = course.run.mined(number)
     if kept is None:
         workspace, corpus, examples, progress = course.workspace, course.corpus, course.examples, course.progress
-        kept = mine_negatives(workspace, course.miner(number), corpus, examples, earlier=earlier, progress=progress)
+        kept = mine_negatives(workspace, course.miner(number), corpus, examples, progress=progress)
         kept = teach(workspace, corpus, examples, *kept, progress=progress)
         course.run.keep_mined(number, *kept)
     return kept

@@ -50,7 +50,7 @@ def space(recipe: Recipe, *, longest: float, num_examples: int, mines: bool) -> 
     if mines:
         fewest = max(mining.num_drawn, mining.top_k // 2)
         ranges["mining.top_k"] = IntDistribution(fewest, 5 * max(fewest, mining.top_k), log=True)
-    if mines and mining.margin_from == "list" and mining.margins:
+    if mines and mining.margins:
         ranges[_MARGIN] = CategoricalDistribution(sorted(mining.margins))
     return ranges
 

@@ -65,7 +65,7 @@ def _stale(workspace: Workspace, system: System) -> dict[str, Literal["missing",
     if system.name != LIVE:
         return {}
     space_id = system.model.space_id
-    index = open_index(folder_of(workspace, space_id, system.precision), space_id=space_id)
+    index = open_index(folder_of(workspace, space_id), space_id=space_id)
     indexed = index.hashes()
     current = entry_hashes(workspace.collection, index.manifest.spec.fields)
     return {

@@ -23,7 +23,7 @@ _MOST_DOTS = 100  # of a line: the time that a parser of TOML takes for a dotted
 _INTEGERS = range(-(2**63), 2**63)
 _HEADER = re.compile(r"[ \t]*\[\[[ \t]*case[ \t]*\]\]")
 _PLACE = re.compile(r"\(at line ([0-9]+), column [0-9]+\)")
-_BEGIN = "begin each case with [[case]], as in docs/formats.md"
+_BEGIN = "begin each case with [[case]], as in docs/reference/formats.md"
 
 
 def read_suite(path: Path) -> Iterator[Row[Case] | Fault]:
