@@ -205,7 +205,7 @@ def test_causes_add_up_and_each_has_its_examples(result):
         for example in each["examples"]:
             assert result["by_query"][example["query_id"]] == each["cause"]
             assert example["evidence"]
-    assert json.loads(json.dumps(result)) == result
+    assert json.loads(json.dumps(result.to_dict())) == result.to_dict()
 
 
 def evidence_of(result, query_id):
