@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nearer.flows.lineage import lineage
     from nearer.flows.merge import merge
     from nearer.flows.promote import promote
+    from nearer.flows.prune import prune
     from nearer.flows.report import report
     from nearer.flows.rollback import rollback
     from nearer.flows.search import search
@@ -64,6 +65,7 @@ _WHERE = {
     "merge": "nearer.flows.merge",
     "promote": "nearer.flows.promote",
     "remove": "nearer.flows.add",
+    "prune": "nearer.flows.prune",
     "report": "nearer.flows.report",
     "rollback": "nearer.flows.rollback",
     "search": "nearer.flows.search",
@@ -99,6 +101,7 @@ __all__ = [
     "lineage",
     "merge",
     "promote",
+    "prune",
     "remove",
     "report",
     "rollback",

@@ -11,13 +11,11 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichProgress
 
 from nearer import printing
 from nearer.core.durations import seconds_of
@@ -26,6 +24,9 @@ from nearer.core.recipe import load_recipe
 from nearer.core.results.base import Result
 from nearer.core.visible import visible
 from nearer.store.workspace import Workspace, is_workspace
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -60,14 +61,20 @@ class UsageFault(NearerError):
 class Watch:
     """Progress on stderr: bars on a terminal, lines anywhere."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+    @cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
 
     def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
         """Yield ``items`` while a bar moves; a ``total`` of 0 is unknown."""
         if not self._console.is_terminal:
             yield from items
             return
+        from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
         columns = (
             TextColumn("{task.description:24}"),
             BarColumn(),
@@ -81,6 +88,23 @@ class Watch:
     def say(self, text: str) -> None:
         """Print one line."""
         self._console.print(visible(text), markup=False, soft_wrap=True)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"nearer {version('nearer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Make search understand what relevant means in your own domain."""
 
 
 @app.command()
@@ -379,6 +403,20 @@ def promote(
         printing.promoted,
         lambda w: flow(w, system, split=split, force_reason=reason, progress=Watch()),
     )
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(help="The newest models, rerankers and reports that stay all the same.")] = 3,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Give space back: models that were never released, their indexes and vectors, and old reports."""
+    from nearer.flows.prune import prune as flow
+
+    _run(folder, overrides, as_json, printing.pruned, lambda w: flow(w, keep=keep, dry_run=dry_run))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """While a training is under way, everything else goes on at once."""
 
+import importlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ import pytest
 
 from flows.folders import write_jsonl
 from nearer.core import failpoints
-from nearer.core.errors import WorkspaceBusy
+from nearer.core.errors import Conflict, WorkspaceBusy
 from nearer.flows.add import add, remove
 from nearer.flows.check import check
 from nearer.flows.index import index
@@ -20,6 +21,7 @@ from nearer.flows.status import status
 from nearer.flows.train import train
 from nearer.store.workspace import Workspace
 
+evaluate_module = importlib.import_module("nearer.flows.evaluate")
 AT_ONCE_S = 20
 """Far more than any of them takes here, and far less than a training that does not end."""
 
@@ -73,3 +75,19 @@ def test_everything_else_works_at_once_beside_a_training(base_live, held_trainin
         data = workspace.registry.model(result["model_id"]).training["data"]
         assert (data["revision"], data["revision_at_end"]) == (before, before + 2)
         assert status(workspace)["unfinished"] == []
+
+
+def test_a_document_edited_between_two_systems_of_a_measurement_is_noticed(base_live, tmp_path, monkeypatch):
+    edited = write_jsonl(tmp_path / "c.jsonl", [{"_id": "d002", "text": "another text"}])
+    with Workspace.open(base_live) as workspace:
+        measure = evaluate_module.measure
+
+        def edit_after(*args, **options):
+            found = measure(*args, **options)
+            add(workspace, "corpus", edited)
+            return found
+
+        monkeypatch.setattr(evaluate_module, "measure", edit_after)
+        with pytest.raises(Conflict, match="documents changed while they were being measured"):
+            evaluate_module.evaluate(workspace, ["base", "live"])
+        assert workspace.registry.evaluations() == []

@@ -1,6 +1,7 @@
 """A searcher is opened once and asked by many: it answers as one query of the command does, and writes nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from nearer.flows.add import add, remove
 from nearer.flows.index import index
 from nearer.flows.promote import promote
 from nearer.flows.search import search
+from nearer.retrieval import manifest
 from nearer.serving.searcher import Searcher
 from nearer.store.workspace import Workspace
 
@@ -78,6 +80,20 @@ def test_what_cannot_be_opened_anew_leaves_what_was_served(workspace, monkeypatc
         with pytest.raises(NotFound):
             searcher.refresh()
         assert searcher.search("lantern") == before
+
+
+def test_it_outlives_the_versions_of_its_index(base_live, ask, monkeypatch):
+    with (base_live / "nearer.toml").open("a") as recipe:
+        recipe.write('\n[index]\nkind = "lancedb"\n')
+    ask(base_live, "index")
+    monkeypatch.setattr(manifest, "HELD", timedelta(0))
+    with Workspace.open(base_live) as workspace, Searcher.open(workspace) as searcher:
+        for number in range(4):
+            rows = [{"_id": f"new{number}", "text": f"zebra {number}"}, {"_id": "d000", "text": f"lantern {number}"}]
+            add(workspace, "corpus", write_jsonl(base_live.parent / "rows.jsonl", rows))
+            index(workspace)
+        assert len(ids(searcher.search("lantern", k=200))) == 84
+        assert searcher.stale() == []
 
 
 @pytest.fixture

@@ -227,3 +227,9 @@ def test_a_process_killed_after_a_step_has_done_it_and_can_be_repeated(tmp_path,
     assert (registry.live() is not None) == live == (len(registry.history()) == 1)
     database.close()
     assert go_live(path) == (b"first", "model-a", 1)
+
+
+def test_entering_a_model_that_is_known_writes_nothing(registry, monkeypatch):
+    entered = registry.add_model(model("a"))
+    monkeypatch.setattr(registry._database, "write", None)
+    assert registry.add_model(model("a")) == entered

@@ -14,7 +14,7 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.text import normalise
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
+from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_edited
 from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -48,7 +48,7 @@ class AdviceData:
         described = recipe.other_encoders.items()
         self.others = {name: open_described(workspace, each, name=name) for name, each in described}
         self.corpus: Corpus = read_corpus(workspace, self.system.encoder)
-        refuse_other_documents(self.corpus.documents, self.judged.doc_ids)
+        refuse_edited(self.corpus, self.judged.revision)
         self.depth = recipe.search.depth
         self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)
         self.query_emb_QD = embed_queries(workspace, self.system.encoder, self.queries, progress)
@@ -113,7 +113,7 @@ class AdviceData:
 
     def over(self, corpus: Corpus) -> CorpusRanker:
         """The queries asked of the documents cut otherwise. Raises Conflict when they are others."""
-        refuse_other_documents(corpus.documents, self.judged.doc_ids)
+        refuse_edited(corpus, self.judged.revision)
         return replace(self.ranker, corpus=corpus)
 
     def judged_by(self, fold: int) -> Ints:

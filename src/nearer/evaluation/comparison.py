@@ -7,7 +7,15 @@ import numpy as np
 
 from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.progress import Progress
-from nearer.core.results.measuring import ComparedSystems, Evaluation, RunRows, SliceValues, SystemValues, ValueInterval
+from nearer.core.results.measuring import (
+    ComparedSystems,
+    Evaluation,
+    Ledger,
+    RunRows,
+    SliceValues,
+    SystemValues,
+    ValueInterval,
+)
 from nearer.core.sections import EvaluateRecipe
 from nearer.evaluation.examples import examples
 from nearer.evaluation.judged_split import JudgedSplit
@@ -49,9 +57,9 @@ def compare_measured(
 
 
 def summarise(
-    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str, progress: Progress
+    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, ledger: Ledger, progress: Progress
 ) -> Evaluation:
-    """The evaluation: results, comparisons with the first system, examples; a test split is entered in the ledger."""
+    """The evaluation: results, comparisons with the first system, examples, and the ledger's entry of it."""
     recipe = workspace.recipe.evaluate
     baseline, *candidates = measured
     names = [each.system.name for each in measured]
@@ -74,7 +82,7 @@ def summarise(
         comparisons=compared,
         notes=tuple(_unjudged(each) for each in compared if _is_judged_less(each)),
         examples=examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
-        ledger=workspace.registry.look(split=judged.split, systems=names, purpose=purpose),
+        ledger=ledger,
         api=api_use(each.system for each in measured if isinstance(each.system, System)),
     )
 

@@ -48,7 +48,7 @@ def judge_candidate(
     except (ModelRefused, ServiceError) as error:
         ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
         measured = [measure(workspace, candidate, judged, progress=progress)]
-        evaluation = summarise(workspace, judged, measured, purpose="gate", progress=progress)
+        evaluation = _summarised(workspace, judged, measured, purpose="gate", progress=progress)
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
         verdict = _alone(ran, (reason, *verify(workspace, candidate)), note=note)
@@ -56,7 +56,7 @@ def judge_candidate(
     if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
         ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
         measured = [measure(workspace, candidate, judged, progress=progress)]
-        evaluation = summarise(workspace, judged, measured, purpose="first release", progress=progress)
+        evaluation = _summarised(workspace, judged, measured, purpose="first release", progress=progress)
         evaluation = replace(evaluation, api=api_use([baseline, candidate]))
         verdict = _alone(ran, verify(workspace, candidate))
         if verdict.promoted:
@@ -64,7 +64,7 @@ def judge_candidate(
         return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
     ran, suite_run = _run_suite(workspace, suite, [baseline, candidate], progress)
     measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
-    evaluation = summarise(workspace, judged, measured, purpose="gate", progress=progress)
+    evaluation = _summarised(workspace, judged, measured, purpose="gate", progress=progress)
     evidence = _evidence(workspace, measured, judged, index_faults=verify(workspace, candidate), suite=ran)
     gate = workspace.recipe.gate
     policy = Policy(
@@ -74,6 +74,15 @@ def judge_candidate(
     if verdict.promoted:
         verdict = replace(verdict, reasons=(_gain(evidence.comparison),))
     return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
+
+
+def _summarised(
+    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str, progress: Progress
+) -> Evaluation:
+    """What was measured, entered as a look at the test split."""
+    names = [each.system.name for each in measured]
+    ledger = workspace.registry.look(split=judged.split, systems=names, purpose=purpose)
+    return summarise(workspace, judged, measured, ledger=ledger, progress=progress)
 
 
 def _run_suite(

@@ -18,6 +18,7 @@ from nearer.encode.corpus import (
     embed_queries,
     own_documents,
     read_corpus,
+    refuse_edited,
     refuse_other_documents,
 )
 from nearer.encode.encoder import TextEncoder
@@ -57,7 +58,7 @@ class Measured:
 def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> Measured:
     """Rank the whole corpus for every query of the split and score the rankings."""
     corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
-    refuse_other_documents(corpus.documents, judged.doc_ids)
+    refuse_edited(corpus, judged.revision)
     return Measured(
         system=system,
         values=_values(

@@ -9,7 +9,7 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Ints
 from nearer.core.progress import Progress
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
+from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_edited
 from nearer.encode.shortened import shortened
 from nearer.evaluation.comparison import adjusted_p, compare_measured
 from nearer.evaluation.judged_split import JudgedSplit
@@ -54,7 +54,7 @@ class Ground:
     def read(cls, workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> "Ground":
         """Embed the queries and passages that all sizes share. Raises Conflict when documents changed meanwhile."""
         corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
-        refuse_other_documents(corpus.documents, judged.doc_ids)
+        refuse_edited(corpus, judged.revision)
         passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
         recipe = workspace.recipe.shorten
         return cls(

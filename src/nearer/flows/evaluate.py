@@ -36,6 +36,8 @@ def evaluate(
     judged = read_judged_split(workspace, split)
     runs = {name: measure_run(workspace, name, judged) for name in systems if is_run(name)}
     measured = [runs.get(name) or measure(workspace, opened[name], judged, progress=progress) for name in systems]
-    result = summarise(workspace, judged, measured, purpose=purpose, progress=progress)
+    names = [each.system.name for each in measured]
+    ledger = workspace.registry.look(split=judged.split, systems=names, purpose=purpose)
+    result = summarise(workspace, judged, measured, ledger=ledger, progress=progress)
     workspace.registry.add_evaluation(split=split, result=result.to_dict())
     return result

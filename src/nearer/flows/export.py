@@ -8,7 +8,7 @@ from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.data import Exported
-from nearer.encode.corpus import refuse_other_documents
+from nearer.encode.corpus import refuse_edited
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.splits import ensure_splits
@@ -53,7 +53,7 @@ def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> 
     system = open_system(workspace, name)
     judged = read_judged_split(workspace, split)
     corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
-    refuse_other_documents(corpus.documents, judged.doc_ids)
+    refuse_edited(corpus, judged.revision)
     check_words((query.query_id for query in judged.queries), "query")
     check_words((corpus.documents[row].doc_id for row in set(ranked.rows_QK.flat) if row >= 0), "document")
 

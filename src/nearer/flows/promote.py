@@ -85,12 +85,12 @@ def promote(
 
 def newest_model(workspace: Workspace) -> str:
     """The model that the last training made. Raises NotFound when there is none, or it was no better."""
-    trainings = [event for event in workspace.registry.history() if event.action == "train"]
-    if not trainings:
+    training = workspace.registry.last_event("train")
+    if training is None:
         raise NotFound("no trained model", hint="train one: nearer train; or begin with: nearer promote base")
-    if not trainings[-1].detail["improved"]:
+    if not training.detail["improved"]:
         raise NotFound("the last training brought nothing better", hint="name a model: nearer promote MODEL")
-    return str(trainings[-1].detail["model_id"])
+    return str(training.detail["model_id"])
 
 
 def _promote_release(workspace: Workspace, release: Release, *, progress: Progress) -> Promotion:

@@ -2,10 +2,22 @@
 
 from typing import Any
 
+from nearer.store.files import bytes_in
 from nearer.store.registry import Release
 from nearer.store.usage import usage_by_model
 from nearer.store.workspace import Workspace
 from nearer.training.unfinished import unfinished_runs
+
+_PLACES = {
+    "documents and records": "control.sqlite",
+    "models": "models",
+    "unfinished trainings": "training",
+    "indexes": "indexes",
+    "bm25": "lexical",
+    "cached vectors": "embeddings",
+    "reports": "reports",
+}
+"""Where each kind of thing lies."""
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
@@ -24,6 +36,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
             for each in registry.rerankers()
         ],
         "unfinished": [each.summary for each in unfinished_runs(workspace)],
+        "bytes": {kind: bytes_in(workspace.state / place) for kind, place in _PLACES.items()},
         "api": usage_by_model(workspace.database),
     }
 

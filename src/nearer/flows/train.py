@@ -177,7 +177,7 @@ def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, 
 def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -> None:
     """Write the run into the history, once however often it was cut short."""
     registry = workspace.registry
-    if not any(event.detail.get("started_at") == run.started_at for event in registry.history()):
+    if not registry.has_training(run.started_at):
         registry.record("train", detail={**detail, "started_at": run.started_at})
     failpoint("train.registered")
 

@@ -140,6 +140,6 @@ def _register(workspace: Workspace, begin: Start, *, training: dict[str, Any]) -
 def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -> None:
     """Write the run into the history, once however often it was cut short."""
     registry = workspace.registry
-    if not any(event.detail.get("started_at") == run.started_at for event in registry.history()):
+    if not registry.has_training(run.started_at):
         registry.record("train_reranker", detail={**detail, "started_at": run.started_at})
     failpoint("reranker.registered")

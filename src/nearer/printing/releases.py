@@ -47,6 +47,8 @@ def status(result: JSON) -> str:
     """The result of `nearer status`."""
     lines = [f"{name}: {_release(result[name])}" for name in ("live", "previous")]
     lines += [_unfinished(each) for each in result["unfinished"]]
+    sizes = [f"{kind} {num_bytes / 1e6:.1f} MB" for kind, num_bytes in result["bytes"].items() if num_bytes]
+    lines.append(f"on disk: {', '.join(sizes)}")
     return "\n".join([*lines, *(f"{each['model']} at {each['endpoint']}: {usage(each)}" for each in result["api"])])
 
 
@@ -58,6 +60,13 @@ def _unfinished(run: JSON) -> str:
         "runs now" if run["is_running"] else f"unfinished: nearer {run['verb']} --resume {run['run_id']}, or --discard"
     )
     return f"{told}; {size}; {then}"
+
+
+def pruned(result: JSON) -> str:
+    """The result of `nearer prune`."""
+    lines = [f"{each['kind']}: {each['name']}, {each['num_bytes'] / 1e6:.1f} MB" for each in result["removed"]]
+    would = "would be given back" if result["dry_run"] else "given back"
+    return "\n".join([*lines, f"{result['num_bytes'] / 1e6:.1f} MB {would}"])
 
 
 def discarded(result: JSON) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from nearer.core.errors import Conflict, InputError
+from nearer.core.errors import Conflict, InputError, WorkspaceError
 from nearer.core.filters import Fields, Filter, all_of, parse_filter, parse_where
 from nearer.core.records import Metadata, Query
 from nearer.core.text import normalise
@@ -35,7 +35,8 @@ class Answer:
 class Searcher:
     """Answers queries from a snapshot of what is live, until it is told to refresh.
 
-    Many threads may ask at once. Removed documents are left out at once; added ones are found after ``refresh``.
+    Many threads may ask at once. Removed documents are left out at once; added ones are found after ``refresh``. An
+    index that others have replaced is opened anew once what was opened is gone.
     """
 
     def __init__(self, served: Served, *, documents: Collection, reopen: Callable[[Served], Served]) -> None:
@@ -71,11 +72,23 @@ class Searcher:
         """
         refuse_question(text, k=k)
         served = self.served
+        try:
+            return self._answer(served, text, k=k, where=where, known=known or {}, lexical=lexical)
+        except WorkspaceError:  # others have replaced the index so long ago that what was opened is removed
+            reopened = self._reopen(served)
+            if reopened.index.manifest == served.index.manifest:
+                raise
+            self._served = reopened
+            return self._answer(reopened, text, k=k, where=where, known=known or {}, lexical=lexical)
+
+    def _answer(
+        self, served: Served, text: str, *, k: int | None, where: Where, known: Metadata, lexical: bool
+    ) -> Answer:
         system, fields = served.system, served.fields
         rules: tuple[Rule, ...] = ()
         if "filter" in system.stages and not lexical:
             rules = rules_of(system.search, fields)
-        metadata = known_of(_refuse_unknown(known or {}, system), system.search)
+        metadata = known_of(_refuse_unknown(known, system), system.search)
         query = Query(query_id="asked", text=text, metadata=metadata)
         condition = all_of([_condition(where, fields), condition_of(rules, metadata)])
         asked = AskedQuery(served, self._documents, query, condition)

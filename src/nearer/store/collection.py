@@ -185,6 +185,11 @@ def _put(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *,
     return Changes(num_added=num_added, num_updated=len(changed), num_unchanged=num_unchanged)
 
 
+def _revision(connection: Connection) -> int:
+    statement = sa.select(tables.revisions.c.number).where(tables.revisions.c.name == tables.documents.name)
+    return connection.scalar(statement) or 0
+
+
 def revise(connection: Connection, table: sa.Table) -> None:
     """Count one more change to a table."""
     number = tables.revisions.c.number
@@ -213,6 +218,16 @@ class Collection:
             for row in self._select(tables.documents, tables.documents.c.doc_id, doc_ids)
         ]
 
+    def snapshot(self) -> tuple[int, list[Document]]:
+        """The revision and the documents as they are together."""
+        table = tables.documents
+        with self._database.read() as connection:
+            number = _revision(connection)
+            rows = connection.execute(sa.select(table).order_by(table.c.doc_id))
+            return number, [
+                Document(doc_id=row.doc_id, title=row.title, text=row.text, metadata=row.metadata) for row in rows
+            ]
+
     def document_hashes(self) -> dict[str, str]:
         """The text hash of every document, by id."""
         table = tables.documents
@@ -232,9 +247,8 @@ class Collection:
 
     def revision(self) -> int:
         """How often documents were added, changed or removed; an equal number means the same documents."""
-        statement = sa.select(tables.revisions.c.number).where(tables.revisions.c.name == tables.documents.name)
         with self._database.read() as connection:
-            return connection.scalar(statement) or 0
+            return _revision(connection)
 
     def queries(self, split: str | None = None) -> list[Query]:
         """The queries of a split, or all."""

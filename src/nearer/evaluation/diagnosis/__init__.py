@@ -6,7 +6,7 @@ from typing import Literal
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.results.measuring import CauseExample, Diagnosis, FailureCause, MissedDocument, ShownDocument
-from nearer.encode.corpus import refuse_other_documents
+from nearer.encode.corpus import refuse_edited
 from nearer.evaluation.diagnosis.background import Background, Failure
 from nearer.evaluation.diagnosis.detectors import Finding, Stale, explain
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -30,7 +30,7 @@ def diagnose_system(workspace: Workspace, opened: System, *, split: str, progres
     judged = read_judged_split(workspace, split)
     stale_ids = _stale(workspace, opened)
     corpus, ranked = rank(workspace, opened, judged.queries, k=DEPTH, progress=progress)
-    refuse_other_documents(corpus.documents, judged.doc_ids)
+    refuse_edited(corpus, judged.revision)
     background = Background(workspace, judged, corpus.documents)
     stale: Stale = {row: stale_ids[each] for row, each in enumerate(corpus.doc_ids) if each in stale_ids}
     without, num_unjudged = _without_relevant(workspace, background)
