@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nearer.flows.add import add, remove
     from nearer.flows.advise import advise
     from nearer.flows.check import check
+    from nearer.flows.compress import compress, compression_curve
     from nearer.flows.cost import cost
     from nearer.flows.diagnose import diagnose
     from nearer.flows.evaluate import evaluate
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from nearer.flows.report import report
     from nearer.flows.rollback import rollback
     from nearer.flows.search import search
-    from nearer.flows.shorten import shorten, shortening_curve
     from nearer.flows.should_finetune import should_finetune
     from nearer.flows.status import status
     from nearer.flows.suite import suite
@@ -69,8 +69,8 @@ _WHERE = {
     "report": "nearer.flows.report",
     "rollback": "nearer.flows.rollback",
     "search": "nearer.flows.search",
-    "shorten": "nearer.flows.shorten",
-    "shortening_curve": "nearer.flows.shorten",
+    "compress": "nearer.flows.compress",
+    "compression_curve": "nearer.flows.compress",
     "should_finetune": "nearer.flows.should_finetune",
     "status": "nearer.flows.status",
     "suite": "nearer.flows.suite",
@@ -90,6 +90,8 @@ __all__ = [
     "add",
     "advise",
     "check",
+    "compress",
+    "compression_curve",
     "cost",
     "diagnose",
     "evaluate",
@@ -106,8 +108,6 @@ __all__ = [
     "report",
     "rollback",
     "search",
-    "shorten",
-    "shortening_curve",
     "should_finetune",
     "status",
     "suite",

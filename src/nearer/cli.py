@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -325,7 +326,7 @@ def merge(
 
 
 @app.command()
-def shorten(
+def compress(
     system: Annotated[str, typer.Argument(metavar="SYSTEM")],
     dimension: Annotated[
         int | None, typer.Option(help="Register the model of so many dimensions; else every size is measured.")
@@ -339,8 +340,8 @@ def shorten(
     overrides: Overrides = None,
 ) -> None:
     """Measure a model's vectors at fewer dimensions and bits, or make a model of fewer dimensions."""
-    from nearer.flows.shorten import shorten as flow
-    from nearer.flows.shorten import shortening_curve
+    from nearer.flows.compress import compress as flow
+    from nearer.flows.compress import compression_curve
     from nearer.flows.turn import turn
 
     def of(workspace: Workspace) -> str:
@@ -352,13 +353,13 @@ def shorten(
             folder,
             overrides,
             as_json,
-            printing.shortening,
-            lambda w: shortening_curve(w, of(w), split=chosen, progress=Watch()),
+            printing.compression,
+            lambda w: compression_curve(w, of(w), split=chosen, progress=Watch()),
         )
         return
     if split is not None:
         raise UsageFault("--dimension and --split do not go together", hint="measure what it made: nearer evaluate")
-    _run(folder, overrides, as_json, printing.shortened, lambda w: flow(w, of(w), dimension=dimension))
+    _run(folder, overrides, as_json, printing.compressed, lambda w: flow(w, of(w), dimension=dimension))
 
 
 @app.command()
@@ -665,6 +666,9 @@ def _fail(
         typer.echo(json.dumps({"error": error}))
     else:
         typer.echo(visible(f"nearer: {message}" + (f"\n  -> {hint}" if hint else "")), err=True)
+    if exit_code == EXIT_INTERRUPTED and any(not thread.daemon for thread in threading.enumerate()[1:]):
+        sys.stdout.flush()
+        os._exit(exit_code)  # a thread that waits for a service is not waited for
     sys.exit(exit_code)
 
 

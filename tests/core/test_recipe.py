@@ -195,6 +195,6 @@ def test_a_key_where_it_does_not_belong_is_never_repeated(load, content):
 
 
 def test_settings_of_an_api_need_its_endpoint(load):
-    with pytest.raises(RecipeError, match="requests_per_minute, price_per_million_tokens set without an endpoint"):
-        load("[encoder.api]\nprice_per_million_tokens = 0.02\nrequests_per_minute = 3\n")
+    with pytest.raises(RecipeError, match="max_parallel, price_per_million_tokens set without an endpoint"):
+        load("[encoder.api]\nprice_per_million_tokens = 0.02\nmax_parallel = 3\n")
     assert load('[encoder.api]\nrevision = ""\n').encoder.api.endpoint is None

@@ -11,7 +11,7 @@ from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
 from nearer.advice.advice_data import AdviceData
 from nearer.advice.confirm import build
-from nearer.advice.remedies import Remedy, boost_remedy, filter_remedy, lexical_remedies, read_structure
+from nearer.advice.remedies import Remedy, boost_remedy, filter_remedy, lexical_remedies, read_metadata_schema
 from nearer.advice.write import write_changes
 from nearer.core.errors import InputError, ModelRefused, RecipeError
 from nearer.core.progress import Silent
@@ -100,7 +100,7 @@ def test_a_field_that_the_recipe_does_not_name_never_filters(versioned):
         update={"search": versioned.recipe.search.model_copy(update={"query_time_fields": ()})}
     )
     blind = AdviceData(Workspace(folder=versioned.folder, recipe=recipe, database=versioned.database), Silent())
-    remedy, _ = filter_remedy(blind, read_structure(blind))
+    remedy, _ = filter_remedy(blind, read_metadata_schema(blind))
     assert "query." not in json.dumps(dict(getattr(remedy, "changes", {})))
 
 
@@ -118,10 +118,10 @@ def test_what_a_fold_is_worth_changes_nothing_of_how_it_is_ranked(versioned, mon
     """Judgments of the fold that judges are turned upside down: its rankings stay, as nothing was tuned on them."""
 
     def rankings(data):
-        structure = read_structure(data)
+        schema = read_metadata_schema(data)
         remedies = [
-            filter_remedy(data, structure)[0],
-            boost_remedy(data, structure),
+            filter_remedy(data, schema)[0],
+            boost_remedy(data, schema),
             *lexical_remedies(data, data.dense, data.lexical),
         ]
         return {each.name: each.ranked.rows_QK for each in remedies if isinstance(each, Remedy)}
@@ -148,7 +148,7 @@ def test_boosts_are_measured_as_deep_as_they_are_served(new_workspace, tmp_path)
     workspace = Workspace.open(new_workspace(**QUICK, search={"depth": 150}))
     add(workspace, "beir", write_beir(tmp_path / "deep", rows, split_of=split_by_ordinal))
     data = AdviceData(workspace, Silent())
-    remedy = boost_remedy(data, read_structure(data))
+    remedy = boost_remedy(data, read_metadata_schema(data))
     write_changes(workspace, remedy.changes)
     workspace.close()
     served = Workspace.open(workspace.folder)
@@ -310,8 +310,8 @@ def test_where_no_other_field_is_left_the_reason_names_the_one_of_mixed_types(ne
     workspace = Workspace.open(new_workspace(**QUICK))
     add(workspace, "beir", write_beir(tmp_path / "mixed", rows, split_of=split_by_ordinal))
     data = AdviceData(workspace, Silent())
-    structure = read_structure(data)
-    for skipped in (filter_remedy(data, structure)[0], boost_remedy(data, structure)):
+    schema = read_metadata_schema(data)
+    for skipped in (filter_remedy(data, schema)[0], boost_remedy(data, schema)):
         assert isinstance(skipped, SkippedRemedy)
         assert "field 'year' cannot filter: document 'd000' has text, document 'd001' has integer" in skipped.reason
         assert "field 'tags' of document 'd000' cannot filter" in skipped.reason

@@ -12,11 +12,11 @@ from nearer.core import failpoints
 from nearer.core.errors import Conflict, WorkspaceBusy
 from nearer.flows.add import add, remove
 from nearer.flows.check import check
+from nearer.flows.compress import compress
 from nearer.flows.index import index
 from nearer.flows.promote import promote
 from nearer.flows.rollback import rollback
 from nearer.flows.search import search
-from nearer.flows.shorten import shorten
 from nearer.flows.status import status
 from nearer.flows.train import train
 from nearer.store.workspace import Workspace
@@ -58,10 +58,10 @@ def test_everything_else_works_at_once_beside_a_training(base_live, held_trainin
             "remove": lambda: remove(workspace, ["d001"]),
             "search": lambda: search(workspace, "music"),
             "promote": lambda: promote(
-                workspace, shorten(workspace, "base", dimension=8)["model_id"], force_reason="to be undone"
+                workspace, compress(workspace, "base", dimension=8)["model_id"], force_reason="to be undone"
             ),
             "rollback": lambda: rollback(workspace),
-            "index": lambda: index(workspace, shorten(workspace, "base", dimension=12)["model_id"]),
+            "index": lambda: index(workspace, compress(workspace, "base", dimension=12)["model_id"]),
             "status": lambda: status(workspace),
             "check": lambda: check(workspace),
         }.items():

@@ -8,7 +8,7 @@ import pytest
 
 VERBS = [
     "advise",
-    "shorten",
+    "compress",
     "merge",
     "cost",
     "diagnose",

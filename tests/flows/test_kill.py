@@ -53,7 +53,7 @@ ELSEWHERE = {
     **dict.fromkeys(("adapter.weights", "adapter.manifest"), "encode/test_adapter.py"),
     **dict.fromkeys(("reranker.model", "registry.reranker", "reranker.registered"), "flows/test_train_reranker.py"),
     **dict.fromkeys(("adapt.model", "adapt.registered"), "flows/test_adapt.py"),
-    "shorten.curve": "flows/test_shorten.py",
+    "compress.curve": "flows/test_compress.py",
     "splits.commit": "flows/test_held_out.py",
     "seal.written": "flows/test_resume.py",
     **dict.fromkeys(("train.examples", "train.mined", "train.checkpoint", "train.pass"), "flows/test_resume.py"),

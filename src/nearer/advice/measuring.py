@@ -10,7 +10,7 @@ from nearer.advice.remedies import (
     boost_remedy,
     filter_remedy,
     lexical_remedies,
-    read_structure,
+    read_metadata_schema,
     rerank_remedy,
 )
 from nearer.advice.rows import MeasuredRemedy, fine_tuning, row_of
@@ -41,10 +41,10 @@ def measure_remedies(
 
     others = [measured(*each) for each in encoder_remedies(data)]  # first, since a service may fail
 
-    structure = read_structure(data)
-    alone, filtered = filter_remedy(data, structure)
+    schema = read_metadata_schema(data)
+    alone, filtered = filter_remedy(data, schema)
     take(alone)
-    take(boost_remedy(data, structure))
+    take(boost_remedy(data, schema))
     for each in lexical_remedies(data, data.dense, data.lexical):
         take(each)
     if filtered and isinstance(alone, Remedy):

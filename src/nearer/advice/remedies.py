@@ -16,11 +16,11 @@ from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.evaluation.corpus_ranker import pairs_of
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
-from nearer.retrieval.fit_rules import fit_rules
 from nearer.retrieval.fusion import reciprocal_rank_fusion, tune_weight, weighted_sum
+from nearer.retrieval.metadata_schema import MOST_VALUES, MetadataSchema
 from nearer.retrieval.rerank import rerank
 from nearer.retrieval.rules import Rule, condition_of, passing
-from nearer.retrieval.structure import MOST_VALUES, Structure
+from nearer.retrieval.select_rules import select_rules
 from nearer.systems.filtering import known_of
 from nearer.systems.pipeline import passage_of
 from nearer.systems.reranker import was_trained_here
@@ -98,15 +98,17 @@ def lexical_remedies(data: AdviceData, dense: TopK, lexical: TopK, *, prefix: st
     ]
 
 
-def read_structure(data: AdviceData) -> Structure:
+def read_metadata_schema(data: AdviceData) -> MetadataSchema:
     """What the documents' metadata offers to the queries."""
     known = data.workspace.recipe.search.query_time_fields
-    return Structure.read(data.corpus.documents, [query.metadata for query in data.queries], query_time_fields=known)
+    return MetadataSchema.read(
+        data.corpus.documents, [query.metadata for query in data.queries], query_time_fields=known
+    )
 
 
-def _without(structure: Structure, name: str, reason: str) -> SkippedRemedy:
+def _without(schema: MetadataSchema, name: str, reason: str) -> SkippedRemedy:
     """A remedy that the fields do not give, told with those that were left out."""
-    return SkippedRemedy(name=name, reason="; ".join([reason, *structure.left_out.values()]))
+    return SkippedRemedy(name=name, reason="; ".join([reason, *schema.left_out.values()]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,22 +120,22 @@ class Filtered:
     rules: tuple[Rule, ...]
 
 
-def filter_remedy(data: AdviceData, structure: Structure) -> tuple[Remedy | SkippedRemedy, Filtered | None]:
+def filter_remedy(data: AdviceData, schema: MetadataSchema) -> tuple[Remedy | SkippedRemedy, Filtered | None]:
     """The rules between query and document that are worth it, fitted without each fold."""
     recipe = data.workspace.recipe.search
-    if not structure.rules:
+    if not schema.rules:
         reason = (
             f"no document field tells documents apart by at most {MOST_VALUES} values, and search.query_time_fields "
             "names none that documents share with queries"
         )
-        return _without(structure, "base+filter", reason), None
+        return _without(schema, "base+filter", reason), None
     metadata = [known_of(query.metadata, recipe) for query in data.queries]
     tuned_on = map(data.tuned_on, range(data.num_folds))
-    fitted = [_fit(data, structure, metadata, rows_S) for rows_S in tuned_on]
-    everything = _fit(data, structure, metadata, np.arange(len(data.queries)))
+    fitted = [_fit(data, schema, metadata, rows_S) for rows_S in tuned_on]
+    everything = _fit(data, schema, metadata, np.arange(len(data.queries)))
     if not everything and not any(fitted):
-        reason = f"of {len(structure.rules)} rules none gained enough without losing relevant documents"
-        return _without(structure, "base+filter", reason), None
+        reason = f"of {len(schema.rules)} rules none gained enough without losing relevant documents"
+        return _without(schema, "base+filter", reason), None
     conditions = [
         condition_of(fitted[fold], each) if fitted[fold] else None
         for fold, each in zip(data.folds_Q, metadata, strict=True)
@@ -144,7 +146,7 @@ def filter_remedy(data: AdviceData, structure: Structure) -> tuple[Remedy | Skip
 
     def work(row: int) -> object:
         condition = condition_of(everything, metadata[row])
-        return condition and passing(condition, structure.documents)
+        return condition and passing(condition, schema.documents)
 
     filter_fields = sorted({*data.workspace.recipe.index.filter_fields, *(rule.key for rule in everything)})
     changes = {"search.filters": [str(rule) for rule in everything], "index.filter_fields": filter_fields}
@@ -155,16 +157,16 @@ def filter_remedy(data: AdviceData, structure: Structure) -> tuple[Remedy | Skip
         dense,
         changes=changes,
         work=work,
-        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *structure.left_out.values()),
+        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *schema.left_out.values()),
     )
     return remedy, Filtered(dense=dense, lexical=lexical, rules=everything)
 
 
-def boost_remedy(data: AdviceData, structure: Structure) -> Remedy | SkippedRemedy:
+def boost_remedy(data: AdviceData, schema: MetadataSchema) -> Remedy | SkippedRemedy:
     """The fields that are worth adding to the scores: recency, authority, popularity."""
-    values = candidate_values(structure.fields, doc_ids=structure.doc_ids, documents=structure.documents)
+    values = candidate_values(schema.fields, doc_ids=schema.doc_ids, documents=schema.documents)
     if not values:
-        return _without(structure, "base+boost", "no document field holds several numbers or dates")
+        return _without(schema, "base+boost", "no document field holds several numbers or dates")
 
     def fitted(rows_S: Ints) -> tuple[Boost, ...]:
         found = fit_boosts(
@@ -183,7 +185,7 @@ def boost_remedy(data: AdviceData, structure: Structure) -> Remedy | SkippedReme
 
     by_fold, everything = out_of_fold(data, ranked), fitted(np.arange(len(data.queries)))
     if not everything and np.array_equal(by_fold.rows_QK, data.dense.rows_QK):
-        return _without(structure, "base+boost", f"of {len(values)} fields none gained enough")
+        return _without(schema, "base+boost", f"of {len(values)} fields none gained enough")
     changes = {
         "search.boosts": {
             each.field: {"weight": each.weight, "low": each.low, "high": each.high} for each in everything
@@ -237,14 +239,14 @@ def rerank_remedy(data: AdviceData, reranker: CrossEncoder) -> Remedy | SkippedR
     )
 
 
-def _fit(data: AdviceData, structure: Structure, metadata: Sequence[Metadata], rows_S: Ints) -> tuple[Rule, ...]:
+def _fit(data: AdviceData, schema: MetadataSchema, metadata: Sequence[Metadata], rows_S: Ints) -> tuple[Rule, ...]:
     """The rules that are worth it on some queries."""
     relevant = pairs_of(data.relevant, rows_S, num_queries=len(data.queries))
-    found = fit_rules(
+    found = select_rules(
         some(data.dense, rows_S),
-        candidates=structure.rules,
+        candidates=schema.rules,
         queries=[metadata[row] for row in rows_S],
-        documents=structure.documents,
+        documents=schema.documents,
         relevant=relevant,
         measure=lambda rows_SK: data.main_of(rows_SK, rows_S),
     )

@@ -17,6 +17,7 @@ from nearer.core.sections import (
     AlarmsRecipe,
     ChunkRecipe,
     ColumnsRecipe,
+    CompressRecipe,
     CostRecipe,
     DiagnosisRecipe,
     EncoderRecipe,
@@ -28,7 +29,6 @@ from nearer.core.sections import (
     RerankerRecipe,
     SearchRecipe,
     Section,
-    ShortenRecipe,
     SplitRecipe,
     TasksRecipe,
     TrainRecipe,
@@ -55,7 +55,7 @@ class Recipe(Section):
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()
-    shorten: ShortenRecipe = ShortenRecipe()
+    compress: CompressRecipe = CompressRecipe()
     search: SearchRecipe = SearchRecipe()
     diagnosis: DiagnosisRecipe = DiagnosisRecipe()
     tasks: TasksRecipe = TasksRecipe()

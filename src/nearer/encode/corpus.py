@@ -18,12 +18,12 @@ from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.api import ApiEncoder
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, passages
+from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.encoder import TextEncoder
 from nearer.encode.paired import PairedEncoder
-from nearer.encode.shortened import ShortenedEncoder
 from nearer.store.workspace import Workspace
 
-MAPPED = (AdaptedEncoder, ShortenedEncoder)
+MAPPED = (AdaptedEncoder, CompressedEncoder)
 """Encoders whose vectors are another's, mapped: only the other's are kept in the cache."""
 
 

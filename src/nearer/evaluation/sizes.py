@@ -9,8 +9,8 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Ints
 from nearer.core.progress import Progress
+from nearer.encode.compressed import compressed
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_edited
-from nearer.encode.shortened import shortened
 from nearer.evaluation.comparison import adjusted_p, compare_measured
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
@@ -56,7 +56,7 @@ class Ground:
         corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
         refuse_edited(corpus, judged.revision)
         passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
-        recipe = workspace.recipe.shorten
+        recipe = workspace.recipe.compress
         return cls(
             corpus=corpus,
             query_emb_QD=embed_queries(workspace, system.encoder, judged.queries, progress),
@@ -101,7 +101,7 @@ class Ground:
         )
 
     def _first(self, emb_ND: Floats32, dimension: int) -> Floats32:
-        return emb_ND if dimension == emb_ND.shape[1] else shortened(emb_ND, dimension)
+        return emb_ND if dimension == emb_ND.shape[1] else compressed(emb_ND, dimension)
 
     def _time(self, query_emb_QD: Floats32, kept: Quantised, clock: Callable[[], float]) -> float:
         """The median seconds of one query's search."""
@@ -122,7 +122,7 @@ def proposed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def settings_of(workspace: Workspace, full_dimension: int) -> list[tuple[int, Precision]]:
     """The sizes to measure, from the largest: the full float32 vectors come first, whatever the recipe says."""
-    recipe = workspace.recipe.shorten
+    recipe = workspace.recipe.compress
     dimensions = sorted({each for each in recipe.dimensions if each < full_dimension} | {full_dimension}, reverse=True)
     precisions = [each for each in get_args(Precision) if each in recipe.precisions]
     found = [(dimension, precision) for dimension in dimensions for precision in precisions]
@@ -148,7 +148,7 @@ def rows_of(
         for each in compare_measured(full.measured, other.measured, metrics=[metric], judged=judged, recipe=recipe)
     ]
     compared = [{**asdict(each), "p_adjusted": p_value} for each, p_value in zip(found, adjusted_p(found), strict=True)]
-    most_lost = workspace.recipe.shorten.max_loss * intervals[0].value
+    most_lost = workspace.recipe.compress.max_loss * intervals[0].value
     passages_a_document = len(corpus.passages) / len(corpus.documents)
     return [
         {

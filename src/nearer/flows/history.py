@@ -16,6 +16,6 @@ def history(workspace: Workspace) -> History:
                 detail={key: value for key, value in event.detail.items() if key not in ("evaluation", "suite")},
             )
             for event in workspace.registry.history()
-            if event.action not in ("train", "train_reranker", "advise", "shorten")
+            if event.action not in ("train", "train_reranker", "advise", "compress")
         )
     )

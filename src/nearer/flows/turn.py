@@ -1,4 +1,4 @@
-"""Turn a model's vectors, so that it can be shortened with less loss; nothing is encoded again.
+"""Turn a model's vectors, so that it can be compressed with less loss; nothing is encoded again.
 
 Shapes: E pairs of a query and a positive, P passages, D dimensions.
 """

@@ -17,12 +17,14 @@ from nearer.printing.releases import (
     status,
     verified,
 )
-from nearer.printing.training import merged, shortened, shortening, trained, trained_reranker
+from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 __all__ = [
     "added",
     "advised",
     "checked",
+    "compressed",
+    "compression",
     "costed",
     "demonstrated",
     "diagnosed",
@@ -40,8 +42,6 @@ __all__ = [
     "removed",
     "reported",
     "rolled_back",
-    "shortened",
-    "shortening",
     "status",
     "suite_run",
     "trained",

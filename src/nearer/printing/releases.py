@@ -89,7 +89,7 @@ def lineage(result: JSON) -> str:
     """The result of `nearer lineage`."""
     lines = []
     for each in (*result["lineage"], *result["reranker"]):
-        data, shorter, mixed = each["data"], each.get("encoder", {}).get("shortened"), each.get("merged")
+        data, shorter, mixed = each["data"], each.get("encoder", {}).get("compressed"), each.get("merged")
         made = (
             f"the first {shorter['dimension']} dimensions"
             if shorter

@@ -1,4 +1,4 @@
-"""What training, merging and shortening made."""
+"""What training, merging and compression made."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def trained(result: JSON) -> str:
     if not result["improved"]:
         lines = [f"nothing was better on dev than where it began ({what}); leave it as it is", *alarms]
     else:
-        measures = "nearer shorten" if result.get("dimensions") else "nearer evaluate base"
+        measures = "nearer compress" if result.get("dimensions") else "nearer evaluate base"
         follows = f"next: {measures} {result['model_id']}, or nearer promote"
         lines = [f"{head} ({what})", *alarms, follows]
     return "\n".join([*lines, *spent(result)])
@@ -80,8 +80,8 @@ def _alarm(alarm: JSON) -> str:
     return f"{alarm['name']} {alarm['value']:.3f}, above {alarm['threshold']:.3f}: {alarm['sentence']}"
 
 
-def shortening(result: JSON) -> str:
-    """The result of `nearer shorten SYSTEM`."""
+def compression(result: JSON) -> str:
+    """The result of `nearer compress SYSTEM`."""
     looks = result["ledger"]["num_looks"]
     head = f"{result['system']}, {result['split']}: {result['num_queries']} queries, {result['num_passages']} passages"
     head += f", look {looks} at this split" if looks else ""
@@ -111,8 +111,8 @@ def _size_cells(row: JSON) -> list[str]:
     return [*size, difference, p_value, f"{row['share_of_full']:.1%}", f"{row['search_time_ratio']:.2f}x"]
 
 
-def shortened(result: JSON) -> str:
-    """The result of `nearer shorten SYSTEM --dimension D`."""
+def compressed(result: JSON) -> str:
+    """The result of `nearer compress SYSTEM --dimension D`."""
     of = f"the first {result['dimension']} of {result['full_dimension']} dimensions of {result['parent_model_id']}"
     return "\n".join([f"{result['model_id']}: {of}", f"next: nearer promote {result['model_id']}", *spent(result)])
 

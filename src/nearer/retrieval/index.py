@@ -12,10 +12,10 @@ from nearer.core.extras import extra
 from nearer.core.filters import Filter
 from nearer.retrieval.entries import Entries, Ranking, Stored, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
+from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.lance_writer import build_lance, update_lance
 from nearer.retrieval.manifest import LOCK, Manifest, Recall, Spec, read_manifest
-from nearer.retrieval.policy import Policy
 from nearer.store.leases import lease
 
 
@@ -69,7 +69,7 @@ def build_index(
     *,
     spec: Spec,
     batches: Iterable[Entries],
-    policy: Policy,
+    policy: IndexPolicy,
     revision: int,
 ) -> Index:
     """Build anew, beside what is current, and make it current.
@@ -101,7 +101,7 @@ def update_index(
     *,
     removed: Collection[str],
     changed: Iterable[Entries],
-    policy: Policy,
+    policy: IndexPolicy,
     revision: int,
 ) -> Index:
     """Make an index current that differs from ``index`` in the documents removed and changed (or added).

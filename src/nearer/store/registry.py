@@ -30,7 +30,7 @@ def utc_now() -> str:
 class Model:
     """A model the workspace knows; ``encoder`` holds its encoder's settings, ``source`` says where it lies.
 
-    The settings of an adapter, of a shortened model, or of one trained for queries alone, name the space that it
+    The settings of an adapter, of a compressed model, or of one trained for queries alone, name the space that it
     searches; what they map, and what documents keep, is the encoder of the parent.
     """
 

@@ -12,7 +12,7 @@ from nearer.core.text import NEAR_DUPLICATE
 from nearer.evaluation.diagnosis.background import Background, Failure
 from nearer.evaluation.diagnosis.rechunk import Scores
 from nearer.measure.diagnosis import Cause, Evidence, Limits, Missed, cause_of
-from nearer.retrieval.obeyed_rules import Obeyed
+from nearer.retrieval.rule_support import SupportedRule
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.vectors.topk import NO_ROW
@@ -172,7 +172,7 @@ def _structure(scene: Scene, failures: Sequence[Failure]) -> Sentences:
     return found
 
 
-def _broken_above(background: Background, query: Query, missed: Missed) -> list[Obeyed]:
+def _broken_above(background: Background, query: Query, missed: Missed) -> list[SupportedRule]:
     """Of the rules that the missed document obeys the first that each one above breaks; none unless all break one."""
     passing = {
         each: background.passing(each.rule, query, [missed.row, *missed.above]) for each in background.obeyed.rules

@@ -10,7 +10,7 @@ from nearer.core.errors import InputError
 from nearer.vectors.topk import NO_ROW, TopK
 
 
-def head_of(run: TopK, depth: int) -> TopK:
+def rerank_window(run: TopK, depth: int) -> TopK:
     """The first ``depth`` documents of every query. Raises InputError for a depth below 1."""
     if depth < 1:
         raise InputError(f"the depth is {depth}", hint="rank at least 1 document anew")

@@ -10,7 +10,7 @@ from typing import Any
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
-from nearer.encode.shortened import ShortenedEncoder
+from nearer.encode.compressed import CompressedEncoder
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.sizes import MEASURE, Ground, proposed, rows_of, settings_of
 from nearer.evaluation.splits import ensure_splits
@@ -19,20 +19,20 @@ from nearer.store.workspace import Workspace
 from nearer.systems import System, open_system, spent
 
 
-def shorten(workspace: Workspace, system: str, *, dimension: int) -> dict[str, Any]:
+def compress(workspace: Workspace, system: str, *, dimension: int) -> dict[str, Any]:
     """Register the model whose vectors are the first ``dimension`` values of a system's, of length 1 again.
 
-    It keeps no weights: those of the model that it shortens serve it. Its space is its own.
+    It keeps no weights: those of the model that it compresses serve it. Its space is its own.
 
     Raises InputError for a dimension that is not below the system's, and for a system of more than a model.
     """
     opened = _open(workspace, system)
-    encoder = ShortenedEncoder(opened.encoder, dimension)
+    encoder = CompressedEncoder(opened.encoder, dimension)
     record = Model(
         model_id=encoder.model_id,
         encoder_id=encoder.encoder_id,
         source=opened.model.source,
-        encoder={"shortened": {"dimension": dimension}, "space_id": encoder.space_id},
+        encoder={"compressed": {"dimension": dimension}, "space_id": encoder.space_id},
         parent_model_id=opened.model.model_id,
     )
     workspace.begin_writing()
@@ -48,7 +48,7 @@ def shorten(workspace: Workspace, system: str, *, dimension: int) -> dict[str, A
     }
 
 
-def shortening_curve(
+def compression_curve(
     workspace: Workspace,
     system: str,
     *,
@@ -56,7 +56,7 @@ def shortening_curve(
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
-    """Measure a system's vectors at every dimension and precision of ``shorten``, and propose the smallest that do.
+    """Measure a system's vectors at every dimension and precision of ``compress``, and propose the smallest that do.
 
     Each is compared query by query with the full float32 vectors, over the whole corpus. Search times are of one query
     at a time, in NumPy, beside those of the full vectors in the same minute. A test split is a look in the ledger.
@@ -84,15 +84,15 @@ def shortening_curve(
         "num_groups": len(set(judged.groups)) if judged.groups else None,
         "num_documents": len(ground.corpus.documents),
         "num_passages": len(ground.corpus.passages),
-        "settings": workspace.recipe.shorten.model_dump(mode="json"),
+        "settings": workspace.recipe.compress.model_dump(mode="json"),
         "rows": rows,
         "proposal": (proposal := proposed(rows)),
         "next": _next(workspace, opened, proposal, rows[0]),
-        "ledger": registry.look(split=judged.split, systems=[system], purpose="shorten").to_dict(),
+        "ledger": registry.look(split=judged.split, systems=[system], purpose="compress").to_dict(),
         **spent([opened]),
     }
-    registry.record("shorten", detail=result)
-    failpoint("shorten.curve")
+    registry.record("compress", detail=result)
+    failpoint("compress.curve")
     return result
 
 
@@ -101,7 +101,7 @@ def _open(workspace: Workspace, name: str) -> System:
     system = open_system(workspace, name)
     if system.stages:
         raise InputError(
-            f"{name} is more than a model", hint=f"shorten the model itself: nearer shorten {system.model.model_id}"
+            f"{name} is more than a model", hint=f"compress the model itself: nearer compress {system.model.model_id}"
         )
     return system
 
@@ -111,9 +111,9 @@ def _next(workspace: Workspace, system: System, proposal: dict[str, Any], full: 
     dimension = proposal["dimension"]
     if dimension == full["dimension"]:
         return []
-    chosen = ShortenedEncoder(system.encoder, dimension).model_id
-    allowed = workspace.recipe.shorten.max_loss * full["value"]
+    chosen = CompressedEncoder(system.encoder, dimension).model_id
+    allowed = workspace.recipe.compress.max_loss * full["value"]
     return [
-        f"nearer shorten {system.model.model_id} --dimension {dimension}",
+        f"nearer compress {system.model.model_id} --dimension {dimension}",
         f"nearer promote {chosen} --set gate.min_gain=-{allowed:.4f}",
     ]

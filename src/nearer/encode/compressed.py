@@ -14,10 +14,10 @@ from nearer.core.ids import content_id
 from nearer.encode.encoder import EncoderSettings, TextEncoder, model_id_of
 
 
-class ShortenedEncoder:
+class CompressedEncoder:
     """The encoder ``base``, which reads every text, and the first ``dimension`` values of its vectors.
 
-    It makes a space of its own. Over a query adapter it searches the space of what was adapted, shortened alike.
+    It makes a space of its own. Over a query adapter it searches the space of what was adapted, compressed alike.
 
     Raises InputError for a dimension that is not below the base's.
     """
@@ -25,7 +25,7 @@ class ShortenedEncoder:
     def __init__(self, base: TextEncoder, dimension: int) -> None:
         if not 1 <= dimension < base.dimension:
             raise InputError(
-                f"vectors of {base.dimension} dimensions cannot be shortened to {dimension}",
+                f"vectors of {base.dimension} dimensions cannot be compressed to {dimension}",
                 hint=f"name 1 to {base.dimension - 1} dimensions",
             )
         self.base = base
@@ -39,7 +39,7 @@ class ShortenedEncoder:
     @cached_property
     def encoder_id(self) -> str:
         """The fingerprint of the computation: the base's, and how many dimensions are kept."""
-        return _shortened_id(self.base.encoder_id, self.dimension)
+        return _compressed_id(self.base.encoder_id, self.dimension)
 
     @property
     def model_id(self) -> str:
@@ -48,8 +48,8 @@ class ShortenedEncoder:
 
     @cached_property
     def space_id(self) -> str:
-        """The space of the document vectors that its queries search: the base's, shortened."""
-        return _shortened_id(self.base.space_id, self.dimension)
+        """The space of the document vectors that its queries search: the base's, compressed."""
+        return _compressed_id(self.base.space_id, self.dimension)
 
     def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
@@ -60,12 +60,12 @@ class ShortenedEncoder:
         return self.map_documents(self.base.encode_documents(texts))
 
     def map_queries(self, emb_ND: Floats32) -> Floats32:
-        """The base's vectors of queries, shortened."""
-        return shortened(emb_ND, self.dimension)
+        """The base's vectors of queries, compressed."""
+        return compressed(emb_ND, self.dimension)
 
     def map_documents(self, emb_ND: Floats32) -> Floats32:
-        """The base's vectors of documents, shortened."""
-        return shortened(emb_ND, self.dimension)
+        """The base's vectors of documents, compressed."""
+        return compressed(emb_ND, self.dimension)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text as a document, before truncation."""
@@ -76,14 +76,14 @@ class ShortenedEncoder:
         return self.base.token_spans(text)
 
 
-def shortened(emb_ND: Floats32, dimension: int) -> Floats32:
+def compressed(emb_ND: Floats32, dimension: int) -> Floats32:
     """The first ``dimension`` values of every vector, of length 1 again.
 
     Raises InputError where they are all zero.
 
     Source: Kusupati et al., Matryoshka Representation Learning (2022), section 3.
 
-    >>> shortened(np.float32([[0.6, 0.0, 0.8]]), 2).tolist()
+    >>> compressed(np.float32([[0.6, 0.0, 0.8]]), 2).tolist()
     [[1.0, 0.0]]
     """
     first_ND = np.asarray(emb_ND, np.float32)[:, :dimension]
@@ -93,7 +93,7 @@ def shortened(emb_ND: Floats32, dimension: int) -> Floats32:
     return np.ascontiguousarray(first_ND / lengths_N)
 
 
-def _shortened_id(identity: str, dimension: int) -> str:
-    """The id of an encoder or a space after shortening; that of an encoder's own space stays the encoder's own."""
+def _compressed_id(identity: str, dimension: int) -> str:
+    """The id of an encoder or a space after compression; that of an encoder's own space stays the encoder's own."""
     kind = identity.partition("-")[0]
     return content_id(kind, {"of": identity, "dimension": dimension}, num_hex=32)

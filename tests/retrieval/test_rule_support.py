@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from nearer.core.records import Document
-from nearer.retrieval.obeyed_rules import MIN_QUERIES, _binomial_tail, obeyed_rules
-from nearer.retrieval.structure import Structure
+from nearer.retrieval.metadata_schema import MetadataSchema
+from nearer.retrieval.rule_support import MIN_QUERIES, _binomial_tail, rule_support
 
 
 def found(judged, *, corpus=(), known=("year",)):
@@ -15,8 +15,8 @@ def found(judged, *, corpus=(), known=("year",)):
     answers = [(row, answer) for row, (_, several) in enumerate(judged) for answer in several]
     metadata = [*(answer for _, answer in answers), *corpus]
     documents = [Document(doc_id=f"d{row}", text="x", metadata=each) for row, each in enumerate(metadata)]
-    return obeyed_rules(
-        Structure.read(documents, queries, query_time_fields=known),
+    return rule_support(
+        MetadataSchema.read(documents, queries, query_time_fields=known),
         queries=queries,
         relevant=(np.array([row for row, _ in answers], np.int64), np.arange(len(answers))),
         query_time_fields=known,

@@ -17,7 +17,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Structure:
+class MetadataSchema:
     """The document fields of one plain type each, with the documents' values in them, and the rules to try.
 
     Those are ``=``, ``<=`` and ``>=`` between every query-time field and the document field of its name (only ``=`` for
@@ -35,7 +35,7 @@ class Structure:
     @classmethod
     def read(
         cls, documents: Sequence[Document], queries: Sequence[Metadata], *, query_time_fields: Collection[str]
-    ) -> "Structure":
+    ) -> "MetadataSchema":
         """What the documents offer to these queries. Raises InputError for a query-time field ``label_*``."""
         for name in query_time_fields:
             refuse_derived(name, where="query_time_fields")

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearer.core.errors import InputError
-from nearer.retrieval.fit_rules import fit_rules
 from nearer.retrieval.rules import parse_rules
+from nearer.retrieval.select_rules import select_rules
 from nearer.vectors.topk import TopK
 from retrieval.runs import first_hits, run
 
@@ -20,7 +20,7 @@ def fitted(ranking, texts, *, queries, documents, relevant, **options):
     """Fit on one relevant document a query, by its reciprocal rank."""
     candidates = parse_rules(texts, fields=FIELDS, query_time_fields=["year", "lang"])
     pairs = np.arange(len(relevant)), np.array(relevant)
-    return fit_rules(
+    return select_rules(
         ranking,
         candidates=candidates,
         queries=queries,
@@ -78,7 +78,7 @@ def test_a_rule_that_loses_too_much_is_left_out_whatever_it_gains():
 def test_relevant_documents_count_as_lost_below_the_ranking_too():
     ranking = run(*[{0: 2.0, 1: 1.0}] * 2)
     pairs = np.array([0, 0, 1]), np.array([1, 4, 1])  # row 4 is not ranked
-    found = fit_rules(
+    found = select_rules(
         ranking,
         candidates=parse_rules(["lang=de"], fields=FIELDS, query_time_fields=[]),
         queries=[{}, {}],
@@ -143,7 +143,7 @@ def test_rankings_that_end_early_stay_padded_at_the_end():
 def test_refuses(queries, relevant, told):
     ranking = TopK(rows_QK=np.zeros((2, 1), np.int64), scores_QK=np.zeros((2, 1), np.float32))
     with pytest.raises(InputError, match=told):
-        fit_rules(
+        select_rules(
             ranking,
             candidates=(),
             queries=queries,

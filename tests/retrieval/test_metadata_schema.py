@@ -2,16 +2,16 @@ import pytest
 
 from nearer.core.errors import InputError
 from nearer.core.records import Document
-from nearer.retrieval.structure import Structure
+from nearer.retrieval.metadata_schema import MetadataSchema
 
 
 def read(metadata, *, queries=(), known=()):
     documents = [Document(doc_id=f"d{row}", text="x", metadata=each) for row, each in enumerate(metadata)]
-    return Structure.read(documents, queries, query_time_fields=known)
+    return MetadataSchema.read(documents, queries, query_time_fields=known)
 
 
-def written(structure):
-    return [str(rule) for rule in structure.rules]
+def written(schema):
+    return [str(rule) for rule in schema.rules]
 
 
 def test_rules_compare_query_time_fields_and_try_values_of_few():

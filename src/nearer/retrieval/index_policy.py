@@ -8,7 +8,7 @@ from nearer.retrieval.manifest import Kind, Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Policy:
+class IndexPolicy:
     """The recipe's choices, and where to get queries' vectors to measure with, shape (Q, D), or none.
 
     Above ``exact_up_to`` passages LanceDB uses a vector index. ``kind`` None means: whichever suits the size.

@@ -47,7 +47,7 @@ class FittedRules:
     remaining_Q: Ints
 
 
-def fit_rules(
+def select_rules(
     run: TopK,
     *,
     candidates: Sequence[Rule],

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearer.core.records import Metadata
+from nearer.retrieval.metadata_schema import MetadataSchema
 from nearer.retrieval.rules import Pairs, Rule, condition_of, passing, passing_pairs
-from nearer.retrieval.structure import Structure
 
 MIN_QUERIES = 20
 """Training queries that must have the field. Of 20 that all obey, 86 % obey at 95 % confidence (0.05 ** (1 / 20))."""
@@ -21,7 +21,7 @@ MAX_P_VALUE = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Obeyed:
+class SupportedRule:
     """A rule, and the share of what is relevant in training that obeys it."""
 
     rule: Rule
@@ -32,32 +32,32 @@ class Obeyed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObeyedRules:
+class RuleSupport:
     """The rules that are obeyed, those of documents alone last, and why query-time fields have none."""
 
-    rules: tuple[Obeyed, ...]
+    rules: tuple[SupportedRule, ...]
     notes: tuple[str, ...]
 
 
-def obeyed_rules(
-    structure: Structure,
+def rule_support(
+    schema: MetadataSchema,
     *,
     queries: Sequence[Metadata],
     relevant: Pairs,
     query_time_fields: Collection[str],
     min_share: float,
-) -> ObeyedRules:
-    """The rules of a structure that ``min_share`` of the relevant documents obey.
+) -> RuleSupport:
+    """The rules of a schema that ``min_share`` of the relevant documents obey.
 
-    ``relevant`` are rows of ``queries``, which are those of training, and of the structure's documents. Of the rules
+    ``relevant`` are rows of ``queries``, which are those of training, and of the schema's documents. Of the rules
     between a field of the query and the documents' it is the strictest, = before <= and >=; each query counts once.
     """
     rules, notes = [], []
     for field in query_time_fields:
         num_having = len({row for row in relevant[0].tolist() if queries[row].get(field) is not None})
-        tried = [rule for rule in structure.rules if rule.query_field == field]
-        shares = {rule: _share(rule, structure, queries, relevant) for rule in tried if num_having >= MIN_QUERIES}
-        found = [Obeyed(rule=rule, share=share) for rule, share in shares.items() if share >= min_share]
+        tried = [rule for rule in schema.rules if rule.query_field == field]
+        shares = {rule: _share(rule, schema, queries, relevant) for rule in tried if num_having >= MIN_QUERIES}
+        found = [SupportedRule(rule=rule, share=share) for rule, share in shares.items() if share >= min_share]
         rules += found[:1]
         if found:
             continue
@@ -67,28 +67,28 @@ def obeyed_rules(
             few = f"only {num_having} training queries with a relevant document have it"
             reason = f"{few}, fewer than {MIN_QUERIES}"
         elif not tried:
-            reason = structure.left_out.get(field, "no document has it")
+            reason = schema.left_out.get(field, "no document has it")
         notes.append(f"no rule of {field}: {reason}")
-    return ObeyedRules(rules=(*rules, *_value_rules(structure, relevant, min_share=min_share)), notes=tuple(notes))
+    return RuleSupport(rules=(*rules, *_value_rules(schema, relevant, min_share=min_share)), notes=tuple(notes))
 
 
-def _share(rule: Rule, structure: Structure, queries: Sequence[Metadata], relevant: Pairs) -> float:
+def _share(rule: Rule, schema: MetadataSchema, queries: Sequence[Metadata], relevant: Pairs) -> float:
     """The share of a query's relevant documents that obey, as a mean over the queries to which the rule applies."""
-    obeys_R = passing_pairs(rule, relevant, queries=queries, documents=structure.documents)
+    obeys_R = passing_pairs(rule, relevant, queries=queries, documents=schema.documents)
     applies_R = np.array([rule.applies_to(queries[row]) for row in relevant[0]], np.bool_)
     _, places, counts = np.unique(relevant[0][applies_R], return_inverse=True, return_counts=True)
     return float((np.bincount(places, weights=obeys_R[applies_R]) / counts).mean())
 
 
-def _value_rules(structure: Structure, relevant: Pairs, *, min_share: float) -> list[Obeyed]:
+def _value_rules(schema: MetadataSchema, relevant: Pairs, *, min_share: float) -> list[SupportedRule]:
     """Values that ``min_share`` of the relevant documents have, and all documents plainly less often.
 
     How likely chance alone leaves so few without the value is the binomial tail, times the values tried (Bonferroni).
     """
-    documents = [structure.documents[row] for row in np.unique(relevant[1])]
+    documents = [schema.documents[row] for row in np.unique(relevant[1])]
     if len(documents) < MIN_QUERIES:
         return []
-    tried = [rule for rule in structure.rules if rule.query_field is None]
+    tried = [rule for rule in schema.rules if rule.query_field is None]
     found = []
     for rule in tried:
         condition = condition_of([rule], {})
@@ -96,10 +96,10 @@ def _value_rules(structure: Structure, relevant: Pairs, *, min_share: float) -> 
         num_having = int(passing(condition, documents).sum())
         if num_having < min_share * len(documents):
             continue
-        share_in_corpus = float(passing(condition, structure.documents).mean())
+        share_in_corpus = float(passing(condition, schema.documents).mean())
         chance = _binomial_tail(len(documents) - num_having, len(documents), 1 - share_in_corpus)
         if chance * len(tried) <= MAX_P_VALUE:
-            found.append(Obeyed(rule=rule, share=num_having / len(documents)))
+            found.append(SupportedRule(rule=rule, share=num_having / len(documents)))
     return found
 
 
