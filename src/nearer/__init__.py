@@ -13,20 +13,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nearer.advice.learning_curve import learning_curve
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
-    from nearer.evaluation.diagnosis import diagnose
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
     from nearer.flows.advise import advise
     from nearer.flows.check import check
     from nearer.flows.compress import compress, compression_curve
     from nearer.flows.cost import cost
+    from nearer.flows.diagnose import diagnose
     from nearer.flows.evaluate import evaluate
     from nearer.flows.evaluate_task import evaluate_task
     from nearer.flows.export import export
     from nearer.flows.history import history
     from nearer.flows.index import index
+    from nearer.flows.learning_curve import learning_curve
     from nearer.flows.lineage import lineage
     from nearer.flows.merge import merge
     from nearer.flows.promote import promote
@@ -54,13 +54,13 @@ _WHERE = {
     "advise": "nearer.flows.advise",
     "check": "nearer.flows.check",
     "cost": "nearer.flows.cost",
-    "diagnose": "nearer.evaluation.diagnosis",
+    "diagnose": "nearer.flows.diagnose",
     "evaluate": "nearer.flows.evaluate",
     "evaluate_task": "nearer.flows.evaluate_task",
     "export": "nearer.flows.export",
     "history": "nearer.flows.history",
     "index": "nearer.flows.index",
-    "learning_curve": "nearer.advice.learning_curve",
+    "learning_curve": "nearer.flows.learning_curve",
     "lineage": "nearer.flows.lineage",
     "merge": "nearer.flows.merge",
     "promote": "nearer.flows.promote",
@@ -122,3 +122,8 @@ def __getattr__(name: str) -> object:
     if name not in _WHERE:
         raise AttributeError(f"module 'nearer' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Every public name, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -22,6 +22,7 @@ from nearer import printing
 from nearer.core.durations import seconds_of
 from nearer.core.errors import ImportFaults, NearerError
 from nearer.core.recipe import load_recipe
+from nearer.core.results.base import Result
 from nearer.core.visible import visible
 from nearer.store.workspace import Workspace, is_workspace
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
+R = TypeVar("R", bound=Result | dict[str, Any])
 
 EXIT_INTERNAL, EXIT_INPUT, EXIT_NO, EXIT_INTERRUPTED = 1, 2, 3, 130
 _NO = frozenset({"refused", "faults"})
@@ -193,7 +195,7 @@ def diagnose(
     overrides: Overrides = None,
 ) -> None:
     """Find the one cause of every query that failed, and what would mend it; live's unless a system is named."""
-    from nearer.evaluation.diagnosis import diagnose as flow
+    from nearer.flows.diagnose import diagnose as flow
 
     _run(folder, overrides, as_json, printing.diagnosed, lambda w: flow(w, system, split=split, progress=Watch()))
 
@@ -586,16 +588,17 @@ def _run(
     folder: Path,
     overrides: list[str] | None,
     as_json: bool,
-    text_of: Callable[[dict[str, Any]], str],
-    flow: Callable[[Workspace], dict[str, Any]],
+    text_of: Callable[[R], str],
+    flow: Callable[[Workspace], R],
 ) -> None:
     with Workspace.open(folder, overrides=tuple(overrides or ())) as workspace:
         result = flow(workspace)
     _print(result, as_json, text_of)
 
 
-def _print(result: dict[str, Any], as_json: bool, text_of: Callable[[dict[str, Any]], str]) -> None:
-    typer.echo(json.dumps(result, allow_nan=False) if as_json else visible(text_of(result)))
+def _print(result: R, as_json: bool, text_of: Callable[[R], str]) -> None:
+    plain = result.to_dict() if isinstance(result, Result) else result
+    typer.echo(json.dumps(plain, allow_nan=False) if as_json else visible(text_of(result)))
     if result.get("verdict") in _NO:
         raise typer.Exit(EXIT_NO)
 

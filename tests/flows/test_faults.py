@@ -137,7 +137,7 @@ def test_a_job_whose_end_writes_refuses_a_read_only_workspace_before_it_opens_a_
         "evaluation.diagnosis",
         "flows.evaluate_task",
         "flows.export",
-        "advice.ground",
+        "advice.advice_data",
     )
     for place in flows:
         monkeypatch.setattr(f"nearer.{place}.open_system", lambda *_: pytest.fail("a model was opened"))
@@ -158,7 +158,7 @@ def test_what_enters_nothing_is_done_in_a_read_only_workspace(base_live, monkeyp
 
 
 def test_advice_that_could_not_be_written_is_refused_before_it_is_measured(base_live, monkeypatch):
-    monkeypatch.setattr("nearer.flows.advise.Ground", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr("nearer.flows.advise.AdviceData", lambda *_: pytest.fail("it was measured"))
     monkeypatch.setattr("os.access", lambda path, *_, **__: path != base_live)
     workspace = Workspace.open(base_live)
     with pytest.raises(WorkspaceError, match=r"nearer.toml: the folder may not be written") as caught:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from flows import processes
-from nearer.advice.learning_curve import learning_curve
 from nearer.encode.encoder import Encoder
 from nearer.encode.paired import PairedEncoder
+from nearer.flows.learning_curve import learning_curve
 from nearer.flows.train import train
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system

@@ -165,7 +165,7 @@ def test_it_is_a_function_too(base_live, tmp_path):
     workspace = Workspace.open(base_live)
     result = package.suite(workspace, ["base"], file=write_suite(tmp_path / "suite.toml", a_case(k=80)))
     assert result["verdict"] == "ok"
-    assert workspace.registry.last_suite_run().items() > result.items()
+    assert workspace.registry.last_suite_run().items() > result.to_dict().items()
     workspace.close()
 
 

@@ -22,8 +22,8 @@ from nearer.encode.corpus import (
     refuse_other_documents,
 )
 from nearer.encode.encoder import TextEncoder
-from nearer.evaluation.asked import Asked
 from nearer.evaluation.context import prompts_of, prompts_of_run
+from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.runs import RunCounts, RunSystem, rank_run
 from nearer.measure.context import Prompts, score_prompts
@@ -89,7 +89,7 @@ def rank(
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
     k, depth = max(k, _depth(workspace.recipe.evaluate)), system.search.depth if system.stages else k
     no_pairs = np.empty(0, np.int64), np.empty(0, np.int64)
-    asked = Asked(
+    ranker = CorpusRanker(
         queries=queries,
         corpus=corpus,
         k=max(k, depth),
@@ -100,8 +100,8 @@ def rank(
     found = Found(
         queries=queries,
         documents=corpus.documents,
-        dense=asked.by_vectors(*vectors.both) if wants_vectors(system.stages) else None,
-        lexical=asked.by_bm25(read_bm25(workspace)) if wants_bm25(system.stages) else None,
+        dense=ranker.by_vectors(*vectors.both) if wants_vectors(system.stages) else None,
+        lexical=ranker.by_bm25(read_bm25(workspace)) if wants_bm25(system.stages) else None,
         passage_of=vectors.passage_of,
     )
     return corpus, combine(system, found, k=k)

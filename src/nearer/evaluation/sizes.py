@@ -18,7 +18,7 @@ from nearer.encode.corpus import (
     read_corpus,
     refuse_edited,
 )
-from nearer.evaluation.comparison import compare_measured, with_adjusted_p
+from nearer.evaluation.comparison import adjusted_p, compare_measured
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
 from nearer.measure.metrics import Measure, score
@@ -149,13 +149,12 @@ def rows_of(
         confidence=recipe.confidence,
         seed=recipe.seed,
     )
-    compared = with_adjusted_p(
-        [
-            asdict(each)
-            for other in others
-            for each in compare_measured(full.measured, other.measured, metrics=[metric], judged=judged, recipe=recipe)
-        ]
-    )
+    found = [
+        each
+        for other in others
+        for each in compare_measured(full.measured, other.measured, metrics=[metric], judged=judged, recipe=recipe)
+    ]
+    compared = [{**asdict(each), "p_adjusted": p_value} for each, p_value in zip(found, adjusted_p(found), strict=True)]
     most_lost = workspace.recipe.compress.max_loss * intervals[0].value
     passages_a_document = len(corpus.passages) / len(corpus.documents)
     return [

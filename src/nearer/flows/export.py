@@ -3,11 +3,11 @@
 import gzip
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.data import Exported
 from nearer.encode.corpus import refuse_edited
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
@@ -29,7 +29,7 @@ def export(
     system: str = "base",
     split: str = "dev",
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Exported:
     """Write a ``system``'s run, or the ``qrels`` or ``topics``, of a split; gzipped when the name ends in .gz.
 
     A run ranks the queries that `nearer evaluate` measures, and as deep. On a test split it is a look, for it can be
@@ -45,7 +45,7 @@ def export(
         lines = _qrels(workspace, split) if kind == "qrels" else _topics(workspace, split)
     num_lines = _write(path, lines)
     failpoint("export.file")
-    return {"kind": kind, "split": split, "file": str(path), "num_lines": num_lines}
+    return Exported(kind=kind, split=split, file=str(path), num_lines=num_lines)
 
 
 def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> list[str]:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
+from nearer.core.results.measuring import Ledger
 from nearer.store import database as tables
 from nearer.store.database import Database
 
@@ -293,13 +294,13 @@ class Registry:
         if _is_test(split):
             self._database.refuse_read_only()
 
-    def look(self, *, split: str, systems: list[str], purpose: str) -> dict[str, Any]:
-        """``{"split", "num_looks"}``: enter a look at a test split in the ledger, and count this one too.
+    def look(self, *, split: str, systems: list[str], purpose: str) -> Ledger:
+        """Enter a look at a test split in the ledger, and count this one too.
 
         Splits of other names may be looked at freely; their ``num_looks`` is None.
         """
         if not _is_test(split):
-            return {"split": split, "num_looks": None}
+            return Ledger(split=split, num_looks=None)
         table = tables.ledger
         row = {"at": self._now(), "split": split, "systems": systems, "purpose": purpose}
         with self._database.write() as connection:
@@ -307,7 +308,7 @@ class Registry:
             statement = sa.select(sa.func.count()).select_from(table).where(table.c.split == split)
             num_looks = connection.scalar(statement) or 0
         failpoint("registry.look")
-        return {"split": split, "num_looks": num_looks}
+        return Ledger(split=split, num_looks=num_looks)
 
     def add_evaluation(self, *, split: str, result: JSON) -> None:
         """Keep the result of an evaluation for the report."""

@@ -26,7 +26,7 @@ from nearer.systems.names import (
 )
 from nearer.systems.remote import open_remote
 from nearer.systems.reranker import is_reranker_id, named_reranker
-from nearer.systems.system import PARTS, LocalSystem, System, chunk_of, spent
+from nearer.systems.system import PARTS, LocalSystem, System, api_use, chunk_of, spent
 
 __all__ = [
     "BASE",
@@ -35,6 +35,7 @@ __all__ = [
     "STAGES",
     "LocalSystem",
     "System",
+    "api_use",
     "chunk_of",
     "in_order",
     "open_described",

@@ -7,7 +7,7 @@ from nearer.core.errors import Conflict
 from nearer.core.filters import Comparison
 from nearer.core.records import Document, Query
 from nearer.encode.corpus import Corpus
-from nearer.evaluation.asked import Asked
+from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.systems.lexical import Bm25
 from nearer.vectors.topk import top_k
@@ -20,10 +20,10 @@ ODD = Comparison(type="eq", key="odd", value=True)
 
 
 @pytest.fixture
-def asked():
+def ranker():
     """Three queries, of which the last may not find the last document."""
     queries = [Query(query_id=f"q{n}", text=text) for n, text in enumerate(("rain", "music", "garden"))]
-    return Asked(queries=queries, corpus=CORPUS, k=3, excluded=(np.array([2]), np.array([4])))
+    return CorpusRanker(queries=queries, corpus=CORPUS, k=3, excluded=(np.array([2]), np.array([4])))
 
 
 @pytest.fixture
@@ -32,25 +32,25 @@ def vectors():
     return rng.normal(size=(3, 8)).astype(np.float32), rng.normal(size=(5, 8)).astype(np.float32)
 
 
-def test_without_conditions_it_is_the_exact_ranking(asked, vectors):
-    exact = top_k(*vectors, k=3, excluded=asked.excluded)
-    found = asked.by_vectors(*vectors)
+def test_without_conditions_it_is_the_exact_ranking(ranker, vectors):
+    exact = top_k(*vectors, k=3, excluded=ranker.excluded)
+    found = ranker.by_vectors(*vectors)
     assert (found.rows_QK.tolist(), found.scores_QK.tolist()) == (exact.rows_QK.tolist(), exact.scores_QK.tolist())
-    assert asked.by_bm25(WORDS).rows_QK.tolist() == [[1, 0, -1], [2, 1, -1], [3, -1, -1]]
+    assert ranker.by_bm25(WORDS).rows_QK.tolist() == [[1, 0, -1], [2, 1, -1], [3, -1, -1]]
 
 
-def test_each_query_has_its_own_condition(asked, vectors):
-    filtered = replace(asked, conditions=[ODD, None, ODD])
+def test_each_query_has_its_own_condition(ranker, vectors):
+    filtered = replace(ranker, conditions=[ODD, None, ODD])
     rows_QK = filtered.by_vectors(*vectors).rows_QK
     assert set(rows_QK[0].tolist()) == set(rows_QK[2].tolist()) == {1, 3, -1}
-    assert rows_QK[1].tolist() == asked.by_vectors(*vectors).rows_QK[1].tolist()
+    assert rows_QK[1].tolist() == ranker.by_vectors(*vectors).rows_QK[1].tolist()
     assert filtered.by_bm25(WORDS).rows_QK.tolist() == [[1, -1, -1], [2, 1, -1], [3, -1, -1]]
 
 
 @pytest.mark.parametrize("conditions", [None, [ODD, None, ODD]])
 @pytest.mark.parametrize("rows", [[2], [0, 2], [1, 0], []])
-def test_some_queries_are_answered_as_among_all(asked, vectors, conditions, rows):
-    whole, rows_S = replace(asked, conditions=conditions), np.array(rows, np.int64)
+def test_some_queries_are_answered_as_among_all(ranker, vectors, conditions, rows):
+    whole, rows_S = replace(ranker, conditions=conditions), np.array(rows, np.int64)
     few = whole.some(rows_S)
     assert [query.query_id for query in few.queries] == [f"q{row}" for row in rows]
     assert np.array_equal(
@@ -59,6 +59,6 @@ def test_some_queries_are_answered_as_among_all(asked, vectors, conditions, rows
     assert np.array_equal(few.by_bm25(WORDS).rows_QK, whole.by_bm25(WORDS).rows_QK[rows_S])
 
 
-def test_words_of_other_documents_are_refused(asked):
+def test_words_of_other_documents_are_refused(ranker):
     with pytest.raises(Conflict, match="documents were added or removed"):
-        asked.by_bm25(Bm25(doc_ids=CORPUS.doc_ids[1:], index=WORDS.index))
+        ranker.by_bm25(Bm25(doc_ids=CORPUS.doc_ids[1:], index=WORDS.index))

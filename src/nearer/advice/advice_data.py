@@ -6,7 +6,6 @@ Shapes: Q queries, N documents, P passages, D dimensions, K ranked documents.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from nearer.encode.corpus import (
     read_corpus,
     refuse_edited,
 )
-from nearer.evaluation.asked import Asked
+from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.splits import ensure_splits
@@ -42,8 +41,8 @@ MAIN = Measure.parse("nDCG@10")
 _FEWEST = 10
 
 
-class Ground:
-    """The ground on which remedies compete; a query is always judged by what was tuned without its fold."""
+class AdviceData:
+    """The data on which remedies compete; a query is always judged by what was tuned without its fold."""
 
     def __init__(self, workspace: Workspace, progress: Progress) -> None:
         ensure_splits(workspace)
@@ -60,7 +59,7 @@ class Ground:
         self.depth = recipe.search.depth
         self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)
         self.query_emb_QD = embed_queries(workspace, self.system.encoder, self.queries, progress)
-        self.asked = Asked(
+        self.ranker = CorpusRanker(
             queries=self.queries,
             corpus=self.corpus,
             k=self.depth,
@@ -70,7 +69,7 @@ class Ground:
     @cached_property
     def dense(self) -> TopK:
         """What base finds."""
-        return self.asked.by_vectors(self.query_emb_QD, self.passage_emb_PD)
+        return self.ranker.by_vectors(self.query_emb_QD, self.passage_emb_PD)
 
     @cached_property
     def bm25(self) -> Bm25:
@@ -80,7 +79,7 @@ class Ground:
     @cached_property
     def lexical(self) -> TopK:
         """What BM25 finds."""
-        return self.asked.by_bm25(self.bm25)
+        return self.ranker.by_bm25(self.bm25)
 
     @property
     def splits(self) -> list[str]:
@@ -119,10 +118,10 @@ class Ground:
         named = map(Measure.parse, self.workspace.recipe.evaluate.measures)
         return list(dict.fromkeys([MAIN, *(each for each in named if not each.is_of_prompt)]))
 
-    def over(self, corpus: Corpus) -> Asked:
+    def over(self, corpus: Corpus) -> CorpusRanker:
         """The queries asked of the documents cut otherwise. Raises Conflict when they are others."""
         refuse_edited(corpus, self.judged.revision)
-        return replace(self.asked, corpus=corpus)
+        return replace(self.ranker, corpus=corpus)
 
     def judged_by(self, fold: int) -> Ints:
         """The rows of the queries that a fold judges."""
@@ -167,17 +166,6 @@ class Ground:
             learned = {query.query_id for query in self.workspace.collection.queries("train")}
             drawn = drawn[[self.queries[row].query_id not in learned for row in drawn]]
         return np.sort(drawn[:number])
-
-    def described(self) -> dict[str, Any]:
-        """What it is, for the answer."""
-        return {
-            "split": self.judged.split,
-            "num_queries": len(self.queries),
-            "num_groups": len(set(self.judged.groups)) if self.judged.groups else None,
-            "num_folds": self.num_folds,
-            "num_documents": len(self.corpus.documents),
-            "num_passages": len(self.corpus.passages),
-        }
 
 
 def _read(workspace: Workspace) -> JudgedSplit:

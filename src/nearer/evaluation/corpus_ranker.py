@@ -19,7 +19,7 @@ from nearer.vectors.topk import TopK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Asked:
+class CorpusRanker:
     """Queries that each want the ``k`` best documents of a corpus.
 
     ``excluded`` pairs are no answers. ``conditions`` are what documents must pass for each query; None is all of them.
@@ -31,7 +31,7 @@ class Asked:
     excluded: Pairs
     conditions: Sequence[Filter | None] | None = None
 
-    def some(self, rows_S: Ints) -> "Asked":
+    def some(self, rows_S: Ints) -> "CorpusRanker":
         """Some of the queries alone."""
         conditions = self.conditions and [self.conditions[row] for row in rows_S]
         excluded = pairs_of(self.excluded, rows_S, num_queries=len(self.queries))

@@ -1,4 +1,4 @@
-"""Why queries failed: clue by clue in order of precedence, each sought only where none before it was found."""
+"""Why queries failed: detector by detector in order of precedence, each sought only where none before it was found."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from nearer.core.progress import Progress
 from nearer.core.records import Document, Query
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.evaluation.diagnosis.background import Background, Failure
-from nearer.evaluation.diagnosis.recut import Scores
+from nearer.evaluation.diagnosis.rechunk import Scores
 from nearer.measure.diagnosis import Cause, Evidence, Limits, Missed, cause_of
 from nearer.retrieval.rule_support import SupportedRule
 from nearer.store.workspace import Workspace
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """All that clues are sought in; ``scores`` is None for a run, whose encoder nobody knows."""
+    """All that detectors look at; ``scores`` is None for a run, whose encoder nobody knows."""
 
     background: Background
     scores: Scores | None
