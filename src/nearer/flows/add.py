@@ -32,6 +32,7 @@ from nearer.store.collection import (
 )
 from nearer.store.formats import DEFAULT_MAX_GRADE, Row, read_documents, read_judgments, read_pairs, read_queries
 from nearer.store.formats.beir import find_beir
+from nearer.store.redact import redact
 from nearer.store.staging import STAGED, staging, take_over
 from nearer.store.workspace import Workspace
 
@@ -167,13 +168,20 @@ def add(
 
 
 def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
-    """Remove documents and the judgments on them. Raises InputError, naming them, when some do not exist."""
+    """Remove documents, the judgments on them, and their texts from what was recorded; reports go, to be written anew.
+
+    Raises InputError, naming them, when some do not exist.
+    """
     with workspace.write("remove") as connection:
         unknown = unknown_ids(connection, tables.documents.c.doc_id, doc_ids)
         if unknown:
             raise InputError(f"no document {', '.join(sorted(unknown))}", hint="nothing was removed; check the ids")
+        redact(connection, workspace.collection.documents(doc_ids))
         num_removed = remove_documents(connection, doc_ids)
     failpoint("remove.commit")
+    workspace.database.empty_log()
+    for report in workspace.reports.glob("*.html"):  # pages quote texts; they can be written anew
+        report.unlink(missing_ok=True)
     return {"num_removed": num_removed, "counts": workspace.collection.counts()}
 
 

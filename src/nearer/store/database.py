@@ -270,6 +270,12 @@ class Database:
                 hint="make it writable, or measure in a copy of the workspace",
             )
 
+    def empty_log(self) -> None:
+        """Bring the log of commits into the file, so that what was deleted is in neither; readers may delay that."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 2000")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Give back the file."""
         self._engine.dispose()
@@ -352,6 +358,6 @@ def _configure_sqlite(connection: object, record: object) -> None:
     """Durable commits and enforced references."""
     _begin_only_when_told(connection, record)
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
