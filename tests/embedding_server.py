@@ -87,7 +87,8 @@ class EmbeddingServer:
         self.released.set()
         self._http.shutdown()
         self._http.server_close()
-        self._thread.join()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
 
     def seen(self, request: Request) -> Reply | None:
         """Count a request; the fault that it is to meet, if any."""

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
+    from nearer.core.results.advice import Advice, LearningCurve, ShortAnswer
+    from nearer.core.results.base import Result
+    from nearer.core.results.data import Exported, IndexStatus, Preflight
+    from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
+    from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
     from nearer.flows.advise import advise
@@ -43,6 +48,22 @@ if TYPE_CHECKING:
     from nearer.store.workspace import Workspace
 
 _WHERE = {
+    "Advice": "nearer.core.results.advice",
+    "Demo": "nearer.core.results.releases",
+    "Diagnosis": "nearer.core.results.measuring",
+    "Evaluation": "nearer.core.results.measuring",
+    "Exported": "nearer.core.results.data",
+    "History": "nearer.core.results.releases",
+    "IndexStatus": "nearer.core.results.data",
+    "LearningCurve": "nearer.core.results.advice",
+    "Preflight": "nearer.core.results.data",
+    "Promotion": "nearer.core.results.releases",
+    "Result": "nearer.core.results.base",
+    "Rollback": "nearer.core.results.releases",
+    "ShortAnswer": "nearer.core.results.advice",
+    "SuiteRun": "nearer.core.results.measuring",
+    "TaskEvaluation": "nearer.core.results.measuring",
+    "WrittenReport": "nearer.core.results.releases",
     "Document": "nearer.core.records",
     "GradeScale": "nearer.core.records",
     "Judgment": "nearer.core.records",
@@ -80,12 +101,28 @@ _WHERE = {
 }
 
 __all__ = [
+    "Advice",
+    "Demo",
+    "Diagnosis",
     "Document",
+    "Evaluation",
+    "Exported",
     "GradeScale",
+    "History",
+    "IndexStatus",
     "Judgment",
+    "LearningCurve",
     "Pair",
+    "Preflight",
+    "Promotion",
     "Query",
+    "Result",
+    "Rollback",
+    "ShortAnswer",
+    "SuiteRun",
+    "TaskEvaluation",
     "Workspace",
+    "WrittenReport",
     "adapt",
     "add",
     "advise",

@@ -28,6 +28,7 @@ EDIT, REMOVE, INDEX, PROMOTE = (
 )
 
 KILLED = {
+    "import.staged": [EDIT],
     "import.commit": [EDIT],
     "remove.commit": [REMOVE],
     "export.file": [("export", "run", "base", "{out}")],

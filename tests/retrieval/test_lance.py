@@ -140,7 +140,8 @@ def test_processes_that_write_the_same_keys_at_once_never_duplicate_one(folder):
         writer.start()
     told = [each for _ in writers for each in outcomes.get(timeout=120)]
     for writer in writers:
-        writer.join()
+        writer.join(60)
+        assert not writer.is_alive()
     assert "written" in told
     assert any("busy with nearer index (process " in each or "changed while" in each for each in told)
     index = open_index(folder, space_id=SPACE)

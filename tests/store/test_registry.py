@@ -114,7 +114,8 @@ def test_only_one_of_two_racing_promotions_wins(registry):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive()
     assert sorted(outcomes)[0] == "conflict"
     assert sorted(outcomes)[1] == registry.live().release_id
     assert [event.action for event in registry.history()] == ["promote", "promote"]
@@ -187,7 +188,8 @@ def test_of_two_first_probes_one_is_kept_for_both(registry, tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive()
     other._database.close()
     assert len(kept) == 2
     assert len(set(kept)) == 1
