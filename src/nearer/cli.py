@@ -21,9 +21,9 @@ import typer
 from nearer import printing
 from nearer.core.durations import seconds_of
 from nearer.core.errors import ImportFaults, NearerError
+from nearer.core.escape import escape_controls
 from nearer.core.recipe import load_recipe
 from nearer.core.results.base import Result
-from nearer.core.visible import visible
 from nearer.store.workspace import Workspace, is_workspace
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Watch:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self._console.print(visible(text), markup=False, soft_wrap=True)
+        self._console.print(escape_controls(text), markup=False, soft_wrap=True)
 
 
 def _tell_version(wanted: bool) -> None:
@@ -598,7 +598,7 @@ def _run(
 
 def _print(result: R, as_json: bool, text_of: Callable[[R], str]) -> None:
     plain = result.to_dict() if isinstance(result, Result) else result
-    typer.echo(json.dumps(plain, allow_nan=False) if as_json else visible(text_of(result)))
+    typer.echo(json.dumps(plain, allow_nan=False) if as_json else escape_controls(text_of(result)))
     if result.get("verdict") in _NO:
         raise typer.Exit(EXIT_NO)
 
@@ -660,12 +660,12 @@ def _fail(
     faults: dict[str, Any] | None = None,
 ) -> NoReturn:
     if debug:
-        typer.echo(visible(traceback.format_exc()), err=True)
+        typer.echo(escape_controls(traceback.format_exc()), err=True)
     if as_json:
         error = {"code": code, "message": message, "hint": hint, **(faults or {})}
         typer.echo(json.dumps({"error": error}))
     else:
-        typer.echo(visible(f"nearer: {message}" + (f"\n  -> {hint}" if hint else "")), err=True)
+        typer.echo(escape_controls(f"nearer: {message}" + (f"\n  -> {hint}" if hint else "")), err=True)
     if exit_code == EXIT_INTERRUPTED and any(not thread.daemon for thread in threading.enumerate()[1:]):
         sys.stdout.flush()
         os._exit(exit_code)  # a thread that waits for a service is not waited for

@@ -56,7 +56,7 @@ ELSEWHERE = {
     **dict.fromkeys(("adapt.model", "adapt.registered"), "flows/test_adapt.py"),
     "compress.curve": "flows/test_compress.py",
     "splits.commit": "flows/test_held_out.py",
-    "seal.written": "flows/test_resume.py",
+    "checksums.written": "flows/test_resume.py",
     **dict.fromkeys(("train.examples", "train.mined", "train.checkpoint", "train.pass"), "flows/test_resume.py"),
     **dict.fromkeys(("train.model", "train.registered"), "flows/test_resume.py"),
     **dict.fromkeys(("train.budget", "train.part"), "flows/test_budget.py"),

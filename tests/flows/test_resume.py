@@ -130,7 +130,7 @@ def test_cut_short_after_every_durable_step_it_ends_the_same(run, wanted, monkey
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_the_same(folder, run, wanted):
     deaths = {}
-    for step in ("train.examples", "seal.written", *list(STEPS)[1:]):
+    for step in ("train.examples", "checksums.written", *list(STEPS)[1:]):
         deaths[step] = processes.run("train", "--dir", folder, die_at=step)
         assert deaths[step].was_killed, step
     assert list(folder.rglob("run.json"))

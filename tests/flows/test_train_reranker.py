@@ -458,7 +458,7 @@ def test_a_training_that_breaks_down_later_keeps_what_was_best(
 @pytest.mark.slow
 def test_killed_at_every_step_again_and_again_it_ends_the_same(ask, before, wanted, topic_cross_encoder_folder):
     command = ("train", "--reranker", "--from", topic_cross_encoder_folder)
-    for step in ("train.examples", "seal.written", *list(STEPS)[1:]):
+    for step in ("train.examples", "checksums.written", *list(STEPS)[1:]):
         ended = run(*command, "--dir", before, die_at=step)
         assert ended.was_killed, (step, ended.printed)
         assert ask(before, "search", "music")["results"]

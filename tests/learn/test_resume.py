@@ -216,7 +216,7 @@ def test_a_pass_whose_checkpoints_are_all_damaged_begins_anew_and_ends_the_same(
     assert len(said) == 2
 
 
-@pytest.mark.parametrize("moment", ["seal", "save_file"])
+@pytest.mark.parametrize("moment", ["keep_checksummed", "save_file"])
 def test_a_checkpoint_half_written_does_not_count(run, folder, wanted, monkeypatch, moment):
     real, num_calls = getattr(module, moment), []
 

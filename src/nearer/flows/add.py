@@ -81,7 +81,7 @@ class _Import:
         self._refuse_changed_meaning()
 
     def take_over(self, connection: Connection) -> dict[str, Any]:
-        """Make what was staged visible; what was done."""
+        """Take over what was staged, in one swap; what was done."""
         changes = take_over(connection)
         leave_split(connection, "train", self.drawn)
         put_split(connection, "dev", self.drawn)

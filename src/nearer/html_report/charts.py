@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from nearer.core.visible import visible
+from nearer.core.escape import escape_controls
 
 Role = Literal["baseline", "candidate"]
 
@@ -338,7 +338,7 @@ def _element(name: str, *, cls: str, **attributes: str) -> str:
 
 
 def _svg(kind: str, label: str | None, drawn: Sequence[str]) -> Markup:
-    name = f'role="img" aria-label="{escape(visible(label))}"' if label is not None else 'aria-hidden="true"'
+    name = f'role="img" aria-label="{escape(escape_controls(label))}"' if label is not None else 'aria-hidden="true"'
     return Markup(f'<svg class="chart {escape(kind)}" {name}>{"".join(drawn)}</svg>')
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nearer.core.visible import visible
+from nearer.core.escape import escape_controls
 from nearer.html_report import formats
 from nearer.html_report.comparison import NUM_SLICES_SHOWN, Comparison, compared
 from nearer.html_report.data import DECISIONS, ReportData
@@ -28,7 +28,7 @@ def render(data: ReportData) -> str:
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=visible,
+        finalize=escape_controls,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

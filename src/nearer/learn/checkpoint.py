@@ -1,6 +1,6 @@
 """What a pass remembers: its dev points, its best weights, and checkpoints from which a killed one goes on.
 
-A checkpoint is a sealed folder of what the trainer itself saves and restores (weights, optimiser, schedule, random
+A checkpoint is a checksummed folder of what the trainer itself saves and restores (weights, optimiser, schedule, random
 states, losses), with the dev points and the best weights beside it.
 """
 
@@ -20,8 +20,8 @@ from transformers import TrainerCallback
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.failpoints import failpoint
 from nearer.measure.significance import compare_all
+from nearer.store.checksummed import fault_in, keep_checksummed
 from nearer.store.files import remove_tree, unfinished_name
-from nearer.store.sealed import fault_in, seal
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -77,7 +77,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, folder: Path) -> "Checkpoint":
-        """The checkpoint in a sealed folder."""
+        """The checkpoint in a checksummed folder."""
         content = json.loads((folder / _POINTS).read_text(encoding="utf-8"))
         dev = tuple(DevPoint(**point) for point in content.pop("dev"))
         return cls(folder=folder, dev=dev, **content)
@@ -111,7 +111,7 @@ class Checkpoints:
 
     def keep(self, source_dir: Path, *, step: int) -> None:
         """Seal what was written as the newest checkpoint, and remove all but it and the one before."""
-        seal(source_dir, self.folder / f"step-{step}")
+        keep_checksummed(source_dir, self.folder / f"step-{step}")
         failpoint("train.checkpoint")
         for old in _by_step(self.folder)[:-_KEPT]:
             remove_tree(old)
@@ -241,7 +241,7 @@ class CheckpointWriter(TrainerCallback):  # type: ignore[misc]
         return control
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Put the keeper's part beside the trainer's, and seal them."""
+        """Put the keeper's part beside the trainer's, and write down their checksums."""
         written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         for name in _UNREAD:
             (written / name).unlink(missing_ok=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nearer.core.failpoints import failpoint
 from nearer.retrieval.lexical import LexicalIndex
+from nearer.store.checksummed import fault_in, keep_checksummed
 from nearer.store.files import remove_tree, scratch_folder
-from nearer.store.sealed import fault_in, seal
 from nearer.store.workspace import Workspace
 
 _DOC_IDS = "doc_ids.json"
@@ -60,7 +60,7 @@ def _keep(bm25: Bm25, folder: Path) -> None:
             (scratch / _DOC_IDS).write_text(json.dumps(bm25.doc_ids), encoding="utf-8")
             for former in folder.parent.glob("[0-9]*"):  # of other documents, or damaged
                 remove_tree(former)
-            seal(scratch, folder)
+            keep_checksummed(scratch, folder)
         failpoint("lexical.kept")
     except OSError:  # read-only, or full: what is kept only saves time
         return

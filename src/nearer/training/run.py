@@ -26,9 +26,9 @@ from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, w
 from nearer.learn.examples import Example
 from nearer.learn.negatives import MiningReport
 from nearer.learn.team import num_processes
+from nearer.store.checksummed import fault_in, keep_checksummed
 from nearer.store.files import remove_tree, scratch_folder, write_atomic
 from nearer.store.registry import utc_now
-from nearer.store.sealed import fault_in, seal
 from nearer.store.workspace import Workspace
 from nearer.systems import LocalSystem
 from nearer.training.dev_set import DevSet
@@ -221,7 +221,7 @@ class TrainingRun:
         return self._folder / f"pass-{number}"
 
     def _whole(self, number: int, name: str) -> Path | None:
-        """A sealed folder of a pass; when it is damaged, nothing that was built on it stays."""
+        """A checksummed folder of a pass; when it is damaged, nothing that was built on it stays."""
         folder = self._pass(number) / name
         if not folder.is_dir():
             return None
@@ -236,12 +236,12 @@ class TrainingRun:
 
     @contextmanager
     def _sealing(self, number: int, name: str) -> Iterator[Path]:
-        """A folder to write into, sealed as ``name`` at the end. Raises WorkspaceError when the disk refuses."""
+        """A folder to write into, checksummed as ``name`` at the end. Raises WorkspaceError when the disk refuses."""
         try:
             self._pass(number).mkdir(parents=True, exist_ok=True)
             with scratch_folder(self._pass(number)) as scratch:
                 yield scratch
-                seal(scratch, self._pass(number) / name)
+                keep_checksummed(scratch, self._pass(number) / name)
         except WRITE_FAILURES as error:
             raise cannot_write(self._pass(number), error) from error
 

@@ -8,10 +8,10 @@ _HIDDEN = frozenset({"Cc", "Cs", "Co", "Cn"})
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
-def visible(value: Any) -> Any:
+def escape_controls(value: Any) -> Any:
     r"""Text with its control characters and changes of direction spelled out; anything else as it is.
 
-    >>> visible("a\u202eb")
+    >>> escape_controls("a\u202eb")
     'a[U+202E]b'
     """
     if type(value) is not str or (value.isascii() and value.isprintable()):

@@ -1,4 +1,4 @@
-"""Sealed folders: they get their name when they are whole, and a manifest tells later whether they still are.
+"""Checksummed folders: they get their name when they are whole, and a manifest tells later whether they still are.
 
 What a killed process left half written has no such name; what was cut or changed since is told by its checksums.
 """
@@ -14,7 +14,7 @@ MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
 
 
-def seal(source_dir: Path, target_dir: Path) -> None:
+def keep_checksummed(source_dir: Path, target_dir: Path) -> None:
     """Write down the SHA-256 of every file of ``source_dir``, then give it its final name in one step.
 
     Raises OSError; then ``target_dir`` is not there.
@@ -24,13 +24,13 @@ def seal(source_dir: Path, target_dir: Path) -> None:
         "files": {name: _digest(source_dir / name) for name in _names(source_dir)},
     }
     write_atomic(source_dir / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-    failpoint("seal.written")
+    failpoint("checksums.written")
     target_dir.parent.mkdir(parents=True, exist_ok=True)
     move_into_place(source_dir, target_dir)
 
 
 def fault_in(folder: Path) -> str:
-    """What is wrong with a sealed folder; empty when every file is as it was sealed, and none came or went."""
+    """What is wrong with a checksummed folder; empty when every file is as it was, and none came or went."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format_version"] != FORMAT_VERSION:
