@@ -4,15 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test unit check docs format benchmarks clean
+.PHONY: demo test test-all unit check docs format benchmarks clean
 
 demo: $(VENV)/installed  ## the whole job on this machine's standard library
 	$(BIN)/nearer demo
 
 # One thread a process: on two cores the tests' small products otherwise wait for one another most of the time.
 test: export OMP_NUM_THREADS := 1
-test: $(VENV)/installed  ## every test, the real model's too
-	$(BIN)/pytest -n auto --dist loadfile
+test: $(VENV)/installed  ## a case of each mechanism, the real model's too
+	$(BIN)/pytest -n auto --dist loadfile -m "not exhaustive"
+
+test-all: export OMP_NUM_THREADS := 1
+test-all: $(VENV)/installed  ## every case: all kills, random ones, huge files; hypothesis draws anew
+	$(BIN)/pytest -n auto --dist loadfile --hypothesis-profile=full
 
 unit: export OMP_NUM_THREADS := 1
 unit: $(VENV)/installed  ## all but the end-to-end tests
@@ -34,7 +38,7 @@ format: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	touch $@
 
 clean:

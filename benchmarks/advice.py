@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import nearer
+from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.confirm import build
-from nearer.advice.ground import MAIN, Ground
 from nearer.advice.verdict import FINE_TUNE
 from nearer.cli import Watch
 from nearer.evaluation.judged_split import read_judged_split
@@ -80,10 +80,10 @@ def run(name: str, arguments: argparse.Namespace) -> str:
 def values_on_test(workspace: nearer.Workspace, advice: Mapping[str, Any], model_id: str) -> dict[str, Any]:
     """nDCG@10 of every remedy on test, fitted on all of train and dev; the trained model's is fine-tuning's."""
     progress = Watch()
-    ground, judged = Ground(workspace, progress), read_judged_split(workspace, "test")
-    systems = {"base": ground.system, FINE_TUNE: open_system(workspace, model_id)}
+    data, judged = AdviceData(workspace, progress), read_judged_split(workspace, "test")
+    systems = {"base": data.system, FINE_TUNE: open_system(workspace, model_id)}
     for row in advice["remedies"][1:]:
-        if advised := build(workspace, ground, row["name"], row["changes"], write=False):
+        if advised := build(workspace, data, row["name"], row["changes"], write=False):
             systems[row["name"]] = advised.system
     values = {
         name: float(measure(workspace, system, judged, progress=progress).values[str(MAIN)].mean())

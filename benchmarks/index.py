@@ -21,8 +21,8 @@ from nearer.core.arrays import Floats32, Ints
 from nearer.core.filters import Comparison
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.index import build_index, open_index, update_index
+from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.manifest import Spec
-from nearer.retrieval.policy import Policy
 
 SPACE, DIMENSION, INTRINSIC, NUM_QUERIES, BATCH, K = "enc-synthetic", 384, 64, 200, 1024, 10
 SPEC = Spec(space_id=SPACE, chunking="whole documents", fields={"percent": "integer"})
@@ -65,7 +65,7 @@ def measure(num_documents: int, *, seed: int, folder: Path) -> dict[str, Any]:
     """Build, search, update; seconds are wall time."""
     corpus = Corpus(num_documents, seed=seed)
     queries_QD = corpus.vectors(NUM_QUERIES, seed=10**9)
-    policy = Policy(kind="lancedb", queries=lambda: queries_QD)
+    policy = IndexPolicy(kind="lancedb", queries=lambda: queries_QD)
     build_s, index = _timed(
         corpus,
         lambda: build_index(

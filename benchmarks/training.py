@@ -80,7 +80,7 @@ def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
         systems = {(name, None): model_id for name, model_id in models.items()}
         for name, model_id in models.items():
             for size in DIMENSIONS:
-                systems[name, size] = nearer.shorten(workspace, model_id, dimension=size)["model_id"]
+                systems[name, size] = nearer.compress(workspace, model_id, dimension=size)["model_id"]
     measured = on_test("matryoshka", seed, list(systems.values()), arguments)
     whole = measured["results"][0]["metrics"][MAIN]["value"]
     lost = [(0.0, 0.0, 0.0)]

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from tiers import mark_exhaustive
 
 _QUIET_AND_OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -27,6 +30,17 @@ _SPECIAL = {
 }  # fmt: skip
 _TOPICS = ("music", "water", "school", "church", "river", "army", "film", "law", "book", "football")
 _FILLER = ("the", "of", "and", "in", "to", "was", "for", "on", "with", "that", "by", "from", "this", "which")
+
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("full", deadline=None, print_blob=True)
+settings.load_profile("ci")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before ``-m`` chooses among them."""
+    mark_exhaustive(items)
 
 
 def pytest_collection_finish() -> None:

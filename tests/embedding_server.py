@@ -87,7 +87,8 @@ class EmbeddingServer:
         self.released.set()
         self._http.shutdown()
         self._http.server_close()
-        self._thread.join()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
 
     def seen(self, request: Request) -> Reply | None:
         """Count a request; the fault that it is to meet, if any."""
@@ -214,15 +215,3 @@ def stalled(handler: _Handler, _: dict[str, Any]) -> None:
     """Nothing is answered until the server ends."""
     handler.owner.released.wait(30)
     handler.close_connection = True
-
-
-def dripping(handler: _Handler, _: dict[str, Any]) -> None:
-    """A byte every hundredth of a second, for three seconds: no wait for the next byte is long."""
-    handler.send_response(200)
-    handler.send_header("Content-Type", "application/json")
-    handler.send_header("Content-Length", "300")
-    handler.end_headers()
-    for _ in range(300):
-        handler.owner.released.wait(0.01)
-        handler.wfile.write(b" ")
-        handler.wfile.flush()

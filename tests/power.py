@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from nearer.core import failpoints
+from nearer.store import files, leases
 
 
 class PowerCut(Exception):
@@ -16,9 +17,18 @@ def cut(patch: pytest.MonkeyPatch, when: Callable[[str], bool]) -> None:
 
     def handler(name: str) -> None:
         if when(name):
+            _leave_without_goodbye()
             raise PowerCut(name)
 
     patch.setattr(failpoints, "handler", handler)
+
+
+def _leave_without_goodbye() -> None:
+    """As a process that dies: its locks go with it, and what it was writing belongs to nobody."""
+    for lock, _ in leases._present.values():
+        lock.release()
+    leases._present.clear()
+    files._renew_token()
 
 
 def cut_at(patch: pytest.MonkeyPatch, wanted: str, time: int = 1) -> None:

@@ -9,32 +9,36 @@ The verbs of the command line are plain functions here:
     >>> nearer.promote(workspace)  # doctest: +SKIP
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nearer.advice.learning_curve import learning_curve
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
-    from nearer.evaluation.diagnosis import diagnose
+    from nearer.core.results.advice import Advice, LearningCurve, ShortAnswer
+    from nearer.core.results.base import Result
+    from nearer.core.results.data import Exported, IndexStatus, Preflight
+    from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
+    from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
     from nearer.flows.advise import advise
     from nearer.flows.check import check
+    from nearer.flows.compress import compress, compression_curve
     from nearer.flows.cost import cost
+    from nearer.flows.diagnose import diagnose
     from nearer.flows.evaluate import evaluate
     from nearer.flows.evaluate_task import evaluate_task
     from nearer.flows.export import export
     from nearer.flows.history import history
     from nearer.flows.index import index
+    from nearer.flows.learning_curve import learning_curve
     from nearer.flows.lineage import lineage
     from nearer.flows.merge import merge
     from nearer.flows.promote import promote
+    from nearer.flows.prune import prune
     from nearer.flows.report import report
     from nearer.flows.rollback import rollback
     from nearer.flows.search import search
-    from nearer.flows.shorten import shorten, shortening_curve
     from nearer.flows.should_finetune import should_finetune
     from nearer.flows.status import status
     from nearer.flows.suite import suite
@@ -44,6 +48,22 @@ if TYPE_CHECKING:
     from nearer.store.workspace import Workspace
 
 _WHERE = {
+    "Advice": "nearer.core.results.advice",
+    "Demo": "nearer.core.results.releases",
+    "Diagnosis": "nearer.core.results.measuring",
+    "Evaluation": "nearer.core.results.measuring",
+    "Exported": "nearer.core.results.data",
+    "History": "nearer.core.results.releases",
+    "IndexStatus": "nearer.core.results.data",
+    "LearningCurve": "nearer.core.results.advice",
+    "Preflight": "nearer.core.results.data",
+    "Promotion": "nearer.core.results.releases",
+    "Result": "nearer.core.results.base",
+    "Rollback": "nearer.core.results.releases",
+    "ShortAnswer": "nearer.core.results.advice",
+    "SuiteRun": "nearer.core.results.measuring",
+    "TaskEvaluation": "nearer.core.results.measuring",
+    "WrittenReport": "nearer.core.results.releases",
     "Document": "nearer.core.records",
     "GradeScale": "nearer.core.records",
     "Judgment": "nearer.core.records",
@@ -55,22 +75,23 @@ _WHERE = {
     "advise": "nearer.flows.advise",
     "check": "nearer.flows.check",
     "cost": "nearer.flows.cost",
-    "diagnose": "nearer.evaluation.diagnosis",
+    "diagnose": "nearer.flows.diagnose",
     "evaluate": "nearer.flows.evaluate",
     "evaluate_task": "nearer.flows.evaluate_task",
     "export": "nearer.flows.export",
     "history": "nearer.flows.history",
     "index": "nearer.flows.index",
-    "learning_curve": "nearer.advice.learning_curve",
+    "learning_curve": "nearer.flows.learning_curve",
     "lineage": "nearer.flows.lineage",
     "merge": "nearer.flows.merge",
     "promote": "nearer.flows.promote",
     "remove": "nearer.flows.add",
+    "prune": "nearer.flows.prune",
     "report": "nearer.flows.report",
     "rollback": "nearer.flows.rollback",
     "search": "nearer.flows.search",
-    "shorten": "nearer.flows.shorten",
-    "shortening_curve": "nearer.flows.shorten",
+    "compress": "nearer.flows.compress",
+    "compression_curve": "nearer.flows.compress",
     "should_finetune": "nearer.flows.should_finetune",
     "status": "nearer.flows.status",
     "suite": "nearer.flows.suite",
@@ -80,16 +101,34 @@ _WHERE = {
 }
 
 __all__ = [
+    "Advice",
+    "Demo",
+    "Diagnosis",
     "Document",
+    "Evaluation",
+    "Exported",
     "GradeScale",
+    "History",
+    "IndexStatus",
     "Judgment",
+    "LearningCurve",
     "Pair",
+    "Preflight",
+    "Promotion",
     "Query",
+    "Result",
+    "Rollback",
+    "ShortAnswer",
+    "SuiteRun",
+    "TaskEvaluation",
     "Workspace",
+    "WrittenReport",
     "adapt",
     "add",
     "advise",
     "check",
+    "compress",
+    "compression_curve",
     "cost",
     "diagnose",
     "evaluate",
@@ -101,12 +140,11 @@ __all__ = [
     "lineage",
     "merge",
     "promote",
+    "prune",
     "remove",
     "report",
     "rollback",
     "search",
-    "shorten",
-    "shortening_curve",
     "should_finetune",
     "status",
     "suite",
@@ -123,12 +161,6 @@ def __getattr__(name: str) -> object:
     return getattr(import_module(_WHERE[name]), name)
 
 
-class _Public(ModuleType):
-    """Keeps the package ``nearer.report``, when it is imported, from hiding the function of that name."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _WHERE and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Public
+def __dir__() -> list[str]:
+    """Every public name, loaded or not."""
+    return sorted({*globals(), *__all__})

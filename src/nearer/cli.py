@@ -7,27 +7,31 @@ import io
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichProgress
 
 from nearer import printing
 from nearer.core.durations import seconds_of
 from nearer.core.errors import ImportFaults, NearerError
 from nearer.core.recipe import load_recipe
+from nearer.core.results.base import Result
 from nearer.core.visible import visible
 from nearer.store.workspace import Workspace, is_workspace
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 T = TypeVar("T")
 N = TypeVar("N", int, float)
+R = TypeVar("R", bound=Result | dict[str, Any])
 
 EXIT_INTERNAL, EXIT_INPUT, EXIT_NO, EXIT_INTERRUPTED = 1, 2, 3, 130
 _NO = frozenset({"refused", "faults"})
@@ -58,14 +62,20 @@ class UsageFault(NearerError):
 class Watch:
     """Progress on stderr: bars on a terminal, lines anywhere."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+    @cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
 
     def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
         """Yield ``items`` while a bar moves; a ``total`` of 0 is unknown."""
         if not self._console.is_terminal:
             yield from items
             return
+        from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichProgress
+
         columns = (
             TextColumn("{task.description:24}"),
             BarColumn(),
@@ -79,6 +89,23 @@ class Watch:
     def say(self, text: str) -> None:
         """Print one line."""
         self._console.print(visible(text), markup=False, soft_wrap=True)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"nearer {version('nearer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Make search understand what relevant means in your own domain."""
 
 
 @app.command()
@@ -168,7 +195,7 @@ def diagnose(
     overrides: Overrides = None,
 ) -> None:
     """Find the one cause of every query that failed, and what would mend it; live's unless a system is named."""
-    from nearer.evaluation.diagnosis import diagnose as flow
+    from nearer.flows.diagnose import diagnose as flow
 
     _run(folder, overrides, as_json, printing.diagnosed, lambda w: flow(w, system, split=split, progress=Watch()))
 
@@ -229,6 +256,11 @@ def train(
     ] = None,
     search: Annotated[int, typer.Option(help="Try so many settings; dev chooses.", metavar="TRIALS")] = 0,
     seeds: Annotated[int, typer.Option(help="Train with so many seeds; dev picks one, or a mean of several.")] = 1,
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on with an unfinished run: its id, or newest.", metavar="RUN"),
+    ] = None,
+    discard: Annotated[str | None, typer.Option(help="Give an unfinished run up.", metavar="RUN")] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -238,7 +270,13 @@ def train(
     from nearer.flows.train import train as flow
     from nearer.flows.train_reranker import train_reranker
     from nearer.training.choice import Asked
+    from nearer.training.unfinished import discard_run
 
+    if discard is not None:
+        _run(folder, overrides, as_json, printing.discarded, lambda w: discard_run(w, discard))
+        return
+    if resume and adapter is not None:
+        raise UsageFault("--adapter takes no --resume", hint="an adapter is trained in seconds: train it anew")
     if reranker and adapter is not None:
         raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
     asked = Asked(
@@ -251,13 +289,23 @@ def train(
         )
     if reranker:
         _run(
-            folder, overrides, as_json, printing.trained_reranker, lambda w: train_reranker(w, start, progress=Watch())
+            folder,
+            overrides,
+            as_json,
+            printing.trained_reranker,
+            lambda w: train_reranker(w, start, resume=resume, progress=Watch()),
         )
         return
     if adapter is not None:
         _run(folder, overrides, as_json, printing.trained, lambda w: adapt(w, adapter, start, progress=Watch()))
         return
-    _run(folder, overrides, as_json, printing.trained, lambda w: flow(w, start, asked=asked, progress=Watch()))
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.trained,
+        lambda w: flow(w, start, asked=asked, resume=resume, progress=Watch()),
+    )
 
 
 @app.command()
@@ -278,7 +326,7 @@ def merge(
 
 
 @app.command()
-def shorten(
+def compress(
     system: Annotated[str, typer.Argument(metavar="SYSTEM")],
     dimension: Annotated[
         int | None, typer.Option(help="Register the model of so many dimensions; else every size is measured.")
@@ -292,8 +340,8 @@ def shorten(
     overrides: Overrides = None,
 ) -> None:
     """Measure a model's vectors at fewer dimensions and bits, or make a model of fewer dimensions."""
-    from nearer.flows.shorten import shorten as flow
-    from nearer.flows.shorten import shortening_curve
+    from nearer.flows.compress import compress as flow
+    from nearer.flows.compress import compression_curve
     from nearer.flows.turn import turn
 
     def of(workspace: Workspace) -> str:
@@ -305,13 +353,13 @@ def shorten(
             folder,
             overrides,
             as_json,
-            printing.shortening,
-            lambda w: shortening_curve(w, of(w), split=chosen, progress=Watch()),
+            printing.compression,
+            lambda w: compression_curve(w, of(w), split=chosen, progress=Watch()),
         )
         return
     if split is not None:
         raise UsageFault("--dimension and --split do not go together", hint="measure what it made: nearer evaluate")
-    _run(folder, overrides, as_json, printing.shortened, lambda w: flow(w, of(w), dimension=dimension))
+    _run(folder, overrides, as_json, printing.compressed, lambda w: flow(w, of(w), dimension=dimension))
 
 
 @app.command()
@@ -356,6 +404,20 @@ def promote(
         printing.promoted,
         lambda w: flow(w, system, split=split, force_reason=reason, progress=Watch()),
     )
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(help="The newest models, rerankers and reports that stay all the same.")] = 3,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Give space back: models that were never released, their indexes and vectors, and old reports."""
+    from nearer.flows.prune import prune as flow
+
+    _run(folder, overrides, as_json, printing.pruned, lambda w: flow(w, keep=keep, dry_run=dry_run))
 
 
 @app.command()
@@ -526,16 +588,17 @@ def _run(
     folder: Path,
     overrides: list[str] | None,
     as_json: bool,
-    text_of: Callable[[dict[str, Any]], str],
-    flow: Callable[[Workspace], dict[str, Any]],
+    text_of: Callable[[R], str],
+    flow: Callable[[Workspace], R],
 ) -> None:
     with Workspace.open(folder, overrides=tuple(overrides or ())) as workspace:
         result = flow(workspace)
     _print(result, as_json, text_of)
 
 
-def _print(result: dict[str, Any], as_json: bool, text_of: Callable[[dict[str, Any]], str]) -> None:
-    typer.echo(json.dumps(result, allow_nan=False) if as_json else visible(text_of(result)))
+def _print(result: R, as_json: bool, text_of: Callable[[R], str]) -> None:
+    plain = result.to_dict() if isinstance(result, Result) else result
+    typer.echo(json.dumps(plain, allow_nan=False) if as_json else visible(text_of(result)))
     if result.get("verdict") in _NO:
         raise typer.Exit(EXIT_NO)
 
@@ -603,6 +666,9 @@ def _fail(
         typer.echo(json.dumps({"error": error}))
     else:
         typer.echo(visible(f"nearer: {message}" + (f"\n  -> {hint}" if hint else "")), err=True)
+    if exit_code == EXIT_INTERRUPTED and any(not thread.daemon for thread in threading.enumerate()[1:]):
+        sys.stdout.flush()
+        os._exit(exit_code)  # a thread that waits for a service is not waited for
     sys.exit(exit_code)
 
 

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearer.core.errors import RecipeError
-from nearer.core.recipe import Recipe, load_recipe
-from nearer.core.toml import dump_toml
+from nearer.core.recipe import Recipe, as_toml, load_recipe, with_keys
 
 SCALARS = st.one_of(
     st.booleans(),
@@ -21,20 +20,35 @@ KEYS = st.one_of(st.sampled_from(["a", "b-1", "c_d"]), st.text(st.characters(exc
 
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(KEYS, st.one_of(PLAIN, st.dictionaries(KEYS, PLAIN, min_size=1, max_size=3)), max_size=5))
-def test_dump_toml_round_trips(values):
-    assert tomllib.loads(dump_toml(values)) == values
+def test_toml_round_trips(values):
+    assert tomllib.loads(as_toml(values)) == values
 
 
-def test_dump_toml_of_nested_sections_none_and_what_has_no_toml():
+def test_toml_of_nested_sections_none_and_what_has_no_toml():
     values = {"a": {"x": 1, "b": {"y": "]\n"}}, "empty": {}, "none": None, "only_none": {"z": None}}
-    assert tomllib.loads(dump_toml(values)) == {"a": {"x": 1, "b": {"y": "]\n"}}}
-    with pytest.raises(TypeError, match="object"):
-        dump_toml({"x": object()})
+    wanted = {"a": {"x": 1, "b": {"y": "]\n"}}, "empty": {}, "only_none": {}}
+    assert tomllib.loads(as_toml(values)) == wanted
+    with pytest.raises(ValueError, match="object"):
+        as_toml({"x": object()})
+
+
+def test_setting_keys_validates_and_keeps_what_was_never_set():
+    recipe = load_recipe(None, overrides=("encoder.batch_size=7", 'advise.encoders=[{model = "bag"}]'))
+    changed = with_keys(recipe, {"train.epochs": 2, "search.dense_weight": 0.5})
+    assert (changed.train.epochs, changed.search.dense_weight) == (2, 0.5)
+    assert [each.batch_size for each in changed.other_encoders.values()] == [7]
+    assert with_keys(Recipe(), {}) == Recipe()
+    with pytest.raises(RecipeError, match=r"train\.epochs"):
+        with_keys(recipe, {"train.epochs": -1})
+    with pytest.raises(RecipeError, match=r"train\.epoks: unknown key"):
+        with_keys(recipe, {"train.epoks": 1})
+    with pytest.raises(RecipeError, match="'epochs' is a value"):
+        with_keys(recipe, {"train.epochs": 1, "train.epochs.x": 1})
 
 
 def test_the_default_recipe_round_trips(tmp_path):
     path = tmp_path / "nearer.toml"
-    path.write_text(dump_toml(Recipe().model_dump()), encoding="utf-8")
+    path.write_text(as_toml(Recipe().model_dump()), encoding="utf-8")
     assert load_recipe(path) == Recipe()
 
 
@@ -181,6 +195,6 @@ def test_a_key_where_it_does_not_belong_is_never_repeated(load, content):
 
 
 def test_settings_of_an_api_need_its_endpoint(load):
-    with pytest.raises(RecipeError, match="requests_per_minute, price_per_million_tokens set without an endpoint"):
-        load("[encoder.api]\nprice_per_million_tokens = 0.02\nrequests_per_minute = 3\n")
+    with pytest.raises(RecipeError, match="max_parallel, price_per_million_tokens set without an endpoint"):
+        load("[encoder.api]\nprice_per_million_tokens = 0.02\nmax_parallel = 3\n")
     assert load('[encoder.api]\nrevision = ""\n').encoder.api.endpoint is None

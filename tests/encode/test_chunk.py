@@ -158,3 +158,15 @@ def test_without_a_title_with_a_long_one_and_in_one_piece_documents_are_cut_as_e
         )
     ]
     assert cut[0] == cut[1]
+
+
+@pytest.mark.parametrize("repeat_title", [False, True])
+def test_a_passage_tells_where_it_is_in_its_document(repeat_title):
+    document = Document(doc_id="d", title="  A title ", text="  One two three. Four five.\n\nSix seven eight nine.  ")
+    window = Window(max_tokens=6, overlap_tokens=2, repeat_title=repeat_title)
+    found = list(passages([document], window=window, token_spans=words_and_marks))
+    assert len(found) > 1
+    for passage in found:
+        own = document.full_text[passage.start : passage.end]
+        assert passage.text == (f"{document.title}\n{own}" if repeat_title else own)
+        assert own == own.strip()

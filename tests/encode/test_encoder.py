@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -212,3 +213,14 @@ def test_a_shorter_length_in_training_does_not_shorten_what_is_encoded(tiny_enco
     tiny_encoder.model.max_seq_length = 8
     assert np.array_equal(tiny_encoder.encode_documents([text]), before)
     assert tiny_encoder.model.max_seq_length == 8
+
+
+def test_threads_share_it_and_each_gets_its_own_vectors(tiny_encoder):
+    texts = [f"rain number {n} falls " * (n % 5 + 1) for n in range(24)]
+    alone = [tiny_encoder.encode_documents([text]) for text in texts]
+    tiny_encoder.model.max_seq_length = 3  # as in training: what threads set and set back must not meet
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda text: tiny_encoder.encode_documents([text]), texts * 3))
+    assert tiny_encoder.model.max_seq_length == 3
+    for one, other in zip(alone * 3, together, strict=True):
+        assert np.array_equal(one, other)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from nearer.core.errors import ModelRefused
+from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.encoder import Encoder
 from nearer.encode.paired import PairedEncoder, paired_id
-from nearer.encode.shortened import ShortenedEncoder
 
 TEXTS = ["music", "the river of the school"]
 
@@ -32,4 +32,4 @@ def test_it_searches_the_space_of_the_documents_under_an_id_of_both(pair):
 
 def test_two_dimensions_do_not_go_together(tiny_encoder):
     with pytest.raises(ModelRefused, match="16 dimensions met documents of 32"):
-        PairedEncoder(ShortenedEncoder(tiny_encoder, 16), tiny_encoder)
+        PairedEncoder(CompressedEncoder(tiny_encoder, 16), tiny_encoder)

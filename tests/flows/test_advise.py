@@ -9,14 +9,15 @@ import pytest
 import nearer as package
 from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
+from nearer.advice.advice_data import AdviceData
 from nearer.advice.confirm import build
-from nearer.advice.ground import Ground
-from nearer.advice.remedies import Remedy, Skipped, boost_remedy, filter_remedy, lexical_remedies, read_structure
+from nearer.advice.remedies import Remedy, boost_remedy, filter_remedy, lexical_remedies, read_metadata_schema
 from nearer.advice.write import write_changes
 from nearer.core.errors import InputError, ModelRefused, RecipeError
 from nearer.core.progress import Silent
+from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.adapted import AdaptedEncoder
-from nearer.evaluation.asked import pairs_of
+from nearer.evaluation.corpus_ranker import pairs_of
 from nearer.evaluation.ranking import rank
 from nearer.flows.add import add
 from nearer.store.workspace import Workspace
@@ -75,8 +76,8 @@ def test_where_only_a_field_tells_documents_apart_the_verdict_is_a_filter(versio
     assert chosen["index_work"] == "none"
     assert result["confirmed"]["difference"] > 0.1
     assert result["confirmed"]["ledger"]["num_looks"] == 1
-    assert result["next"] == ["nearer advise --write"]
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["next"] == ("nearer advise --write",)
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False)) == result.to_dict()
 
 
 def test_every_remedy_is_there_or_told_why_not(plain):
@@ -98,36 +99,36 @@ def test_a_field_that_the_recipe_does_not_name_never_filters(versioned):
     recipe = versioned.recipe.model_copy(
         update={"search": versioned.recipe.search.model_copy(update={"query_time_fields": ()})}
     )
-    blind = Ground(Workspace(folder=versioned.folder, recipe=recipe, database=versioned.database), Silent())
-    remedy, _ = filter_remedy(blind, read_structure(blind))
+    blind = AdviceData(Workspace(folder=versioned.folder, recipe=recipe, database=versioned.database), Silent())
+    remedy, _ = filter_remedy(blind, read_metadata_schema(blind))
     assert "query." not in json.dumps(dict(getattr(remedy, "changes", {})))
 
 
 def test_the_pairs_of_a_fold_are_those_of_its_queries(versioned):
-    ground = Ground(versioned, Silent())
-    for fold in range(ground.num_folds):
-        rows_S = ground.tuned_on(fold)
-        places, documents = pairs_of(ground.relevant, rows_S, num_queries=len(ground.queries))
-        ids = [ground.queries[row].query_id for row in rows_S]
-        found = [(ids[place], ground.corpus.doc_ids[row]) for place, row in zip(places, documents, strict=True)]
-        assert found == [(query_id, doc_id) for query_id in ids for doc_id in ground.judged.relevant[query_id]]
+    data = AdviceData(versioned, Silent())
+    for fold in range(data.num_folds):
+        rows_S = data.tuned_on(fold)
+        places, documents = pairs_of(data.relevant, rows_S, num_queries=len(data.queries))
+        ids = [data.queries[row].query_id for row in rows_S]
+        found = [(ids[place], data.corpus.doc_ids[row]) for place, row in zip(places, documents, strict=True)]
+        assert found == [(query_id, doc_id) for query_id in ids for doc_id in data.judged.relevant[query_id]]
 
 
 def test_what_a_fold_is_worth_changes_nothing_of_how_it_is_ranked(versioned, monkeypatch):
     """Judgments of the fold that judges are turned upside down: its rankings stay, as nothing was tuned on them."""
 
-    def rankings(ground):
-        structure = read_structure(ground)
+    def rankings(data):
+        schema = read_metadata_schema(data)
         remedies = [
-            filter_remedy(ground, structure)[0],
-            boost_remedy(ground, structure),
-            *lexical_remedies(ground, ground.dense, ground.lexical),
+            filter_remedy(data, schema)[0],
+            boost_remedy(data, schema),
+            *lexical_remedies(data, data.dense, data.lexical),
         ]
         return {each.name: each.ranked.rows_QK for each in remedies if isinstance(each, Remedy)}
 
-    honest = Ground(versioned, Silent())
+    honest = AdviceData(versioned, Silent())
     judged, before = honest.judged_by(0), rankings(honest)
-    spoiled = Ground(versioned, Silent())
+    spoiled = AdviceData(versioned, Silent())
     true_values = spoiled.main
 
     def turned(rows_QK):
@@ -146,12 +147,12 @@ def test_boosts_are_measured_as_deep_as_they_are_served(new_workspace, tmp_path)
     rows = versioned_rows(synthetic_rows(num_documents=40, queries_each=3))
     workspace = Workspace.open(new_workspace(**QUICK, search={"depth": 150}))
     add(workspace, "beir", write_beir(tmp_path / "deep", rows, split_of=split_by_ordinal))
-    ground = Ground(workspace, Silent())
-    remedy = boost_remedy(ground, read_structure(ground))
+    data = AdviceData(workspace, Silent())
+    remedy = boost_remedy(data, read_metadata_schema(data))
     write_changes(workspace, remedy.changes)
     workspace.close()
     served = Workspace.open(workspace.folder)
-    _, ranked = rank(served, open_system(served, "base+boost"), ground.queries[:5], k=150, progress=Silent())
+    _, ranked = rank(served, open_system(served, "base+boost"), data.queries[:5], k=150, progress=Silent())
     served.close()
     assert ranked.rows_QK.shape == (5, 150)
     for row in range(5):
@@ -177,12 +178,12 @@ def test_what_is_written_is_a_recipe_and_the_advised_system_is_one_like_any_othe
 
 
 def test_an_adapter_that_is_advised_becomes_a_model_only_when_it_is_written(plain, ask):
-    ground = Ground(plain, Silent())
-    advised = build(plain, ground, "adapter:query+hybrid", {"search.dense_weight": 0.25}, write=False)
+    data = AdviceData(plain, Silent())
+    advised = build(plain, data, "adapter:query+hybrid", {"search.dense_weight": 0.25}, write=False)
     assert isinstance(advised.system.encoder, AdaptedEncoder)
     assert (advised.system.stages, advised.system.search.dense_weight) == (("hybrid",), 0.25)
     assert len(plain.registry.models()) == 1
-    advised = build(plain, ground, "adapter:query+hybrid", {"search.dense_weight": 0.25}, write=True)
+    advised = build(plain, data, "adapter:query+hybrid", {"search.dense_weight": 0.25}, write=True)
     assert advised.written == ("search.dense_weight = 0.25",)
     model_id, stage = advised.name.split("+")
     assert stage == "hybrid"
@@ -308,10 +309,10 @@ def test_where_no_other_field_is_left_the_reason_names_the_one_of_mixed_types(ne
         document["metadata"] = {"year": 2000 + number if number else "unknown", "tags": ["a", "b"]}
     workspace = Workspace.open(new_workspace(**QUICK))
     add(workspace, "beir", write_beir(tmp_path / "mixed", rows, split_of=split_by_ordinal))
-    ground = Ground(workspace, Silent())
-    structure = read_structure(ground)
-    for skipped in (filter_remedy(ground, structure)[0], boost_remedy(ground, structure)):
-        assert isinstance(skipped, Skipped)
+    data = AdviceData(workspace, Silent())
+    schema = read_metadata_schema(data)
+    for skipped in (filter_remedy(data, schema)[0], boost_remedy(data, schema)):
+        assert isinstance(skipped, SkippedRemedy)
         assert "field 'year' cannot filter: document 'd000' has text, document 'd001' has integer" in skipped.reason
         assert "field 'tags' of document 'd000' cannot filter" in skipped.reason
     workspace.close()

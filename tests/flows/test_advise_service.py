@@ -6,8 +6,8 @@ import pytest
 
 import nearer as package
 from embedding_server import EmbeddingServer, status
+from nearer.advice.advice_data import AdviceData
 from nearer.advice.confirm import build
-from nearer.advice.ground import Ground
 from nearer.advice.models import encoder_remedies
 from nearer.advice.rows import row_of
 from nearer.advice.write import write_changes
@@ -72,25 +72,25 @@ def test_its_tokens_are_priced_and_not_the_hours_of_this_machine(beside, entry):
         update={"cost": beside.recipe.cost.model_copy(update={"machine_usd_per_hour": 3600.0})}
     )
     priced = Workspace(folder=beside.folder, recipe=recipe, database=beside.database)
-    ground = Ground(priced, Silent())
-    [(remedy, rate)] = encoder_remedies(ground)
-    texts = [document.full_text for document in ground.corpus.documents]
-    assert rate.num_tokens == ground.others["api:bag"].encoder.estimated_tokens(texts)
-    row = row_of(ground, remedy, rate).described
+    data = AdviceData(priced, Silent())
+    [(remedy, rate)] = encoder_remedies(data)
+    texts = [document.full_text for document in data.corpus.documents]
+    assert rate.num_tokens == data.others["api:bag"].encoder.estimated_tokens(texts)
+    row = row_of(data, remedy, rate).described
     assert row["cost"]["reindex_usd"] == pytest.approx(rate.num_tokens * PRICE / 1e6)
     assert remedy.changes == {"encoder": entry}
 
 
 def test_what_is_written_makes_it_the_base_which_is_measured_and_released(beside, ask):
-    ground = Ground(beside, Silent())
-    [(remedy, _)] = encoder_remedies(ground)
-    before = build(beside, ground, remedy.name, remedy.changes, write=False)
+    data = AdviceData(beside, Silent())
+    [(remedy, _)] = encoder_remedies(data)
+    before = build(beside, data, remedy.name, remedy.changes, write=False)
     assert (before.name, before.written) == ("api:bag", ())
     path = beside.folder / "nearer.toml"
     path.write_text("# ours\n" + path.read_text().replace("[encoder]", "[encoder]\nmax_seq_length = 16"))
-    advised = build(beside, ground, remedy.name, remedy.changes, write=True)
+    advised = build(beside, data, remedy.name, remedy.changes, write=True)
     assert advised.name == "base"
-    assert advised.system is ground.others["api:bag"]
+    assert advised.system is data.others["api:bag"]
     text = path.read_text()
     assert text.startswith("# ours\n")
     assert KEY not in text
@@ -140,7 +140,7 @@ def refused(workspace, monkeypatch, kind):
 
 
 def test_a_service_that_refuses_is_told_before_anything_is_encoded(beside, server, monkeypatch):
-    monkeypatch.setattr("nearer.advice.ground.embed_corpus", lambda *_: pytest.fail("the base encoded"))
+    monkeypatch.setattr("nearer.advice.advice_data.embed_corpus", lambda *_: pytest.fail("the base encoded"))
     server.fault_of = lambda _: status(401, "Incorrect API key provided")
     error = refused(beside, monkeypatch, ServiceError)
     assert server.endpoint in error.message
@@ -187,12 +187,12 @@ def test_an_encoder_of_a_folder_that_is_written_is_the_base_as_it_was_measured(n
     made = new_workspace(encoder={"query_prompt": "find: "}, advise={"encoders": [str(tiny_model_folder)]})
     workspace = Workspace.open(made)
     add(workspace, "beir", beir)
-    ground = Ground(workspace, Silent())
-    [(remedy, _)] = encoder_remedies(ground)
+    data = AdviceData(workspace, Silent())
+    [(remedy, _)] = encoder_remedies(data)
     assert remedy.name == str(tiny_model_folder)
     write_changes(workspace, remedy.changes)
     written = Workspace.open(made)
-    assert open_system(written, "base").model.model_id == ground.others[remedy.name].model.model_id
-    assert ground.system.model.model_id != ground.others[remedy.name].model.model_id
+    assert open_system(written, "base").model.model_id == data.others[remedy.name].model.model_id
+    assert data.system.model.model_id != data.others[remedy.name].model.model_id
     for each in (workspace, written):
         each.close()

@@ -18,7 +18,7 @@ from nearer.learn.checkpoint import DevPoint
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
 from nearer.training import fitting, pace, search
-from nearer.training import passes as train_module
+from nearer.training import passes as passes_module
 from nearer.training.choice import Asked
 from nearer.training.course import Diverged
 from nearer.training.deadline import Deadline
@@ -453,7 +453,7 @@ def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
 
 
 def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
-    run_passes, parts = train_module.run_passes, []
+    run_passes, parts = passes_module.run_passes, []
 
     def broken(course):
         parts.append(course)

@@ -8,7 +8,7 @@ import pytest
 
 VERBS = [
     "advise",
-    "shorten",
+    "compress",
     "merge",
     "cost",
     "diagnose",
@@ -27,6 +27,7 @@ VERBS = [
     "history",
     "lineage",
     "search",
+    "prune",
     "report",
     "demo",
 ]
@@ -88,7 +89,7 @@ def test_nearer_works_from_inside_the_folder(nearer, tmp_path, monkeypatch):
     assert nearer("init", tmp_path / "shop").exit_code == 2
     monkeypatch.chdir(tmp_path / "shop")
     assert nearer("status", "--json").json["live"] is None
-    assert nearer("status").out == "live: none\nprevious: none\n"
+    assert nearer("status").out.startswith("live: none\nprevious: none\n")
 
 
 def test_verbs_on_an_empty_workspace_say_what_to_do_next(ask, new_workspace):
@@ -108,25 +109,6 @@ def test_verbs_on_an_empty_workspace_say_what_to_do_next(ask, new_workspace):
         assert hint in ask(folder, *verb, code=2)["error"]["hint"], verb
     assert ask(folder, "check", code=3)["verdict"] == "faults"
     assert ask(folder, "history") == {"events": []}
-
-
-def test_a_busy_workspace_says_who_is_at_it(ask, base_live, tmp_path):
-    (tmp_path / "c.jsonl").write_text('{"_id": "a", "text": "b"}\n')
-    code = (
-        "import sys; from pathlib import Path; from nearer.store.workspace import Workspace\n"
-        "with Workspace.open(Path(sys.argv[1])).writer('train'): print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", code, str(base_live)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout.readline() == "held\n"
-        for verb in (["add", "corpus", tmp_path / "c.jsonl"], ["train"], ["index"], ["remove", "d001"]):
-            error = ask(base_live, *verb, code=2)["error"]
-            assert error["code"] == "workspace_busy"
-            assert f"nearer train (process {holder.pid})" in error["message"]
-        assert ask(base_live, "search", "music")["results"]
-        assert ask(base_live, "status")["live"]
-        holder.stdin.close()
-    assert ask(base_live, "add", "corpus", tmp_path / "c.jsonl")["counts"]["documents"] == 81
 
 
 @pytest.fixture

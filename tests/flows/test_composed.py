@@ -20,7 +20,7 @@ from nearer.flows.search import search
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.workspace import Workspace
 from nearer.systems import in_order, open_system, parse_name
-from nearer.systems.lexical import read_words
+from nearer.systems.lexical import read_bm25
 from nearer.systems.pipeline import Found, combine
 from nearer.vectors.topk import TopK
 
@@ -162,24 +162,24 @@ def test_words_are_kept_for_one_revision_and_made_anew_when_damaged(workspace, m
     made = []
     build = LexicalIndex.__init__
     monkeypatch.setattr(LexicalIndex, "__init__", lambda self, *a, **k: (made.append(1), build(self, *a, **k))[1])
-    first = read_words(workspace).index.search(["harbour lantern"], k=3)
-    again = read_words(workspace).index.search(["harbour lantern"], k=3)
+    first = read_bm25(workspace).index.search(["harbour lantern"], k=3)
+    again = read_bm25(workspace).index.search(["harbour lantern"], k=3)
     assert len(made) == 1
     assert np.array_equal(first.rows_QK, again.rows_QK)
     [kept] = workspace.lexical.iterdir()
     (kept / "data.csc.index.npy").write_bytes(b"cut")
-    repaired = read_words(workspace).index.search(["harbour lantern"], k=3)
+    repaired = read_bm25(workspace).index.search(["harbour lantern"], k=3)
     assert len(made) == 2
     assert np.array_equal(first.scores_QK, repaired.scores_QK)
     assert [each.name for each in workspace.lexical.iterdir()] == [kept.name]
-    read_words(workspace)
+    read_bm25(workspace)
     assert len(made) == 2
 
 
 def test_without_room_for_words_they_are_made_each_time(workspace):
     shutil.rmtree(workspace.lexical, ignore_errors=True)
     workspace.lexical.write_text("a file where the folder would be")
-    assert read_words(workspace).index.has_terms
+    assert read_bm25(workspace).index.has_terms
 
 
 def test_a_process_killed_when_it_kept_words_leaves_them_whole(base_live):

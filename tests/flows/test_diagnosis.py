@@ -11,8 +11,8 @@ from flows.bag_of_words import bag_of_words, word
 from flows.folders import write_beir, write_jsonl
 from nearer.core.errors import InputError, NotFound, RecipeError
 from nearer.core.recipe import Recipe
-from nearer.evaluation.diagnosis import diagnose
 from nearer.flows.add import add
+from nearer.flows.diagnose import diagnose
 from nearer.measure.diagnosis import BY_RANK, CAUSES
 from nearer.store.workspace import Workspace
 
@@ -154,7 +154,7 @@ def planted(tmp_path_factory):
 @pytest.fixture
 def system(monkeypatch):
     made = bag_of_words(enabled=False)
-    monkeypatch.setattr("nearer.evaluation.diagnosis.open_system", lambda workspace, name: made)
+    monkeypatch.setattr("nearer.flows.diagnose.open_system", lambda workspace, name: made)
     return made
 
 
@@ -183,7 +183,7 @@ def result(planted):
         shutil.copytree(planted, planted.parent / "read"), overrides=("diagnosis.num_examples=9",)
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nearer.evaluation.diagnosis.open_system", lambda workspace, name: bag_of_words(enabled=False))
+        patch.setattr("nearer.flows.diagnose.open_system", lambda workspace, name: bag_of_words(enabled=False))
         found = diagnose(workspace, "base")
     workspace.close()
     return found
@@ -205,7 +205,7 @@ def test_causes_add_up_and_each_has_its_examples(result):
         for example in each["examples"]:
             assert result["by_query"][example["query_id"]] == each["cause"]
             assert example["evidence"]
-    assert json.loads(json.dumps(result)) == result
+    assert json.loads(json.dumps(result.to_dict())) == result.to_dict()
 
 
 def evidence_of(result, query_id):
@@ -234,7 +234,7 @@ def test_the_evidence_says_what_was_seen(result):
 
 def test_where_documents_are_cut_nothing_is_truncated(found, system, monkeypatch):
     cut = bag_of_words(enabled=True)
-    monkeypatch.setattr("nearer.evaluation.diagnosis.open_system", lambda workspace, name: cut)
+    monkeypatch.setattr("nearer.flows.diagnose.open_system", lambda workspace, name: cut)
     causes = found()["by_query"]
     assert "dev unread end" not in causes
     assert {name: cause for name, cause in causes.items() if cause != "chunking"} == {
@@ -281,7 +281,7 @@ def test_limits_move_queries_from_one_rank_cause_to_the_next(found):
 
 
 def test_a_stricter_cosine_makes_no_paraphrase_doubtful(found, monkeypatch):
-    monkeypatch.setattr("nearer.evaluation.diagnosis.recut.Scores.chance", 1.1)
+    monkeypatch.setattr("nearer.evaluation.diagnosis.rechunk.Scores.chance", 1.1)
     causes = found()["by_query"]
     assert causes["dev paraphrase"] == "order"
     assert causes["dev copy"] == "doubtful_label"

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from nearer.core.progress import Silent
-from nearer.evaluation.diagnosis import diagnose
 from nearer.evaluation.diagnosis.background import Background
 from nearer.evaluation.examples import _whys, examples
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure, measure_run
+from nearer.flows.diagnose import diagnose
 from nearer.flows.evaluate import evaluate
 from nearer.flows.promote import promote
 from nearer.flows.report import report
@@ -98,7 +98,7 @@ def test_a_query_that_is_ranked_as_it_should_be_has_no_cause(filled, dev, tmp_pa
 
 def test_one_system_alone_has_no_examples(filled, dev):
     measured = measure(filled, open_system(filled, "base"), dev, progress=Silent())
-    assert examples(filled, dev, [measured], metric="nDCG@10", progress=Silent()) == []
+    assert examples(filled, dev, [measured], metric="nDCG@10", progress=Silent()) == ()
 
 
 def test_the_report_says_why(filled, dev, tmp_path):
@@ -112,7 +112,7 @@ def test_the_report_says_why(filled, dev, tmp_path):
 
 def test_the_gate_keeps_the_reasons_with_its_evidence(trained):
     workspace = Workspace.open(trained)
-    found = promote(workspace)["evaluation"]["examples"]
+    found = promote(workspace).to_dict()["evaluation"]["examples"]
     workspace.close()
     assert found
     assert all(each["why"]["cause"] in CAUSES for each in found)

@@ -68,19 +68,6 @@ def test_a_full_disk_is_told_and_nothing_is_half_done(ask, trained, words, verb,
 
 
 @pytest.mark.slow
-def test_of_two_writers_one_is_told_who_is_at_it_and_readers_go_on(ask, base_live):
-    before = seen(ask, base_live)
-    workspace = Workspace.open(base_live)
-    with workspace.writer("train"):
-        for verb in (("train",), ("index",), ("add", "corpus", base_live / "nearer.toml")):
-            ended = run(*verb, "--dir", base_live)
-            assert re.search(r"busy with nearer train \(process \d+\)", refused(ended))
-        assert seen(ask, base_live) == before
-    workspace.close()
-    assert run("index", "--dir", base_live).code == 0
-
-
-@pytest.mark.slow
 def test_processes_that_write_at_once_lose_nothing(ask, new_workspace, tmp_path):
     """Each import is acknowledged and there, or refused as busy and not there at all."""
     folder = new_workspace()
@@ -150,7 +137,7 @@ def test_a_job_whose_end_writes_refuses_a_read_only_workspace_before_it_opens_a_
         "evaluation.diagnosis",
         "flows.evaluate_task",
         "flows.export",
-        "advice.ground",
+        "advice.advice_data",
     )
     for place in flows:
         monkeypatch.setattr(f"nearer.{place}.open_system", lambda *_: pytest.fail("a model was opened"))
@@ -171,7 +158,7 @@ def test_what_enters_nothing_is_done_in_a_read_only_workspace(base_live, monkeyp
 
 
 def test_advice_that_could_not_be_written_is_refused_before_it_is_measured(base_live, monkeypatch):
-    monkeypatch.setattr("nearer.flows.advise.Ground", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr("nearer.flows.advise.AdviceData", lambda *_: pytest.fail("it was measured"))
     monkeypatch.setattr("os.access", lambda path, *_, **__: path != base_live)
     workspace = Workspace.open(base_live)
     with pytest.raises(WorkspaceError, match=r"nearer.toml: the folder may not be written") as caught:

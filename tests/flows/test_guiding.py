@@ -5,10 +5,10 @@ import shutil
 import pytest
 
 from flows import processes
-from nearer.advice.learning_curve import learning_curve
 from nearer.core.errors import InputError, ModelRefused, NotFound, RecipeError
 from nearer.core.progress import Silent
 from nearer.encode.encoder import Encoder
+from nearer.flows.learning_curve import learning_curve
 from nearer.flows.train import train
 from nearer.learn.guide import Guide
 from nearer.training.guiding import guide_id, guide_of

@@ -28,6 +28,7 @@ EDIT, REMOVE, INDEX, PROMOTE = (
 )
 
 KILLED = {
+    "import.staged": [EDIT],
     "import.commit": [EDIT],
     "remove.commit": [REMOVE],
     "export.file": [("export", "run", "base", "{out}")],
@@ -53,7 +54,7 @@ ELSEWHERE = {
     **dict.fromkeys(("adapter.weights", "adapter.manifest"), "encode/test_adapter.py"),
     **dict.fromkeys(("reranker.model", "registry.reranker", "reranker.registered"), "flows/test_train_reranker.py"),
     **dict.fromkeys(("adapt.model", "adapt.registered"), "flows/test_adapt.py"),
-    "shorten.curve": "flows/test_shorten.py",
+    "compress.curve": "flows/test_compress.py",
     "splits.commit": "flows/test_held_out.py",
     "seal.written": "flows/test_resume.py",
     **dict.fromkeys(("train.examples", "train.mined", "train.checkpoint", "train.pass"), "flows/test_resume.py"),
@@ -70,10 +71,10 @@ def test_every_durable_step_is_killed_somewhere():
 
 
 def seen(folder, ask):
-    """All that a user sees, without times and the ids made of them; asking shows that it opens and is not locked."""
+    """All that a user sees, without times and the ids made of them; asking shows that it opens."""
     workspace = Workspace.open(folder)
-    with workspace.writer("look"):
-        documents = workspace.collection.documents()
+    workspace.begin_writing()
+    documents = workspace.collection.documents()
     workspace.close()
     status = ask(folder, "status")
     answers = ask(folder, "search", "music and water", "-k", 80)["results"]

@@ -10,12 +10,12 @@ import pytest
 
 import nearer
 from nearer.advice import learning_curve as module
-from nearer.advice.learning_curve import learning_curve
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Silent
 from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure
+from nearer.flows.learning_curve import learning_curve
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
@@ -57,10 +57,10 @@ def opened(base_live):
 
 def test_points_rise_from_the_base_and_the_forecast_goes_on(measured):
     found = measured["found"]
-    json.dumps(found, allow_nan=False)
+    json.dumps(found.to_dict(), allow_nan=False)
     assert [point["num_pairs"] for point in found["points"]] == [0, 25, 50, 100]
     base, *_, last = found["points"]
-    assert base["gain"] == {"value": 0, "low": 0, "high": 0}
+    assert base["gain"].to_dict() == {"value": 0, "low": 0, "high": 0}
     assert last["value"] > base["value"], "the tiny set is made to be learnable"
     assert last["gain"]["value"] == pytest.approx(last["value"] - base["value"])
     assert all(point["low"] <= point["value"] <= point["high"] for point in found["points"])
@@ -142,9 +142,8 @@ def test_interrupted_it_leaves_nothing(opened, base_live, monkeypatch, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         learning_curve(workspace, max_pairs=100)
     assert list((tmp_path / "scratch").iterdir()) == []
-    assert files(base_live) == before
-    with workspace.writer("look"):
-        assert len(workspace.registry.models()) == 1
+    assert {name for name in files(base_live) if not name.startswith("process-")} == before
+    assert len(workspace.registry.models()) == 1
 
 
 def test_vectors_of_a_trained_model_never_enter_the_cache_of_the_base(measured):

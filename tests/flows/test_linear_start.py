@@ -14,6 +14,7 @@ from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training import beginning
+from nearer.training import passes as passes_module
 from power import cut_at_each
 from said import Said
 

@@ -15,6 +15,7 @@ from nearer.learn import fit as fit_module
 from nearer.learn.checkpoint import weights_of
 from nearer.retrieval.index import open_index
 from nearer.store.workspace import Workspace
+from nearer.training import passes as passes_module
 
 OF_RANKS = ["nDCG@10", "Recall@1", "Recall@10", "Recall@50", "Precision@10", "MRR@10", "MAP"]
 MEASURES = [*OF_RANKS, "Judged@10"]

@@ -73,9 +73,9 @@ def test_an_adapter_draws_from_the_same_sources(make_workspace, fill_workspace):
     fill_workspace(workspace, num_documents=40, queries_each=1)
     queries = workspace.collection.queries()
     known = read_adapter_set(workspace, open_system(workspace, "base"), queries, progress=Silent())
-    dense, by_words = known.pairs.mining.sources
-    assert (dense.num_drawn, by_words.num_drawn) == (None, None), "they are drawn anew each epoch"
-    assert min(dense.num_proposed, by_words.num_proposed) >= 2 * len(queries)
+    dense, by_bm25 = known.pairs.mining.sources
+    assert (dense.num_drawn, by_bm25.num_drawn) == (None, None), "they are drawn anew each epoch"
+    assert min(dense.num_proposed, by_bm25.num_proposed) >= 2 * len(queries)
     num_kept_E = (known.pairs.negatives_EC >= 0).sum(axis=1)
     assert num_kept_E.max() > 2, "more than one source has"
     assert all(len(set(rows[rows >= 0])) == (rows >= 0).sum() for rows in known.pairs.negatives_EC)

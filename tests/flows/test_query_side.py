@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from flows import processes
-from nearer.advice.learning_curve import learning_curve
 from nearer.encode.encoder import Encoder
 from nearer.encode.paired import PairedEncoder
+from nearer.flows.learning_curve import learning_curve
 from nearer.flows.train import train
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
@@ -108,8 +108,8 @@ def test_what_can_follow_it(ask, query_side):
     assert f"nearer lineage {trained['model_id']}" in error["hint"]
     adapted = ask(folder, "train", "--adapter", "query", "--from", trained["model_id"])
     assert adapted["space_id"] == trained["space_id"]
-    shorter = ask(folder, "shorten", trained["model_id"], "--dimension", 16)
-    assert shorter["space_id"] == ask(folder, "shorten", "base", "--dimension", 16)["space_id"]
+    shorter = ask(folder, "compress", trained["model_id"], "--dimension", 16)
+    assert shorter["space_id"] == ask(folder, "compress", "base", "--dimension", 16)["space_id"]
     ask(folder, "evaluate", shorter["model_id"], adapted["model_id"])
     diagnosed = ask(folder, "diagnose", trained["model_id"])
     assert diagnosed["num_failed"] == len(diagnosed["by_query"]) > 0

@@ -632,7 +632,7 @@ def test_the_evaluation_behind_the_last_decision_is_chosen():
 
 def test_the_report_of_an_empty_workspace_is_written(workspace):
     told = report(workspace, now=lambda: "2026-03-04T10:00:00+00:00")
-    assert told == {"report": str(workspace.reports / "report.html"), "num_evaluations": 0}
+    assert told.to_dict() == {"report": str(workspace.reports / "report.html"), "num_evaluations": 0}
     words = Page((workspace.reports / "report.html").read_text()).words
     assert "Nothing is live yet." in words
     assert "2026-03-04 10:00 UTC" in words

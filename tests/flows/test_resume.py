@@ -11,12 +11,16 @@ from conftest import synthetic_rows
 from flows import processes
 from flows.folders import write_jsonl
 from learn.test_resume import flip
-from nearer.core.errors import RecipeError, WorkspaceError
+from nearer.core.errors import Conflict, NotFound, RecipeError, WorkspaceError
 from nearer.encode.encoder import Encoder
-from nearer.flows.add import add
+from nearer.flows.add import add, remove
+from nearer.flows.status import status
 from nearer.flows.train import train
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
+from nearer.training import passes as passes_module
+from nearer.training import run as run_module
+from nearer.training.unfinished import discard_run
 from power import PowerCut, cut, cut_at
 from said import Said
 
@@ -160,19 +164,45 @@ def test_an_error_in_the_middle_is_no_end_either(run, wanted, monkeypatch):
     assert run()[0] == wanted
 
 
-@pytest.mark.parametrize(
-    ("changed", "named"),
-    [(("train.learning_rate=2e-3",), "train.learning_rate"), (("train.max_pairs=70",), "train.passes, training pairs")],
-)
-def test_another_run_drops_what_there_is_and_says_so(run, cut_short, monkeypatch, folder, changed, named):
+def test_another_training_keeps_what_there_is_until_it_is_resumed_or_discarded(run, cut_short, folder, wanted):
     cut_short("train.checkpoint")
     [before] = (folder / ".nearer/training").iterdir()
-    got, said = run("train.passes=1", *changed)
-    assert said[0].startswith(f"drops what there is of {before.name}, a training begun at ")
-    assert "train.passes" in said[0]
-    assert named in said[0]
+    got, said = run("train.passes=1", "train.learning_rate=2e-3")
+    assert got["left"] == [before.name]
     assert not any(line.startswith("goes on") for line in said)
-    assert got["left"] == []
+    with Workspace.open(folder, overrides=("train.passes=1",)) as workspace:
+        [unfinished] = status(workspace)["unfinished"]
+        assert (unfinished["run_id"], unfinished["is_running"]) == (before.name, False)
+        with pytest.raises(NotFound, match=before.name):
+            train(workspace, resume="run-0")
+        assert train(workspace, resume="newest")["passes"] == wanted["result"]["passes"]
+        with pytest.raises(NotFound, match="known: none"):
+            discard_run(workspace, before.name)
+
+
+def test_other_libraries_are_told_and_asked_for(run, cut_short, monkeypatch, folder, wanted):
+    cut_short("train.checkpoint")
+    [before] = (folder / ".nearer/training").iterdir()
+    monkeypatch.setattr(run_module, "version", lambda package: "9.9")
+    with pytest.raises(Conflict, match="begun with another accelerate, nearer") as caught:
+        run()
+    assert f"nearer train --resume {before.name}" in caught.value.hint
+    assert f"nearer train --discard {before.name}" in caught.value.hint
+    with Workspace.open(folder) as workspace:
+        assert train(workspace, resume=before.name)["passes"] == wanted["result"]["passes"]
+        assert not list(workspace.training.iterdir())
+
+
+def test_what_had_other_data_cannot_be_resumed_but_discarded(cut_short, folder):
+    cut_short("train.checkpoint")
+    [before] = (folder / ".nearer/training").iterdir()
+    with Workspace.open(folder) as workspace:
+        remove(workspace, [workspace.collection.documents()[-1].doc_id])
+        with pytest.raises(Conflict, match=r"cannot go on: it had another .*documents") as caught:
+            train(workspace, resume="newest")
+        assert f"nearer train --discard {before.name}" in caught.value.hint
+        assert discard_run(workspace, before.name)["discarded"]["num_bytes"] > 0
+        assert not before.exists()
 
 
 def test_what_does_not_decide_the_outcome_makes_no_other_run(run, cut_short, monkeypatch, wanted):

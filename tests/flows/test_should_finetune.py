@@ -60,7 +60,7 @@ def test_the_forecast_says_what_it_is():
     assert advise()["forecast"]["origin"] == "heuristic"
     assert "(heuristic)" in " ".join(advise()["reasons"])
     measured = advise(learning_curve={1000: 0.56, 4000: 0.58})
-    assert measured["forecast"] == {"ndcg": 0.58, "origin": "measured learning curve"}
+    assert measured["forecast"].to_dict() == {"ndcg": 0.58, "origin": "measured learning curve"}
     assert measured["recommendation"] == "fine_tune_and_pipeline"
     assert "(measured learning curve)" in " ".join(measured["reasons"])
 
@@ -88,12 +88,12 @@ def measured_curve(points, forecasts, notes=()):
 def test_a_measured_curve_with_its_forecast_replaces_the_heuristic_and_says_which_of_the_two():
     curve = measured_curve({150: 0.56, 600: 0.6}, {5000: 0.66, 10_000: 0.68}, ["No gain is proven."])
     found = advise(pairs=5000, target=0.65, learning_curve=curve)
-    assert found["forecast"] == {"ndcg": 0.66, "origin": "forecast from a measured learning curve"}
+    assert found["forecast"].to_dict() == {"ndcg": 0.66, "origin": "forecast from a measured learning curve"}
     assert found["recommendation"] == "fine_tune"
     assert "expected to reach 0.660 (forecast from a measured learning curve)." in " ".join(found["reasons"])
     assert found["reasons"][-1] == "No gain is proven."
     at_a_point = advise(pairs=600, learning_curve=curve)["forecast"]
-    assert at_a_point == {"ndcg": 0.6, "origin": "measured learning curve"}
+    assert at_a_point.to_dict() == {"ndcg": 0.6, "origin": "measured learning curve"}
     assert advise(pairs=10**6, learning_curve=curve)["forecast"]["ndcg"] == 0.68, "never beyond the last forecast"
     between = advise(pairs=2000, learning_curve=curve)["forecast"]["ndcg"]
     assert 0.6 < between < 0.66
@@ -105,12 +105,15 @@ def test_a_measured_curve_with_its_forecast_replaces_the_heuristic_and_says_whic
 def test_a_forecast_below_what_was_measured_does_not_lower_it():
     curve = measured_curve({150: 0.6, 600: 0.58}, {5000: 0.5})
     found = advise(pairs=5000, learning_curve=curve)["forecast"]
-    assert found == {"ndcg": 0.6, "origin": "forecast from a measured learning curve"}
+    assert found.to_dict() == {"ndcg": 0.6, "origin": "forecast from a measured learning curve"}
 
 
 def test_a_curve_measured_with_all_pairs_needs_no_forecast():
     curve = measured_curve({150: 0.56, 600: 0.6}, {600: 0.61, 1200: 0.63})
-    assert advise(pairs=600, learning_curve=curve)["forecast"] == {"ndcg": 0.6, "origin": "measured learning curve"}
+    assert advise(pairs=600, learning_curve=curve)["forecast"].to_dict() == {
+        "ndcg": 0.6,
+        "origin": "measured learning curve",
+    }
 
 
 def test_a_curve_that_reached_the_target_outweighs_few_pairs():

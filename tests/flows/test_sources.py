@@ -16,6 +16,7 @@ from nearer.learn.objective import Objective
 from nearer.learn.order import Source
 from nearer.store.workspace import Workspace
 from nearer.training import pace
+from nearer.training import passes as passes_module
 from nearer.training.choice import Asked
 from power import PowerCut, cut_at
 from said import Said

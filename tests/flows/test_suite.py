@@ -42,7 +42,7 @@ def rankings(folder, system):
     doc_ids = tuple(workspace.collection.document_hashes())
     queries = [Query(query_id=text, text=text) for text in TEXTS]
     opened, silent = open_system(workspace, system), Silent()
-    _, ranked = rank(workspace, opened, queries, k=80, with_own=True, progress=silent)
+    _, ranked = rank(workspace, opened, queries, k=80, with_identical_text=True, progress=silent)
     workspace.close()
     return {text: [doc_ids[row] for row in rows if row >= 0] for text, rows in zip(TEXTS, ranked.rows_QK, strict=True)}
 
@@ -165,7 +165,7 @@ def test_it_is_a_function_too(base_live, tmp_path):
     workspace = Workspace.open(base_live)
     result = package.suite(workspace, ["base"], file=write_suite(tmp_path / "suite.toml", a_case(k=80)))
     assert result["verdict"] == "ok"
-    assert workspace.registry.last_suite_run().items() > result.items()
+    assert workspace.registry.last_suite_run().items() > result.to_dict().items()
     workspace.close()
 
 

@@ -14,6 +14,7 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.flows.train import train
 from nearer.learn.examples import text_key
 from nearer.systems import open_system
+from nearer.training import passes as passes_module
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.mining import mine_negatives
 from nearer.training.teaching import _answers_elsewhere, teach, teacher_id

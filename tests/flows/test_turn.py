@@ -1,4 +1,4 @@
-"""A turned model: nothing is encoded for it, it ranks as before, and loses less when it is shortened."""
+"""A turned model: nothing is encoded for it, it ranks as before, and loses less when it is compressed."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from nearer.core.errors import InputError
 from nearer.flows.turn import turn
 from nearer.store.workspace import Workspace
 
-SIZES = ("--set", "shorten.dimensions=[8]", "--set", 'shorten.precisions=["float32"]')
+SIZES = ("--set", "compress.dimensions=[8]", "--set", 'compress.precisions=["float32"]')
 
 
 @pytest.fixture
@@ -17,17 +17,17 @@ def turned(base_live, no_document_encoded):
     return made["model_id"]
 
 
-def test_it_ranks_as_before_and_loses_less_when_it_is_shortened(ask, base_live, turned):
+def test_it_ranks_as_before_and_loses_less_when_it_is_compressed(ask, base_live, turned):
     results = ask(base_live, "evaluate", "base", turned, "--split", "dev")["results"]
     before, after = (result["metrics"]["nDCG@10"]["value"] for result in results)
     assert after == pytest.approx(before, abs=1e-6)
-    cut = {name: ask(base_live, "shorten", name, *SIZES)["rows"][1]["value"] for name in ("base", turned)}
+    cut = {name: ask(base_live, "compress", name, *SIZES)["rows"][1]["value"] for name in ("base", turned)}
     assert cut[turned] > cut["base"]
 
 
-def test_shorten_turns_first_where_that_is_asked(ask, base_live, turned):
-    assert ask(base_live, "shorten", "base", "--turned", *SIZES)["system"] == turned
-    short = ask(base_live, "shorten", "base", "--turned", "--dimension", "8")
+def test_compress_turns_first_where_that_is_asked(ask, base_live, turned):
+    assert ask(base_live, "compress", "base", "--turned", *SIZES)["system"] == turned
+    short = ask(base_live, "compress", "base", "--turned", "--dimension", "8")
     assert (short["parent_model_id"], short["full_dimension"]) == (turned, 32)
 
 

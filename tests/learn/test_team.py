@@ -192,7 +192,7 @@ def test_a_process_that_dies_is_told_of(train):
     def looks(other):
         yield 0.1
         other.kill()
-        other.join()
+        other.join(60)
         yield 0.2
 
     with pytest.raises(ProcessLost, match="another process") as raised, other_process() as other:

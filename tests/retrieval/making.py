@@ -5,17 +5,17 @@ import numpy as np
 from nearer.core.errors import Conflict, WorkspaceBusy
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.index import build_index, open_index, update_index
+from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.manifest import Spec
-from nearer.retrieval.policy import Policy
 
 DIMENSION = 16
 SPACE = "enc-a"
 FIELDS = {"year": "integer", "lang": "text", "free": "boolean", "price": "number"}
 SPEC = Spec(space_id=SPACE, chunking="whole documents", fields=FIELDS)
 POLICIES = {
-    "exact": Policy(kind="exact"),
-    "lancedb": Policy(kind="lancedb"),
-    "lancedb with a vector index": Policy(kind="lancedb", exact_up_to=0, num_recall_queries=12),
+    "exact": IndexPolicy(kind="exact"),
+    "lancedb": IndexPolicy(kind="lancedb"),
+    "lancedb with a vector index": IndexPolicy(kind="lancedb", exact_up_to=0, num_recall_queries=12),
 }
 
 

@@ -12,9 +12,9 @@ from nearer.retrieval import index as opening
 from nearer.retrieval import lance, lance_writer
 from nearer.retrieval import manifest as manifests
 from nearer.retrieval.index import build_index, differences, open_index, update_index
+from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.manifest import LOCK, Probes
-from nearer.retrieval.policy import Policy
-from nearer.store.lease import lease
+from nearer.store.leases import lease
 from retrieval.making import (
     DIMENSION,
     FIELDS,
@@ -331,7 +331,7 @@ def test_one_writer_at_a_time(folder, policy):
 
 
 def test_a_kind_is_chosen_by_size_and_left_only_when_half_as_large(tmp_path):
-    policy = Policy(exact_up_to=20)
+    policy = IndexPolicy(exact_up_to=20)
     small, large = entries(numbered(20), sizes=[1] * 20), entries(numbered(21), sizes=[1] * 21)
     assert build(tmp_path, policy, small).manifest.kind == "exact"
     again = build_index(tmp_path, spec=SPEC, batches=[small, entries(["x"], sizes=[1])], policy=policy, revision=2)

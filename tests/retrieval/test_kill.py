@@ -67,4 +67,9 @@ def test_a_build_beside_an_index_of_either_kind(tmp_path, before, kind, step):
     assert holds(build_second(tmp_path, kind), SECOND)
     assert holds(open_index(tmp_path, space_id=SPACE), SECOND)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"manifest.json", "writer.lock", *open_index(tmp_path, space_id=SPACE).manifest.names}
+    assert names == {
+        "manifest.json",
+        "writer.holder",
+        "writer.lock",
+        *open_index(tmp_path, space_id=SPACE).manifest.names,
+    }

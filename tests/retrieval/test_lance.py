@@ -11,9 +11,9 @@ from forked import SERVER
 from nearer.core.errors import WorkspaceError
 from nearer.retrieval import lance_writer, manifest
 from nearer.retrieval.index import open_index, update_index
+from nearer.retrieval.index_policy import IndexPolicy
+from nearer.retrieval.lance_table import open_table
 from nearer.retrieval.manifest import Probes, read_manifest
-from nearer.retrieval.policy import Policy
-from nearer.retrieval.table import open_table
 from retrieval.making import (
     DIMENSION,
     SPACE,
@@ -26,8 +26,8 @@ from retrieval.making import (
     write_four_times,
 )
 
-FLAT = Policy(kind="lancedb")
-PROBED = Policy(kind="lancedb", exact_up_to=0, num_recall_queries=12)
+FLAT = IndexPolicy(kind="lancedb")
+PROBED = IndexPolicy(kind="lancedb", exact_up_to=0, num_recall_queries=12)
 
 
 @pytest.fixture
@@ -140,7 +140,8 @@ def test_processes_that_write_the_same_keys_at_once_never_duplicate_one(folder):
         writer.start()
     told = [each for _ in writers for each in outcomes.get(timeout=120)]
     for writer in writers:
-        writer.join()
+        writer.join(60)
+        assert not writer.is_alive()
     assert "written" in told
     assert any("busy with nearer index (process " in each or "changed while" in each for each in told)
     index = open_index(folder, space_id=SPACE)

@@ -1,18 +1,13 @@
 import sqlite3
 import time
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
 from nearer.store import database as tables
-from nearer.store.collection import Collection
 from nearer.store.database import Database
 from nearer.store.migrations import MIGRATIONS
-from nearer.store.registry import Registry
-
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
 @pytest.fixture
@@ -112,44 +107,6 @@ def test_references_are_enforced_and_commits_durable(path):
     database.close()
 
 
-def rows_of(path):
-    """Every row of every table but the list of migrations."""
-    with sqlite3.connect(path) as connection:
-        tables_ = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {
-            name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables_ if name != "migrations"
-        }
-
-
-@pytest.fixture
-def version_1(path):
-    """A database that version 0.1 made, before its migrations were frozen."""
-    with sqlite3.connect(path) as connection:
-        connection.executescript((FIXTURES / "control-m001.sql").read_text(encoding="utf-8"))
-    return path
-
-
-def test_a_database_of_version_1_is_brought_up_to_date_and_keeps_its_rows(version_1):
-    before = rows_of(version_1)
-    assert min(len(rows) for rows in before.values()) > 0
-    database = Database.open(version_1)
-    registry = Registry(database)
-    assert (registry.live().model_id, registry.previous().model_id) == ("model-b", "model-a")
-    assert [document.doc_id for document in Collection(database).documents()] == ["d'2; 日本", "d1"]
-    assert [pair.source for pair in Collection(database).pairs()] == ["", ""]
-    database.close()
-    assert rows_of(version_1) == {
-        **before,
-        "pairs": [(*row, "") for row in before["pairs"]],
-        "probes": [],
-        "api_usage": [],
-        "revisions": [],
-        "suite_runs": [],
-        "rerankers": [],
-    }
-    assert names(version_1) == [migration.__name__ for migration in MIGRATIONS]
-
-
 def schema_of(connection):
     """Tables, columns with type and nullability, keys and unique constraints, as the database itself tells them."""
     inspector = sa.inspect(connection)
@@ -168,10 +125,7 @@ def schema_of(connection):
     return found
 
 
-@pytest.mark.parametrize("begin", ["nothing", "version 1"])
-def test_all_migrations_together_make_the_tables_that_the_code_uses(begin, path, request):
-    if begin == "version 1":
-        request.getfixturevalue("version_1")
+def test_all_migrations_together_make_the_tables_that_the_code_uses(path):
     database = Database.open(path)
     live = sa.create_engine("sqlite://")
     tables.metadata.create_all(live)
@@ -179,13 +133,3 @@ def test_all_migrations_together_make_the_tables_that_the_code_uses(begin, path,
         assert schema_of(migrated) == schema_of(wanted)
     live.dispose()
     database.close()
-
-
-def test_the_first_migration_makes_what_version_1_made(path, version_1, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "MIGRATIONS", MIGRATIONS[:1])
-    first = Database.open(tmp_path / "new.sqlite")
-    stored = sa.create_engine(f"sqlite:///{version_1}")
-    with first.read() as made, stored.connect() as of_then:
-        assert schema_of(made) == schema_of(of_then)
-    stored.dispose()
-    first.close()

@@ -114,7 +114,8 @@ def test_only_one_of_two_racing_promotions_wins(registry):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive()
     assert sorted(outcomes)[0] == "conflict"
     assert sorted(outcomes)[1] == registry.live().release_id
     assert [event.action for event in registry.history()] == ["promote", "promote"]
@@ -187,7 +188,8 @@ def test_of_two_first_probes_one_is_kept_for_both(registry, tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive()
     other._database.close()
     assert len(kept) == 2
     assert len(set(kept)) == 1
@@ -227,3 +229,9 @@ def test_a_process_killed_after_a_step_has_done_it_and_can_be_repeated(tmp_path,
     assert (registry.live() is not None) == live == (len(registry.history()) == 1)
     database.close()
     assert go_live(path) == (b"first", "model-a", 1)
+
+
+def test_entering_a_model_that_is_known_writes_nothing(registry, monkeypatch):
+    entered = registry.add_model(model("a"))
+    monkeypatch.setattr(registry._database, "write", None)
+    assert registry.add_model(model("a")) == entered

@@ -1,19 +1,25 @@
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from nearer.core.errors import RecipeError, WorkspaceBusy, WorkspaceError
+from nearer.store import database
 from nearer.store import workspace as module
+from nearer.store.files import unfinished_name
+from nearer.store.leases import is_held
 from nearer.store.workspace import Workspace
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from nearer.store.workspace import Workspace
-with Workspace.open(Path(sys.argv[1])).writer("train"):
+with Workspace.open(Path(sys.argv[1])).lease("training-run-1", verb="train"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -113,75 +119,111 @@ def test_a_read_only_workspace_refuses_writers(folder):
     workspace = Workspace.open(folder)
     (folder / ".nearer").chmod(0o500)
     try:
-        with pytest.raises(WorkspaceError, match="Permission denied"), workspace.writer("add"):
+        with pytest.raises(WorkspaceError, match="Permission denied"), workspace.lease("index", verb="index"):
             pass
     finally:
         (folder / ".nearer").chmod(0o700)
         workspace.close()
 
 
-def test_one_writer_at_a_time_even_in_one_process(folder):
-    workspace = Workspace.open(folder)
-    with (
-        workspace.writer("add corpus"),
-        pytest.raises(WorkspaceBusy, match=rf"nearer add corpus \(process {os.getpid()}\)"),
-        workspace.writer("train"),
-    ):
-        pass
-    with pytest.raises(RuntimeError, match="inside"), workspace.writer("x"):
-        raise RuntimeError("inside")
-    with workspace.writer("again"):
-        pass
-    workspace.close()
+def test_a_lease_has_one_holder_even_among_threads_and_others_are_free(folder):
+    with Workspace.open(folder) as workspace, ThreadPoolExecutor(1) as thread:
+        with workspace.lease("a", verb="add corpus"):
 
+            def again():
+                with workspace.lease("b", verb="index"), workspace.lease("a", verb="train"):
+                    pass
 
-def test_another_process_holds_the_lock_until_it_is_killed(folder):
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout.readline() == "held\n"
-        workspace = Workspace.open(folder)
-        with (
-            pytest.raises(WorkspaceBusy, match=rf"nearer train \(process {holder.pid}\)") as caught,
-            workspace.writer("add"),
-        ):
+            for meet in (again, lambda: thread.submit(again).result()):
+                with pytest.raises(WorkspaceBusy, match=rf"nearer add corpus \(process {os.getpid()}\)"):
+                    meet()
+        with pytest.raises(RuntimeError, match="inside"), workspace.lease("a", verb="x"):
+            raise RuntimeError("inside")
+        with workspace.lease("a", verb="again"):
             pass
-        assert caught.value.hint
-    finally:
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-        holder.stdout.close()
-    with workspace.writer("add"):
-        pass
-    workspace.close()
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_writer(folder, tmp_path):
+def test_another_process_holds_the_lease_until_it_is_killed(folder):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    with Workspace.open(folder) as workspace:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            with (
+                pytest.raises(WorkspaceBusy, match=rf"nearer train \(process {holder.pid}\)") as caught,
+                workspace.lease("training-run-1", verb="train"),
+            ):
+                pass
+            assert caught.value.hint
+            assert is_held(workspace.locks / "training-run-1.lock")
+        finally:
+            holder.send_signal(signal.SIGKILL)
+            holder.wait()
+            holder.stdout.close()
+        assert not is_held(workspace.locks / "training-run-1.lock")
+        with workspace.lease("training-run-1", verb="add"):
+            pass
+
+
+def test_what_a_killed_process_left_is_removed_once_by_who_first_writes(folder, tmp_path):
     state, elsewhere = folder / ".nearer", tmp_path / "elsewhere"
     (elsewhere / ".tmp-theirs").mkdir(parents=True)
     (state / "models" / ".tmp-half" / "deep").mkdir(parents=True)
     (state / "models" / "whole").mkdir()
-    (state / "train-abcd1234" / "checkpoint").mkdir(parents=True)
     (state / "training" / "run-1" / ".tmp-2").mkdir(parents=True)
     (state / "reports").mkdir()
-    (state / "reports" / ".tmp-3").touch()
+    (state / "reports" / ".tmp-dead-3").touch()
     (state / ".tmp-4").touch()
     (state / ".tmp-5").symlink_to(elsewhere)
     (state / "linked").symlink_to(elsewhere)
-    workspace = Workspace.open(folder)
-    with workspace.writer("train"):
-        left = {str(path.relative_to(state)) for path in state.rglob("*")}
-    workspace.close()
-    assert {"models/whole", "training/run-1", "reports/.tmp-3", "linked"} <= left
-    assert not {path for path in left if ".tmp" in path or path.startswith("train-")} - {"reports/.tmp-3"}
+    (state / "locks").mkdir(exist_ok=True)
+    (state / "locks" / "process-dead.lock").touch()
+    with Workspace.open(folder) as workspace:
+        assert workspace.collection.documents() == []
+        assert (state / ".tmp-4").exists(), "reading removes nothing"
+        with workspace.write("add"):
+            left = {str(path.relative_to(state)) for path in state.rglob("*")}
+        (state / ".tmp-6").touch()
+        with workspace.write("add"):
+            assert (state / ".tmp-6").exists()
+    assert {"models/whole", "training/run-1", "linked"} <= left
+    assert not {path for path in left if ".tmp" in path or "dead" in path}
     assert (elsewhere / ".tmp-theirs").is_dir()
 
 
-def test_a_workspace_that_is_busy_keeps_what_its_writer_is_writing(folder):
-    workspace, other = Workspace.open(folder), Workspace.open(folder)
-    with workspace.writer("train"):
-        (folder / ".nearer" / ".tmp-now").touch()
-        with pytest.raises(WorkspaceBusy), other.writer("add"):
-            pass
-        assert (folder / ".nearer" / ".tmp-now").exists()
-    workspace.close()
-    other.close()
+LIVE = """
+import sys
+from pathlib import Path
+from nearer.store.files import unfinished_name
+from nearer.store.workspace import Workspace
+workspace = Workspace.open(sys.argv[1])
+(workspace.models / unfinished_name("x")).mkdir(parents=True)
+print("at work", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_live_process_is_writing_stays_until_it_has_ended(folder):
+    with subprocess.Popen(
+        [sys.executable, "-c", LIVE, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "at work\n"
+        (folder / ".nearer" / "models" / unfinished_name("mine")).touch()
+        with Workspace.open(folder) as workspace:
+            workspace.begin_writing()
+            assert len(list(workspace.models.iterdir())) == 2
+        other.send_signal(signal.SIGKILL)
+    with Workspace.open(folder) as workspace:
+        workspace.begin_writing()
+        assert [path.name for path in workspace.models.iterdir()] == [unfinished_name("mine")]
+
+
+def test_who_waits_for_the_database_says_for_whom(folder, caplog, monkeypatch):
+    monkeypatch.setattr(database, "_PATIENCE_S", 0.05)
+    with Workspace.open(folder) as workspace, ThreadPoolExecutor(1) as thread:
+        with workspace.write("add corpus"):
+            waiting = thread.submit(workspace.registry.record, "train", detail={})
+            while not caplog.messages:
+                time.sleep(0.01)
+        waiting.result()
+        assert [event.action for event in workspace.registry.history()] == ["train"]
+    assert re.search(r"busy with nearer add corpus \(process \d+\)", caplog.messages[0])

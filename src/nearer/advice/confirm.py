@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nearer.advice.ground import MAIN, Ground
+from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.write import write_changes
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
-from nearer.core.recipe import Recipe
+from nearer.core.recipe import with_keys
+from nearer.core.results.advice import Confirmation
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.evaluation.comparison import compare_measured
 from nearer.evaluation.held_out import judging_split
@@ -33,7 +34,7 @@ class Advised:
 
 
 def build(
-    workspace: Workspace, ground: Ground, name: str, changes: Mapping[str, Any], *, write: bool
+    workspace: Workspace, data: AdviceData, name: str, changes: Mapping[str, Any], *, write: bool
 ) -> Advised | None:
     """The system of a remedy, fitted on all queries; with ``write`` the recipe is changed, an adapter registered.
 
@@ -42,74 +43,63 @@ def build(
     if name in (BASE, "fine_tune"):
         return None
     written = tuple(write_changes(workspace, changes)) if write and changes else ()
-    changed = Workspace(
-        folder=workspace.folder, recipe=_changed(workspace.recipe, changes), database=workspace.database
-    )
+    changed = workspace.with_recipe(with_keys(workspace.recipe, changes))
     if name.startswith(_ADAPTER):
         sides, *stages = name.removeprefix(_ADAPTER).split("+")
-        return _adapted(changed, ground, sides, stages, write=write, written=written)
-    if name in ground.others:
-        return Advised(name=BASE if write else name, system=ground.others[name], written=written)
+        return _adapted(changed, data, sides, stages, write=write, written=written)
+    if name in data.others:
+        return Advised(name=BASE if write else name, system=data.others[name], written=written)
     if name.startswith(_CHUNK):
-        return Advised(name=BASE, system=replace(ground.system, name=name, chunk=changed.recipe.chunk), written=written)
+        return Advised(name=BASE, system=replace(data.system, name=name, chunk=changed.recipe.chunk), written=written)
     return Advised(name=name, system=open_system(changed, name), written=written)
 
 
-def confirm(workspace: Workspace, ground: Ground, advised: Advised, *, progress: Progress) -> dict[str, Any] | None:
+def confirm(workspace: Workspace, data: AdviceData, advised: Advised, *, progress: Progress) -> Confirmation | None:
     """The advised system against base on the test split, once; none where no test query is judged."""
     try:
         judged = read_judged_split(workspace, judging_split(workspace))
     except InputError as error:
         progress.say(f"not confirmed on test: {error.message}")
         return None
-    base, candidate = (measure(workspace, each, judged, progress=progress) for each in (ground.system, advised.system))
+    base, candidate = (measure(workspace, each, judged, progress=progress) for each in (data.system, advised.system))
     main = str(MAIN)
     [compared] = compare_measured(base, candidate, metrics=[main], judged=judged, recipe=workspace.recipe.evaluate)
     ledger = workspace.registry.look(split=judged.split, systems=[BASE, advised.system.name], purpose="advise")
-    return {
-        "split": judged.split,
-        "num_queries": len(judged.queries),
-        "metric": main,
-        "system": advised.name,
-        "base": float(base.values[main].mean()),
-        "value": float(candidate.values[main].mean()),
-        **{key: getattr(compared, key) for key in ("difference", "low", "high", "p_value")},
-        "ledger": ledger,
-    }
+    return Confirmation(
+        split=judged.split,
+        num_queries=len(judged.queries),
+        metric=main,
+        system=advised.name,
+        base=float(base.values[main].mean()),
+        value=float(candidate.values[main].mean()),
+        difference=compared.difference,
+        low=compared.low,
+        high=compared.high,
+        p_value=compared.p_value,
+        ledger=ledger,
+    )
 
 
 def _adapted(
-    workspace: Workspace, ground: Ground, sides: str, stages: list[str], *, write: bool, written: tuple[str, ...]
+    workspace: Workspace, data: AdviceData, sides: str, stages: list[str], *, write: bool, written: tuple[str, ...]
 ) -> Advised:
     """Base with an adapter: registered from train and dev, or only made here."""
     if write:
-        model_id = train_adapter(workspace, sides, BASE, progress=ground.progress, clock=time.monotonic)["model_id"]
+        model_id = train_adapter(workspace, sides, BASE, progress=data.progress, clock=time.monotonic)["model_id"]
         name = "+".join([model_id, *stages])
         return Advised(name=name, system=open_system(workspace, name), written=written)
-    known = read_adapter_set(workspace, ground.system, ground.queries, progress=ground.progress)
+    known = read_adapter_set(workspace, data.system, data.queries, progress=data.progress)
     adapter, _ = known.fit(
-        ground.tuned_on(0),
-        ground.judged_by(0),
+        data.tuned_on(0),
+        data.judged_by(0),
         settings=settings_of(workspace.recipe, sides),
-        progress=ground.progress,
+        progress=data.progress,
     )
     system = replace(
-        ground.system,
+        data.system,
         name=f"{_ADAPTER}{sides}",
-        encoder=AdaptedEncoder(ground.system.encoder, adapter),
+        encoder=AdaptedEncoder(data.system.encoder, adapter),
         stages=in_order(stages),
         search=workspace.recipe.search,
     )
     return Advised(name=system.name, system=system, written=written)
-
-
-def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe with keys such as ``search.dense_weight`` set."""
-    values = recipe.model_dump(mode="json")
-    for key, value in changes.items():
-        *sections, name = key.split(".")
-        target = values
-        for section in sections:
-            target = target[section]
-        target[name] = value
-    return Recipe.model_validate(values)

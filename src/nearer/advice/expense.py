@@ -1,13 +1,12 @@
 """What a remedy takes: time a query, hours of work on the index, storage, data, money."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from nearer.advice.ground import Ground
+from nearer.advice.advice_data import AdviceData
 from nearer.advice.remedies import Remedy, Work
 from nearer.core.sections import CostRecipe
 from nearer.encode.api import ApiEncoder
@@ -66,12 +65,12 @@ def measure_rate(encoder: TextEncoder, corpus: Corpus, *, clock: Callable[[], fl
 
 
 def latency_ms(
-    ground: Ground, work: Work | None, *, most: int = _TIMED_QUERIES, clock: Callable[[], float] = time.perf_counter
+    data: AdviceData, work: Work | None, *, most: int = _TIMED_QUERIES, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
     """The time that a remedy adds to one query here, in milliseconds: median and 95th percentile of some queries."""
     if work is None:
         return {"p50": 0.0, "p95": 0.0}
-    rows = ground.sample(most).tolist()
+    rows = data.sample(most).tolist()
     work(rows[0])
     taken = []
     for row in rows:
@@ -82,59 +81,75 @@ def latency_ms(
     return {"p50": round(float(p50), 3), "p95": round(float(p95), 3)}
 
 
-def query_ms(ground: Ground, encoder: TextEncoder) -> dict[str, float]:
+def query_ms(data: AdviceData, encoder: TextEncoder) -> dict[str, float]:
     """The time of encoding one query; a service is asked a few times, and waiting for its limits counts."""
     most = _TIMED_REQUESTS if isinstance(encoder, ApiEncoder) else _TIMED_QUERIES
-    return latency_ms(ground, lambda row: encoder.encode_queries([ground.queries[row].text]), most=most)
+    return latency_ms(data, lambda row: encoder.encode_queries([data.queries[row].text]), most=most)
+
+
+Prices = Mapping[str, float | tuple[float, float] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expense:
+    """What a remedy takes: work, bytes, pairs that are missing, US dollars, and how it is undone."""
+
+    index_work: str
+    reindex_hours: float | None
+    storage_bytes: int
+    training_hours: float | None
+    pairs_missing: int
+    cost: Prices
+    undone: str
 
 
 def expense(
-    ground: Ground, remedy: Remedy, rate: Rate, *, num_pairs: int, training_hours: float | None = None
-) -> dict[str, Any]:
-    """``reindex_hours``, ``storage_bytes``, ``pairs_missing``, ``cost`` in US dollars, and how it is undone."""
-    recipe = ground.workspace.recipe
-    hours = _reindex_hours(ground, remedy.index_work, rate)
+    data: AdviceData, remedy: Remedy, rate: Rate, *, num_pairs: int, training_hours: float | None = None
+) -> Expense:
+    """What a remedy takes, trained on ``num_pairs`` where it learns."""
+    recipe = data.workspace.recipe
+    hours = _reindex_hours(data, remedy.index_work, rate)
     learns = remedy.word in ("adapter", "fine_tune")
     missing = max(0, recipe.advise.min_pairs - num_pairs) if learns else 0
-    return {
-        "index_work": remedy.index_work,
-        "reindex_hours": hours,
-        "storage_bytes": _storage_bytes(ground, remedy, rate),
-        "training_hours": training_hours,
-        "pairs_missing": missing,
-        "cost": {
-            "reindex_usd": _reindex_usd(ground, remedy.index_work, rate, hours=hours),
+    return Expense(
+        index_work=remedy.index_work,
+        reindex_hours=hours,
+        storage_bytes=_storage_bytes(data, remedy, rate),
+        training_hours=training_hours,
+        pairs_missing=missing,
+        cost={
+            "reindex_usd": _reindex_usd(data, remedy.index_work, rate, hours=hours),
             **_learning_usd(recipe.cost, remedy, training_hours=training_hours, missing=missing),
         },
-        "undone": _REVERSED[remedy.index_work],
-    }
+        undone=_REVERSED[remedy.index_work],
+    )
 
 
-def _reindex_hours(ground: Ground, index_work: str, rate: Rate) -> float | None:
+def _reindex_hours(data: AdviceData, index_work: str, rate: Rate) -> float | None:
     if index_work == "re-embed":
         return rate.hours
     if index_work == "none":
         return 0.0
-    sample_PD = ground.passage_emb_PD[:4096]
+    sample_PD = data.passage_emb_PD[:4096]
     matrix_DD = np.eye(sample_PD.shape[1], dtype=np.float32)
     began = time.perf_counter()
     sample_PD @ matrix_DD
-    return (time.perf_counter() - began) * len(ground.passage_emb_PD) / len(sample_PD) / _S_PER_H
+    return (time.perf_counter() - began) * len(data.passage_emb_PD) / len(sample_PD) / _S_PER_H
 
 
-def _storage_bytes(ground: Ground, remedy: Remedy, rate: Rate) -> int:
+def _storage_bytes(data: AdviceData, remedy: Remedy, rate: Rate) -> int:
     """What is kept beside what there is: a second index, the words."""
     vectors = 0 if remedy.index_work == "none" else rate.num_passages * rate.dimension * _FLOAT_BYTES
     names = remedy.name.split("+")
     reads_words = any(each in ("bm25", "rrf", "hybrid") for each in names)
-    folder = ground.workspace.lexical
+    folder = data.workspace.lexical
     words = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if reads_words else 0
     return vectors + words
 
 
-def _reindex_usd(ground: Ground, index_work: str, rate: Rate, *, hours: float | None) -> float | None:
+def _reindex_usd(data: AdviceData, index_work: str, rate: Rate, *, hours: float | None) -> float | None:
     """The price of a service's tokens, or of the machine; none where the recipe has none."""
-    recipe = ground.workspace.recipe.cost
+    recipe = data.workspace.recipe.cost
     if index_work != "re-embed" or rate.passages_per_s is not None:
         price = recipe.machine_usd_per_hour
         return None if price is None or hours is None else hours * price
@@ -142,11 +157,11 @@ def _reindex_usd(ground: Ground, index_work: str, rate: Rate, *, hours: float | 
     if price is None:
         price = recipe.api_usd_per_million_tokens
     if recipe.tokens_per_document:
-        tokens = recipe.tokens_per_document * len(ground.corpus.documents)
+        tokens = recipe.tokens_per_document * len(data.corpus.documents)
     return None if price is None else tokens / 1e6 * price
 
 
-def _learning_usd(recipe: CostRecipe, remedy: Remedy, *, training_hours: float | None, missing: int) -> dict[str, Any]:
+def _learning_usd(recipe: CostRecipe, remedy: Remedy, *, training_hours: float | None, missing: int) -> Prices:
     """What training costs, and the pairs that are missing for it; none where the recipe has no price."""
     gpu, llm = recipe.gpu_usd_per_hour, recipe.llm_usd_per_million_tokens
     training = None if training_hours is None or gpu is None else training_hours * gpu
@@ -156,6 +171,6 @@ def _learning_usd(recipe: CostRecipe, remedy: Remedy, *, training_hours: float |
     tokens_a_pair = recipe.tokens_per_document or 0
     return {
         "training_usd": training,
-        "judgments_usd": [missing * low, missing * high],
+        "judgments_usd": (missing * low, missing * high),
         "llm_usd": None if llm is None or not tokens_a_pair else missing * tokens_a_pair / 1e6 * llm,
     }

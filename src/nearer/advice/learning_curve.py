@@ -15,7 +15,9 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Floats64
 from nearer.core.errors import InputError, RecipeError
-from nearer.core.progress import Progress, Silent
+from nearer.core.progress import Progress
+from nearer.core.results.advice import CurveForecast, CurvePoint, LearningCurve
+from nearer.core.results.measuring import ValueInterval
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.splits import ensure_splits
@@ -52,25 +54,19 @@ class _Trained:
     measuring_s: float
 
 
-def learning_curve(
+def measure_curve(
     workspace: Workspace,
     *,
     shares: Sequence[float] = SHARES,
     max_pairs: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress,
     clock: Callable[[], float] = time.monotonic,
-) -> dict[str, Any]:
-    """Train the base on ``shares`` of some pairs, measure each on dev, and forecast nDCG@10 with all pairs there are.
-
-    The largest training has ``max_pairs`` pairs (the recipe's ``advise.curve_pairs`` by default), or all. Nothing
-    stops early, so that no dev query has chosen what it measures, and a curve that falls is seen to fall. Queries
-    that leak are left out as in training. No trained model is registered and no file stays, but for cached vectors of
-    the base and of a guide.
+) -> LearningCurve:
+    """Train on ``shares`` of ``max_pairs`` pairs (``advise.curve_pairs`` by default), and forecast nDCG@10 with all.
 
     Raises InputError for shares or numbers that cannot be and for data that cannot be measured, RecipeError for
     settings or data that cannot be trained with.
     """
-    progress = progress or Silent()
     if not shares or not all(0 < share <= 1 for share in shares):
         raise InputError(f"shares of {list(shares)}", hint="give shares above 0 and up to 1, such as 0.25, 0.5, 1")
     most = workspace.recipe.advise.curve_pairs if max_pairs is None else max_pairs
@@ -91,19 +87,19 @@ def learning_curve(
     trained = _train_all(workspace, encoder, examples, sizes, dev, corpus, progress=progress, clock=clock)
     expected = _forecasts(workspace, dev, base_values_A, trained, num_pairs=len(examples))
     points = _points(workspace, dev, base_values_A, trained)
-    return {
-        "metric": str(DEV_MEASURE),
-        "num_queries": len(dev.rows_A),
-        "num_groups": len(set(dev.groups)) if dev.groups else None,
-        "num_documents": len(dev.documents_M),
-        "num_training_pairs": len(examples),
-        "points": points,
-        "forecast": _described(expected[0]),
-        "more_pairs": [_described(each) for each in expected[1:]],
-        "notes": remarks(expected[0], measured=[(each["num_pairs"], each["value"]) for each in points[1:]]),
-        "hours": round(_hours(workspace, trained[-1], corpus, dev, num_pairs=len(examples)), 4),
-        "method": _METHOD,
-    }
+    return LearningCurve(
+        metric=str(DEV_MEASURE),
+        num_queries=len(dev.rows_A),
+        num_groups=len(set(dev.groups)) if dev.groups else None,
+        num_documents=len(dev.documents_M),
+        num_training_pairs=len(examples),
+        points=points,
+        forecast=_described(expected[0]),
+        more_pairs=tuple(_described(each) for each in expected[1:]),
+        notes=tuple(remarks(expected[0], measured=[(each.num_pairs, each.value) for each in points[1:]])),
+        hours=round(_hours(workspace, trained[-1], corpus, dev, num_pairs=len(examples)), 4),
+        method=_METHOD,
+    )
 
 
 def _train_all(
@@ -195,7 +191,7 @@ def _forecasts(
 
 def _points(
     workspace: Workspace, dev: DevSample, base_values_A: Floats64, trained: Sequence[_Trained]
-) -> list[dict[str, Any]]:
+) -> tuple[CurvePoint, ...]:
     """The base, as the point of no pairs, and the mean over the trainings of each size, with what was gained."""
     by_size: dict[int, list[_Trained]] = {}
     for each in trained:
@@ -209,20 +205,21 @@ def _points(
     names = [str(DEV_MEASURE)] * values_AC.shape[1]
     gains = compare_all(np.tile(base_values_A[:, None], len(names)), values_AC, metrics=names, **options)
     seconds = [0.0, *(sum(each.training_s + each.measuring_s for each in found) for found in by_size.values())]
-    return [
-        {
-            "num_pairs": num_pairs,
-            "metric": gain.metric,
+    return tuple(
+        CurvePoint(
+            num_pairs=num_pairs,
+            metric=gain.metric,
             **asdict(interval),
-            "gain": {"value": gain.difference, "low": gain.low, "high": gain.high},
-            "seconds": round(taken, 1),
-        }
+            gain=ValueInterval(value=gain.difference, low=gain.low, high=gain.high),
+            seconds=round(taken, 1),
+        )
         for num_pairs, interval, gain, taken in zip((0, *by_size), intervals, gains, seconds, strict=True)
-    ]
+    )
 
 
-def _described(expected: Forecast) -> dict[str, Any]:
-    return {**asdict(expected), "is_proven": expected.is_proven}
+def _described(expected: Forecast) -> CurveForecast:
+    gain = ValueInterval(**asdict(expected.gain))
+    return CurveForecast(**{**asdict(expected), "gain": gain}, is_proven=expected.is_proven)
 
 
 def _hours(workspace: Workspace, largest: _Trained, corpus: Corpus, dev: DevSample, *, num_pairs: int) -> float:

@@ -2,60 +2,60 @@
 
 from dataclasses import replace
 
+from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.expense import Rate, measure_rate
-from nearer.advice.ground import MAIN, Ground
 from nearer.advice.models import adapter_remedies, chunk_remedies, encoder_remedies
 from nearer.advice.remedies import (
     Remedy,
-    Skipped,
     boost_remedy,
     filter_remedy,
     lexical_remedies,
-    read_structure,
+    read_metadata_schema,
     rerank_remedy,
 )
-from nearer.advice.rows import Row, fine_tuning, row_of
+from nearer.advice.rows import MeasuredRemedy, fine_tuning, row_of
+from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.cross_encoder import CrossEncoder
 
 _NO_RERANKER = 'no reranker is named: search.rerank.model = "cross-encoder/ms-marco-MiniLM-L6-v2"'
 
 
 def measure_remedies(
-    ground: Ground, reranker: CrossEncoder | None, *, full_curve: bool
-) -> tuple[list[Row], list[Skipped]]:
+    data: AdviceData, reranker: CrossEncoder | None, *, full_curve: bool
+) -> tuple[list[MeasuredRemedy], list[SkippedRemedy]]:
     """Every remedy in the order of its cost, and those that could not be measured."""
-    rate = measure_rate(ground.system.encoder, ground.corpus)
-    rows: list[Row] = []
-    skipped: list[Skipped] = []
+    rate = measure_rate(data.system.encoder, data.corpus)
+    rows: list[MeasuredRemedy] = []
+    skipped: list[SkippedRemedy] = []
 
-    def measured(remedy: Remedy, rate: Rate) -> Row:
-        row = row_of(ground, remedy, rate)
-        ground.progress.say(f"{remedy.name}: {MAIN} {row.tried.value:.3f} ({row.tried.difference:+.3f})")
+    def measured(remedy: Remedy, rate: Rate) -> MeasuredRemedy:
+        row = row_of(data, remedy, rate)
+        data.progress.say(f"{remedy.name}: {MAIN} {row.tried.value:.3f} ({row.tried.difference:+.3f})")
         return row
 
-    def take(found: Remedy | Skipped) -> None:
-        if isinstance(found, Skipped):
+    def take(found: Remedy | SkippedRemedy) -> None:
+        if isinstance(found, SkippedRemedy):
             skipped.append(found)
         else:
             rows.append(measured(found, rate))
 
-    others = [measured(*each) for each in encoder_remedies(ground)]  # first, since a service may fail
+    others = [measured(*each) for each in encoder_remedies(data)]  # first, since a service may fail
 
-    structure = read_structure(ground)
-    alone, filtered = filter_remedy(ground, structure)
+    schema = read_metadata_schema(data)
+    alone, filtered = filter_remedy(data, schema)
     take(alone)
-    take(boost_remedy(ground, structure))
-    for each in lexical_remedies(ground, ground.dense, ground.lexical):
+    take(boost_remedy(data, schema))
+    for each in lexical_remedies(data, data.dense, data.lexical):
         take(each)
     if filtered and isinstance(alone, Remedy):
-        *_, both = lexical_remedies(ground, filtered.dense, filtered.lexical, prefix="base+filter")
+        *_, both = lexical_remedies(data, filtered.dense, filtered.lexical, prefix="base+filter")
         take(replace(both, word="filter", changes={**alone.changes, **both.changes}))
-    take(rerank_remedy(ground, reranker) if reranker else Skipped(name="base+rerank", reason=_NO_RERANKER))
-    for other in (*adapter_remedies(ground), *chunk_remedies(ground)):
+    take(rerank_remedy(data, reranker) if reranker else SkippedRemedy(name="base+rerank", reason=_NO_RERANKER))
+    for other in (*adapter_remedies(data), *chunk_remedies(data)):
         take(other)
     rows += others
-    tuned = fine_tuning(ground, rate, full_curve=full_curve)
-    if isinstance(tuned, Skipped):
+    tuned = fine_tuning(data, rate, full_curve=full_curve)
+    if isinstance(tuned, SkippedRemedy):
         skipped.append(tuned)
     else:
         rows.append(tuned)

@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from nearer.advice.ground import Ground
+from nearer.advice.advice_data import AdviceData
 from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.records import Metadata
+from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.cross_encoder import CrossEncoder
-from nearer.evaluation.asked import pairs_of
+from nearer.evaluation.corpus_ranker import pairs_of
 from nearer.retrieval.boost import Boost, boosted, candidate_values, fit_boosts
-from nearer.retrieval.fit_rules import fit_rules
 from nearer.retrieval.fusion import reciprocal_rank_fusion, tune_weight, weighted_sum
+from nearer.retrieval.metadata_schema import MOST_VALUES, MetadataSchema
 from nearer.retrieval.rerank import rerank
 from nearer.retrieval.rules import Rule, condition_of, passing
-from nearer.retrieval.structure import MOST_VALUES, Structure
+from nearer.retrieval.select_rules import select_rules
 from nearer.systems.filtering import known_of
 from nearer.systems.pipeline import passage_of
 from nearer.systems.reranker import was_trained_here
@@ -48,28 +49,18 @@ class Remedy:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """A remedy that was not measured, and why."""
-
-    name: str
-    reason: str
-
-
-def whole(ground: Ground, name: str, word: str, ranked: TopK, **more: Any) -> Remedy:
+def whole(data: AdviceData, name: str, word: str, ranked: TopK, **more: Any) -> Remedy:
     """A remedy measured on all queries."""
-    queries_Q = np.arange(len(ground.queries))
-    return Remedy(
-        name=name, word=word, queries_S=queries_Q, values=ground.values(ranked.rows_QK), ranked=ranked, **more
-    )
+    queries_Q = np.arange(len(data.queries))
+    return Remedy(name=name, word=word, queries_S=queries_Q, values=data.values(ranked.rows_QK), ranked=ranked, **more)
 
 
-def out_of_fold(ground: Ground, rank: Callable[[int], TopK]) -> TopK:
+def out_of_fold(data: AdviceData, rank: Callable[[int], TopK]) -> TopK:
     """Every query as it is ranked by ``rank(fold)``, for the queries that the fold judges."""
-    rows_QK = np.full((len(ground.queries), ground.depth), NO_ROW, np.int64)
+    rows_QK = np.full((len(data.queries), data.depth), NO_ROW, np.int64)
     scores_QK = np.full(rows_QK.shape, -np.inf, np.float32)
-    for fold in range(ground.num_folds):
-        judged, found = ground.judged_by(fold), rank(fold)
+    for fold in range(data.num_folds):
+        judged, found = data.judged_by(fold), rank(fold)
         rows_QK[judged], scores_QK[judged] = found.rows_QK, found.scores_QK
     return TopK(rows_QK=rows_QK, scores_QK=scores_QK)
 
@@ -79,24 +70,24 @@ def some(ranked: TopK, rows_S: Ints) -> TopK:
     return TopK(rows_QK=ranked.rows_QK[rows_S], scores_QK=ranked.scores_QK[rows_S])
 
 
-def lexical_remedies(ground: Ground, dense: TopK, lexical: TopK, *, prefix: str = "") -> list[Remedy]:
+def lexical_remedies(data: AdviceData, dense: TopK, lexical: TopK, *, prefix: str = "") -> list[Remedy]:
     """Words alone, and both kinds of fusion, over rankings that are out of fold already."""
-    tuned = tune_weight(dense, lexical, measure=ground.main, folds_Q=ground.folds_Q, k=ground.depth)
-    fused = reciprocal_rank_fusion([dense, lexical], k=ground.depth)
+    tuned = tune_weight(dense, lexical, measure=data.main, folds_Q=data.folds_Q, k=data.depth)
+    fused = reciprocal_rank_fusion([dense, lexical], k=data.depth)
     weights = f"weights of vectors by fold: {', '.join(f'{weight:g}' for weight in tuned.fold_weights)}"
 
     def words(row: int) -> TopK:
-        found = ground.words.index.search([ground.queries[row].text], k=ground.depth)
-        return weighted_sum([some(dense, np.array([row])), found], [tuned.weight, 1 - tuned.weight], k=ground.depth)
+        found = data.bm25.index.search([data.queries[row].text], k=data.depth)
+        return weighted_sum([some(dense, np.array([row])), found], [tuned.weight, 1 - tuned.weight], k=data.depth)
 
     def named(stage: str) -> str:
         return f"{prefix}+{stage}" if prefix else stage
 
     return [
-        whole(ground, named("bm25"), "hybrid", lexical, work=words),
-        whole(ground, named("rrf"), "hybrid", fused, work=words),
+        whole(data, named("bm25"), "hybrid", lexical, work=words),
+        whole(data, named("rrf"), "hybrid", fused, work=words),
         whole(
-            ground,
+            data,
             named("hybrid"),
             "hybrid",
             tuned.out_of_fold,
@@ -107,17 +98,17 @@ def lexical_remedies(ground: Ground, dense: TopK, lexical: TopK, *, prefix: str 
     ]
 
 
-def read_structure(ground: Ground) -> Structure:
+def read_metadata_schema(data: AdviceData) -> MetadataSchema:
     """What the documents' metadata offers to the queries."""
-    known = ground.workspace.recipe.search.query_time_fields
-    return Structure.read(
-        ground.corpus.documents, [query.metadata for query in ground.queries], query_time_fields=known
+    known = data.workspace.recipe.search.query_time_fields
+    return MetadataSchema.read(
+        data.corpus.documents, [query.metadata for query in data.queries], query_time_fields=known
     )
 
 
-def _without(structure: Structure, name: str, reason: str) -> Skipped:
+def _without(schema: MetadataSchema, name: str, reason: str) -> SkippedRemedy:
     """A remedy that the fields do not give, told with those that were left out."""
-    return Skipped(name=name, reason="; ".join([reason, *structure.left_out.values()]))
+    return SkippedRemedy(name=name, reason="; ".join([reason, *schema.left_out.values()]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,72 +120,72 @@ class Filtered:
     rules: tuple[Rule, ...]
 
 
-def filter_remedy(ground: Ground, structure: Structure) -> tuple[Remedy | Skipped, Filtered | None]:
+def filter_remedy(data: AdviceData, schema: MetadataSchema) -> tuple[Remedy | SkippedRemedy, Filtered | None]:
     """The rules between query and document that are worth it, fitted without each fold."""
-    recipe = ground.workspace.recipe.search
-    if not structure.rules:
+    recipe = data.workspace.recipe.search
+    if not schema.rules:
         reason = (
             f"no document field tells documents apart by at most {MOST_VALUES} values, and search.query_time_fields "
             "names none that documents share with queries"
         )
-        return _without(structure, "base+filter", reason), None
-    metadata = [known_of(query.metadata, recipe) for query in ground.queries]
-    tuned_on = map(ground.tuned_on, range(ground.num_folds))
-    fitted = [_fit(ground, structure, metadata, rows_S) for rows_S in tuned_on]
-    everything = _fit(ground, structure, metadata, np.arange(len(ground.queries)))
+        return _without(schema, "base+filter", reason), None
+    metadata = [known_of(query.metadata, recipe) for query in data.queries]
+    tuned_on = map(data.tuned_on, range(data.num_folds))
+    fitted = [_fit(data, schema, metadata, rows_S) for rows_S in tuned_on]
+    everything = _fit(data, schema, metadata, np.arange(len(data.queries)))
     if not everything and not any(fitted):
-        reason = f"of {len(structure.rules)} rules none gained enough without losing relevant documents"
-        return _without(structure, "base+filter", reason), None
+        reason = f"of {len(schema.rules)} rules none gained enough without losing relevant documents"
+        return _without(schema, "base+filter", reason), None
     conditions = [
         condition_of(fitted[fold], each) if fitted[fold] else None
-        for fold, each in zip(ground.folds_Q, metadata, strict=True)
+        for fold, each in zip(data.folds_Q, metadata, strict=True)
     ]
-    asked = replace(ground.asked, conditions=conditions)
-    dense = asked.by_vectors(ground.query_emb_QD, ground.passage_emb_PD)
-    lexical = asked.by_words(ground.words)
+    ranker = replace(data.ranker, conditions=conditions)
+    dense = ranker.by_vectors(data.query_emb_QD, data.passage_emb_PD)
+    lexical = ranker.by_bm25(data.bm25)
 
     def work(row: int) -> object:
         condition = condition_of(everything, metadata[row])
-        return condition and passing(condition, structure.documents)
+        return condition and passing(condition, schema.documents)
 
-    filter_fields = sorted({*ground.workspace.recipe.index.filter_fields, *(rule.key for rule in everything)})
+    filter_fields = sorted({*data.workspace.recipe.index.filter_fields, *(rule.key for rule in everything)})
     changes = {"search.filters": [str(rule) for rule in everything], "index.filter_fields": filter_fields}
     remedy = whole(
-        ground,
+        data,
         "base+filter",
         "filter",
         dense,
         changes=changes,
         work=work,
-        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *structure.left_out.values()),
+        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *schema.left_out.values()),
     )
     return remedy, Filtered(dense=dense, lexical=lexical, rules=everything)
 
 
-def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
+def boost_remedy(data: AdviceData, schema: MetadataSchema) -> Remedy | SkippedRemedy:
     """The fields that are worth adding to the scores: recency, authority, popularity."""
-    values = candidate_values(structure.fields, doc_ids=structure.doc_ids, documents=structure.documents)
+    values = candidate_values(schema.fields, doc_ids=schema.doc_ids, documents=schema.documents)
     if not values:
-        return _without(structure, "base+boost", "no document field holds several numbers or dates")
+        return _without(schema, "base+boost", "no document field holds several numbers or dates")
 
     def fitted(rows_S: Ints) -> tuple[Boost, ...]:
         found = fit_boosts(
-            some(ground.dense, rows_S),
+            some(data.dense, rows_S),
             values=values,
-            measure=lambda rows_SK: ground.main_of(rows_SK, rows_S),
-            depth=ground.depth,
+            measure=lambda rows_SK: data.main_of(rows_SK, rows_S),
+            depth=data.depth,
         )
         return found.boosts
 
     def ranked(fold: int) -> TopK:
-        return with_boosts(ground.judged_by(fold), fitted(ground.tuned_on(fold)))
+        return with_boosts(data.judged_by(fold), fitted(data.tuned_on(fold)))
 
     def with_boosts(rows_S: Ints, boosts: Sequence[Boost]) -> TopK:
-        return boosted(some(ground.dense, rows_S), boosts, values, depth=ground.depth)
+        return boosted(some(data.dense, rows_S), boosts, values, depth=data.depth)
 
-    by_fold, everything = out_of_fold(ground, ranked), fitted(np.arange(len(ground.queries)))
-    if not everything and np.array_equal(by_fold.rows_QK, ground.dense.rows_QK):
-        return _without(structure, "base+boost", f"of {len(values)} fields none gained enough")
+    by_fold, everything = out_of_fold(data, ranked), fitted(np.arange(len(data.queries)))
+    if not everything and np.array_equal(by_fold.rows_QK, data.dense.rows_QK):
+        return _without(schema, "base+boost", f"of {len(values)} fields none gained enough")
     changes = {
         "search.boosts": {
             each.field: {"weight": each.weight, "low": each.low, "high": each.high} for each in everything
@@ -202,7 +193,7 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
     }
     shown = ", ".join(f"{each.field} {each.weight:g}" for each in everything) or "none on all queries"
     return whole(
-        ground,
+        data,
         "base+boost",
         "filter",
         by_fold,
@@ -212,30 +203,30 @@ def boost_remedy(ground: Ground, structure: Structure) -> Remedy | Skipped:
     )
 
 
-def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy | Skipped:
+def rerank_remedy(data: AdviceData, reranker: CrossEncoder) -> Remedy | SkippedRemedy:
     """The best documents read anew by a cross-encoder, on a sample: it reads many texts a query.
 
     One that was trained here is measured on queries of dev alone.
     """
-    recipe = ground.workspace.recipe
-    is_own = was_trained_here(ground.workspace, recipe.search.rerank, reranker)
-    queries_S = ground.sample(recipe.advise.rerank_queries, seed=recipe.advise.seed, without_train=is_own)
+    recipe = data.workspace.recipe
+    is_own = was_trained_here(data.workspace, recipe.search.rerank, reranker)
+    queries_S = data.sample(recipe.advise.rerank_queries, seed=recipe.advise.seed, without_train=is_own)
     if len(queries_S) < 2:
-        return Skipped(name="base+rerank", reason="it was trained on the judged queries that there are")
-    text_of = passage_of(ground.corpus, ground.query_emb_QD, ground.passage_emb_PD)
+        return SkippedRemedy(name="base+rerank", reason="it was trained on the judged queries that there are")
+    text_of = passage_of(data.corpus, data.query_emb_QD, data.passage_emb_PD)
 
     def score(queries: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Floats32:
-        texts = [(ground.queries[queries[place]].text, text_of(queries[place], row)) for place, row in pairs]
+        texts = [(data.queries[queries[place]].text, text_of(queries[place], row)) for place, row in pairs]
         blocks = range(0, len(texts), 256)
         label = "rerank"
-        tracked = ground.progress.track(blocks, label=label, total=len(blocks)) if len(blocks) > 1 else blocks
+        tracked = data.progress.track(blocks, label=label, total=len(blocks)) if len(blocks) > 1 else blocks
         return np.concatenate([reranker.scores(texts[first : first + 256]) for first in tracked])
 
     depth = recipe.search.rerank.depth
-    ranked = rerank(some(ground.dense, queries_S), lambda pairs: score(queries_S.tolist(), pairs), depth=depth)
-    rows_QK = np.full_like(ground.dense.rows_QK, NO_ROW)
+    ranked = rerank(some(data.dense, queries_S), lambda pairs: score(queries_S.tolist(), pairs), depth=depth)
+    rows_QK = np.full_like(data.dense.rows_QK, NO_ROW)
     rows_QK[queries_S] = ranked.rows_QK
-    values = {name: each[queries_S] for name, each in ground.values(rows_QK).items()}
+    values = {name: each[queries_S] for name, each in data.values(rows_QK).items()}
     return Remedy(
         name="base+rerank",
         word="rerank",
@@ -244,19 +235,19 @@ def rerank_remedy(ground: Ground, reranker: CrossEncoder) -> Remedy | Skipped:
         ranked=ranked,
         changes={"search.rerank.model": recipe.search.rerank.model},
         notes=(f"on {len(queries_S)} queries of dev, for it learned from those of train",) if is_own else (),
-        work=lambda row: rerank(some(ground.dense, np.array([row])), lambda pairs: score([row], pairs), depth=depth),
+        work=lambda row: rerank(some(data.dense, np.array([row])), lambda pairs: score([row], pairs), depth=depth),
     )
 
 
-def _fit(ground: Ground, structure: Structure, metadata: Sequence[Metadata], rows_S: Ints) -> tuple[Rule, ...]:
+def _fit(data: AdviceData, schema: MetadataSchema, metadata: Sequence[Metadata], rows_S: Ints) -> tuple[Rule, ...]:
     """The rules that are worth it on some queries."""
-    relevant = pairs_of(ground.relevant, rows_S, num_queries=len(ground.queries))
-    found = fit_rules(
-        some(ground.dense, rows_S),
-        candidates=structure.rules,
+    relevant = pairs_of(data.relevant, rows_S, num_queries=len(data.queries))
+    found = select_rules(
+        some(data.dense, rows_S),
+        candidates=schema.rules,
         queries=[metadata[row] for row in rows_S],
-        documents=structure.documents,
+        documents=schema.documents,
         relevant=relevant,
-        measure=lambda rows_SK: ground.main_of(rows_SK, rows_S),
+        measure=lambda rows_SK: data.main_of(rows_SK, rows_S),
     )
     return found.rules

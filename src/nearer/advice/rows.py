@@ -1,39 +1,41 @@
 """Remedies as the verdict sees them and as the answer shows them: what each brought, and what it takes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from nearer.advice.expense import Rate, expense, latency_ms, query_ms
-from nearer.advice.ground import MAIN, Ground
-from nearer.advice.learning_curve import learning_curve
-from nearer.advice.remedies import Remedy, Skipped
+from nearer.advice.advice_data import MAIN, AdviceData
+from nearer.advice.expense import Expense, Rate, expense, latency_ms, query_ms
+from nearer.advice.learning_curve import measure_curve
+from nearer.advice.remedies import Remedy
 from nearer.advice.verdict import FINE_TUNE, Tried
 from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError, RecipeError
+from nearer.core.results.advice import RemedyValues, SkippedRemedy
+from nearer.core.results.measuring import ValueInterval
 from nearer.measure.significance import mean_intervals
 from nearer.systems import BASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class MeasuredRemedy:
     """A remedy as the verdict sees it, as the answer shows it, and the recipe's keys that make it so."""
 
     tried: Tried
-    described: Mapping[str, Any]
+    described: RemedyValues
     changes: Mapping[str, Any]
 
 
-def row_of(ground: Ground, remedy: Remedy, rate: Rate) -> Row:
+def row_of(data: AdviceData, remedy: Remedy, rate: Rate) -> MeasuredRemedy:
     """A remedy compared with base on the queries it was measured on, and what it takes."""
     main = str(MAIN)
-    compared = ground.compare(remedy.values[main], remedy.queries_S)
-    value = float(ground.base[main].mean()) + compared.difference  # a sample is judged by its difference
-    latency = latency_ms(ground, remedy.work)
-    if other := ground.others.get(remedy.name):
-        before, after = (query_ms(ground, each.encoder) for each in (ground.system, other))
+    compared = data.compare(remedy.values[main], remedy.queries_S)
+    value = float(data.base[main].mean()) + compared.difference  # a sample is judged by its difference
+    latency = latency_ms(data, remedy.work)
+    if other := data.others.get(remedy.name):
+        before, after = (query_ms(data, each.encoder) for each in (data.system, other))
         latency = {name: round(after[name] - before[name], 3) for name in after}
     tried = Tried(
         name=remedy.name,
@@ -43,91 +45,95 @@ def row_of(ground: Ground, remedy: Remedy, rate: Rate) -> Row:
         low=compared.low,
         high=compared.high,
     )
-    described = {
-        "name": remedy.name,
-        "word": remedy.word,
-        "origin": "measured",
-        "num_queries": len(remedy.queries_S),
-        "metrics": _metrics(ground, remedy.values, remedy.queries_S),
-        **{key: getattr(compared, key) for key in ("difference", "low", "high", "p_value", "num_wins", "num_losses")},
-        "latency_ms": latency,
-        **expense(ground, remedy, rate, num_pairs=ground.num_pairs),
-        "changes": dict(remedy.changes),
-        "notes": list(remedy.notes),
-    }
-    return Row(tried=tried, described=described, changes=remedy.changes)
+    takes = expense(data, remedy, rate, num_pairs=data.num_pairs)
+    described = RemedyValues(
+        name=remedy.name,
+        word=remedy.word,
+        origin="measured",
+        num_queries=len(remedy.queries_S),
+        metrics=_metrics(data, remedy.values, remedy.queries_S),
+        difference=compared.difference,
+        low=compared.low,
+        high=compared.high,
+        p_value=compared.p_value,
+        num_wins=compared.num_wins,
+        num_losses=compared.num_losses,
+        latency_ms=latency,
+        **_fields(takes),
+        changes=dict(remedy.changes),
+        notes=remedy.notes,
+    )
+    return MeasuredRemedy(tried=tried, described=described, changes=remedy.changes)
 
 
-def base_row(ground: Ground) -> dict[str, Any]:
+def base_row(data: AdviceData) -> RemedyValues:
     """What base does, as the first line of the answer."""
-    queries_Q = np.arange(len(ground.queries))
-    nothing = {"index_work": "none", "reindex_hours": 0.0, "storage_bytes": 0, "cost": {}}
-    return {
-        "name": BASE,
-        "word": "leave",
-        "origin": "measured",
-        "num_queries": len(queries_Q),
-        "metrics": _metrics(ground, ground.base, queries_Q),
-        **dict.fromkeys(("difference", "low", "high")),
-        "p_value": None,
-        "latency_ms": {"p50": 0.0, "p95": 0.0},
-        **nothing,
-    }
+    queries_Q = np.arange(len(data.queries))
+    return RemedyValues(
+        name=BASE,
+        word="leave",
+        origin="measured",
+        num_queries=len(queries_Q),
+        metrics=_metrics(data, data.base, queries_Q),
+        latency_ms={"p50": 0.0, "p95": 0.0},
+    )
 
 
-def _metrics(ground: Ground, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, Any]:
-    recipe = ground.workspace.recipe.evaluate
+def _fields(takes: Expense) -> dict[str, Any]:
+    return {each.name: getattr(takes, each.name) for each in fields(takes)}
+
+
+def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, ValueInterval]:
+    recipe = data.workspace.recipe.evaluate
     intervals = mean_intervals(
         np.stack(list(values.values()), axis=1),
-        groups_Q=ground.judged.groups_of(queries_S),
+        groups_Q=data.judged.groups_of(queries_S),
         num_resamples=recipe.num_resamples,
         confidence=recipe.confidence,
         seed=recipe.seed,
     )
-    return {name: asdict(interval) for name, interval in zip(values, intervals, strict=True)}
+    return {name: ValueInterval(**asdict(interval)) for name, interval in zip(values, intervals, strict=True)}
 
 
-def fine_tuning(ground: Ground, rate: Rate, *, full_curve: bool) -> Row | Skipped:
+def fine_tuning(data: AdviceData, rate: Rate, *, full_curve: bool) -> MeasuredRemedy | SkippedRemedy:
     """What fine-tuning would bring, from a learning curve on dev; base and queries are the curve's own."""
-    most = ground.num_pairs if full_curve else None
+    most = data.num_pairs if full_curve else None
     try:
-        curve = learning_curve(ground.workspace, max_pairs=most, progress=ground.progress)
+        curve = measure_curve(data.workspace, max_pairs=most, progress=data.progress)
     except (InputError, RecipeError) as error:
-        return Skipped(name=FINE_TUNE, reason=error.message)
-    forecast, gain = curve["forecast"], curve["forecast"]["gain"]
-    base = ground.base[str(MAIN)]
+        return SkippedRemedy(name=FINE_TUNE, reason=error.message)
+    forecast, gain = curve.forecast, curve.forecast.gain
+    base = data.base[str(MAIN)]
     tried = Tried(
         name=FINE_TUNE,
         word=FINE_TUNE,
-        value=float(base.mean()) + gain["value"],
-        difference=gain["value"],
-        low=gain["low"],
-        high=gain["high"],
+        value=float(base.mean()) + gain.value,
+        difference=gain.value,
+        low=gain.low,
+        high=gain.high,
     )
     remedy = Remedy(
         name=FINE_TUNE,
         word=FINE_TUNE,
         queries_S=np.arange(len(base)),
         values={},
-        ranked=ground.dense,
+        ranked=data.dense,
         index_work="re-embed",
     )
-    described = {
-        "name": FINE_TUNE,
-        "word": FINE_TUNE,
-        "origin": "forecast"
-        if forecast["num_pairs"] > max(each["num_pairs"] for each in curve["points"])
-        else "measured",
-        "num_queries": curve["num_queries"],
-        "metrics": {curve["metric"]: {key: forecast[key] for key in ("value", "low", "high")}},
-        "difference": gain["value"],
-        "low": gain["low"],
-        "high": gain["high"],
-        "p_value": None,
-        "latency_ms": {"p50": 0.0, "p95": 0.0},
-        **expense(ground, remedy, rate, num_pairs=ground.num_pairs, training_hours=curve["hours"]),
-        "changes": {},
-        "notes": [curve["method"], *curve["notes"]],
-        "curve": curve,
-    }
-    return Row(tried=tried, described=described, changes={})
+    takes = expense(data, remedy, rate, num_pairs=data.num_pairs, training_hours=curve.hours)
+    is_forecast = forecast.num_pairs > max(each.num_pairs for each in curve.points)
+    described = RemedyValues(
+        name=FINE_TUNE,
+        word=FINE_TUNE,
+        origin="forecast" if is_forecast else "measured",
+        num_queries=curve.num_queries,
+        metrics={curve.metric: ValueInterval(value=forecast.value, low=forecast.low, high=forecast.high)},
+        difference=gain.value,
+        low=gain.low,
+        high=gain.high,
+        latency_ms={"p50": 0.0, "p95": 0.0},
+        **_fields(takes),
+        notes=(curve.method, *curve.notes),
+        curve=curve,
+    )
+    return MeasuredRemedy(tried=tried, described=described, changes={})

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import tomlkit
-from tomlkit.items import Table
 
 from nearer.core.errors import RecipeError, WorkspaceError
-from nearer.core.recipe import RECIPE_FILE, Recipe
-from nearer.core.toml import toml_value
+from nearer.core.recipe import RECIPE_FILE, Recipe, as_toml_value, set_keys
 from nearer.store.files import write_atomic
 from nearer.store.workspace import Workspace
 
@@ -30,9 +28,7 @@ def write_changes(workspace: Workspace, changes: Mapping[str, Any]) -> list[str]
     path = workspace.folder / RECIPE_FILE
     try:
         document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
-        for key, value in changes.items():
-            *sections, name = key.split(".")
-            _section(document, sections)[name] = value
+        set_keys(document, changes)
         text = tomlkit.dumps(document)
         Recipe.model_validate(tomlkit.parse(text).unwrap())
         write_atomic(path, text)
@@ -44,15 +40,4 @@ def write_changes(workspace: Workspace, changes: Mapping[str, Any]) -> list[str]
         raise RecipeError(
             f"{path}: the advice cannot be put into it: {error}", hint="set the keys by hand: see nearer advise"
         ) from error
-    return [f"{key} = {toml_value(value)}" for key, value in changes.items()]
-
-
-def _section(document: Any, names: list[str]) -> Any:
-    """The table of that name, made where there is none."""
-    for name in names:
-        if name not in document:
-            document[name] = tomlkit.table()
-        document = document[name]
-        if not isinstance(document, Table | dict):
-            raise TypeError(f"{name} is a value, not a section")
-    return document
+    return [f"{key} = {as_toml_value(value)}" for key, value in changes.items()]

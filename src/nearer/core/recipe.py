@@ -2,9 +2,11 @@
 
 import reprlib
 import tomllib
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+import tomlkit
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -15,6 +17,7 @@ from nearer.core.sections import (
     AlarmsRecipe,
     ChunkRecipe,
     ColumnsRecipe,
+    CompressRecipe,
     CostRecipe,
     DiagnosisRecipe,
     EncoderRecipe,
@@ -26,7 +29,6 @@ from nearer.core.sections import (
     RerankerRecipe,
     SearchRecipe,
     Section,
-    ShortenRecipe,
     SplitRecipe,
     TasksRecipe,
     TrainRecipe,
@@ -53,7 +55,7 @@ class Recipe(Section):
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()
-    shorten: ShortenRecipe = ShortenRecipe()
+    compress: CompressRecipe = CompressRecipe()
     search: SearchRecipe = SearchRecipe()
     diagnosis: DiagnosisRecipe = DiagnosisRecipe()
     tasks: TasksRecipe = TasksRecipe()
@@ -84,13 +86,76 @@ def load_recipe(path: Path | None, *, overrides: tuple[str, ...] = ()) -> Recipe
     """
     values = _read(path) if path else {}
     for override in overrides:
-        _apply(values, override)
+        set_keys(values, _parsed(override))
+    return _validated(values, source=path or "--set")
+
+
+def with_keys(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with keys such as ``search.dense_weight`` set. Raises RecipeError for a value that cannot work."""
+    values = recipe.model_dump(mode="json", exclude_unset=True)
+    set_keys(values, changes)
+    return _validated(values, source=", ".join(changes))
+
+
+def set_keys(values: MutableMapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set dotted keys in nested tables, which are made where there are none; plain dicts, or those of tomlkit.
+
+    Raises RecipeError when a section is a value.
+    """
+    for key, value in changes.items():
+        *sections, name = key.split(".")
+        target = values
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, MutableMapping):
+                raise RecipeError(f"{key}: {section!r} is a value, not a section", hint="name a key of a section")
+        target[name] = value
+
+
+def as_toml(values: Mapping[str, Any]) -> str:
+    """Nested dicts of plain values as TOML; None is left out.
+
+    >>> print(as_toml({"name": "shop", "train": {"epochs": 1, "max_pairs": None}}), end="")
+    name = "shop"
+    <BLANKLINE>
+    [train]
+    epochs = 1
+    """
+    return tomlkit.dumps(_without_none(values))
+
+
+def as_toml_value(value: object) -> str:
+    """One value in one line, as ``--set`` takes it.
+
+    >>> as_toml_value([{"model": "bag", "api": {"endpoint": "http://localhost/v1"}}, True])
+    '[{model = "bag", api = {endpoint = "http://localhost/v1"}}, true]'
+    """
+    return str(_in_one_line(value).as_string())
+
+
+def _in_one_line(value: object) -> Any:
+    match value:
+        case Mapping():
+            table = tomlkit.inline_table()
+            table.update({key: _in_one_line(item) for key, item in value.items()})
+            return table
+        case list() | tuple():
+            array = tomlkit.array()
+            array.extend([_in_one_line(item) for item in value])
+            return array
+    return tomlkit.item(value)
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in values.items() if value is not None}
+    return {key: _without_none(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
+
+
+def _validated(values: Mapping[str, Any], *, source: Path | str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(
-            _explain(path or "--set", error), hint="correct the key in nearer.toml or in --set"
-        ) from error
+        raise RecipeError(_explain(source, error), hint="correct the key in nearer.toml or in --set") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -106,17 +171,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from error
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def _parsed(override: str) -> dict[str, object]:
+    """The key and the value of ``section.key=value``."""
     key, equals, raw = override.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"--set {override!r} is not key=value", hint="for example: --set train.epochs=1")
-    *sections, name = key.strip().split(".")
-    target = values
-    for section in sections:
-        target = target.setdefault(section, {})
-        if not isinstance(target, dict):
-            raise RecipeError(f"--set {key}: {section!r} is a value, not a section", hint="name a key of a section")
-    target[name] = _parse(raw.strip())
+    return {key.strip(): _parse(raw.strip())}
 
 
 def _parse(raw: str) -> object:

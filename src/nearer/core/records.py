@@ -43,11 +43,17 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A chunk of a document: the ``ordinal``-th, counted from 0."""
+    """A chunk of a document: the ``ordinal``-th, counted from 0.
+
+    It is what stands from character ``start`` to before ``end`` of the document's full text; ``text`` may begin with
+    the title repeated.
+    """
 
     doc_id: str
     ordinal: int
     text: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

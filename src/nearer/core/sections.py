@@ -15,7 +15,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 class Section(BaseModel):
     """A section of the recipe: unknown keys, infinities and nan are refused, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True, defer_build=True
+    )
 
 
 class ApiRecipe(Section):
@@ -44,20 +46,14 @@ class ApiRecipe(Section):
         default=100_000, ge=1, description="estimated tokens a request; OpenAI's limit is 300,000"
     )
     max_parallel: int = Field(default=4, ge=1, le=32, description="requests at once")
-    requests_per_minute: int | None = Field(
-        default=None,
-        ge=1,
-        description=("never exceeded in any minute, by one process; none: only what the service asks for by 429"),
-    )
-    tokens_per_minute: int | None = Field(default=None, ge=1, description="the same for estimated tokens")
-    timeout_s: float = Field(default=60.0, gt=0, description="for the whole answer to a request")
+    timeout_s: float = Field(default=60.0, gt=0, description="how long the service may be silent")
     max_retries: int = Field(
-        default=6,
+        default=8,
         ge=0,
         le=20,
         description=(
-            "after 429, 5xx, timeouts and lost connections; their waits add up to half a minute or more, a "
-            "minute at most"
+            "after 408, 409, 429, 5xx, timeouts and lost connections: 0.5, 1, 2, 4 and then 8 s apart, or what the "
+            "service asks for up to two minutes"
         ),
     )
     price_per_million_tokens: float | None = Field(
@@ -860,8 +856,8 @@ class IndexRecipe(Section):
     )
 
 
-class ShortenRecipe(Section):
-    """Which shorter and smaller vectors `nearer shorten` measures, and what they may lose.
+class CompressRecipe(Section):
+    """Which shorter and smaller vectors `nearer compress` measures, and what they may lose.
 
     Source of 4: Shakir, Aarsen and Lee, Binary and Scalar Embedding Quantization (2024, Hugging Face blog), which keeps
     96% of the quality by it; of 0.01: docs/reference/recipe.md.
@@ -869,7 +865,7 @@ class ShortenRecipe(Section):
 
     dimensions: tuple[Dimension, ...] = Field(
         default=(64, 128, 256),
-        description="that `nearer shorten` measures beside the full ones, as far as they are smaller",
+        description="that `nearer compress` measures beside the full ones, as far as they are smaller",
     )
     precisions: tuple[Literal["float32", "float16", "int8", "binary"], ...] = Field(
         default=("float32", "float16", "int8", "binary"),

@@ -167,7 +167,6 @@ class ApiEncoder:
 
     def _requests(self, texts: Sequence[str]) -> Iterator[tuple[list[str], int]]:
         """The texts cut to the maximum length, in order, as many to a request as are allowed, and its tokens."""
-        most_tokens = min(self.api.batch_tokens, self.api.tokens_per_minute or self.api.batch_tokens)
         batch: list[str] = []
         batch_tokens = 0
         for text in texts:
@@ -175,7 +174,7 @@ class ApiEncoder:
             if len(spans) > self.settings.max_seq_length:
                 spans = spans[:-1]
                 text = text[: spans[-1][1]]
-            if batch and (len(batch) == self.api.batch_texts or batch_tokens + len(spans) > most_tokens):
+            if batch and (len(batch) == self.api.batch_texts or batch_tokens + len(spans) > self.api.batch_tokens):
                 yield batch, batch_tokens
                 batch, batch_tokens = [], 0
             batch.append(text or " ")  # services refuse an empty text

@@ -2,9 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +17,6 @@ from nearer.core.failpoints import failpoint
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress
 from nearer.encode.blocks import BLOCK_TEXTS, longest_first
-from nearer.encode.parallel import in_threads
 
 _LOOKUP = 500
 
@@ -68,18 +70,19 @@ class EmbeddingCache:
         rows_of: dict[str, list[int]] = {}
         for row, text in enumerate(texts):
             rows_of.setdefault(text_hash(text), []).append(row)
-        missing = dict.fromkeys(rows_of)
-        for key, vector_D in self._stored(list(rows_of)):
-            vectors_ND[rows_of[key]] = vector_D
-            del missing[key]
-        keys = list(missing)
+        found = set()
+        with self._explained():
+            for key, blob in self._look_up("hash, vector", list(rows_of)):
+                vectors_ND[rows_of[key]] = self._vector(blob)
+                found.add(key)
+        keys = [key for key in rows_of if key not in found]
         distinct = [texts[rows_of[key][0]] for key in keys]
         blocks = longest_first(distinct, batching.block_texts)
 
         def work(block: list[int]) -> Floats32:
             return encode([distinct[row] for row in block])
 
-        done = in_threads(work, blocks, workers=batching.workers)
+        done = _worked_on(blocks, work, workers=batching.workers)
         for block, made_ND in progress.track(done, label=label, total=len(blocks)):
             self._keep([keys[row] for row in block], made_ND)
             for row, vector_D in zip(block, made_ND, strict=True):
@@ -89,19 +92,17 @@ class EmbeddingCache:
     def missing(self, texts: Sequence[str]) -> list[str]:
         """The texts that would have to be encoded, each once."""
         text_of = {text_hash(text): text for text in texts}
-        for key, _ in self._stored(list(text_of)):
-            del text_of[key]
+        with self._explained():
+            for (key,) in self._look_up("hash", list(text_of)):
+                del text_of[key]
         return list(text_of.values())
 
-    def _stored(self, keys: list[str]) -> list[tuple[str, Floats32]]:
-        found: list[tuple[str, Floats32]] = []
-        with self._explained():
-            for start in range(0, len(keys), _LOOKUP):
-                part = keys[start : start + _LOOKUP]
-                marks = ",".join("?" * len(part))
-                rows = self._connection.execute(f"SELECT hash, vector FROM vectors WHERE hash IN ({marks})", part)
-                found.extend((key, self._vector(blob)) for key, blob in rows)
-        return found
+    def _look_up(self, columns: str, keys: list[str]) -> Iterator[tuple[Any, ...]]:
+        """The rows of those keys that are kept, some at a time."""
+        for start in range(0, len(keys), _LOOKUP):
+            part = keys[start : start + _LOOKUP]
+            marks = ",".join("?" * len(part))
+            yield from self._connection.execute(f"SELECT {columns} FROM vectors WHERE hash IN ({marks})", part)
 
     def _vector(self, blob: object) -> Floats32:
         if isinstance(blob, bytes) and len(blob) == 4 * self._dimension:
@@ -128,3 +129,31 @@ class EmbeddingCache:
         except sqlite3.DatabaseError as error:
             hint = "delete this file; its vectors are made again"
             raise WorkspaceError(f"{self._path}: damaged: {error}", hint=hint) from error
+
+
+def _worked_on(
+    blocks: Sequence[list[int]], work: Callable[[list[int]], Floats32], *, workers: int
+) -> Iterator[tuple[list[int], Floats32]]:
+    """Each block and what ``work`` makes of it, in the order in which they are done; one worker is this thread.
+
+    After a failure no more is begun; what was under way is still yielded, then the failure is raised.
+    """
+    if workers == 1:
+        yield from ((block, work(block)) for block in blocks)
+        return
+    waiting, failure = iter(blocks), None
+    pool = ThreadPoolExecutor(workers)
+    try:
+        running = {pool.submit(work, block): block for block in islice(waiting, workers)}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                block = running.pop(future)
+                failure = failure or future.exception()
+                if not failure:
+                    running |= {pool.submit(work, following): following for following in islice(waiting, 1)}
+                if not future.exception():
+                    yield block, future.result()
+    finally:
+        pool.shutdown(wait=False)
+    if failure:
+        raise failure

@@ -11,6 +11,9 @@ _PARAGRAPH_END = re.compile(r"\n\s*\n")
 _WORD_END = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?。！？]['\")\]]*\s+|\n")
 
+Pieces = list[tuple[int, int]]
+"""The first character of each piece of a text, and the one after its last."""
+
 TokenSpans = Callable[[str], list[tuple[int, int]]]
 
 
@@ -33,21 +36,27 @@ class Window:
 def passages(documents: Iterable[Document], *, window: Window | None, token_spans: TokenSpans) -> Iterator[Passage]:
     """Every document's passages in order; without a ``window`` each document is one passage, whole."""
     for document in documents:
-        texts = [document.full_text] if window is None else _cut(document, window, token_spans)
-        for ordinal, passage in enumerate(texts):
-            yield Passage(doc_id=document.doc_id, ordinal=ordinal, text=passage)
+        text = document.full_text
+        title, pieces = ("", [(0, len(text))]) if window is None else _cut(document, window, token_spans)
+        for ordinal, (start, end) in enumerate(pieces):
+            passage = f"{title}{text[start:end]}"
+            yield Passage(doc_id=document.doc_id, ordinal=ordinal, text=passage, start=start, end=end)
 
 
-def _cut(document: Document, window: Window, token_spans: TokenSpans) -> list[str]:
-    """The passages of a document; a title that takes more than half of a passage is not repeated."""
+def _cut(document: Document, window: Window, token_spans: TokenSpans) -> tuple[str, Pieces]:
+    """What every passage of a document begins with, and where each is in it.
+
+    A title that takes more than half of a passage is not repeated.
+    """
     text = document.full_text
-    whole = split_text(text, window=window, spans=token_spans(text))
+    whole = split_spans(text, window=window, spans=token_spans(text))
     room = window.max_tokens - len(token_spans(document.title))
     if len(whole) == 1 or not (window.repeat_title and document.title) or room < window.max_tokens // 2:
-        return whole
+        return "", whole
     narrower = Window(max_tokens=room, overlap_tokens=min(window.overlap_tokens, room // 2))
-    pieces = split_text(document.text, window=narrower, spans=token_spans(document.text))
-    return [f"{document.title}\n{piece}" for piece in pieces]
+    after_title = len(text) - len(document.text)
+    pieces = split_spans(document.text, window=narrower, spans=token_spans(document.text))
+    return f"{document.title}\n", [(after_title + start, after_title + end) for start, end in pieces]
 
 
 def split_text(text: str, *, window: Window, spans: list[tuple[int, int]]) -> list[str]:
@@ -62,21 +71,34 @@ def split_text(text: str, *, window: Window, spans: list[tuple[int, int]]) -> li
     >>> split_text(words, window=Window(max_tokens=5, overlap_tokens=2), spans=spans)
     ['One two three. Four five.', 'Four five. Six seven eight', 'seven eight nine.']
     """
+    return [text[start:end] for start, end in split_spans(text, window=window, spans=spans)]
+
+
+def split_spans(text: str, *, window: Window, spans: list[tuple[int, int]]) -> Pieces:
+    """Where the pieces of ``split_text`` are."""
     if len(spans) <= window.max_tokens:
-        return [text]
+        return [(0, len(text))]
     starts = [start for start, _ in spans]
     kinds = [_borders(text, pattern, starts) for pattern in (_PARAGRAPH_END, _SENTENCE_END, _WORD_END)]
-    pieces, begin = [], 0
+    pieces: Pieces = []
+    begin = 0
     while True:
         end = begin + window.max_tokens
         if end >= len(spans):
-            pieces.append(text[starts[begin] :].strip() if begin else text.strip())
+            pieces.append(_stripped(text, starts[begin] if begin else 0, len(text)))
             return pieces
         middle = begin + window.max_tokens // 2
         cut = next(filter(None, (_last_border(borders, middle, end) for borders in kinds)), end)
-        pieces.append(text[starts[begin] if begin else 0 : starts[cut]].strip())
+        pieces.append(_stripped(text, starts[begin] if begin else 0, starts[cut]))
         earliest = cut - window.overlap_tokens
         begin = next(filter(None, (_first_border(borders, earliest, cut) for borders in kinds[1:])), earliest)
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    """A piece without white space at its ends."""
+    piece = text[start:end]
+    start += len(piece) - len(piece.lstrip())
+    return start, start + len(piece.strip())
 
 
 def sentences(text: str) -> list[str]:

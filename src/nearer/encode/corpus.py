@@ -4,7 +4,7 @@ Arrays: N documents in id order, P passages, Q queries, D dimensions.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,23 +18,27 @@ from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.api import ApiEncoder
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, passages
+from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.encoder import TextEncoder
 from nearer.encode.paired import PairedEncoder
-from nearer.encode.shortened import ShortenedEncoder
 from nearer.store.workspace import Workspace
 
-MAPPED = (AdaptedEncoder, ShortenedEncoder)
+MAPPED = (AdaptedEncoder, CompressedEncoder)
 """Encoders whose vectors are another's, mapped: only the other's are kept in the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """Documents cut into passages for one encoder; ``starts_N`` is the row of each document's first passage."""
+    """Documents cut into passages for one encoder; ``starts_N`` is the row of each document's first passage.
+
+    ``revision`` is that of the workspace's documents, where they are all of them.
+    """
 
     documents: tuple[Document, ...]
     passages: tuple[str, ...]
     starts_N: Ints
     chunking: str
+    revision: int = 0
 
     @property
     def doc_ids(self) -> tuple[str, ...]:
@@ -71,16 +75,25 @@ class CachedEncoder:
 
 def read_corpus(workspace: Workspace, encoder: TextEncoder, *, chunk: ChunkRecipe | None = None) -> Corpus:
     """All documents, cut as the recipe (or ``chunk``) says. Raises InputError when there are none."""
-    documents = tuple(workspace.collection.documents())
+    revision, documents = workspace.collection.snapshot()
     if not documents:
         raise InputError("the workspace holds no documents", hint="import some: nearer add corpus FILE")
-    return cut(documents, encoder, window_of(chunk or workspace.recipe.chunk, encoder))
+    return replace(cut(documents, encoder, window_of(chunk or workspace.recipe.chunk, encoder)), revision=revision)
 
 
 def refuse_other_documents(documents: Sequence[Document], doc_ids: Sequence[str]) -> None:
     """Raises Conflict when these are not the documents that a measurement began with."""
     if [document.doc_id for document in documents] != list(doc_ids):
         raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
+
+
+def refuse_edited(corpus: Corpus, revision: int) -> None:
+    """Raises Conflict when documents were edited, added or removed since a measurement began, at ``revision``."""
+    if corpus.revision != revision:
+        raise Conflict(
+            f"documents changed while they were being measured (revision {revision}, now {corpus.revision})",
+            hint="repeat the command",
+        )
 
 
 def cut(documents: Sequence[Document], encoder: TextEncoder, window: Window | None) -> Corpus:
@@ -186,7 +199,7 @@ def tell_cost(
         progress.say(f"{kind} to encode: {encoder.describe(num_texts=num_texts, num_tokens=num_tokens)}")
 
 
-def own_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tuple[Ints, Ints]:
+def identical_text_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tuple[Ints, Ints]:
     """Pairs (query row, document row) in which the document's text is the query's own."""
     rows_of: dict[str, list[int]] = {}
     for row, document in enumerate(documents):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -78,12 +79,16 @@ class TextEncoder(Protocol):
 
 
 class Encoder:
-    """A sentence-transformers model with fixed settings, all of them covered by ``encoder_id``."""
+    """A sentence-transformers model with fixed settings, all of them covered by ``encoder_id``.
+
+    Threads may share it: one encodes at a time, since that sets values of the model, and its tokenizer's.
+    """
 
     def __init__(self, model: "SentenceTransformer", *, settings: EncoderSettings, batch_size: int = 32) -> None:
         self.model = model
         self.settings = settings
         self.batch_size = batch_size
+        self._encoding = Lock()
         model.max_seq_length = settings.max_seq_length
 
     @classmethod
@@ -181,18 +186,19 @@ class Encoder:
     def _encode(self, texts: Sequence[str], *, prompt: str) -> Floats32:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
-        self.model.eval()
-        in_training, self.model.max_seq_length = self.model.max_seq_length, self.settings.max_seq_length
-        try:
-            vectors_ND = self.model.encode(
-                list(texts),
-                batch_size=self.batch_size,
-                prompt=prompt,
-                normalize_embeddings=True,
-                show_progress_bar=False,
-            )
-        finally:
-            self.model.max_seq_length = in_training
+        with self._encoding:
+            self.model.eval()
+            in_training, self.model.max_seq_length = self.model.max_seq_length, self.settings.max_seq_length
+            try:
+                vectors_ND = self.model.encode(
+                    list(texts),
+                    batch_size=self.batch_size,
+                    prompt=prompt,
+                    normalize_embeddings=True,
+                    show_progress_bar=False,
+                )
+            finally:
+                self.model.max_seq_length = in_training
         return np.ascontiguousarray(vectors_ND, dtype=np.float32)
 
     def _tokenize(self, texts: list[str]) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""One endpoint that speaks OpenAI's ``/v1/embeddings``: requests that keep its limits, are repeated, and are checked.
+"""One endpoint that speaks OpenAI's ``/v1/embeddings``: its answers are checked, and its failures explained.
 
 Arrays: N texts x D dimensions, float32, rows of length 1.
 """
@@ -6,8 +6,6 @@ Arrays: N texts x D dimensions, float32, rows of length 1.
 import base64
 import binascii
 import json
-import random
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -16,45 +14,31 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Floats64
 from nearer.core.errors import ServiceError
+from nearer.core.extras import extra
 from nearer.core.sections import ApiRecipe
 from nearer.encode.failures import explain, shown
-from nearer.encode.pace import Pace, backoff_s
 
 if TYPE_CHECKING:
     import openai
+
+_FIRST_RETRIES = 2
+"""A service that never answers is told in seconds."""
 
 
 class Endpoint:
     """A model of a service, and how it may be asked; ``on_answer`` is told the tokens of each answered request.
 
-    A request is repeated after 408, 409, 429 or 5xx, when it was not answered in time, and when the connection was
-    lost; while nobody has answered yet, a lost connection is tried once more only.
+    The client of ``openai`` asks again after 408, 409, 429 and 5xx, after a timeout, and when the connection was lost;
+    while nobody has answered yet, twice at most.
+
+    Raises InputError where that library is not installed.
     """
 
-    def __init__(
-        self,
-        api: ApiRecipe,
-        *,
-        model: str,
-        key: str | None,
-        on_answer: Callable[[int], None],
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        rng: random.Random | None = None,
-    ) -> None:
+    def __init__(self, api: ApiRecipe, *, model: str, key: str | None, on_answer: Callable[[int], None]) -> None:
         self.api = api
         self.model = model
         self._key = key
         self._on_answer = on_answer
-        self._clock = clock
-        self._sleep = sleep
-        self._rng = rng or random.Random()
-        self._pace = Pace(
-            requests_per_minute=api.requests_per_minute,
-            tokens_per_minute=api.tokens_per_minute,
-            clock=clock,
-            sleep=sleep,
-        )
         self._has_answered = False
         self._client = _client(api, key)
         weakref.finalize(self, self._client.close)
@@ -64,7 +48,7 @@ class Endpoint:
 
         Raises ServiceError when the service refuses, keeps failing, or answers something else.
         """
-        body = self._ask(texts, num_tokens)
+        body = self._ask(texts)
         try:
             vectors_ND, counted = read_answer(body, num_texts=len(texts))
         except ValueError as error:
@@ -75,49 +59,23 @@ class Endpoint:
         self._on_answer(num_tokens if counted is None else counted)
         return vectors_ND
 
-    def _ask(self, texts: Sequence[str], num_tokens: int) -> bytes:
-        """The body of a good answer, after as many attempts as are allowed."""
-        import httpx2
+    def _ask(self, texts: Sequence[str]) -> bytes:
+        """The body of a good answer."""
         import openai
 
-        attempt = 0
-        while True:
-            attempt += 1
-            self._pace.wait(num_tokens)
-            try:
-                body = self._send(texts)
-            except (openai.APIError, httpx2.HTTPError, OSError) as error:
-                failure = explain(error, api=self.api, model=self.model, key=self._key)
-            else:
-                self._has_answered = True
-                return body
-            is_nobody_there = failure.is_lost_connection and not self._has_answered
-            most = min(self.api.max_retries, 1) if is_nobody_there else self.api.max_retries
-            if not failure.may_pass or attempt > most:
-                raise failure.error
-            if failure.pause_s is None:
-                self._sleep(backoff_s(attempt, self._rng))
-            else:
-                self._pace.pause(failure.pause_s)
-
-    def _send(self, texts: Sequence[str]) -> bytes:
-        """One attempt. The body is read piece by piece, so that one which trickles in ends at the time limit too."""
-        import openai
-
-        deadline = self._clock() + self.api.timeout_s
-        pieces = []
-        with self._client.embeddings.with_streaming_response.create(
-            model=self.model,
-            input=list(texts),
-            dimensions=openai.omit if self.api.dimensions is None else self.api.dimensions,
-            encoding_format="base64",
-            extra_headers=None if self._key else {"Authorization": openai.Omit()},
-        ) as response:
-            for piece in response.iter_bytes():
-                pieces.append(piece)
-                if self._clock() > deadline:
-                    raise TimeoutError
-        return b"".join(pieces)
+        max_retries = self.api.max_retries if self._has_answered else min(self.api.max_retries, _FIRST_RETRIES)
+        try:
+            response = self._client.with_options(max_retries=max_retries).embeddings.with_raw_response.create(
+                model=self.model,
+                input=list(texts),
+                dimensions=openai.omit if self.api.dimensions is None else self.api.dimensions,
+                encoding_format="base64",
+                extra_headers=None if self._key else {"Authorization": openai.Omit()},
+            )
+        except openai.APIError as error:
+            raise explain(error, api=self.api, model=self.model, key=self._key) from None
+        self._has_answered = True
+        return response.content
 
 
 def read_answer(body: bytes, *, num_texts: int) -> tuple[Floats32, int | None]:
@@ -165,13 +123,14 @@ def _vector(embedding: object) -> Floats64:
 
 
 def _client(api: ApiRecipe, key: str | None) -> "openai.OpenAI":
-    """A client that repeats nothing by itself, follows no redirection, and sends no key but ours."""
-    import openai
+    """A client that follows no redirection, and sends no key but ours."""
+    with extra("api", used_for="an encoder behind an API"):
+        import openai
 
     return openai.OpenAI(
         api_key=key or "none",  # the client insists on one; without ours none is sent
         base_url=api.endpoint,
-        max_retries=0,
+        max_retries=api.max_retries,
         timeout=api.timeout_s,
         http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=api.timeout_s),
     )

@@ -2,12 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.progress import Progress
+from nearer.core.results.measuring import (
+    ComparedSystems,
+    Evaluation,
+    Ledger,
+    RunRows,
+    SliceValues,
+    SystemValues,
+    ValueInterval,
+)
 from nearer.core.sections import EvaluateRecipe
 from nearer.evaluation.examples import examples
 from nearer.evaluation.judged_split import JudgedSplit
@@ -16,7 +24,7 @@ from nearer.measure.metrics import Measure
 from nearer.measure.power import Spread, detectable, num_queries_needed, spreads
 from nearer.measure.significance import Comparison, compare_all, holm, mean_intervals, min_units
 from nearer.store.workspace import Workspace
-from nearer.systems import System, spent
+from nearer.systems import System, api_use
 
 FEWER_JUDGED = 0.05
 """A fall in Judged that is pointed out: half a document of the first ten. Our rule.
@@ -49,60 +57,78 @@ def compare_measured(
 
 
 def summarise(
-    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str, progress: Progress
-) -> dict[str, Any]:
-    """The evaluation as JSON: results, comparisons with the first system, examples, and the ledger's entry."""
+    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, ledger: Ledger, progress: Progress
+) -> Evaluation:
+    """The evaluation: results, comparisons with the first system, examples, and the ledger's entry of it."""
     recipe = workspace.recipe.evaluate
     baseline, *candidates = measured
     names = [each.system.name for each in measured]
-    comparisons = with_adjusted_p(
-        [each for candidate in candidates for each in _compare(baseline, candidate, judged=judged, recipe=recipe)]
+    comparisons = [
+        compared for candidate in candidates for compared in _compare(baseline, candidate, judged=judged, recipe=recipe)
+    ]
+    p_adjusted = adjusted_p([each for each, _ in comparisons])
+    systems = [each.system.name for each in measured[1:] for _ in recipe.measures]
+    compared = tuple(
+        _compared(each, spread, recipe, baseline=names[0], candidate=name, p_adjusted=p_value)
+        for name, (each, spread), p_value in zip(systems, comparisons, p_adjusted, strict=True)
     )
-    return {
-        "split": judged.split,
-        "num_queries": len(judged.queries),
-        "num_without_relevant": judged.num_without_relevant,
-        "num_groups": len(set(judged.groups)) if judged.groups else None,
-        "settings": workspace.recipe.evaluate.model_dump(mode="json"),
-        "results": [_result(each, judged, recipe) for each in measured],
-        "comparisons": comparisons,
-        "notes": [_unjudged(each) for each in comparisons if _is_judged_less(each)],
-        "examples": examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
-        "ledger": workspace.registry.look(split=judged.split, systems=names, purpose=purpose),
-        **spent(each.system for each in measured if isinstance(each.system, System)),
-    }
+    return Evaluation(
+        split=judged.split,
+        num_queries=len(judged.queries),
+        num_without_relevant=judged.num_without_relevant,
+        num_groups=len(set(judged.groups)) if judged.groups else None,
+        settings=recipe.model_dump(mode="json"),
+        results=tuple(_result(each, judged, recipe) for each in measured),
+        comparisons=compared,
+        notes=tuple(_unjudged(each) for each in compared if _is_judged_less(each)),
+        examples=examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
+        ledger=ledger,
+        api=api_use(each.system for each in measured if isinstance(each.system, System)),
+    )
 
 
-def with_adjusted_p(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Comparisons with ``p_adjusted``: Holm's, over all candidates that were compared in the same measure.
+def _compared(
+    comparison: Comparison,
+    spread: Spread,
+    recipe: EvaluateRecipe,
+    *,
+    baseline: str,
+    candidate: str,
+    p_adjusted: float,
+) -> ComparedSystems:
+    needed, more = _needed(spread, recipe)
+    return ComparedSystems(
+        baseline=baseline,
+        candidate=candidate,
+        **asdict(comparison),
+        detectable=detectable(spread, alpha=1 - recipe.confidence),
+        num_queries_needed=needed,
+        num_queries_more=more,
+        p_adjusted=p_adjusted,
+    )
+
+
+def adjusted_p(comparisons: Sequence[Comparison]) -> list[float]:
+    """Holm's p-value of each comparison, over all candidates that were compared in the same measure.
 
     Measures are not adjusted for each other: the first decides, the others describe.
     """
-    adjusted = [dict(each) for each in comparisons]
-    for metric in {each["metric"] for each in adjusted}:
-        family = [each for each in adjusted if each["metric"] == metric]
-        for each, p_value in zip(family, holm([each["p_value"] for each in family]), strict=True):
-            each["p_adjusted"] = p_value
+    adjusted = [each.p_value for each in comparisons]
+    for metric in {each.metric for each in comparisons}:
+        places = [place for place, each in enumerate(comparisons) if each.metric == metric]
+        for place, p_value in zip(places, holm([adjusted[place] for place in places]), strict=True):
+            adjusted[place] = p_value
     return adjusted
 
 
 def _compare(
     baseline: Measured, candidate: Measured, *, judged: JudgedSplit, recipe: EvaluateRecipe
-) -> list[dict[str, Any]]:
-    """Candidate minus baseline in every measure, what the queries would show, and how many more are needed."""
+) -> list[tuple[Comparison, Spread]]:
+    """Candidate minus baseline in every measure, and how the differences are spread over queries."""
     metrics = recipe.measures
     compared = compare_measured(baseline, candidate, metrics=metrics, judged=judged, recipe=recipe)
     differences_QM = candidate.columns(metrics) - baseline.columns(metrics)
-    return [
-        {
-            "baseline": baseline.system.name,
-            "candidate": candidate.system.name,
-            **asdict(comparison),
-            "detectable": detectable(spread, alpha=1 - recipe.confidence),
-            **_needed(spread, recipe),
-        }
-        for comparison, spread in zip(compared, _spreads(differences_QM, judged, recipe), strict=True)
-    ]
+    return list(zip(compared, _spreads(differences_QM, judged, recipe), strict=True))
 
 
 def _spreads(values_QM: Floats64, judged: JudgedSplit, recipe: EvaluateRecipe) -> list[Spread]:
@@ -110,42 +136,44 @@ def _spreads(values_QM: Floats64, judged: JudgedSplit, recipe: EvaluateRecipe) -
     return spreads(values_QM, groups_Q=groups, confidence=recipe.confidence)
 
 
-def _needed(spread: Spread, recipe: EvaluateRecipe) -> dict[str, int | None]:
+def _needed(spread: Spread, recipe: EvaluateRecipe) -> tuple[int | None, int | None]:
+    """How many queries the wanted precision needs, and how many of them are missing."""
     needed = num_queries_needed(spread, half_width=recipe.wanted_precision, confidence=recipe.confidence)
-    more = None if needed is None else max(0, needed - spread.num_queries)
-    return {"num_queries_needed": needed, "num_queries_more": more}
+    return needed, None if needed is None else max(0, needed - spread.num_queries)
 
 
-def _is_judged_less(comparison: dict[str, Any]) -> bool:
-    return Measure.parse(comparison["metric"]).name == "Judged" and comparison["difference"] < -FEWER_JUDGED
+def _is_judged_less(comparison: ComparedSystems) -> bool:
+    return Measure.parse(comparison.metric).name == "Judged" and comparison.difference < -FEWER_JUDGED
 
 
-def _unjudged(comparison: dict[str, Any]) -> str:
+def _unjudged(comparison: ComparedSystems) -> str:
     return (
-        f"{comparison['candidate']} returns fewer judged documents than {comparison['baseline']} "
-        f"({comparison['metric']} {comparison['difference']:+.3f}); those that nobody judged count as not relevant, "
+        f"{comparison.candidate} returns fewer judged documents than {comparison.baseline} "
+        f"({comparison.metric} {comparison.difference:+.3f}); those that nobody judged count as not relevant, "
         "so it may be better than it looks"
     )
 
 
-def _result(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe) -> dict[str, Any]:
+def _result(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe) -> SystemValues:
     model = measured.system.model
     [spread] = _spreads(measured.columns(recipe.measures[:1]), judged, recipe)
-    return {
-        "system": measured.system.name,
-        "model_id": model.model_id if model else None,
-        "encoder_id": model.encoder_id if model else None,
-        "space_id": model.space_id if model else None,
-        "run": asdict(measured.run) if measured.run else None,
-        "metrics": _intervals(measured, judged, recipe, metrics=recipe.measures),
-        **_needed(spread, recipe),
-        "slices": {name: _slice(measured, judged, recipe, mask) for name, mask in judged.slices.items()},
-        "num_truncated": measured.num_truncated,
-        "num_passages": measured.num_passages,
-    }
+    needed, more = _needed(spread, recipe)
+    return SystemValues(
+        system=measured.system.name,
+        model_id=model.model_id if model else None,
+        encoder_id=model.encoder_id if model else None,
+        space_id=model.space_id if model else None,
+        run=RunRows(**asdict(measured.run)) if measured.run else None,
+        metrics=_intervals(measured, judged, recipe, metrics=recipe.measures),
+        num_queries_needed=needed,
+        num_queries_more=more,
+        slices={name: _slice(measured, judged, recipe, mask) for name, mask in judged.slices.items()},
+        num_truncated=measured.num_truncated,
+        num_passages=measured.num_passages,
+    )
 
 
-def _slice(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe, mask: Bools) -> dict[str, Any]:
+def _slice(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe, mask: Bools) -> SliceValues:
     """A slice in the first measure; where it is too small for an interval to mean anything, only how small."""
     rows = np.flatnonzero(mask)
     groups = judged.groups_of(rows)
@@ -153,7 +181,7 @@ def _slice(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe, mask
     num_units = num_groups or len(rows)
     is_small = len(rows) < recipe.min_slice_queries or num_units < min_units(recipe.confidence)
     metrics = None if is_small else _intervals(measured, judged, recipe, metrics=recipe.measures[:1], mask=mask)
-    return {"num_queries": len(rows), "num_groups": num_groups, "metrics": metrics}
+    return SliceValues(num_queries=len(rows), num_groups=num_groups, metrics=metrics)
 
 
 def _intervals(
@@ -163,7 +191,7 @@ def _intervals(
     *,
     metrics: Sequence[str],
     mask: Bools | None = None,
-) -> dict[str, dict[str, float]]:
+) -> dict[str, ValueInterval]:
     rows = _rows(judged, mask)
     intervals = mean_intervals(
         measured.columns(metrics)[rows],
@@ -172,7 +200,7 @@ def _intervals(
         confidence=recipe.confidence,
         seed=recipe.seed,
     )
-    return {metric: asdict(interval) for metric, interval in zip(metrics, intervals, strict=True)}
+    return {metric: ValueInterval(**asdict(interval)) for metric, interval in zip(metrics, intervals, strict=True)}
 
 
 def _rows(judged: JudgedSplit, mask: Bools | None) -> Ints:

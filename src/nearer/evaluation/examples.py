@@ -1,15 +1,16 @@
 """The queries that two systems differ most in, side by side, and why the worse of the two failed."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from nearer.core.arrays import Ints
+from nearer.core.arrays import Floats64, Ints
 from nearer.core.progress import Progress
 from nearer.core.records import Document
+from nearer.core.results.measuring import ExampleCause, QueryExample, ShownDocument
 from nearer.evaluation.diagnosis.background import Background
-from nearer.evaluation.diagnosis.clues import explain
+from nearer.evaluation.diagnosis.detectors import explain
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
 from nearer.measure.diagnosis import CAUSES
@@ -22,26 +23,26 @@ NUM_EXAMPLES = 5
 
 def examples(
     workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, metric: str, progress: Progress
-) -> list[dict[str, Any]]:
+) -> tuple[QueryExample, ...]:
     """The largest gains and losses of each candidate against the first system, with what each of the two put first."""
     baseline, *candidates = measured
     if not candidates:
-        return []
+        return ()
     background = Background(workspace, judged, workspace.collection.documents())
     extremes = [_extremes(candidate.values[metric] - baseline.values[metric]) for candidate in candidates]
     lost = [row for each in extremes for kind, row in each if kind == "win"]
     whys = _whys(workspace, background, baseline, lost, progress)
-    found = []
+    found: list[QueryExample] = []
     for candidate, rows in zip(candidates, extremes, strict=True):
         its_whys = _whys(workspace, background, candidate, [row for kind, row in rows if kind == "loss"], progress)
         for kind, row in rows:
             why = (whys if kind == "win" else its_whys).get(row)
-            shown = _side_by_side(baseline, candidate, row, metric=metric, judged=judged, background=background)
-            found.append({"kind": kind, **shown, "why": why})
-    return found
+            sides = _Sides(baseline=baseline, candidate=candidate, judged=judged, background=background)
+            found.append(_side_by_side(sides, row, metric=metric, kind=kind, why=why))
+    return tuple(found)
 
 
-def _extremes(difference_Q: "np.ndarray[Any, np.dtype[np.float64]]") -> list[tuple[str, int]]:
+def _extremes(difference_Q: Floats64) -> list[tuple[str, int]]:
     """The rows of the largest gains, then those of the largest losses."""
     order = np.argsort(difference_Q, kind="stable").tolist()
     wins = [("win", row) for row in order[::-1][:NUM_EXAMPLES] if difference_Q[row] > 0]
@@ -50,7 +51,7 @@ def _extremes(difference_Q: "np.ndarray[Any, np.dtype[np.float64]]") -> list[tup
 
 def _whys(
     workspace: Workspace, background: Background, worse: Measured, rows: Sequence[int], progress: Progress
-) -> dict[int, dict[str, Any]]:
+) -> dict[int, ExampleCause]:
     """Why a system did worse on some queries, by row; whether its index follows the documents has no part in it.
 
     A query whose relevant documents all stand where they should has no cause.
@@ -61,38 +62,51 @@ def _whys(
     system = worse.system if isinstance(worse.system, System) else None
     found = explain(workspace, background, system, list(failures.values()), stale={}, progress=progress)
     return {
-        row: {
-            "system": worse.system.name,
-            "cause": each.cause,
-            "meaning": CAUSES[each.cause].meaning,
-            "evidence": each.evidence,
-        }
+        row: ExampleCause(
+            system=worse.system.name,
+            cause=each.cause,
+            meaning=CAUSES[each.cause].meaning,
+            evidence=each.evidence,
+        )
         for row, each in zip(failures, found, strict=True)
     }
 
 
-def _side_by_side(
-    baseline: Measured, candidate: Measured, row: int, *, metric: str, judged: JudgedSplit, background: Background
-) -> dict[str, Any]:
-    query, documents = judged.queries[row], background.documents
-    relevant = judged.relevant[query.query_id]
-    text_of = {documents[each].doc_id: documents[each].full_text for each in background.grades.get(query.query_id, ())}
-    return {
-        "candidate": candidate.system.name,
-        "query_id": query.query_id,
-        "query": query.text,
-        "metric": metric,
-        "baseline_value": float(baseline.values[metric][row]),
-        "candidate_value": float(candidate.values[metric][row]),
-        "relevant": [{"doc_id": doc_id, "text": text_of.get(doc_id, "")} for doc_id in relevant[:3]],
-        "baseline_top": _top(baseline.rows_QK[row], documents, relevant),
-        "candidate_top": _top(candidate.rows_QK[row], documents, relevant),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sides:
+    """Two systems and what their queries are held against."""
+
+    baseline: Measured
+    candidate: Measured
+    judged: JudgedSplit
+    background: Background
 
 
-def _top(rows_K: Ints, documents: Sequence[Document], relevant: Sequence[str], number: int = 3) -> list[dict[str, Any]]:
+def _side_by_side(sides: _Sides, row: int, *, metric: str, kind: str, why: ExampleCause | None) -> QueryExample:
+    query, documents = sides.judged.queries[row], sides.background.documents
+    relevant = sides.judged.relevant[query.query_id]
+    known = sides.background.grades.get(query.query_id, ())
+    text_of = {documents[each].doc_id: documents[each].full_text for each in known}
+    return QueryExample(
+        kind=kind,
+        candidate=sides.candidate.system.name,
+        query_id=query.query_id,
+        query=query.text,
+        metric=metric,
+        baseline_value=float(sides.baseline.values[metric][row]),
+        candidate_value=float(sides.candidate.values[metric][row]),
+        relevant=tuple(ShownDocument(doc_id=each, text=text_of.get(each, "")) for each in relevant[:3]),
+        baseline_top=_top(sides.baseline.rows_QK[row], documents, relevant),
+        candidate_top=_top(sides.candidate.rows_QK[row], documents, relevant),
+        why=why,
+    )
+
+
+def _top(
+    rows_K: Ints, documents: Sequence[Document], relevant: Sequence[str], number: int = 3
+) -> tuple[ShownDocument, ...]:
     shown = [documents[row] for row in rows_K[:number] if row >= 0]
-    return [
-        {"doc_id": document.doc_id, "text": document.full_text, "relevant": document.doc_id in relevant}
+    return tuple(
+        ShownDocument(doc_id=document.doc_id, text=document.full_text, relevant=document.doc_id in relevant)
         for document in shown
-    ]
+    )

@@ -1,14 +1,14 @@
 """A candidate judged: compared with what is live, on the test split and in the suite."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nearer.core.arrays import Bools
 from nearer.core.errors import InputError, ModelRefused, ServiceError
 from nearer.core.progress import Progress
+from nearer.core.results.measuring import Evaluation, SuiteRun
 from nearer.evaluation.comparison import compare_measured, summarise
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -19,8 +19,17 @@ from nearer.measure.gate import Evidence, Policy, SliceEvidence, SuiteEvidence, 
 from nearer.measure.significance import Comparison
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
-from nearer.systems import BASE, LIVE, System, open_system, spent
+from nearer.systems import BASE, LIVE, System, api_use, open_system
 from nearer.systems.space_index import verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the gate said of a candidate, and what was measured of it."""
+
+    verdict: Verdict
+    evaluation: Evaluation
+    suite: SuiteRun | None
 
 
 def judge_candidate(
@@ -31,34 +40,31 @@ def judge_candidate(
     suite: Suite | None,
     split: str | None,
     progress: Progress,
-) -> tuple[Verdict, dict[str, Any]]:
-    """Compare the candidate with its baseline on the test split and in the suite, and ask the gate.
-
-    Beside the verdict: ``{"evaluation", "suite"}``, what was measured.
-    """
+) -> Judgement:
+    """Compare the candidate with its baseline on the test split and in the suite, and ask the gate."""
     judged = read_judged_split(workspace, split or judging_split(workspace))
     try:
         baseline = open_system(workspace, LIVE if live else BASE)
     except (ModelRefused, ServiceError) as error:
-        ran, told = _run_suite(workspace, suite, [candidate], progress)
+        ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
         measured = [measure(workspace, candidate, judged, progress=progress)]
-        evaluation = summarise(workspace, judged, measured, purpose="gate", progress=progress)
+        evaluation = _summarised(workspace, judged, measured, purpose="gate", progress=progress)
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
         verdict = _alone(ran, (reason, *verify(workspace, candidate)), note=note)
-        return verdict, {"evaluation": evaluation, "suite": told}
+        return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
     if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
-        ran, told = _run_suite(workspace, suite, [candidate], progress)
+        ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
         measured = [measure(workspace, candidate, judged, progress=progress)]
-        evaluation = summarise(workspace, judged, measured, purpose="first release", progress=progress)
-        evaluation |= spent([baseline, candidate])
+        evaluation = _summarised(workspace, judged, measured, purpose="first release", progress=progress)
+        evaluation = replace(evaluation, api=api_use([baseline, candidate]))
         verdict = _alone(ran, verify(workspace, candidate))
         if verdict.promoted:
             verdict = replace(verdict, reasons=("the first release: measured, with nothing live to compare it with",))
-        return verdict, {"evaluation": evaluation, "suite": told}
-    ran, told = _run_suite(workspace, suite, [baseline, candidate], progress)
+        return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
+    ran, suite_run = _run_suite(workspace, suite, [baseline, candidate], progress)
     measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
-    evaluation = summarise(workspace, judged, measured, purpose="gate", progress=progress)
+    evaluation = _summarised(workspace, judged, measured, purpose="gate", progress=progress)
     evidence = _evidence(workspace, measured, judged, index_faults=verify(workspace, candidate), suite=ran)
     gate = workspace.recipe.gate
     policy = Policy(
@@ -67,18 +73,27 @@ def judge_candidate(
     verdict = decide(evidence, policy)
     if verdict.promoted:
         verdict = replace(verdict, reasons=(_gain(evidence.comparison),))
-    return verdict, {"evaluation": evaluation, "suite": told}
+    return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
+
+
+def _summarised(
+    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str, progress: Progress
+) -> Evaluation:
+    """What was measured, entered as a look at the test split."""
+    names = [each.system.name for each in measured]
+    ledger = workspace.registry.look(split=judged.split, systems=names, purpose=purpose)
+    return summarise(workspace, judged, measured, ledger=ledger, progress=progress)
 
 
 def _run_suite(
     workspace: Workspace, suite: Suite | None, systems: Sequence[System], progress: Progress
-) -> tuple[SuiteEvidence, dict[str, Any] | None]:
-    """How the last of one or two systems, and the one before it, did in the suite; and the same as JSON."""
+) -> tuple[SuiteEvidence, SuiteRun | None]:
+    """How the last of one or two systems, and the one before it, did in the suite; and the same as a result."""
     if suite is None:
         return SuiteEvidence(), None
     ran = [(each, run_suite(workspace, suite, each, progress=progress)) for each in systems]
-    told = keep_suite_run(workspace, suite, ran)
-    return SuiteEvidence(candidate=ran[-1][1], baseline=ran[0][1] if len(ran) > 1 else None), told
+    kept = keep_suite_run(workspace, suite, ran)
+    return SuiteEvidence(candidate=ran[-1][1], baseline=ran[0][1] if len(ran) > 1 else None), kept
 
 
 def _alone(suite: SuiteEvidence, faults: tuple[str, ...], *, note: str = "") -> Verdict:

@@ -22,6 +22,7 @@ class JudgedSplit:
     queries: tuple[Query, ...]
     num_without_relevant: int
     doc_ids: tuple[str, ...]
+    revision: int
     relevant: dict[str, tuple[str, ...]]
     qrels: Qrels
     groups: tuple[str, ...] | None
@@ -57,7 +58,7 @@ def read_judged_split(
             f"split {split!r} has no query with a relevant document; splits: {known}",
             hint="name another with --split, or import judgments: nearer add judgments FILE",
         )
-    doc_ids = tuple(collection.document_hashes())
+    revision, doc_ids = collection.revision(), tuple(collection.document_hashes())
     query_ids = [query.query_id for query in queries]
     qrels = Qrels.build(query_ids, doc_ids, judgments, relevant_from=scale.relevant_from)
     field = workspace.recipe.group_field
@@ -67,6 +68,7 @@ def read_judged_split(
         queries=queries,
         num_without_relevant=len(members) - len(usable),
         doc_ids=doc_ids,
+        revision=revision,
         relevant={query_id: tuple(found) for query_id, found in relevant.items()},
         qrels=qrels,
         groups=groups,

@@ -16,13 +16,14 @@ from nearer.encode.corpus import (
     count_truncated,
     embed_corpus,
     embed_queries,
-    own_documents,
+    identical_text_documents,
     read_corpus,
+    refuse_edited,
     refuse_other_documents,
 )
 from nearer.encode.encoder import TextEncoder
-from nearer.evaluation.asked import Asked
 from nearer.evaluation.context import prompts_of, prompts_of_run
+from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.runs import RunCounts, RunSystem, rank_run
 from nearer.measure.context import Prompts, score_prompts
@@ -30,8 +31,8 @@ from nearer.measure.metrics import Measure, Qrels, score
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.systems.filtering import conditions_of
-from nearer.systems.lexical import read_words
-from nearer.systems.pipeline import Found, combine, passage_of, wants_vectors, wants_words
+from nearer.systems.lexical import read_bm25
+from nearer.systems.pipeline import Found, combine, passage_of, wants_bm25, wants_vectors
 from nearer.vectors.topk import TopK
 
 
@@ -57,7 +58,7 @@ class Measured:
 def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> Measured:
     """Rank the whole corpus for every query of the split and score the rankings."""
     corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
-    refuse_other_documents(corpus.documents, judged.doc_ids)
+    refuse_edited(corpus, judged.revision)
     return Measured(
         system=system,
         values=_values(
@@ -78,29 +79,29 @@ def rank(
     queries: Sequence[Query],
     *,
     k: int = 1,
-    with_own: bool = False,
+    with_identical_text: bool = False,
     progress: Progress,
 ) -> tuple[Corpus, TopK]:
     """The best documents for every query, imported or not, and the corpus they are of.
 
-    They are as many as the recipe measures, and ``k`` at least. ``with_own`` keeps documents whose text is the query's.
+    They are as many as the recipe measures, and ``k`` at least. ``with_identical_text`` keeps identical-text documents.
     """
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
     k, depth = max(k, _depth(workspace.recipe.evaluate)), system.search.depth if system.stages else k
     no_pairs = np.empty(0, np.int64), np.empty(0, np.int64)
-    asked = Asked(
+    ranker = CorpusRanker(
         queries=queries,
         corpus=corpus,
         k=max(k, depth),
-        excluded=no_pairs if with_own else own_documents(queries, corpus.documents),
+        excluded=no_pairs if with_identical_text else identical_text_documents(queries, corpus.documents),
         conditions=conditions_of(system.search, queries, corpus.documents) if "filter" in system.stages else None,
     )
     vectors = _Vectors(workspace, system.encoder, corpus, queries, progress)
     found = Found(
         queries=queries,
         documents=corpus.documents,
-        dense=asked.by_vectors(*vectors.both) if wants_vectors(system.stages) else None,
-        lexical=asked.by_words(read_words(workspace)) if wants_words(system.stages) else None,
+        dense=ranker.by_vectors(*vectors.both) if wants_vectors(system.stages) else None,
+        lexical=ranker.by_bm25(read_bm25(workspace)) if wants_bm25(system.stages) else None,
         passage_of=vectors.passage_of,
     )
     return corpus, combine(system, found, k=k)
@@ -134,10 +135,10 @@ class _Vectors:
 
 
 def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:
-    """Score the rankings of a run, as deep as those of a system and without the queries' own documents too."""
+    """Score the rankings of a run, as deep as those of a system and without identical-text documents too."""
     documents = workspace.collection.documents()
     refuse_other_documents(documents, judged.doc_ids)
-    k, excluded = _depth(workspace.recipe.evaluate), own_documents(judged.queries, documents)
+    k, excluded = _depth(workspace.recipe.evaluate), identical_text_documents(judged.queries, documents)
     rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=excluded)
     qrels = judged.qrels.with_unjudged(k)
     return Measured(

@@ -9,9 +9,16 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Ints
 from nearer.core.progress import Progress
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus, refuse_other_documents
-from nearer.encode.shortened import shortened
-from nearer.evaluation.comparison import compare_measured, with_adjusted_p
+from nearer.encode.compressed import compressed
+from nearer.encode.corpus import (
+    Corpus,
+    embed_corpus,
+    embed_queries,
+    identical_text_documents,
+    read_corpus,
+    refuse_edited,
+)
+from nearer.evaluation.comparison import adjusted_p, compare_measured
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
 from nearer.measure.metrics import Measure, score
@@ -54,14 +61,14 @@ class Ground:
     def read(cls, workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> "Ground":
         """Embed the queries and passages that all sizes share. Raises Conflict when documents changed meanwhile."""
         corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
-        refuse_other_documents(corpus.documents, judged.doc_ids)
+        refuse_edited(corpus, judged.revision)
         passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
-        recipe = workspace.recipe.shorten
+        recipe = workspace.recipe.compress
         return cls(
             corpus=corpus,
             query_emb_QD=embed_queries(workspace, system.encoder, judged.queries, progress),
             passage_emb_PD=passage_emb_PD,
-            excluded=own_documents(judged.queries, corpus.documents),
+            excluded=identical_text_documents(judged.queries, corpus.documents),
             rescore=recipe.rescore,
             num_timed=recipe.num_timed_queries,
         )
@@ -101,7 +108,7 @@ class Ground:
         )
 
     def _first(self, emb_ND: Floats32, dimension: int) -> Floats32:
-        return emb_ND if dimension == emb_ND.shape[1] else shortened(emb_ND, dimension)
+        return emb_ND if dimension == emb_ND.shape[1] else compressed(emb_ND, dimension)
 
     def _time(self, query_emb_QD: Floats32, kept: Quantised, clock: Callable[[], float]) -> float:
         """The median seconds of one query's search."""
@@ -122,7 +129,7 @@ def proposed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def settings_of(workspace: Workspace, full_dimension: int) -> list[tuple[int, Precision]]:
     """The sizes to measure, from the largest: the full float32 vectors come first, whatever the recipe says."""
-    recipe = workspace.recipe.shorten
+    recipe = workspace.recipe.compress
     dimensions = sorted({each for each in recipe.dimensions if each < full_dimension} | {full_dimension}, reverse=True)
     precisions = [each for each in get_args(Precision) if each in recipe.precisions]
     found = [(dimension, precision) for dimension in dimensions for precision in precisions]
@@ -142,14 +149,13 @@ def rows_of(
         confidence=recipe.confidence,
         seed=recipe.seed,
     )
-    compared = with_adjusted_p(
-        [
-            asdict(each)
-            for other in others
-            for each in compare_measured(full.measured, other.measured, metrics=[metric], judged=judged, recipe=recipe)
-        ]
-    )
-    most_lost = workspace.recipe.shorten.max_loss * intervals[0].value
+    found = [
+        each
+        for other in others
+        for each in compare_measured(full.measured, other.measured, metrics=[metric], judged=judged, recipe=recipe)
+    ]
+    compared = [{**asdict(each), "p_adjusted": p_value} for each, p_value in zip(found, adjusted_p(found), strict=True)]
+    most_lost = workspace.recipe.compress.max_loss * intervals[0].value
     passages_a_document = len(corpus.passages) / len(corpus.documents)
     return [
         {

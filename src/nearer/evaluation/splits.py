@@ -55,7 +55,7 @@ def ensure_splits(workspace: Workspace) -> dict[str, int]:
     members: defaultdict[str, list[str]] = defaultdict(list)
     for query_id, side in side_of.items():
         members[side].append(query_id)
-    with workspace.writer("split"), workspace.database.write() as connection:
+    with workspace.write("split") as connection:
         for side, query_ids in members.items():
             move_to_split(connection, side, query_ids)
         for query_id, splits in held_out.items():
@@ -135,7 +135,7 @@ def drop_leaks(workspace: Workspace, leaks: Sequence[Leak]) -> int:
     splits_of = workspace.collection.split_of()
     on_two_sides = {leak.kept for leak in leaks if leak.kept == leak.set_aside}
     set_aside = {leak.set_aside for leak in leaks} - on_two_sides
-    with workspace.writer("check"), workspace.database.write() as connection:
+    with workspace.write("check") as connection:
         move_to_split(connection, LEAKED, sorted(set_aside))
         for query_id in sorted(on_two_sides):
             latest = _sides(splits_of[query_id])[-1]

@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults
 from nearer.core.progress import Progress
-from nearer.core.records import CASE_GROUPS, Case, Query, Severity
+from nearer.core.records import CASE_GROUPS, Case, CaseGroup, Query, Severity
+from nearer.core.results.measuring import CaseCounts, FailedCase, PlacedDocument, SuiteChange, SuiteRun, SuiteValues
 from nearer.encode.corpus import refuse_other_documents
 from nearer.evaluation.ranking import rank
-from nearer.measure.suite import CaseResult, newly_failing, run_case
+from nearer.measure.suite import CaseResult, Place, newly_failing, run_case
 from nearer.store.formats import Row, read_suite
 from nearer.store.workspace import Workspace
 from nearer.systems import System
@@ -58,7 +59,7 @@ def run_suite(workspace: Workspace, suite: Suite, system: System, *, progress: P
     """What a system makes of every case. Raises Conflict when documents came or went since the suite was read."""
     depth = max(DEPTH, *(case.k for case in suite.cases))
     queries = [Query(query_id=case.name, text=case.query, metadata=case.metadata) for case in suite.cases]
-    corpus, ranked = rank(workspace, system, queries, k=depth, with_own=True, progress=progress)
+    corpus, ranked = rank(workspace, system, queries, k=depth, with_identical_text=True, progress=progress)
     refuse_other_documents(corpus.documents, suite.doc_ids)
     return tuple(
         run_case(case, [suite.doc_ids[row] for row in rows_K if row >= 0])
@@ -66,26 +67,27 @@ def run_suite(workspace: Workspace, suite: Suite, system: System, *, progress: P
     )
 
 
-def keep_suite_run(workspace: Workspace, suite: Suite, ran: Sequence[tuple[System, Results]]) -> dict[str, Any]:
-    """What systems made of the suite as JSON, kept for the report."""
+def keep_suite_run(workspace: Workspace, suite: Suite, ran: Sequence[tuple[System, Results]]) -> SuiteRun:
+    """What systems made of the suite, kept for the report."""
     (first, before), *others = ran
     _, last = ran[-1]
-    result = {
-        "file": str(suite.file),
-        "num_cases": len(suite.cases),
-        "results": [_result(system, results) for system, results in ran],
-        "changes": [
-            {
-                "baseline": first.name,
-                "candidate": system.name,
-                "newly_failing": [each.case.name for each in newly_failing(before, results)],
-                "mended": [each.case.name for each in newly_failing(results, before)],
-            }
+    failed = any(not each.passed and each.case.severity == "critical" for each in last)
+    result = SuiteRun(
+        file=str(suite.file),
+        num_cases=len(suite.cases),
+        results=tuple(_result(system, results) for system, results in ran),
+        changes=tuple(
+            SuiteChange(
+                baseline=first.name,
+                candidate=system.name,
+                newly_failing=tuple(each.case.name for each in newly_failing(before, results)),
+                mended=tuple(each.case.name for each in newly_failing(results, before)),
+            )
             for system, results in others
-        ],
-        "verdict": "faults" if any(not each.passed and each.case.severity == "critical" for each in last) else "ok",
-    }
-    workspace.registry.add_suite_run(result)
+        ),
+        verdict="faults" if failed else "ok",
+    )
+    workspace.registry.add_suite_run(result.to_dict())
     return result
 
 
@@ -99,24 +101,24 @@ def _unknown_documents(file: Path, row: Row[Case], known: frozenset[str]) -> lis
     ]
 
 
-def _result(system: System, results: Results) -> dict[str, Any]:
-    return {
-        "system": system.name,
-        "model_id": system.model.model_id,
-        "encoder_id": system.model.encoder_id,
-        "num_failed": sum(not each.passed for each in results),
-        "counts": _counts(results),
-        "failed": [_failure(each) for each in results if not each.passed],
-    }
+def _result(system: System, results: Results) -> SuiteValues:
+    return SuiteValues(
+        system=system.name,
+        model_id=system.model.model_id,
+        encoder_id=system.model.encoder_id,
+        num_failed=sum(not each.passed for each in results),
+        counts=_counts(results),
+        failed=tuple(_failure(each) for each in results if not each.passed),
+    )
 
 
-def _counts(results: Results) -> dict[str, dict[str, dict[str, int]]]:
+def _counts(results: Results) -> dict[CaseGroup, dict[Severity, CaseCounts]]:
     """How many cases there are and how many failed, by group and severity; only those that occur."""
     cases = Counter((each.case.group, each.case.severity) for each in results)
     failed = Counter((each.case.group, each.case.severity) for each in results if not each.passed)
     return {
         group: {
-            severity: {"num_cases": cases[group, severity], "num_failed": failed[group, severity]}
+            severity: CaseCounts(num_cases=cases[group, severity], num_failed=failed[group, severity])
             for severity in get_args(Severity)
             if cases[group, severity]
         }
@@ -125,15 +127,19 @@ def _counts(results: Results) -> dict[str, dict[str, dict[str, int]]]:
     }
 
 
-def _failure(result: CaseResult) -> dict[str, Any]:
+def _failure(result: CaseResult) -> FailedCase:
     case = result.case
-    return {
-        "name": case.name,
-        "query": case.query,
-        "k": case.k,
-        "severity": case.severity,
-        "group": case.group,
-        "missing": [asdict(each) for each in result.missing],
-        "forbidden": [asdict(each) for each in result.forbidden],
-        "why": result.why(),
-    }
+    return FailedCase(
+        name=case.name,
+        query=case.query,
+        k=case.k,
+        severity=case.severity,
+        group=case.group,
+        missing=_placed(result.missing),
+        forbidden=_placed(result.forbidden),
+        why=result.why(),
+    )
+
+
+def _placed(places: Sequence[Place]) -> tuple[PlacedDocument, ...]:
+    return tuple(PlacedDocument(**asdict(each)) for each in places)

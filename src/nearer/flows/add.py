@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
@@ -19,6 +20,7 @@ from nearer.store.collection import (
     Changes,
     batches,
     leave_split,
+    members_of,
     put_documents,
     put_judgments,
     put_pairs,
@@ -30,13 +32,15 @@ from nearer.store.collection import (
 )
 from nearer.store.formats import DEFAULT_MAX_GRADE, Row, read_documents, read_judgments, read_pairs, read_queries
 from nearer.store.formats.beir import find_beir
+from nearer.store.redact import redact
+from nearer.store.staging import STAGED, staging, take_over
 from nearer.store.workspace import Workspace
 
 T = TypeVar("T")
 
 
 class _Import:
-    """One import: a write transaction, the faults so far, and what was changed."""
+    """One import: what is staged, in ``connection``, the faults so far, and what was found twice in the files."""
 
     def __init__(self, workspace: Workspace, connection: Connection, *, skip_bad: bool, progress: Progress) -> None:
         self.workspace = workspace
@@ -44,7 +48,8 @@ class _Import:
         self.skip_bad = skip_bad
         self.progress = progress
         self.faults = FaultLog()
-        self.changes: dict[str, Changes] = {}
+        self.repeated: dict[str, Changes] = {}
+        self.drawn: list[str] = []
         self.columns = workspace.recipe.columns
         self.max_grade = workspace.recipe.grades.max_grade or DEFAULT_MAX_GRADE
         self.largest_grade = 0
@@ -54,7 +59,7 @@ class _Import:
     ) -> None:
         """Write the good rows in batches and keep the faults."""
         for batch in batches(self._good(rows, label=kind)):
-            self.changes[kind] = self.changes.get(kind, Changes()) + write(self.connection, [r.record for r in batch])
+            self._keep(kind, write(self.connection, [row.record for row in batch]))
 
     def put_judgments(self, path: Path, rows: Iterator[Row[Judgment] | Fault], *, split: str | None) -> None:
         """Write judgments on queries and documents that exist, and enter their queries in ``split``."""
@@ -63,24 +68,34 @@ class _Import:
             self.largest_grade = max([self.largest_grade, *(row.record.grade for row in known)])
             judgments = [row.record for row in known]
             if judgments:
-                changes = put_judgments(self.connection, judgments)
-                self.changes["judgments"] = self.changes.get("judgments", Changes()) + changes
+                self._keep("judgments", put_judgments(self.connection, judgments))
             if split is not None:
                 put_split(self.connection, split, dict.fromkeys(judgment.query_id for judgment in judgments))
 
-    def finish(self) -> dict[str, Any]:
-        """What was done, or the faults as an error, which undoes the transaction."""
+    def refuse_faults(self) -> None:
+        """Raise the faults as an error, unless bad rows are set aside."""
         faults = self.faults
         if faults.is_whole_file or (faults.num_faults and not self.skip_bad):
             hint = "mend the files, or leave the bad rows out: --skip-bad"
             raise ImportFaults(faults, hint="mend the files" if faults.is_whole_file else hint)
         self._refuse_changed_meaning()
+
+    def take_over(self, connection: Connection) -> dict[str, Any]:
+        """Make what was staged visible; what was done."""
+        changes = take_over(connection)
+        leave_split(connection, "train", self.drawn)
+        put_split(connection, "dev", self.drawn)
         return {
-            "changes": {kind: asdict(changes) for kind, changes in self.changes.items()},
-            "num_skipped": faults.num_rows,
-            "faults": [asdict(fault) for fault in faults.kept],
-            "num_faults": faults.num_faults,
+            "changes": {kind: asdict(changes[kind] + again) for kind, again in self.repeated.items()},
+            "num_skipped": self.faults.num_rows,
+            "faults": [asdict(fault) for fault in self.faults.kept],
+            "num_faults": self.faults.num_faults,
         }
+
+    def _keep(self, kind: str, staged: Changes) -> None:
+        again = replace(staged, num_added=0)
+        self.repeated[kind] = self.repeated.get(kind, Changes()) + again
+        self.connection.commit()
 
     def _good(self, rows: Iterator[Row[T] | Fault], *, label: str) -> Iterator[Row[T]]:
         for row in self.progress.track(rows, label=f"import {label}", total=0):
@@ -91,8 +106,8 @@ class _Import:
 
     def _with_known_ids(self, path: Path, rows: list[Row[Judgment]]) -> list[Row[Judgment]]:
         queries, documents = tables.queries.c.query_id, tables.documents.c.doc_id
-        unknown_queries = unknown_ids(self.connection, queries, {row.record.query_id for row in rows})
-        unknown_documents = unknown_ids(self.connection, documents, {row.record.doc_id for row in rows})
+        unknown_queries = self._unknown(queries, {row.record.query_id for row in rows})
+        unknown_documents = self._unknown(documents, {row.record.doc_id for row in rows})
         known = []
         for row in rows:
             query_id, doc_id = row.record.query_id, row.record.doc_id
@@ -104,6 +119,13 @@ class _Import:
             if not unknown:
                 known.append(row)
         return known
+
+    def _unknown(self, column: sa.Column[Any], ids: set[str]) -> set[str]:
+        """Those that are neither staged nor there already."""
+        if not (missing := unknown_ids(self.connection, column, ids)):
+            return missing
+        with self.workspace.database.read() as connection:
+            return unknown_ids(connection, column, missing)
 
     def _refuse_changed_meaning(self) -> None:
         """Larger grades than before would change what the earlier ones mean, unless the recipe says it."""
@@ -127,10 +149,15 @@ def add(
     if kind not in _FILL:
         raise InputError(f"{kind!r} is no kind of file", hint=f"name one of: {', '.join(_FILL)}")
     progress, start = progress or Silent(), time.perf_counter()
-    with workspace.writer(f"add {kind}"), workspace.database.write() as connection:
+    workspace.begin_writing()
+    with staging(workspace.state) as (staged, connection):
         task = _Import(workspace, connection, skip_bad=skip_bad, progress=progress)
         _FILL[kind](task, path)
-        result = task.finish()
+        task.refuse_faults()
+        connection.commit()
+        failpoint("import.staged")
+        with workspace.write(f"add {kind}", attached={STAGED: staged}) as transaction:
+            result = task.take_over(transaction)
     failpoint("import.commit")
     return {
         **result,
@@ -141,13 +168,20 @@ def add(
 
 
 def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
-    """Remove documents and the judgments on them. Raises InputError, naming them, when some do not exist."""
-    with workspace.writer("remove"), workspace.database.write() as connection:
+    """Remove documents, the judgments on them, and their texts from what was recorded; reports go, to be written anew.
+
+    Raises InputError, naming them, when some do not exist.
+    """
+    with workspace.write("remove") as connection:
         unknown = unknown_ids(connection, tables.documents.c.doc_id, doc_ids)
         if unknown:
             raise InputError(f"no document {', '.join(sorted(unknown))}", hint="nothing was removed; check the ids")
+        redact(connection, workspace.collection.documents(doc_ids))
         num_removed = remove_documents(connection, doc_ids)
     failpoint("remove.commit")
+    workspace.database.empty_log()
+    for report in workspace.reports.glob("*.html"):  # pages quote texts; they can be written anew
+        report.unlink(missing_ok=True)
     return {"num_removed": num_removed, "counts": workspace.collection.counts()}
 
 
@@ -180,12 +214,16 @@ def _add_beir(task: _Import, path: Path) -> None:
 
 def _draw_dev(task: _Import) -> None:
     """Draw dev out of train, as many sets come without one; by hash, so the same import draws the same queries."""
-    in_train = queries_of(task.connection, "train")
+    with task.workspace.database.read() as connection:
+        known, staged = task.workspace.collection.queries(), queries_of(task.connection)
+        query_of = {query.query_id: query for query in [*known, *staged]}
+        ids = {*members_of(connection, "train"), *members_of(task.connection, "train")}
+    in_train = [query_of[query_id] for query_id in sorted(ids, key=str.encode)]
     recipe = task.workspace.recipe.split.model_copy(update={"test_fraction": 0.0})
-    drawn = [query_id for query_id, side in assign(in_train, recipe=recipe).items() if side == "dev"]
-    leave_split(task.connection, "train", drawn)
-    put_split(task.connection, "dev", drawn)
-    task.progress.say(f"the set has no dev split: {len(drawn)} of {len(in_train)} training queries were drawn for it")
+    task.drawn = [query_id for query_id, side in assign(in_train, recipe=recipe).items() if side == "dev"]
+    task.progress.say(
+        f"the set has no dev split: {len(task.drawn)} of {len(in_train)} training queries were drawn for it"
+    )
 
 
 _FILL: dict[str, Callable[[_Import, Path], None]] = {

@@ -2,19 +2,19 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
 
+from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.confirm import Advised, build, confirm
-from nearer.advice.ground import MAIN, Ground
 from nearer.advice.measuring import measure_remedies
-from nearer.advice.rows import Row, base_row
+from nearer.advice.rows import MeasuredRemedy, base_row
 from nearer.advice.verdict import FINE_TUNE, Case, Decision, Rules, decide
 from nearer.advice.write import refuse_unwritable
 from nearer.core.progress import Progress, Silent
-from nearer.evaluation.diagnosis import diagnose_opened
+from nearer.core.results.advice import Advice, FailureSummary
+from nearer.core.results.measuring import Diagnosis
+from nearer.evaluation.diagnosis import diagnose_system
 from nearer.store.workspace import Workspace
-from nearer.systems import BASE, spent
+from nearer.systems import BASE, api_use
 from nearer.systems.reranker import named_reranker
 
 
@@ -26,7 +26,7 @@ def advise(
     confirm_on_test: bool = True,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> dict[str, Any]:
+) -> Advice:
     """Which remedy this search needs, out of those measured on the judged queries of train and dev.
 
     Every query is judged by what was tuned without its fold. The choice is made once, and then measured on test, which
@@ -44,43 +44,58 @@ def advise(
     recipe = workspace.recipe
     rules = Rules.of(recipe.advise)
     reranker = named_reranker(workspace, recipe.search.rerank)
-    ground = Ground(workspace, progress)
-    progress.say(f"{len(ground.queries)} judged queries in {ground.num_folds} folds")
-    rows, skipped = measure_remedies(ground, reranker, full_curve=measure)
-    diagnosis = diagnose_opened(workspace, ground.system, split=ground.splits[-1], progress=progress)
+    data = AdviceData(workspace, progress)
+    progress.say(f"{len(data.queries)} judged queries in {data.num_folds} folds")
+    rows, skipped = measure_remedies(data, reranker, full_curve=measure)
+    diagnosis = diagnose_system(workspace, data.system, split=data.splits[-1], progress=progress)
     case = Case(
-        base=float(ground.base[str(MAIN)].mean()),
-        num_queries=len(ground.queries),
-        num_diagnosed=diagnosis["num_queries"],
-        causes={each["cause"]: each["num_queries"] for each in diagnosis["causes"]},
-        num_pairs=ground.num_pairs,
+        base=float(data.base[str(MAIN)].mean()),
+        num_queries=len(data.queries),
+        num_diagnosed=diagnosis.num_queries,
+        causes={each.cause: each.num_queries for each in diagnosis.causes},
+        num_pairs=data.num_pairs,
         target=recipe.advise.target,
-        judged=float(ground.base["Judged@10"].mean()) if "Judged@10" in ground.base else None,
+        judged=float(data.base["Judged@10"].mean()) if "Judged@10" in data.base else None,
     )
     decision = decide(case, [each.tried for each in rows], rules)
     chosen = next((each for each in rows if each.tried.name == decision.name), None)
-    advised = build(workspace, ground, chosen.tried.name, chosen.changes, write=write) if chosen else None
-    result = {
-        **ground.described(),
-        "metric": str(MAIN),
-        "verdict": decision.word,
-        "remedy": decision.name,
-        "reasons": list(decision.reasons),
-        "remedies": [base_row(ground), *(each.described for each in rows)],
-        "not_measured": [asdict(each) for each in skipped],
-        "diagnosis": {key: diagnosis[key] for key in ("split", "num_queries", "num_failed", "causes", "notes")},
-        "next": _next(decision, chosen, advised, written=write),
-        "changes": dict(chosen.changes) if chosen else {},
-        "written": list(advised.written) if advised and write else [],
-        "confirmed": confirm(workspace, ground, advised, progress=progress) if advised and confirm_on_test else None,
-        "duration_s": round(clock() - began, 1),
-        **spent([ground.system, *ground.others.values(), *([advised.system] if advised else [])]),
-    }
-    workspace.registry.record("advise", detail=result)
+    advised = build(workspace, data, chosen.tried.name, chosen.changes, write=write) if chosen else None
+    result = Advice(
+        split=data.judged.split,
+        num_queries=len(data.queries),
+        num_groups=len(set(data.judged.groups)) if data.judged.groups else None,
+        num_folds=data.num_folds,
+        num_documents=len(data.corpus.documents),
+        num_passages=len(data.corpus.passages),
+        metric=str(MAIN),
+        verdict=decision.word,
+        remedy=decision.name,
+        reasons=decision.reasons,
+        remedies=(base_row(data), *(each.described for each in rows)),
+        not_measured=tuple(skipped),
+        diagnosis=_summary(diagnosis),
+        next=tuple(_next(decision, chosen, advised, written=write)),
+        changes=dict(chosen.changes) if chosen else {},
+        written=advised.written if advised and write else (),
+        confirmed=confirm(workspace, data, advised, progress=progress) if advised and confirm_on_test else None,
+        duration_s=round(clock() - began, 1),
+        api=api_use([data.system, *data.others.values(), *([advised.system] if advised else [])]),
+    )
+    workspace.registry.record("advise", detail=result.to_dict())
     return result
 
 
-def _next(decision: Decision, chosen: Row | None, advised: Advised | None, *, written: bool) -> list[str]:
+def _summary(found: Diagnosis) -> FailureSummary:
+    return FailureSummary(
+        split=found.split,
+        num_queries=found.num_queries,
+        num_failed=found.num_failed,
+        causes=found.causes,
+        notes=found.notes,
+    )
+
+
+def _next(decision: Decision, chosen: MeasuredRemedy | None, advised: Advised | None, *, written: bool) -> list[str]:
     """The commands that follow."""
     by_word = {
         "fix_data": ["nearer diagnose base", "nearer check"],

@@ -1,8 +1,7 @@
 """Preflight: what would spoil training or measuring, found before either begins."""
 
-from typing import Any
-
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.data import Preflight, QueryLeak
 from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.encode.corpus import count_truncated, read_corpus
 from nearer.evaluation.grades import scale_of
@@ -15,7 +14,7 @@ FEW_TEST_QUERIES = 50
 _SHOWN = 10
 
 
-def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None = None) -> dict[str, Any]:
+def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None = None) -> Preflight:
     """Prove that no query leaks between splits, and count duplicates, truncation and what is missing.
 
     ``faults`` make the verdict "faults"; ``notes`` do not. With ``drop`` the leaking queries are set aside first.
@@ -30,17 +29,19 @@ def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None
     collection = workspace.collection
     truncation = _truncation(workspace)
     faults = [*_leak_faults(leaks), *_missing(collection)]
-    return {
-        "verdict": "faults" if faults else "ok",
-        "faults": faults,
-        "notes": [*_notes(workspace, truncation), *_duplicates(collection)],
-        "leaks": [{"kind": leak.kind, "query_id": leak.set_aside, "leaks_into": leak.kept} for leak in leaks[:_SHOWN]],
-        "num_leaks": len(leaks),
-        "num_dropped": num_dropped,
-        "counts": collection.counts(),
-        "splits": collection.splits(),
+    return Preflight(
+        verdict="faults" if faults else "ok",
+        faults=tuple(faults),
+        notes=(*_notes(workspace, truncation), *_duplicates(collection)),
+        leaks=tuple(
+            QueryLeak(kind=each.kind, query_id=each.set_aside, leaks_into=each.kept) for each in leaks[:_SHOWN]
+        ),
+        num_leaks=len(leaks),
+        num_dropped=num_dropped,
+        counts=collection.counts(),
+        splits=collection.splits(),
         **truncation,
-    }
+    )
 
 
 def _leak_faults(leaks: list[Leak]) -> list[str]:

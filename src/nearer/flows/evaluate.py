@@ -1,9 +1,9 @@
 """Measure systems on a split: every metric with an interval, by slice, and compared pair by pair."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.measuring import Evaluation
 from nearer.evaluation.comparison import summarise
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure, measure_run
@@ -20,7 +20,7 @@ def evaluate(
     split: str = "dev",
     progress: Progress | None = None,
     purpose: str = "evaluate",
-) -> dict[str, Any]:
+) -> Evaluation:
     """Measure ``systems`` on ``split`` and compare each with the first.
 
     A system is ``base``, ``live``, a model's id, folder or Hub name, or ``run:FILE``, another engine's TREC run.
@@ -36,6 +36,8 @@ def evaluate(
     judged = read_judged_split(workspace, split)
     runs = {name: measure_run(workspace, name, judged) for name in systems if is_run(name)}
     measured = [runs.get(name) or measure(workspace, opened[name], judged, progress=progress) for name in systems]
-    result = summarise(workspace, judged, measured, purpose=purpose, progress=progress)
-    workspace.registry.add_evaluation(split=split, result=result)
+    names = [each.system.name for each in measured]
+    ledger = workspace.registry.look(split=judged.split, systems=names, purpose=purpose)
+    result = summarise(workspace, judged, measured, ledger=ledger, progress=progress)
+    workspace.registry.add_evaluation(split=split, result=result.to_dict())
     return result

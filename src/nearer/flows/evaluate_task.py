@@ -5,14 +5,14 @@ Arrays: N items or documents, D dimensions, A anchors, Q seeds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.measuring import Compared, TaskEvaluation, TaskValues, ValueInterval
 from nearer.core.sections import EvaluateRecipe
-from nearer.evaluation.comparison import with_adjusted_p
+from nearer.evaluation.comparison import adjusted_p
 from nearer.evaluation.splits import ensure_splits
 from nearer.evaluation.tasks import (
     DEV,
@@ -24,7 +24,7 @@ from nearer.evaluation.tasks import (
     groups_or_none,
     recommendation,
 )
-from nearer.measure.significance import compare_all, mean_intervals
+from nearer.measure.significance import Comparison, compare_all, mean_intervals
 from nearer.store.workspace import Workspace
 from nearer.systems import System, open_system
 
@@ -37,7 +37,7 @@ def evaluate_task(
     label: str,
     split: str = DEV,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> TaskEvaluation:
     """Measure ``systems`` in ``task`` (dedup, clustering, classification, recommendation); compare with the first.
 
     ``label`` names the metadata field that says what belongs together: of the queries of ``split``, or for
@@ -54,29 +54,31 @@ def evaluate_task(
     outcome = TASKS[task](workspace, opened, label, split, progress or Silent())
     recipe = workspace.recipe
     *measured, chance = outcome.values
-    results = [
+    results = tuple(
         _result(system, values, outcome, recipe.evaluate) for system, values in zip(opened, measured, strict=True)
+    )
+    compared = [
+        (system.name, comparison)
+        for system, values in zip(opened[1:], measured[1:], strict=True)
+        for comparison in _compare(measured[0], values, outcome.groups, recipe.evaluate)
     ]
-    return {
-        "task": task,
-        "label": label,
-        "split": split,
-        "counts": outcome.counts,
-        "settings": {**recipe.tasks.model_dump(mode="json"), **recipe.evaluate.model_dump(mode="json")},
-        "results": results,
-        "chance": {name: float(value.values.mean()) for name, value in chance.items()},
-        "comparisons": with_adjusted_p(
-            [
-                {"baseline": opened[0].name, "candidate": system.name, **comparison}
-                for system, values in zip(opened[1:], measured[1:], strict=True)
-                for comparison in _compare(measured[0], values, outcome.groups, recipe.evaluate)
-            ]
+    p_adjusted = adjusted_p([each for _, each in compared])
+    names = [system.name for system in opened]
+    return TaskEvaluation(
+        task=task,
+        label=label,
+        split=split,
+        counts=outcome.counts,
+        settings={**recipe.tasks.model_dump(mode="json"), **recipe.evaluate.model_dump(mode="json")},
+        results=results,
+        chance={name: float(value.values.mean()) for name, value in chance.items()},
+        comparisons=tuple(
+            Compared(baseline=names[0], candidate=name, **asdict(each), p_adjusted=p_value)
+            for (name, each), p_value in zip(compared, p_adjusted, strict=True)
         ),
-        "notes": list(outcome.notes),
-        "ledger": workspace.registry.look(
-            split=split, systems=[system.name for system in opened], purpose=f"evaluate {task}"
-        ),
-    }
+        notes=tuple(outcome.notes),
+        ledger=workspace.registry.look(split=split, systems=names, purpose=f"evaluate {task}"),
+    )
 
 
 TASKS: Mapping[str, Callable[[Workspace, Sequence[System], str, str, Progress], Outcome]] = {
@@ -87,7 +89,7 @@ TASKS: Mapping[str, Callable[[Workspace, Sequence[System], str, str, Progress], 
 }
 
 
-def _result(system: System, values: Values, outcome: Outcome, recipe: EvaluateRecipe) -> dict[str, Any]:
+def _result(system: System, values: Values, outcome: Outcome, recipe: EvaluateRecipe) -> TaskValues:
     intervals = mean_intervals(
         np.stack([value.values for value in values.values()], axis=1),
         groups_Q=groups_or_none(outcome.groups),
@@ -95,22 +97,22 @@ def _result(system: System, values: Values, outcome: Outcome, recipe: EvaluateRe
         confidence=recipe.confidence,
         seed=recipe.seed,
     )
-    return {
-        "system": system.name,
-        "model_id": system.model.model_id,
-        "encoder_id": system.model.encoder_id,
-        "space_id": system.model.space_id,
-        "metrics": {
-            name: {"value": each.value, "low": max(0.0, each.low), "high": min(1.0, each.high)}
+    return TaskValues(
+        system=system.name,
+        model_id=system.model.model_id,
+        encoder_id=system.model.encoder_id,
+        space_id=system.model.space_id,
+        metrics={
+            name: ValueInterval(value=each.value, low=max(0.0, each.low), high=min(1.0, each.high))
             for name, each in zip(values, intervals, strict=True)
         },
-        "details": {name: dict(value.detail) for name, value in values.items() if value.detail},
-    }
+        details={name: dict(value.detail) for name, value in values.items() if value.detail},
+    )
 
 
 def _compare(
     baseline: Values, candidate: Values, groups: Sequence[str] | None, recipe: EvaluateRecipe
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     """Candidate minus baseline in every measure; units are won by what was judged of them, not by their values."""
     names = list(baseline)
     compared = compare_all(
@@ -127,5 +129,5 @@ def _compare(
         gain = candidate[comparison.metric].judged - baseline[comparison.metric].judged
         num_wins, num_losses = int((gain > 0).sum()), int((gain < 0).sum())
         num_ties = len(gain) - num_wins - num_losses
-        found.append(asdict(replace(comparison, num_wins=num_wins, num_losses=num_losses, num_ties=num_ties)))
+        found.append(replace(comparison, num_wins=num_wins, num_losses=num_losses, num_ties=num_ties))
     return found

@@ -3,12 +3,12 @@
 import gzip
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
-from nearer.encode.corpus import refuse_other_documents
+from nearer.core.results.data import Exported
+from nearer.encode.corpus import refuse_edited
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.splits import ensure_splits
@@ -29,7 +29,7 @@ def export(
     system: str = "base",
     split: str = "dev",
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Exported:
     """Write a ``system``'s run, or the ``qrels`` or ``topics``, of a split; gzipped when the name ends in .gz.
 
     A run ranks the queries that `nearer evaluate` measures, and as deep. On a test split it is a look, for it can be
@@ -45,7 +45,7 @@ def export(
         lines = _qrels(workspace, split) if kind == "qrels" else _topics(workspace, split)
     num_lines = _write(path, lines)
     failpoint("export.file")
-    return {"kind": kind, "split": split, "file": str(path), "num_lines": num_lines}
+    return Exported(kind=kind, split=split, file=str(path), num_lines=num_lines)
 
 
 def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> list[str]:
@@ -53,7 +53,7 @@ def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> 
     system = open_system(workspace, name)
     judged = read_judged_split(workspace, split)
     corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
-    refuse_other_documents(corpus.documents, judged.doc_ids)
+    refuse_edited(corpus, judged.revision)
     check_words((query.query_id for query in judged.queries), "query")
     check_words((corpus.documents[row].doc_id for row in set(ranked.rows_QK.flat) if row >= 0), "document")
 

@@ -1,18 +1,21 @@
 """Everything that happened to the live pointer."""
 
-from dataclasses import asdict
-from typing import Any
-
+from nearer.core.results.releases import History, HistoryEvent
 from nearer.store.workspace import Workspace
 
 
-def history(workspace: Workspace) -> dict[str, Any]:
+def history(workspace: Workspace) -> History:
     """Everything that happened to the live pointer, oldest first; the report shows a refusal's measurements."""
-    events = [
-        asdict(event)
-        for event in workspace.registry.history()
-        if event.action not in ("train", "train_reranker", "advise", "shorten")
-    ]
-    for event in events:
-        event["detail"] = {key: value for key, value in event["detail"].items() if key not in ("evaluation", "suite")}
-    return {"events": events}
+    return History(
+        events=tuple(
+            HistoryEvent(
+                at=event.at,
+                action=event.action,
+                release_id=event.release_id,
+                previous_release_id=event.previous_release_id,
+                detail={key: value for key, value in event.detail.items() if key not in ("evaluation", "suite")},
+            )
+            for event in workspace.registry.history()
+            if event.action not in ("train", "train_reranker", "advise", "compress")
+        )
+    )

@@ -5,6 +5,7 @@ from typing import Any
 
 from nearer.core.errors import ModelRefused, NotFound, ServiceError
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.data import IndexStatus
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import LIVE, System, chunk_of, open_release, open_system, spent
@@ -17,16 +18,16 @@ def index(workspace: Workspace, system: str | None = None, *, progress: Progress
     Only what was added or edited is read, and only new texts are encoded.
     """
     progress = progress or Silent()
-    with workspace.writer("index"):
-        systems = _systems(workspace, system)
-        built = [build(workspace, each, progress=progress) for each in systems]
+    workspace.begin_writing()
+    systems = _systems(workspace, system)
+    built = [build(workspace, each, progress=progress) for each in systems]
     return {"indexes": built, **spent(systems)}
 
 
-def index_status(workspace: Workspace, system: str | None = None) -> dict[str, Any]:
+def index_status(workspace: Workspace, system: str | None = None) -> IndexStatus:
     """Whether the indexes follow the documents; the verdict is "faults" when one does not."""
-    faults = {each.name: list(verify(workspace, each)) for each in _systems(workspace, system)}
-    return {"verdict": "faults" if any(faults.values()) else "ok", "faults": faults}
+    faults = {each.name: tuple(verify(workspace, each)) for each in _systems(workspace, system)}
+    return IndexStatus(verdict="faults" if any(faults.values()) else "ok", faults=faults)
 
 
 def _systems(workspace: Workspace, name: str | None) -> list[System]:

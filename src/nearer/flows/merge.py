@@ -70,25 +70,25 @@ def merge(
     progress = progress or Silent()
     ensure_splits(workspace)
     suite = gate_suite(workspace)
-    with workspace.writer("merge"):
-        first, second = open_local(workspace, other), open_local(workspace, system)
-        align(first.encoder.model, second.encoder.model)
-        _refuse(first, second)
-        ground = _Ground.read(workspace, suite, progress)
-        encoder, ends = second.encoder, (weights_of(first.encoder.model), weights_of(second.encoder.model))
-        shares = SHARES if weight is None else sorted({0.0, weight, 1.0})
-        points = []
-        for share in progress.track(shares, label="merge and measure", total=len(shares)):
-            encoder.model.load_state_dict(interpolated(*ends, share))
-            points.append(ground.measured(encoder, share, progress))
-        chosen = _best(points) if weight is None else next(each for each in points if each.weight == weight)
-        encoder.model.load_state_dict(interpolated(*ends, chosen.weight))
-        told = _told(first, second, points, chosen, num_queries=len(ground.dev.queries))
-        model = _register(workspace, second, first, chosen, told)
-        known = (first.model.model_id, second.model.model_id)
-        result = {"model_id": model.model_id, "is_new": model.model_id not in known, **told}
-        workspace.registry.record("merge", detail=result)
-        failpoint("merge.registered")
+    workspace.begin_writing()
+    first, second = open_local(workspace, other), open_local(workspace, system)
+    align(first.encoder.model, second.encoder.model)
+    _refuse(first, second)
+    ground = _Ground.read(workspace, suite, progress)
+    encoder, ends = second.encoder, (weights_of(first.encoder.model), weights_of(second.encoder.model))
+    shares = SHARES if weight is None else sorted({0.0, weight, 1.0})
+    points = []
+    for share in progress.track(shares, label="merge and measure", total=len(shares)):
+        encoder.model.load_state_dict(interpolated(*ends, share))
+        points.append(ground.measured(encoder, share, progress))
+    chosen = _best(points) if weight is None else next(each for each in points if each.weight == weight)
+    encoder.model.load_state_dict(interpolated(*ends, chosen.weight))
+    told = _told(first, second, points, chosen, num_queries=len(ground.dev.queries))
+    model = _register(workspace, second, first, chosen, told)
+    known = (first.model.model_id, second.model.model_id)
+    result = {"model_id": model.model_id, "is_new": model.model_id not in known, **told}
+    workspace.registry.record("merge", detail=result)
+    failpoint("merge.registered")
     return result
 
 

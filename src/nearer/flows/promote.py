@@ -1,18 +1,17 @@
 """Releases: promote through the gate, roll back, and say what is live."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 from nearer.core.errors import InputError, NotFound
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.releases import Promotion
 from nearer.evaluation.gating import alarm_notes, judge_candidate
 from nearer.evaluation.splits import ensure_splits
 from nearer.evaluation.suite import gate_suite
 from nearer.flows.rollback import move_pointer
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
-from nearer.systems import chunk_of, open_system, spent
+from nearer.systems import api_use, chunk_of, open_system
 from nearer.systems.filtering import refuse_unindexed
 from nearer.systems.space_index import build
 
@@ -24,7 +23,7 @@ def promote(
     split: str | None = None,
     force_reason: str | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Promotion:
     """Make a model live if the gate lets it through, or a release that was live before, without a gate.
 
     ``system`` is a model id, ``base``, or a release id; the newest trained model by default. The candidate is
@@ -51,64 +50,63 @@ def promote(
     if live and candidate.shares_index(live):  # live must go on unchanged
         candidate = replace(candidate, chunk=chunk_of(live))
     suite = gate_suite(workspace)
-    with workspace.writer("promote"):
-        built = build(workspace, candidate, progress=progress)
-        verdict, measured = judge_candidate(workspace, candidate, live, suite=suite, split=split, progress=progress)
-        verdict = replace(verdict, notes=(*verdict.notes, *alarm_notes(candidate)))
-        forced = None if verdict.promoted else force_reason
-        evidence = {**asdict(verdict), "forced": forced, "split": measured["evaluation"]["split"], **measured}
-        if not verdict.promoted and forced is None:
-            registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
-            return _answer("refused", verdict.reasons, verdict.notes, None, measured)
-        release = registry.add_release(
-            model=candidate.model,
-            system={**candidate.pinned, "index": built["index"]},
-            evidence=evidence,
-        )
-        registry.move_live(
-            expected=live.release_id if live else None,
-            release_id=release.release_id,
-            action="promote",
-            detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built["num_documents"]},
-        )
-    return _answer("promoted", verdict.reasons, verdict.notes, release.release_id, measured)
+    workspace.begin_writing()
+    built = build(workspace, candidate, progress=progress)
+    judged = judge_candidate(workspace, candidate, live, suite=suite, split=split, progress=progress)
+    verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *alarm_notes(candidate)))
+    forced = None if verdict.promoted else force_reason
+    answer = Promotion(
+        verdict="promoted",
+        reasons=verdict.reasons,
+        notes=verdict.notes,
+        release_id=None,
+        evaluation=judged.evaluation,
+        suite=judged.suite,
+        api=judged.evaluation.api,
+    )
+    measured = {key: value for key, value in answer.to_dict().items() if key in ("evaluation", "suite")}
+    evidence = {**asdict(verdict), "forced": forced, "split": judged.evaluation.split, **measured}
+    if not verdict.promoted and forced is None:
+        registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
+        return replace(answer, verdict="refused")
+    release = registry.add_release(
+        model=candidate.model,
+        system={**candidate.pinned, "index": built["index"]},
+        evidence=evidence,
+    )
+    registry.move_live(
+        expected=live.release_id if live else None,
+        release_id=release.release_id,
+        action="promote",
+        detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built["num_documents"]},
+    )
+    return replace(answer, release_id=release.release_id)
 
 
 def newest_model(workspace: Workspace) -> str:
     """The model that the last training made. Raises NotFound when there is none, or it was no better."""
-    trainings = [event for event in workspace.registry.history() if event.action == "train"]
-    if not trainings:
+    training = workspace.registry.last_event("train")
+    if training is None:
         raise NotFound("no trained model", hint="train one: nearer train; or begin with: nearer promote base")
-    if not trainings[-1].detail["improved"]:
+    if not training.detail["improved"]:
         raise NotFound("the last training brought nothing better", hint="name a model: nearer promote MODEL")
-    return str(trainings[-1].detail["model_id"])
+    return str(training.detail["model_id"])
 
 
-def _promote_release(workspace: Workspace, release: Release, *, progress: Progress) -> dict[str, Any]:
+def _promote_release(workspace: Workspace, release: Release, *, progress: Progress) -> Promotion:
     live = workspace.registry.live()
     if live and live.release_id == release.release_id:
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
-    with workspace.writer("promote"):
-        system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
+    workspace.begin_writing()
+    system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
     forced = release.evidence.get("forced")
     how = f"this release was forced before: {forced}" if forced else "this release went through the gate before"
-    return {**_answer("promoted", (how,), (), release.release_id, None), **spent([system])}
-
-
-def _answer(
-    verdict: str,
-    reasons: Sequence[str],
-    notes: Sequence[str],
-    release_id: str | None,
-    measured: dict[str, Any] | None,
-) -> dict[str, Any]:
-    evaluation, suite = (measured["evaluation"], measured["suite"]) if measured else (None, None)
-    return {
-        "verdict": verdict,
-        "reasons": list(reasons),
-        "notes": list(notes),
-        "release_id": release_id,
-        "evaluation": evaluation,
-        "suite": suite,
-        **({"api": evaluation["api"]} if evaluation and "api" in evaluation else {}),
-    }
+    return Promotion(
+        verdict="promoted",
+        reasons=(how,),
+        notes=(),
+        release_id=release.release_id,
+        evaluation=None,
+        suite=None,
+        api=api_use([system]),
+    )

@@ -1,8 +1,8 @@
 """Write the HTML report."""
 
 from collections.abc import Callable
-from typing import Any
 
+from nearer.core.results.releases import WrittenReport
 from nearer.html_report.data import gather
 from nearer.html_report.view import render
 from nearer.store.files import write_atomic
@@ -12,10 +12,10 @@ from nearer.store.workspace import Workspace
 REPORT_FILE = "report.html"
 
 
-def report(workspace: Workspace, *, now: Callable[[], str] = utc_now) -> dict[str, Any]:
+def report(workspace: Workspace, *, now: Callable[[], str] = utc_now) -> WrittenReport:
     """Write the report of a workspace to its folder of reports, replacing the last one."""
     page = render(gather(workspace, generated_at=now()))
     workspace.reports.mkdir(parents=True, exist_ok=True)
     path = workspace.reports / REPORT_FILE
     write_atomic(path, page)
-    return {"report": str(path), "num_evaluations": len(workspace.registry.evaluations())}
+    return WrittenReport(report=str(path), num_evaluations=len(workspace.registry.evaluations()))

@@ -1,16 +1,15 @@
 """Move the live pointer back, or to a release of before."""
 
-from typing import Any
-
 from nearer.core.errors import NotFound, WorkspaceError
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.releases import Rollback
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
-from nearer.systems import System, open_release, spent
+from nearer.systems import System, api_use, open_release
 from nearer.systems.space_index import build, verify
 
 
-def rollback(workspace: Workspace, *, progress: Progress | None = None) -> dict[str, Any]:
+def rollback(workspace: Workspace, *, progress: Progress | None = None) -> Rollback:
     """Make live again what was live before the current release was promoted, over today's documents.
 
     Raises NotFound when there is nothing to go back to.
@@ -20,10 +19,14 @@ def rollback(workspace: Workspace, *, progress: Progress | None = None) -> dict[
     live, previous = registry.live(), registry.previous()
     if live is None or previous is None:
         raise NotFound("there is no release to roll back to", hint="see what was live: nearer history")
-    with workspace.writer("rollback"):
-        system = move_pointer(workspace, live=live, target=previous, action="rollback", progress=progress)
-    moved = {"release_id": previous.release_id, "model_id": previous.model_id, "previous": live.release_id}
-    return {**moved, **spent([system])}
+    workspace.begin_writing()
+    system = move_pointer(workspace, live=live, target=previous, action="rollback", progress=progress)
+    return Rollback(
+        release_id=previous.release_id,
+        model_id=previous.model_id,
+        previous=live.release_id,
+        api=api_use([system]),
+    )
 
 
 def move_pointer(

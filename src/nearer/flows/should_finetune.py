@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -18,6 +18,8 @@ from nearer.advice.verdict import (
     obstacle,
 )
 from nearer.core.errors import InputError
+from nearer.core.results.advice import ExpectedGain, LearningCurve, ShortAnswer
+from nearer.core.results.base import JSON
 from nearer.core.sections import AdviseRecipe
 
 SMALL_GAP = 0.02
@@ -43,17 +45,6 @@ HALF_OF_IT_PAIRS = 1000
 """Training pairs that win half of that share. Our rule."""
 ADAPTER_SHARE = 0.5
 """Share of fine-tuning's gain that an adapter on stored vectors keeps. Our rule, on the careful side."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """The nDCG@10 expected of fine-tuning.
-
-    ``origin`` is "heuristic", "measured learning curve" or "forecast from a measured learning curve".
-    """
-
-    ndcg: float
-    origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +76,9 @@ def should_finetune(
     num_training_pairs: int,
     reindex_cost_hours: float,
     *,
-    learning_curve: Mapping[int, float] | Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Which remedy to try first: ``recommendation``, ``baseline``, ``target``, ``gap``, ``forecast`` and ``reasons``.
+    learning_curve: Mapping[int, float] | LearningCurve | JSON | None = None,
+) -> ShortAnswer:
+    """Which remedy to try first, out of five numbers.
 
     nDCG@10 is in [0, 1]. ``learning_curve`` is what ``nearer.learning_curve`` returned, or nDCG@10 measured after
     training, by number of pairs; it replaces the heuristic forecast from its smallest number of pairs on, and
@@ -113,17 +104,17 @@ def should_finetune(
     recommendation, reasons = _decide(case, forecast)
     if forecast.origin != HEURISTIC:
         reasons += curve.notes
-    return {
-        "recommendation": recommendation,
-        "baseline": case.baseline,
-        "target": case.target,
-        "gap": case.gap,
-        "forecast": asdict(forecast),
-        "reasons": reasons,
-    }
+    return ShortAnswer(
+        recommendation=recommendation,
+        baseline=case.baseline,
+        target=case.target,
+        gap=case.gap,
+        forecast=forecast,
+        reasons=tuple(reasons),
+    )
 
 
-def _decide(case: _Case, forecast: Forecast) -> tuple[str, list[str]]:
+def _decide(case: _Case, forecast: ExpectedGain) -> tuple[str, list[str]]:
     if case.target <= case.baseline:
         return LEAVE, [f"The baseline of {case.baseline:.3f} meets the target of {case.target:.3f} already."]
     short = [f"The baseline of {case.baseline:.3f} is {case.gap:.3f} short of the target of {case.target:.3f}."]
@@ -144,7 +135,7 @@ def _decide(case: _Case, forecast: Forecast) -> tuple[str, list[str]]:
     return COLLECT_DATA, [*short, few]
 
 
-def _fine_tune(case: _Case, forecast: Forecast, short: list[str]) -> tuple[str, list[str]]:
+def _fine_tune(case: _Case, forecast: ExpectedGain, short: list[str]) -> tuple[str, list[str]]:
     """Among the remedies that need pairs, the one that reaches the target with the least re-embedding."""
     hours = case.reindex_cost_hours
     cost = f"Fine-tuning re-embeds {case.corpus_size:,} documents, {hours:,.3g} hours."
@@ -163,23 +154,23 @@ def _fine_tune(case: _Case, forecast: Forecast, short: list[str]) -> tuple[str, 
     return FINE_TUNE_AND_PIPELINE, [*reasons, why]
 
 
-def _forecast(case: _Case, curve: _Curve) -> Forecast:
+def _forecast(case: _Case, curve: _Curve) -> ExpectedGain:
     """The curve at this number of pairs, between points by the logarithm of pairs; else the heuristic."""
     pairs, points, origin = case.num_training_pairs, curve.measured, "measured learning curve"
     if not points or pairs < min(points):
         won = HEURISTIC_SHARE * pairs / (pairs + HALF_OF_IT_PAIRS)
-        return Forecast(ndcg=case.baseline + won * (1 - case.baseline), origin=HEURISTIC)
+        return ExpectedGain(ndcg=case.baseline + won * (1 - case.baseline), origin=HEURISTIC)
     if curve.beyond and pairs > max(points):
         points, origin = _best_so_far({**curve.beyond, **points}), f"forecast from a {origin}"
     below = max(number for number in points if number <= pairs)
     above = min((number for number in points if number > pairs), default=below)
     share = 0.0 if above == below else math.log(pairs / below) / math.log(above / below)
-    return Forecast(ndcg=points[below] + share * (points[above] - points[below]), origin=origin)
+    return ExpectedGain(ndcg=points[below] + share * (points[above] - points[below]), origin=origin)
 
 
-def _curve(given: Mapping[int, float] | Mapping[str, Any]) -> _Curve:
+def _curve(given: Mapping[int, float] | LearningCurve | JSON) -> _Curve:
     """The curve as numbers by number of pairs, or as ``nearer.learning_curve`` returns it, whose base is no point."""
-    found: Mapping[Any, Any] = given
+    found: Any = given
     if "points" not in found:
         return _Curve(measured=_best_so_far(found), beyond={})
     measured = {each["num_pairs"]: each["value"] for each in found["points"] if each["num_pairs"]}

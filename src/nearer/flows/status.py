@@ -2,13 +2,26 @@
 
 from typing import Any
 
+from nearer.store.files import bytes_in
 from nearer.store.registry import Release
 from nearer.store.usage import usage_by_model
 from nearer.store.workspace import Workspace
+from nearer.training.unfinished import unfinished_runs
+
+_PLACES = {
+    "documents and records": "control.sqlite",
+    "models": "models",
+    "unfinished trainings": "training",
+    "indexes": "indexes",
+    "bm25": "lexical",
+    "cached vectors": "embeddings",
+    "reports": "reports",
+}
+"""Where each kind of thing lies."""
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
-    """What is live, what a rollback would return to, the models there are, and what services have cost so far."""
+    """What is live, what a rollback would return to, the models and unfinished trainings there are, and costs."""
     registry = workspace.registry
     num_documents = workspace.collection.counts()["documents"]
     return {
@@ -22,6 +35,8 @@ def status(workspace: Workspace) -> dict[str, Any]:
             {"reranker_id": each.reranker_id, "parent_id": each.parent_id, "created_at": each.created_at}
             for each in registry.rerankers()
         ],
+        "unfinished": [each.summary for each in unfinished_runs(workspace)],
+        "bytes": {kind: bytes_in(workspace.state / place) for kind, place in _PLACES.items()},
         "api": usage_by_model(workspace.database),
     }
 

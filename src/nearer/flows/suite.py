@@ -1,14 +1,15 @@
 """The regression suite: named cases that must keep working, run for systems over today's documents."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.measuring import SuiteRun
 from nearer.evaluation.suite import gate_suite, keep_suite_run, open_suite, run_suite
 from nearer.store.workspace import Workspace
-from nearer.systems import BASE, LIVE, open_system, spent
+from nearer.systems import BASE, LIVE, api_use, open_system
 
 
 def suite(
@@ -17,7 +18,7 @@ def suite(
     *,
     file: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> SuiteRun:
     """Run the suite for ``systems`` (what is live, or else the base) and tell what each newly fails beside the first.
 
     ``file`` is ``gate.suite`` of the recipe unless it is given. The verdict is "faults" when the last system fails a
@@ -32,4 +33,4 @@ def suite(
     names = systems or [LIVE if registry.live() else BASE]
     opened = [open_system(workspace, name) for name in names]
     ran = [(each, run_suite(workspace, read, each, progress=progress)) for each in opened]
-    return {**keep_suite_run(workspace, read, ran), **spent(opened)}
+    return replace(keep_suite_run(workspace, read, ran), api=api_use(opened))

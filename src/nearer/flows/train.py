@@ -5,12 +5,14 @@ Arrays: P passages, D dimensions.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
 from nearer.core.progress import Progress, Silent
+from nearer.core.recipe import Recipe
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
@@ -31,6 +33,7 @@ from nearer.training.passes import run_passes, run_watched
 from nearer.training.query_side import learner
 from nearer.training.refusals import refuse_hopeless
 from nearer.training.run import TrainingRun, what_decides
+from nearer.training.unfinished import find_run
 from nearer.training.watch import build_watch
 
 
@@ -39,6 +42,7 @@ def train(
     start: str = BASE,
     *,
     asked: Asked = NOTHING_MORE,
+    resume: str | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
@@ -48,16 +52,23 @@ def train(
     that two calls of one pass give what one call of two gives. Training queries and pairs that leak into dev or
     test are left out and counted. A run that was cut short goes on from what it kept. ``asked`` fits the training
     into a time, or has several trained from the same start, of which dev chooses: one, or a mean of several seeds.
+    ``resume`` names an unfinished run, or ``newest``, whose recipe, start and request stand in place of these.
 
-    Raises RecipeError for settings or data that cannot work, InputError for what cannot be asked, WorkspaceError when
-    the disk refuses.
+    Raises RecipeError for settings or data that cannot work, InputError for what cannot be asked, NotFound or Conflict
+    for a run that cannot go on, WorkspaceBusy while another process is at it, WorkspaceError when the disk refuses.
     """
+    if resume:
+        resume, request = (found := find_run(workspace, resume, verb="train")).run_id, found.record["request"]
+        workspace = workspace.with_recipe(Recipe.model_validate(request["recipe"]))
+        start, asked = request["start"], Asked(**request["asked"])
     asked.refuse_nonsense()
     progress = progress or Silent()
     began = clock()
     ensure_splits(workspace)
     left_out = find_left_out(workspace)
-    with workspace.writer("train"):
+    workspace.begin_writing()
+    with ExitStack() as held:
+        revision = workspace.collection.revision()
         base = open_local(workspace, BASE)
         parent = base if start == BASE else open_local(workspace, start)
         corpus = read_corpus(workspace, base.encoder)
@@ -71,7 +82,16 @@ def train(
             workspace, base.encoder, corpus, passage_emb_PD, dev=dev, examples=examples, progress=progress
         )
         decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
-        run = TrainingRun.open(workspace.training, {**decides, **asdict(asked)}, say=progress.say)
+        request = {"verb": "train", "recipe": workspace.recipe.model_dump(mode="json", exclude_unset=True)}
+        run = TrainingRun.open(
+            workspace,
+            {**decides, **asdict(asked)},
+            request={**request, "start": start, "asked": asdict(asked)},
+            revision=revision,
+            held=held,
+            say=progress.say,
+            resume=resume,
+        )
         is_base = parent.model.model_id == base.model.model_id
         course = Course(
             workspace=workspace,
@@ -96,6 +116,7 @@ def train(
                 "num_pairs": len(course.examples),
                 "pairs_id": content_id("pairs", [(e.anchor, e.positive) for e in course.examples]),
                 **drawn,
+                **run.data_read(workspace),
             },
             "passes": passes,
             "alarms": alarms,
@@ -156,7 +177,7 @@ def _register(workspace: Workspace, parent: LocalSystem, *, training: dict[str, 
 def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -> None:
     """Write the run into the history, once however often it was cut short."""
     registry = workspace.registry
-    if not any(event.detail.get("started_at") == run.started_at for event in registry.history()):
+    if not registry.has_training(run.started_at):
         registry.record("train", detail={**detail, "started_at": run.started_at})
     failpoint("train.registered")
 

@@ -5,11 +5,13 @@ Arrays: P passages, D dimensions.
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
+from nearer.core.recipe import Recipe
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.evaluation.splits import ensure_splits
@@ -30,15 +32,16 @@ from nearer.training.reranker import (
     refuse_few_lists,
 )
 from nearer.training.run import TrainingRun
+from nearer.training.unfinished import find_run
 
-_RUNS = "reranker"
-"""The folder of a cross-encoder's unfinished training, beside that of an encoder's."""
+_VERB = "train --reranker"
 
 
 def train_reranker(
     workspace: Workspace,
     start: str = BASE,
     *,
+    resume: str | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
@@ -48,17 +51,22 @@ def train_reranker(
     cross-encoder (the id of one trained here, a folder, a Hub name), which ranks what the base finds. It learns from
     the pairs of ``train``, each in a list with what the retriever wrongly finds. Better means than the retriever's own
     order of dev's queries, and than the cross-encoder that it began with. A run that was cut short goes on from what it
-    kept.
+    kept; ``resume`` names one, or ``newest``, whose recipe and start stand in place of these.
 
     Raises RecipeError for settings or data that cannot work, NotFound or ModelRefused for a start that cannot be had,
     WorkspaceError when the disk refuses.
     """
     progress = progress or Silent()
+    if resume:
+        resume, request = (found := find_run(workspace, resume, verb=_VERB)).run_id, found.record["request"]
+        workspace, start = workspace.with_recipe(Recipe.model_validate(request["recipe"])), request["start"]
     refuse_stages(start)
     ensure_splits(workspace)
     left_out = find_left_out(workspace)
     began = clock()
-    with workspace.writer("train"):
+    workspace.begin_writing()
+    with ExitStack() as held:
+        revision = workspace.collection.revision()
         begin = open_start(workspace, start)
         encoder = begin.retriever.encoder
         corpus = read_corpus(workspace, encoder)
@@ -68,15 +76,26 @@ def train_reranker(
         examples = read_examples(*known, left_out=left_out, progress=progress)
         lists, mining = mine_lists(*known, examples, left_out=left_out, progress=progress)
         refuse_few_lists(workspace, lists, mining)
+        request = {"verb": _VERB, "recipe": workspace.recipe.model_dump(mode="json", exclude_unset=True)}
         run = TrainingRun.open(
-            workspace.training / _RUNS, decides_reranker(workspace, begin, lists, dev), say=progress.say
+            workspace,
+            decides_reranker(workspace, begin, lists, dev),
+            request={
+                "verb": _VERB,
+                "recipe": workspace.recipe.model_dump(mode="json", exclude_unset=True),
+                "start": start,
+            },
+            revision=revision,
+            held=held,
+            say=progress.say,
+            resume=resume,
         )
         fit = fit_lists(workspace, run, begin, lists, dev, progress=progress)
         values = dev_values_of(begin, dev, fit)
         improved = values["best"] > max(values["retriever"], values["start"])
         training = {
             "recipe": workspace.recipe.model_dump(mode="json"),
-            "data": {"num_pairs": len(lists), "pairs_id": pairs_id_of(lists)},
+            "data": {"num_pairs": len(lists), "pairs_id": pairs_id_of(lists), **run.data_read(workspace)},
             "start": begin.described,
             "retriever": encoder.model_id,
             "passes": [{"pass": 1, "fit": fit, "mining": as_json(asdict(mining))}],
@@ -121,6 +140,6 @@ def _register(workspace: Workspace, begin: Start, *, training: dict[str, Any]) -
 def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -> None:
     """Write the run into the history, once however often it was cut short."""
     registry = workspace.registry
-    if not any(event.detail.get("started_at") == run.started_at for event in registry.history()):
+    if not registry.has_training(run.started_at):
         registry.record("train_reranker", detail={**detail, "started_at": run.started_at})
     failpoint("reranker.registered")

@@ -1,4 +1,4 @@
-"""Turn a model's vectors, so that it can be shortened with less loss; nothing is encoded again.
+"""Turn a model's vectors, so that it can be compressed with less loss; nothing is encoded again.
 
 Shapes: E pairs of a query and a positive, P passages, D dimensions.
 """
@@ -30,26 +30,26 @@ def turn(workspace: Workspace, system: str, *, progress: Progress | None = None)
     progress = progress or Silent()
     refuse_stages(system)
     ensure_splits(workspace)
-    with workspace.writer("turn"):
-        learners = judged_learners(workspace, find_left_out(workspace).query_ids)
-        parent = open_system(workspace, system)
-        known = read_adapter_set(workspace, parent, learners, progress=progress)
-        refuse_or_tell(workspace, known, progress)
-        pairs, passage_emb_PD = known.pairs, known.passage_emb_PD
-        axes_DD = axes(
-            known.query_emb_QD[pairs.queries_E],
-            passage_emb_PD[pairs.positives_E],
-            passage_emb_PD,
-            weight_E=np.ones(len(pairs.queries_E), np.float32),
-        )
-        both = Map(kind="linear", weights={"matrix": axes_DD})
-        training = {
-            "recipe": workspace.recipe.model_dump(mode="json"),
-            "data": {"num_pairs": len(pairs.queries_E), "pairs_id": pairs.pairs_id},
-            "adapter": {"kind": "linear", "sides": "turned"},
-        }
-        adapter = Adapter(space_id=known.space_id, query=both, document=both)
-        model = register_adapter(workspace, parent, adapter, training=training)
+    workspace.begin_writing()
+    learners = judged_learners(workspace, find_left_out(workspace).query_ids)
+    parent = open_system(workspace, system)
+    known = read_adapter_set(workspace, parent, learners, progress=progress)
+    refuse_or_tell(workspace, known, progress)
+    pairs, passage_emb_PD = known.pairs, known.passage_emb_PD
+    axes_DD = axes(
+        known.query_emb_QD[pairs.queries_E],
+        passage_emb_PD[pairs.positives_E],
+        passage_emb_PD,
+        weight_E=np.ones(len(pairs.queries_E), np.float32),
+    )
+    both = Map(kind="linear", weights={"matrix": axes_DD})
+    training = {
+        "recipe": workspace.recipe.model_dump(mode="json"),
+        "data": {"num_pairs": len(pairs.queries_E), "pairs_id": pairs.pairs_id},
+        "adapter": {"kind": "linear", "sides": "turned"},
+    }
+    adapter = Adapter(space_id=known.space_id, query=both, document=both)
+    model = register_adapter(workspace, parent, adapter, training=training)
     progress.say(f"{model.model_id}: {system}, turned onto the axes of {len(pairs.queries_E)} pairs")
     return {
         "model_id": model.model_id,

@@ -55,7 +55,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         events=[
             {**asdict(event), "model_id": model_of.get(event.release_id or "") or event.detail.get("model_id")}
             for event in history
-            if event.action not in ("advise", "shorten", "train_reranker", "merge")
+            if event.action not in ("advise", "compress", "train_reranker", "merge")
         ],
         live=asdict(live) if live else None,
         evaluation=evaluation,
@@ -66,7 +66,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         splits=collection.splits(),
         suite=registry.last_suite_run(),
         advice=_last(history, "advise"),
-        sizes=_last(history, "shorten"),
+        sizes=_last(history, "compress"),
         merge=_last(history, "merge"),
     )
 

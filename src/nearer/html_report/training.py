@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nearer.core.toml import dump_toml
+from nearer.core.recipe import as_toml
 from nearer.html_report import charts
 from nearer.html_report.data import ReportData
 from nearer.html_report.formats import number
@@ -126,7 +126,7 @@ def _training(model: JSON, *, is_live: bool) -> Training:
         sources=sources,
         num_more_sources=data["num_sources"] - len(sources) if sources else 0,
         chosen=_chosen(training),
-        recipe=dump_toml(dict(training.get("recipe", {}))),
+        recipe=as_toml(dict(training.get("recipe", {}))),
     )
 
 

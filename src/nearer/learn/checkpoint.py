@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.failpoints import failpoint
 from nearer.measure.significance import compare_all
-from nearer.store.files import remove_tree
+from nearer.store.files import remove_tree, unfinished_name
 from nearer.store.sealed import fault_in, seal
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Checkpoints:
     @property
     def scratch(self) -> Path:
         """Where the trainer writes."""
-        return self.folder / ".tmp-trainer"
+        return self.folder / unfinished_name("trainer")
 
     def keep(self, source_dir: Path, *, step: int) -> None:
         """Seal what was written as the newest checkpoint, and remove all but it and the one before."""

@@ -5,25 +5,30 @@ from nearer.printing.data import added, checked, exported, removed
 from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
 from nearer.printing.releases import (
     demonstrated,
+    discarded,
     found,
     history,
     indexed,
     lineage,
     promoted,
+    pruned,
     reported,
     rolled_back,
     status,
     verified,
 )
-from nearer.printing.training import merged, shortened, shortening, trained, trained_reranker
+from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 __all__ = [
     "added",
     "advised",
     "checked",
+    "compressed",
+    "compression",
     "costed",
     "demonstrated",
     "diagnosed",
+    "discarded",
     "evaluated",
     "evaluated_task",
     "exported",
@@ -33,11 +38,10 @@ __all__ = [
     "lineage",
     "merged",
     "promoted",
+    "pruned",
     "removed",
     "reported",
     "rolled_back",
-    "shortened",
-    "shortening",
     "status",
     "suite_run",
     "trained",

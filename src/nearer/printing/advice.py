@@ -1,48 +1,50 @@
 """Advice and cost."""
 
-from nearer.printing.parts import Result, spent, table
+from nearer.core.results.advice import Advice, RemedyValues
+from nearer.core.results.base import JSON
+from nearer.printing.parts import spent, table
 
 
-def advised(result: Result) -> str:
+def advised(result: Advice) -> str:
     """The result of `nearer advise`."""
     head = (
-        f"{result['split']}: {result['num_queries']} judged queries in {result['num_folds']} folds, "
-        f"{result['num_documents']} documents; {result['metric']}"
+        f"{result.split}: {result.num_queries} judged queries in {result.num_folds} folds, "
+        f"{result.num_documents} documents; {result.metric}"
     )
     rows = [["remedy", "value", "difference", "p", "ms a query", "index", "hours"]]
-    rows += [_remedy_cells(each, result["metric"]) for each in result["remedies"]]
-    causes = ", ".join(f"{each['num_queries']} {each['cause']}" for each in result["diagnosis"]["causes"])
-    failed = result["diagnosis"]["num_failed"]
+    rows += [_remedy_cells(each, result.metric) for each in result.remedies]
+    causes = ", ".join(f"{each.num_queries} {each.cause}" for each in result.diagnosis.causes)
+    failed = result.diagnosis.num_failed
     lines = [
         head,
         *table(rows),
-        *(f"not measured: {each['name']} ({each['reason']})" for each in result["not_measured"]),
+        *(f"not measured: {each.name} ({each.reason})" for each in result.not_measured),
     ]
     lines.append(
-        f"{failed} of {result['diagnosis']['num_queries']} dev queries fail: {causes}" if failed else "no query fails"
+        f"{failed} of {result.diagnosis.num_queries} dev queries fail: {causes}" if failed else "no query fails"
     )
-    lines += [f"verdict: {result['verdict']}", *(f"  {reason}" for reason in result["reasons"])]
-    if confirmed := result["confirmed"]:
+    lines += [f"verdict: {result.verdict}", *(f"  {reason}" for reason in result.reasons)]
+    if confirmed := result.confirmed:
         lines.append(
-            f"on {confirmed['split']} (look {confirmed['ledger']['num_looks']}): {confirmed['base']:.3f} -> "
-            f"{confirmed['value']:.3f}, {confirmed['difference']:+.3f} "
-            f"[{confirmed['low']:+.3f}, {confirmed['high']:+.3f}]"
+            f"on {confirmed.split} (look {confirmed.ledger.num_looks}): {confirmed.base:.3f} -> "
+            f"{confirmed.value:.3f}, {confirmed.difference:+.3f} "
+            f"[{confirmed.low:+.3f}, {confirmed.high:+.3f}]"
         )
-    lines += [f"written: {line}" for line in result["written"]]
-    return "\n".join([*lines, f"next: {'; '.join(result['next'])}", *spent(result)])
+    lines += [f"written: {line}" for line in result.written]
+    return "\n".join([*lines, f"next: {'; '.join(result.next)}", *spent(result)])
 
 
-def _remedy_cells(row: Result, metric: str) -> list[str]:
-    value, changed = row["metrics"][metric], row["difference"]
-    difference = "" if changed is None else f"{changed:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-    p_value = "" if row["p_value"] is None else f"{row['p_value']:.4f}"
-    hours = "" if row["reindex_hours"] is None else _significant(row["reindex_hours"])
-    name = f"{row['name']} (forecast)" if row["origin"] == "forecast" else row["name"]
-    latency = f"{row['latency_ms']['p50']:+.1f}" if row["latency_ms"]["p50"] else "0"
-    return [name, f"{value['value']:.3f}", difference, p_value, latency, row["index_work"], hours]
+def _remedy_cells(row: RemedyValues, metric: str) -> list[str]:
+    value, changed = row.metrics[metric], row.difference
+    difference = "" if changed is None else f"{changed:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+    p_value = "" if row.p_value is None else f"{row.p_value:.4f}"
+    hours = "" if row.reindex_hours is None else _significant(row.reindex_hours)
+    name = f"{row.name} (forecast)" if row.origin == "forecast" else row.name
+    latency = f"{row.latency_ms['p50']:+.1f}" if row.latency_ms["p50"] else "0"
+    return [name, f"{value.value:.3f}", difference, p_value, latency, row.index_work, hours]
 
 
-def costed(result: Result) -> str:
+def costed(result: JSON) -> str:
     """The result of `nearer cost`."""
     rate, baseline = result["throughput"], result["search_cost_baseline"]
     rates = ", ".join(f"{each:,.4g}" for each in rate["documents_per_second"])
@@ -62,14 +64,14 @@ def costed(result: Result) -> str:
     return "\n".join([head, *table(rows), *api, foot, *(f"note: {note}" for note in result["notes"])])
 
 
-def _cost_cells(row: Result) -> list[str]:
+def _cost_cells(row: JSON) -> list[str]:
     at_least = "at least " if row["hours_origin"] == "estimated" else ""
     sizes = [_bytes(each) for each in (row["raw_bytes"], row["index_bytes"]["ivf"], row["index_bytes"]["hnsw"])]
     hours, times = _significant(row["reembedding_hours"]), _significant(row["relative_search_cost"])
     return [str(row["dims"]), row["precision"], *sizes, f"{at_least}{hours} h", f"{times}x"]
 
 
-def _usd(price: float | Result) -> str:
+def _usd(price: float | JSON) -> str:
     return _significant(price if isinstance(price, int | float) else price["hnsw"])
 
 

@@ -1,9 +1,10 @@
 """What comes in and goes out: add, remove, check, export."""
 
-from nearer.printing.parts import Result
+from nearer.core.results.base import JSON
+from nearer.core.results.data import Exported, Preflight
 
 
-def added(result: Result) -> str:
+def added(result: JSON) -> str:
     """The result of `nearer add`."""
     lines = [
         f"{kind}: {change['num_added']} added, {change['num_updated']} updated, {change['num_unchanged']} unchanged"
@@ -17,30 +18,30 @@ def added(result: Result) -> str:
     return "\n".join([*lines, _holdings(result)])
 
 
-def removed(result: Result) -> str:
+def removed(result: JSON) -> str:
     """The result of `nearer remove`."""
     return f"{result['num_removed']} documents removed; bring the index up to date: nearer index"
 
 
-def checked(result: Result) -> str:
+def checked(result: Preflight) -> str:
     """The result of `nearer check`."""
-    lines = [_holdings(result), f"{result['num_passages']} passages, {result['num_truncated']} truncated"]
-    if result["num_dropped"]:
-        lines.append(f"{result['num_dropped']} leaking queries set aside")
-    lines += [f"fault: {fault}" for fault in result["faults"]]
-    lines += [f"  {leak['query_id']} leaks into {leak['leaks_into']} ({leak['kind']})" for leak in result["leaks"]]
-    lines += [f"note: {note}" for note in result["notes"]]
-    if not result["num_leaks"]:
+    lines = [_holdings(result), f"{result.num_passages} passages, {result.num_truncated} truncated"]
+    if result.num_dropped:
+        lines.append(f"{result.num_dropped} leaking queries set aside")
+    lines += [f"fault: {fault}" for fault in result.faults]
+    lines += [f"  {leak.query_id} leaks into {leak.leaks_into} ({leak.kind})" for leak in result.leaks]
+    lines += [f"note: {note}" for note in result.notes]
+    if not result.num_leaks:
         lines.append("no leaks between splits")
-    return "\n".join([*lines, f"verdict: {result['verdict']}"])
+    return "\n".join([*lines, f"verdict: {result.verdict}"])
 
 
-def exported(result: Result) -> str:
+def exported(result: Exported) -> str:
     """The result of `nearer export`."""
-    return f"{result['num_lines']} lines of {result['kind']} for {result['split']}: {result['file']}"
+    return f"{result.num_lines} lines of {result.kind} for {result.split}: {result.file}"
 
 
-def _holdings(result: Result) -> str:
+def _holdings(result: JSON | Preflight) -> str:
     counts = ", ".join(f"{count} {kind}" for kind, count in result["counts"].items() if count)
     splits = ", ".join(f"{split} {count}" for split, count in result["splits"].items())
     return f"the workspace holds {counts or 'nothing'}" + (f"; queries by split: {splits}" if splits else "")

@@ -1,54 +1,66 @@
 """Evaluations, diagnoses, suites, other tasks."""
 
+from collections.abc import Sequence
+
 from nearer.core.records import CASE_GROUPS
-from nearer.printing.parts import Result, comparison, interval, listed, one_line, passed, spent, table
+from nearer.core.results.base import JSON
+from nearer.core.results.measuring import (
+    Compared,
+    ComparedSystems,
+    Diagnosis,
+    Evaluation,
+    SliceValues,
+    SuiteRun,
+    SuiteValues,
+    SystemValues,
+    TaskEvaluation,
+)
+from nearer.printing.parts import comparison, interval, listed, one_line, passed, spent, table
 
 _MOST_SLICES = 20
 
 
-def evaluated(result: Result) -> str:
+def evaluated(result: Evaluation) -> str:
     """The result of `nearer evaluate`."""
-    looks = result["ledger"]["num_looks"]
-    groups = f" in {result['num_groups']} groups" if result["num_groups"] else ""
-    head = f"{result['split']}: {result['num_queries']} queries{groups}" + (
-        f", look {looks} at this split" if looks else ""
-    )
-    if result["num_without_relevant"]:
-        head += f"; {result['num_without_relevant']} more without a relevant document are left out"
-    names = [each["system"] for each in result["results"]]
+    looks = result.ledger.num_looks
+    groups = f" in {result.num_groups} groups" if result.num_groups else ""
+    head = f"{result.split}: {result.num_queries} queries{groups}" + (f", look {looks} at this split" if looks else "")
+    if result.num_without_relevant:
+        head += f"; {result.num_without_relevant} more without a relevant document are left out"
+    names = [each.system for each in result.results]
     rows = [["", *names]]
-    for metric in result["results"][0]["metrics"]:
-        rows.append([metric, *(interval(each["metrics"][metric]) for each in result["results"])])
-    notes = [note for each in result["results"] for note in _run_notes(each)]
-    notes += [f"note: {note}" for note in result["notes"]]
+    for metric in result.results[0].metrics:
+        rows.append([metric, *(interval(each.metrics[metric]) for each in result.results)])
+    notes = [note for each in result.results for note in _run_notes(each)]
+    notes += [f"note: {note}" for note in result.notes]
     return "\n".join(
         [head, *table(rows), *_slices(result), *notes, *_comparisons(result), *_precision(result), *spent(result)]
     )
 
 
-def _run_notes(result: Result) -> list[str]:
-    run = result["run"] or {}
+def _run_notes(result: SystemValues) -> list[str]:
+    run = result.run
     notes = {
         "num_unknown_documents": "ranked documents are not in the corpus, and count as not relevant",
         "num_queries_without_rows": "queries have no rows, and score 0",
         "num_other_queries": "queries of other splits are left out",
     }
-    return [f"{result['system']}: {run[name]} {note}" for name, note in notes.items() if run.get(name)]
+    return [f"{result.system}: {run[name]} {note}" for name, note in notes.items() if run and run[name]]
 
 
-def diagnosed(result: Result) -> str:
+def diagnosed(result: Diagnosis) -> str:
     """The result of `nearer diagnose`."""
-    looks = result["ledger"]["num_looks"]
-    head = f"{result['system']}, {result['split']}: {result['num_failed']} of {result['num_queries']} queries failed"
+    looks = result.ledger.num_looks
+    head = f"{result.system}, {result.split}: {result.num_failed} of {result.num_queries} queries failed"
     head += f", look {looks} at this split" if looks else ""
     lines = []
-    for each in result["causes"]:
+    for each in result.causes:
         lines += [
-            f"{each['cause']}: {each['num_queries']} ({each['share']:.0%}), {each['meaning']}",
-            f"  -> {each['remedy']}",
+            f"{each.cause}: {each.num_queries} ({each.share:.0%}), {each.meaning}",
+            f"  -> {each.remedy}",
         ]
-        lines += [f"  {_line(example['query'])}: {example['evidence']}" for example in each["examples"]]
-    return "\n".join([head, *lines, *(f"note: {note}" for note in result["notes"]), *spent(result)])
+        lines += [f"  {_line(example.query)}: {example.evidence}" for example in each.examples]
+    return "\n".join([head, *lines, *(f"note: {note}" for note in result.notes), *spent(result)])
 
 
 def _line(text: str) -> str:
@@ -57,103 +69,102 @@ def _line(text: str) -> str:
     return f'"{line[:70]}..."' if len(line) > 70 else f'"{line}"'
 
 
-def suite_run(result: Result) -> str:
+def suite_run(result: SuiteRun) -> str:
     """The result of `nearer suite`."""
-    results = result["results"]
-    rows = [["", "", *(each["system"] for each in results)]]
-    for group, severities in results[0]["counts"].items():
+    results = result.results
+    rows = [["", "", *(each.system for each in results)]]
+    for group, severities in results[0].counts.items():
         for severity in severities:
-            found = [each["counts"][group][severity] for each in results]
-            rows.append([CASE_GROUPS[group], severity, *map(passed, found)])
-    rows.append(["all", "", *(passed({**result, **each}) for each in results)])
+            found = [each.counts[group][severity] for each in results]
+            rows.append([CASE_GROUPS[group], severity, *(passed(count.num_cases, count.num_failed) for count in found)])
+    rows.append(["all", "", *(passed(result.num_cases, each.num_failed) for each in results)])
     failing = [line for each in results for line in _failing_cases(each)]
     changes = [
-        f"{each['candidate']} beside {each['baseline']}: newly failing: {listed(each['newly_failing'])}; "
-        f"mended: {listed(each['mended'])}"
-        for each in result["changes"]
+        f"{each.candidate} beside {each.baseline}: newly failing: {listed(each.newly_failing)}; "
+        f"mended: {listed(each.mended)}"
+        for each in result.changes
     ]
-    head, verdict = f"{result['file']}: cases that pass", f"verdict: {result['verdict']}"
+    head, verdict = f"{result.file}: cases that pass", f"verdict: {result.verdict}"
     return "\n".join([head, *table(rows), *failing, *changes, verdict, *spent(result)])
 
 
-def _failing_cases(result: Result) -> list[str]:
-    head = [f"{result['system']} fails:"] if result["failed"] else []
+def _failing_cases(result: SuiteValues) -> list[str]:
+    head = [f"{result.system} fails:"] if result.failed else []
     cases = [
-        f"  {each['name']} ({each['severity']}, {CASE_GROUPS[each['group']]}): {one_line(each['query'])}\n"
-        f"    {each['why']}"
-        for each in result["failed"]
+        f"  {each.name} ({each.severity}, {CASE_GROUPS[each.group]}): {one_line(each.query)}\n    {each.why}"
+        for each in result.failed
     ]
     return [*head, *cases]
 
 
-def evaluated_task(result: Result) -> str:
+def evaluated_task(result: TaskEvaluation) -> str:
     """The result of `nearer evaluate --task`."""
-    counts, looks = result["counts"], result["ledger"]["num_looks"]
-    head = f"{result['task']} by {result['label']}, {result['split']}: {counts['num_items']} items"
+    counts, looks = result.counts, result.ledger.num_looks
+    head = f"{result.task} by {result.label}, {result.split}: {counts['num_items']} items"
     head += f" of {counts['num_items_before_draw']}" if counts["num_items"] < counts["num_items_before_draw"] else ""
     head += f", {counts['num_labels']} labels" + (f"; look {looks} at this split" if looks else "")
-    rows = [["", *(each["system"] for each in result["results"]), "random vectors"]]
-    for metric, chance in result["chance"].items():
-        rows.append([metric, *(interval(each["metrics"][metric]) for each in result["results"]), f"{chance:.3f}"])
+    rows = [["", *(each.system for each in result.results), "random vectors"]]
+    for metric, chance in result.chance.items():
+        rows.append([metric, *(interval(each.metrics[metric]) for each in result.results), f"{chance:.3f}"])
     details = [
-        f"{each['system']}, {metric}: " + ", ".join(f"{name} {value:.3f}" for name, value in detail.items())
-        for each in result["results"]
-        for metric, detail in each["details"].items()
+        f"{each.system}, {metric}: " + ", ".join(f"{name} {value:.3f}" for name, value in detail.items())
+        for each in result.results
+        for metric, detail in each.details.items()
     ]
-    notes = [f"note: {note}" for note in result["notes"]]
+    notes = [f"note: {note}" for note in result.notes]
     return "\n".join([head, *table(rows), *details, *_comparisons(result), *notes])
 
 
-def _slices(result: Result) -> list[str]:
+def _slices(result: Evaluation) -> list[str]:
     """A line for each of the largest slices, with the first measure of every system."""
-    first, *_ = result["results"]
-    names = sorted(first["slices"], key=lambda name: -first["slices"][name]["num_queries"])
-    rows = [_slice(name, [each["slices"][name] for each in result["results"]]) for name in names[:_MOST_SLICES]]
+    first, *_ = result.results
+    names = sorted(first.slices, key=lambda name: -first.slices[name].num_queries)
+    rows = [_slice(name, [each.slices[name] for each in result.results]) for name in names[:_MOST_SLICES]]
     if not rows:
         return []
     left_out = len(names) - len(rows)
     more = [f"  and {left_out} smaller slices, see --json"] if left_out else []
-    return [f"{next(iter(first['metrics']))} by slice (queries):", *table(rows), *more]
+    return [f"{next(iter(first.metrics))} by slice (queries):", *table(rows), *more]
 
 
-def _slice(name: str, found: list[Result]) -> list[str]:
-    size = f"{found[0]['num_queries']} in {found[0]['num_groups']} groups"
-    size = size if found[0]["num_groups"] else str(found[0]["num_queries"])
-    values = [interval(next(iter(each["metrics"].values()))) if each["metrics"] else "too small" for each in found]
+def _slice(name: str, found: list[SliceValues]) -> list[str]:
+    size = f"{found[0].num_queries} in {found[0].num_groups} groups"
+    size = size if found[0].num_groups else str(found[0].num_queries)
+    values = [interval(next(iter(each.metrics.values()))) if each.metrics else "too small" for each in found]
     return [f"  {name} ({size})", *values]
 
 
-def _comparisons(result: Result) -> list[str]:
+def _comparisons(result: Evaluation | TaskEvaluation) -> list[str]:
     """A line for every candidate and measure; what p-values were adjusted for, where there are several candidates."""
-    compared = result["comparisons"]
-    num_candidates = len(result["results"]) - 1
+    compared: Sequence[Compared] = result.comparisons
+    num_candidates = len(result.results) - 1
     if num_candidates < 2:
         return [comparison(each) for each in compared]
-    baseline = compared[0]["baseline"]
-    lines = [comparison(each, adjusted=f" ({each['p_adjusted']:.4f} after Holm)") for each in compared]
+    baseline = compared[0].baseline
+    lines = [comparison(each, adjusted=f" ({each.p_adjusted:.4f} after Holm)") for each in compared]
     return [*lines, f"after Holm: over the {num_candidates} systems compared with {baseline}, each measure by itself"]
 
 
-def _precision(result: Result) -> list[str]:
+def _precision(result: Evaluation) -> list[str]:
     """What the queries tell in the first measure: of every candidate, or of a system that was measured alone."""
-    metric = next(iter(result["results"][0]["metrics"]))
-    compared = [each for each in result["comparisons"] if each["metric"] == metric]
+    metric = next(iter(result.results[0].metrics))
+    compared = [each for each in result.comparisons if each.metric == metric]
     if not compared:
-        return [f"{metric}: {_needed(result['results'][0], result['settings'])}"]
-    return [_detectable(each, result["settings"]) for each in compared]
+        return [f"{metric}: {_needed(result.results[0], result.settings)}"]
+    return [_detectable(each, result.settings) for each in compared]
 
 
-def _detectable(comparison: Result, settings: Result) -> str:
-    what = f"{comparison['metric']}, {comparison['candidate']} - {comparison['baseline']}"
-    if comparison["detectable"] is None:
+def _detectable(comparison: ComparedSystems, settings: JSON) -> str:
+    what = f"{comparison.metric}, {comparison.candidate} - {comparison.baseline}"
+    if comparison.detectable is None:
         return f"{what}: {_needed(comparison, settings)}"
-    shows = f"a true difference of {comparison['detectable']:.3f} would show"
+    shows = f"a true difference of {comparison.detectable:.3f} would show"
     level = f"(power 0.8, alpha {1 - settings['confidence']:g})"
     return f"{what}: {shows} {level}; {_needed(comparison, settings)}"
 
 
-def _needed(known: Result, settings: Result) -> str:
-    if known["num_queries_needed"] is None:
+def _needed(known: SystemValues | ComparedSystems, settings: JSON) -> str:
+    if known.num_queries_needed is None:
         return "too few queries or groups, or none that differs, to tell how many are needed"
-    more = f"{known['num_queries_more']:,} more" if known["num_queries_more"] else "which there are"
-    return f"an interval of ±{settings['wanted_precision']:g} needs {known['num_queries_needed']:,} queries, {more}"
+    more = f"{known.num_queries_more:,} more" if known.num_queries_more else "which there are"
+    return f"an interval of ±{settings['wanted_precision']:g} needs {known.num_queries_needed:,} queries, {more}"

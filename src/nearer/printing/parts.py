@@ -1,16 +1,17 @@
 """What several results have in common: figures, tables, lines."""
 
-from typing import Any
+from collections.abc import Sequence
 
-Result = dict[str, Any]
+from nearer.core.results.base import JSON, Result
+from nearer.core.results.measuring import Compared, ValueInterval
 
 
-def passed(count: Result) -> str:
+def passed(num_cases: int, num_failed: int) -> str:
     """How many cases of a suite passed, of how many."""
-    return f"{count['num_cases'] - count['num_failed']} of {count['num_cases']}"
+    return f"{num_cases - num_failed} of {num_cases}"
 
 
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names in a row."""
     return ", ".join(names) or "none"
 
@@ -20,21 +21,21 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:100]
 
 
-def interval(value: Result) -> str:
+def interval(value: ValueInterval) -> str:
     """A value and its interval."""
-    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+    return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
 
-def comparison(c: Result, *, adjusted: str = "") -> str:
+def comparison(c: Compared, *, adjusted: str = "") -> str:
     """A candidate against its baseline in one measure."""
     return (
-        f"{c['metric']}: {c['candidate']} - {c['baseline']} = "
-        f"{c['difference']:+.3f} [{c['low']:+.3f}, {c['high']:+.3f}], "
-        f"p = {c['p_value']:.4f}{adjusted}; {c['num_wins']} won, {c['num_losses']} lost, {c['num_ties']} tied"
+        f"{c.metric}: {c.candidate} - {c.baseline} = "
+        f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}], "
+        f"p = {c.p_value:.4f}{adjusted}; {c.num_wins} won, {c.num_losses} lost, {c.num_ties} tied"
     )
 
 
-def spent(result: Result) -> list[str]:
+def spent(result: Result | JSON) -> list[str]:
     """What a service was asked for in this run, if any was."""
     if "api" not in result:
         return []
@@ -42,7 +43,7 @@ def spent(result: Result) -> list[str]:
     return [f"asked of services: {usage(result['api'])}{missing}"]
 
 
-def usage(used: Result) -> str:
+def usage(used: Result | JSON) -> str:
     """Requests, tokens and cost."""
     cost = "price unknown" if used["cost_usd"] is None else f"{used['cost_usd']:.6f} USD"
     return f"{used['num_requests']} requests, {used['num_tokens']} tokens, {cost}"

@@ -1,9 +1,12 @@
 """Indexes, releases, searches, and where things stand."""
 
-from nearer.printing.parts import Result, comparison, one_line, passed, spent, usage
+from nearer.core.results.base import JSON
+from nearer.core.results.data import IndexStatus
+from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
+from nearer.printing.parts import comparison, one_line, passed, spent, usage
 
 
-def indexed(result: Result) -> str:
+def indexed(result: JSON) -> str:
     """The result of `nearer index`."""
     lines = [
         f"{each['system']}: {each['num_documents']} documents, {each['num_passages']} passages, "
@@ -13,54 +16,80 @@ def indexed(result: Result) -> str:
     return "\n".join([*lines, *spent(result)])
 
 
-def verified(result: Result) -> str:
+def verified(result: IndexStatus) -> str:
     """The result of `nearer index --verify`."""
-    lines = [f"{name}: {'; '.join(faults) or 'follows the documents'}" for name, faults in result["faults"].items()]
-    return "\n".join([*lines, f"verdict: {result['verdict']}"])
+    lines = [f"{name}: {'; '.join(faults) or 'follows the documents'}" for name, faults in result.faults.items()]
+    return "\n".join([*lines, f"verdict: {result.verdict}"])
 
 
-def promoted(result: Result) -> str:
+def promoted(result: Promotion) -> str:
     """The result of `nearer promote`."""
-    lines = [f"{result['verdict']}: {result['release_id'] or 'live is as it was'}"]
-    if result["evaluation"]:
-        evaluation = result["evaluation"]
-        looks = evaluation["ledger"]["num_looks"]
-        judged = f"  judged on {evaluation['num_queries']} queries of {evaluation['split']}"
+    lines = [f"{result.verdict}: {result.release_id or 'live is as it was'}"]
+    if result.evaluation:
+        evaluation = result.evaluation
+        looks = evaluation.ledger.num_looks
+        judged = f"  judged on {evaluation.num_queries} queries of {evaluation.split}"
         lines.append(judged + (f", look {looks} at this split" if looks else ""))
-    if result["suite"]:
-        suite = result["suite"]
-        lines.append(f"  {passed({**suite, **suite['results'][-1]})} cases of {suite['file']} pass")
-    lines += [f"  because {reason}" for reason in result["reasons"]]
-    lines += [f"  note: {note}" for note in result["notes"]]
+    if result.suite:
+        suite = result.suite
+        lines.append(f"  {passed(suite.num_cases, suite.results[-1].num_failed)} cases of {suite.file} pass")
+    lines += [f"  because {reason}" for reason in result.reasons]
+    lines += [f"  note: {note}" for note in result.notes]
     return "\n".join([*lines, *spent(result)])
 
 
-def rolled_back(result: Result) -> str:
+def rolled_back(result: Rollback) -> str:
     """The result of `nearer rollback`."""
-    return f"live: {result['release_id']} ({result['model_id']}); forward again: nearer promote {result['previous']}"
+    return f"live: {result.release_id} ({result.model_id}); forward again: nearer promote {result.previous}"
 
 
-def status(result: Result) -> str:
+def status(result: JSON) -> str:
     """The result of `nearer status`."""
     lines = [f"{name}: {_release(result[name])}" for name in ("live", "previous")]
+    lines += [_unfinished(each) for each in result["unfinished"]]
+    sizes = [f"{kind} {num_bytes / 1e6:.1f} MB" for kind, num_bytes in result["bytes"].items() if num_bytes]
+    lines.append(f"on disk: {', '.join(sizes)}")
     return "\n".join([*lines, *(f"{each['model']} at {each['endpoint']}: {usage(each)}" for each in result["api"])])
 
 
-def history(result: Result) -> str:
+def _unfinished(run: JSON) -> str:
+    """An unfinished training, and what may be done with it."""
+    told = f"{run['run_id']}: {run['verb'] or 'a training whose record is damaged'}, begun at {run['started_at']}"
+    size = f"{run['num_passes_done']} passes done, {run['num_bytes'] / 1e6:.1f} MB"
+    then = (
+        "runs now" if run["is_running"] else f"unfinished: nearer {run['verb']} --resume {run['run_id']}, or --discard"
+    )
+    return f"{told}; {size}; {then}"
+
+
+def pruned(result: JSON) -> str:
+    """The result of `nearer prune`."""
+    lines = [f"{each['kind']}: {each['name']}, {each['num_bytes'] / 1e6:.1f} MB" for each in result["removed"]]
+    would = "would be given back" if result["dry_run"] else "given back"
+    return "\n".join([*lines, f"{result['num_bytes'] / 1e6:.1f} MB {would}"])
+
+
+def discarded(result: JSON) -> str:
+    """The result of `nearer train --discard`."""
+    run = result["discarded"]
+    return f"{run['run_id']} is given up: {run['num_bytes'] / 1e6:.1f} MB"
+
+
+def history(result: History) -> str:
     """The result of `nearer history`."""
     lines = []
-    for event in result["events"]:
-        why = "; ".join(event["detail"].get("reasons", []))
-        forced = f" [forced: {event['detail']['forced']}]" if event["detail"].get("forced") else ""
-        lines.append(f"{event['at']} {event['action']} {event['release_id'] or ''}{forced} {why}".rstrip())
+    for event in result.events:
+        why = "; ".join(event.detail.get("reasons", []))
+        forced = f" [forced: {event.detail['forced']}]" if event.detail.get("forced") else ""
+        lines.append(f"{event.at} {event.action} {event.release_id or ''}{forced} {why}".rstrip())
     return "\n".join(lines) or "nothing has been live yet"
 
 
-def lineage(result: Result) -> str:
+def lineage(result: JSON) -> str:
     """The result of `nearer lineage`."""
     lines = []
     for each in (*result["lineage"], *result["reranker"]):
-        data, shorter, mixed = each["data"], each.get("encoder", {}).get("shortened"), each.get("merged")
+        data, shorter, mixed = each["data"], each.get("encoder", {}).get("compressed"), each.get("merged")
         made = (
             f"the first {shorter['dimension']} dimensions"
             if shorter
@@ -76,7 +105,7 @@ def lineage(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _kind(each: Result) -> str:
+def _kind(each: JSON) -> str:
     """What a link of a lineage is, where it is no plain model."""
     if "reranker_id" in each:
         return f"reranker from {each['start']['name']}, "
@@ -84,7 +113,7 @@ def _kind(each: Result) -> str:
     return f"{adapter['sides']} adapter, " if adapter else "queries alone, " if "queries" in each["encoder"] else ""
 
 
-def found(result: Result) -> str:
+def found(result: JSON) -> str:
     """The result of `nearer search`."""
     lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result["stale"]]
     lines += [f"not filtered by {rule}: say what is known, with --known" for rule in result["unused_rules"]]
@@ -93,26 +122,26 @@ def found(result: Result) -> str:
     return "\n".join([*lines, *spent(result)])
 
 
-def reported(result: Result) -> str:
+def reported(result: WrittenReport) -> str:
     """The result of `nearer report`."""
-    return f"report: {result['report']}"
+    return f"report: {result.report}"
 
 
-def demonstrated(result: Result) -> str:
+def demonstrated(result: Demo) -> str:
     """The result of `nearer demo`."""
-    compared = result["comparison"]
+    compared = result.comparison
     return "\n".join(
         [
             "",
             comparison(compared) if compared else "nothing was better on dev than the base",
-            f"look {result['num_looks']} at the test split",
-            f"verdict: {result['verdict']}, in {result['duration_s']:.0f} s",
-            f"report:  {result['report']}",
+            f"look {result.num_looks} at the test split",
+            f"verdict: {result.verdict}, in {result.duration_s:.0f} s",
+            f"report:  {result.report}",
         ]
     )
 
 
-def _index(index: Result) -> str:
+def _index(index: JSON) -> str:
     if not index["recall"]:
         return f"{index['kind']}, every passage compared"
     recall = index["recall"]
@@ -122,7 +151,7 @@ def _index(index: Result) -> str:
     )
 
 
-def _release(release: Result | None) -> str:
+def _release(release: JSON | None) -> str:
     if release is None:
         return "none"
     answers = "+".join([release["model_id"], *release["stages"]])

@@ -1,11 +1,13 @@
-"""What training, merging and shortening made."""
+"""What training, merging and compression made."""
 
 from collections.abc import Sequence
 
-from nearer.printing.parts import Result, interval, listed, passed, spent, table
+from nearer.core.results.base import JSON
+from nearer.core.results.measuring import ValueInterval
+from nearer.printing.parts import interval, listed, passed, spent, table
 
 
-def trained(result: Result) -> str:
+def trained(result: JSON) -> str:
     """The result of `nearer train`."""
     dev = result["dev"]
     head = f"{result['model_id']}: {dev['metric']} on dev {dev['start']:.3f} -> {dev['best']:.3f}"
@@ -19,13 +21,13 @@ def trained(result: Result) -> str:
     if not result["improved"]:
         lines = [f"nothing was better on dev than where it began ({what}); leave it as it is", *alarms]
     else:
-        measures = "nearer shorten" if result.get("dimensions") else "nearer evaluate base"
+        measures = "nearer compress" if result.get("dimensions") else "nearer evaluate base"
         follows = f"next: {measures} {result['model_id']}, or nearer promote"
         lines = [f"{head} ({what})", *alarms, follows]
     return "\n".join([*lines, *spent(result)])
 
 
-def trained_reranker(result: Result) -> str:
+def trained_reranker(result: JSON) -> str:
     """The result of `nearer train --reranker`."""
     dev, name = result["dev"], result["reranker_id"]
     left_out = result["num_left_out"]
@@ -45,14 +47,14 @@ def trained_reranker(result: Result) -> str:
     return "\n".join([*lines, *spent(result)])
 
 
-def _passes(passes: Sequence[Result]) -> str:
+def _passes(passes: Sequence[JSON]) -> str:
     """How many passes there were, and whether a linear map, pass 0, was kept before them."""
     began = any(each["pass"] == 0 and each["fit"]["best_step"] for each in passes)
     number = sum(each["pass"] > 0 for each in passes)
     return f"{number} pass{'' if number == 1 else 'es'}{' after a linear map' if began else ''}"
 
 
-def _chosen(result: Result) -> list[str]:
+def _chosen(result: JSON) -> list[str]:
     """What a time, a search or several seeds decided."""
     lines = [f"the time decided: {reason}" for reason in result.get("budget", {}).get("plan", {}).get("reasons", ())]
     if trials := result.get("trials"):
@@ -68,18 +70,18 @@ def _chosen(result: Result) -> list[str]:
     return lines
 
 
-def _kept(seeds: Result) -> str:
+def _kept(seeds: JSON) -> str:
     """Which weights of several seeds: the best's, or a mean; a model of before there were means has none."""
     mean = seeds.get("averaged")
     return f"the mean of the weights of {len(mean['trainings'])}, dev {mean['value']:.3f}," if mean else "the best"
 
 
-def _alarm(alarm: Result) -> str:
+def _alarm(alarm: JSON) -> str:
     return f"{alarm['name']} {alarm['value']:.3f}, above {alarm['threshold']:.3f}: {alarm['sentence']}"
 
 
-def shortening(result: Result) -> str:
-    """The result of `nearer shorten SYSTEM`."""
+def compression(result: JSON) -> str:
+    """The result of `nearer compress SYSTEM`."""
     looks = result["ledger"]["num_looks"]
     head = f"{result['system']}, {result['split']}: {result['num_queries']} queries, {result['num_passages']} passages"
     head += f", look {looks} at this split" if looks else ""
@@ -96,26 +98,31 @@ def shortening(result: Result) -> str:
     return "\n".join([head, *table(rows), *lines, *spent(result)])
 
 
-def _size_cells(row: Result) -> list[str]:
+def _size_cells(row: JSON) -> list[str]:
     found = row["difference"]
     difference = f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]" if found else ""
     p_value = f"{found['p_adjusted']:.4f}" if found else ""
-    size = [str(row["dimension"]), row["precision"], f"{row['bytes_per_document']:,.0f}", interval(row)]
+    size = [
+        str(row["dimension"]),
+        row["precision"],
+        f"{row['bytes_per_document']:,.0f}",
+        interval(ValueInterval(value=row["value"], low=row["low"], high=row["high"])),
+    ]
     return [*size, difference, p_value, f"{row['share_of_full']:.1%}", f"{row['search_time_ratio']:.2f}x"]
 
 
-def shortened(result: Result) -> str:
-    """The result of `nearer shorten SYSTEM --dimension D`."""
+def compressed(result: JSON) -> str:
+    """The result of `nearer compress SYSTEM --dimension D`."""
     of = f"the first {result['dimension']} of {result['full_dimension']} dimensions of {result['parent_model_id']}"
     return "\n".join([f"{result['model_id']}: {of}", f"next: nearer promote {result['model_id']}", *spent(result)])
 
 
-def merged(result: Result) -> str:
+def merged(result: JSON) -> str:
     """The result of `nearer merge`."""
     rows = [["weight", result["metric"], "cases that pass", "newly failing"]]
     for each in result["sweep"]:
         suite = each["suite"]
-        cases = [passed(suite), listed(suite["newly_failing"])] if suite else ["", ""]
+        cases = [passed(suite["num_cases"], suite["num_failed"]), listed(suite["newly_failing"])] if suite else ["", ""]
         rows.append([f"{each['weight']:g}", f"{each['value']:.3f}", *cases])
     head = f"{result['model_id']}: {result['weight']:g} of {result['system']}, the rest of {result['other']}"
     if not result["is_new"]:

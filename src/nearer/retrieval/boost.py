@@ -18,7 +18,7 @@ from nearer.core.errors import InputError
 from nearer.core.filters import DERIVED
 from nearer.core.records import Metadata
 from nearer.retrieval.fusion import Scaling, weighted_sum
-from nearer.retrieval.heads import head_of, with_rest
+from nearer.retrieval.rerank_window import rerank_window, with_rest
 from nearer.retrieval.rules import refuse_derived
 from nearer.vectors.topk import NO_ROW, TopK
 
@@ -140,7 +140,7 @@ def boosted(run: TopK, boosts: Sequence[Boost], values: Mapping[str, Floats64], 
     """
     if not boosts:
         return run
-    head = head_of(run, depth)
+    head = rerank_window(run, depth)
     parts = [_part(head, boost, values[boost.field]) for boost in boosts]
     scaling: list[Scaling] = ["min-max"]
     scaling += ["none" for _ in boosts]

@@ -8,14 +8,15 @@ from typing import Protocol
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import Conflict, NearerError, WorkspaceError
+from nearer.core.extras import extra
 from nearer.core.filters import Filter
 from nearer.retrieval.entries import Entries, Ranking, Stored, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
+from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.lance_writer import build_lance, update_lance
 from nearer.retrieval.manifest import LOCK, Manifest, Recall, Spec, read_manifest
-from nearer.retrieval.policy import Policy
-from nearer.store.lease import lease
+from nearer.store.leases import lease
 
 
 class Index(Protocol):
@@ -68,7 +69,7 @@ def build_index(
     *,
     spec: Spec,
     batches: Iterable[Entries],
-    policy: Policy,
+    policy: IndexPolicy,
     revision: int,
 ) -> Index:
     """Build anew, beside what is current, and make it current.
@@ -77,6 +78,8 @@ def build_index(
 
     Raises WorkspaceBusy when another process is writing, WorkspaceError for a vector that is zero or not finite.
     """
+    if policy.kind_for(0) == "lancedb":
+        _require_lance()
     folder.mkdir(parents=True, exist_ok=True)
     with _writing(folder):
         before, coming = _current(folder, spec), iter(batches)
@@ -87,6 +90,7 @@ def build_index(
             num_passages += len(entries.vectors_PD)
         if policy.kind_for(num_passages) == "exact":
             return build_exact(folder, spec=spec, content=joined(held), revision=revision, before=before)
+        _require_lance()
         everything = chain(held, coming)
         return build_lance(folder, spec=spec, batches=everything, policy=policy, revision=revision, before=before)
 
@@ -97,7 +101,7 @@ def update_index(
     *,
     removed: Collection[str],
     changed: Iterable[Entries],
-    policy: Policy,
+    policy: IndexPolicy,
     revision: int,
 ) -> Index:
     """Make an index current that differs from ``index`` in the documents removed and changed (or added).
@@ -130,7 +134,15 @@ def differences(indexed: Mapping[str, str], current: Mapping[str, str]) -> tuple
 
 
 def _opened(folder: Path, manifest: Manifest) -> Index:
-    return ExactIndex.open(folder, manifest) if manifest.kind == "exact" else LanceIndex.open(folder, manifest)
+    if manifest.kind == "exact":
+        return ExactIndex.open(folder, manifest)
+    _require_lance()
+    return LanceIndex.open(folder, manifest)
+
+
+def _require_lance() -> None:
+    with extra("lance", used_for="an index of kind lancedb"):
+        import lancedb  # noqa: F401
 
 
 def _current(folder: Path, spec: Spec) -> Manifest | None:

@@ -14,9 +14,7 @@ import numpy as np
 from nearer.core.arrays import Floats32
 from nearer.core.filters import Filter
 from nearer.retrieval.entries import Ranking, Stored, checked_queries
-from nearer.retrieval.manifest import Manifest, Probes, Recall, damaged, same_space
-from nearer.retrieval.recall import K, exact_best, mean_recall
-from nearer.retrieval.table import (
+from nearer.retrieval.lance_table import (
     CHECK,
     DOC_ID,
     HASH,
@@ -29,6 +27,8 @@ from nearer.retrieval.table import (
     open_table,
     vectors_in,
 )
+from nearer.retrieval.manifest import Manifest, Probes, Recall, damaged, same_space
+from nearer.retrieval.recall import K, exact_best, mean_recall
 
 if TYPE_CHECKING:
     import pyarrow as pa

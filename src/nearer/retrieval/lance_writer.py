@@ -15,21 +15,9 @@ import numpy as np
 from nearer.core.arrays import Floats32
 from nearer.core.failpoints import failpoint
 from nearer.retrieval.entries import Entries, checked_entries
+from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.lance import LanceIndex
-from nearer.retrieval.manifest import (
-    Manifest,
-    Probes,
-    Recall,
-    Spec,
-    Version,
-    keep_current,
-    refresh_manifest,
-    still_held,
-    write_manifest,
-)
-from nearer.retrieval.policy import Policy
-from nearer.retrieval.recall import K, exact_best, mean_recall
-from nearer.retrieval.table import (
+from nearer.retrieval.lance_table import (
     DOC_ID,
     KEY,
     ORDINAL,
@@ -42,6 +30,18 @@ from nearer.retrieval.table import (
     schema_of,
     vectors_in,
 )
+from nearer.retrieval.manifest import (
+    Manifest,
+    Probes,
+    Recall,
+    Spec,
+    Version,
+    keep_current,
+    refresh_manifest,
+    still_held,
+    write_manifest,
+)
+from nearer.retrieval.recall import K, exact_best, mean_recall
 from nearer.store.files import fsync_tree
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _FOREVER = timedelta(days=36_500)  # the store's own default removes versions af
 
 
 def build_lance(
-    folder: Path, *, spec: Spec, batches: Iterable[Entries], policy: Policy, revision: int, before: Manifest | None
+    folder: Path, *, spec: Spec, batches: Iterable[Entries], policy: IndexPolicy, revision: int, before: Manifest | None
 ) -> LanceIndex:
     """Write a new table and make it current; there must be a document.
 
@@ -80,7 +80,7 @@ def update_lance(
     *,
     removed: Collection[str],
     changed: Iterable[Entries],
-    policy: Policy,
+    policy: IndexPolicy,
     revision: int,
 ) -> LanceIndex:
     """Make a version of the table that follows the changes, and make it current.
@@ -120,7 +120,7 @@ def _remove(folder: Path, table: "Table", doc_ids: Collection[str]) -> None:
 
 
 def _publish(
-    folder: Path, table: "Table", *, spec: Spec, policy: Policy, revision: int, before: Manifest | None
+    folder: Path, table: "Table", *, spec: Spec, policy: IndexPolicy, revision: int, before: Manifest | None
 ) -> LanceIndex:
     """Bring the rows into the indexes, measure recall, and name this version of the table in the manifest."""
     from lancedb.expr import col, lit
@@ -194,7 +194,7 @@ def _train(table: "Table") -> None:
 
 
 def _measured(
-    folder: Path, table: "Table", draft: Manifest, policy: Policy, *, start: Probes | None = None
+    folder: Path, table: "Table", draft: Manifest, policy: IndexPolicy, *, start: Probes | None = None
 ) -> Manifest:
     """The draft with the first probes from ``start`` on that reach the recall wanted, or else the best."""
     index = LanceIndex(folder, draft, table)

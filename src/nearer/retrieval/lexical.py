@@ -6,6 +6,7 @@ Shapes: Q queries, N documents, K ranked documents.
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import regex
@@ -180,13 +181,16 @@ def _stem(word: str) -> str:
     """
     if len(word) <= 2:
         return word
-    stem: str = _PORTER.stemWord(word)
+    with _STEMMING:
+        stem: str = _PORTER.stemWord(word)
     if stem.endswith("logi") and _MEASURED.search(stem[:-4]):
         return stem[:-1]
     if stem.endswith("bli") and _MEASURED.search(stem[:-3]):
-        return str(_PORTER.stemWord(stem[:-1] + "e"))
+        with _STEMMING:
+            return str(_PORTER.stemWord(stem[:-1] + "e"))
     return stem
 
 
 _PORTER = Stemmer.Stemmer("porter")
+_STEMMING = Lock()  # a stemmer is not to be used by two threads at once
 _MEASURED = regex.compile(r"([aeiou]|(?<=[^aeiou])y)[^aeiou]")  # a vowel, then a consonant: Porter's m > 0

@@ -18,7 +18,7 @@ from nearer.store.files import remove_tree, write_atomic
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-LOCK = "writer.lock"
+LOCK, HOLDER = "writer.lock", "writer.holder"
 HELD = timedelta(hours=1)
 """How long a reader may go on with what it opened, after it was replaced."""
 
@@ -163,7 +163,7 @@ def refresh_manifest(folder: Path, manifest: Manifest, *, revision: int, current
 def keep_current(folder: Path, manifest: Manifest) -> None:
     """Remove what is not current, and what no reader can hold any more."""
     for path in folder.iterdir():
-        if path.name not in {MANIFEST, LOCK, *manifest.names}:
+        if path.name not in {MANIFEST, LOCK, HOLDER, *manifest.names}:
             remove_tree(path)
 
 

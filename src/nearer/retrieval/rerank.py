@@ -9,7 +9,7 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError
-from nearer.retrieval.heads import head_of, with_rest
+from nearer.retrieval.rerank_window import rerank_window, with_rest
 from nearer.vectors.topk import NO_ROW, TopK
 
 DEPTH = 20
@@ -28,7 +28,7 @@ def rerank(run: TopK, score: Callable[[list[tuple[int, int]]], Floats32], *, dep
 
     Source: Nogueira and Cho, Passage Re-ranking with BERT (arXiv 1901.04085), section 3.
     """
-    head = head_of(run, depth)
+    head = rerank_window(run, depth)
     queries_U, places_U = np.nonzero(head.rows_QK != NO_ROW)
     rows_U = head.rows_QK[queries_U, places_U]
     pairs = list(zip(queries_U.tolist(), rows_U.tolist(), strict=True))

@@ -67,7 +67,7 @@ def put_documents(connection: Connection, documents: Sequence[Document]) -> Chan
     ]
     changes = _put(connection, tables.documents, rows, key="doc_id")
     if changes.num_added or changes.num_updated:
-        _revise(connection, tables.documents)
+        revise(connection, tables.documents)
     return changes
 
 
@@ -135,7 +135,7 @@ def remove_documents(connection: Connection, doc_ids: Sequence[str]) -> int:
             tables.documents.delete().where(tables.documents.c.doc_id.in_(batch))
         ).rowcount
     if num_removed:
-        _revise(connection, tables.documents)
+        revise(connection, tables.documents)
     return num_removed
 
 
@@ -146,6 +146,12 @@ def queries_of(connection: Connection, split: str | None = None) -> list[Query]:
     if split is not None:
         statement = statement.join(members).where(members.c.split == split)
     return _queries(connection, statement)
+
+
+def members_of(connection: Connection, split: str) -> set[str]:
+    """The ids of the queries of a split, as the transaction of ``connection`` sees them."""
+    members = tables.split_members
+    return set(connection.scalars(sa.select(members.c.query_id).where(members.c.split == split)))
 
 
 def unknown_ids(connection: Connection, column: sa.Column[Any], ids: Iterable[str]) -> set[str]:
@@ -179,7 +185,12 @@ def _put(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *,
     return Changes(num_added=num_added, num_updated=len(changed), num_unchanged=num_unchanged)
 
 
-def _revise(connection: Connection, table: sa.Table) -> None:
+def _revision(connection: Connection) -> int:
+    statement = sa.select(tables.revisions.c.number).where(tables.revisions.c.name == tables.documents.name)
+    return connection.scalar(statement) or 0
+
+
+def revise(connection: Connection, table: sa.Table) -> None:
     """Count one more change to a table."""
     number = tables.revisions.c.number
     statement = insert(tables.revisions).values(name=table.name, number=1)
@@ -207,6 +218,16 @@ class Collection:
             for row in self._select(tables.documents, tables.documents.c.doc_id, doc_ids)
         ]
 
+    def snapshot(self) -> tuple[int, list[Document]]:
+        """The revision and the documents as they are together."""
+        table = tables.documents
+        with self._database.read() as connection:
+            number = _revision(connection)
+            rows = connection.execute(sa.select(table).order_by(table.c.doc_id))
+            return number, [
+                Document(doc_id=row.doc_id, title=row.title, text=row.text, metadata=row.metadata) for row in rows
+            ]
+
     def document_hashes(self) -> dict[str, str]:
         """The text hash of every document, by id."""
         table = tables.documents
@@ -226,9 +247,8 @@ class Collection:
 
     def revision(self) -> int:
         """How often documents were added, changed or removed; an equal number means the same documents."""
-        statement = sa.select(tables.revisions.c.number).where(tables.revisions.c.name == tables.documents.name)
         with self._database.read() as connection:
-            return connection.scalar(statement) or 0
+            return _revision(connection)
 
     def queries(self, split: str | None = None) -> list[Query]:
         """The queries of a split, or all."""

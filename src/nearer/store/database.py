@@ -4,9 +4,11 @@ SQLite by default. Writers take the write lock when a transaction begins, so a r
 """
 
 import json
+import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,7 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
+from nearer.store.leases import holder_in
 from nearer.store.migrations import MIGRATIONS
+
+_log = logging.getLogger(__name__)
+_PATIENCE_S = 5.0
+"""How long a writer waits before it says for whom, and again each time."""
 
 metadata = sa.MetaData()
 
@@ -210,19 +217,20 @@ class Database:
             raise WorkspaceError(f"{self._engine.url.database}: cannot be read: {reason}", hint=hint) from error
 
     @contextmanager
-    def write(self, *, wait_s: float = 30) -> Iterator[Connection]:
+    def write(
+        self, *, wait_s: float | None = None, holder: str = "", attached: Mapping[str, Path] | None = None
+    ) -> Iterator[Connection]:
         """A transaction that holds the write lock: all of it is committed, or none.
 
-        Raises WorkspaceBusy when another process holds the lock for longer than ``wait_s``, WorkspaceError when the
-        disk is full or may not be written.
+        It waits as long as another holds the lock, and says so, or for ``wait_s``; ``holder`` is shown to those who
+        wait for this one. ``attached`` databases can be read by their names. Raises WorkspaceBusy when waiting was not
+        enough, WorkspaceError when the disk is full or may not be written.
         """
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * wait_s:.0f}")
-            try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            except sa.exc.OperationalError as error:
-                hint = "wait until the other process has ended; the folder must be writable"
-                raise WorkspaceBusy(f"the database cannot be written: {error.orig}", hint=hint) from error
+        with self._engine.connect() as connection, _attached(connection, attached or {}):
+            self._begin(connection, wait_s=wait_s)
+            if holder:
+                with suppress(OSError):  # a name for others to read, no more
+                    self._note.write_text(f"{holder} (process {os.getpid()})", encoding="utf-8")
             try:
                 yield connection
                 connection.exec_driver_sql("COMMIT")
@@ -233,6 +241,27 @@ class Database:
                     raise WorkspaceError(f"the database cannot be written: {error.orig}", hint=hint) from error
                 raise
 
+    def _begin(self, connection: Connection, *, wait_s: float | None) -> None:
+        """Take the write lock."""
+        patience_s = _PATIENCE_S if wait_s is None else wait_s
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * patience_s:.0f}")
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except sa.exc.OperationalError as error:
+                is_busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+                if is_busy and wait_s is None:
+                    _log.warning("waits to write what was done: busy with %s", holder_in(self._note))
+                    continue
+                hint = "wait until the other process has ended; the folder must be writable"
+                raise WorkspaceBusy(f"the database cannot be written: {error.orig}", hint=hint) from error
+
+    @property
+    def _note(self) -> Path:
+        """Where the name of who last wrote something large stands."""
+        return Path(str(self._engine.url.database)).with_suffix(".holder")
+
     def refuse_read_only(self) -> None:
         """Raises WorkspaceError where nothing can be written, for long jobs whose end writes, before they begin."""
         if self._is_read_only:
@@ -240,6 +269,12 @@ class Database:
                 f"{self._engine.url.database}: this folder may only be read, and what is measured is to be kept there",
                 hint="make it writable, or measure in a copy of the workspace",
             )
+
+    def empty_log(self) -> None:
+        """Bring the log of commits into the file, so that what was deleted is in neither; readers may delay that."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout = 2000")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Give back the file."""
@@ -269,6 +304,17 @@ class Database:
     @staticmethod
     def _applied(connection: Connection) -> set[str]:
         return set(connection.scalars(sa.select(migrations.c.name)))
+
+
+@contextmanager
+def _attached(connection: Connection, databases: Mapping[str, Path]) -> Iterator[None]:
+    for name, path in databases.items():
+        connection.exec_driver_sql(f"ATTACH DATABASE ? AS {name}", (str(path),))
+    try:
+        yield
+    finally:
+        for name in databases:
+            connection.exec_driver_sql(f"DETACH DATABASE {name}")
 
 
 def _names() -> set[str]:
@@ -312,6 +358,6 @@ def _configure_sqlite(connection: object, record: object) -> None:
     """Durable commits and enforced references."""
     _begin_only_when_told(connection, record)
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

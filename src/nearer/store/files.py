@@ -1,19 +1,55 @@
 """Writes that a killed process cannot leave half done.
 
-Names that begin with ``.tmp-`` are unfinished work: nobody reads them, and they may be removed at any time that
-nobody writes.
+Names such as ``.tmp-TOKEN-x`` are unfinished work of the process with that token: nobody reads them, and they may be
+removed once it has ended.
 """
 
 import os
 import re
 import shutil
+import tempfile
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nearer.core.errors import WorkspaceError
 
 _UNFINISHED = ".tmp-"
+_token = uuid.uuid4().hex
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,250}")
+
+
+def process_token() -> str:
+    """What tells this process from every other, now and later; a forked one has another."""
+    return _token
+
+
+def _renew_token() -> None:
+    global _token
+    _token = uuid.uuid4().hex
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_token)
+
+
+def unfinished_name(name: str) -> str:
+    """What unfinished work of this process is called."""
+    return f"{_UNFINISHED}{_token}-{name}"
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in ``parent`` to write into before it gets its name; gone after the block if it got none.
+
+    Raises OSError.
+    """
+    scratch = Path(tempfile.mkdtemp(dir=parent, prefix=unfinished_name("")))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def inside(folder: Path, name: object) -> Path:
@@ -93,27 +129,33 @@ def remove_tree(path: Path) -> None:
     _remove(doomed)
 
 
-def remove_unfinished(folder: Path, *, spared: Path) -> None:
-    """Remove what killed processes left half done anywhere below ``folder`` but in ``spared``; links are not followed.
+def bytes_in(path: Path) -> int:
+    """The bytes of all files below a folder, or of a file; 0 when it is absent."""
+    files = [path, *path.rglob("*")]
+    return sum(each.lstat().st_size for each in files if each.is_file() and not each.is_symlink())
 
-    Call it only when nobody else writes there. Raises OSError.
+
+def remove_unfinished(folder: Path, *, is_live: Callable[[str], bool]) -> None:
+    """Remove what was left half done anywhere below ``folder``, unless the process of that token lives.
+
+    Links are not followed. Raises OSError.
     """
-    for parent, folders, files in os.walk(folder, onerror=_raise):
+    for parent, folders, files in os.walk(folder, onerror=_raise_unless_gone):
         for name in [*folders, *files]:
-            if name.startswith(_UNFINISHED):
+            if name.startswith(_UNFINISHED) and not is_live(name.removeprefix(_UNFINISHED).partition("-")[0]):
                 _remove(Path(parent, name))
-        folders[:] = [name for name in folders if not name.startswith(_UNFINISHED) and Path(parent, name) != spared]
+        folders[:] = [name for name in folders if not name.startswith(_UNFINISHED)]
 
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _temporary_beside(path: Path) -> Path:
-    return path.parent / f"{_UNFINISHED}{uuid.uuid4().hex}"
+    return path.parent / unfinished_name(uuid.uuid4().hex)
 
 
 def _sync(path: Path) -> None:
@@ -128,3 +170,8 @@ def _sync(path: Path) -> None:
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # another process removes what it no longer needs
+        raise error

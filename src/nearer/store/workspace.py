@@ -8,25 +8,27 @@ nearer.toml              the recipe
 .nearer/lexical/         the words of the documents, one folder a revision of them
 .nearer/embeddings/      one file a space
 .nearer/reports/         HTML pages
+.nearer/locks/           who is at work: on a training run, on an index, and which processes there are
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
+from sqlalchemy.engine import Connection
+
 from nearer.core.errors import WorkspaceError
-from nearer.core.recipe import RECIPE_FILE, Recipe, load_recipe
-from nearer.core.toml import dump_toml
+from nearer.core.recipe import RECIPE_FILE, Recipe, as_toml, load_recipe
 from nearer.store.collection import Collection
 from nearer.store.database import Database
-from nearer.store.files import remove_tree, remove_unfinished, write_atomic
-from nearer.store.lease import lease
+from nearer.store.files import write_atomic
+from nearer.store.leases import enter, lease, leave, sweep
 from nearer.store.registry import Registry
 
 STATE_FOLDER = ".nearer"
 DATABASE = "control.sqlite"
-_LOCK = "writer.lock"
+_VERSION = "format_version"
 FORMAT_VERSION = 1
 
 
@@ -37,6 +39,8 @@ class Workspace:
         self.folder = folder
         self.recipe = recipe
         self.database = database
+        self._is_present = False
+        self._is_swept = False
         self.collection = Collection(database)
         self.registry = Registry(database)
 
@@ -54,14 +58,15 @@ class Workspace:
         is finished. Raises WorkspaceError when it is a workspace already or cannot be written.
         """
         folder = Path(folder)
-        has_recipe = (folder / RECIPE_FILE).exists()
-        if has_recipe and (recipe is not None or (folder / STATE_FOLDER).exists()):
+        state, has_recipe = folder / STATE_FOLDER, (folder / RECIPE_FILE).exists()
+        if has_recipe and (recipe is not None or (state / _VERSION).exists()):
             raise WorkspaceError(f"{folder} is a workspace already", hint="choose another folder, or use it as it is")
         try:
-            (folder / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
-            write_atomic(folder / STATE_FOLDER / "format_version", f"{FORMAT_VERSION}\n")
+            state.mkdir(parents=True, exist_ok=True)
             if not has_recipe:
-                write_atomic(folder / RECIPE_FILE, dump_toml({"name": folder.resolve().name, **(recipe or {})}))
+                write_atomic(folder / RECIPE_FILE, as_toml({"name": folder.resolve().name, **(recipe or {})}))
+            Database.open(state / DATABASE).close()
+            write_atomic(state / _VERSION, f"{FORMAT_VERSION}\n")  # last: a workspace without it was never finished
         except OSError as error:
             raise WorkspaceError(
                 f"{folder}: cannot make a workspace: {error.strerror}", hint="choose a folder that you may write to"
@@ -82,7 +87,9 @@ class Workspace:
         _check_format(state)
         _check_database(state / DATABASE)
         recipe = load_recipe(folder / RECIPE_FILE, overrides=overrides)
-        return cls(folder=folder, recipe=recipe, database=Database.open(state / DATABASE))
+        workspace = cls(folder=folder, recipe=recipe, database=Database.open(state / DATABASE))
+        workspace._enter()
+        return workspace
 
     def with_recipe(self, recipe: Recipe) -> "Workspace":
         """The same open workspace under another recipe, which is not written down."""
@@ -123,31 +130,58 @@ class Workspace:
         """The folder of reports."""
         return self.state / "reports"
 
-    @contextmanager
-    def writer(self, verb: str) -> Iterator[None]:
-        """Be the one process that changes this workspace; the lock goes with the process, however it ends.
+    @property
+    def locks(self) -> Path:
+        """The folder of locks."""
+        return self.state / "locks"
 
-        What killed processes left half written is removed first. Raises WorkspaceBusy when another process is at it.
+    @contextmanager
+    def lease(self, resource: str, *, verb: str) -> Iterator[None]:
+        """Be the only one at work on a resource, such as a training run; the lock goes with the process.
+
+        Raises WorkspaceBusy, naming the holder, when another is at it; WorkspaceError in a folder that may only be
+        read.
         """
-        with lease(self.state / _LOCK, holder=f"nearer {verb}"):
-            self._remove_leftovers()
+        self.begin_writing()
+        with lease(self.locks / f"{resource}.lock", holder=f"nearer {verb}"):
             yield
 
-    def _remove_leftovers(self) -> None:
-        """Remove what killed processes left; but reports are written without the lock."""
+    @contextmanager
+    def write(self, verb: str, *, attached: Mapping[str, Path] | None = None) -> Iterator[Connection]:
+        """A short transaction of documents, queries, judgments or splits; who waits for it is told the verb.
+
+        Raises WorkspaceError when the disk refuses.
+        """
+        self.begin_writing()
+        with self.database.write(holder=f"nearer {verb}", attached=attached) as connection:
+            yield connection
+
+    def begin_writing(self) -> None:
+        """Remove what killed processes left, once. Raises WorkspaceError where that cannot be done."""
+        if self._is_swept:
+            return
         try:
-            remove_unfinished(self.state, spared=self.reports)
-            for scratch in self.state.glob("train-*"):
-                remove_tree(scratch)
+            self.locks.mkdir(exist_ok=True)
+            sweep(self.state, self.locks)
         except OSError as error:
             raise WorkspaceError(
-                f"{error.filename}: left by a killed process, cannot be removed: {error.strerror}",
-                hint="remove it, or make it writable",
+                f"{error.filename}: cannot be written or removed: {error.strerror}",
+                hint="make the folder writable, and what a killed process left there",
             ) from error
+        self._is_swept = True
+
+    def _enter(self) -> None:
+        """Show that this process is at work here, where anything may be written."""
+        with suppress(OSError):
+            enter(self.locks)
+            self._is_present = True
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and show that this process has left."""
         self.database.close()
+        if self._is_present:
+            leave(self.locks)
+            self._is_present = False
 
 
 def is_workspace(folder: Path) -> bool:
@@ -157,12 +191,13 @@ def is_workspace(folder: Path) -> bool:
 
 def _check_format(state: Path) -> None:
     try:
-        version = int((state / "format_version").read_text())
+        version = int((state / _VERSION).read_text())
         if version < 1:
             raise ValueError(version)
     except (OSError, ValueError) as error:
         raise WorkspaceError(
-            f"{state / 'format_version'} is missing or damaged", hint=f"write {FORMAT_VERSION} into it, or restore it"
+            f"{state / _VERSION} is missing or damaged",
+            hint=f"after a killed init: nearer init {state.parent}; else write {FORMAT_VERSION} into it, or restore it",
         ) from error
     if version > FORMAT_VERSION:
         raise WorkspaceError(
@@ -172,6 +207,6 @@ def _check_format(state: Path) -> None:
 
 
 def _check_database(path: Path) -> None:
-    """Refuse to begin anew where a database was: there is a lock since something was first changed."""
-    if path.with_name(_LOCK).exists() and not (path.exists() and path.stat().st_size):
+    """Refuse to begin anew where a database was: ``init`` made it."""
+    if not (path.exists() and path.stat().st_size):
         raise WorkspaceError(f"{path} is gone, or empty", hint="restore it from a backup")

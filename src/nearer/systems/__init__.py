@@ -26,7 +26,7 @@ from nearer.systems.names import (
 )
 from nearer.systems.remote import open_remote
 from nearer.systems.reranker import is_reranker_id, named_reranker
-from nearer.systems.system import PARTS, LocalSystem, System, chunk_of, spent
+from nearer.systems.system import PARTS, LocalSystem, System, api_use, chunk_of, spent
 
 __all__ = [
     "BASE",
@@ -35,6 +35,7 @@ __all__ = [
     "STAGES",
     "LocalSystem",
     "System",
+    "api_use",
     "chunk_of",
     "in_order",
     "open_described",
@@ -100,7 +101,7 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
 def open_local(workspace: Workspace, name: str) -> LocalSystem:
     """The system of that name, to be trained.
 
-    Raises InputError, before it is opened, when it is behind an API, an adapter, for queries alone, or shortened.
+    Raises InputError, before it is opened, when it is behind an API, an adapter, for queries alone, or compressed.
     """
     refuse_run(name)
     refuse_stages(name)
@@ -115,10 +116,10 @@ def open_local(workspace: Workspace, name: str) -> LocalSystem:
             hint=f"train what its documents use (see: nearer lineage {name}) for longer, or adapt it: "
             f"nearer train --adapter query --from {name}",
         )
-    if _is_a(workspace, name, "shortened"):
+    if _is_a(workspace, name, "compressed"):
         raise InputError(
-            f"{name} is shortened: it has no weights of its own to be trained further",
-            hint=f"train what it shortens (see: nearer lineage {name}), and shorten that; or adapt it: "
+            f"{name} is compressed: it has no weights of its own to be trained further",
+            hint=f"train what it compresses (see: nearer lineage {name}), and compress that; or adapt it: "
             f"nearer train --adapter query --from {name}",
         )
     if _is_a(workspace, name, "api"):
@@ -132,8 +133,8 @@ def open_local(workspace: Workspace, name: str) -> LocalSystem:
     return LocalSystem(name=name, model=system.model, encoder=system.encoder, chunk=system.chunk)
 
 
-def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "queries", "shortened"]) -> bool:
-    """Whether a name means an encoder behind an API, an adapter, one for queries alone, or a shortened one.
+def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "queries", "compressed"]) -> bool:
+    """Whether a name means an encoder behind an API, an adapter, one for queries alone, or a compressed one.
 
     Nobody is asked.
     """

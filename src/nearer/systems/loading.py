@@ -9,9 +9,9 @@ from nearer.core.sections import ApiRecipe, ChunkRecipe
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.api import ApiEncoder
+from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings
 from nearer.encode.paired import PairedEncoder
-from nearer.encode.shortened import ShortenedEncoder
 from nearer.store.files import inside
 from nearer.store.registry import Model
 from nearer.store.usage import Meter
@@ -38,8 +38,8 @@ def _loaded(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe
         return _load_adapted(workspace, model, name=name, chunk=chunk)
     if "queries" in model.encoder:
         return _load_paired(workspace, model, name=name, chunk=chunk)
-    if "shortened" in model.encoder:
-        return _load_shortened(workspace, model, name=name, chunk=chunk)
+    if "compressed" in model.encoder:
+        return _load_compressed(workspace, model, name=name, chunk=chunk)
     meter, encoder = (
         _load_remote(workspace, model)
         if "api" in model.encoder
@@ -67,11 +67,11 @@ def _load_paired(workspace: Workspace, model: Model, *, name: str, chunk: ChunkR
     return replace(system, model=model, encoder=PairedEncoder(queries, system.encoder))
 
 
-def _load_shortened(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
-    """The system of the model that was shortened, with fewer dimensions."""
+def _load_compressed(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe) -> System:
+    """The system of the model that was compressed, with fewer dimensions."""
     parent = workspace.registry.model(model.parent_model_id or "none")
     system = load(workspace, parent, name=name, chunk=chunk)
-    encoder = ShortenedEncoder(system.encoder, model.encoder["shortened"]["dimension"])
+    encoder = CompressedEncoder(system.encoder, model.encoder["compressed"]["dimension"])
     return replace(system, model=model, encoder=encoder)
 
 

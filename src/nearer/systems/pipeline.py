@@ -41,10 +41,10 @@ def wants_vectors(stages: Sequence[str]) -> bool:
     return "bm25" not in stages
 
 
-def wants_words(stages: Sequence[str]) -> bool:
+def wants_bm25(stages: Sequence[str]) -> bool:
     """Whether documents are ranked by words.
 
-    >>> wants_words(("filter", "hybrid")), wants_words(("filter",))
+    >>> wants_bm25(("filter", "hybrid")), wants_bm25(("filter",))
     (True, False)
     """
     return not {"bm25", "rrf", "hybrid"}.isdisjoint(stages)

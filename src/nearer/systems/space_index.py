@@ -11,15 +11,15 @@ from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
 from nearer.encode.adapted import AdaptedEncoder
+from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.corpus import chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
 from nearer.encode.encoder import TextEncoder
 from nearer.encode.paired import PairedEncoder
-from nearer.encode.shortened import ShortenedEncoder
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
 from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
+from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.manifest import Manifest, Spec
-from nearer.retrieval.policy import Policy
 from nearer.store.collection import Collection, batches
 from nearer.store.files import inside
 from nearer.store.workspace import Workspace
@@ -75,7 +75,7 @@ class _Source:
 
     def __init__(self, workspace: Workspace, system: System, progress: Progress) -> None:
         recipe = workspace.recipe.index
-        self.policy = Policy(
+        self.policy = IndexPolicy(
             kind=None if recipe.kind == "auto" else recipe.kind,
             exact_up_to=recipe.exact_up_to,
             min_recall=recipe.min_recall,
@@ -179,7 +179,7 @@ def folder_of(workspace: Workspace, space_id: str) -> Path:
 
 def _adapts_queries(encoder: TextEncoder) -> bool:
     """Whether an encoder makes queries alone its own, so that it searches an index that another makes."""
-    while isinstance(encoder, ShortenedEncoder):
+    while isinstance(encoder, CompressedEncoder):
         encoder = encoder.base
     return isinstance(encoder, PairedEncoder) or (isinstance(encoder, AdaptedEncoder) and not encoder.adapter.document)
 

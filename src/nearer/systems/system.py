@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nearer.core.results.measuring import ApiUse
 from nearer.core.sections import ChunkRecipe, SearchRecipe
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, TextEncoder
@@ -70,10 +71,16 @@ def chunk_of(release: Release) -> ChunkRecipe:
     return ChunkRecipe.model_validate(release.system["chunk"])
 
 
-def spent(systems: Iterable[System]) -> dict[str, Any]:
-    """``{"api": {...}}`` with what these systems have asked of services since they were opened; empty without any."""
+def api_use(systems: Iterable[System]) -> ApiUse | None:
+    """What these systems have asked of services since they were opened; None without any service."""
     meters = {system.meter for system in systems if system.meter}
     if not meters:
-        return {}
+        return None
     total = sum((meter.total for meter in meters), Usage())
-    return {"api": {**asdict(total), "is_recorded": all(meter.is_recorded for meter in meters)}}
+    return ApiUse(**asdict(total), is_recorded=all(meter.is_recorded for meter in meters))
+
+
+def spent(systems: Iterable[System]) -> dict[str, Any]:
+    """``{"api": {...}}`` with what these systems have asked of services since they were opened; empty without any."""
+    found = api_use(systems)
+    return {"api": found.to_dict()} if found else {}

@@ -16,7 +16,7 @@ from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Query
 from nearer.core.text import NEAR_DUPLICATE, near_duplicates
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, own_documents, read_corpus
+from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, identical_text_documents, read_corpus
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.grades import scale_of
 from nearer.learn.examples import Example, from_judgments, spare_neighbours, text_key
@@ -96,14 +96,14 @@ class AdapterSet:
         assert cutoff is not None
         place_Q = np.full(len(self.query_emb_QD), -1)
         place_Q[rows] = np.arange(len(rows))
-        own_queries, own_documents = self.excluded
+        own_queries, identical_text_documents = self.excluded
         is_asked = place_Q[own_queries] >= 0
         ranked = top_k(
             adapter.apply_queries(self.query_emb_QD[rows]),
             adapter.apply_documents(self.passage_emb_PD),
             k=cutoff,
             starts_N=self.starts_N,
-            excluded=(place_Q[own_queries[is_asked]], own_documents[is_asked]),
+            excluded=(place_Q[own_queries[is_asked]], identical_text_documents[is_asked]),
         )
         rows_QK = np.full((len(place_Q), cutoff), -1)
         rows_QK[rows] = ranked.rows_QK
@@ -135,7 +135,7 @@ def read_adapter_set(
             judgments,
             relevant_from=scale_of(workspace).relevant_from,
         ),
-        excluded=own_documents(queries, corpus.documents),
+        excluded=identical_text_documents(queries, corpus.documents),
         pairs=_pairs(workspace, corpus.passages, queries_E, examples, query_emb_QD, passage_emb_PD),
     )
 

@@ -39,32 +39,32 @@ def train_adapter(
     ensure_splits(workspace)
     left_out = find_left_out(workspace).query_ids
     began = clock()
-    with workspace.writer("train"):
-        learners = judged_learners(workspace, left_out)
-        parent = open_system(workspace, start)
-        base = open_system(workspace, BASE).encoder
-        dev_set, _ = read_dev_set(workspace, base, left_out=left_out, progress=progress)
-        dev = DevVectors.of(workspace, parent.encoder, dev_set, progress)
-        known = read_adapter_set(workspace, parent, learners, progress=progress)
-        refuse_or_tell(workspace, known, progress)
-        adapter, report = fit_adapter(
-            known.examples(range(len(learners))),
-            settings=settings,
-            space_id=known.space_id,
-            measure_dev=dev.measure,
-            progress=progress,
-        )
-        training = {
-            "recipe": workspace.recipe.model_dump(mode="json"),
-            "data": {"num_pairs": report.num_pairs, "pairs_id": known.pairs.pairs_id},
-            "adapter": asdict(settings),
-            "passes": [described_pass(known, report)],
-            "duration_s": round(clock() - began, 1),
-        }
-        model = register_adapter(workspace, parent, adapter, training=training) if report.best_step else parent.model
-        improved = model.model_id != parent.model.model_id
-        workspace.registry.record("train", detail={"model_id": model.model_id, "improved": improved})
-        failpoint("adapt.registered")
+    workspace.begin_writing()
+    learners = judged_learners(workspace, left_out)
+    parent = open_system(workspace, start)
+    base = open_system(workspace, BASE).encoder
+    dev_set, _ = read_dev_set(workspace, base, left_out=left_out, progress=progress)
+    dev = DevVectors.of(workspace, parent.encoder, dev_set, progress)
+    known = read_adapter_set(workspace, parent, learners, progress=progress)
+    refuse_or_tell(workspace, known, progress)
+    adapter, report = fit_adapter(
+        known.examples(range(len(learners))),
+        settings=settings,
+        space_id=known.space_id,
+        measure_dev=dev.measure,
+        progress=progress,
+    )
+    training = {
+        "recipe": workspace.recipe.model_dump(mode="json"),
+        "data": {"num_pairs": report.num_pairs, "pairs_id": known.pairs.pairs_id},
+        "adapter": asdict(settings),
+        "passes": [described_pass(known, report)],
+        "duration_s": round(clock() - began, 1),
+    }
+    model = register_adapter(workspace, parent, adapter, training=training) if report.best_step else parent.model
+    improved = model.model_id != parent.model.model_id
+    workspace.registry.record("train", detail={"model_id": model.model_id, "improved": improved})
+    failpoint("adapt.registered")
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,

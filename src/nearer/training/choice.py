@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nearer.core.errors import InputError
+from nearer.core.extras import extra
 from nearer.training.averaging import averaged
 from nearer.training.course import Course
 from nearer.training.deadline import Deadline
@@ -29,6 +30,9 @@ class Asked:
         """Raises InputError for numbers that cannot be, and for a search with several seeds."""
         if self.num_trials < 0 or self.num_seeds < 1 or (self.budget_s is not None and self.budget_s <= 0):
             raise InputError("a time, trials and seeds are above 0", hint="for example: --budget 20m --search 10")
+        if self.num_trials:
+            with extra("search", used_for="a search of settings"):
+                import optuna  # noqa: F401
         if self.num_trials and self.num_seeds > 1:
             hint = "search first, write down what it found, then train that with several seeds"
             raise InputError("a search and several seeds do not go together", hint=hint)

@@ -6,6 +6,7 @@ from typing import Any
 
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
+from nearer.core.recipe import with_keys
 from nearer.encode.corpus import CachedEncoder, Corpus
 from nearer.encode.encoder import Encoder
 from nearer.learn.checkpoint import weights_of
@@ -97,13 +98,7 @@ class Course:
 
     def under(self, settings: Mapping[str, Any]) -> "Course":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""
-        recipe = self.workspace.recipe
-        for key, value in settings.items():
-            section, _, name = key.partition(".")
-            value = tuple(value) if isinstance(value, list) else value
-            changed = getattr(recipe, section).model_copy(update={name: value})
-            recipe = recipe.model_copy(update={section: changed})
-        return replace(self, workspace=self.workspace.with_recipe(recipe))
+        return replace(self, workspace=self.workspace.with_recipe(with_keys(self.workspace.recipe, settings)))
 
     def planned(self, plan: Plan) -> "Course":
         """The same as a plan has it."""

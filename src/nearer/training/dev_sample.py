@@ -11,7 +11,7 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.records import Query
-from nearer.encode.corpus import Corpus, own_documents
+from nearer.encode.corpus import Corpus, identical_text_documents
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.measure.metrics import score
 from nearer.retrieval.lexical import LexicalIndex
@@ -52,7 +52,7 @@ class DevSample:
             documents_M=np.array(documents, np.int64),
             passages_P=np.array([passage for each in ranges for passage in each], np.int64),
             starts_M=np.cumsum([0, *map(len, ranges)])[:-1].astype(np.int64),
-            excluded=own_documents(queries, [corpus.documents[row] for row in documents]),
+            excluded=identical_text_documents(queries, [corpus.documents[row] for row in documents]),
         )
 
     @property
@@ -88,8 +88,8 @@ def _documents(
     is_wanted_J = np.isin(queries_J, rows) & (judged.qrels.grades_J > 0)
     chosen = dict.fromkeys(documents_J[is_wanted_J].tolist())
     room = most - sum(len(corpus.passages_of(row)) for row in chosen)
-    by_words = LexicalIndex([document.full_text for document in corpus.documents]).search(texts, k=10).rows_QK
-    hard = [row for row in dict.fromkeys(by_words.T.ravel().tolist()) if row >= 0 and row not in chosen]
+    by_bm25 = LexicalIndex([document.full_text for document in corpus.documents]).search(texts, k=10).rows_QK
+    hard = [row for row in dict.fromkeys(by_bm25.T.ravel().tolist()) if row >= 0 and row not in chosen]
     chosen |= dict.fromkeys(_fitting(hard, corpus, room=room // 2))
     room = most - sum(len(corpus.passages_of(row)) for row in chosen)
     others = [row for row in range(len(corpus.documents)) if row not in chosen]

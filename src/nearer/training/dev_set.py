@@ -14,7 +14,14 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import Corpus, embed_corpus, embed_passages, embed_queries, own_documents, read_corpus
+from nearer.encode.corpus import (
+    Corpus,
+    embed_corpus,
+    embed_passages,
+    embed_queries,
+    identical_text_documents,
+    read_corpus,
+)
 from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import read_judged_split
@@ -57,7 +64,7 @@ class DevSet:
                 judgments,
                 relevant_from=relevant_from,
             ),
-            excluded=own_documents(queries, documents),
+            excluded=identical_text_documents(queries, documents),
         )
 
     def measure(self, encoder: Encoder) -> float:

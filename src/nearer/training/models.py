@@ -1,11 +1,10 @@
 """Where trained models are kept: one folder each, named by the id of the encoder or cross-encoder."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
-from nearer.store.files import move_into_place
+from nearer.store.files import move_into_place, scratch_folder
 from nearer.store.workspace import Workspace
 
 
@@ -16,9 +15,9 @@ def keep_model(workspace: Workspace, encoder_id: str, save: Callable[[Path], Non
     """
     try:
         workspace.models.mkdir(exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=workspace.models, prefix=".tmp-"))
-        save(scratch)
-        move_into_place(scratch, workspace.models / encoder_id)
+        with scratch_folder(workspace.models) as scratch:
+            save(scratch)
+            move_into_place(scratch, workspace.models / encoder_id)
     except WRITE_FAILURES as error:
         raise cannot_write(workspace.models, error) from error
     return str(Path("models") / encoder_id)

@@ -1,6 +1,7 @@
 """Settings and data that training cannot work with, refused before it begins."""
 
 from nearer.core.errors import RecipeError
+from nearer.core.extras import extra
 from nearer.encode.encoder import Encoder
 from nearer.learn.lint import lint
 from nearer.learn.lora import most_rank
@@ -10,7 +11,13 @@ from nearer.store.workspace import Workspace
 
 
 def refuse_hopeless(workspace: Workspace, encoder: Encoder, *, num_examples: int, num_dev_queries: int) -> None:
-    """Raise RecipeError, with every reason, when training with these settings and so much data cannot work."""
+    """Raise RecipeError, with every reason, when training with these settings and so much data cannot work.
+
+    Raises InputError when what LoRA needs is not installed.
+    """
+    if workspace.recipe.train.lora_rank:
+        with extra("lora", used_for="train.lora_rank"):
+            import peft  # noqa: F401
     faults = lint(
         workspace.recipe,
         num_examples=num_examples,

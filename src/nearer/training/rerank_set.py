@@ -14,7 +14,7 @@ from nearer.core.ids import content_id
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.text import NEAR_DUPLICATE
-from nearer.encode.corpus import Corpus, embed_passages, embed_queries, own_documents
+from nearer.encode.corpus import Corpus, embed_passages, embed_queries, identical_text_documents
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.grades import scale_of
@@ -96,7 +96,7 @@ def build_rerank_dev(
         passage_emb_PD,
         k=max(depth, DEV_MEASURE.cutoff),
         starts_N=corpus.starts_N,
-        excluded=own_documents(queries, corpus.documents),
+        excluded=identical_text_documents(queries, corpus.documents),
     )
     return RerankDev(
         queries=queries,

@@ -65,7 +65,7 @@ def open_start(workspace: Workspace, name: str) -> Start:
 
 
 def _with_weights(encoder: TextEncoder, *, name: str) -> Encoder:
-    """The encoder under what maps or shortens its vectors, or of its queries. Raises InputError when behind an API."""
+    """The encoder under what maps its vectors, or those of its queries. Raises InputError when behind an API."""
     while not isinstance(encoder, Encoder):
         if isinstance(encoder, PairedEncoder):
             encoder = encoder.queries

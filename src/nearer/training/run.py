@@ -1,4 +1,4 @@
-"""The training run that is not finished yet, kept so that a killed one goes on where it was.
+"""A training run while it is not finished, kept so that a killed one goes on where it was.
 
 .nearer/training/RUN_ID/run.json         what decides the outcome; the id is made of it
 .nearer/training/RUN_ID/pass-N/mined/    the negatives that the pass learns from
@@ -10,9 +10,8 @@
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +26,7 @@ from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, w
 from nearer.learn.examples import Example
 from nearer.learn.negatives import MiningReport
 from nearer.learn.team import num_processes
-from nearer.store.files import remove_tree, write_atomic
+from nearer.store.files import remove_tree, scratch_folder, write_atomic
 from nearer.store.registry import utc_now
 from nearer.store.sealed import fault_in, seal
 from nearer.store.workspace import Workspace
@@ -35,64 +34,97 @@ from nearer.systems import LocalSystem
 from nearer.training.dev_set import DevSet
 from nearer.training.guiding import guide_id
 from nearer.training.teaching import teacher_id
+from nearer.training.unfinished import PACKAGES, RECORD, record_of, resource_of, run_to_go_on
 from nearer.training.watch import Watch
 
 if TYPE_CHECKING:
     import torch
 
 JSON = Mapping[str, Any]
-_PACKAGES = ("nearer", "torch", "transformers", "sentence-transformers", "accelerate", "peft", "numpy")
-_RECORD, _REPORT, _WEIGHTS = "run.json", "report.json", "weights.safetensors"
+_REPORT, _WEIGHTS = "report.json", "weights.safetensors"
 _BUDGET, _PARTS = "budget.json", "parts.json"
 
 
 class TrainingRun:
-    """One run; ``is_resumed`` when a process before this one began it, at ``started_at``."""
+    """One run; ``is_resumed`` when a process before this one began it, at ``started_at``, over that revision."""
 
-    def __init__(self, folder: Path, *, started_at: str, is_resumed: bool, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, *, started_at: str, revision: int, is_resumed: bool, say: Callable[[str], None]
+    ) -> None:
         self._folder = folder
         self._say = say
         self._is_announced = not is_resumed
         self.started_at = started_at
+        self.revision = revision
         self.is_resumed = is_resumed
 
     @classmethod
-    def open(cls, training: Path, decides: JSON, *, say: Callable[[str], None]) -> "TrainingRun":
-        """Go on with the run whose outcome ``decides`` decides, or begin it; any other is dropped, with a message.
+    def open(
+        cls,
+        workspace: Workspace,
+        decides: JSON,
+        *,
+        request: JSON,
+        revision: int,
+        held: ExitStack,
+        say: Callable[[str], None],
+        resume: str | None = None,
+    ) -> "TrainingRun":
+        """Go on with the run whose outcome ``decides`` decides, or begin it; others stay as they are.
 
-        Raises WorkspaceError when the disk refuses.
+        ``request`` says under ``verb`` what was called, and with what; ``revision`` is that of the documents that were
+        read. ``held`` keeps the lease of the run. The run to ``resume`` may have been begun with other libraries.
+
+        Raises WorkspaceBusy when another process is at that run, Conflict as ``run_to_go_on`` does, WorkspaceError
+        when the disk refuses.
         """
         import torch
 
-        run_id = content_id("run", decides)
-        folder = training / run_id
+        verb = str(request["verb"])
+        run_id = run_to_go_on(workspace, decides, verb=verb, resume=resume)
+        held.enter_context(workspace.lease(resource_of(run_id), verb=verb))
+        folder = workspace.training / run_id
         numbers = {"num_threads": torch.get_num_threads(), "num_processes": num_processes()}
-        known = {path: _record_of(path) for path in training.glob("run-*")}
-        for other, record in known.items():
-            if other != folder or not record:
-                say(f"drops what there is of {other.name}, {_why(record, decides)}")
-                remove_tree(other)
-        if found := known.get(folder):
+        if found := record_of(folder):
             for name, number in numbers.items():
                 if (before := found.get(name, 1)) != number:
                     say(
                         f"goes on with {number} {name.removeprefix('num_')} what began with {before}: sums round "
                         "differently, so the model may differ from an uninterrupted run's"
                     )
-            return cls(folder, started_at=found["started_at"], is_resumed=True, say=say)
-        record = {"started_at": utc_now(), **numbers, "decides": dict(decides)}
+            return cls(folder, started_at=found["started_at"], revision=found["revision"], is_resumed=True, say=say)
+        if folder.exists():
+            say(f"drops what there is of {run_id}, whose {RECORD} is missing or damaged")
+            remove_tree(folder)
+        record = {
+            "verb": verb,
+            "started_at": utc_now(),
+            "revision": revision,
+            **numbers,
+            "request": dict(request),
+            "decides": dict(decides),
+        }
         try:
             folder.mkdir(parents=True)
-            write_atomic(folder / _RECORD, json.dumps(record, indent=2) + "\n")
+            write_atomic(folder / RECORD, json.dumps(record, indent=2) + "\n")
         except OSError as error:
             raise cannot_write(folder, error) from error
         failpoint("train.examples")
-        return cls(folder, started_at=record["started_at"], is_resumed=False, say=say)
+        return cls(folder, started_at=str(record["started_at"]), revision=revision, is_resumed=False, say=say)
+
+    def data_read(self, workspace: Workspace) -> dict[str, int]:
+        """The revision of the documents that it read, and the one now, for its record; says when they differ."""
+        now = workspace.collection.revision()
+        if now != self.revision:
+            self._say(f"documents changed meanwhile: it read revision {self.revision}, now there is {now}")
+        return {"revision": self.revision, "revision_at_end": now}
 
     def part(self, number: int) -> "TrainingRun":
         """One of several trainings, kept within this run."""
         folder = self._folder / f"part-{number}"
-        return TrainingRun(folder, started_at=self.started_at, is_resumed=folder.exists(), say=self._say)
+        return TrainingRun(
+            folder, started_at=self.started_at, revision=self.revision, is_resumed=folder.exists(), say=self._say
+        )
 
     def parts(self) -> list[dict[str, Any]]:
         """What came of the trainings that are finished, in their order."""
@@ -207,9 +239,9 @@ class TrainingRun:
         """A folder to write into, sealed as ``name`` at the end. Raises WorkspaceError when the disk refuses."""
         try:
             self._pass(number).mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(dir=self._pass(number), prefix=".tmp-"))
-            yield scratch
-            seal(scratch, self._pass(number) / name)
+            with scratch_folder(self._pass(number)) as scratch:
+                yield scratch
+                seal(scratch, self._pass(number) / name)
         except WRITE_FAILURES as error:
             raise cannot_write(self._pass(number), error) from error
 
@@ -248,7 +280,7 @@ def surroundings(device: "torch.device") -> dict[str, str]:
     import torch
 
     kind = torch.cuda.get_device_name() if device.type == "cuda" else str(device.type)
-    return {"device": kind, **{package: version(package) for package in _PACKAGES}}
+    return {"device": kind, **{package: version(package) for package in PACKAGES}}
 
 
 def _values(examples: Sequence[Example]) -> dict[str, Any]:
@@ -279,29 +311,9 @@ def _dev_id(dev: DevSet) -> str:
     return content_id("dev", [queries, dev.passages, [np.asarray(array).tolist() for array in arrays]])
 
 
-def _record_of(folder: Path) -> dict[str, Any]:
-    """What a run wrote down at its beginning; empty when that is missing or damaged."""
-    try:
-        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    wanted = {"started_at": str, "num_threads": int, "decides": dict}
-    is_whole = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in wanted.items())
-    return record if is_whole and content_id("run", record["decides"]) == folder.name else {}
-
-
 def _json_in(path: Path) -> Any:
     """What a file of the run holds; None when it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _why(record: JSON, decides: JSON) -> str:
-    """Why a run is dropped."""
-    if not record:
-        return f"a training whose {_RECORD} is missing or damaged"
-    before = record["decides"]
-    differing = sorted(key for key in {*before, *decides} if before.get(key) != decides.get(key))
-    return f"a training begun at {record['started_at']} and not finished, for it had another {', '.join(differing)}"

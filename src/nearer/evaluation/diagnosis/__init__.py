@@ -1,50 +1,36 @@
 """Diagnose a system: every query of a split that failed, with its one cause and what would mend it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
-from nearer.core.progress import Progress, Silent
+from nearer.core.progress import Progress
 from nearer.core.records import Query
-from nearer.encode.corpus import refuse_other_documents
+from nearer.core.results.measuring import CauseExample, Diagnosis, FailureCause, MissedDocument, ShownDocument
+from nearer.encode.corpus import refuse_edited
 from nearer.evaluation.diagnosis.background import Background, Failure
-from nearer.evaluation.diagnosis.clues import Finding, Stale, explain
+from nearer.evaluation.diagnosis.detectors import Finding, Stale, explain
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ranking import rank
-from nearer.evaluation.splits import ensure_splits
 from nearer.measure.diagnosis import BY_RANK, CAUSES, Missed
 from nearer.retrieval.index import open_index
 from nearer.store.workspace import Workspace
-from nearer.systems import BASE, LIVE, System, open_system, spent
+from nearer.systems import LIVE, System, api_use
 from nearer.systems.space_index import entry_hashes, folder_of
 
 DEPTH = 1000
 """Documents ranked a query: a rule may have to exclude hundreds before the right one is first."""
 
 
-def diagnose(
-    workspace: Workspace, system: str | None = None, *, split: str = "dev", progress: Progress | None = None
-) -> dict[str, Any]:
-    """The cause of every failed query of ``split``, for live (or the base while nothing is) unless a system is named.
+def diagnose_system(workspace: Workspace, opened: System, *, split: str, progress: Progress) -> Diagnosis:
+    """The cause of every failed query of ``split``, for a system that is open.
 
-    A query fails when no relevant document is ranked first or, for live, when its index does not hold the one that is
-    as it is now. A query that was judged, and has nothing relevant in the corpus, fails too.
-
-    Raises InputError when the split has no query with a relevant document or a field of the recipe is unknown, NotFound
-    for an unknown system, WorkspaceError where a look at a test split could not be entered.
+    Raises InputError when the split has no query with a relevant document or a field of the recipe is unknown,
+    WorkspaceError where a look at a test split could not be entered.
     """
-    progress = progress or Silent()
-    workspace.registry.refuse_look(split)
-    ensure_splits(workspace)
-    name = system or (LIVE if workspace.registry.live() else BASE)
-    return diagnose_opened(workspace, open_system(workspace, name), split=split, progress=progress)
-
-
-def diagnose_opened(workspace: Workspace, opened: System, *, split: str, progress: Progress) -> dict[str, Any]:
-    """The same of a system that is open already. Raises the same."""
     judged = read_judged_split(workspace, split)
     stale_ids = _stale(workspace, opened)
     corpus, ranked = rank(workspace, opened, judged.queries, k=DEPTH, progress=progress)
-    refuse_other_documents(corpus.documents, judged.doc_ids)
+    refuse_edited(corpus, judged.revision)
     background = Background(workspace, judged, corpus.documents)
     stale: Stale = {row: stale_ids[each] for row, each in enumerate(corpus.doc_ids) if each in stale_ids}
     without, num_unjudged = _without_relevant(workspace, background)
@@ -57,21 +43,21 @@ def diagnose_opened(workspace: Workspace, opened: System, *, split: str, progres
             missed = Missed(row=failure.first, rank=1, above=())
             failures.append(Failure(query=query, relevant=failure.relevant, missed=missed, first=failure.first))
     found = explain(workspace, background, opened, failures, stale=stale, progress=progress)
-    return {
-        "system": opened.name,
-        "model_id": opened.model.model_id,
-        "split": split,
-        "num_queries": len(judged.queries) + len(without),
-        "num_failed": len(failures),
-        "causes": _by_cause(background, found, num_examples=workspace.recipe.diagnosis.num_examples),
-        "by_query": {each.failure.query.query_id: each.cause for each in found},
-        "notes": _notes(background, num_unjudged),
-        "ledger": workspace.registry.look(split=split, systems=[opened.name], purpose="diagnose"),
-        **spent([opened]),
-    }
+    return Diagnosis(
+        system=opened.name,
+        model_id=opened.model.model_id,
+        split=split,
+        num_queries=len(judged.queries) + len(without),
+        num_failed=len(failures),
+        causes=_by_cause(background, found, num_examples=workspace.recipe.diagnosis.num_examples),
+        by_query={each.failure.query.query_id: each.cause for each in found},
+        notes=_notes(background, num_unjudged),
+        ledger=workspace.registry.look(split=split, systems=[opened.name], purpose="diagnose"),
+        api=api_use([opened]),
+    )
 
 
-def _stale(workspace: Workspace, system: System) -> dict[str, Any]:
+def _stale(workspace: Workspace, system: System) -> dict[str, Literal["missing", "older"]]:
     """The documents that live's index does not hold as they are; none for a system that has nothing to follow.
 
     Raises NotFound or WorkspaceError when live's index cannot be used.
@@ -98,47 +84,49 @@ def _without_relevant(workspace: Workspace, background: Background) -> tuple[lis
     return found, len(others) - len(found)
 
 
-def _by_cause(background: Background, found: Sequence[Finding], *, num_examples: int) -> list[dict[str, Any]]:
+def _by_cause(background: Background, found: Sequence[Finding], *, num_examples: int) -> tuple[FailureCause, ...]:
     """Every cause that was found, in order of precedence."""
     causes = []
     for cause, explanation in CAUSES.items():
         its = [each for each in found if each.cause == cause]
         if its:
             causes.append(
-                {
-                    "cause": cause,
-                    "num_queries": len(its),
-                    "share": len(its) / len(found),
-                    "is_proven": cause not in BY_RANK,
-                    "meaning": explanation.meaning,
-                    "remedy": explanation.remedy,
-                    "examples": [_example(background, each) for each in its[:num_examples]],
-                }
+                FailureCause(
+                    cause=cause,
+                    num_queries=len(its),
+                    share=len(its) / len(found),
+                    is_proven=cause not in BY_RANK,
+                    meaning=explanation.meaning,
+                    remedy=explanation.remedy,
+                    examples=tuple(_example(background, each) for each in its[:num_examples]),
+                )
             )
-    return causes
+    return tuple(causes)
 
 
-def _example(background: Background, found: Finding) -> dict[str, Any]:
-    failure = found.failure
+def _example(background: Background, found: Finding) -> CauseExample:
+    failure, documents = found.failure, background.documents
+    relevant = first = None
+    if missed := failure.missed:
+        document = documents[missed.row]
+        relevant = MissedDocument(doc_id=document.doc_id, text=document.full_text, rank=missed.rank)
+    if failure.first >= 0:
+        document = documents[failure.first]
+        first = ShownDocument(doc_id=document.doc_id, text=document.full_text)
+    return CauseExample(
+        query_id=failure.query.query_id,
+        query=failure.query.text,
+        relevant=relevant,
+        first=first,
+        evidence=found.evidence,
+    )
 
-    def document(row: int) -> dict[str, Any]:
-        return {"doc_id": background.documents[row].doc_id, "text": background.documents[row].full_text}
 
-    missed = failure.missed
-    return {
-        "query_id": failure.query.query_id,
-        "query": failure.query.text,
-        "relevant": {**document(missed.row), "rank": missed.rank} if missed else None,
-        "first": document(failure.first) if failure.first >= 0 else None,
-        "evidence": found.evidence,
-    }
-
-
-def _notes(background: Background, num_unjudged: int) -> list[str]:
+def _notes(background: Background, num_unjudged: int) -> tuple[str, ...]:
     notes = list(background.obeyed.notes)
     if num_unjudged:
         notes.append(
             f"{num_unjudged} queries have no judgment and are left out: nobody judged them, or their documents were "
             "removed, and the judgments with them"
         )
-    return notes
+    return tuple(notes)

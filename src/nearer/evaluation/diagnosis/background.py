@@ -10,15 +10,15 @@ import numpy as np
 from nearer.core.arrays import Bools
 from nearer.core.records import Document, Query
 from nearer.core.text import resemblance, shingles
-from nearer.encode.corpus import own_documents
+from nearer.encode.corpus import identical_text_documents
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.measure.diagnosis import Missed, missed_document
 from nearer.retrieval.identifiers import document_frequencies, shared_names, words
 from nearer.retrieval.lexical import LexicalIndex
-from nearer.retrieval.obeyed_rules import ObeyedRules, obeyed_rules
+from nearer.retrieval.metadata_schema import MetadataSchema
+from nearer.retrieval.rule_support import RuleSupport, rule_support
 from nearer.retrieval.rules import Rule, passing_pairs
-from nearer.retrieval.structure import Structure
 from nearer.store.workspace import Workspace
 
 
@@ -78,7 +78,7 @@ class Background:
         """The rows of the documents whose text is the query's own, by query id; no run holds them."""
         queries = self.judged.queries
         found: dict[str, set[int]] = {}
-        for query_row, row in zip(*own_documents(queries, self.documents), strict=True):
+        for query_row, row in zip(*identical_text_documents(queries, self.documents), strict=True):
             found.setdefault(queries[query_row].query_id, set()).add(int(row))
         return {query_id: frozenset(rows) for query_id, rows in found.items()}
 
@@ -87,13 +87,13 @@ class Background:
         return tuple(self._collection.queries("train"))
 
     @cached_property
-    def _structure(self) -> Structure:
+    def _schema(self) -> MetadataSchema:
         """What the documents' metadata offers to the queries of training and of the split."""
         queries = [query.metadata for query in (*self._trained, *self.judged.queries)]
-        return Structure.read(self.documents, queries, query_time_fields=self._search.query_time_fields)
+        return MetadataSchema.read(self.documents, queries, query_time_fields=self._search.query_time_fields)
 
     @cached_property
-    def obeyed(self) -> ObeyedRules:
+    def obeyed(self) -> RuleSupport:
         """The rules that training obeys."""
         place_of = {query.query_id: place for place, query in enumerate(self._trained)}
         row_of = {document.doc_id: row for row, document in enumerate(self.documents)}
@@ -103,8 +103,8 @@ class Background:
             if judgment.grade >= self._relevant_from and judgment.doc_id in row_of
         ]
         queries_R, documents_R = np.array(pairs, np.int64).reshape(-1, 2).T
-        return obeyed_rules(
-            self._structure,
+        return rule_support(
+            self._schema,
             queries=[query.metadata for query in self._trained],
             relevant=(queries_R, documents_R),
             query_time_fields=self._search.query_time_fields,
@@ -114,7 +114,7 @@ class Background:
     def passing(self, rule: Rule, query: Query, rows: Sequence[int]) -> Bools:
         """Which documents a rule lets through for a query (bool, one a row)."""
         pairs = np.zeros(len(rows), np.int64), np.array(rows, np.int64)
-        return passing_pairs(rule, pairs, queries=[query.metadata], documents=self._structure.documents)
+        return passing_pairs(rule, pairs, queries=[query.metadata], documents=self._schema.documents)
 
     @cached_property
     def lexical(self) -> LexicalIndex:

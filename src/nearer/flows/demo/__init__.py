@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from nearer.core.errors import WorkspaceError
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import RECIPE_FILE
+from nearer.core.results.measuring import Evaluation
+from nearer.core.results.releases import Demo, Promotion, WrittenReport
 from nearer.flows.add import add
 from nearer.flows.check import check
 from nearer.flows.demo.corpus import StdlibFunction, stdlib_functions, text_id
@@ -66,7 +68,7 @@ def demo(
     full: bool = False,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> dict[str, Any]:
+) -> Demo:
     """Import, check, measure, train in two passes, gate, release, search, roll back and forward, and report.
 
     ``folder`` is made anew if it holds an earlier demo. Raises WorkspaceError when it holds anything else.
@@ -75,14 +77,15 @@ def demo(
     workspace = _fresh_workspace(folder, size)
     _import_functions(workspace, size, progress=progress)
     first = promote(workspace, "base", progress=progress)
-    _tell_metrics(first, progress)
+    assert first.evaluation is not None, "a model was measured"
+    _tell_metrics(first.evaluation, progress)
     trained = train(workspace, progress=progress)
     decision = promote(workspace, trained["model_id"], progress=progress) if trained["improved"] else None
-    if decision and decision["verdict"] == "promoted":
-        _show_search_and_undo(workspace, decision["release_id"], progress=progress)
+    if decision and decision.release_id:
+        _show_search_and_undo(workspace, decision.release_id, progress=progress)
     page = report(workspace)
     workspace.close()
-    return _summary(first, decision, page, duration_s=clock() - began)
+    return _summary(first.evaluation, decision, page, duration_s=clock() - began)
 
 
 def choose(functions: Sequence[StdlibFunction], size: Size, *, side_of: Callable[[str], str]) -> dict[str, Any]:
@@ -182,13 +185,12 @@ def _first_of_each_side(
     return chosen
 
 
-def _tell_metrics(first: dict[str, Any], progress: Progress) -> None:
-    evaluation = first["evaluation"]
-    progress.say(f"base on {evaluation['num_queries']} queries of {evaluation['num_groups']} unseen modules:")
-    metrics = evaluation["results"][0]["metrics"]
+def _tell_metrics(evaluation: Evaluation, progress: Progress) -> None:
+    progress.say(f"base on {evaluation.num_queries} queries of {evaluation.num_groups} unseen modules:")
+    metrics = evaluation.results[0].metrics
     width = max(map(len, metrics))
     for name, interval in metrics.items():
-        progress.say(f"  {name:{width}} {interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]")
+        progress.say(f"  {name:{width}} {interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]")
 
 
 def _show_search_and_undo(workspace: Workspace, release_id: str, *, progress: Progress) -> None:
@@ -206,24 +208,16 @@ def _show_search_and_undo(workspace: Workspace, release_id: str, *, progress: Pr
     answer("forward again, the candidate")
 
 
-def _summary(
-    first: dict[str, Any], decision: dict[str, Any] | None, page: dict[str, Any], *, duration_s: float
-) -> dict[str, Any]:
-    base = first["evaluation"]["results"][0]
-    if decision is None:
-        comparison, candidate, verdict, reasons = None, base, "kept the base", ["nothing was better on dev"]
-    else:
-        evaluation = decision["evaluation"]
-        comparison = next(c for c in evaluation["comparisons"] if c["metric"] == "nDCG@10")
-        comparison = {**comparison, "baseline": "base"}  # live is the base until now
-        candidate, verdict, reasons = evaluation["results"][1], decision["verdict"], decision["reasons"]
-    return {
-        "base": base,
-        "candidate": candidate,
-        "comparison": comparison,
-        "num_looks": (decision or first)["evaluation"]["ledger"]["num_looks"],
-        "verdict": verdict,
-        "reasons": reasons,
-        "report": page["report"],
-        "duration_s": round(duration_s, 1),
-    }
+def _summary(first: Evaluation, decision: Promotion | None, page: WrittenReport, *, duration_s: float) -> Demo:
+    evaluation = decision.evaluation if decision and decision.evaluation else first
+    comparison = next((each for each in evaluation.comparisons if each.metric == "nDCG@10"), None)
+    return Demo(
+        base=first.results[0],
+        candidate=evaluation.results[-1],
+        comparison=replace(comparison, baseline="base") if comparison else None,  # live is the base until now
+        num_looks=evaluation.ledger.num_looks,
+        verdict=decision.verdict if decision else "kept the base",
+        reasons=decision.reasons if decision else ("nothing was better on dev",),
+        report=page.report,
+        duration_s=round(duration_s, 1),
+    )

@@ -1,0 +1,194 @@
+"""What every remedy is measured on: judged queries of train and dev, dealt into folds, and what base finds for them.
+
+Shapes: Q queries, N documents, P passages, D dimensions, K ranked documents.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from nearer.core.arrays import Floats64, Ints
+from nearer.core.errors import InputError
+from nearer.core.progress import Progress
+from nearer.core.records import Query
+from nearer.core.text import normalise
+from nearer.encode.corpus import (
+    Corpus,
+    embed_corpus,
+    embed_queries,
+    identical_text_documents,
+    read_corpus,
+    refuse_edited,
+)
+from nearer.evaluation.corpus_ranker import CorpusRanker
+from nearer.evaluation.grades import scale_of
+from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
+from nearer.evaluation.splits import ensure_splits
+from nearer.measure.metrics import Measure, score
+from nearer.measure.significance import Comparison, compare_all
+from nearer.retrieval.fusion import folds_of
+from nearer.retrieval.rules import Pairs
+from nearer.store.workspace import Workspace
+from nearer.systems import BASE, System, open_described, open_system
+from nearer.systems.lexical import Bm25, read_bm25
+from nearer.training.examples import find_left_out
+from nearer.vectors.topk import NO_ROW, TopK
+
+MAIN = Measure.parse("nDCG@10")
+"""What remedies are chosen by."""
+_FEWEST = 10
+
+
+class AdviceData:
+    """The data on which remedies compete; a query is always judged by what was tuned without its fold."""
+
+    def __init__(self, workspace: Workspace, progress: Progress) -> None:
+        ensure_splits(workspace)
+        recipe = workspace.recipe
+        self.workspace, self.progress = workspace, progress
+        self.judged = _read(workspace)
+        self.queries: Sequence[Query] = self.judged.queries
+        self.folds_Q = _folds(self.judged, num_folds=recipe.advise.num_folds, seed=recipe.advise.seed)
+        self.system: System = open_system(workspace, BASE)
+        described = recipe.other_encoders.items()
+        self.others = {name: open_described(workspace, each, name=name) for name, each in described}
+        self.corpus: Corpus = read_corpus(workspace, self.system.encoder)
+        refuse_edited(self.corpus, self.judged.revision)
+        self.depth = recipe.search.depth
+        self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)
+        self.query_emb_QD = embed_queries(workspace, self.system.encoder, self.queries, progress)
+        self.ranker = CorpusRanker(
+            queries=self.queries,
+            corpus=self.corpus,
+            k=self.depth,
+            excluded=identical_text_documents(self.queries, self.corpus.documents),
+        )
+
+    @cached_property
+    def dense(self) -> TopK:
+        """What base finds."""
+        return self.ranker.by_vectors(self.query_emb_QD, self.passage_emb_PD)
+
+    @cached_property
+    def bm25(self) -> Bm25:
+        """BM25 over the documents."""
+        return read_bm25(self.workspace)
+
+    @cached_property
+    def lexical(self) -> TopK:
+        """What BM25 finds."""
+        return self.ranker.by_bm25(self.bm25)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that the queries are of: train and dev, or the one of them that there is."""
+        return self.judged.split.split("+")
+
+    @property
+    def num_folds(self) -> int:
+        """How many folds there are."""
+        return int(self.folds_Q.max()) + 1
+
+    @cached_property
+    def num_pairs(self) -> int:
+        """Pairs that could be trained on: positive judgments of train, and pairs given as text."""
+        collection = self.workspace.collection
+        positive = scale_of(self.workspace).positive_from
+        judged = sum(judgment.grade >= positive for judgment in collection.judgments("train"))
+        return judged + collection.counts()["pairs"]
+
+    @cached_property
+    def relevant(self) -> Pairs:
+        """The row of each query beside that of each document that is relevant to it."""
+        row_of = {doc_id: row for row, doc_id in enumerate(self.corpus.doc_ids)}
+        answers = [self.judged.relevant[query.query_id] for query in self.queries]
+        rows = [row_of[doc_id] for each in answers for doc_id in each]
+        return np.repeat(np.arange(len(answers)), [len(each) for each in answers]), np.array(rows, np.int64)
+
+    @cached_property
+    def base(self) -> dict[str, Floats64]:
+        """The values of base in every measure of the recipe, and in the main one."""
+        return self.values(self.dense.rows_QK)
+
+    @cached_property
+    def measures(self) -> list[Measure]:
+        """The main measure and the recipe's, but those of prompts, each once."""
+        named = map(Measure.parse, self.workspace.recipe.evaluate.measures)
+        return list(dict.fromkeys([MAIN, *(each for each in named if not each.is_of_prompt)]))
+
+    def over(self, corpus: Corpus) -> CorpusRanker:
+        """The queries asked of the documents cut otherwise. Raises Conflict when they are others."""
+        refuse_edited(corpus, self.judged.revision)
+        return replace(self.ranker, corpus=corpus)
+
+    def judged_by(self, fold: int) -> Ints:
+        """The rows of the queries that a fold judges."""
+        return np.flatnonzero(self.folds_Q == fold)
+
+    def tuned_on(self, fold: int) -> Ints:
+        """The rows of the queries on which may be tuned what a fold judges."""
+        return np.flatnonzero(self.folds_Q != fold)
+
+    def values(self, rows_QK: Ints) -> dict[str, Floats64]:
+        """The values of every query in every measure."""
+        return {str(name): values for name, values in score(self.measures, rows_QK, self.judged.qrels).items()}
+
+    def main(self, rows_QK: Ints) -> Floats64:
+        """The values of every query in the main measure."""
+        return score([MAIN], rows_QK, self.judged.qrels)[MAIN]
+
+    def main_of(self, rows_SK: Ints, queries_S: Ints) -> Floats64:
+        """The values of some queries in the main measure, from their rankings alone."""
+        rows_QK = np.full((len(self.queries), rows_SK.shape[1]), NO_ROW, np.int64)
+        rows_QK[queries_S] = rows_SK
+        return self.main(rows_QK)[queries_S]
+
+    def compare(self, values_S: Floats64, queries_S: Ints) -> Comparison:
+        """Some queries' values in the main measure against base's, groups kept whole."""
+        recipe = self.workspace.recipe.evaluate
+        [found] = compare_all(
+            self.base[str(MAIN)][queries_S][:, None],
+            values_S[:, None],
+            metrics=[str(MAIN)],
+            groups_Q=self.judged.groups_of(queries_S),
+            num_resamples=recipe.num_resamples,
+            confidence=recipe.confidence,
+            seed=recipe.seed,
+        )
+        return found
+
+    def sample(self, number: int, *, seed: int = 0, without_train: bool = False) -> Ints:
+        """Rows of at most so many queries, drawn at random, ascending; on request none that may be trained on."""
+        drawn = np.random.default_rng(seed).permutation(len(self.queries))
+        if without_train:
+            learned = {query.query_id for query in self.workspace.collection.queries("train")}
+            drawn = drawn[[self.queries[row].query_id not in learned for row in drawn]]
+        return np.sort(drawn[:number])
+
+
+def _read(workspace: Workspace) -> JudgedSplit:
+    """The judged queries of train and dev that leak nowhere, drawn at random where there are too many.
+
+    Raises InputError where there are too few to tune on some and judge others.
+    """
+    recipe = workspace.recipe.advise
+    names = [name for name in ("train", "dev") if workspace.collection.splits().get(name)]
+    left_out = find_left_out(workspace).query_ids
+    judged = read_judged_split(workspace, *(names or ["dev"]), left_out=left_out, most=recipe.max_queries)
+    texts = {normalise(query.text) for query in judged.queries}
+    if len(texts) < _FEWEST:
+        what = "are all the same" if len(texts) == 1 < len(judged.queries) else "can be told apart"
+        number = len(judged.queries) if len(texts) == 1 else len(texts)
+        raise InputError(
+            f"only {number} judged queries of train and dev {what}; advice needs {_FEWEST} different ones",
+            hint="import judgments of more queries: nearer add judgments FILE",
+        )
+    return judged
+
+
+def _folds(judged: JudgedSplit, *, num_folds: int, seed: int) -> Ints:
+    """Folds of whole groups; the same text is one group in any case."""
+    groups = judged.groups or [normalise(query.text) for query in judged.queries]
+    return folds_of(groups, num_folds=num_folds, seed=seed)

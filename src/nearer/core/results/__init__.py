@@ -1,0 +1,1 @@
+"""What the verbs return: frozen records that printing, the report, JSON and Python share."""

@@ -1,0 +1,53 @@
+"""Preflight, exports, and whether indexes follow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from nearer.core.results.base import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryLeak(Result):
+    """A query that two splits share, by its ``kind`` of likeness."""
+
+    kind: str
+    query_id: str
+    leaks_into: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight(Result):
+    """What would spoil training or measuring: ``faults`` make the verdict, ``notes`` do not.
+
+    ``leaks`` are the first of ``num_leaks``.
+    """
+
+    verdict: Literal["ok", "faults"]
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+    leaks: tuple[QueryLeak, ...]
+    num_leaks: int
+    num_dropped: int
+    counts: Mapping[str, int]
+    splits: Mapping[str, int]
+    num_passages: int
+    num_truncated: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported(Result):
+    """A file that was written for other tools."""
+
+    kind: str
+    split: str
+    file: str
+    num_lines: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexStatus(Result):
+    """The faults of each system's index; the verdict is "faults" where there is one."""
+
+    verdict: Literal["ok", "faults"]
+    faults: Mapping[str, tuple[str, ...]]

@@ -1,0 +1,300 @@
+"""Evaluations, suites, tasks: what was measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nearer.core.records import CaseGroup, Severity
+from nearer.core.results.base import JSON, OMITTED, Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueInterval(Result):
+    """A mean over queries, and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger(Result):
+    """How often a test split was looked at, this time too; None for a split that may be looked at freely."""
+
+    split: str
+    num_looks: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiUse(Result):
+    """What a run asked of services: requests, tokens, US dollars (None where a price is unknown).
+
+    ``is_recorded`` is false where the sum of `nearer status` could not be written.
+    """
+
+    num_requests: int
+    num_tokens: int
+    cost_usd: float | None
+    is_recorded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRows(Result):
+    """What a run file holds beside the rankings that count."""
+
+    num_unknown_documents: int
+    num_queries_without_rows: int
+    num_other_queries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceValues(Result):
+    """A slice of queries in the first measure; ``metrics`` is None where it is too small for an interval."""
+
+    num_queries: int
+    num_groups: int | None
+    metrics: Mapping[str, ValueInterval] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemValues(Result):
+    """A system on a split: every measure with its interval, by slice.
+
+    ``num_queries_more`` judged queries are missing for an interval of ``evaluate.wanted_precision``. The ids are None
+    for a run, whose model nobody knows; ``run`` counts what its file holds.
+    """
+
+    system: str
+    model_id: str | None
+    encoder_id: str | None
+    space_id: str | None
+    run: RunRows | None
+    metrics: Mapping[str, ValueInterval]
+    num_queries_needed: int | None
+    num_queries_more: int | None
+    slices: Mapping[str, SliceValues]
+    num_truncated: int | None
+    num_passages: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(Result):
+    """Candidate minus baseline in one measure, query by query, with Holm's p-value over all candidates."""
+
+    baseline: str
+    candidate: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    num_wins: int
+    num_losses: int
+    num_ties: int
+    p_adjusted: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedSystems(Compared):
+    """The same of a split: the difference that it would show with a power of 0.8, and how many queries are needed."""
+
+    detectable: float | None
+    num_queries_needed: int | None
+    num_queries_more: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownDocument(Result):
+    """A document, and whether it is relevant to the query it is shown for, where that is in question."""
+
+    doc_id: str
+    text: str
+    relevant: bool | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleCause(Result):
+    """Why the worse of two systems failed."""
+
+    system: str
+    cause: str
+    meaning: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryExample(Result):
+    """A query that two systems differ much in, with what each put first."""
+
+    kind: str
+    candidate: str
+    query_id: str
+    query: str
+    metric: str
+    baseline_value: float
+    candidate_value: float
+    relevant: tuple[ShownDocument, ...]
+    baseline_top: tuple[ShownDocument, ...]
+    candidate_top: tuple[ShownDocument, ...]
+    why: ExampleCause | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation(Result):
+    """Systems on a split, each compared with the first. ``settings`` are the recipe's, of [evaluate]."""
+
+    split: str
+    num_queries: int
+    num_without_relevant: int
+    num_groups: int | None
+    settings: JSON
+    results: tuple[SystemValues, ...]
+    comparisons: tuple[ComparedSystems, ...]
+    notes: tuple[str, ...]
+    examples: tuple[QueryExample, ...]
+    ledger: Ledger
+    api: ApiUse | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskValues(Result):
+    """A system in a task other than search; ``details`` says more of a measure where there is more to say."""
+
+    system: str
+    model_id: str
+    encoder_id: str
+    space_id: str
+    metrics: Mapping[str, ValueInterval]
+    details: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEvaluation(Result):
+    """Systems in a task other than search, each compared with the first; ``chance`` is what random vectors reach."""
+
+    task: str
+    label: str
+    split: str
+    counts: Mapping[str, int]
+    settings: JSON
+    results: tuple[TaskValues, ...]
+    chance: Mapping[str, float]
+    comparisons: tuple[Compared, ...]
+    notes: tuple[str, ...]
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseCounts(Result):
+    """How many cases there are, and how many failed."""
+
+    num_cases: int
+    num_failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedDocument(Result):
+    """A document and its rank; None where it was not ranked as deep as was looked."""
+
+    doc_id: str
+    rank: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedCase(Result):
+    """A case that failed: documents that are missing from its first ``k``, or forbidden among them."""
+
+    name: str
+    query: str
+    k: int
+    severity: Severity
+    group: CaseGroup
+    missing: tuple[PlacedDocument, ...]
+    forbidden: tuple[PlacedDocument, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteValues(Result):
+    """A system in the suite; ``counts`` are by group and severity."""
+
+    system: str
+    model_id: str
+    encoder_id: str
+    num_failed: int
+    counts: Mapping[CaseGroup, Mapping[Severity, CaseCounts]]
+    failed: tuple[FailedCase, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteChange(Result):
+    """The names of cases that a candidate newly fails, and mends, beside the first system."""
+
+    baseline: str
+    candidate: str
+    newly_failing: tuple[str, ...]
+    mended: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteRun(Result):
+    """The regression suite, run for systems; the verdict is "faults" where the last fails a critical case."""
+
+    file: str
+    num_cases: int
+    results: tuple[SuiteValues, ...]
+    changes: tuple[SuiteChange, ...]
+    verdict: Literal["ok", "faults"]
+    api: ApiUse | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedDocument(Result):
+    """A relevant document, and the rank at which it was found; None where it was not."""
+
+    doc_id: str
+    text: str
+    rank: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseExample(Result):
+    """A query that failed for a cause: the relevant document that was missed (with its rank), and what came first."""
+
+    query_id: str
+    query: str
+    relevant: MissedDocument | None
+    first: ShownDocument | None
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureCause(Result):
+    """A cause of failed queries: how many and which share have it, what it means, and what would mend it.
+
+    ``is_proven`` is false where ranks alone suggest it.
+    """
+
+    cause: str
+    num_queries: int
+    share: float
+    is_proven: bool
+    meaning: str
+    remedy: str
+    examples: tuple[CauseExample, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis(Result):
+    """The one cause of every failed query of a split; ``by_query`` names it by query id."""
+
+    system: str
+    model_id: str
+    split: str
+    num_queries: int
+    num_failed: int
+    causes: tuple[FailureCause, ...]
+    by_query: Mapping[str, str]
+    notes: tuple[str, ...]
+    ledger: Ledger
+    api: ApiUse | None = field(default=None, metadata=OMITTED)

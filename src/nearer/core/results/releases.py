@@ -1,0 +1,70 @@
+"""Releases: what became live, what is, and what was."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nearer.core.results.base import JSON, OMITTED, Result
+from nearer.core.results.measuring import ApiUse, ComparedSystems, Evaluation, SuiteRun, SystemValues
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion(Result):
+    """What the gate decided, why, and what it saw; without an evaluation where a former release came back."""
+
+    verdict: Literal["promoted", "refused"]
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    release_id: str | None
+    evaluation: Evaluation | None
+    suite: SuiteRun | None
+    api: ApiUse | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback(Result):
+    """The release that is live again, its model, and the release before (``previous``)."""
+
+    release_id: str
+    model_id: str
+    previous: str
+    api: ApiUse | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEvent(Result):
+    """A line of the history; ``detail`` is what was noted with the action."""
+
+    at: str
+    action: str
+    release_id: str | None
+    previous_release_id: str | None
+    detail: JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History(Result):
+    """Everything that happened to the live pointer, oldest first."""
+
+    events: tuple[HistoryEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenReport(Result):
+    """Where the HTML page lies, and of how many evaluations it tells."""
+
+    report: str
+    num_evaluations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo(Result):
+    """What the demo's candidate was against the base on test, what the gate said, and where the page lies."""
+
+    base: SystemValues
+    candidate: SystemValues
+    comparison: ComparedSystems | None
+    num_looks: int | None
+    verdict: str
+    reasons: tuple[str, ...]
+    report: str
+    duration_s: float

@@ -1,0 +1,1 @@
+"""Answering queries: a searcher that is opened once and asked by many."""

@@ -1,0 +1,153 @@
+"""One query of what is served: ranked, combined in the system's stages, each document with its nearest passage."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from nearer.core.arrays import Bools, Floats32
+from nearer.core.filters import Filter
+from nearer.core.ids import text_hash
+from nearer.core.records import Document, Passage, Query
+from nearer.encode.corpus import chunking_name
+from nearer.retrieval.entries import Ranking, Stored
+from nearer.retrieval.fields import entry_hash
+from nearer.retrieval.masks import mask_of
+from nearer.serving.served import Served
+from nearer.store.collection import Collection
+from nearer.systems.pipeline import Found, combine, wants_bm25, wants_vectors
+from nearer.vectors.topk import NO_ROW, TopK
+
+Scored = list[tuple[Document, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A document that was found, its score, and its passage nearest to the query.
+
+    Where no vectors rank, none are made for it: then only a document of one passage has one here.
+    """
+
+    document: Document
+    score: float
+    passage: Passage | None
+
+
+class AskedQuery:
+    """One query, whose documents must pass ``condition``."""
+
+    def __init__(self, served: Served, documents: Collection, query: Query, condition: Filter | None) -> None:
+        self._served, self._documents, self._query, self._condition = served, documents, query, condition
+        self._cut: dict[str, list[Passage]] = {}
+        self._stored: dict[str, Stored] = {}
+
+    def answer(self, *, k: int) -> list[Hit]:
+        """The best documents after all stages of the system."""
+        stages = self._served.system.stages
+        return self._hits(self._composed(k=k) if stages else self._dense(k=k))
+
+    def by_bm25(self, *, k: int) -> list[Hit]:
+        """The best documents by BM25 alone."""
+        return self._hits(self._bm25(k=k))
+
+    @cached_property
+    def _vector_1D(self) -> Floats32:
+        return self._served.encode_query(self._query.text)
+
+    def _dense(self, *, k: int) -> Scored:
+        """The best documents by the vectors of the index."""
+
+        def ranked(wanted: int) -> Ranking:
+            space_id = self._served.system.encoder.space_id
+            return self._served.index.search(self._vector_1D, space_id=space_id, k=wanted, where=self._condition)[0]
+
+        return self._present(ranked, k=k)
+
+    def _bm25(self, *, k: int) -> Scored:
+        bm25 = self._served.lexical.bm25
+        passing_N: Bools | None = None
+        if self._condition is not None:
+            passing_N = mask_of(self._condition, self._served.lexical.columns)
+
+        def ranked(wanted: int) -> Ranking:
+            found = bm25.index.search([self._query.text], k=wanted, passing_N=passing_N)
+            best = zip(found.rows_QK[0], found.scores_QK[0].tolist(), strict=True)
+            return [(bm25.doc_ids[row], score) for row, score in best if row != NO_ROW]
+
+        return self._present(ranked, k=k)
+
+    def _composed(self, *, k: int) -> Scored:
+        system = self._served.system
+        depth = max(k, system.search.depth)
+        dense = self._dense(k=depth) if wants_vectors(system.stages) else None
+        lexical = self._bm25(k=depth) if wants_bm25(system.stages) else None
+        pool = {document.doc_id: document for document, _ in [*(dense or ()), *(lexical or ())]}
+        documents = [pool[doc_id] for doc_id in sorted(pool, key=str.encode)]
+        rows = {document.doc_id: row for row, document in enumerate(documents)}
+        found = Found(
+            queries=[self._query],
+            documents=documents,
+            dense=None if dense is None else _as_top_k(dense, rows),
+            lexical=None if lexical is None else _as_top_k(lexical, rows),
+            passage_of=lambda _, row: self._nearest(documents[row]).text,
+        )
+        ranked = combine(system, found, k=k)
+        best = zip(ranked.rows_QK[0], ranked.scores_QK[0].tolist(), strict=True)
+        return [(documents[row], score) for row, score in best if row != NO_ROW]
+
+    def _present(self, ranked: Callable[[int], Ranking], *, k: int) -> Scored:
+        """The ``k`` best documents that still exist; while too many of those found are gone, more are asked for."""
+        wanted = k
+        while True:
+            ranking = ranked(wanted)
+            found = {each.doc_id: each for each in self._documents.documents([doc_id for doc_id, _ in ranking])}
+            present = [(found[doc_id], score) for doc_id, score in ranking if doc_id in found]
+            if len(present) >= k or len(ranking) < wanted:
+                return present[:k]
+            wanted *= 2
+
+    def _hits(self, scored: Scored) -> list[Hit]:
+        has_vector = "_vector_1D" in self.__dict__
+        self._stored |= self._served.index.stored([each.doc_id for each, _ in scored]) if has_vector else {}
+        return [
+            Hit(document=document, score=score, passage=self._shown(document, has_vector)) for document, score in scored
+        ]
+
+    def _shown(self, document: Document, has_vector: bool) -> Passage | None:
+        cut = self._passages(document)
+        return self._nearest(document) if has_vector or len(cut) == 1 else None
+
+    def _passages(self, document: Document) -> list[Passage]:
+        if document.doc_id not in self._cut:
+            self._cut[document.doc_id] = self._served.passages_of(document)
+        return self._cut[document.doc_id]
+
+    def _nearest(self, document: Document) -> Passage:
+        """The passage of a document that is nearest to the query, by the vectors of the index.
+
+        One that the index does not hold as it is now is encoded here, and kept nowhere.
+        """
+        cut = self._passages(document)
+        if len(cut) == 1:
+            return cut[0]
+        emb_PD = self._stored_vectors(document)
+        if emb_PD is None or len(emb_PD) != len(cut):
+            emb_PD = self._served.encode_passages([passage.text for passage in cut])
+        return cut[int(np.argmax(emb_PD @ self._vector_1D[0]))]
+
+    def _stored_vectors(self, document: Document) -> Floats32 | None:
+        if document.doc_id not in self._stored:
+            self._stored |= self._served.index.stored([document.doc_id])
+        stored, spec = self._stored.get(document.doc_id), self._served.index.manifest.spec
+        if stored is None or spec.chunking != chunking_name(self._served.window):
+            return None
+        today = entry_hash(text_hash(document.full_text), document.metadata, spec.fields)
+        return stored.emb_PD if stored.hash == today else None
+
+
+def _as_top_k(scored: Scored, rows: Mapping[str, int]) -> TopK:
+    return TopK(
+        rows_QK=np.array([[rows[document.doc_id] for document, _ in scored]], np.int64).reshape(1, -1),
+        scores_QK=np.array([[score for _, score in scored]], np.float32).reshape(1, -1),
+    )

@@ -1,0 +1,125 @@
+"""What a searcher serves at a time: a release's system, the index of its space, and the words of the documents."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Lock
+
+from nearer.core.arrays import Floats32
+from nearer.core.errors import NotFound
+from nearer.core.filters import Fields
+from nearer.core.records import Document, Passage
+from nearer.encode.chunk import Window, passages
+from nearer.encode.corpus import chunking_name, window_of
+from nearer.retrieval.fields import columns, kept_values
+from nearer.retrieval.index import Index, differences, open_index
+from nearer.retrieval.masks import Column, columns_of
+from nearer.store.collection import Collection
+from nearer.store.registry import Release
+from nearer.store.workspace import Workspace
+from nearer.systems import LIVE, System, open_release
+from nearer.systems.lexical import Bm25, read_bm25
+from nearer.systems.space_index import entry_hashes, folder_of
+
+
+class Lexical:
+    """BM25 over the documents of one revision, and the values that may filter them; read when first wanted."""
+
+    def __init__(self, workspace: Workspace, fields: Fields) -> None:
+        self._workspace, self._fields = workspace, fields
+        self._reading = Lock()
+
+    @property
+    def bm25(self) -> Bm25:
+        """The index, whose rows are places in its ``doc_ids``."""
+        with self._reading:
+            return self._bm25
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The values of the fields that may filter, a row for each of the ``doc_ids``."""
+        with self._reading:
+            return self._columns
+
+    @cached_property
+    def _bm25(self) -> Bm25:
+        return read_bm25(self._workspace)
+
+    @cached_property
+    def _columns(self) -> dict[str, Column]:
+        rows = self._workspace.collection.document_metadata()
+        values = {doc_id: kept_values(metadata, self._fields) for doc_id, _, metadata in rows}
+        none = (None,) * len(self._fields)  # of a document that was removed meanwhile
+        return columns_of(
+            columns([values.get(doc_id, none) for doc_id in self._bm25.doc_ids], self._fields), self._fields
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Served:
+    """A snapshot: queries that were asked of it are answered by it, whatever is opened after it.
+
+    One text is encoded at a time: fast tokenizers refuse concurrent use, and encoders set their model's length.
+    """
+
+    release: Release
+    system: System
+    index: Index
+    lexical: Lexical
+    revision: int
+    encoding: Lock = field(default_factory=Lock)
+
+    @property
+    def fields(self) -> Fields:
+        """The fields that may filter."""
+        return self.index.manifest.spec.fields
+
+    @property
+    def window(self) -> Window | None:
+        """How documents are cut."""
+        return window_of(self.system.chunk, self.system.encoder)
+
+    def encode_query(self, text: str) -> Floats32:
+        """The vector of a query, shape (1, D)."""
+        with self.encoding:
+            return self.system.encoder.encode_queries([text])
+
+    def encode_passages(self, texts: Sequence[str]) -> Floats32:
+        """The vectors of passages, shape (P, D)."""
+        with self.encoding:
+            return self.system.encoder.encode_documents(texts)
+
+    def passages_of(self, document: Document) -> list[Passage]:
+        """A document as the index cuts it."""
+        with self.encoding:
+            return list(passages([document], window=self.window, token_spans=self.system.encoder.token_spans))
+
+    def differences(self, collection: Collection) -> list[str]:
+        """How the index differs from the documents; an equal revision tells without reading them that it follows."""
+        manifest, cut = self.index.manifest, chunking_name(self.window)
+        if manifest.spec.chunking != cut:
+            return [f"passages cut as {manifest.spec.chunking!r}, now {cut!r}"]
+        if manifest.revision == collection.revision():
+            return []
+        return list(differences(self.index.hashes(), entry_hashes(collection, self.fields)))
+
+
+def open_live(workspace: Workspace, before: Served | None = None) -> Served:
+    """What is live now; of ``before`` everything is kept that is the same still.
+
+    Raises NotFound when nothing is live, and what opening the release and its index raise.
+    """
+    release = workspace.registry.live()
+    if release is None:
+        raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+    same = before is not None and before.release.release_id == release.release_id
+    system = before.system if before and same else open_release(workspace, release, name=LIVE)
+    index = open_index(folder_of(workspace, release.space_id), space_id=release.space_id)
+    revision = workspace.collection.revision()
+    fields = index.manifest.spec.fields
+    if before and before.revision == revision and before.fields == fields:
+        lexical = before.lexical
+    else:
+        lexical = Lexical(workspace, fields)
+    encoding = before.encoding if before and same else Lock()
+    return Served(release=release, system=system, index=index, lexical=lexical, revision=revision, encoding=encoding)
