@@ -125,7 +125,8 @@ def results_page() -> str:
         "# Results",
         _GENERATED,
         "What a verb returns in Python is a frozen record. `--json` prints the same keys.\n"
-        "`?` marks a key that JSON leaves out where it holds nothing. `result.to_pandas()` and a notebook show its rows as a table.",
+        "`?` marks a key that JSON leaves out where it holds nothing.\n"
+        "`result.to_pandas()` and a notebook show its rows as a table.",
     ]
     for module in _result_modules():
         for node in ast.parse(inspect.getsource(module)).body:
