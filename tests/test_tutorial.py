@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 TUTORIAL = Path(__file__).parent.parent / "docs/tutorial.md"
-VERDICTS = {"nearer promote": (0, 3)}
-"""Commands whose verdict hangs on the model: the gate may refuse."""
+VERDICTS = {"nearer promote": (0, 2, 3)}
+"""The gate may refuse; and so small a model may have learned nothing, so that there is none to promote."""
 
 
 def blocks():

@@ -3,8 +3,11 @@
 Each page is made from the code alone, so it is the same on every machine. ``tests/test_docs.py`` compares them.
 """
 
+import ast
+import importlib
 import inspect
 import json
+import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 
-from nearer.core import errors
+from nearer.core import errors, results
 from nearer.core.recipe import Recipe
 
 FOLDER = Path(__file__).parent.parent / "docs/reference"
@@ -116,6 +119,38 @@ def errors_page() -> str:
     )
 
 
+def results_page() -> str:
+    """What each verb returns in Python, and prints under ``--json``: the records of core/results."""
+    lines = [
+        "# Results",
+        _GENERATED,
+        "What a verb returns in Python is a frozen record. `--json` prints the same keys.\n"
+        "`?` marks a key that JSON leaves out where it holds nothing.\n"
+        "`result.to_pandas()` and a notebook show its rows as a table.",
+    ]
+    for module in _result_modules():
+        for node in ast.parse(inspect.getsource(module)).body:
+            if isinstance(node, ast.ClassDef) and node.name != "Result":
+                fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+                rows = [f"| `{ast.unparse(each.target)}{_mark(each)}` | `{_annotation(each)}` |" for each in fields]
+                table = "\n".join(["| key | holds |", "| --- | --- |", *rows]) if rows else ""
+                lines += [f"## {node.name}", _paragraph(getattr(module, node.name)), table]
+    return _page(lines)
+
+
+def _result_modules() -> list[Any]:
+    names = sorted(each.name for each in pkgutil.iter_modules(results.__path__) if each.name != "base")
+    return [importlib.import_module(f"{results.__name__}.{name}") for name in names]
+
+
+def _annotation(field: ast.AnnAssign) -> str:
+    return ast.unparse(field.annotation).replace("|", "or").strip("'")
+
+
+def _mark(field: ast.AnnAssign) -> str:
+    return "?" if field.value is not None and "OMITTED" in ast.unparse(field.value) else ""
+
+
 def _paragraph(kind: type) -> str:
     return " ".join(inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].split()).replace("``", "`")
 
@@ -132,6 +167,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "recipe.md": recipe_page,
     "command-line.md": cli_page,
     "errors.md": errors_page,
+    "results.md": results_page,
 }
 
 
