@@ -12,7 +12,6 @@ from nearer.core.errors import RecipeError
 from nearer.core.sections import (
     AdapterRecipe,
     AdviseRecipe,
-    AlarmsRecipe,
     ChunkRecipe,
     ColumnsRecipe,
     CostRecipe,
@@ -49,7 +48,6 @@ class Recipe(Section):
     adapter: AdapterRecipe = AdapterRecipe()
     reranker: RerankerRecipe = RerankerRecipe()
     mining: MiningRecipe = MiningRecipe()
-    alarms: AlarmsRecipe = AlarmsRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()

@@ -64,14 +64,8 @@ def _chosen(result: Result) -> list[str]:
         deviation = seeds["standard_deviation"]
         spread = "" if deviation is None else f", standard deviation {deviation:.3f}"
         shown = ", ".join(f"{value:.3f}" for value in values)
-        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds['mean']:.3f}{spread}; {_kept(seeds)} is kept")
+        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds['mean']:.3f}{spread}; the best is kept")
     return lines
-
-
-def _kept(seeds: Result) -> str:
-    """Which weights of several seeds: the best's, or a mean; a model of before there were means has none."""
-    mean = seeds.get("averaged")
-    return f"the mean of the weights of {len(mean['trainings'])}, dev {mean['value']:.3f}," if mean else "the best"
 
 
 def _alarm(alarm: Result) -> str:
@@ -113,7 +107,7 @@ def shortened(result: Result) -> str:
 def merged(result: Result) -> str:
     """The result of `nearer merge`."""
     rows = [["weight", result["metric"], "cases that pass", "newly failing"]]
-    for each in result["sweep"]:
+    for each in result["points"]:
         suite = each["suite"]
         cases = [passed(suite), listed(suite["newly_failing"])] if suite else ["", ""]
         rows.append([f"{each['weight']:g}", f"{each['value']:.3f}", *cases])
@@ -122,5 +116,5 @@ def merged(result: Result) -> str:
         head += "; that is a model which was there already"
     elif result["broken"]:
         head += f"; it newly fails {listed(result['broken'])}"
-    foot = f"{result['num_queries']} dev queries; dev chose, so its best is optimistic"
+    foot = f"{result['num_queries']} dev queries"
     return "\n".join([head, *table(rows), foot, f"next: nearer promote {result['model_id']}"])
