@@ -3,7 +3,6 @@
     python benchmarks/training.py graded --work FOLDER --data FOLDER [--train N] [--test N] [--seeds N]
     python benchmarks/training.py matryoshka --work FOLDER --data FOLDER [--set-name nl2bash] ...
     python benchmarks/training.py settings --work FOLDER --data FOLDER [--set-name medquad] ...
-    python benchmarks/training.py averaging --work FOLDER --data FOLDER [--set-name nl2bash] ...
     python benchmarks/training.py linear --work FOLDER --data FOLDER [--set-name nl2bash] ...
 
 graded      judgments of several grades learned from as such, and the same made binary. The set is medquad, its grades
@@ -12,7 +11,6 @@ matryoshka  vectors that may be cut to 64 and 128 dimensions, started from turne
             without, whose vectors are cut as they are, and turned afterwards; and base likewise.
 settings    on dev alone, and in seconds: as the defaults are, with the model's dropout, with half of the tokens, with
             the lower half of the layers frozen. What the defaults and `--budget` rest on.
-averaging   on dev alone, over all documents: three seeds, and the means of the weights of two and of all three.
 linear      on dev alone, over all documents: one pass and two, begun with a linear map where dev proves it better, and
             without.
 The first two are compared on test, query by query. Each training and each measurement leaves
@@ -111,19 +109,6 @@ def settings(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
         yield f"seed {seed}, {name}: dev {points}; {told['num_pairs']} pairs, {told['duration_s']:.0f} s"
 
 
-def averaging(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
-    """Every seed alone, and every mean, whose weights are made of the mean of fewer."""
-    models = trained("averaging", seed, {str(each): (f"train.seed={seed + each}",) for each in range(3)}, arguments)
-    with closing(opened("averaging", seed, arguments)) as workspace:
-        for names in (("0", "1"), ("0", "2"), ("1", "2"), ("0+1", "2")):
-            share = 1 / (1 + len(names[0].split("+")))
-            other, system = (models[name] for name in names)
-            models["+".join(names)] = nearer.merge(workspace, system, other, weight=share)["model_id"]
-        run = partial(nearer.evaluate, workspace, [*models.values(), "base"], split="dev", progress=Watch())
-        path = folder_of("averaging", seed, arguments) / "dev.json"
-        yield from values_of(cell(path, run, {"systems": list(models.values())}, renews=True), [*models, "base"])
-
-
 def linear(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     """What either way comes to, after one pass and after two; and what dev said of the map."""
     epochs = {"without": "train.linear_epochs=0", "with": "train.linear_epochs=5"}
@@ -140,7 +125,7 @@ def linear(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     yield f"the map alone: {gain['difference']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}] on the small dev"
 
 
-PARTS = {"graded": graded, "matryoshka": matryoshka, "settings": settings, "averaging": averaging, "linear": linear}
+PARTS = {"graded": graded, "matryoshka": matryoshka, "settings": settings, "linear": linear}
 
 
 def opened(part: str, seed: int, arguments: argparse.Namespace, *overrides: str) -> nearer.Workspace:

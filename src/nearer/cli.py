@@ -255,7 +255,7 @@ def train(
         str | None, typer.Option(help="Fit the training into a time: 90s, 20m, 2h.", metavar="TIME")
     ] = None,
     search: Annotated[int, typer.Option(help="Try so many settings; dev chooses.", metavar="TRIALS")] = 0,
-    seeds: Annotated[int, typer.Option(help="Train with so many seeds; dev picks one, or a mean of several.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Train with so many seeds; dev picks one.")] = 1,
     resume: Annotated[
         str | None,
         typer.Option(help="Go on with an unfinished run: its id, or newest.", metavar="RUN"),
@@ -311,10 +311,8 @@ def train(
 @app.command()
 def merge(
     system: Annotated[str, typer.Argument(metavar="MODEL")],
+    weight: Annotated[float, typer.Option(help="MODEL's share of every weight, 0 to 1.")],
     other: Annotated[str, typer.Option("--with", help="The model to merge it with.", metavar="SYSTEM")] = "base",
-    weight: Annotated[
-        float | None, typer.Option(help="MODEL's share of every weight, 0 to 1; else dev chooses among eleven.")
-    ] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,

@@ -34,7 +34,7 @@ class Lengths:
 
 
 def linear(*rows):
-    return Map(kind="linear", weights={"matrix": np.array(rows, np.float32)})
+    return Map(weights={"matrix": np.array(rows, np.float32)})
 
 
 TURN, SWAP = linear([0, -1], [1, 0]), linear([0, 1], [1, 0])

@@ -43,7 +43,7 @@ def test_over_a_query_adapter_it_searches_what_was_adapted_compressed_alike():
 
 def test_an_adapter_goes_over_it():
     base = CompressedEncoder(Lengths(), 1)
-    adapter = Adapter(space_id=base.space_id, query=type(TURN)(kind="linear", weights={"matrix": np.float32([[-1]])}))
+    adapter = Adapter(space_id=base.space_id, query=type(TURN)(weights={"matrix": np.float32([[-1]])}))
     over = AdaptedEncoder(base, adapter)
     assert over.space_id == base.space_id
     np.testing.assert_array_equal(over.encode_queries(TEXTS), -base.encode_queries(TEXTS))

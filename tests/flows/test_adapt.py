@@ -75,7 +75,7 @@ def test_a_query_adapter_goes_live_over_the_index_that_is_there(ask, base_live, 
     assert trained["improved"] is True
     assert trained["dev"]["best"] > trained["dev"]["start"]
     assert trained["space_id"] == base["space_id"] != trained["encoder_id"]
-    assert (trained["adapter"]["sides"], trained["adapter"]["kind"]) == ("query", "linear")
+    assert trained["adapter"]["sides"] == "query"
     assert (trained["num_pairs"], trained["dev"]["num_documents"]) == (140, 80)
 
     measured = ask(base_live, "evaluate", "base", trained["model_id"])["results"]
@@ -132,7 +132,7 @@ def test_lineage_report_and_what_is_printed_know_the_adapter(ask, nearer, adapte
     folder, model_id = adapted("query")
     mine, parent = ask(folder, "lineage", model_id)["lineage"]
     assert parent["model_id"] == ask(folder, "status")["live"]["model_id"]
-    assert mine["encoder"]["adapter"] == {"kind": "linear", "sides": "query"}
+    assert mine["encoder"]["adapter"] == {"sides": "query"}
     assert (mine["data"]["num_pairs"], mine["seed"]) == (140, 0)
     assert "query adapter, trained on 140 pairs" in nearer("lineage", model_id, "--dir", folder).out
     nearer("report", "--dir", folder)
@@ -151,11 +151,11 @@ def test_the_same_training_makes_the_same_adapter(ask, adapted):
 
 def test_adapters_lie_over_one_another(ask, adapted, no_document_encoded):
     folder, model_id = adapted("shared")
-    trained = ask(folder, "train", "--adapter", "query", "--from", model_id, "--set", "adapter.kind=mlp")
+    trained = ask(folder, "train", "--adapter", "query", "--from", model_id)
     [shared] = ask(folder, "index", model_id)["indexes"]
     assert trained["space_id"] == shared["space_id"]
     lineage = ask(folder, "lineage", trained["model_id"])["lineage"]
-    assert [each["encoder"].get("adapter", {}).get("kind") for each in lineage] == ["mlp", "linear", None]
+    assert [each["encoder"].get("adapter", {}).get("sides") for each in lineage] == ["query", "shared", None]
     [_, result] = ask(folder, "evaluate", model_id, trained["model_id"])["results"]
     assert result["metrics"]["nDCG@10"]["value"] == pytest.approx(trained["dev"]["best"])
 
@@ -333,8 +333,6 @@ def test_pairs_given_as_text_are_said_to_be_unused(ask, nearer, base_live, tmp_p
     ("options", "message"),
     [
         (("--adapter", "both"), "--adapter both: no such adapter"),
-        (("--adapter", "shared", "--set", "adapter.kind=mlp"), "cannot share an mlp"),
-        (("--adapter", "query", "--set", "adapter.kind=cubic"), "adapter.kind"),
         (("--adapter", "query", "--from", "run:x"), "is a ranking, not a model"),
         (("--adapter", "query", "--from", "model-0"), "no system 'model-0'"),
         (("--adapter", "query", "--set", "grades.max_grade=2", "--set", "grades.positive_from=2"), "positive grade"),
@@ -379,7 +377,7 @@ def save_instead(folder, adapter):
 
 
 def of_another_dimension(folder, adapter):
-    query = Map.identity("linear", dimension=5, width=1, rng=np.random.default_rng(0))
+    query = Map.identity(5)
     save_instead(folder, Adapter(space_id=adapter.space_id, query=query))
 
 
@@ -388,14 +386,14 @@ def of_another_base(folder, adapter):
 
 
 def with_other_weights(folder, adapter):
-    query = Map(kind="linear", weights={"matrix": adapter.query.weights["matrix"] + 1})
+    query = Map(weights={"matrix": adapter.query.weights["matrix"] + 1})
     save_instead(folder, Adapter(space_id=adapter.space_id, query=query))
 
 
 def not_square(folder, adapter):
     """Weights that agree with their manifest, and with nothing else."""
     matrix = np.ones((3, 32), np.float32)
-    query = Map(kind="linear", weights={"matrix": matrix})
+    query = Map(weights={"matrix": matrix})
     forged = Adapter(space_id=adapter.space_id, query=query)
     manifest = json.loads((folder / "adapter.json").read_text())
     (folder / "adapter.json").write_text(json.dumps({**manifest, "adapter_id": forged.adapter_id}))

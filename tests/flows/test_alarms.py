@@ -1,14 +1,12 @@
 """The alarms of whole trainings: each raised by a fault that was seeded, and none of a healthy run."""
 
 import json
-import random
 import shutil
 
-import numpy as np
 import pytest
 
 from conftest import synthetic_rows
-from flows.folders import split_by_ordinal, write_beir, write_jsonl
+from flows.folders import split_by_ordinal, write_jsonl
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Judgment, Pair, Query
 from nearer.encode.corpus import embed_corpus, read_corpus
@@ -18,12 +16,10 @@ from nearer.learn.examples import Example
 from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
-from nearer.training.alarms import familiar, lessons
+from nearer.training.alarms import lessons
 from nearer.training.dev_set import build_dev_set
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.watch import Watch, build_watch
-
-COLLAPSE = {"mean_cosine", "spread_lost", "rank_unused", "rank_lost"}
 
 
 @pytest.fixture
@@ -64,25 +60,24 @@ def test_a_healthy_training_raises_none_and_its_record_has_them_all(ask, trained
     model, events = registry.models()[-1], registry.history()
     workspace.close()
     alarms = model.training["alarms"]
-    assert len(alarms) == 8
+    assert len(alarms) == 4
     assert not [alarm for alarm in alarms if alarm["raised"]]
     assert [event.detail["alarms"] for event in events if event.action == "train"] == [[]]
     for each in model.training["passes"]:
         for point in each["fit"]["dev"]:
             assert 0 <= point["train"] <= 1
-            assert -1 <= point["mean_cosine"] <= 1
             assert 1 <= point["effective_rank"] <= 32
-    assert [alarm["name"] for alarm in alarms if alarm["value"] is None] == ["familiar_gain"]
+    assert all(alarm["value"] is not None for alarm in alarms)
     assert not any("Alarm" in note for note in ask(trained, "promote")["notes"])
 
 
 def test_watching_changes_no_model(base_live, tmp_path, ask):
     unwatched = shutil.copytree(base_live, tmp_path / "unwatched")
     one = ask(base_live, "train", "--set", "train.passes=1")
-    two = ask(unwatched, "train", "--set", "train.passes=1", "--set", "alarms.num_train_queries=0")
+    two = ask(unwatched, "train", "--set", "train.passes=1", "--set", "train.alarms=false")
     assert one["encoder_id"] == two["encoder_id"]
     assert all(point["train"] is None for point in two["passes"][0]["fit"]["dev"])
-    assert of(two, "train_dev_gap")["value"] is None
+    assert two["alarms"] == []
     assert [p["value"] for p in one["passes"][0]["fit"]["dev"]] == [p["value"] for p in two["passes"][0]["fit"]["dev"]]
 
 
@@ -136,7 +131,7 @@ def test_wrong_answers_learned_by_heart_raise_dev_falls(ask, trained, tmp_path):
     assert (result["num_pairs"], result["improved"]) == (20, False)
 
 
-# Repeated pairs, and gain on familiar wording
+# Repeated pairs
 
 
 def test_a_training_set_of_copies_raises_repeated_pairs(train_on, beir):
@@ -167,35 +162,6 @@ def test_several_answers_to_a_question_and_questions_to_an_answer_repeat_nothing
     assert found[-1] == found[-2]
 
 
-@pytest.mark.slow
-def test_gain_on_familiar_wording_alone_is_told(train_on, tmp_path, words):
-    """Answers share no word with their queries: what is asked as in training can be known, and nothing else."""
-    rng, rows = random.Random(0), {"corpus": [], "queries": [], "judgments": []}
-    side_of = {}
-    for n in range(48):
-        asked, answer = words[4 * n : 4 * n + 4], words[400 + 4 * n : 404 + 4 * n]
-        rows["corpus"].append({"_id": f"d{n:03}", "text": " ".join(answer)})
-        wordings = {"train": [*asked[:3], "a", "b"], "dev": [*asked[:3], "a", "c"]} if n < 24 else {"dev": asked}
-        for side, wording in wordings.items():
-            query_id = f"q{n:03}-{side}"
-            side_of[query_id] = side
-            rows["queries"].append({"_id": query_id, "text": " ".join(wording)})
-            rows["judgments"].append({"query_id": query_id, "doc_id": f"d{n:03}", "grade": 1})
-    rng.shuffle(rows["queries"])
-    folder = write_beir(tmp_path / "familiar", rows, split_of=side_of.__getitem__)
-    result = train_on(folder, epochs=25)
-    assert "familiar_gain" in raised(result)
-    assert of(result, "familiar_gain")["value"] > 0.5
-    assert "add training queries in other words" in of(result, "familiar_gain")["sentence"]
-
-
-def test_familiar_is_alike_by_the_resemblance_asked_for():
-    examples = [Example(anchor="find all big files by name", positive="find -size +1M")]
-    queries = ["find all big files by owner", "Find ALL big files", "list users"]
-    assert familiar(queries, examples, resemblance=0.5).tolist() == [True, True, False]
-    assert familiar(queries, examples, resemblance=0.8).tolist() == [False, False, False]
-
-
 # Collapse
 
 
@@ -203,23 +169,7 @@ def test_an_absurd_learning_rate_raises_collapse_though_dev_kept_the_model_of_be
     sets = ("train.passes=1", "train.learning_rate=0.3", "train.warmup_ratio=0")
     told = nearer("train", "--dir", base_live, *(part for each in sets for part in ("--set", each)))
     assert "nothing was better on dev" in told.out
-    assert {line.split()[1] for line in told.out.splitlines() if line.startswith("alarm")} == COLLAPSE
-
-
-def test_a_model_that_says_the_same_of_every_text_raises_collapse(train_on, beir, tmp_path, tiny_model_folder):
-    from safetensors.numpy import load_file, save_file
-
-    folder = shutil.copytree(tiny_model_folder, tmp_path / "constant")
-    [path] = folder.rglob("model.safetensors")
-    weights = load_file(path)
-    [name] = [name for name in weights if name.endswith("layer.1.output.LayerNorm.weight")]
-    weights[name] = np.zeros_like(weights[name])
-    weights[name.replace("weight", "bias")] = np.ones_like(weights[name])
-    save_file(weights, path, metadata={"format": "pt"})
-    result = train_on(beir, model=folder, learning_rate=1e-9)
-    assert raised(result) == {"mean_cosine", "rank_unused"}
-    assert of(result, "mean_cosine")["value"] == pytest.approx(1, abs=1e-5)
-    assert of(result, "spread_lost")["value"] is None
+    assert {line.split()[1] for line in told.out.splitlines() if line.startswith("alarm")} == {"rank_lost"}
 
 
 # The sample of training queries
@@ -267,7 +217,7 @@ def test_the_sample_is_of_trained_queries_over_as_many_documents_as_dev(watched,
     assert point.value == watch.dev.measure(encoder)
     assert point.train == pytest.approx(watch.train.measure(encoder), abs=1e-6)
     alone = Watch(dev=watch.dev, train=None).point(encoder, 7)
-    assert (alone.value, alone.train, alone.mean_cosine) == (point.value, None, point.mean_cosine)
+    assert (alone.value, alone.train, alone.effective_rank) == (point.value, None, point.effective_rank)
 
 
 def test_pairs_given_as_text_are_watched_among_their_own_positives(watched, words):
@@ -287,6 +237,6 @@ def test_pairs_given_as_text_are_watched_among_their_own_positives(watched, word
 def test_none_is_asked_for(watched, words):
     documents = {f"d{n}": " ".join(words[3 * n : 3 * n + 3]) for n in range(4)}
     asked = {"train": {words[0]: "d0"}, "dev": {words[3]: "d1"}}
-    watch, encoder = watched(documents, asked, alarms={"num_train_queries": 0})
+    watch, encoder = watched(documents, asked, train={"alarms": False})
     assert watch.train is None
     assert json.dumps(watch.point(encoder, 0).train) == "null"

@@ -52,14 +52,6 @@ def test_dev_sees_a_better_model_before_its_weights_learn(run):
     assert learned[0]["value"] == pytest.approx(best, abs=1e-6)
 
 
-def test_alarms_count_what_was_gained_from_the_base_on(run, monkeypatch):
-    seen = []
-    monkeypatch.setattr(passes_module, "is_comparable", lambda familiar_Q: True)
-    monkeypatch.setattr(passes_module, "gains_of", lambda before_Q, *_, **__: seen.append(before_Q.mean()))
-    result, _ = run(LINEAR_FIRST)
-    assert seen == [pytest.approx(result["passes"][0]["fit"]["dev"][0]["value"], abs=1e-6)]
-
-
 def test_the_map_alone_is_a_model_where_its_weights_learn_nothing(run):
     result, model = run(LINEAR_FIRST, NOTHING)
     assert result["improved"]
@@ -156,10 +148,10 @@ def test_vectors_that_may_be_cut_are_mapped_and_then_turned(run):
 def test_it_merges_with_the_base(run, base_live):
     result, _ = run(LINEAR_FIRST)
     workspace = Workspace.open(base_live)
-    merged = merge(workspace, result["model_id"])
+    merged = merge(workspace, result["model_id"], weight=0.5)
     workspace.close()
-    assert merged["sweep"][0]["value"] == pytest.approx(result["dev"]["start"], abs=1e-6)
-    assert merged["sweep"][-1]["value"] == pytest.approx(result["dev"]["best"], abs=1e-6)
+    assert merged["points"][0]["value"] == pytest.approx(result["dev"]["start"], abs=1e-6)
+    assert merged["points"][-1]["value"] == pytest.approx(result["dev"]["best"], abs=1e-6)
 
 
 def test_it_is_told_and_shown(nearer, base_live, run):

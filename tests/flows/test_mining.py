@@ -22,7 +22,7 @@ from nearer.training.adapter_set import read_adapter_set
 from nearer.training.mining import propose
 from power import PowerCut, cut
 
-ALL = {"sources": ["dense", "bm25"], "margin_kind": "absolute"}
+ALL = {"sources": ["dense", "bm25"]}
 
 
 @pytest.fixture
@@ -60,7 +60,6 @@ def test_three_passes_draw_from_all_sources_and_keep_samples(make_workspace, fil
     assert [each["source"] for each in second["sources"]] == ALL["sources"]
     assert sum(each["num_drawn"] for each in third["sources"]) >= third["num_examples"] - third["num_filled_at_random"]
     assert len(third["samples"]) == 10
-    assert third["margin_kind"] == "absolute"
     model = workspace.registry.model(result["model_id"])
     assert model.training["passes"][2]["mining"] == third
     page = report(workspace)["report"]

@@ -156,7 +156,6 @@ def training():
         "num_near_duplicates": 311,
         "num_inside_margin": 4890,
         "margin": 0.0312,
-        "margin_kind": "absolute",
         "share_with_enough": 0.962,
         "num_hidden_positives": 412,
         "share_hidden_rejected": 0.87,
@@ -356,7 +355,7 @@ def test_every_section_is_filled_from_the_data():
 
 def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
     words = Page(render(full_data())).words
-    assert "4,890 scored too close to the positive (absolute margin 0.0312)" in words
+    assert "4,890 scored too close to the positive (margin 0.0312)" in words
     assert "The margin rejects 87% of the 412 known positives that would have been candidates" in words
     assert "the model proposed 28,844 and 1,903 of those drawn; BM25 proposed 25,110 and 1,640 of those drawn" in words
     assert "by hidden positives: at most 3.1% [1.2%, 5.5%] of the drawn negatives" in words

@@ -66,7 +66,7 @@ def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
 def test_a_turned_model_is_merged_with_base_turned_alike(run, base_live):
     result, *_ = run(CUT, "train.passes=1")
     workspace = Workspace.open(base_live)
-    merged = merge(workspace, result["model_id"])
+    merged = merge(workspace, result["model_id"], weight=0.5)
     workspace.close()
-    assert merged["sweep"][0]["value"] == pytest.approx(result["dev"]["start"], abs=1e-6)
-    assert merged["sweep"][-1]["value"] == pytest.approx(result["dev"]["best"], abs=1e-6)
+    assert merged["points"][0]["value"] == pytest.approx(result["dev"]["start"], abs=1e-6)
+    assert merged["points"][-1]["value"] == pytest.approx(result["dev"]["best"], abs=1e-6)

@@ -9,14 +9,7 @@ from nearer.core.progress import Silent
 from nearer.learn.fit_adapter import AdapterExamples, AdapterSettings, _Batches, _identity, _loss, fit_adapter
 from nearer.vectors.topk import top_k
 
-SORTS = [
-    ("linear", "query"),
-    ("low_rank", "query"),
-    ("mlp", "query"),
-    ("linear", "shared"),
-    ("low_rank", "separate"),
-    ("mlp", "separate"),
-]
+SIDES = ["query", "shared", "separate"]
 
 
 def unit(vectors):
@@ -62,7 +55,7 @@ class Planted:
 
 
 def fit(planted, examples=None, *, measure_dev=None, **settings):
-    values = {"learning_rate": 0.01, "pull": 0.0, "width": 16, "batch_size": 32, **settings}
+    values = {"learning_rate": 0.01, "pull": 0.0, "batch_size": 32, **settings}
     return fit_adapter(
         examples or planted.examples(),
         settings=AdapterSettings(**values),
@@ -72,17 +65,15 @@ def fit(planted, examples=None, *, measure_dev=None, **settings):
     )
 
 
-@pytest.mark.parametrize(("kind", "sides"), SORTS)
-def test_what_was_planted_is_recovered(kind, sides):
+@pytest.mark.parametrize("sides", SIDES)
+def test_what_was_planted_is_recovered(sides):
     planted = Planted("drowned" if sides == "shared" else "turned")
-    adapter, report = fit(planted, kind=kind, sides=sides, max_epochs=40)
+    adapter, report = fit(planted, sides=sides, max_epochs=40)
     assert report.dev[0].value < 0.2
     assert planted.dev(adapter) == max(point.value for point in report.dev) > 0.6
     assert report.best_step == next(point.step for point in report.dev if point.value == planted.dev(adapter))
     assert (adapter.space_id, adapter.document is None) == ("enc-1", sides == "query")
     assert (adapter.document is adapter.query) == (sides == "shared")
-    if adapter.document is not None:
-        assert adapter.document.kind != "mlp"
 
 
 def test_of_noise_nothing_is_learned_and_step_0_is_returned():
@@ -115,12 +106,12 @@ def test_the_best_of_dev_is_returned_though_training_went_on():
     assert not np.array_equal(measured[2].query.weights["matrix"], measured[3].query.weights["matrix"])
 
 
-@pytest.mark.parametrize(("kind", "sides"), SORTS)
-def test_a_seed_gives_the_same_adapter_and_another_another(kind, sides):
+@pytest.mark.parametrize("sides", SIDES)
+def test_a_seed_gives_the_same_adapter_and_another_another(sides):
     planted = Planted()
 
     def learned(seed):
-        return fit(planted, kind=kind, sides=sides, max_epochs=2, seed=seed, measure_dev=rising())[0].adapter_id
+        return fit(planted, sides=sides, max_epochs=2, seed=seed, measure_dev=rising())[0].adapter_id
 
     state = torch.random.get_rng_state()
     assert learned(1) == learned(1) != learned(2)
@@ -188,7 +179,7 @@ def test_spared_passages_get_no_gradient():
         target_B=batch.target_B[[alone]],
         spared_BX=batch.spared_BX[[alone]],
     )
-    start = _identity(4, AdapterSettings(), space_id="enc-1", rng=np.random.default_rng(0))
+    start = _identity(4, "query", space_id="enc-1")
     weights = {name: torch.from_numpy(weight) for name, weight in start.query.weights.items()}
     loss = _loss(replace(start, query=replace(start.query, weights=weights)), one, scale=20.0)
     (gradient,) = torch.autograd.grad(loss, passages)
@@ -225,7 +216,6 @@ def test_the_report_counts_pairs_steps_and_seconds():
 @pytest.mark.parametrize(
     ("changes", "settings", "message"),
     [
-        ({}, {"kind": "mlp", "sides": "shared"}, "cannot share an mlp"),
         ({"passage_emb_PD": np.ones((8, 5), np.float32)}, {}, "dimension"),
         ({"query_emb_QD": np.full((3, 4), np.nan, np.float32)}, {}, "not finite"),
         ({"passage_emb_PD": np.full((8, 4), np.inf, np.float32)}, {}, "not finite"),

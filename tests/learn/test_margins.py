@@ -78,15 +78,11 @@ def test_on_a_dense_catalogue_the_published_margin_rejects_nearly_everything():
     assert chosen(sparse, margins=(0.05,))[1].share_with_enough > 0.9
 
 
-def test_kinds_of_margin():
+def test_a_margin_is_relative_to_the_positive():
     candidates = candidates_of([[0.77, 0.74, 0.1]], [0.8])
-    assert below_margin(candidates, 0.05, "relative").tolist() == [[False, True, True]]
-    assert below_margin(candidates, 0.05, "absolute").tolist() == [[False, True, True]]
-    assert below_margin(candidates, 0.08, "relative").tolist() == [[False, False, True]]
-    assert below_margin(candidates, 0.05, "relative").tolist() != below_margin(candidates, 0.02, "absolute").tolist()
-    low = candidates_of([[0.05, -0.1]], [0.08])
-    assert below_margin(low, 0.05, "relative").tolist() == [[True, True]]
-    assert below_margin(low, 0.05, "absolute").tolist() == [[False, True]]
+    assert below_margin(candidates, 0.05).tolist() == [[False, True, True]]
+    assert below_margin(candidates, 0.08).tolist() == [[False, False, True]]
+    assert below_margin(candidates_of([[0.05, -0.1]], [0.08]), 0.05).tolist() == [[True, True]]
 
 
 def test_no_examples_or_too_few_candidates_leave_no_margin():

@@ -56,7 +56,6 @@ def point_at(step, value):
         value=value,
         queries=(3 * value, -value) * 10,
         train=value / 3,
-        mean_cosine=value / 7,
         effective_rank=1 + abs(value) / 11,
     )
 
@@ -135,7 +134,7 @@ def run_until_done(run, **recipe):
     [
         (cut_after_each_checkpoint, {}, 4),  # at steps 2, 4, 6 (the end of an epoch) and 8 of 9
         (cut_after_each_checkpoint, {"checkpoint_steps": 1, "freeze_embeddings": True, "weight_decay": 0.1}, 8),
-        (cut_after_each_checkpoint, {"checkpoint_steps": 2, "lora_rank": 4, "lora_dropout": 0.1}, 4),
+        (cut_after_each_checkpoint, {"checkpoint_steps": 2, "lora_rank": 4}, 4),
         (cut_after_each_checkpoint, {"checkpoint_steps": 2, "freeze_layers": 1}, 4),
         (cut_in_every_step, {"epochs": 1, "evals_per_pass": 6}, 6),
         (cut_after_each_checkpoint, {"checkpoint_steps": 1, **ORDERED}, 7),
@@ -175,7 +174,7 @@ def test_a_checkpoint_of_before_training_queries_were_measured_is_gone_on_from(f
     record.write_text(json.dumps(content))
     [first, *_] = Checkpoint.read(folder / "step-5").dev
     assert first == DevPoint(step=0, value=first.value)
-    assert first.train is first.mean_cosine is first.effective_rank is None
+    assert first.train is first.effective_rank is None
 
 
 def test_two_checkpoints_are_kept_without_pickles_to_run_and_none_of_the_end(folder, cut_at_the_end):

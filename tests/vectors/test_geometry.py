@@ -1,33 +1,11 @@
 import math
-from itertools import combinations
 
 import numpy as np
 import pytest
 
-from nearer.vectors.geometry import effective_rank, mean_cosine
+from nearer.vectors.geometry import effective_rank
 
 RANDOM = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
-
-
-def test_the_mean_cosine_is_that_of_all_pairs():
-    pairs = [
-        float(a @ b) / math.sqrt(float(a @ a) * float(b @ b)) for a, b in combinations(RANDOM.astype(np.float64), 2)
-    ]
-    assert mean_cosine(RANDOM) == pytest.approx(sum(pairs) / len(pairs), abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("rows", "wanted"),
-    [
-        ([[1, 0], [1, 0]], 1),
-        ([[1, 0], [-1, 0]], -1),
-        ([[1, 0], [0, 5]], 0),
-        ([[2, 0], [2, 0], [0, 3]], 1 / 3),
-        ([[0, 0], [1, 0]], 0),
-    ],
-)
-def test_the_mean_cosine_of_a_few(rows, wanted):
-    assert mean_cosine(np.array(rows, np.float64)) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_the_effective_rank_is_exact_where_it_is_known():

@@ -14,7 +14,6 @@ from nearer.core.errors import RecipeError
 from nearer.core.sections import (
     AdapterRecipe,
     AdviseRecipe,
-    AlarmsRecipe,
     ChunkRecipe,
     ColumnsRecipe,
     CompressRecipe,
@@ -51,7 +50,6 @@ class Recipe(Section):
     adapter: AdapterRecipe = AdapterRecipe()
     reranker: RerankerRecipe = RerankerRecipe()
     mining: MiningRecipe = MiningRecipe()
-    alarms: AlarmsRecipe = AlarmsRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
     gate: GateRecipe = GateRecipe()
     index: IndexRecipe = IndexRecipe()

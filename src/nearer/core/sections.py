@@ -290,7 +290,7 @@ Dimension = Annotated[int, Field(ge=1)]
 class TrainRecipe(Section):
     """How a candidate is trained. Source of the defaults: docs/results.md, tuned on dev splits.
 
-    Those of LoRA: alpha is the rank (Hu et al., arXiv 2106.09685, section 4.1, and peft's 8 for 8); dropout is peft's.
+    That of LoRA: alpha is the rank (Hu et al., arXiv 2106.09685, section 4.1, and peft's 8 for 8).
     """
 
     epochs: float = Field(default=1.0, gt=0, le=10_000, description="epochs of each pass")
@@ -336,7 +336,6 @@ class TrainRecipe(Section):
         ),
     )
     scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
-    triplet_margin: float = Field(default=0.3, gt=0, le=2, description="of the triplet loss, in cosine distance")
     cached: bool = Field(
         default=False,
         description=("GradCache: a large batch in the memory of a small one, at the price of encoding it twice"),
@@ -401,7 +400,6 @@ class TrainRecipe(Section):
     lora_alpha: int | None = Field(
         default=None, ge=1, description="what they add is scaled by alpha / rank; none: by 1"
     )
-    lora_dropout: float = Field(default=0.0, ge=0, lt=1, description="of what they read; peft's default")
     guide: str | None = Field(
         default=None,
         description=(
@@ -428,6 +426,12 @@ class TrainRecipe(Section):
     )
     evals_per_pass: int = Field(default=4, ge=1, description="dev measurements a pass, beside step 0")
     patience: int = Field(default=3, ge=1, description="measurements without a new best before a pass is ended")
+    alarms: bool = Field(
+        default=True,
+        description=(
+            "training queries are measured beside dev, and signs of overfitting, repeated pairs and collapse are told"
+        ),
+    )
     checkpoint_steps: int | None = Field(
         default=None,
         ge=1,
@@ -458,35 +462,21 @@ class TrainRecipe(Section):
 class AdapterRecipe(Section):
     """How an adapter is trained, and with its rate, pull and batches the linear map that training may begin with.
 
-    ``train.seed``, ``max_positives``, ``max_dev_queries`` and ``mining`` but for ``max_false`` hold here too.
+    ``train.seed``, ``scale``, ``max_positives`` and ``max_dev_queries`` hold here too, and ``mining`` but for
+    ``max_false``.
 
-    Source of the defaults: the learning rate is Adam's own (Kingma and Ba, arXiv 1412.6980, algorithm 1); the scale is
-    ``train``'s. The others are not tuned: dev, with step 0 a candidate, ends what does harm.
+    Source of the defaults: the learning rate is Adam's own (Kingma and Ba, arXiv 1412.6980, algorithm 1). The others
+    are not tuned: dev, with step 0 a candidate, ends what does harm.
     """
 
-    kind: Literal["linear", "low_rank", "mlp"] = Field(
-        default="linear",
-        description=(
-            'the map that `nearer train --adapter` trains: `"linear"`, `"low_rank"`, or `"mlp"`, a small '
-            "network for queries"
-        ),
-    )
-    width: int = Field(default=64, ge=1, le=65_536, description="rank of a low-rank map, inner width of an mlp")
     learning_rate: float = Field(default=1e-3, gt=0, description="Adam's own default")
     pull: float = Field(
         default=1e-3, ge=0, description="weight of the squared distance from a map that changes nothing"
     )
-    scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss, as `train.scale`")
     batch_size: int = Field(
         default=128, ge=1, le=65_536, description="pairs a step; vectors are small, so more fit than texts"
     )
-    num_negatives: int = Field(
-        default=1,
-        ge=0,
-        description=("hard negatives drawn anew for each pair and epoch; `[mining]` chooses the candidates"),
-    )
     max_epochs: int = Field(default=30, ge=1, le=10_000, description="dev is measured after each")
-    patience: int = Field(default=4, ge=1, description="epochs without a new best on dev before it ends")
 
 
 class RerankerRecipe(Section):
@@ -545,95 +535,6 @@ class RerankerRecipe(Section):
     seed: Seed = Field(default=0, description="of the fresh head, the order of lists, dropout, and every draw")
 
 
-class AlarmsRecipe(Section):
-    """What is watched while a model trains, and from where on it is an alarm. Sources: ``measure/alarms.py``."""
-
-    num_train_queries: int = Field(
-        default=100, ge=0, description="training queries measured beside dev, at most as many as dev has; 0: none"
-    )
-    max_gap_growth: float = Field(
-        default=0.2,
-        ge=0,
-        le=2,
-        description=(
-            "how much training queries minus dev may grow in nDCG@10; never less than two standard errors of "
-            "so many queries. Source: five of 300 and 100 queries whose values change by 0.32, as on nl2bash "
-            "in results"
-        ),
-    )
-    max_dev_fall: float = Field(
-        default=0.03,
-        ge=0,
-        le=1,
-        description=(
-            "how much dev may fall to the end of a pass while training queries do not; never less than two "
-            "standard errors. Source: three of 300 queries whose values change by 0.16"
-        ),
-    )
-    max_repeated_pairs: float = Field(
-        default=0.15,
-        ge=0,
-        le=1,
-        description=(
-            "share of the pairs that nearly repeat another. Source: above the 0.14 of the most repetitive "
-            "corpus in Lee et al. (2022), table 2; our four sets have 0.04 at most"
-        ),
-    )
-    familiar_from: float = Field(
-        default=0.5,
-        gt=0,
-        le=1,
-        description=(
-            "resemblance of a dev query to a training query from which it is worded like it; from 0.8 on it "
-            "is a leak. Reasoned: half of all their word triples together"
-        ),
-    )
-    max_familiar_gain: float = Field(
-        default=0.5,
-        ge=0,
-        description=(
-            "share of the gain on familiar dev queries that the others lack, where chance does not explain "
-            "it. Reasoned: most of the gain must not hang on wording"
-        ),
-    )
-    max_mean_cosine: float = Field(
-        default=0.95,
-        ge=-1,
-        le=1,
-        description=(
-            "mean cosine of two passages. Reasoned: pairs of the sound E5 models score 0.7 to 1.0 by their model card"
-        ),
-    )
-    max_spread_lost: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description=(
-            "share of the mean squared distance of two passages that training may take. Reasoned: training "
-            "should add to it (Wang and Isola 2020, section 4)"
-        ),
-    )
-    max_rank_unused: float = Field(
-        default=0.95,
-        ge=0,
-        le=1,
-        description=(
-            "share of the dimensions that the effective rank (Roy and Vetterli 2007) leaves unused. Reasoned: "
-            "19 of every 20 hold nothing"
-        ),
-    )
-    max_rank_lost: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description=(
-            "share of the effective rank that training may take. Reasoned, after RankMe (Garrido et al. "
-            "2023): quality falls with it"
-        ),
-    )
-
-
-MarginKind = Literal["relative", "absolute"]
 MiningSource = Literal["dense", "bm25"]
 
 
@@ -641,7 +542,7 @@ class MiningRecipe(Section):
     """How hard negatives are chosen.
 
     ``sources`` propose candidates: the model of the moment, and BM25. One is kept while its score is below the
-    positive's times (1 - margin), or below it by more than an absolute margin. ``margins`` are tried from the
+    positive's times (1 - margin). ``margins`` are tried from the
     strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is used and reported. Where the
     interval of how many are false lies above ``max_false``, nothing of what was mined is used. Our rule: on dev of
     banking77, judged by intents, negatives estimated at 99.5% false took a model from 0.890 to 0.870.
@@ -659,13 +560,6 @@ class MiningRecipe(Section):
     )
     top_k: int = Field(default=10, ge=1, description="negatives are drawn from so many best candidates of each source")
     num_negatives: int = Field(default=1, ge=1, description="negatives a pair")
-    margin_kind: MarginKind = Field(
-        default="relative",
-        description=(
-            'a candidate must score below (1 - margin) times the positive; or `"absolute"`, below the '
-            "positive by more than the margin"
-        ),
-    )
     margins: tuple[float, ...] = Field(
         default=(0.05, 0.02, 0.0, -1.0),
         description=(

@@ -3,7 +3,7 @@
     <folder>/adapter.safetensors   the weights
     <folder>/adapter.json          what they are, their id, and the space they were trained in; written last
 
-Shapes: N vectors x D dimensions, W inner width.
+Shapes: N vectors x D dimensions.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,54 +26,33 @@ FORMAT_VERSION = 1
 _WEIGHTS, _MANIFEST = "adapter.safetensors", "adapter.json"
 _SHARED = "shared"
 
-Kind = Literal["linear", "low_rank", "mlp"]
-
-_SHAPES: dict[Kind, dict[str, str]] = {
-    "linear": {"matrix": "DD"},
-    "low_rank": {"down": "WD", "up": "DW"},
-    "mlp": {"inner": "WD", "bias": "W", "outer": "DW"},
-}
+LINEAR = "linear"
+"""What a map is called in the manifest of an adapter: a product with one matrix."""
+_MATRIX = "matrix"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Map:
-    """One map of vectors: a matrix, the identity plus a low-rank matrix, or the vector plus a small network's answer.
+    """A map of vectors: a product with one matrix.
 
-    ``weights`` are NumPy arrays, or torch tensors while they are trained. Every map but ``"mlp"`` is linear.
-
-    Source: residual form, zero start: He et al., Identity Mappings in Deep Residual Networks (arXiv 1603.05027),
-    section 3; low rank: Hu et al., LoRA (arXiv 2106.09685), section 4.1.
+    ``weights`` holds ``matrix`` (D, D), a NumPy array, or a torch tensor while it is trained.
     """
 
-    kind: Kind
     weights: Mapping[str, Any]
 
     @classmethod
-    def identity(cls, kind: Kind, *, dimension: int, width: int, rng: np.random.Generator) -> "Map":
-        """A map that changes nothing yet; its inner weights, which nothing hears at first, are drawn."""
-        sizes = {"D": dimension, "W": width}
-        weights = {name: np.zeros([sizes[axis] for axis in shape]) for name, shape in _SHAPES[kind].items()}
-        if kind == "linear":
-            weights["matrix"] = np.eye(dimension)
-        else:
-            drawn = "down" if kind == "low_rank" else "inner"
-            weights[drawn] = rng.standard_normal(weights[drawn].shape) / np.sqrt(dimension)
-        return cls(kind=kind, weights={name: weight.astype(np.float32) for name, weight in weights.items()})
+    def identity(cls, dimension: int) -> "Map":
+        """A map that changes nothing yet."""
+        return cls(weights={_MATRIX: np.eye(dimension, dtype=np.float32)})
 
     def __call__(self, vectors_ND: Any) -> Any:
         """The vectors mapped, not normalised (N, D); arrays give arrays and tensors tensors."""
-        weights = self.weights
-        if self.kind == "linear":
-            return vectors_ND @ weights["matrix"].T
-        if self.kind == "low_rank":
-            return vectors_ND + vectors_ND @ weights["down"].T @ weights["up"].T
-        inner_NW = (vectors_ND @ weights["inner"].T + weights["bias"]).clip(min=0)
-        return vectors_ND + inner_NW @ weights["outer"].T
+        return vectors_ND @ self.weights[_MATRIX].T
 
     @property
     def dimension(self) -> int:
         """D, the length of a vector."""
-        return int(self.weights[next(iter(_SHAPES[self.kind]))].shape[1])
+        return int(self.weights[_MATRIX].shape[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,8 +133,9 @@ class Adapter:
     @classmethod
     def _assemble(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Floats32]) -> "Adapter":
         def assembled(side: str) -> Map:
-            kind: Kind = manifest[side]
-            return Map(kind=kind, weights={name: tensors[f"{side}.{name}"] for name in _SHAPES[kind]})
+            if manifest[side] != LINEAR:
+                raise ValueError(f"its map of the {side} side is of another kind: {manifest[side]}")
+            return Map(weights={_MATRIX: tensors[f"{side}.{_MATRIX}"]})
 
         query = assembled("query")
         without_own_weights = {None: None, _SHARED: query}
@@ -167,18 +147,17 @@ class Adapter:
     @property
     def _description(self) -> dict[str, str | None]:
         shared = _SHARED if self.document is self.query else None
-        document = shared or (self.document.kind if self.document else None)
-        return {"space_id": self.space_id, "query": self.query.kind, "document": document}
+        document = shared or (LINEAR if self.document else None)
+        return {"space_id": self.space_id, "query": LINEAR, "document": document}
 
     @property
     def _tensors(self) -> dict[str, Floats32]:
         """All weights by side and name, a shared map once."""
         sides = {"query": self.query, "document": None if self.document is self.query else self.document}
         return {
-            f"{side}.{name}": np.ascontiguousarray(each.weights[name], dtype="<f4")
+            f"{side}.{_MATRIX}": np.ascontiguousarray(each.weights[_MATRIX], dtype="<f4")
             for side, each in sides.items()
             if each is not None
-            for name in _SHAPES[each.kind]
         }
 
     @property
@@ -191,18 +170,12 @@ class Adapter:
 
 
 def _refuse_misshapen(*maps: Map) -> None:
-    """Raise ValueError for weights of shapes that do not fit together, or that are not numbers."""
-    shared: dict[str, int] = {}
+    """Raise ValueError for matrices of shapes that do not fit together, or that are not numbers."""
+    shape = (maps[0].weights[_MATRIX].shape[:1]) * 2
     for each in maps:
-        sizes = dict(shared)
-        for name, axes in _SHAPES[each.kind].items():
-            weight = each.weights[name]
-            fits = weight.ndim == len(axes) and all(
-                sizes.setdefault(axis, size) == size for axis, size in zip(axes, weight.shape, strict=True)
-            )
-            if not (fits and np.isfinite(weight).all()):
-                raise ValueError(f"{name} of shape {weight.shape} does not fit the other weights, or is not finite")
-        shared = {"D": sizes["D"]}
+        weight = each.weights[_MATRIX]
+        if weight.shape != shape or not np.isfinite(weight).all():
+            raise ValueError(f"{_MATRIX} of shape {weight.shape} does not fit the other weights, or is not finite")
 
 
 def _checked(emb: ArrayLike, *, dimension: int) -> Floats32:

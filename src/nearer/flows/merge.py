@@ -1,4 +1,4 @@
-"""Merge a trained model with the one it came from, against forgetting: dev chooses how much of each.
+"""Merge a trained model with the one it came from, against forgetting.
 
 Shapes: Q queries, P passages, D dimensions, K ranked documents.
 """
@@ -23,7 +23,7 @@ from nearer.evaluation.splits import ensure_splits
 from nearer.evaluation.suite import DEPTH, Results, Suite, gate_suite
 from nearer.learn.checkpoint import weights_of
 from nearer.learn.matrices import align
-from nearer.learn.merge import SHARES, interpolated, refuse_unlike
+from nearer.learn.merge import interpolated, refuse_unlike
 from nearer.measure.suite import newly_failing, run_case
 from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
@@ -54,18 +54,17 @@ def merge(
     system: str,
     other: str = BASE,
     *,
-    weight: float | None = None,
+    weight: float,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Register the model whose weights lie between ``other``'s, at 0, and ``system``'s, at 1.
 
-    ``weight`` says where; else eleven places are tried, and the one is taken that is best on dev among those that fail
-    no case of ``gate.suite`` which ``other`` passes; of equals the one nearer to ``other``. An end is a model that is
-    there already, and nothing is registered. Test is not looked at.
+    Dev and the cases of ``gate.suite`` are measured there and at both ends. An end is a model that is there already,
+    and nothing is registered. Test is not looked at.
 
     Raises InputError for a weight outside 0 to 1 and for models that do not fit, ImportFaults for a suite with faults.
     """
-    if weight is not None and not 0 <= weight <= 1:
+    if not 0 <= weight <= 1:
         raise InputError(f"--weight {weight:g} is not between 0 and 1", hint="0 is the other model, 1 is the first")
     progress = progress or Silent()
     ensure_splits(workspace)
@@ -76,12 +75,12 @@ def merge(
     _refuse(first, second)
     ground = _Ground.read(workspace, suite, progress)
     encoder, ends = second.encoder, (weights_of(first.encoder.model), weights_of(second.encoder.model))
-    shares = SHARES if weight is None else sorted({0.0, weight, 1.0})
+    weights = sorted({0.0, weight, 1.0})
     points = []
-    for share in progress.track(shares, label="merge and measure", total=len(shares)):
+    for share in progress.track(weights, label="merge and measure", total=len(weights)):
         encoder.model.load_state_dict(interpolated(*ends, share))
         points.append(ground.measured(encoder, share, progress))
-    chosen = _best(points) if weight is None else next(each for each in points if each.weight == weight)
+    chosen = next(each for each in points if each.weight == weight)
     encoder.model.load_state_dict(interpolated(*ends, chosen.weight))
     told = _told(first, second, points, chosen, num_queries=len(ground.dev.queries))
     model = _register(workspace, second, first, chosen, told)
@@ -143,12 +142,6 @@ def _refuse(first: LocalSystem, second: LocalSystem) -> None:
     refuse_unlike(left, right, names=names)
 
 
-def _best(points: Sequence[_Point]) -> _Point:
-    """The best on dev that breaks no case, the nearest to the other model of equals; that model breaks none."""
-    sound = [each for each in points if not each.broken(points[0])]
-    return max(sound, key=lambda each: (each.value, -each.weight))
-
-
 def _told(
     first: LocalSystem, second: LocalSystem, points: Sequence[_Point], chosen: _Point, *, num_queries: int
 ) -> dict[str, Any]:
@@ -159,7 +152,7 @@ def _told(
         "weight": chosen.weight,
         "metric": str(DEV_MEASURE),
         "num_queries": num_queries,
-        "sweep": [{"weight": each.weight, "value": each.value, "suite": _counted(each, points[0])} for each in points],
+        "points": [{"weight": each.weight, "value": each.value, "suite": _counted(each, points[0])} for each in points],
         "broken": chosen.broken(points[0]),
     }
 
@@ -180,7 +173,7 @@ def _register(
     encoder = Encoder(second.encoder.model, settings=second.encoder.settings, batch_size=second.encoder.batch_size)
     source = keep_model(workspace, encoder.encoder_id, encoder.save)
     failpoint("merge.model")
-    merged = {"with": first.model.model_id, "weight": chosen.weight, "sweep": told["sweep"]}
+    merged = {"with": first.model.model_id, "weight": chosen.weight, "points": told["points"]}
     training = {"recipe": workspace.recipe.model_dump(mode="json"), "merged": merged}
     record = Model(
         model_id=encoder.model_id,

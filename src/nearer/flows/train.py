@@ -17,6 +17,7 @@ from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
 from nearer.evaluation.splits import ensure_splits
+from nearer.learn.dev_score import dev_score
 from nearer.learn.order import Source, sources_of
 from nearer.measure.alarms import raised_in
 from nearer.store.registry import Model
@@ -28,7 +29,6 @@ from nearer.training.dev_set import DEV_MEASURE, build_dev_set
 from nearer.training.examples import find_left_out, read_examples
 from nearer.training.guiding import guide_of
 from nearer.training.models import keep_model
-from nearer.training.outcome import kept_value
 from nearer.training.passes import run_passes, run_watched
 from nearer.training.query_side import learner
 from nearer.training.refusals import refuse_hopeless
@@ -51,7 +51,7 @@ def train(
     The base begins with a pass on in-batch negatives; a model that was trained before goes on with mined ones, so
     that two calls of one pass give what one call of two gives. Training queries and pairs that leak into dev or
     test are left out and counted. A run that was cut short goes on from what it kept. ``asked`` fits the training
-    into a time, or has several trained from the same start, of which dev chooses: one, or a mean of several seeds.
+    into a time, or has several trained from the same start, of which dev chooses one.
     ``resume`` names an unfinished run, or ``newest``, whose recipe, start and request stand in place of these.
 
     Raises RecipeError for settings or data that cannot work, InputError for what cannot be asked, NotFound or Conflict
@@ -123,7 +123,7 @@ def train(
             **chosen,
             "duration_s": None if run.is_resumed else round(clock() - began, 1),
         }
-        improved = course.averaged is not None or any(each["fit"]["best_step"] for each in passes)
+        improved = any(each["fit"]["best_step"] for each in passes)
         model = _register(workspace, parent, training=training) if improved else parent.model
         raised = [alarm["name"] for alarm in raised_in(training)]
         _record(workspace, run, detail={"model_id": model.model_id, "improved": improved, "alarms": raised})
@@ -141,7 +141,7 @@ def train(
             "num_queries": len(dev.queries),
             "num_documents": len(dev.starts_N),
             "start": passes[0]["fit"]["dev"][0]["value"],
-            "best": kept_value({"passes": passes, **chosen}),
+            "best": dev_score(passes),
         },
         "num_pairs": len(course.examples),
         "dimensions": list(workspace.recipe.train.dimensions),

@@ -42,7 +42,7 @@ def turn(workspace: Workspace, system: str, *, progress: Progress | None = None)
         passage_emb_PD,
         weight_E=np.ones(len(pairs.queries_E), np.float32),
     )
-    both = Map(kind="linear", weights={"matrix": axes_DD})
+    both = Map(weights={"matrix": axes_DD})
     training = {
         "recipe": workspace.recipe.model_dump(mode="json"),
         "data": {"num_pairs": len(pairs.queries_E), "pairs_id": pairs.pairs_id},

@@ -26,10 +26,10 @@ def merge_of(last: JSON | None) -> MergeView | None:
     """What the page shows of the last merge."""
     if last is None:
         return None
-    dev = {each["weight"]: float(each["value"]) for each in last["sweep"]}
+    dev = {each["weight"]: float(each["value"]) for each in last["points"]}
     passed = {
         each["weight"]: float(each["suite"]["num_cases"] - each["suite"]["num_failed"])
-        for each in last["sweep"]
+        for each in last["points"]
         if each["suite"]
     }
     chosen = last["weight"]

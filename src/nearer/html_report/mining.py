@@ -58,8 +58,7 @@ def _candidates(mining: JSON, *, number_of: int) -> str:
     bound = (
         "no margin was asked for"
         if margin <= NO_MARGIN
-        else f"{mining['num_inside_margin']:,} scored too close to the positive "
-        f"({mining.get('margin_kind', 'relative')} margin {margin:g})"
+        else f"{mining['num_inside_margin']:,} scored too close to the positive (margin {margin:g})"
     )
     return (
         f"Before pass {number_of} {plural(number, 'hard negative was', 'hard negatives were')} proposed for "

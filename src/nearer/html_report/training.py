@@ -12,7 +12,7 @@ from nearer.html_report import charts
 from nearer.html_report.data import ReportData
 from nearer.html_report.formats import number
 from nearer.html_report.mining import Mining, mining_of
-from nearer.training.outcome import kept_value
+from nearer.learn.dev_score import dev_score
 
 JSON = Mapping[str, Any]
 
@@ -33,16 +33,12 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What a time decided, in sentences; what several trainings came to; their mean and deviation, if of seeds.
-
-    ``num_averaged`` of them gave the mean of their weights, where that was kept; else 0.
-    """
+    """What a time decided, in sentences; what several trainings came to; their mean and deviation, if of seeds."""
 
     reasons: Sequence[str]
     trainings: Sequence[tuple[str, float | None, str]]
     mean: float | None
     deviation: float | None
-    num_averaged: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +104,7 @@ def _training(model: JSON, *, is_live: bool) -> Training:
     data: JSON = training.get("data", {})
     sources: Sequence[JSON] = data.get("sources", []) if data.get("num_sources", 1) > 1 else []
     values = [value for _, _, value, _ in points if isfinite(value)]
-    base, kept_dev = (values[0], kept_value(training)) if values else (None, None)
+    base, kept_dev = (values[0], dev_score(passes)) if values else (None, None)
     label = f"nDCG@10 on dev by training step: base {number(base)}, kept {number(kept_dev)}"
     return Training(
         model_id=model["model_id"],
@@ -138,7 +134,6 @@ def _chosen(training: JSON) -> Chosen:
         trainings=[(_settings(each["settings"]), each["value"], each["fault"]) for each in several],
         mean=seeds.get("mean"),
         deviation=seeds.get("standard_deviation"),
-        num_averaged=len((seeds.get("averaged") or {}).get("trainings", ())),
     )
 
 

@@ -40,15 +40,14 @@ class DevPoint:
     """What dev said after ``step`` optimiser steps; step 0 is the model that the pass began with.
 
     Beside it what each dev query said, while the pass goes on; ``train``, the same as ``value`` of a sample of the
-    training queries, and the geometry of a sample of passages; none where that was not measured, as before these were
-    kept.
+    training queries, and the effective rank of a sample of passages; none where that was not measured, as before
+    these were kept.
     """
 
     step: int
     value: float
     queries: tuple[float, ...] = ()
     train: float | None = None
-    mean_cosine: float | None = None
     effective_rank: float | None = None
 
     @property

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, normalize
 from nearer.core.arrays import Bools, Floats32, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
-from nearer.encode.adapter import Adapter, Kind, Map
+from nearer.encode.adapter import Adapter, Map
 from nearer.learn.checkpoint import DevPoint
 
 AdapterSides = Literal["query", "shared", "separate"]
@@ -29,16 +29,12 @@ AdapterSides = Literal["query", "shared", "separate"]
 class AdapterSettings:
     """How an adapter is trained.
 
-    ``sides`` says what is mapped: ``"query"`` leaves the stored vectors and their index alone, ``"shared"`` maps them
-    as the queries, ``"separate"`` by a matrix of their own. ``width`` is the rank of ``"low_rank"`` and the inner
-    width of ``"mlp"``. ``pull`` weighs the squared distance of all weights from those of step 0.
-
-    Raises InputError for an mlp that documents share.
+    ``sides`` says what is mapped: ``"query"`` leaves the stored vectors and their index alone, ``"shared"`` maps
+    them as the queries, ``"separate"`` by a matrix of their own. ``pull`` weighs the squared distance of all
+    weights from those of step 0.
     """
 
-    kind: Kind = "linear"
     sides: AdapterSides = "query"
-    width: int = 64
     learning_rate: float = 1e-3
     pull: float = 1e-3
     scale: float = 20.0
@@ -47,13 +43,6 @@ class AdapterSettings:
     max_epochs: int = 30
     patience: int = 4
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.kind == "mlp" and self.sides == "shared":
-            raise InputError(
-                "documents cannot share an mlp: their map is one product",
-                hint='adapt by "separate" instead, or set adapter.kind = "linear"',
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,7 +121,7 @@ def fit_adapter(
     began = clock()
     _refuse_unusable(examples)
     rng = np.random.default_rng(settings.seed)
-    start = _identity(examples.query_emb_QD.shape[1], settings, space_id=space_id, rng=rng)
+    start = _identity(examples.query_emb_QD.shape[1], settings.sides, space_id=space_id)
     trained = _converted(start, lambda weight: torch.tensor(weight, requires_grad=True))
     weights, starts = _weights(trained), [torch.from_numpy(weight) for weight in _weights(start)]
     optimiser = torch.optim.Adam(weights, settings.learning_rate)
@@ -165,15 +154,12 @@ def fit_adapter(
     return best.adapter, report
 
 
-def _identity(dimension: int, settings: AdapterSettings, *, space_id: str, rng: np.random.Generator) -> Adapter:
+def _identity(dimension: int, sides: AdapterSides, *, space_id: str) -> Adapter:
     """The adapter of step 0."""
-    query = Map.identity(settings.kind, dimension=dimension, width=settings.width, rng=rng)
-    if settings.sides == "query":
+    query = Map.identity(dimension)
+    if sides == "query":
         return Adapter(space_id=space_id, query=query)
-    if settings.sides == "shared":
-        return Adapter(space_id=space_id, query=query, document=query)
-    kind: Kind = "linear" if settings.kind == "mlp" else settings.kind  # stored vectors take one product, no network
-    document = Map.identity(kind, dimension=dimension, width=settings.width, rng=rng)
+    document = query if sides == "shared" else Map.identity(dimension)
     return Adapter(space_id=space_id, query=query, document=document)
 
 
@@ -181,7 +167,7 @@ def _converted(adapter: Adapter, convert: Callable[[Any], Any]) -> Adapter:
     """The same adapter with its weights as arrays or as tensors; what is shared stays shared."""
 
     def converted(each: Map) -> Map:
-        return Map(kind=each.kind, weights={name: convert(weight) for name, weight in each.weights.items()})
+        return Map(weights={name: convert(weight) for name, weight in each.weights.items()})
 
     query, document = converted(adapter.query), adapter.document
     if document is not None:

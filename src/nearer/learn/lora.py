@@ -58,7 +58,6 @@ def _injected(model: "SentenceTransformer", layers: nn.Module, recipe: TrainReci
     config = LoraConfig(
         r=recipe.lora_rank,
         lora_alpha=recipe.lora_rank if recipe.lora_alpha is None else recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout,
         target_modules=[name for name, each in transformer.named_modules() if each in linear],
     )
     model.requires_grad_(False)

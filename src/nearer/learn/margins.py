@@ -6,25 +6,22 @@ Arrays: Q examples x K candidates.
 import numpy as np
 
 from nearer.core.arrays import Bools
-from nearer.core.sections import MarginKind, MiningRecipe
+from nearer.core.sections import MiningRecipe
 from nearer.learn.candidates import Candidates
 
 NO_MARGIN = -1.0
 
 
-def below_margin(candidates: Candidates, margin: float, kind: MarginKind = "relative") -> Bools:
-    """Which candidates score below (1 - margin) times their positive, or below it by more than an absolute margin.
+def below_margin(candidates: Candidates, margin: float) -> Bools:
+    """Which candidates score below (1 - margin) times their positive.
 
-    Scores are cosines; a positive below 0 would turn the relative bound around, so it counts as 0. Above -1 a negative
-    margin lets candidates score above the positive by so much; -1 lets all pass.
-    Source: NV-Retriever (arXiv 2407.15831), section 3.2, TopK-PercPos and TopK-MarginPos.
+    Scores are cosines; a positive below 0 would turn the bound around, so it counts as 0. Above -1 a negative margin
+    lets candidates score above the positive by so much; -1 lets all pass.
+    Source: NV-Retriever (arXiv 2407.15831), section 3.2, TopK-PercPos.
     """
     if margin <= NO_MARGIN:
         return np.ones(candidates.rows_QK.shape, dtype=np.bool_)
-    if kind == "absolute":
-        limit_Q = candidates.positive_scores_Q - np.float32(margin)
-    else:
-        limit_Q = np.maximum(candidates.positive_scores_Q, 0) * np.float32(1 - margin)
+    limit_Q = np.maximum(candidates.positive_scores_Q, 0) * np.float32(1 - margin)
     return np.asarray(candidates.scores_QK < limit_Q[:, None])
 
 
@@ -36,7 +33,7 @@ def choose_margin(candidates: Candidates, allowed_QK: Bools, recipe: MiningRecip
     margin = NO_MARGIN
     for each in sorted(recipe.margins, reverse=True):
         margin = max(each, NO_MARGIN)
-        kept_QK = allowed_QK & below_margin(candidates, margin, recipe.margin_kind)
+        kept_QK = allowed_QK & below_margin(candidates, margin)
         if len(kept_QK) and float((kept_QK.sum(axis=1) >= num_wanted).mean()) >= recipe.min_share:
             break
     return margin

@@ -10,9 +10,6 @@ from nearer.core.errors import InputError
 
 Weights = Mapping[str, Tensor]
 
-SHARES = tuple(step / 10 for step in range(11))
-"""Of the trained model, that a sweep tries. Source: Wortsman et al. (arXiv 2109.01903), section 3, who try as many."""
-
 
 def interpolated(before: Weights, after: Weights, share: float) -> dict[str, Tensor]:
     """(1 - share) times ``before`` and share times ``after``; what is no floating-point number is ``after``'s.

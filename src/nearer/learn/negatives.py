@@ -65,7 +65,6 @@ class MiningReport:
     num_near_duplicates: int
     num_inside_margin: int
     margin: float
-    margin_kind: str
     share_with_enough: float
     num_hidden_positives: int
     share_hidden_rejected: float | None
@@ -138,7 +137,7 @@ def _choose(
 ) -> tuple[Bools, MiningReport]:
     """Which candidates score below the margin, whatever else they are, and what was found before anything is drawn."""
     margin = choose_margin(candidates, sifted.allowed_QK, recipe, num_wanted=num_wanted)
-    below_QK = below_margin(candidates, margin, recipe.margin_kind)
+    below_QK = below_margin(candidates, margin)
     return below_QK, _report(sifted, below_QK, margin, recipe, num_wanted=num_wanted)
 
 
@@ -151,7 +150,6 @@ def _report(sifted: Sifted, below_QK: Bools, margin: float, recipe: MiningRecipe
         num_near_duplicates=int(sifted.near_QK.sum()),
         num_inside_margin=int((sifted.allowed_QK & ~below_QK).sum()),
         margin=margin,
-        margin_kind=recipe.margin_kind,
         share_with_enough=float((kept_QK.sum(axis=1) >= num_wanted).mean()) if len(kept_QK) else 0.0,
         num_hidden_positives=num_hidden,
         share_hidden_rejected=float((sifted.hidden_QK & ~below_QK).sum() / num_hidden) if num_hidden else None,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from nearer.core.sections import TrainRecipe
-from nearer.learn.losses import Loss, Similarities
+from nearer.learn.losses import TRIPLET_MARGIN, Loss, Similarities
 from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Features, Size, Tokens
 
@@ -117,7 +117,7 @@ class Objective:
             self.loss(
                 replace(known, cosine_BX=_cosine(anchor_AD[:, :size], text_XD[:, :size])[anchors_B]),
                 scale=self.recipe.scale,
-                margin=self.recipe.triplet_margin,
+                margin=TRIPLET_MARGIN,
             )
             for size in sizes
         ]

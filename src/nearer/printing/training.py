@@ -66,14 +66,8 @@ def _chosen(result: JSON) -> list[str]:
         deviation = seeds["standard_deviation"]
         spread = "" if deviation is None else f", standard deviation {deviation:.3f}"
         shown = ", ".join(f"{value:.3f}" for value in values)
-        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds['mean']:.3f}{spread}; {_kept(seeds)} is kept")
+        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds['mean']:.3f}{spread}; the best is kept")
     return lines
-
-
-def _kept(seeds: JSON) -> str:
-    """Which weights of several seeds: the best's, or a mean; a model of before there were means has none."""
-    mean = seeds.get("averaged")
-    return f"the mean of the weights of {len(mean['trainings'])}, dev {mean['value']:.3f}," if mean else "the best"
 
 
 def _alarm(alarm: JSON) -> str:
@@ -120,7 +114,7 @@ def compressed(result: JSON) -> str:
 def merged(result: JSON) -> str:
     """The result of `nearer merge`."""
     rows = [["weight", result["metric"], "cases that pass", "newly failing"]]
-    for each in result["sweep"]:
+    for each in result["points"]:
         suite = each["suite"]
         cases = [passed(suite["num_cases"], suite["num_failed"]), listed(suite["newly_failing"])] if suite else ["", ""]
         rows.append([f"{each['weight']:g}", f"{each['value']:.3f}", *cases])
@@ -129,5 +123,5 @@ def merged(result: JSON) -> str:
         head += "; that is a model which was there already"
     elif result["broken"]:
         head += f"; it newly fails {listed(result['broken'])}"
-    foot = f"{result['num_queries']} dev queries; dev chose, so its best is optimistic"
+    foot = f"{result['num_queries']} dev queries"
     return "\n".join([head, *table(rows), foot, f"next: nearer promote {result['model_id']}"])

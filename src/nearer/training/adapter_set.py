@@ -206,7 +206,7 @@ def _pairs(
         examples,
         candidates,
         recipe.mining,
-        num_wanted=recipe.adapter.num_negatives,
+        num_wanted=AdapterSettings().num_negatives,
         near_duplicate=NEAR_DUPLICATE,
     )
     most_kept = recipe.mining.top_k * len(recipe.mining.sources)

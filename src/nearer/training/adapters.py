@@ -91,7 +91,15 @@ def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
     if sides not in get_args(AdapterSides):
         words = ", ".join(get_args(AdapterSides))
         raise InputError(f"--adapter {sides}: no such adapter", hint=f"one of {words}: nearer train --adapter query")
-    return AdapterSettings(sides=cast(AdapterSides, sides), seed=recipe.train.seed, **recipe.adapter.model_dump())
+    return AdapterSettings(
+        sides=cast(AdapterSides, sides),
+        learning_rate=recipe.adapter.learning_rate,
+        pull=recipe.adapter.pull,
+        scale=recipe.train.scale,
+        batch_size=recipe.adapter.batch_size,
+        max_epochs=recipe.adapter.max_epochs,
+        seed=recipe.train.seed,
+    )
 
 
 def judged_learners(workspace: Workspace, left_out: frozenset[str]) -> list[Query]:
@@ -123,7 +131,7 @@ def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, 
         encoder_id=encoder.encoder_id,
         source=source,
         encoder={
-            "adapter": {"kind": training["adapter"]["kind"], "sides": training["adapter"]["sides"]},
+            "adapter": {"sides": training["adapter"]["sides"]},
             "space_id": encoder.space_id,
         },
         parent_model_id=parent.model.model_id,

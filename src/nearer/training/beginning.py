@@ -38,12 +38,10 @@ class Beginning:
     """What training begins with beside its encoder: pass 0, if any, as a pass is written down.
 
     ``mapped`` gives the vectors of the encoder from those in the cache, where pass 0 has a linear map that was kept.
-    ``before_Q`` is dev's measure of each query before pass 0, shape (Q,), where there was one.
     """
 
     mapped: CachedEncoder | None = None
     passes: Sequence[dict[str, Any]] = ()
-    before_Q: Floats64 | None = None
 
 
 def begin(
@@ -75,7 +73,7 @@ def begin(
         progress.say(f"the model's vectors begin as they are: {reason}")
         return encoder, Beginning()
     pairs, passes = _Pairs.read(workspace, encoder, learned, progress), []
-    mapped = before_Q = None
+    mapped = None
     if maps:
         measured = DevVectors.of(workspace, encoder, dev, progress)
         before_Q = dev.values_of(measured.query_emb_QD, measured.passage_emb_PD)
@@ -90,7 +88,7 @@ def begin(
         append_matrix(model, TURNED, pairs.axes)
         progress.say("vectors are turned, so that their first dimensions say the most of what pairs have in common")
     begun = Encoder(model, settings=encoder.settings, batch_size=encoder.batch_size)
-    return begun, Beginning(mapped=mapped, passes=passes, before_Q=before_Q)
+    return begun, Beginning(mapped=mapped, passes=passes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

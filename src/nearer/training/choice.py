@@ -1,12 +1,11 @@
-"""Which training is kept: the one asked for, fitted to a time, or of several the best on dev, or their mean."""
+"""Which training is kept: the one asked for, fitted to a time, or of several the best on dev."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from nearer.core.errors import InputError
 from nearer.core.extras import extra
-from nearer.training.averaging import averaged
 from nearer.training.course import Course
 from nearer.training.deadline import Deadline
 from nearer.training.fitting import planned
@@ -93,7 +92,7 @@ def _search(
 def _seeds(
     course: Course, number: int, *, run_passes: RunPasses, clock: Callable[[], float]
 ) -> tuple[Course, dict[str, Any]]:
-    """The best of several seeds, or the mean of some, and how far they lie apart."""
+    """The best of several seeds on dev, and how far they lie apart."""
     first = course.workspace.recipe.train.seed
     best, finished = train_several(
         course,
@@ -104,8 +103,4 @@ def _seeds(
         shares_time=False,
     )
     values = [each["value"] for each in finished if each["value"] is not None]
-    told: dict[str, Any] = {"trainings": finished, **spread(values), "averaged": None}
-    if mean := averaged(course, finished):
-        told["averaged"] = {"trainings": list(mean.trainings), "value": mean.value}
-        best = replace(best, averaged=mean.weights)
-    return best, told
+    return best, {"trainings": finished, **spread(values)}

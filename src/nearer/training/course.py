@@ -34,8 +34,7 @@ class Course:
     """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
 
     ``begun`` is what it begins with, once it has begun, and ``start`` the weights then, if pulled to; ``activations``
-    are those of frozen layers, for all passes; ``averaged`` the weights that stand in the end instead of the last
-    pass's, if they are the mean of several trainings.
+    are those of frozen layers, for all passes.
     """
 
     workspace: Workspace
@@ -51,7 +50,6 @@ class Course:
     begun: Beginning = field(default_factory=Beginning)
     start: Weights | None = None
     activations: Activations = field(default_factory=Activations)
-    averaged: Weights | None = None
 
     @property
     def sides(self) -> Sides:

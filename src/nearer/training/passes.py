@@ -6,35 +6,24 @@ from dataclasses import asdict
 from typing import Any
 
 from nearer.core.ids import canonical_json
+from nearer.learn.dev_score import dev_score
 from nearer.learn.examples import Example
 from nearer.learn.fit import FitReport, fit
 from nearer.learn.margins import NO_MARGIN
 from nearer.learn.negatives import MiningReport
-from nearer.training.alarms import alarms_of, familiar, gains_of, is_comparable
+from nearer.training.alarms import alarms_of
 from nearer.training.course import Course, Diverged
 from nearer.training.dev_set import DEV_MEASURE
 from nearer.training.mining import mine_negatives
-from nearer.training.outcome import last_value
 from nearer.training.teaching import teach
 
 
 def run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The passes, what training began with among them, and the alarms of what was measured before, within and after.
-
-    Dev's gain is looked at query by query only where enough queries are familiar: it takes two more measurements, or
-    one where the first is known from the beginning.
-    """
-    recipe, encoder, watch, examples = course.workspace.recipe, course.encoder, course.watch, course.examples
-    texts = [query.text for query in watch.dev.queries]
-    familiar_Q = familiar(texts, examples, resemblance=recipe.alarms.familiar_from)
-    before_Q = None
-    if is_comparable(familiar_Q):
-        before_Q = watch.dev_values(encoder) if course.begun.before_Q is None else course.begun.before_Q
+    """The passes, what training began with among them, and the alarms of what was measured, where they are wanted."""
     passes = run_passes(course)
-    if course.averaged is not None:
-        encoder.model.load_state_dict(course.averaged)
-    gains = None if before_Q is None else gains_of(before_Q, watch.dev_values(encoder), familiar_Q, recipe=recipe)
-    alarms = alarms_of(passes, examples, watch, gains=gains, dimension=encoder.dimension, recipe=recipe.alarms)
+    alarms: list[dict[str, Any]] = []
+    if course.workspace.recipe.train.alarms:
+        alarms = alarms_of(passes, course.examples, course.watch, dimension=course.encoder.dimension)
     return [*course.begun.passes, *passes], alarms
 
 
@@ -104,7 +93,7 @@ def _told(kept: dict[str, Any]) -> str:
     """How a pass went, for people: what dev saw, then the loss and the negatives in lines of their own."""
     report, mining = kept["fit"], kept["mining"]
     values = [point["value"] for point in report["dev"]]
-    lines = [f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {last_value([kept]):.3f}"]
+    lines = [f"pass {kept['pass']}: {DEV_MEASURE} on dev {values[0]:.3f} -> {dev_score([kept]):.3f}"]
     lines[0] += f" (step {report['best_step']} of {report['num_steps']})"
     if report["fault"]:
         lines[0] += f"; ended there, for {report['fault']}"
@@ -114,8 +103,7 @@ def _told(kept: dict[str, Any]) -> str:
     if report["share_left_out"] is not None:
         lines[-1] += f", {report['share_left_out']:.1%} left out by the guide"
     if mining:
-        kind, margin = mining["margin_kind"], mining["margin"]
-        text = "no margin" if margin <= NO_MARGIN else f"{kind} margin {margin:g}"
+        text = "no margin" if mining["margin"] <= NO_MARGIN else f"margin {mining['margin']:g}"
         lines.append(f"mined: {text}, {mining['share_with_enough']:.0%} of pairs have enough")
         for each in mining["false_negatives"]:
             share = f"{each['value']:.1%} [{each['low']:.1%}, {each['high']:.1%}]"

@@ -6,11 +6,11 @@
 .nearer/training/RUN_ID/pass-N/result/   the weights that stand, and how it went
 .nearer/training/RUN_ID/budget.json      with a time to keep: what is left of it, and what was chosen to fit
 .nearer/training/RUN_ID/parts.json       of several trainings: what came of each that is finished
-.nearer/training/RUN_ID/part-N/          one of them, as above; of a search only the best is kept
+.nearer/training/RUN_ID/part-N/          the best of them, as above
 """
 
 import json
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -130,12 +130,12 @@ class TrainingRun:
         """What came of the trainings that are finished, in their order."""
         return _json_in(self._folder / _PARTS) or []
 
-    def keep_parts(self, finished: Sequence[JSON], *, whole: Container[int]) -> None:
-        """Keep what came of the finished trainings, and the weights of those whose numbers are in ``whole``."""
+    def keep_parts(self, finished: Sequence[JSON], *, best: int) -> None:
+        """Keep what came of the finished trainings, and the weights of the best."""
         self._write(_PARTS, finished)
         failpoint("train.part")
         for number in range(len(finished)):
-            if number not in whole:
+            if number != best:
                 self.part(number).remove()
 
     def budget(self) -> dict[str, Any] | None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from nearer.core.errors import RecipeError
 from nearer.learn.checkpoint import weights_of
+from nearer.learn.dev_score import dev_score
 from nearer.training.course import Course, Diverged
 from nearer.training.deadline import Deadline
-from nearer.training.outcome import last_value
 
 JSON = Mapping[str, Any]
 RunPasses = Callable[[Course], Sequence[JSON]]
@@ -26,10 +26,9 @@ def train_several(
 ) -> tuple[Course, list[dict[str, Any]]]:
     """Train ``number`` times, or as often as there is time for, once at least; the best, and what came of each.
 
-    ``settings_of`` gives the recipe's values of the next, from those that are finished. Where they share the time, each
-    has a part of it, and the weights of the best alone are kept; else each has what it needs, and those of all are. The
-    model is left as it was; the passes of the course that is returned are done. Raises RecipeError when every training
-    broke down.
+    ``settings_of`` gives the recipe's values of the next, from those that are finished. Where they share the time,
+    each has a part of it; else each has what it needs. The weights of the best alone are kept. The model is left as
+    it was; the passes of the course that is returned are done. Raises RecipeError when every training broke down.
     """
     start = weights_of(course.encoder.model)
     finished = [dict(each) for each in course.run.parts()]
@@ -46,7 +45,7 @@ def train_several(
         result = _result(part, settings, run_passes)
         result["duration_s"] = None if part.run.is_resumed else round(clock() - began, 1)
         finished = [*finished, result]
-        course.run.keep_parts(finished, whole={_best(finished)} if shares_time else range(number))
+        course.run.keep_parts(finished, best=_best(finished))
         course.progress.say(f"training {len(finished)} of {number}: {_told(result)}")
     course.encoder.model.load_state_dict(start)
     best = finished[_best(finished)]
@@ -86,7 +85,7 @@ def _result(part: Course, settings: JSON, run_passes: RunPasses) -> dict[str, An
     points = [point["value"] for each in passes for point in each["fit"]["dev"]]
     return {
         "settings": dict(settings),
-        "value": last_value(passes),
+        "value": dev_score(passes),
         "points": points,
         "num_passes": len(passes),
         "out_of_time": any(each["fit"]["out_of_time"] for each in passes),

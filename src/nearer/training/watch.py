@@ -21,8 +21,10 @@ from nearer.learn.checkpoint import DevPoint
 from nearer.learn.examples import Example
 from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DevSet, best_wrong, judged_rows, num_hard, texts_of
-from nearer.vectors.geometry import effective_rank, mean_cosine
+from nearer.vectors.geometry import effective_rank
 
+_MOST_TRAIN_QUERIES = 100
+"""Training queries measured beside dev. Our rule: as many as tell a gap of 0.2 from chance, cheaply."""
 _MOST_PASSAGES = 1000
 """Whose geometry is measured, evenly spaced over dev's: as many as tell some hundreds of dimensions apart."""
 
@@ -42,14 +44,12 @@ class Watch:
         if not math.isfinite(value):
             return DevPoint(step=step, value=value)
         rows = np.linspace(0, len(dev_emb_PD) - 1, self.num_measured_passages).astype(np.int64)
-        cosine, rank = _geometry(dev_emb_PD[rows])
         return DevPoint(
             step=step,
             value=value,
             queries=tuple(values_Q.tolist()),
             train=self._train_value(encoder, dev_emb_PD),
-            mean_cosine=cosine,
-            effective_rank=rank,
+            effective_rank=effective_rank(dev_emb_PD[rows]) if len(rows) > 1 else None,
         )
 
     @property
@@ -93,7 +93,7 @@ def build_watch(
     """
     recipe = workspace.recipe
     queries, judgments, given = _trained_on(workspace, corpus, examples)
-    number = min(recipe.alarms.num_train_queries, len(dev.queries), len(queries))
+    number = min(_MOST_TRAIN_QUERIES if recipe.train.alarms else 0, len(dev.queries), len(queries))
     if not number:
         return Watch(dev=dev, train=None)
     rng = random.Random(recipe.train.seed)
@@ -167,8 +167,3 @@ def _rows_of(dev: DevSet, corpus: Corpus) -> list[int]:
     """The corpus's rows of the documents that dev ranks."""
     known = set(dev.passages)
     return [row for row in range(len(corpus.documents)) if known.issuperset(texts_of(corpus, row))]
-
-
-def _geometry(emb_PD: Floats32) -> tuple[float, float] | tuple[None, None]:
-    """Mean cosine and effective rank; none of a single row."""
-    return (mean_cosine(emb_PD), effective_rank(emb_PD)) if len(emb_PD) > 1 else (None, None)
