@@ -306,14 +306,18 @@ def test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left(
     assert clock.now - began <= left_s
 
 
-def test_another_time_is_another_run(run, monkeypatch):
+def test_another_time_is_another_run_and_the_first_stays(run, base_live, monkeypatch):
+    def base_live_runs():
+        return [each.name for each in (base_live / ".nearer" / "training").iterdir()]
+
     with monkeypatch.context() as patch:
         cut_at(patch, "train.pass")
         with pytest.raises(PowerCut):
             run(budget_s=200)
-    _, _, said = run(budget_s=300)
-    assert said[0].startswith("drops what there is of run-")
-    assert said[0].endswith("for it had another budget_s")
+    [unfinished] = base_live_runs()
+    with pytest.raises(AssertionError, match="run-"):  # it has nothing of the first, which stays
+        run(budget_s=300)
+    assert base_live_runs() == [unfinished]
 
 
 def test_no_rehearsal_knows_what_another_made(run, monkeypatch):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hostile.case import WORKSPACE, Case
 from nearer.core.recipe import RECIPE_FILE
+from nearer.store.workspace import Workspace
 
 Row = tuple[str, bytes, str, str]
 
@@ -57,8 +58,7 @@ def _new(content: bytes) -> Callable[[Path], None]:
     """A workspace of nothing but a recipe."""
 
     def write(path: Path) -> None:
-        (path / ".nearer").mkdir(parents=True)
-        (path / ".nearer" / "format_version").write_text("1\n")
+        Workspace.init(path).close()
         (path / RECIPE_FILE).write_bytes(content)
 
     return write

@@ -44,8 +44,8 @@ IDS = (
 )
 OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 KNOWN_FILES = re.compile(
-    r"nearer\.toml|\.nearer(/(format_version|writer\.lock|control\.sqlite|models|indexes|embeddings|reports"
-    r"|reports/report\.html|indexes/enc-[0-9a-f]{32}(/(manifest\.json|writer\.lock|(vectors|passages)-[0-9a-f]{16}\.(npy|json)))?"
+    r"nearer\.toml|\.nearer(/(format_version|control\.(sqlite|holder)|locks(/[\w.-]+)?|models|indexes|embeddings|reports"
+    r"|reports/report\.html|indexes/enc-[0-9a-f]{32}(/(manifest\.json|writer\.(lock|holder)|(vectors|passages)-[0-9a-f]{16}\.(npy|json)))?"
     r"|embeddings/enc-[0-9a-f]{32}\.(documents|queries)\.sqlite))?"
 )
 HARMLESS = tuple(f"id{number}" for number in range(len(IDS)))

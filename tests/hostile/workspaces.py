@@ -188,7 +188,7 @@ WORKSPACES: list[Row] = [
     (
         "manifest-space",
         SEARCH,
-        _manifest(spec={"space_id": "enc-other", "chunking": ""}),
+        _manifest(spec={"space_id": "enc-other", "chunking": "", "fields": {}}),
         "space_mismatch",
         "holds space enc-other",
         REBUILD,
@@ -222,12 +222,12 @@ WORKSPACES: list[Row] = [
         "check",
     ),
     (
-        "lock-folder",
+        "locks-file",
         INDEX,
-        _folder_for_file(".nearer/writer.lock"),
+        _file_for_folder(".nearer/locks"),
         "workspace",
-        "Is a directory",
-        "must be writable",
+        "cannot be written or removed",
+        "make the folder writable",
     ),
     ("reports-file", "report", _state("reports", ""), "system", "File exists", "check the path"),
 ]
