@@ -114,7 +114,7 @@ def test_promote_search_roll_back_and_go_forward(ask, trained):
     found = ask(trained, "search", "music and water", "-k", "7")
     assert (found["release_id"], found["space_id"]) == (second["release_id"], status["live"]["space_id"])
     assert len(found["results"]) == 7
-    assert all(each.keys() == {"doc_id", "score", "text"} for each in found["results"])
+    assert all(each.keys() == {"doc_id", "score", "text", "passage"} for each in found["results"])
     ranked = [each["score"] for each in found["results"]]
     assert ranked == sorted(ranked, reverse=True)
 
@@ -378,7 +378,13 @@ def test_an_edited_document_is_found_by_its_new_text_once_it_is_indexed(ask, nea
     assert (built["num_documents"], built["num_encoded"]) == (80, 1)
     fresh = ask(base_live, "search", text)
     assert fresh["stale"] == []
-    assert fresh["results"][0] == {"doc_id": "d007", "score": pytest.approx(1, abs=1e-5), "text": text}
+    passage = {"ordinal": 0, "start": 0, "end": len(text)}
+    assert fresh["results"][0] == {
+        "doc_id": "d007",
+        "score": pytest.approx(1, abs=1e-5),
+        "text": text,
+        "passage": passage,
+    }
     assert ask(base_live, "index", "--verify")["verdict"] == "ok"
     assert ask(base_live, "index")["indexes"][0]["num_encoded"] == 0
 
