@@ -177,8 +177,7 @@ def test_other_weights_are_another_run(run, monkeypatch):
         with pytest.raises(PowerCut):
             run(WEIGHTS, "train.passes=1", "train.evals_per_pass=2")
     _, said = run("train.source_weights.bought=2", SINGLE, "train.passes=1", "train.evals_per_pass=2")
-    assert said[0].startswith("drops what there is of run-")
-    assert said[0].endswith("for it had another train.batches, train.source_weights")
+    assert not any(line.startswith("goes on from") for line in said)
 
 
 @pytest.mark.slow
