@@ -41,9 +41,9 @@ from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ranking import Measured, measure
 from nearer.measure.significance import holm
 from nearer.systems import open_local, open_system
-from nearer.training.choice import Asked
 from nearer.training.dev_set import DevSet, build_dev_set
-from nearer.training.examples import find_left_out, read_examples
+from nearer.training.examples import find_excluded, read_examples
+from nearer.training.select import TrainingRequest
 from sets import add_size_arguments, cell, open_workspace
 from stock import Stock
 
@@ -163,12 +163,12 @@ def run_stock(
     workspace: nearer.Workspace, folder: Path, seed: int, seconds: float, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """The stock recipe; what it is given (pairs, passages, the dev set) is read before the clock starts."""
-    base, left_out, progress = open_local(workspace, "base"), find_left_out(workspace), Watch()
+    base, excluded, progress = open_local(workspace, "base"), find_excluded(workspace), Watch()
     corpus = read_corpus(workspace, base.encoder)
     vectors_PD, _ = embed_corpus(workspace, base.encoder, corpus, progress)
-    ids = left_out.query_ids
-    dev = build_dev_set(workspace, base.encoder, corpus, vectors_PD, left_out=ids, progress=progress)
-    examples = read_examples(workspace, base.encoder, corpus, vectors_PD, left_out=left_out, progress=progress)
+    ids = excluded.query_ids
+    dev = build_dev_set(workspace, base.encoder, corpus, vectors_PD, excluded=ids, progress=progress)
+    examples = read_examples(workspace, base.encoder, corpus, vectors_PD, excluded=excluded, progress=progress)
     return Stock(
         base=base.model.source,
         pairs=[(example.anchor, example.positive) for example in examples],
@@ -191,7 +191,7 @@ def value_of(dev: DevSet, model: Any) -> float:
 def run_nearer(workspace: nearer.Workspace, seconds: float, num_trials: int) -> dict[str, Any]:
     """Training fitted to the time."""
     began = time.monotonic()
-    asked = Asked(budget_s=seconds, num_trials=num_trials, num_seeds=1 if num_trials else SEEDS)
+    asked = TrainingRequest(budget_s=seconds, num_trials=num_trials, num_seeds=1 if num_trials else SEEDS)
     trained = nearer.train(workspace, asked=asked, progress=Watch())
     told = {key: trained.get(key) for key in ("budget", "trials", "seeds", "dev", "num_pairs", "duration_s")}
     return {
@@ -235,7 +235,7 @@ def systems_of(folder: Path) -> dict[str, str]:
 def measured_on(workspace: nearer.Workspace, split: str, systems: Mapping[str, str]) -> dict[str, Any]:
     """nDCG@10 of every system, each compared with stock; Nearer's slices compared with the base."""
     judged, progress = read_judged_split(workspace, split), Watch()
-    workspace.registry.look(split=split, systems=list(systems.values()), purpose="benchmark")
+    workspace.registry.use_test_split(split=split, systems=list(systems.values()), purpose="benchmark")
     values = {
         name: measure(workspace, open_system(workspace, system), judged, progress=progress)
         for name, system in systems.items()

@@ -46,7 +46,7 @@ from nearer.learn.fit import Sides, fit
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.significance import mean_intervals
 from nearer.systems import open_local
-from nearer.training.examples import find_left_out, read_examples
+from nearer.training.examples import find_excluded, read_examples
 from nearer.training.mining import mine_negatives
 from nearer.vectors.topk import top_k
 from stock import fit_stock
@@ -286,7 +286,7 @@ texts = tuple(f"{row:08d} " + "text of a document " * 30 for row in range(number
 documents = tuple(Document(doc_id=f"d{row}", text=text) for row, text in enumerate(texts))
 corpus = Corpus(documents=documents, passages=texts, starts_N=np.arange(number), chunking="whole documents")
 positives = [texts[row % number] for row in range(2000)]
-examples = [Example(anchor=f"query {text}", positive=text, spared=frozenset(), negatives=()) for text in positives]
+examples = [Example(anchor=f"query {text}", positive=text, masked=frozenset(), negatives=()) for text in positives]
 mining.mine_negatives(Workspace(), Trivial(), corpus, examples, progress=Silent())
 """
 
@@ -378,9 +378,9 @@ def train_ours(model: Any, pairs: Sequence[tuple[str, str]], options: dict[str, 
 
 def training_examples(workspace: nearer.Workspace, encoder: Encoder, corpus: Corpus, *, number: int) -> list[Example]:
     """The first examples as training would make them."""
-    left_out = find_left_out(workspace)
+    excluded = find_excluded(workspace)
     passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Watch())
-    examples = read_examples(workspace, encoder, corpus, passage_emb_PD, left_out=left_out, progress=Silent())
+    examples = read_examples(workspace, encoder, corpus, passage_emb_PD, excluded=excluded, progress=Silent())
     return examples[:number]
 
 

@@ -68,8 +68,8 @@ def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
 
     Intervals are of the differences, query by query; the whole is taken as it is.
     """
-    may_be_cut = f"train.dimensions={list(DIMENSIONS)}"
-    ways = {"without": (), "with": (may_be_cut,), "with, not turned": (may_be_cut, "train.turn=false")}
+    may_be_cut = f"train.matryoshka_dims={list(DIMENSIONS)}"
+    ways = {"without": (), "with": (may_be_cut,), "with, not turned": (may_be_cut, "train.rotate=false")}
     models = {**trained("matryoshka", seed, ways, arguments), "base": "base"}
     with closing(opened("matryoshka", seed, arguments)) as workspace:
         for name in ("without", "base"):
@@ -111,7 +111,7 @@ def settings(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
 
 def linear(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     """What either way comes to, after one pass and after two; and what dev said of the map."""
-    epochs = {"without": "train.linear_epochs=0", "with": "train.linear_epochs=5"}
+    epochs = {"without": "train.warm_start_epochs=0", "with": "train.warm_start_epochs=5"}
     for passes in (1, 2):
         ways = {f"{passes} {name}": (f"train.passes={passes}", chosen) for name, chosen in epochs.items()}
         models = trained("linear", seed, ways, arguments)

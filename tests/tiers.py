@@ -28,7 +28,7 @@ EXHAUSTIVE: Mapping[str, tuple[str, ...]] = {
     ),
     "flows/test_kill.py::test_killed_at_any_time": (),
     "flows/test_learning_curve.py::test_the_same_again_gives_the_same_curve": (),
-    "flows/test_linear_start.py::test_cut_short_it_ends_the_same": (),
+    "flows/test_warm_start.py::test_cut_short_it_ends_the_same": (),
     "flows/test_merge.py::test_killed_at_a_step_it_can_be_repeated": ("merge.registered",),
     "flows/test_mining.py::test_a_run_of_several_rounds_cut_short_everywhere_ends_the_same": (),
     "flows/test_query_side.py::test_killed_at_a_step_it_makes_the_same_model": ("train.model",),

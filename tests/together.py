@@ -64,7 +64,7 @@ def _work(variables: dict[str, str], arguments: list[str], output: str, die_at: 
 @contextmanager
 def other_process() -> Iterator[BaseProcess]:
     """This process and another one joined; the other must end well when this one leaves without an exception."""
-    from nearer.learn.serve import joined
+    from nearer.learn.worker import joined
 
     port = free_port()
     other = SERVER.Process(target=_serve, args=(environment(1, port),))
@@ -86,7 +86,7 @@ def other_process() -> Iterator[BaseProcess]:
 def _serve(variables: dict[str, str]) -> None:
     import torch
 
-    from nearer.learn.serve import joined
+    from nearer.learn.worker import joined
 
     torch.set_num_threads(1)
     os.environ.update(variables)

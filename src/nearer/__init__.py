@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from nearer.flows.prune import prune
     from nearer.flows.report import report
     from nearer.flows.rollback import rollback
+    from nearer.flows.rotate import rotate
     from nearer.flows.search import search
     from nearer.flows.should_finetune import should_finetune
     from nearer.flows.status import status
     from nearer.flows.suite import suite
     from nearer.flows.train import train
     from nearer.flows.train_reranker import train_reranker
-    from nearer.flows.turn import turn
     from nearer.store.workspace import Workspace
 
 _WHERE = {
@@ -97,7 +97,7 @@ _WHERE = {
     "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",
     "train_reranker": "nearer.flows.train_reranker",
-    "turn": "nearer.flows.turn",
+    "rotate": "nearer.flows.rotate",
 }
 
 __all__ = [
@@ -144,13 +144,13 @@ __all__ = [
     "remove",
     "report",
     "rollback",
+    "rotate",
     "search",
     "should_finetune",
     "status",
     "suite",
     "train",
     "train_reranker",
-    "turn",
 ]
 
 

@@ -59,7 +59,7 @@ class UsageFault(NearerError):
     code = "usage"
 
 
-class Watch:
+class ConsoleProgress:
     """Progress on stderr: bars on a terminal, lines anywhere."""
 
     @cached_property
@@ -127,7 +127,13 @@ def add(
     """Import a BEIR folder or one file; all or nothing, every fault listed."""
     from nearer.flows.add import add as flow
 
-    _run(folder, overrides, as_json, printing.added, lambda w: flow(w, kind, path, skip_bad=skip_bad, progress=Watch()))
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.added,
+        lambda w: flow(w, kind, path, skip_bad=skip_bad, progress=ConsoleProgress()),
+    )
 
 
 @app.command()
@@ -150,13 +156,13 @@ def check(
     """Prove that no query leaks between splits; count duplicates, truncation and what is missing."""
     from nearer.flows.check import check as flow
 
-    _run(folder, overrides, as_json, printing.checked, lambda w: flow(w, drop=drop_leaks, progress=Watch()))
+    _run(folder, overrides, as_json, printing.checked, lambda w: flow(w, drop=drop_leaks, progress=ConsoleProgress()))
 
 
 @app.command()
 def evaluate(
     systems: Annotated[list[str] | None, typer.Argument(metavar="[SYSTEM]...")] = None,
-    split: Annotated[str, typer.Option(help="Looks at test splits are counted.")] = "dev",
+    split: Annotated[str, typer.Option(help="Uses of test splits are counted.")] = "dev",
     task: Annotated[
         str | None, typer.Option(help="Another task than search: dedup, clustering, classification, recommendation.")
     ] = None,
@@ -180,16 +186,22 @@ def evaluate(
             overrides,
             as_json,
             printing.evaluated_task,
-            lambda w: evaluate_task(w, named, task=task, label=label, split=split, progress=Watch()),
+            lambda w: evaluate_task(w, named, task=task, label=label, split=split, progress=ConsoleProgress()),
         )
         return
-    _run(folder, overrides, as_json, printing.evaluated, lambda w: flow(w, named, split=split, progress=Watch()))
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.evaluated,
+        lambda w: flow(w, named, split=split, progress=ConsoleProgress()),
+    )
 
 
 @app.command()
 def diagnose(
     system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]")] = None,
-    split: Annotated[str, typer.Option(help="Looks at test splits are counted.")] = "dev",
+    split: Annotated[str, typer.Option(help="Uses of test splits are counted.")] = "dev",
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -197,7 +209,13 @@ def diagnose(
     """Find the one cause of every query that failed, and what would mend it; live's unless a system is named."""
     from nearer.flows.diagnose import diagnose as flow
 
-    _run(folder, overrides, as_json, printing.diagnosed, lambda w: flow(w, system, split=split, progress=Watch()))
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.diagnosed,
+        lambda w: flow(w, system, split=split, progress=ConsoleProgress()),
+    )
 
 
 @app.command()
@@ -213,14 +231,20 @@ def suite(
     """Run the cases that must keep working for systems: live, or else base, unless some are named."""
     from nearer.flows.suite import suite as flow
 
-    _run(folder, overrides, as_json, printing.suite_run, lambda w: flow(w, systems, file=file, progress=Watch()))
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.suite_run,
+        lambda w: flow(w, systems, file=file, progress=ConsoleProgress()),
+    )
 
 
 @app.command()
 def export(
     kind: Annotated[str, typer.Argument(metavar="run|qrels|topics")],
     names: Annotated[list[str], typer.Argument(metavar="[SYSTEM] FILE")],
-    split: Annotated[str, typer.Option(help="A run of a test split is a look at it.")] = "dev",
+    split: Annotated[str, typer.Option(help="A run of a test split uses it once; uses are counted.")] = "dev",
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -237,7 +261,7 @@ def export(
         overrides,
         as_json,
         printing.exported,
-        lambda w: flow(w, kind, Path(file), system=name, split=split, progress=Watch()),
+        lambda w: flow(w, kind, Path(file), system=name, split=split, progress=ConsoleProgress()),
     )
 
 
@@ -269,7 +293,7 @@ def train(
     from nearer.flows.adapt import adapt
     from nearer.flows.train import train as flow
     from nearer.flows.train_reranker import train_reranker
-    from nearer.training.choice import Asked
+    from nearer.training.select import TrainingRequest
     from nearer.training.unfinished import discard_run
 
     if discard is not None:
@@ -279,10 +303,10 @@ def train(
         raise UsageFault("--adapter takes no --resume", hint="an adapter is trained in seconds: train it anew")
     if reranker and adapter is not None:
         raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
-    asked = Asked(
+    asked = TrainingRequest(
         budget_s=None if budget is None else seconds_of(budget, option="--budget"), num_trials=search, num_seeds=seeds
     )
-    if (reranker or adapter is not None) and asked != Asked():
+    if (reranker or adapter is not None) and asked != TrainingRequest():
         raise UsageFault(
             f"{'--reranker' if reranker else '--adapter'} takes no --budget, --search or --seeds",
             hint="leave them out: they are of an encoder's training",
@@ -293,18 +317,20 @@ def train(
             overrides,
             as_json,
             printing.trained_reranker,
-            lambda w: train_reranker(w, start, resume=resume, progress=Watch()),
+            lambda w: train_reranker(w, start, resume=resume, progress=ConsoleProgress()),
         )
         return
     if adapter is not None:
-        _run(folder, overrides, as_json, printing.trained, lambda w: adapt(w, adapter, start, progress=Watch()))
+        _run(
+            folder, overrides, as_json, printing.trained, lambda w: adapt(w, adapter, start, progress=ConsoleProgress())
+        )
         return
     _run(
         folder,
         overrides,
         as_json,
         printing.trained,
-        lambda w: flow(w, start, asked=asked, resume=resume, progress=Watch()),
+        lambda w: flow(w, start, asked=asked, resume=resume, progress=ConsoleProgress()),
     )
 
 
@@ -320,7 +346,13 @@ def merge(
     """Merge a trained model with the base, against forgetting: each weight between the two models' own."""
     from nearer.flows.merge import merge as flow
 
-    _run(folder, overrides, as_json, printing.merged, lambda w: flow(w, system, other, weight=weight, progress=Watch()))
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.merged,
+        lambda w: flow(w, system, other, weight=weight, progress=ConsoleProgress()),
+    )
 
 
 @app.command()
@@ -330,8 +362,8 @@ def compress(
         int | None, typer.Option(help="Register the model of so many dimensions; else every size is measured.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Where sizes are measured; dev unless said otherwise.")] = None,
-    turned: Annotated[
-        bool, typer.Option("--turned", help="Turn its vectors first, by the training pairs: cut ones lose less.")
+    rotated: Annotated[
+        bool, typer.Option("--rotated", help="Turn its vectors first, by the training pairs: cut ones lose less.")
     ] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
@@ -340,10 +372,10 @@ def compress(
     """Measure a model's vectors at fewer dimensions and bits, or make a model of fewer dimensions."""
     from nearer.flows.compress import compress as flow
     from nearer.flows.compress import compression_curve
-    from nearer.flows.turn import turn
+    from nearer.flows.rotate import rotate
 
     def of(workspace: Workspace) -> str:
-        return str(turn(workspace, system, progress=Watch())["model_id"]) if turned else system
+        return str(rotate(workspace, system, progress=ConsoleProgress())["model_id"]) if rotated else system
 
     if dimension is None:
         chosen = split or "dev"
@@ -352,7 +384,7 @@ def compress(
             overrides,
             as_json,
             printing.compression,
-            lambda w: compression_curve(w, of(w), split=chosen, progress=Watch()),
+            lambda w: compression_curve(w, of(w), split=chosen, progress=ConsoleProgress()),
         )
         return
     if split is not None:
@@ -377,7 +409,7 @@ def index(
     if verify:
         _run(folder, overrides, as_json, printing.verified, lambda w: index_status(w, system))
     else:
-        _run(folder, overrides, as_json, printing.indexed, lambda w: build(w, system, progress=Watch()))
+        _run(folder, overrides, as_json, printing.indexed, lambda w: build(w, system, progress=ConsoleProgress()))
 
 
 @app.command()
@@ -400,7 +432,7 @@ def promote(
         overrides,
         as_json,
         printing.promoted,
-        lambda w: flow(w, system, split=split, force_reason=reason, progress=Watch()),
+        lambda w: flow(w, system, split=split, force_reason=reason, progress=ConsoleProgress()),
     )
 
 
@@ -423,7 +455,7 @@ def rollback(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Make live again what was live before the current release."""
     from nearer.flows.rollback import rollback as flow
 
-    _run(folder, None, as_json, printing.rolled_back, lambda w: flow(w, progress=Watch()))
+    _run(folder, None, as_json, printing.rolled_back, lambda w: flow(w, progress=ConsoleProgress()))
 
 
 @app.command()
@@ -511,7 +543,7 @@ def cost(
             passages_per_document=passages_per_document,
             workspace=workspace,
             recipe=workspace.recipe if workspace else load_recipe(None, overrides=settings),
-            progress=Watch(),
+            progress=ConsoleProgress(),
         )
     finally:
         if workspace:
@@ -527,7 +559,7 @@ def advise(
     measure: Annotated[
         bool, typer.Option("--measure", help="Train on all pairs instead of forecasting from a few; takes long.")
     ] = False,
-    no_test: Annotated[bool, typer.Option("--no-test", help="Do not look at the test split to confirm.")] = False,
+    no_test: Annotated[bool, typer.Option("--no-test", help="Do not use the test split to confirm.")] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -540,7 +572,7 @@ def advise(
         overrides,
         as_json,
         printing.advised,
-        lambda w: flow(w, write=write, measure=measure, confirm_on_test=not no_test, progress=Watch()),
+        lambda w: flow(w, write=write, measure=measure, confirm_on_test=not no_test, progress=ConsoleProgress()),
     )
 
 
@@ -563,7 +595,7 @@ def demo(
     """Do the whole job on the Python standard library of this machine: offline, on a CPU, in minutes."""
     from nearer.flows.demo import demo as flow
 
-    _print(flow(folder, full=full, progress=Watch()), as_json, printing.demonstrated)
+    _print(flow(folder, full=full, progress=ConsoleProgress()), as_json, printing.demonstrated)
 
 
 def _numbers(text: str, kind: Callable[[str], N], option: str) -> list[N]:
@@ -641,8 +673,8 @@ def _joined() -> AbstractContextManager[bool]:
     if not os.environ.keys() >= {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}:
         return nullcontext(True)
     if os.environ["RANK"] == "0" and (number := int(os.environ["WORLD_SIZE"])) > 1:
-        Watch().say(f"the first of {number} processes: the others take part where an encoder is trained")
-    from nearer.learn.serve import joined
+        ConsoleProgress().say(f"the first of {number} processes: the others take part where an encoder is trained")
+    from nearer.learn.worker import joined
 
     return joined()
 

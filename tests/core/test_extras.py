@@ -8,8 +8,8 @@ import pytest
 
 from nearer.core.errors import InputError
 from nearer.retrieval.index import open_index
-from nearer.training.choice import Asked
-from nearer.training.refusals import refuse_hopeless
+from nearer.training.feasible import refuse_hopeless
+from nearer.training.select import TrainingRequest
 from retrieval.making import FIRST, POLICIES, SPACE, build
 
 ROOT = Path(__file__).parents[2]
@@ -53,5 +53,5 @@ def test_lora(hide, make_workspace, tiny_encoder):
 
 def test_search(hide):
     hide("optuna")
-    assert command(Asked(num_trials=3).refuse_nonsense) == "install it: pip install 'nearer[search]'"
-    Asked(num_seeds=3).refuse_nonsense()
+    assert command(TrainingRequest(num_trials=3).refuse_nonsense) == "install it: pip install 'nearer[search]'"
+    TrainingRequest(num_seeds=3).refuse_nonsense()

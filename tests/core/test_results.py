@@ -32,7 +32,7 @@ def evaluation():
         comparisons=(),
         notes=(),
         examples=(),
-        ledger=Ledger(split="dev", num_looks=None),
+        ledger=Ledger(split="dev", num_test_uses=None),
     )
 
 

@@ -267,7 +267,7 @@ def test_no_false_negative_is_learned_from(small):
     known = known_of(small, small.collection.queries())
     assert known.pairs.mining.margin == -1
     assert known.pairs.queries_E.tolist() == known.pairs.positives_E.tolist() == list(range(6))
-    assert known.pairs.spared_E[0] == {0, 1, 5, 9}, "positive, near-duplicate, grade between, its own text; not grade 1"
+    assert known.pairs.masked_E[0] == {0, 1, 5, 9}, "positive, near-duplicate, grade between, its own text; not grade 1"
     candidates = set(known.pairs.negatives_EC[0].tolist())
     assert not candidates & {0, 1, 5, 9}
     assert 6 in candidates
@@ -317,7 +317,7 @@ def test_queries_that_leak_are_left_out_of_both_sides(ask, new_workspace, beir, 
     ask(folder, "add", "beir", source)
     trained = ask(folder, "train", "--adapter", "query", "--set", "adapter.max_epochs=1")
     assert (trained["num_pairs"], trained["dev"]["num_queries"]) == (138, 19)
-    assert trained["num_left_out"] == {"queries": 3, "pairs": 0}
+    assert trained["num_excluded"] == {"queries": 3, "pairs": 0}
 
 
 def test_pairs_given_as_text_are_said_to_be_unused(ask, nearer, base_live, tmp_path):

@@ -75,7 +75,7 @@ def test_where_only_a_field_tells_documents_apart_the_verdict_is_a_filter(versio
     assert chosen["low"] > 0.1
     assert chosen["index_work"] == "none"
     assert result["confirmed"]["difference"] > 0.1
-    assert result["confirmed"]["ledger"]["num_looks"] == 1
+    assert result["confirmed"]["ledger"]["num_test_uses"] == 1
     assert result["next"] == ("nearer advise --write",)
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False)) == result.to_dict()
 

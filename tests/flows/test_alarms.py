@@ -18,8 +18,8 @@ from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.alarms import lessons
 from nearer.training.dev_set import build_dev_set
-from nearer.training.examples import find_left_out, read_examples
-from nearer.training.watch import Watch, build_watch
+from nearer.training.examples import find_excluded, read_examples
+from nearer.training.monitor import Monitor, build_monitor
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def test_a_healthy_training_raises_none_and_its_record_has_them_all(ask, trained
     assert not any("Alarm" in note for note in ask(trained, "promote")["notes"])
 
 
-def test_watching_changes_no_model(base_live, tmp_path, ask):
-    unwatched = shutil.copytree(base_live, tmp_path / "unwatched")
+def test_monitoring_changes_no_model(base_live, tmp_path, ask):
+    unmonitored = shutil.copytree(base_live, tmp_path / "unmonitored")
     one = ask(base_live, "train", "--set", "train.passes=1")
-    two = ask(unwatched, "train", "--set", "train.passes=1", "--set", "train.alarms=false")
+    two = ask(unmonitored, "train", "--set", "train.passes=1", "--set", "train.alarms=false")
     assert one["encoder_id"] == two["encoder_id"]
     assert all(point["train"] is None for point in two["passes"][0]["fit"]["dev"])
     assert two["alarms"] == []
@@ -176,8 +176,8 @@ def test_an_absurd_learning_rate_raises_collapse_though_dev_kept_the_model_of_be
 
 
 @pytest.fixture
-def watched(make_workspace):
-    """Build the watch of a workspace: documents, (query, document) by side, and pairs."""
+def monitored(make_workspace):
+    """Build the monitor of a workspace: documents, (query, document) by side, and pairs."""
 
     def build(documents, asked, pairs=(), **recipe):
         workspace = make_workspace(recipe)
@@ -189,54 +189,54 @@ def watched(make_workspace):
                 put_judgments(connection, [Judgment(query_id=ids[q], doc_id=d, grade=1) for q, d in queries.items()])
                 put_split(connection, side, list(ids.values()))
             put_pairs(connection, pairs)
-        encoder, left_out = open_system(workspace, "base").encoder, find_left_out(workspace)
+        encoder, excluded = open_system(workspace, "base").encoder, find_excluded(workspace)
         corpus = read_corpus(workspace, encoder)
         vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
-        dev = build_dev_set(workspace, encoder, corpus, vectors, left_out=left_out.query_ids, progress=Silent())
-        examples = read_examples(workspace, encoder, corpus, vectors, left_out=left_out, progress=Silent())
-        watch = build_watch(workspace, encoder, corpus, vectors, dev=dev, examples=examples, progress=Silent())
-        return watch, encoder
+        dev = build_dev_set(workspace, encoder, corpus, vectors, excluded=excluded.query_ids, progress=Silent())
+        examples = read_examples(workspace, encoder, corpus, vectors, excluded=excluded, progress=Silent())
+        monitor = build_monitor(workspace, encoder, corpus, vectors, dev=dev, examples=examples, progress=Silent())
+        return monitor, encoder
 
     return build
 
 
-def test_the_sample_is_of_trained_queries_over_as_many_documents_as_dev(watched, words):
+def test_the_sample_is_of_trained_queries_over_as_many_documents_as_dev(monitored, words):
     documents = {f"d{n}": " ".join(words[3 * n : 3 * n + 3]) for n in range(40)}
     asked = {
         "train": {f"{words[3 * n]} and {words[3 * n + 1]}": f"d{n}" for n in range(30)},
         "dev": {f"{words[3 * n]} or {words[3 * n + 1]}": f"d{n}" for n in range(30, 38)},
     }
-    watch, encoder = watched(documents, asked, train={"num_dev_distractors": 6, "max_pairs": 20})
-    assert len(watch.train.queries) == len(watch.dev.queries) == 8
-    assert len(watch.train.starts_N) == len(watch.dev.starts_N) == 14
-    assert {query.text for query in watch.train.queries} < set(asked["train"])
-    for query in watch.train.queries:
-        assert documents[asked["train"][query.text]] in watch.train.passages
-    point = watch.point(encoder, 7)
+    monitor, encoder = monitored(documents, asked, train={"num_dev_distractors": 6, "max_pairs": 20})
+    assert len(monitor.train.queries) == len(monitor.dev.queries) == 8
+    assert len(monitor.train.starts_N) == len(monitor.dev.starts_N) == 14
+    assert {query.text for query in monitor.train.queries} < set(asked["train"])
+    for query in monitor.train.queries:
+        assert documents[asked["train"][query.text]] in monitor.train.passages
+    point = monitor.point(encoder, 7)
     assert point.step == 7
-    assert point.value == watch.dev.measure(encoder)
-    assert point.train == pytest.approx(watch.train.measure(encoder), abs=1e-6)
-    alone = Watch(dev=watch.dev, train=None).point(encoder, 7)
+    assert point.value == monitor.dev.measure(encoder)
+    assert point.train == pytest.approx(monitor.train.measure(encoder), abs=1e-6)
+    alone = Monitor(dev=monitor.dev, train=None).point(encoder, 7)
     assert (alone.value, alone.train, alone.effective_rank) == (point.value, None, point.effective_rank)
 
 
-def test_pairs_given_as_text_are_watched_among_their_own_positives(watched, words):
+def test_pairs_given_as_text_are_monitored_among_their_own_positives(monitored, words):
     documents = {f"d{n}": " ".join(words[3 * n : 3 * n + 3]) for n in range(10)}
     pairs = [
         Pair(query=f"tell me of {words[60]} {words[61]}", positive=f"{words[60]} is no document"),
         Pair(query=f"tell me of {words[60]} {words[61]}", positive=documents["d1"].upper()),
         Pair(query=f"what of {words[70]}", positive=f"{words[70]} neither"),
     ]
-    watch, encoder = watched(documents, {"dev": {f"{words[27]} of old": "d9", f"{words[24]} anew": "d8"}}, pairs)
-    assert {query.text for query in watch.train.queries} == {pair.query for pair in pairs}
-    assert {f"{words[60]} is no document", documents["d1"]} <= set(watch.train.passages)
-    assert sorted(watch.train.qrels.num_relevant_Q.tolist()) == [1, 2]
-    assert 0 <= watch.point(encoder, 0).train <= 1
+    monitor, encoder = monitored(documents, {"dev": {f"{words[27]} of old": "d9", f"{words[24]} anew": "d8"}}, pairs)
+    assert {query.text for query in monitor.train.queries} == {pair.query for pair in pairs}
+    assert {f"{words[60]} is no document", documents["d1"]} <= set(monitor.train.passages)
+    assert sorted(monitor.train.qrels.num_relevant_Q.tolist()) == [1, 2]
+    assert 0 <= monitor.point(encoder, 0).train <= 1
 
 
-def test_none_is_asked_for(watched, words):
+def test_none_is_asked_for(monitored, words):
     documents = {f"d{n}": " ".join(words[3 * n : 3 * n + 3]) for n in range(4)}
     asked = {"train": {words[0]: "d0"}, "dev": {words[3]: "d1"}}
-    watch, encoder = watched(documents, asked, train={"alarms": False})
-    assert watch.train is None
-    assert json.dumps(watch.point(encoder, 0).train) == "null"
+    monitor, encoder = monitored(documents, asked, train={"alarms": False})
+    assert monitor.train is None
+    assert json.dumps(monitor.point(encoder, 0).train) == "null"

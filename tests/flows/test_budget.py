@@ -17,11 +17,11 @@ from nearer.flows.train import train
 from nearer.learn.checkpoint import DevPoint
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
-from nearer.training import fitting, pace, search
+from nearer.training import budget, pace, search
 from nearer.training import passes as passes_module
-from nearer.training.choice import Asked
-from nearer.training.course import Diverged
 from nearer.training.deadline import Deadline
+from nearer.training.job import Diverged
+from nearer.training.select import TrainingRequest
 from power import PowerCut, cut_at, cut_at_each
 from said import Said
 
@@ -35,7 +35,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now, self.step_s, self.text_s, self.longest, self.bfloat16 = 0.0, 1.0, 0.01, None, 0.5
-        monkeypatch.setattr(fitting, "precisions_of", lambda device: ("float32",))
+        monkeypatch.setattr(budget, "precisions_of", lambda device: ("float32",))
         forward, encode = Objective.__call__, Encoder.encode_documents
 
         def step(objective, model, batch):
@@ -68,7 +68,7 @@ def run(base_live, clock):
     def run(*overrides, **asked):
         workspace, said = Workspace.open(base_live, overrides=overrides), Said()
         try:
-            result = train(workspace, asked=Asked(**asked), progress=said, clock=clock)
+            result = train(workspace, asked=TrainingRequest(**asked), progress=said, clock=clock)
             model = workspace.registry.model(result["model_id"])
             assert not list(workspace.training.iterdir())
             return result, model.training, said.said
@@ -131,8 +131,8 @@ def test_neither_a_pass_nor_layers_are_given_up_for_a_few_more_pairs(run):
 def test_a_linear_map_takes_the_place_of_passes_that_there_is_no_time_for(run):
     result, training, said = run(budget_s=28)
     assert [each["pass"] for each in result["passes"]] == [0, 1]
-    assert result["budget"]["plan"]["savings"] == {"train.passes": 1, "train.linear_epochs": 5}
-    assert training["recipe"]["train"]["linear_epochs"] == 5
+    assert result["budget"]["plan"]["savings"] == {"train.passes": 1, "train.warm_start_epochs": 5}
+    assert training["recipe"]["train"]["warm_start_epochs"] == 5
     assert said[0].startswith("a linear map on the vectors of 140 pairs: ")
 
 
@@ -146,13 +146,13 @@ def test_it_does_so_where_mining_takes_too_long(run, monkeypatch):
 
 @pytest.mark.parametrize(
     ("settings", "budget_s"),
-    [((), 100), (("train.linear_epochs=0",), 28), (("train.passes=1",), 18)],
+    [((), 100), (("train.warm_start_epochs=0",), 28), (("train.passes=1",), 18)],
     ids=["time", "refused", "once"],
 )
 def test_there_is_none_where_all_passes_fit_or_none_is_wanted_or_one_pass_is_asked_for(run, settings, budget_s):
     result, *_ = run(*settings, budget_s=budget_s)
     assert 0 not in [each["pass"] for each in result["passes"]]
-    assert "train.linear_epochs" not in result["budget"]["plan"]["savings"]
+    assert "train.warm_start_epochs" not in result["budget"]["plan"]["savings"]
 
 
 @pytest.mark.slow
@@ -180,7 +180,7 @@ def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
 
 
 def test_fewer_tokens_are_read_before_layers_are_frozen(run, clock, monkeypatch):
-    monkeypatch.setattr(fitting, "_FEWEST_TOKENS", 8)
+    monkeypatch.setattr(budget, "_FEWEST_TOKENS", 8)
     clock.longest = 64
     result, training, said = run("encoder.max_seq_length=64", budget_s=33)
     plan = result["budget"]["plan"]
@@ -209,7 +209,7 @@ def test_no_layers_are_frozen_after_a_linear_map(run):
 
 
 def test_products_are_made_in_bfloat16_before_anything_is_left_out(run, clock, monkeypatch):
-    monkeypatch.setattr(fitting, "precisions_of", lambda device: ("float32", "bfloat16"))
+    monkeypatch.setattr(budget, "precisions_of", lambda device: ("float32", "bfloat16"))
     result, training, said = run(budget_s=33)
     plan = result["budget"]["plan"]
     assert (plan["savings"], plan["passes"]) == ({"train.precision": "bfloat16"}, 2)
@@ -219,7 +219,7 @@ def test_products_are_made_in_bfloat16_before_anything_is_left_out(run, clock, m
 
 
 def test_bfloat16_that_is_no_faster_is_not_used(run, clock, monkeypatch):
-    monkeypatch.setattr(fitting, "precisions_of", lambda device: ("float32", "bfloat16"))
+    monkeypatch.setattr(budget, "precisions_of", lambda device: ("float32", "bfloat16"))
     clock.bfloat16 = 1.0
     result, *_ = run(budget_s=40)
     assert "train.precision" not in result["budget"]["plan"]["savings"]
@@ -458,11 +458,11 @@ def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
 def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
     run_passes, parts = passes_module.run_passes, []
 
-    def broken(course):
-        parts.append(course)
+    def broken(job):
+        parts.append(job)
         if len(parts) == 2:
             raise Diverged("training broke down in pass 1", hint="lower train.learning_rate")
-        return run_passes(course)
+        return run_passes(job)
 
     with monkeypatch.context() as patch:
         patch.setattr("nearer.flows.train.run_passes", broken)

@@ -56,7 +56,7 @@ def test_every_size_is_measured_beside_the_full_vectors(ask, trained):
         assert row["difference"]["p_adjusted"] >= row["difference"]["p_value"]
         assert row["is_within"] == (row["share_of_full"] >= 0.99)
     assert curve["proposal"] in [row for row in rows if row["is_within"]]
-    assert curve["ledger"] == {"split": "dev", "num_looks": None}
+    assert curve["ledger"] == {"split": "dev", "num_test_uses": None}
 
 
 def test_quality_is_that_of_evaluate(ask, trained):
@@ -105,7 +105,7 @@ def test_what_may_be_lost_decides(ask, base_live):
 
 
 def test_a_test_split_is_a_look(ask, base_live):
-    looks = [ask(base_live, "compress", "base", *SMALL, "--split", "test")["ledger"]["num_looks"] for _ in range(2)]
+    looks = [ask(base_live, "compress", "base", *SMALL, "--split", "test")["ledger"]["num_test_uses"] for _ in range(2)]
     assert looks == [2, 3], "the first was the release"
 
 
@@ -263,7 +263,7 @@ def test_without_its_parents_weights_it_is_refused(ask, trained):
     [
         ("registry.model", ("compress", "base", "--dimension", "8")),
         ("compress.curve", ("compress", "base", *SMALL)),
-        ("registry.look", ("compress", "base", *SMALL, "--split", "test")),
+        ("registry.use_test_split", ("compress", "base", *SMALL, "--split", "test")),
     ],
 )
 def test_a_killed_compression_leaves_all_or_nothing_and_can_be_repeated(ask, base_live, step, arguments):

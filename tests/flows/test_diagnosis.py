@@ -338,7 +338,7 @@ def test_a_real_system_end_to_end(ask, nearer, base_live):
     assert sum(each["num_queries"] for each in result["causes"]) == result["num_failed"] == len(result["by_query"])
     measured = ask(base_live, "evaluate", "live")["results"][0]["metrics"]["Recall@1"]["value"]
     assert result["num_failed"] == 20 - round(20 * measured)  # one document is relevant to each
-    assert result["ledger"]["num_looks"] is None
+    assert result["ledger"]["num_test_uses"] is None
 
     said = nearer("diagnose", "--dir", base_live)
     assert f"live, dev: {result['num_failed']} of 20 queries failed" in said.out
@@ -347,8 +347,8 @@ def test_a_real_system_end_to_end(ask, nearer, base_live):
 
 
 def test_a_test_split_is_a_look(ask, base_live):
-    before = ask(base_live, "evaluate", "--split", "test")["ledger"]["num_looks"]
-    assert ask(base_live, "diagnose", "base", "--split", "test")["ledger"]["num_looks"] == before + 1
+    before = ask(base_live, "evaluate", "--split", "test")["ledger"]["num_test_uses"]
+    assert ask(base_live, "diagnose", "base", "--split", "test")["ledger"]["num_test_uses"] == before + 1
 
 
 def test_live_fails_where_its_index_is_behind(ask, base_live, beir):

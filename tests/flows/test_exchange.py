@@ -125,7 +125,7 @@ def test_a_run_is_compared_pair_by_pair_and_what_it_lacks_is_told(ask, nearer, b
     result = ask(base_live, "evaluate", f"run:{path}", "base")
     assert value(result, f"run:{path}", "nDCG@10") == 1.0
     assert result["comparisons"][0]["difference"] < 0
-    assert ask(base_live, "evaluate", f"run:{path}", "--split", "test")["ledger"]["num_looks"] >= 1
+    assert ask(base_live, "evaluate", f"run:{path}", "--split", "test")["ledger"]["num_test_uses"] >= 1
 
 
 def test_the_report_shows_a_run_without_a_model(ask, base_live, tmp_path):
@@ -213,9 +213,9 @@ def test_wrong_calls_say_what_to_do(ask, nearer, base_live, tmp_path):
 
 def test_the_run_of_a_test_split_is_a_look_at_it(ask, base_live, tmp_path):
     ask(base_live, "export", "qrels", tmp_path / "q", "--split", "test")
-    before = ask(base_live, "evaluate", "--split", "test")["ledger"]["num_looks"]
+    before = ask(base_live, "evaluate", "--split", "test")["ledger"]["num_test_uses"]
     ask(base_live, "export", "run", tmp_path / "r", "--split", "test")
-    assert ask(base_live, "evaluate", "--split", "test")["ledger"]["num_looks"] == before + 2
+    assert ask(base_live, "evaluate", "--split", "test")["ledger"]["num_test_uses"] == before + 2
 
 
 # Killed at the durable steps

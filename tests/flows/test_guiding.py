@@ -30,7 +30,7 @@ def run(base_live, opened):
 
 
 def shares(answer):
-    return [each["fit"]["share_left_out"] for each in answer["passes"]]
+    return [each["fit"]["share_masked"] for each in answer["passes"]]
 
 
 @pytest.fixture
@@ -80,15 +80,17 @@ def test_a_guide_reads_with_prompts_of_its_own(base_live, opened, make_decoder):
     assert guide_id(workspace) == own.encoder_id
 
 
-@pytest.mark.parametrize("settings", [("train.cached=true",), ("train.sides=query",), ("train.dimensions=[8, 16]",)])
+@pytest.mark.parametrize(
+    "settings", [("train.grad_cache=true",), ("train.sides=query",), ("train.matryoshka_dims=[8, 16]",)]
+)
 def test_other_ways_to_train_are_guided_too(run, settings):
     answer, _ = run(*GUIDED, "train.passes=1", *settings)
     assert 0 < shares(answer)[0] < 1
 
 
 def test_the_learning_curve_is_guided_as_training_is(base_live, opened, monkeypatch):
-    asked, real = [], Guide.spares
-    monkeypatch.setattr(Guide, "spares", lambda self, *given: asked.append(1) or real(self, *given))
+    asked, real = [], Guide.masks
+    monkeypatch.setattr(Guide, "masks", lambda self, *given: asked.append(1) or real(self, *given))
     learning_curve(opened(base_live, "train.guide=base"), shares=(1.0,), max_pairs=32)
     assert asked
 

@@ -256,7 +256,7 @@ def test_a_held_out_slice_is_measured_and_reported_apart(ask, nearer, held_out_s
     ask(folder, "add", "beir", beir)
     apart = ask(folder, "evaluate", "base", "base", "--split", "test_unseen_period")
     assert apart["num_queries"] == 24
-    assert apart["ledger"] == {"split": "test_unseen_period", "num_looks": 1}
+    assert apart["ledger"] == {"split": "test_unseen_period", "num_test_uses": 1}
     slices = apart["results"][0]["slices"]
     assert slices["year=2024"]["num_queries"] == 24
     assert (
@@ -289,7 +289,7 @@ def test_a_kill_once_the_splits_are_written_loses_and_repeats_nothing(ask, held_
     workspace.close()
     found = ask(killed, *arguments[:-2])
     assert found["results"] == wanted["results"]
-    assert found["ledger"]["num_looks"] == 1, "the killed one looked at nothing"
+    assert found["ledger"]["num_test_uses"] == 1, "the killed one looked at nothing"
     workspace = Workspace.open(killed)
     assert workspace.collection.split_of() == written
     workspace.close()

@@ -49,7 +49,7 @@ ELSEWHERE = {
     "registry.probe": "flows/test_api_encoder.py",
     "usage.commit": "flows/test_api_encoder.py",
     "lexical.kept": "flows/test_composed.py",
-    "registry.look": "flows/test_tasks.py",
+    "registry.use_test_split": "flows/test_tasks.py",
     "registry.suite": "flows/test_suite.py",
     **dict.fromkeys(("adapter.weights", "adapter.manifest"), "encode/test_adapter.py"),
     **dict.fromkeys(("reranker.model", "registry.reranker", "reranker.registered"), "flows/test_train_reranker.py"),

@@ -161,17 +161,17 @@ def test_a_larger_corpus_is_cut_down_to_what_no_model_has_chosen(opened):
     workspace = opened("advise.curve_passages=30", "train.max_dev_queries=10")
     encoder = open_system(workspace, "base").encoder
     corpus = read_corpus(workspace, encoder)
-    dev = DevSample.read(workspace, corpus, left_out=frozenset())
+    dev = DevSample.read(workspace, corpus, excluded=frozenset())
     assert len(dev.rows_A) == 10
     assert len(dev.documents_M) == len(dev.passages_P) == 30
     assert dev.documents_M.tolist() == sorted(set(dev.documents_M.tolist()))
     kept = {corpus.doc_ids[row] for row in dev.documents_M}
     assert {doc_id for query in dev.queries for doc_id in dev.judged.relevant[query.query_id]} <= kept
-    again = DevSample.read(workspace, corpus, left_out=frozenset())
+    again = DevSample.read(workspace, corpus, excluded=frozenset())
     assert again.documents_M.tolist() == dev.documents_M.tolist()
-    spared = frozenset(query.query_id for query in dev.queries[:4])
-    assert not spared & {query.query_id for query in DevSample.read(workspace, corpus, left_out=spared).queries}
-    few = DevSample.read(opened("advise.curve_passages=1"), corpus, left_out=frozenset())
+    masked = frozenset(query.query_id for query in dev.queries[:4])
+    assert not masked & {query.query_id for query in DevSample.read(workspace, corpus, excluded=masked).queries}
+    few = DevSample.read(opened("advise.curve_passages=1"), corpus, excluded=frozenset())
     assert len(few.documents_M) == 20, "relevant documents stay in any case"
     found = learning_curve(workspace, max_pairs=16, shares=(1.0,))
     assert found["num_documents"] == 30

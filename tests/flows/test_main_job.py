@@ -187,7 +187,7 @@ def test_every_pass_is_pulled_to_the_weights_that_training_began_with(ask, base_
         return fit(model, *args, sides=sides, **options)
 
     monkeypatch.setattr(passes_module, "fit", spy)
-    ask(base_live, "train", "--set", "train.pull=0.01")
+    ask(base_live, "train", "--set", "train.l2_sp=0.01")
     for name, each in models[0].items():
         assert all(start[name].equal(each) for start in starts)
     assert len(starts) == 2
@@ -274,11 +274,11 @@ def test_slices_are_measured_and_shown(ask, nearer, base_live):
 
 
 def test_looks_at_test_are_counted_and_those_at_dev_are_not(ask, trained):
-    assert ask(trained, "evaluate")["ledger"]["num_looks"] is None
-    assert ask(trained, "evaluate", "--split", "test")["ledger"] == {"split": "test", "num_looks": 2}
+    assert ask(trained, "evaluate")["ledger"]["num_test_uses"] is None
+    assert ask(trained, "evaluate", "--split", "test")["ledger"] == {"split": "test", "num_test_uses": 2}
     assert ask(trained, "evaluate", "nobody", "--split", "test", code=2)["error"]["code"] == "not_found"
-    assert ask(trained, "promote")["evaluation"]["ledger"]["num_looks"] == 3
-    assert ask(trained, "evaluate", "--split", "test")["ledger"]["num_looks"] == 4
+    assert ask(trained, "promote")["evaluation"]["ledger"]["num_test_uses"] == 3
+    assert ask(trained, "evaluate", "--split", "test")["ledger"]["num_test_uses"] == 4
 
 
 # Training

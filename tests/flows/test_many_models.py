@@ -134,7 +134,7 @@ def test_what_is_no_model_is_refused_before_anything_is_measured(
 
 
 def test_a_name_that_fails_leaves_no_look_at_the_test_split(ask, base_live):
-    before = ask(base_live, "evaluate", "--split", "test")["ledger"]["num_looks"]
+    before = ask(base_live, "evaluate", "--split", "test")["ledger"]["num_test_uses"]
     error = ask(base_live, "evaluate", "base", "./absent", "--split", "test", code=2)["error"]
     assert error["code"] == "model_refused"
-    assert ask(base_live, "evaluate", "--split", "test")["ledger"]["num_looks"] == before + 1
+    assert ask(base_live, "evaluate", "--split", "test")["ledger"]["num_test_uses"] == before + 1

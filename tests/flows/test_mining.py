@@ -38,7 +38,7 @@ def vectors():
 def test_every_proposal_has_the_score_of_the_model(vectors):
     passages, anchors, anchor_emb_AD, passage_emb_PD = vectors
     recipe = MiningRecipe(sources=ALL["sources"], top_k=3)
-    found = propose(recipe, passages, anchors, anchor_emb_AD, passage_emb_PD, most_spared=2)
+    found = propose(recipe, passages, anchors, anchor_emb_AD, passage_emb_PD, most_masked=2)
     assert found.sources_K == ("dense",) * 5 + ("bm25",) * 5
     is_there = found.rows_AK >= 0
     expected = np.take_along_axis(anchor_emb_AD @ passage_emb_PD.T, np.maximum(found.rows_AK, 0), axis=1)
@@ -86,7 +86,7 @@ def test_sources_that_cannot_work_are_refused(sources, named):
         MiningRecipe(sources=sources)
 
 
-@pytest.mark.parametrize(("loss", "mined"), [("none", False), ("cosine", False), ("ranking", True)])
+@pytest.mark.parametrize(("loss", "mined"), [("none", False), ("cosine", False), ("mnrl", True)])
 def test_what_learns_from_scores_of_pairs_mines_nothing_and_needs_no_linear_map(new_workspace, tmp_path, loss, mined):
     rows = synthetic_rows(num_documents=40)
     only_dev = write_beir(tmp_path / "dev", rows, split_of=lambda _: "dev")
@@ -95,7 +95,7 @@ def test_what_learns_from_scores_of_pairs_mines_nothing_and_needs_no_linear_map(
         {"query": f"{' '.join(text.split()[:3])} ?", "positive": texts[(n + n % 2) % 40], "score": float(1 - n % 2)}
         for n, text in enumerate(texts)
     ]
-    settings = {"linear_epochs": 1, **({} if loss == "none" else {"loss": loss})}
+    settings = {"warm_start_epochs": 1, **({} if loss == "none" else {"loss": loss})}
     with closing(Workspace.open(new_workspace(train=settings))) as workspace:
         add(workspace, "beir", only_dev)
         add(workspace, "pairs", write_jsonl(tmp_path / "pairs.jsonl", pairs))

@@ -142,7 +142,7 @@ def evaluation():
             example("loss", "Encode a header line as quoted printable.", 1.0, 0.39),
             example("loss", "Split a shell command into words.", 0.63, 0.0),
         ],
-        "ledger": {"split": "test", "num_looks": 2},
+        "ledger": {"split": "test", "num_test_uses": 2},
     }
 
 
@@ -335,7 +335,7 @@ def test_the_top_of_the_page_holds_the_decision_and_the_main_metric_with_all_tha
         "p = 0.0002",
         "412 won · 398 tied · 210 lost",
         "1,020 queries of the split test in 63 groups",
-        "this was look 2 at that split",
+        "this was use 2 of that test set",
         "the gain is proven",
     ):
         assert wanted in top_of_page
@@ -534,7 +534,12 @@ def test_p_is_the_adjusted_one_where_several_systems_were_compared():
 
 def test_measurements_of_other_test_splits_stand_apart():
     chosen, dev, old = evaluation(), {**evaluation(), "split": "dev"}, {**evaluation(), "split": "test_late"}
-    late = {**evaluation(), "split": "test_late", "num_queries": 77, "ledger": {"split": "test_late", "num_looks": 5}}
+    late = {
+        **evaluation(),
+        "split": "test_late",
+        "num_queries": 77,
+        "ledger": {"split": "test_late", "num_test_uses": 5},
+    }
     alone = {**evaluation(), "split": "test_new", "comparisons": [], "results": chosen["results"][:1]}
     apart = measured_apart([old, dev, late, chosen, alone], chosen)
     assert apart == [late, alone]
@@ -596,7 +601,7 @@ def test_the_interval_is_put_into_words(low, high, words):
 
 
 def test_a_comparison_on_dev_is_not_called_a_proof():
-    on_dev = {**evaluation(), "split": "dev", "ledger": {"split": "dev", "num_looks": None}}
+    on_dev = {**evaluation(), "split": "dev", "ledger": {"split": "dev", "num_test_uses": None}}
     words = Page(render(replace(full_data(), evaluation=on_dev))).words
     assert "the gain is proven" not in words
     assert "dev may be looked at freely, so this is no judgment" in words
@@ -660,7 +665,7 @@ def test_an_excerpt_is_cut_by_lines_and_by_characters_and_loses_nothing_silently
     assert 590 < len(long.head) <= 600
     assert long.head.endswith("word")
     assert len(excerpt("x" * 5000, max_lines=12, max_characters=600).head) == 600
-    assert len(long.head) + len(long.rest) + long.num_left_out == 20000
+    assert len(long.head) + len(long.rest) + long.num_excluded == 20000
     assert excerpt("", max_lines=12, max_characters=600).head == ""
 
 

@@ -12,12 +12,12 @@ from flows.test_resume import outcome
 from nearer.core.errors import RecipeError
 from nearer.flows.add import add
 from nearer.flows.train import _drawn, train
+from nearer.learn.batch_sampler import Source
 from nearer.learn.objective import Objective
-from nearer.learn.order import Source
 from nearer.store.workspace import Workspace
 from nearer.training import pace
 from nearer.training import passes as passes_module
-from nearer.training.choice import Asked
+from nearer.training.select import TrainingRequest
 from power import PowerCut, cut_at
 from said import Said
 
@@ -53,7 +53,7 @@ def run(folder):
     def run(*overrides, **asked):
         workspace, said = Workspace.open(folder, overrides=overrides), Said()
         try:
-            return outcome(workspace, train(workspace, asked=Asked(**asked), progress=said)), said.said
+            return outcome(workspace, train(workspace, asked=TrainingRequest(**asked), progress=said)), said.said
         finally:
             workspace.close()
 

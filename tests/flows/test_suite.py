@@ -158,7 +158,7 @@ def test_it_is_no_look_at_a_test_split_and_imports_nothing(ask, base_live, tmp_p
     before = ask(base_live, "check", code=None)["counts"]
     ask(base_live, "suite", "--file", write_suite(tmp_path / "suite.toml", a_case(k=80)))
     assert ask(base_live, "check", code=None)["counts"] == before
-    assert ask(base_live, "evaluate", "--split", "test")["ledger"]["num_looks"] == 2
+    assert ask(base_live, "evaluate", "--split", "test")["ledger"]["num_test_uses"] == 2
 
 
 def test_it_is_a_function_too(base_live, tmp_path):
@@ -269,13 +269,13 @@ def test_critical_cases_refuse_where_live_cannot_be_compared_with_too(ask, gated
 
 def test_a_faulty_suite_stops_a_promotion_before_anything_is_measured(ask, trained, gated):
     gated("major", "lost", code=3)
-    looks = ask(trained, "evaluate", "--split", "test")["ledger"]["num_looks"]
+    looks = ask(trained, "evaluate", "--split", "test")["ledger"]["num_test_uses"]
     write_suite(trained / "suite.toml", a_case(must=["gone"]))
     error = ask(trained, "promote", "--force", "--reason", "anyhow", code=2)["error"]
     assert error["faults"][0]["reason"] == "case 'a': unknown document 'gone'"
     (trained / "suite.toml").unlink()
     assert "no such file" in ask(trained, "promote", code=2)["error"]["message"]
-    assert ask(trained, "evaluate", "--split", "test")["ledger"]["num_looks"] == looks + 1
+    assert ask(trained, "evaluate", "--split", "test")["ledger"]["num_test_uses"] == looks + 1
     assert ask(trained, "promote", "--set", "gate.suite=")["suite"] is None
 
 

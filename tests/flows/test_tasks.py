@@ -53,7 +53,7 @@ def test_every_task_gives_intervals_beside_chance_and_counts_its_look(ask, neare
     assert (found["task"], found["split"], found["label"]) == (task, "test", arguments[4])
     assert found["counts"]["num_labels"] == 10
     assert base["encoder_id"].startswith("enc-")
-    assert found["ledger"] == {"split": "test", "num_looks": 2}  # the first was the promotion's
+    assert found["ledger"] == {"split": "test", "num_test_uses": 2}  # the first was the promotion's
     shown = nearer(*arguments, "--dir", topics).out
     assert "random vectors" in shown
     assert "look 3 at this split" in shown
@@ -62,7 +62,7 @@ def test_every_task_gives_intervals_beside_chance_and_counts_its_look(ask, neare
 
 def test_a_look_at_dev_is_free_and_its_threshold_is_said_to_flatter(ask, topics):
     found = ask(topics, "evaluate", "--task", "dedup", *TOPIC)
-    assert found["ledger"]["num_looks"] is None
+    assert found["ledger"]["num_test_uses"] is None
     assert any("flatters" in note for note in found["notes"])
     on_test = ask(topics, "evaluate", "--task", "dedup", *TOPIC, "--split", "test")
     assert not any("flatters" in note for note in on_test["notes"])
@@ -143,7 +143,7 @@ def test_what_cannot_be_asked_is_told_with_its_remedy(ask, topics, arguments, pa
     error = ask(topics, "evaluate", *arguments, code=2)["error"]
     assert part in error["message"]
     assert error["hint"]
-    assert ask(topics, "evaluate", "--task", "clustering", *TOPIC, "--split", "test")["ledger"]["num_looks"] == 2
+    assert ask(topics, "evaluate", "--task", "clustering", *TOPIC, "--split", "test")["ledger"]["num_test_uses"] == 2
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_nothing_of_test_stays_in_train(ask, topics, tmp_path):
     assert twins(train, test) == {"twin"}
     assert twins(test, test) == {query.query_id for query in test.queries}
     counts = evaluate_task(workspace, task="classification", label="label_topic", split="test")["counts"]
-    assert (counts["num_train_items"], counts["num_train_left_out"]) == (140, 1)
+    assert (counts["num_train_items"], counts["num_train_excluded"]) == (140, 1)
     workspace.close()
 
 
@@ -321,10 +321,10 @@ def metadata_of(folder):
 @pytest.mark.slow
 def test_killed_after_the_look_it_is_counted_and_the_command_can_be_repeated(topics):
     arguments = ("evaluate", "--task", "classification", *TOPIC, "--split", "test", "--json", "--dir", topics)
-    assert Running(*arguments, die_at="registry.look").wait().was_killed
+    assert Running(*arguments, die_at="registry.use_test_split").wait().was_killed
     again = Running(*arguments).wait()
     assert again.code == 0
-    assert again.json["ledger"]["num_looks"] == 3  # the promotion's, the killed one's, and this
+    assert again.json["ledger"]["num_test_uses"] == 3  # the promotion's, the killed one's, and this
     workspace = Workspace.open(topics)
     assert len(workspace.registry.evaluations()) == 0
     workspace.close()

@@ -22,8 +22,8 @@ from nearer.learn.false_negatives import FalseNegatives
 from nearer.learn.fit_reranker import ListwiseLoss
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
-from nearer.training.examples import find_left_out, read_examples
-from nearer.training.rerank_set import build_rerank_dev, mine_lists
+from nearer.training.examples import find_excluded, read_examples
+from nearer.training.rerank_set import build_rerank_dev, mine_ranked_lists
 
 RECIPE = {"learning_rate": 1e-3, "epochs": 1.0, "evals": 3, "num_negatives": 3, "patience": 9, "max_dev_queries": 15}
 MOSTLY_FALSE = FalseNegatives(method="hidden positives", value=0.95, low=0.9, high=1.0, num_queries=20)
@@ -111,7 +111,7 @@ def test_it_is_better_than_the_order_it_found_and_than_where_it_began(told):
     assert dev["best"] > max(dev["retriever"], dev["start"])
     assert (dev["metric"], dev["num_queries"], dev["depth"]) == ("nDCG@10", 15, 20)
     assert only["fit"]["dev"][0]["value"] == dev["start"]
-    assert (told["num_pairs"], told["num_left_out"]) == (140, {"queries": 0, "pairs": 0})
+    assert (told["num_pairs"], told["num_excluded"]) == (140, {"queries": 0, "pairs": 0})
     assert told["start"]["is_fresh"] is False
     assert only["mining"]["num_filled_at_random"] == 0
 
@@ -161,7 +161,7 @@ def test_a_fresh_one_learns_to_rerank_what_it_has_not_seen(opened, base_live):
 def test_one_that_was_trained_here_teaches(ask, after, told):
     setting = ("--set", f"mining.reranker={told['reranker_id']}", "--set", "train.max_pairs=32")
     trained = ask(after, "train", *setting)
-    assert trained["passes"][1]["mining"]["num_spared_by_teacher"] > 0
+    assert trained["passes"][1]["mining"]["num_masked_by_teacher"] > 0
 
 
 def test_what_brings_nothing_better_is_told_and_not_kept(nearer, before, topic_cross_encoder_folder):
@@ -186,9 +186,9 @@ def test_lists_hold_what_the_retriever_finds_and_nothing_that_is_an_answer(opene
     corpus = read_corpus(workspace, encoder)
     passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
     known = workspace, encoder, corpus, passage_emb_PD
-    left_out = find_left_out(workspace)
-    examples = read_examples(*known, left_out=left_out, progress=Silent())
-    lists, _ = mine_lists(*known, examples, left_out=left_out, progress=Silent())
+    excluded = find_excluded(workspace)
+    examples = read_examples(*known, excluded=excluded, progress=Silent())
+    lists, _ = mine_ranked_lists(*known, examples, excluded=excluded, progress=Silent())
     query_emb_QD = encoder.encode_queries([each.anchor for each in lists])
     for each, example, query_D in zip(lists, examples, query_emb_QD, strict=True):
         best = [corpus.passages[row] for row in (-(passage_emb_PD @ query_D)).argsort()[:20]]
@@ -205,11 +205,11 @@ def test_grades_become_soft_targets(ask, opened, new_workspace, graded_beir):
     corpus = read_corpus(workspace, encoder)
     passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
     known = workspace, encoder, corpus, passage_emb_PD
-    left_out = find_left_out(workspace)
-    examples = read_examples(*known, left_out=left_out, progress=Silent())
-    lists, _ = mine_lists(*known, examples, left_out=left_out, progress=Silent())
+    excluded = find_excluded(workspace)
+    examples = read_examples(*known, excluded=excluded, progress=Silent())
+    lists, _ = mine_ranked_lists(*known, examples, excluded=excluded, progress=Silent())
     assert {each.targets[:2] for each in lists} == {(0.8, 0.2)}
-    dev = build_rerank_dev(*known, left_out=left_out, progress=Silent())
+    dev = build_rerank_dev(*known, excluded=excluded, progress=Silent())
     assert dev.as_found() > 0
 
 
@@ -218,8 +218,8 @@ def test_dev_of_an_unchanged_order_is_what_was_found(opened, before):
     encoder = open_system(workspace, "base").encoder
     corpus = read_corpus(workspace, encoder)
     passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    left_out = find_left_out(workspace)
-    dev = build_rerank_dev(workspace, encoder, corpus, passage_emb_PD, left_out=left_out, progress=Silent())
+    excluded = find_excluded(workspace)
+    dev = build_rerank_dev(workspace, encoder, corpus, passage_emb_PD, excluded=excluded, progress=Silent())
 
     class AsFound:
         def scores(self, pairs):
@@ -425,7 +425,7 @@ def test_queries_that_leak_are_left_out(ask, new_workspace, beir, tmp_path, topi
     ask(folder, "add", "beir", source)
     trained = ask(folder, "train", "--reranker", "--from", topic_cross_encoder_folder)
     assert (trained["num_pairs"], trained["dev"]["num_queries"]) == (139, 19)
-    assert trained["num_left_out"] == {"queries": 2, "pairs": 0}
+    assert trained["num_excluded"] == {"queries": 2, "pairs": 0}
 
 
 def test_a_training_that_breaks_down_at_once_is_refused_with_the_remedy(ask, before, topic_cross_encoder_folder):

@@ -9,7 +9,7 @@ from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
 from nearer.systems import open_system
 from nearer.training.dev_set import build_dev_set, read_dev_set
-from nearer.training.examples import find_left_out, read_examples
+from nearer.training.examples import find_excluded, read_examples
 
 TEXTS = {
     "train-leaks": "rotate the log file every night",
@@ -39,18 +39,18 @@ def workspace(make_workspace):
 
 
 def test_leaking_queries_and_pairs_are_named(workspace):
-    left_out = find_left_out(workspace)
-    assert left_out.query_ids == {"train-leaks", "dev-leaks"}
-    assert left_out.pairs == {PAIRS[0]}
+    excluded = find_excluded(workspace)
+    assert excluded.query_ids == {"train-leaks", "dev-leaks"}
+    assert excluded.pairs == {PAIRS[0]}
 
 
 def test_they_neither_teach_nor_choose(workspace):
-    encoder, left_out = open_system(workspace, "base").encoder, find_left_out(workspace)
+    encoder, excluded = open_system(workspace, "base").encoder, find_excluded(workspace)
     corpus = read_corpus(workspace, encoder)
     vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    examples = read_examples(workspace, encoder, corpus, vectors, left_out=left_out, progress=Silent())
+    examples = read_examples(workspace, encoder, corpus, vectors, excluded=excluded, progress=Silent())
     assert [example.anchor for example in examples] == ["count words in a text", "print the calendar of May"]
-    dev = build_dev_set(workspace, encoder, corpus, vectors, left_out=left_out.query_ids, progress=Silent())
+    dev = build_dev_set(workspace, encoder, corpus, vectors, excluded=excluded.query_ids, progress=Silent())
     assert [query.query_id for query in dev.queries] == ["dev-fine"]
 
 
@@ -60,17 +60,17 @@ def test_a_judged_query_and_a_pair_that_share_a_positive_spare_each_others_texts
     encoder = open_system(workspace, "base").encoder
     corpus = read_corpus(workspace, encoder)
     vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    left_out = find_left_out(workspace)
-    examples = read_examples(workspace, encoder, corpus, vectors, left_out=left_out, progress=Silent())
+    excluded = find_excluded(workspace)
+    examples = read_examples(workspace, encoder, corpus, vectors, excluded=excluded, progress=Silent())
     both = {"count words in a text", "print the calendar of may", "document of train-fine", "cal 5"}
-    assert [example.spared for example in examples] == [both] * 3
+    assert [example.masked for example in examples] == [both] * 3
 
 
 def test_the_dev_set_holds_every_relevant_document_and_the_asked_number_of_others(workspace):
     encoder = open_system(workspace, "base").encoder
     corpus = read_corpus(workspace, encoder)
     vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    dev = build_dev_set(workspace, encoder, corpus, vectors, left_out=frozenset(), progress=Silent())
+    dev = build_dev_set(workspace, encoder, corpus, vectors, excluded=frozenset(), progress=Silent())
     assert {"document of dev-fine", "document of dev-leaks"} <= set(dev.passages)
     assert len(dev.starts_N) == len(TEXTS)  # fewer documents than distractors asked for
     assert 0 <= dev.measure(encoder) <= 1
@@ -78,9 +78,9 @@ def test_the_dev_set_holds_every_relevant_document_and_the_asked_number_of_other
 
 def test_without_a_dev_query_nothing_can_be_chosen(workspace):
     encoder = open_system(workspace, "base").encoder
-    dev, corpus = read_dev_set(workspace, encoder, left_out=frozenset({"dev-leaks"}), progress=Silent())
+    dev, corpus = read_dev_set(workspace, encoder, excluded=frozenset({"dev-leaks"}), progress=Silent())
     assert [query.query_id for query in dev.queries] == ["dev-fine"]
     assert len(corpus.documents) == len(TEXTS)
     with pytest.raises(InputError, match="no dev query with a relevant document") as caught:
-        read_dev_set(workspace, encoder, left_out=frozenset({"dev-fine", "dev-leaks"}), progress=Silent())
+        read_dev_set(workspace, encoder, excluded=frozenset({"dev-fine", "dev-leaks"}), progress=Silent())
     assert "nearer check" in caught.value.hint

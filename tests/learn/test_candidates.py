@@ -17,7 +17,7 @@ SOURCES = ("dense", "bm25", "words")
 
 def example(positive=0, *, anchor="anchor", others=(), negatives=()):
     keys = frozenset(text_key(text) for text in (anchor, *(TEXTS[row] for row in (positive, *others))))
-    return Example(anchor=anchor, positive=TEXTS[positive], spared=keys, negatives=negatives)
+    return Example(anchor=anchor, positive=TEXTS[positive], masked=keys, negatives=negatives)
 
 
 def proposed(*lines_by_source, scores=None, positive=0.9):
@@ -72,7 +72,7 @@ def test_the_report_says_how_many_of_the_drawn_each_source_proposed():
 
 
 def test_a_hidden_positive_is_a_known_one_that_would_be_a_candidate():
-    examples = [example(0, others=[1, 2]), example(1, others=[0, 2])]  # 2 is spared, and nobody's positive
+    examples = [example(0, others=[1, 2]), example(1, others=[0, 2])]  # 2 is masked, and nobody's positive
     sifted = sift(examples, proposed([[1, 2, 3, 4]], [[3, 4, 0, 5]]), top_k=2, near_duplicate=0.8)
     assert sifted.hidden_QK.tolist() == [[True, False, False, False], [False, False, False, False]], "0 comes third"
     assert sifted.allowed_QK.tolist() == [[False, False, True, True], [True, True, False, False]]
@@ -103,7 +103,7 @@ def test_samples_are_the_drawn_negatives_nearest_to_their_positives():
 
 
 def test_long_texts_of_samples_are_cut_and_say_so():
-    long = Example(anchor="q" * 3000, positive="short", spared=frozenset({"short"}))
+    long = Example(anchor="q" * 3000, positive="short", masked=frozenset({"short"}))
     _, report = mine([long], proposed([[1], []]), MiningRecipe(), near_duplicate=0.8, seed=0)
     assert report.samples[0].query == "q" * 2000 + " …"
     assert report.samples[0].positive == "short"

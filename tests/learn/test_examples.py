@@ -7,8 +7,8 @@ from nearer.learn.examples import (
     from_judgments,
     from_pairs,
     limit,
-    share_spared,
-    spare_neighbours,
+    mask_neighbours,
+    share_masks,
     text_key,
 )
 
@@ -28,7 +28,7 @@ def test_one_example_a_positive_and_a_grade_in_between_is_neither():
     made = examples_of(grades)
     assert [(e.anchor, e.positive) for e in made] == [("red car", "Text of d4"), ("red car", "Text of d3")]
     for example in made:
-        assert example.spared == {text_key(t) for t in ("Text of d4", "Text of d3", "Text of d2", "red car")}
+        assert example.masked == {text_key(t) for t in ("Text of d4", "Text of d3", "Text of d2", "red car")}
         assert (example.negatives, example.weight) == ((), 1.0)
 
 
@@ -39,8 +39,8 @@ def test_graded_examples_know_every_level_and_bring_a_lower_one_along():
     assert (high.grades, low.grades) == (levels, levels)
     assert (high.grade, low.grade) == (4.0, 3.0)
     assert high.negatives == low.negatives == ("Text of d1",)
-    assert text_key("Text of d2") in high.spared  # neither positive nor negative
-    assert text_key("Text of d0") not in high.spared
+    assert text_key("Text of d2") in high.masked  # neither positive nor negative
+    assert text_key("Text of d0") not in high.masked
 
 
 def test_one_grade_makes_the_same_examples_graded_or_not():
@@ -81,12 +81,12 @@ def test_a_positive_that_is_the_query_itself_teaches_nothing():
     assert [e.positive for e in made] == ["a car"]
 
 
-def test_every_passage_of_a_relevant_document_is_spared_and_the_first_is_the_positive():
+def test_every_passage_of_a_relevant_document_is_masked_and_the_first_is_the_positive():
     judgments = [Judgment(query_id="q1", doc_id="d1", grade=4), Judgment(query_id="q1", doc_id="d2", grade=1)]
     texts_of = {("q1", "d1"): ["nearest", "other part"], ("q1", "d2"): ["wrong", "wrong too"]}
     (made,) = from_judgments(QUERIES, judgments, scale=SCALE, texts_of=texts_of, max_positives=9, graded=False, seed=0)
     assert made.positive == "nearest"
-    assert made.spared == {"nearest", "other part", "red car"}
+    assert made.masked == {"nearest", "other part", "red car"}
 
 
 def test_documents_without_a_text_and_queries_without_positives_are_left_out():
@@ -94,12 +94,12 @@ def test_documents_without_a_text_and_queries_without_positives_are_left_out():
     assert examples_of({("q1", "a"): 2}) == []
 
 
-def test_many_positives_are_cut_at_random_by_seed_and_all_stay_spared():
+def test_many_positives_are_cut_at_random_by_seed_and_all_stay_masked():
     grades = {("q1", f"d{n}"): 3 for n in range(20)}
     first, again, other = (examples_of(grades, max_positives=3, seed=seed) for seed in (1, 1, 2))
     assert first == again != other
     assert len(first) == 3
-    assert all(len(example.spared) == 21 for example in first)
+    assert all(len(example.masked) == 21 for example in first)
 
 
 def test_pairs_keep_their_negatives_and_spare_each_others_positives():
@@ -110,8 +110,8 @@ def test_pairs_keep_their_negatives_and_spare_each_others_positives():
     ]
     first, second, third = from_pairs(pairs, margin=0.05)
     assert first.negatives == ("n1",)
-    assert first.spared == second.spared == {"p1", "p2", "red car"}
-    assert third.spared == {"p3", "blue car"}
+    assert first.masked == second.masked == {"p1", "p2", "red car"}
+    assert third.masked == {"p3", "blue car"}
     assert [e.weight for e in (first, second, third)] == [1.0, 0.4, 1.0]
 
 
@@ -142,56 +142,56 @@ def test_near_duplicates_are_symmetric_and_exact_at_the_threshold():
 
 
 def test_anchors_of_one_text_spare_each_others_positives():
-    first = Example(anchor="Red car", positive="p1", spared=frozenset({"red car", "p1"}))
-    twin = Example(anchor="red  CAR", positive="P2", spared=frozenset({"red car"}))
+    first = Example(anchor="Red car", positive="p1", masked=frozenset({"red car", "p1"}))
+    twin = Example(anchor="red  CAR", positive="P2", masked=frozenset({"red car"}))
     other = Example(anchor="blue car", positive="p3")
-    shared = share_spared([first, twin, other])
-    assert shared[0].spared == shared[1].spared == {"red car", "p1", "p2"}
-    assert shared[2].spared == {"p3"}
+    shared = share_masks([first, twin, other])
+    assert shared[0].masked == shared[1].masked == {"red car", "p1", "p2"}
+    assert shared[2].masked == {"p3"}
     assert [example.positive for example in shared] == ["p1", "P2", "p3"]
 
 
-def sparing(*rows):
-    """What anchors with these positives spare, and refuse where there is a third; by anchor."""
+def masking(*rows):
+    """What anchors with these positives mask, and refuse where there is a third; by anchor."""
     examples = [
-        Example(anchor=anchor, positive=positive, spared=frozenset({anchor}), refused=frozenset(refused))
+        Example(anchor=anchor, positive=positive, masked=frozenset({anchor}), known_negatives=frozenset(refused))
         for anchor, positive, *refused in rows
     ]
-    return {example.anchor: example.spared for example in spare_neighbours(examples)}
+    return {example.anchor: example.masked for example in mask_neighbours(examples)}
 
 
 def test_anchors_that_share_a_positive_spare_each_others_texts():
-    spared = sparing(("a", "1"), ("a", "2"), ("b", "2"), ("b", "3"), ("c", "3"), ("c", "4"), ("d", "5"))
-    assert spared["a"] == {"1", "2", "3", "a", "b"}, "not what only the next but one has"
-    assert spared["b"] == {"1", "2", "3", "4", "a", "b", "c"}
-    assert spared["d"] == {"5", "d"}
+    masked = masking(("a", "1"), ("a", "2"), ("b", "2"), ("b", "3"), ("c", "3"), ("c", "4"), ("d", "5"))
+    assert masked["a"] == {"1", "2", "3", "a", "b"}, "not what only the next but one has"
+    assert masked["b"] == {"1", "2", "3", "4", "a", "b", "c"}
+    assert masked["d"] == {"5", "d"}
 
 
 def test_a_positive_that_is_not_trained_on_is_shared_all_the_same():
-    known = [Example(anchor="a", positive="1", spared=frozenset({"2"})), Example(anchor="b", positive="2")]
-    assert [each.spared for each in spare_neighbours(known)] == [{"1", "2"}, {"1", "2"}]
+    known = [Example(anchor="a", positive="1", masked=frozenset({"2"})), Example(anchor="b", positive="2")]
+    assert [each.masked for each in mask_neighbours(known)] == [{"1", "2"}, {"1", "2"}]
 
 
 def test_an_anchor_that_is_anothers_positive_shares_it():
-    spared = sparing(("a", "b"), ("b", "1"))
-    assert spared["a"] == spared["b"] == {"a", "b", "1"}
+    masked = masking(("a", "b"), ("b", "1"))
+    assert masked["a"] == masked["b"] == {"a", "b", "1"}
 
 
-def test_what_is_refused_is_not_spared_for_an_anchor_that_shares():
-    spared = sparing(("a", "1", "3"), ("a", "2"), ("b", "2"), ("b", "3"))
-    assert spared["a"] == {"1", "2", "a", "b"}
-    assert spared["b"] == {"1", "2", "3", "a", "b"}
+def test_what_is_refused_is_not_masked_for_an_anchor_that_shares():
+    masked = masking(("a", "1", "3"), ("a", "2"), ("b", "2"), ("b", "3"))
+    assert masked["a"] == {"1", "2", "a", "b"}
+    assert masked["b"] == {"1", "2", "3", "a", "b"}
 
 
 def test_a_text_that_answers_nearly_everything_makes_nothing_alike():
-    def spared_by_first(number):
+    def masked_by_first(number):
         rows = [row for n in range(number) for row in ((f"q{n}", "hub"), (f"q{n}", f"own {n}"))]
-        return sparing(*rows)["q0"]
+        return masking(*rows)["q0"]
 
-    assert spared_by_first(21) == {"hub", "own 0", "q0"}
-    assert len(spared_by_first(20)) == 1 + 2 * 20
+    assert masked_by_first(21) == {"hub", "own 0", "q0"}
+    assert len(masked_by_first(20)) == 1 + 2 * 20
 
 
 def test_anchors_of_an_example_have_one_set_in_common():
-    first, second = spare_neighbours([Example(anchor="a", positive=text) for text in "12"])
-    assert first.spared is second.spared
+    first, second = mask_neighbours([Example(anchor="a", positive=text) for text in "12"])
+    assert first.masked is second.masked

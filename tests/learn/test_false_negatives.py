@@ -25,9 +25,9 @@ def labelled_in_part(*, num_unlabelled, wrong, seed, margins=(-1.0,)):
         first = len(texts)
         texts += [f"text {first + at}" for at in range(len(score))]
         unlabelled |= set(texts[first + num_known : first + num_known + num_others])
-        spared = frozenset(text_key(text) for text in texts[first : first + num_known])
+        masked = frozenset(text_key(text) for text in texts[first : first + num_known])
         for known in range(num_known):
-            examples.append(Example(anchor=f"query {query}", positive=texts[first + known], spared=spared))
+            examples.append(Example(anchor=f"query {query}", positive=texts[first + known], masked=masked))
             order = np.argsort(-score)
             missing = WIDTH - len(order)
             rows_QK.append(np.pad(first + order, (0, max(0, missing)), constant_values=-1)[:WIDTH])

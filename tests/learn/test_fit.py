@@ -8,13 +8,13 @@ import torch
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
+from nearer.learn.batch_sampler import Order
 from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Sides, fit
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.objective import Objective
-from nearer.learn.order import Order
-from nearer.learn.table import ExampleTable
 from nearer.learn.trainer import steps_of
 from precisions import IN_STEP, Precisions
 
@@ -29,7 +29,7 @@ def examples(count=32, *, num_negatives=0):
         anchor, positive = f"the {word} of {n % 7}", f"in {other} and {other} was {n % 5}"
         negatives = tuple(f"by {WORDS[(n + k + 7) % 16]} for {n}" for k in range(num_negatives))
         keys = frozenset(text_key(text) for text in (anchor, positive))
-        made.append(Example(anchor=anchor, positive=positive, negatives=negatives, spared=keys))
+        made.append(Example(anchor=anchor, positive=positive, negatives=negatives, masked=keys))
     return made
 
 
@@ -276,7 +276,7 @@ def test_cached_over_frozen_layers_makes_the_same_model(train, tiny_encoder, tin
 
     train(freeze_layers=1, epochs=2)
     other = Encoder.load(str(tiny_model_folder)).model
-    train(freeze_layers=1, epochs=2, cached=True, model=other)
+    train(freeze_layers=1, epochs=2, grad_cache=True, model=other)
     wanted, found = weights(tiny_encoder.model), weights(other)
     assert all(torch.allclose(found[name], wanted[name], atol=1e-4) for name in wanted if "key.bias" not in name)
 
@@ -291,7 +291,7 @@ def test_what_frozen_layers_made_serves_later_epochs_in_bfloat16_too(train, tiny
     assert (vectors * other.encode(list(WORDS))).sum(1).min() > 0.99
 
 
-@pytest.mark.parametrize("options", [{"cached": True}, {"dimensions": (8, 16)}, {"pull": 0.1}])
+@pytest.mark.parametrize("options", [{"grad_cache": True}, {"matryoshka_dims": (8, 16)}, {"l2_sp": 0.1}])
 def test_ways_to_train_that_learn(train, options):
     report = train(epochs=10, learning_rate=3e-3, **options)
     assert sum(report.losses[-3:]) < 0.8 * sum(report.losses[:3])
@@ -304,7 +304,7 @@ def test_a_pull_keeps_near_to_where_training_began_or_leads_back_there(train, ti
         model = Encoder.load(str(tiny_model_folder)).model
         began = weights(model)
         wanted = began if start is None else start
-        train(model=model, epochs=10, learning_rate=3e-3, pull=pull, start=start)
+        train(model=model, epochs=10, learning_rate=3e-3, l2_sp=pull, start=start)
         return sum(float((each - wanted[name]).square().sum()) for name, each in weights(model).items())
 
     assert far(10.0) < 0.1 * far(0.0)
@@ -409,7 +409,7 @@ def test_a_last_batch_of_one_is_no_fault(train, tiny_encoder):
         lambda n, e: dataclasses.replace(e, positive="the one answer"),
         lambda n, e: dataclasses.replace(e, positive="where the one answer to it all is found" + " again" * (n % 2)),
         lambda n, e: dataclasses.replace(
-            e, anchor="the one query", spared=frozenset(text_key(each.positive) for each in examples())
+            e, anchor="the one query", masked=frozenset(text_key(each.positive) for each in examples())
         ),
     ],
     ids=["one positive", "nearly one", "one query"],

@@ -55,7 +55,7 @@ class Planted:
 
 
 def fit(planted, examples=None, *, measure_dev=None, **settings):
-    values = {"learning_rate": 0.01, "pull": 0.0, "batch_size": 32, **settings}
+    values = {"learning_rate": 0.01, "l2_sp": 0.0, "batch_size": 32, **settings}
     return fit_adapter(
         examples or planted.examples(),
         settings=AdapterSettings(**values),
@@ -128,7 +128,7 @@ def test_a_stronger_pull_stays_nearer_to_the_start():
     planted = Planted()
 
     def distance(pull):
-        adapter, _ = fit(planted, pull=pull, max_epochs=5, measure_dev=rising())
+        adapter, _ = fit(planted, l2_sp=pull, max_epochs=5, measure_dev=rising())
         return float(np.linalg.norm(adapter.query.weights["matrix"] - np.eye(16)))
 
     assert distance(0.0) > distance(0.1) > distance(10.0) > 0
@@ -143,24 +143,24 @@ SMALL = AdapterExamples(
     passage_emb_PD=unit(np.random.default_rng(1).standard_normal((8, 4))),
     positives=[[0, 1], [2], [3]],
     negatives_QC=np.array([[1, 4, -1], [5, 3, 2], [-1, -1, -1]]),
-    spared=[[], [6], [4]],
+    masked=[[], [6], [4]],
 )
 
 
-def test_positives_and_spared_rows_are_never_negatives():
+def test_positives_and_masked_rows_are_never_negatives():
     for _ in range(20):
         batch = next(batches(SMALL, batch_size=10, num_negatives=3).epoch())
         columns = [int((SMALL.passage_emb_PD == vector.numpy()).all(axis=1).argmax()) for vector in batch.passages_XD]
         assert columns == sorted({0, 1, 2, 3} | {row for row in columns if row in (4, 5)})
         forbidden = {0: {0, 1}, 1: {2, 6}, 2: {3, 4}}
-        for vector, target, spared in zip(batch.queries_BD, batch.target_B.tolist(), batch.spared_BX, strict=True):
+        for vector, target, masked in zip(batch.queries_BD, batch.target_B.tolist(), batch.masked_BX, strict=True):
             query = int((SMALL.query_emb_QD == vector.numpy()).all(axis=1).argmax())
             assert columns[target] in SMALL.positives[query]
-            left_out = {row for row, out in zip(columns, spared.tolist(), strict=True) if out}
-            assert left_out == (forbidden[query] & set(columns)) - {columns[target]}
+            excluded = {row for row, out in zip(columns, masked.tolist(), strict=True) if out}
+            assert excluded == (forbidden[query] & set(columns)) - {columns[target]}
 
 
-def test_negatives_are_drawn_from_the_querys_own_unspared_candidates():
+def test_negatives_are_drawn_from_the_querys_own_unmasked_candidates():
     found = batches(SMALL, num_negatives=50)._draw(np.array([0, 1, 2]))
     assert set(found.tolist()) == {4, 5, 3}
     assert len(found) == 100  # the third query has no candidates
@@ -168,16 +168,16 @@ def test_negatives_are_drawn_from_the_querys_own_unspared_candidates():
     assert batches(no_columns)._draw(np.array([0, 1, 2])).tolist() == []
 
 
-def test_spared_passages_get_no_gradient():
+def test_masked_passages_get_no_gradient():
     [batch] = batches(replace(SMALL, negatives_QC=np.full((3, 1), -1)), batch_size=10).epoch()
     passages = batch.passages_XD.clone().requires_grad_()
-    alone = int((batch.target_B == 0).nonzero()[0])  # the pair of query 0 with passage 0: passage 1 is spared
+    alone = int((batch.target_B == 0).nonzero()[0])  # the pair of query 0 with passage 0: passage 1 is masked
     one = replace(
         batch,
         queries_BD=batch.queries_BD[[alone]],
         passages_XD=passages,
         target_B=batch.target_B[[alone]],
-        spared_BX=batch.spared_BX[[alone]],
+        masked_BX=batch.masked_BX[[alone]],
     )
     start = _identity(4, "query", space_id="enc-1")
     weights = {name: torch.from_numpy(weight) for name, weight in start.query.weights.items()}
@@ -223,9 +223,9 @@ def test_the_report_counts_pairs_steps_and_seconds():
         ({"negatives_QC": np.array([[1]])}, {}, "lack positives or negatives"),
         ({"query_emb_QD": np.empty((0, 4), np.float32)}, {}, "lack positives or negatives"),
         ({"positives": [[0], [], [3]]}, {}, "no positive"),
-        ({"spared": [[0]]}, {}, "other queries"),
+        ({"masked": [[0]]}, {}, "other queries"),
         ({"positives": [[0], [8], [3]]}, {}, "outside 0 to 7"),
-        ({"spared": [[], [-1], []]}, {}, "outside 0 to 7"),
+        ({"masked": [[], [-1], []]}, {}, "outside 0 to 7"),
         ({"negatives_QC": np.full((3, 1), 8)}, {}, "outside 0 to 7"),
     ],
 )

@@ -19,7 +19,7 @@ from nearer.encode.cross_encoder import CrossEncoder
 from nearer.learn import checkpoint
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.fit_reranker import ListwiseLoss, fit_reranker
-from nearer.learn.lists import RankedList
+from nearer.learn.listwise import RankedList
 from power import PowerCut
 from precisions import IN_STEP, Precisions
 

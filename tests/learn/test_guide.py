@@ -13,11 +13,11 @@ from nearer.core.records import GradeScale, Judgment, Pair, Query
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example, from_judgments, from_pairs, text_key
 from nearer.learn.fit import Sides, fit
 from nearer.learn.guide import Guide
-from nearer.learn.losses import ranking
-from nearer.learn.table import ExampleTable
+from nearer.learn.losses import mnrl
 
 NAN = np.nan
 
@@ -30,25 +30,25 @@ def at(*cosines):
     return made
 
 
-def spared(text_TD, *, anchor=(1.0,), margin):
+def masked(text_TD, *, anchor=(1.0,), margin):
     anchor_AD = np.zeros((1, text_TD.shape[1]), np.float32)
     anchor_AD[0, : len(anchor)] = anchor
     guide = Guide(anchor_AD=anchor_AD, text_TD=text_TD, margin=margin)
     one = np.zeros(1, np.int64)
-    return guide.spares(one, one, np.arange(len(text_TD)))[0].tolist()
+    return guide.masks(one, one, np.arange(len(text_TD)))[0].tolist()
 
 
 @pytest.mark.parametrize(
     ("margin", "wanted"),
     [(0.0, [True, True, False, False]), (0.05, [True, True, True, False]), (0.5, [True, True, True, True])],
 )
-def test_what_is_as_near_as_the_positive_less_the_margin_is_spared(margin, wanted):
-    assert spared(at(0.8, 0.9, 0.77, 0.5), margin=margin) == wanted
+def test_what_is_as_near_as_the_positive_less_the_margin_is_masked(margin, wanted):
+    assert masked(at(0.8, 0.9, 0.77, 0.5), margin=margin) == wanted
 
 
 def test_where_the_positive_is_far_away_a_margin_still_spares_more():
-    assert spared(at(-0.4, -0.39, -0.41, -0.5), margin=0.0) == [True, True, False, False]
-    assert spared(at(-0.4, -0.39, -0.41, -0.5), margin=0.1) == [True, True, True, False]
+    assert masked(at(-0.4, -0.39, -0.41, -0.5), margin=0.0) == [True, True, False, False]
+    assert masked(at(-0.4, -0.39, -0.41, -0.5), margin=0.1) == [True, True, True, False]
 
 
 def test_the_same_vector_is_as_near():
@@ -56,7 +56,7 @@ def test_the_same_vector_is_as_near():
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     texts[5] = texts[0]
     anchor = tuple(texts[0] * 0.6)
-    assert spared(texts, anchor=anchor, margin=0.0) == [True, *[False] * 4, True, *[False] * 3]
+    assert masked(texts, anchor=anchor, margin=0.0) == [True, *[False] * 4, True, *[False] * 3]
 
 
 # What is known comes first
@@ -67,30 +67,30 @@ def example(anchor, positive, *negatives, **others):
 
 
 def everything(table):
-    """The same table with a guide that spares all that may be spared."""
+    """The same table with a guide that masks all that may be masked."""
     anchor_AD, text_TD = (np.ones((len(texts), 1), np.float32) for texts in (table.anchors, table.texts))
     return replace(table, guide=Guide(anchor_AD=anchor_AD, text_TD=text_TD, margin=0.5))
 
 
 def test_a_guide_says_nothing_of_what_is_known():
-    known = {"refused": frozenset({"refused"}), "grades": {"graded": 0.5}, "grade": 4.0}
+    known = {"known_negatives": frozenset({"refused"}), "grades": {"graded": 0.5}, "grade": 4.0}
     table = ExampleTable.build([example("q", "answer", "refused", "mined", "graded", **known), example("r", "other")])
     grades = everything(table).grades([0, 1], [table.texts.index(t) for t in ("answer", "refused", "graded", "mined")])
     np.testing.assert_array_equal(grades, [[4, 0, 0.5, NAN], [NAN, NAN, NAN, NAN]])
 
 
-def test_what_is_spared_stays_spared_though_it_was_refused_as_well():
+def test_what_is_spared_stays_masked_though_it_was_refused_as_well():
     both = frozenset({"text"})
-    table = ExampleTable.build([example("q", "answer", "text", spared=both, refused=both)])
+    table = ExampleTable.build([example("q", "answer", "text", masked=both, known_negatives=both)])
     assert np.isnan(table.grades([0], [table.texts.index("text")])).all()
 
 
 def test_negatives_that_were_named_or_judged_are_known(make_judgments):
     [judged] = from_judgments(**make_judgments({"right": 1, "Wrong": 0}), max_positives=4, graded=True, seed=0)
-    assert judged.refused == {text_key("Wrong")}
+    assert judged.known_negatives == {text_key("Wrong")}
     close = Pair(query="q", positive="p", negatives=("Far", "near"), score=0.9, negative_scores=(0.1, 0.89))
     [paired] = from_pairs([close], margin=0.05)
-    assert (paired.negatives, paired.refused) == (("Far",), {text_key("Far")})
+    assert (paired.negatives, paired.known_negatives) == (("Far",), {text_key("Far")})
 
 
 @pytest.fixture
@@ -107,7 +107,9 @@ def make_judgments():
 
 
 def test_how_many_negatives_are_left_and_the_share_that_is_not():
-    data = [example(f"anchor {n}", f"answer {n}", f"wrong {n}", refused=frozenset({f"wrong {n}"})) for n in range(4)]
+    data = [
+        example(f"anchor {n}", f"answer {n}", f"wrong {n}", known_negatives=frozenset({f"wrong {n}"})) for n in range(4)
+    ]
     table = ExampleTable.build(data)
     assert table.negatives([range(4)]) == (7, 0)
     assert everything(table).negatives([range(4)]) == (1, pytest.approx(6 / 7))
@@ -122,10 +124,10 @@ def test_a_guide_of_many_texts_is_asked_a_batch_at_a_time():
     guide = Guide(anchor_AD=vectors, text_TD=vectors, margin=0.0)
     rows = rng.integers(0, number, 64)
     tracemalloc.start()
-    spared = guide.spares(rows, rows, rows)
+    masked = guide.masks(rows, rows, rows)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert spared.shape == (64, 64)
+    assert masked.shape == (64, 64)
     assert most < 1_000_000
 
 
@@ -146,7 +148,7 @@ def test_with_no_margin_the_loss_is_that_of_gistembed(tiny_model_folder):
     )
     columns = [[e.anchor for e in data], [e.positive for e in data]]
     wanted = theirs([model.model.preprocess(texts) for texts in columns], torch.empty(0))
-    table = ExampleTable.build([replace(each, spared=frozenset()) for each in data])
+    table = ExampleTable.build([replace(each, masked=frozenset()) for each in data])
     table = replace(
         table,
         guide=Guide(
@@ -158,11 +160,11 @@ def test_with_no_margin_the_loss_is_that_of_gistembed(tiny_model_folder):
     grades = table.grades(range(16), range(len(table.texts)))
     assert 10 < np.isnan(grades).sum() < 200
     cosines = model.encode_queries(table.anchors)[table.anchor_E] @ model.encode_documents(table.texts).T
-    found = ranking(batch(cosines.tolist(), grades=grades.tolist()), scale=20, margin=0)
+    found = mnrl(batch(cosines.tolist(), grades=grades.tolist()), scale=20, margin=0)
     assert found.item() == pytest.approx(wanted.item(), rel=1e-4)
 
 
-def test_a_triplet_does_without_a_negative_that_is_spared():
+def test_a_triplet_does_without_a_negative_that_is_masked():
     cosines, own = [[0.9, 0.7, 0.8]], [[0, 1, 2]]
     given = batch(cosines, grades=[[1.0, 0.0, NAN]], candidates=own)
     assert value("triplet", given).item() == pytest.approx(0.7 - 0.9 + 0.3)
@@ -203,27 +205,27 @@ def train(tiny_model_folder, tmp_path):
 def test_a_guided_pass_learns_and_says_what_was_left_out(train):
     plain, _ = train(margin=None, epochs=0.25)
     report, _ = train(epochs=10, learning_rate=3e-3)
-    assert plain.share_left_out is None
-    assert 0 < report.share_left_out < 1
-    assert report.num_negatives == pytest.approx(plain.num_negatives * (1 - report.share_left_out), rel=0.05)
+    assert plain.share_masked is None
+    assert 0 < report.share_masked < 1
+    assert report.num_negatives == pytest.approx(plain.num_negatives * (1 - report.share_masked), rel=0.05)
     assert report.losses[0] < plain.losses[0]
     assert sum(report.losses[-3:]) < 0.8 * sum(report.losses[:3])
 
 
-@pytest.mark.parametrize("options", [{"cached": True}, {"dimensions": (8, 32)}, {"loss": "triplet"}])
+@pytest.mark.parametrize("options", [{"grad_cache": True}, {"matryoshka_dims": (8, 32)}, {"loss": "triplet"}])
 def test_other_ways_to_train_are_guided_as_well(train, options):
     data = examples(24, num_negatives=1)
     _, plain = train(data, margin=None, **options)
     report, guided = train(data, margin=0.0, **options)
     assert np.isfinite(report.losses).all()
-    assert report.share_left_out > 0.1
+    assert report.share_masked > 0.1
     assert not equal(plain, guided)
 
 
 def test_a_cached_batch_has_the_loss_of_one_that_is_not(train):
-    (plain, _), (cached, _) = (train(dropout=0.0, cached=each, batch_size=16) for each in (False, True))
+    (plain, _), (cached, _) = (train(dropout=0.0, grad_cache=each, batch_size=16) for each in (False, True))
     assert cached.losses == pytest.approx(plain.losses, rel=1e-5)
-    assert (cached.num_negatives, cached.share_left_out) == (plain.num_negatives, plain.share_left_out)
+    assert (cached.num_negatives, cached.share_masked) == (plain.num_negatives, plain.share_masked)
 
 
 def test_a_loss_without_negatives_has_nothing_to_guide_and_asks_no_guide(train):

@@ -76,7 +76,7 @@ def test_only_the_adapters_have_gradients(train, model, monkeypatch):
         return forward(self, net, batch)
 
     monkeypatch.setattr(Objective, "__call__", spy)
-    train(model, cached=True)
+    train(model, grad_cache=True)
     assert trained
     assert all(".lora_A." in name or ".lora_B." in name for name in trained)
     assert len(trained) == 2 * sum(

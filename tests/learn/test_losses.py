@@ -41,16 +41,16 @@ DRAWN = torch.rand(4, 6, generator=torch.Generator().manual_seed(3)).tolist()
 def test_with_one_grade_it_is_the_cross_entropy_of_multiple_negatives_ranking():
     given = batch(DRAWN)
     wanted = torch.nn.functional.cross_entropy(given.cosine_BX * 20, torch.arange(4))
-    assert value("ranking", given).item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert value("mnrl", given).item() == pytest.approx(wanted.item(), rel=1e-6)
     (theirs,) = torch.autograd.grad(wanted, given.cosine_BX)
-    assert torch.allclose(gradient("ranking", given), theirs, atol=1e-6)
+    assert torch.allclose(gradient("mnrl", given), theirs, atol=1e-6)
 
 
 def test_what_is_neither_does_not_count_and_gets_no_gradient():
     given = batch([[0.5, 0.9, 0.1]], grades=[[1.0, NAN, 0.0]])
     cosine = torch.tensor([0.5, 0.1], dtype=torch.float64) * 20
-    assert value("ranking", given).item() == pytest.approx(-torch.log_softmax(cosine, 0)[0].item(), rel=1e-6)
-    assert gradient("ranking", given)[0, 1] == 0
+    assert value("mnrl", given).item() == pytest.approx(-torch.log_softmax(cosine, 0)[0].item(), rel=1e-6)
+    assert gradient("mnrl", given)[0, 1] == 0
 
 
 def test_a_text_is_ranked_above_all_of_a_lower_grade_and_not_among_its_own():
@@ -62,30 +62,30 @@ def test_a_text_is_ranked_above_all_of_a_lower_grade_and_not_among_its_own():
 
     high = (against(s[0], s[2], s[3]) + against(s[1], s[2], s[3])) / 2
     low = against(s[2], s[3])
-    assert value("ranking", given).item() == pytest.approx((4 * high + 1 * low) / 5, rel=1e-6)
+    assert value("mnrl", given).item() == pytest.approx((4 * high + 1 * low) / 5, rel=1e-6)
 
 
 def test_graded_order_pulls_the_middle_above_the_unjudged_and_below_the_answer():
-    found = gradient("ranking", batch([[0.2, 0.2, 0.2]], grades=[[4.0, 1.0, 0.0]]))[0]
+    found = gradient("mnrl", batch([[0.2, 0.2, 0.2]], grades=[[4.0, 1.0, 0.0]]))[0]
     assert found[0] < 0 < found[2]  # gradients descend: the answer goes up, the unjudged down
     assert abs(found[1]) < found[2]
-    binary = gradient("ranking", batch([[0.2, 0.2, 0.2]], grades=[[1.0, 0.0, 0.0]]))[0]
+    binary = gradient("mnrl", batch([[0.2, 0.2, 0.2]], grades=[[1.0, 0.0, 0.0]]))[0]
     assert binary[1] == pytest.approx(binary[2].item())
 
 
 def test_weights_multiply_rows():
-    alone = [value("ranking", batch(DRAWN, weights=[float(n == row) for n in range(4)])).item() for row in range(4)]
-    assert value("ranking", batch(DRAWN)).item() == pytest.approx(sum(alone) / 4, rel=1e-5)
-    weighed = value("ranking", batch(DRAWN, weights=[2.0, 1.0, 0.0, 0.0])).item()
+    alone = [value("mnrl", batch(DRAWN, weights=[float(n == row) for n in range(4)])).item() for row in range(4)]
+    assert value("mnrl", batch(DRAWN)).item() == pytest.approx(sum(alone) / 4, rel=1e-5)
+    weighed = value("mnrl", batch(DRAWN, weights=[2.0, 1.0, 0.0, 0.0])).item()
     assert weighed == pytest.approx((2 * alone[0] + alone[1]) / 3, rel=1e-5)
-    assert value("ranking", batch(DRAWN, weights=[0.0] * 4)).item() == 0
+    assert value("mnrl", batch(DRAWN, weights=[0.0] * 4)).item() == 0
 
 
 @pytest.mark.parametrize("grades", [[[1.0]], [[1.0], [1.0]], [[NAN]]])
 def test_without_negatives_there_is_no_loss_and_no_nan(grades):
     given = batch([[0.5]] * len(grades), grades=grades, candidates=[[0]] * len(grades))
-    assert value("ranking", given).item() == 0
-    assert torch.equal(gradient("ranking", given), torch.zeros(len(grades), 1, dtype=torch.float64))
+    assert value("mnrl", given).item() == 0
+    assert torch.equal(gradient("mnrl", given), torch.zeros(len(grades), 1, dtype=torch.float64))
 
 
 # The others
@@ -144,11 +144,11 @@ def pair(**given):
 @pytest.mark.parametrize(
     ("examples", "wanted", "why"),
     [
-        ([pair()], "ranking", "pairs of"),
+        ([pair()], "mnrl", "pairs of"),
         ([pair(score=0.2), pair(score=0.9)], "cosent", "score"),
-        ([pair(score=0.2), pair()], "ranking", "pairs of"),
-        ([pair(score=0.7), pair(score=0.9)], "ranking", "pairs of"),
-        ([pair(), pair(grade=4.0, grades={"c": 1.0})], "ranking", "several grades"),
+        ([pair(score=0.2), pair()], "mnrl", "pairs of"),
+        ([pair(score=0.7), pair(score=0.9)], "mnrl", "pairs of"),
+        ([pair(), pair(grade=4.0, grades={"c": 1.0})], "mnrl", "several grades"),
     ],
 )
 def test_the_shape_of_the_data_chooses(examples, wanted, why):

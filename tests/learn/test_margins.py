@@ -49,7 +49,7 @@ def catalogue(*, spread, num_queries=120, num_others=300, dimension=64, seed=0):
         Example(
             anchor=f"query {row // 2}",
             positive=texts[row],
-            spared=frozenset({text_key(texts[row]), text_key(texts[row ^ 1])}),
+            masked=frozenset({text_key(texts[row]), text_key(texts[row ^ 1])}),
         )
         for row in range(2 * num_queries)
     ]

@@ -9,8 +9,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 
 from nearer.encode.encoder import Encoder
-from nearer.learn.axes import axes
-from nearer.learn.matrices import LINEAR, TURNED, align, append_matrix, has_matrix, why_no_matrix, without_more
+from nearer.learn.matrices import LINEAR, ROTATION, align, append_matrix, has_matrix, why_no_matrix, without_more
+from nearer.learn.rotation import pair_rotation
 
 TEXTS = ["the river", "a church by the river", "the army of water and music", "law"]
 
@@ -18,12 +18,12 @@ TEXTS = ["the river", "a church by the river", "the army of water and music", "l
 def test_a_turned_model_is_the_same_but_for_the_order_of_what_it_says(tiny_model_folder, tmp_path):
     before = Encoder.load(str(tiny_model_folder))
     emb = before.encode_documents(TEXTS)
-    wanted = axes(emb, emb, emb, weight_E=np.ones(4, np.float32))
-    assert not has_matrix(before.model, TURNED)
+    wanted = pair_rotation(emb, emb, emb, weight_E=np.ones(4, np.float32))
+    assert not has_matrix(before.model, ROTATION)
     turned = Encoder.load(str(tiny_model_folder))
     assert why_no_matrix(turned.model) is None
-    append_matrix(turned.model, TURNED, wanted)
-    assert has_matrix(turned.model, TURNED)
+    append_matrix(turned.model, ROTATION, wanted)
+    assert has_matrix(turned.model, ROTATION)
     assert turned.encoder_id != before.encoder_id
     after = turned.encode_documents(TEXTS)
     np.testing.assert_allclose(after @ after.T, emb @ emb.T, atol=1e-6)
@@ -31,7 +31,7 @@ def test_a_turned_model_is_the_same_but_for_the_order_of_what_it_says(tiny_model
     assert np.square(after[:, :4]).sum() == pytest.approx(4, abs=1e-4), "four texts lie in four dimensions"
     turned.save(tmp_path / "saved")
     again = Encoder.load(str(tmp_path / "saved"))
-    assert has_matrix(again.model, TURNED)
+    assert has_matrix(again.model, ROTATION)
     assert again.encoder_id == turned.encoder_id
     assert torch.equal(torch.from_numpy(again.encode_documents(TEXTS)), torch.from_numpy(after))
 
@@ -41,8 +41,8 @@ def test_a_matrix_comes_last_whatever_its_modules_are_called(tiny_model_folder):
     modules = [("reader", encoder.model[0]), ("mean", encoder.model[1]), ("unit", Normalize())]
     model = SentenceTransformer(modules=OrderedDict(modules))
     before = model.encode(TEXTS)
-    append_matrix(model, TURNED, np.eye(32, dtype=np.float32)[::-1].copy())
-    assert [name for name, _ in model.named_children()] == ["reader", "mean", "turned", "unit"]
+    append_matrix(model, ROTATION, np.eye(32, dtype=np.float32)[::-1].copy())
+    assert [name for name, _ in model.named_children()] == ["reader", "mean", "rotated", "unit"]
     np.testing.assert_allclose(model.encode(TEXTS), before[:, ::-1], atol=1e-6)
 
 
@@ -65,9 +65,9 @@ def test_what_can_have_no_matrix(tiny_model_folder, change, reason):
 def test_aligned_models_lie_in_one_space_and_no_ranking_changes(tiny_model_folder, is_other_turned):
     other, model = (Encoder.load(str(tiny_model_folder)) for _ in range(2))
     emb, rng = other.encode_documents(TEXTS), np.random.default_rng(0)
-    append_matrix(model.model, TURNED, rotation(rng))
+    append_matrix(model.model, ROTATION, rotation(rng))
     if is_other_turned:
-        append_matrix(other.model, TURNED, rotation(rng))
+        append_matrix(other.model, ROTATION, rotation(rng))
     align(other.model, model.model)
     aligned = other.encode_documents(TEXTS)
     np.testing.assert_allclose(aligned @ aligned.T, emb @ emb.T, atol=1e-5)
@@ -78,14 +78,14 @@ def test_an_aligned_model_gets_the_identity_for_a_learned_matrix(tiny_model_fold
     other, model = (Encoder.load(str(tiny_model_folder)) for _ in range(2))
     emb = other.encode_documents(TEXTS)
     append_matrix(model.model, LINEAR, np.eye(32, dtype=np.float32) * 2)
-    append_matrix(model.model, TURNED, rotation(np.random.default_rng(0)))
+    append_matrix(model.model, ROTATION, rotation(np.random.default_rng(0)))
     align(other.model, model.model)
     assert [name for name, _ in other.model.named_children()] == [name for name, _ in model.model.named_children()]
     aligned = other.encode_documents(TEXTS)
     np.testing.assert_allclose(aligned @ aligned.T, emb @ emb.T, atol=1e-5)
 
 
-@pytest.mark.parametrize("matrix", [LINEAR, TURNED])
+@pytest.mark.parametrize("matrix", [LINEAR, ROTATION])
 def test_what_can_have_no_matrix_stays_as_it_is(tiny_model_folder, matrix):
     other, model = (
         SentenceTransformer(str(tiny_model_folder), truncate_dim=8),

@@ -10,9 +10,9 @@ from nearer.learn.negatives import mine
 TEXTS = [f"document number {n} says {n * 'x'} about topic {chr(97 + n)}" for n in range(8)]
 
 
-def example(positive, *, anchor="anchor", spared=(), negatives=()):
-    keys = frozenset(text_key(text) for text in (positive, anchor, *spared))
-    return Example(anchor=anchor, positive=positive, spared=keys, negatives=negatives)
+def example(positive, *, anchor="anchor", masked=(), negatives=()):
+    keys = frozenset(text_key(text) for text in (positive, anchor, *masked))
+    return Example(anchor=anchor, positive=positive, masked=keys, negatives=negatives)
 
 
 def proposed(rows, scores, positive_scores, texts=TEXTS):
@@ -30,8 +30,8 @@ def run(examples, candidates, **changes):
     return mine(examples, candidates, recipe, near_duplicate=0.8, seed=seed)
 
 
-def test_spared_texts_are_never_drawn_nor_filled_in():
-    one = example(TEXTS[0], spared=TEXTS[1:7])
+def test_masked_texts_are_never_drawn_nor_filled_in():
+    one = example(TEXTS[0], masked=TEXTS[1:7])
     candidates = proposed([[0, 1, 2, 3, 4, 5]], [[0.9, 0.5, 0.4, 0.3, 0.2, 0.1]], [0.9])
     for seed in range(20):
         (mined,), report = run([one], candidates, num_negatives=3, seed=seed)
@@ -40,7 +40,7 @@ def test_spared_texts_are_never_drawn_nor_filled_in():
         assert report.num_filled_at_random == 1
 
 
-def test_spared_texts_are_known_by_their_text_not_their_row():
+def test_masked_texts_are_known_by_their_text_not_their_row():
     texts = ["The  Answer", "the answer", "something else entirely here"]
     (mined,), report = run([example("the answer")], proposed([[0, 1, 2]], [[0.9, 0.8, 0.1]], [0.9], texts))
     assert mined.negatives == (texts[2],)
@@ -86,7 +86,7 @@ def test_without_a_margin_that_suffices_the_loosest_is_used_and_the_rest_is_fill
     assert (report.margin, report.num_inside_margin, report.share_with_enough) == (0.02, 2, 0.0)
     assert report.num_filled_at_random == 1
     assert len(mined.negatives) == 1
-    assert text_key(mined.negatives[0]) not in one.spared
+    assert text_key(mined.negatives[0]) not in one.masked
 
 
 def test_a_margin_of_a_positive_below_zero_does_not_turn_around():
@@ -96,7 +96,7 @@ def test_a_margin_of_a_positive_below_zero_does_not_turn_around():
 
 
 def test_only_the_top_k_unknown_candidates_are_looked_at():
-    one = example(TEXTS[0], spared=TEXTS[1:3])
+    one = example(TEXTS[0], masked=TEXTS[1:3])
     candidates = proposed([[0, 1, 3, 2, 4, 5]], [[0.9, 0.5, 0.4, 0.35, 0.3, 0.2]], [1.0])
     found = {run([one], candidates, top_k=2, seed=seed)[0][0].negatives[0] for seed in range(30)}
     assert found == {TEXTS[3], TEXTS[4]}
@@ -142,7 +142,7 @@ class Sparse:
             labelled = [self.texts[10 * topic + k] for k in (0, 1)]
             own = 0.8 + 0.1 * rng.random(10)
             for k, positive in enumerate(labelled):
-                self.examples.append(example(positive, anchor=f"query {topic}", spared=labelled))
+                self.examples.append(example(positive, anchor=f"query {topic}", masked=labelled))
                 rows.append(range(10 * topic, 10 * topic + 10))
                 scores.append(own)
                 positives.append(own[k])
@@ -157,7 +157,7 @@ def test_where_most_negatives_seem_to_be_positives_none_is_used():
     sparse = Sparse()
     mined, report = run(sparse.examples, sparse.candidates, margins=(-1.0,))
     assert report.false_negatives[0].low > 0.5
-    assert report.is_left_out
+    assert report.is_excluded
     assert (report.num_filled_at_random, report.sources[0].num_drawn) == (0, 0)
     assert mined == sparse.examples
     assert len(report.samples) == 10, "to look at"
@@ -167,5 +167,5 @@ def test_where_most_negatives_seem_to_be_positives_none_is_used():
 def test_they_are_used_where_that_is_asked_or_a_reranker_will_tell(settings):
     sparse = Sparse()
     mined, report = run(sparse.examples, sparse.candidates, margins=(-1.0,), **settings)
-    assert not report.is_left_out
+    assert not report.is_excluded
     assert sparse.share_of_own_topic(mined) == 1

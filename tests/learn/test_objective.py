@@ -3,10 +3,10 @@ import torch
 
 from learn.test_fit import examples
 from nearer.core.sections import TrainRecipe
+from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example
-from nearer.learn.losses import ranking
+from nearer.learn.losses import mnrl
 from nearer.learn.objective import Collator, Objective
-from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Size, Tokens
 
 DATA = [*examples(5), *examples(6, num_negatives=2)[5:]]
@@ -26,7 +26,7 @@ def made(tiny_encoder):
         objective = Objective(
             table=table,
             recipe=TrainRecipe(**recipe),
-            loss=ranking,
+            loss=mnrl,
             score_E=[1.0] * len(data),
             teacher_E=[()] * len(data),
             dimensions=dimensions,
@@ -87,7 +87,7 @@ def test_the_size_of_minibatches_changes_nothing(made):
 
 
 def test_cached_gradients_are_those_of_one_pass_dropout_included(made):
-    plain, cached = made(), made(cached=True)
+    plain, cached = made(), made(grad_cache=True)
     for _, _, model in (plain, cached):
         model.train()
     (loss, wanted), (again, found) = gradients(*plain, seed=4), gradients(*cached, seed=4)
@@ -104,7 +104,7 @@ def test_cached_keeps_no_activations(made):
             objective(model, batch)
         return sum(sizes)
 
-    assert kept(*made(cached=True)) < kept(*made()) / 20
+    assert kept(*made(grad_cache=True)) < kept(*made()) / 20
 
 
 def test_matryoshka_is_the_mean_over_vectors_cut_and_made_unit_again(made):
@@ -116,7 +116,7 @@ def test_matryoshka_is_the_mean_over_vectors_cut_and_made_unit_again(made):
 def test_the_pull_is_the_squared_distance_from_the_start(made):
     _, batch, model = made()
     start = {name: each.detach().clone() for name, each in model.named_parameters()}
-    (plain, *_), (pulled, *_) = made(), made(start=start, pull=0.5)
+    (plain, *_), (pulled, *_) = made(), made(start=start, l2_sp=0.5)
     assert pulled(model, batch).item() == plain(model, batch).item()
     with torch.no_grad():
         next(model.parameters()).view(-1)[:4] += 3.0
@@ -135,6 +135,6 @@ def test_texts_of_known_vectors_are_looked_up_and_get_no_gradient(made, tiny_enc
     assert found.keys() == of_both.keys()
     assert not alike(found, of_both)
     assert not text_TD.requires_grad
-    cached_loss, cached = gradients(*made(text_TD=text_TD, cached=True))
+    cached_loss, cached = gradients(*made(text_TD=text_TD, grad_cache=True))
     assert cached_loss == pytest.approx(loss, rel=1e-6)
     assert alike(cached, found)

@@ -25,7 +25,7 @@ def test_rules_compare_query_time_fields_and_try_values_of_few():
         *("day=query.day", "day<=query.day", "day>=query.day", "free=query.free"),
         *("lang=de", "lang=en", "free=false", "free=true"),  # year, day and id have more than 20 values
     ]
-    assert (found.documents, found.left_out) == (tuple(documents), {})
+    assert (found.documents, found.excluded) == (tuple(documents), {})
 
 
 def test_a_value_is_a_rule_only_where_some_document_does_not_pass():
@@ -48,18 +48,18 @@ def test_fields_from_the_right_answer_and_values_that_cannot_be_written_are_not_
 def test_a_field_without_one_plain_type_is_left_out_and_told(values, reason):
     found = read([{"odd": value, "lang": "en"} for value in values], known=["odd"])
     assert (list(found.fields), written(found)) == (["lang"], [])
-    assert reason in found.left_out["odd"]
+    assert reason in found.excluded["odd"]
     assert found.documents == ({"lang": "en"},) * 2
 
 
 def test_a_query_whose_value_documents_never_hold_leaves_the_rules_out_and_the_field_in():
     found = read([{"year": 2020}, {"year": 2021}], queries=[{"year": 2020}, {}, {"year": "soon"}], known=["year"])
     assert written(found) == ["year=2020", "year=2021"]
-    assert "a query whose 'year' is 'soon'" in found.left_out["year"]
+    assert "a query whose 'year' is 'soon'" in found.excluded["year"]
     found = read([{"year": 2020}, {"year": 2021}], queries=[{"year": "2020"}], known=["year"])  # as from CSV
     assert written(found)[0] == "year=query.year"
 
 
 def test_a_name_that_no_rule_can_hold_is_left_out():
     found = read([{"a<b": 1}, {"a<b": 2}], queries=[{"a<b": 1}], known=["a<b"])
-    assert (written(found), list(found.left_out)) == ([], ["a<b"])
+    assert (written(found), list(found.excluded)) == ([], ["a<b"])

@@ -158,10 +158,10 @@ def test_a_refusal_is_history_and_moves_nothing(registry):
 
 
 def test_looks_at_test_splits_are_counted_by_split_and_others_are_not(registry):
-    def num_looks(split):
-        return registry.look(split=split, systems=["base"], purpose="evaluate")["num_looks"]
+    def num_test_uses(split):
+        return registry.use_test_split(split=split, systems=["base"], purpose="evaluate")["num_test_uses"]
 
-    assert [num_looks(split) for split in ("test", "dev", "test", "test-b", "dev")] == [1, None, 2, 1, None]
+    assert [num_test_uses(split) for split in ("test", "dev", "test", "test-b", "dev")] == [1, None, 2, 1, None]
 
 
 def test_evaluations_come_back_in_order(registry):

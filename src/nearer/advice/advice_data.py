@@ -33,7 +33,7 @@ from nearer.retrieval.rules import Pairs
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, open_described, open_system
 from nearer.systems.lexical import Bm25, read_bm25
-from nearer.training.examples import find_left_out
+from nearer.training.examples import find_excluded
 from nearer.vectors.topk import NO_ROW, TopK
 
 MAIN = Measure.parse("nDCG@10")
@@ -175,8 +175,8 @@ def _read(workspace: Workspace) -> JudgedSplit:
     """
     recipe = workspace.recipe.advise
     names = [name for name in ("train", "dev") if workspace.collection.splits().get(name)]
-    left_out = find_left_out(workspace).query_ids
-    judged = read_judged_split(workspace, *(names or ["dev"]), left_out=left_out, most=recipe.max_queries)
+    excluded = find_excluded(workspace).query_ids
+    judged = read_judged_split(workspace, *(names or ["dev"]), excluded=excluded, most=recipe.max_queries)
     texts = {normalise(query.text) for query in judged.queries}
     if len(texts) < _FEWEST:
         what = "are all the same" if len(texts) == 1 < len(judged.queries) else "can be told apart"

@@ -64,7 +64,9 @@ def confirm(workspace: Workspace, data: AdviceData, advised: Advised, *, progres
     base, candidate = (measure(workspace, each, judged, progress=progress) for each in (data.system, advised.system))
     main = str(MAIN)
     [compared] = compare_measured(base, candidate, metrics=[main], judged=judged, recipe=workspace.recipe.evaluate)
-    ledger = workspace.registry.look(split=judged.split, systems=[BASE, advised.system.name], purpose="advise")
+    ledger = workspace.registry.use_test_split(
+        split=judged.split, systems=[BASE, advised.system.name], purpose="advise"
+    )
     return Confirmation(
         split=judged.split,
         num_queries=len(judged.queries),

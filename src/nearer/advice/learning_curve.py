@@ -30,10 +30,10 @@ from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_local
 from nearer.training.dev_sample import DevSample
 from nearer.training.dev_set import DEV_MEASURE
-from nearer.training.examples import find_left_out, read_examples
+from nearer.training.examples import find_excluded, read_examples
+from nearer.training.feasible import refuse_hopeless
 from nearer.training.guiding import guide_of
 from nearer.training.query_side import learner, sides_of
-from nearer.training.refusals import refuse_hopeless
 
 SHARES = (0.25, 0.5, 1.0)
 _BLOCK = 256
@@ -73,12 +73,12 @@ def measure_curve(
     if most < 2:
         raise InputError(f"max_pairs is {most}", hint="a batch needs 2 pairs or more; 600 is the default")
     ensure_splits(workspace)
-    left_out = find_left_out(workspace)
+    excluded = find_excluded(workspace)
     base = open_local(workspace, BASE)
     corpus = read_corpus(workspace, base.encoder)
     passage_emb, _ = embed_corpus(workspace, base.encoder, corpus, progress)
-    examples = read_examples(workspace, base.encoder, corpus, passage_emb, left_out=left_out, progress=progress)
-    dev = DevSample.read(workspace, corpus, left_out=left_out.query_ids)
+    examples = read_examples(workspace, base.encoder, corpus, passage_emb, excluded=excluded, progress=progress)
+    dev = DevSample.read(workspace, corpus, excluded=excluded.query_ids)
     refuse_hopeless(workspace, base.encoder, num_examples=len(examples), num_dev_queries=len(dev.rows_A))
     query_emb_AD = embed_queries(workspace, base.encoder, dev.queries, progress)
     base_values_A = dev.values(query_emb_AD, passage_emb[dev.passages_P])

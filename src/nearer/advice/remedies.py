@@ -108,7 +108,7 @@ def read_metadata_schema(data: AdviceData) -> MetadataSchema:
 
 def _without(schema: MetadataSchema, name: str, reason: str) -> SkippedRemedy:
     """A remedy that the fields do not give, told with those that were left out."""
-    return SkippedRemedy(name=name, reason="; ".join([reason, *schema.left_out.values()]))
+    return SkippedRemedy(name=name, reason="; ".join([reason, *schema.excluded.values()]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -157,7 +157,7 @@ def filter_remedy(data: AdviceData, schema: MetadataSchema) -> tuple[Remedy | Sk
         dense,
         changes=changes,
         work=work,
-        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *schema.left_out.values()),
+        notes=(f"rules: {', '.join(map(str, everything)) or 'none on all queries'}", *schema.excluded.values()),
     )
     return remedy, Filtered(dense=dense, lexical=lexical, rules=everything)
 

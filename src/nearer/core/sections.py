@@ -282,7 +282,7 @@ class SplitRecipe(Section):
 
 
 SourceWeights = dict[str, Annotated[float, Field(ge=0, le=1000)]]
-LossName = Literal["ranking", "triplet", "cosine", "cosent", "margin_mse", "kl"]
+LossName = Literal["mnrl", "triplet", "cosine", "cosent", "margin_mse", "kl"]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Dimension = Annotated[int, Field(ge=1)]
 
@@ -327,7 +327,7 @@ class TrainRecipe(Section):
     )
     loss: LossName | None = Field(
         default=None,
-        description=("`ranking`, `triplet`, `cosine`, `cosent`, `margin_mse` or `kl`; none means by the data's shape"),
+        description=("`mnrl`, `triplet`, `cosine`, `cosent`, `margin_mse` or `kl`; none means by the data's shape"),
     )
     graded: bool = Field(
         default=True,
@@ -336,24 +336,24 @@ class TrainRecipe(Section):
         ),
     )
     scale: float = Field(default=20.0, gt=0, description="inverse temperature of the loss")
-    cached: bool = Field(
+    grad_cache: bool = Field(
         default=False,
         description=("GradCache: a large batch in the memory of a small one, at the price of encoding it twice"),
     )
-    dimensions: tuple[Dimension, ...] = Field(
+    matryoshka_dims: tuple[Dimension, ...] = Field(
         default=(),
         description=(
             "Matryoshka: lengths that vectors may be cut to, for example `[64, 128]`; the full one is learned with them"
         ),
     )
-    turn: bool = Field(
+    rotate: bool = Field(
         default=True,
         description=(
-            "with `train.dimensions`, start with vectors rotated onto the axes of the pairs, so that the first "
+            "with `train.matryoshka_dims`, start with vectors rotated onto the axes of the pairs, so that the first "
             "say the most"
         ),
     )
-    linear_epochs: int | None = Field(
+    warm_start_epochs: int | None = Field(
         default=None,
         ge=0,
         description=(
@@ -371,7 +371,7 @@ class TrainRecipe(Section):
             "text is kept, so later epochs and passes begin above them"
         ),
     )
-    pull: float = Field(
+    l2_sp: float = Field(
         default=0.0,
         ge=0,
         description=(
@@ -470,7 +470,7 @@ class AdapterRecipe(Section):
     """
 
     learning_rate: float = Field(default=1e-3, gt=0, description="Adam's own default")
-    pull: float = Field(
+    l2_sp: float = Field(
         default=1e-3, ge=0, description="weight of the squared distance from a map that changes nothing"
     )
     batch_size: int = Field(
@@ -588,7 +588,7 @@ class MiningRecipe(Section):
             "or a Hub name; none: nobody does"
         ),
     )
-    spared_from: float = Field(
+    masked_from: float = Field(
         default=0.5,
         gt=0,
         lt=1,
@@ -622,8 +622,8 @@ class MiningRecipe(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> "MiningRecipe":
-        if self.positive_from < self.spared_from:
-            raise ValueError("positive_from must not be less than spared_from")
+        if self.positive_from < self.masked_from:
+            raise ValueError("positive_from must not be less than masked_from")
         return self
 
 

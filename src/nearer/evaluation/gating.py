@@ -81,7 +81,7 @@ def _summarised(
 ) -> Evaluation:
     """What was measured, entered as a look at the test split."""
     names = [each.system.name for each in measured]
-    ledger = workspace.registry.look(split=judged.split, systems=names, purpose=purpose)
+    ledger = workspace.registry.use_test_split(split=judged.split, systems=names, purpose=purpose)
     return summarise(workspace, judged, measured, ledger=ledger, progress=progress)
 
 

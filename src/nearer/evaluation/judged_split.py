@@ -35,9 +35,9 @@ class JudgedSplit:
 
 
 def read_judged_split(
-    workspace: Workspace, *splits: str, left_out: frozenset[str] = frozenset(), most: int | None = None
+    workspace: Workspace, *splits: str, excluded: frozenset[str] = frozenset(), most: int | None = None
 ) -> JudgedSplit:
-    """The judged queries of a split, or of several; without those ``left_out``, and at most so many, drawn at random.
+    """The judged queries of a split, or of several; without those ``excluded``, and at most so many, drawn at random.
 
     Raises InputError, naming the splits there are, when there is none.
     """
@@ -48,7 +48,7 @@ def read_judged_split(
     for judgment in judgments:
         if judgment.grade >= scale.relevant_from:
             relevant.setdefault(judgment.query_id, []).append(judgment.doc_id)
-    members = [query for split in splits for query in collection.queries(split) if query.query_id not in left_out]
+    members = [query for split in splits for query in collection.queries(split) if query.query_id not in excluded]
     usable = [query for query in members if query.query_id in relevant]
     queries = tuple(usable if most is None else _drawn(usable, most, seed=workspace.recipe.advise.seed))
     split = "+".join(splits)

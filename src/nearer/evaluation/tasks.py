@@ -179,7 +179,7 @@ def classification(
         right = (classify(emb_ND, emb_TD, labels_T, num_neighbours=neighbours) == labels_N).astype(np.float64)
         found.append({"Accuracy": Value(values=right, judged=right)})
     num_twins = len(everything.queries) - len(train.queries)
-    counts = {"num_train_items": len(train.queries), "num_train_left_out": num_twins, "num_unseen": int(unseen_N.sum())}
+    counts = {"num_train_items": len(train.queries), "num_train_excluded": num_twins, "num_unseen": int(unseen_N.sum())}
     note = f"{counts['num_unseen']} items have a label that train lacks, and count as wrong"
     return Outcome(
         values=found,

@@ -88,7 +88,7 @@ def compression_curve(
         "rows": rows,
         "proposal": (proposal := proposed(rows)),
         "next": _next(workspace, opened, proposal, rows[0]),
-        "ledger": registry.look(split=judged.split, systems=[system], purpose="compress").to_dict(),
+        "ledger": registry.use_test_split(split=judged.split, systems=[system], purpose="compress").to_dict(),
         **spent([opened]),
     }
     registry.record("compress", detail=result)

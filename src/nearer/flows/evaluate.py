@@ -37,7 +37,7 @@ def evaluate(
     runs = {name: measure_run(workspace, name, judged) for name in systems if is_run(name)}
     measured = [runs.get(name) or measure(workspace, opened[name], judged, progress=progress) for name in systems]
     names = [each.system.name for each in measured]
-    ledger = workspace.registry.look(split=judged.split, systems=names, purpose=purpose)
+    ledger = workspace.registry.use_test_split(split=judged.split, systems=names, purpose=purpose)
     result = summarise(workspace, judged, measured, ledger=ledger, progress=progress)
     workspace.registry.add_evaluation(split=split, result=result.to_dict())
     return result

@@ -77,7 +77,7 @@ def evaluate_task(
             for (name, each), p_value in zip(compared, p_adjusted, strict=True)
         ),
         notes=tuple(outcome.notes),
-        ledger=workspace.registry.look(split=split, systems=names, purpose=f"evaluate {task}"),
+        ledger=workspace.registry.use_test_split(split=split, systems=names, purpose=f"evaluate {task}"),
     )
 
 

@@ -63,7 +63,7 @@ def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> 
             yield query.query_id, ((corpus.documents[row].doc_id, score) for row, score in found if row >= 0)
 
     lines = list(run_lines(rankings(), tag=system.model.model_id))
-    workspace.registry.look(split=split, systems=[name], purpose="export")
+    workspace.registry.use_test_split(split=split, systems=[name], purpose="export")
     return lines
 
 

@@ -29,7 +29,7 @@ from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
 from nearer.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
-from nearer.training.examples import find_left_out
+from nearer.training.examples import find_excluded
 from nearer.training.models import keep_model
 from nearer.vectors.topk import top_k
 
@@ -82,10 +82,10 @@ def merge(
         points.append(ground.measured(encoder, share, progress))
     chosen = next(each for each in points if each.weight == weight)
     encoder.model.load_state_dict(interpolated(*ends, chosen.weight))
-    told = _told(first, second, points, chosen, num_queries=len(ground.dev.queries))
-    model = _register(workspace, second, first, chosen, told)
+    summary = _summary(first, second, points, chosen, num_queries=len(ground.dev.queries))
+    model = _register(workspace, second, first, chosen, summary)
     known = (first.model.model_id, second.model.model_id)
-    result = {"model_id": model.model_id, "is_new": model.model_id not in known, **told}
+    result = {"model_id": model.model_id, "is_new": model.model_id not in known, **summary}
     workspace.registry.record("merge", detail=result)
     failpoint("merge.registered")
     return result
@@ -102,8 +102,8 @@ class _Ground:
     @classmethod
     def read(cls, workspace: Workspace, suite: Suite | None, progress: Progress) -> "_Ground":
         base = open_local(workspace, BASE).encoder
-        left_out = find_left_out(workspace).query_ids
-        dev, corpus = read_dev_set(workspace, base, left_out=left_out, progress=progress)
+        excluded = find_excluded(workspace).query_ids
+        dev, corpus = read_dev_set(workspace, base, excluded=excluded, progress=progress)
         if suite:
             refuse_other_documents(corpus.documents, suite.doc_ids)
         return cls(dev=dev, corpus=corpus, suite=suite)
@@ -142,7 +142,7 @@ def _refuse(first: LocalSystem, second: LocalSystem) -> None:
     refuse_unlike(left, right, names=names)
 
 
-def _told(
+def _summary(
     first: LocalSystem, second: LocalSystem, points: Sequence[_Point], chosen: _Point, *, num_queries: int
 ) -> dict[str, Any]:
     return {
@@ -165,7 +165,7 @@ def _counted(point: _Point, first: _Point) -> dict[str, Any] | None:
 
 
 def _register(
-    workspace: Workspace, second: LocalSystem, first: LocalSystem, chosen: _Point, told: dict[str, Any]
+    workspace: Workspace, second: LocalSystem, first: LocalSystem, chosen: _Point, summary: dict[str, Any]
 ) -> Model:
     """Save the merged model under its id, then enter it; an end is there already."""
     if chosen.weight in (0, 1):
@@ -173,7 +173,7 @@ def _register(
     encoder = Encoder(second.encoder.model, settings=second.encoder.settings, batch_size=second.encoder.batch_size)
     source = keep_model(workspace, encoder.encoder_id, encoder.save)
     failpoint("merge.model")
-    merged = {"with": first.model.model_id, "weight": chosen.weight, "points": told["points"]}
+    merged = {"with": first.model.model_id, "weight": chosen.weight, "points": summary["points"]}
     training = {"recipe": workspace.recipe.model_dump(mode="json"), "merged": merged}
     record = Model(
         model_id=encoder.model_id,

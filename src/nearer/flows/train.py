@@ -17,31 +17,31 @@ from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
 from nearer.evaluation.splits import ensure_splits
+from nearer.learn.batch_sampler import Source, sources_of
 from nearer.learn.dev_score import dev_score
-from nearer.learn.order import Source, sources_of
 from nearer.measure.alarms import raised_in
 from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
-from nearer.training.choice import NOTHING_MORE, Asked, choose_course, deadline_of
-from nearer.training.course import Course
 from nearer.training.dev_set import DEV_MEASURE, build_dev_set
-from nearer.training.examples import find_left_out, read_examples
+from nearer.training.examples import find_excluded, read_examples
+from nearer.training.feasible import refuse_hopeless
 from nearer.training.guiding import guide_of
+from nearer.training.job import TrainingJob
 from nearer.training.models import keep_model
-from nearer.training.passes import run_passes, run_watched
+from nearer.training.monitor import build_monitor
+from nearer.training.passes import run_monitored, run_passes
 from nearer.training.query_side import learner
-from nearer.training.refusals import refuse_hopeless
 from nearer.training.run import TrainingRun, what_decides
+from nearer.training.select import NOTHING_MORE, TrainingRequest, deadline_of, select_training
 from nearer.training.unfinished import find_run
-from nearer.training.watch import build_watch
 
 
 def train(
     workspace: Workspace,
     start: str = BASE,
     *,
-    asked: Asked = NOTHING_MORE,
+    asked: TrainingRequest = NOTHING_MORE,
     resume: str | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -60,12 +60,12 @@ def train(
     if resume:
         resume, request = (found := find_run(workspace, resume, verb="train")).run_id, found.record["request"]
         workspace = workspace.with_recipe(Recipe.model_validate(request["recipe"]))
-        start, asked = request["start"], Asked(**request["asked"])
+        start, asked = request["start"], TrainingRequest(**request["asked"])
     asked.refuse_nonsense()
     progress = progress or Silent()
     began = clock()
     ensure_splits(workspace)
-    left_out = find_left_out(workspace)
+    excluded = find_excluded(workspace)
     workspace.begin_writing()
     with ExitStack() as held:
         revision = workspace.collection.revision()
@@ -74,14 +74,14 @@ def train(
         corpus = read_corpus(workspace, base.encoder)
         passage_emb_PD, _ = embed_corpus(workspace, base.encoder, corpus, progress)
         dev = build_dev_set(
-            workspace, base.encoder, corpus, passage_emb_PD, left_out=left_out.query_ids, progress=progress
+            workspace, base.encoder, corpus, passage_emb_PD, excluded=excluded.query_ids, progress=progress
         )
-        examples = read_examples(workspace, base.encoder, corpus, passage_emb_PD, left_out=left_out, progress=progress)
+        examples = read_examples(workspace, base.encoder, corpus, passage_emb_PD, excluded=excluded, progress=progress)
         refuse_hopeless(workspace, parent.encoder, num_examples=len(examples), num_dev_queries=len(dev.queries))
-        watch = build_watch(
+        monitor = build_monitor(
             workspace, base.encoder, corpus, passage_emb_PD, dev=dev, examples=examples, progress=progress
         )
-        decides = what_decides(workspace, base=base, start=parent, examples=examples, watch=watch, corpus=corpus)
+        decides = what_decides(workspace, base=base, start=parent, examples=examples, monitor=monitor, corpus=corpus)
         request = {"verb": "train", "recipe": workspace.recipe.model_dump(mode="json", exclude_unset=True)}
         run = TrainingRun.open(
             workspace,
@@ -93,13 +93,13 @@ def train(
             resume=resume,
         )
         is_base = parent.model.model_id == base.model.model_id
-        course = Course(
+        job = TrainingJob(
             workspace=workspace,
             run=run,
-            encoder=learner(workspace, parent.encoder, examples, corpus.passages, *watch.passages, progress=progress),
+            encoder=learner(workspace, parent.encoder, examples, corpus.passages, *monitor.passages, progress=progress),
             corpus=corpus,
             examples=examples,
-            watch=watch,
+            monitor=monitor,
             first=1 if is_base else 2,
             deadline=deadline_of(run, asked.budget_s, began=began, clock=clock),
             guide=guide_of(workspace, progress=progress),
@@ -107,14 +107,14 @@ def train(
         )
         if len(sources := sources_of(examples, workspace.recipe.train.source_weights)) > 1:
             progress.say(_told_sources(sources))
-        course, chosen = choose_course(course, asked, run_passes=run_passes, clock=clock)
-        passes, alarms = run_watched(course)
-        drawn = _drawn(sources_of(course.examples, workspace.recipe.train.source_weights))
+        job, chosen = select_training(job, asked, run_passes=run_passes, clock=clock)
+        passes, alarms = run_monitored(job)
+        drawn = _drawn(sources_of(job.examples, workspace.recipe.train.source_weights))
         training = {
-            "recipe": course.workspace.recipe.model_dump(mode="json"),
+            "recipe": job.workspace.recipe.model_dump(mode="json"),
             "data": {
-                "num_pairs": len(course.examples),
-                "pairs_id": content_id("pairs", [(e.anchor, e.positive) for e in course.examples]),
+                "num_pairs": len(job.examples),
+                "pairs_id": content_id("pairs", [(e.anchor, e.positive) for e in job.examples]),
                 **drawn,
                 **run.data_read(workspace),
             },
@@ -143,10 +143,10 @@ def train(
             "start": passes[0]["fit"]["dev"][0]["value"],
             "best": dev_score(passes),
         },
-        "num_pairs": len(course.examples),
-        "dimensions": list(workspace.recipe.train.dimensions),
+        "num_pairs": len(job.examples),
+        "dimensions": list(workspace.recipe.train.matryoshka_dims),
         **drawn,
-        "num_left_out": {"queries": len(left_out.query_ids), "pairs": len(left_out.pairs)},
+        "num_excluded": {"queries": len(excluded.query_ids), "pairs": len(excluded.pairs)},
         "duration_s": round(clock() - began, 1),
     }
 
@@ -183,7 +183,7 @@ def _record(workspace: Workspace, run: TrainingRun, *, detail: dict[str, Any]) -
 
 
 _NUM_RECORDED, _NUM_TOLD = 50, 8
-"""Sources that are written down, and told: a field may have a value for every query."""
+"""Sources that are written down, and summary: a field may have a value for every query."""
 
 
 def _drawn(sources: Sequence[Source]) -> dict[str, Any]:
@@ -195,6 +195,6 @@ def _drawn(sources: Sequence[Source]) -> dict[str, Any]:
 def _told_sources(sources: Sequence[Source]) -> str:
     """The same for people."""
     largest = sorted(sources, key=lambda source: -source.num_drawn)[:_NUM_TOLD]
-    told = [f"{each.num_drawn} of {each.name} ({len(each.rows_S)} pairs x {each.weight:g})" for each in largest]
-    more = [f"and {len(sources) - len(told)} more sources"] if len(sources) > len(told) else []
-    return f"an epoch draws {', '.join([*told, *more])}"
+    summary = [f"{each.num_drawn} of {each.name} ({len(each.rows_S)} pairs x {each.weight:g})" for each in largest]
+    more = [f"and {len(sources) - len(summary)} more sources"] if len(sources) > len(summary) else []
+    return f"an epoch draws {', '.join([*summary, *more])}"

@@ -18,9 +18,9 @@ from nearer.evaluation.splits import ensure_splits
 from nearer.store.registry import Reranker
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, refuse_stages, spent
-from nearer.training.examples import find_left_out, read_examples
+from nearer.training.examples import find_excluded, read_examples
 from nearer.training.models import keep_model
-from nearer.training.rerank_set import build_rerank_dev, mine_lists
+from nearer.training.rerank_set import build_rerank_dev, mine_ranked_lists
 from nearer.training.reranker import (
     Start,
     as_json,
@@ -62,7 +62,7 @@ def train_reranker(
         workspace, start = workspace.with_recipe(Recipe.model_validate(request["recipe"])), request["start"]
     refuse_stages(start)
     ensure_splits(workspace)
-    left_out = find_left_out(workspace)
+    excluded = find_excluded(workspace)
     began = clock()
     workspace.begin_writing()
     with ExitStack() as held:
@@ -72,9 +72,9 @@ def train_reranker(
         corpus = read_corpus(workspace, encoder)
         passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, progress)
         known = (workspace, encoder, corpus, passage_emb_PD)
-        dev = build_rerank_dev(*known, left_out=left_out, progress=progress)
-        examples = read_examples(*known, left_out=left_out, progress=progress)
-        lists, mining = mine_lists(*known, examples, left_out=left_out, progress=progress)
+        dev = build_rerank_dev(*known, excluded=excluded, progress=progress)
+        examples = read_examples(*known, excluded=excluded, progress=progress)
+        lists, mining = mine_ranked_lists(*known, examples, excluded=excluded, progress=progress)
         refuse_few_lists(workspace, lists, mining)
         request = {"verb": _VERB, "recipe": workspace.recipe.model_dump(mode="json", exclude_unset=True)}
         run = TrainingRun.open(
@@ -115,7 +115,7 @@ def train_reranker(
         "fault": fit["fault"],
         "dev": values,
         "num_pairs": len(lists),
-        "num_left_out": {"queries": len(left_out.query_ids), "pairs": len(left_out.pairs)},
+        "num_excluded": {"queries": len(excluded.query_ids), "pairs": len(excluded.pairs)},
         "duration_s": round(clock() - began, 1),
         **spent([begin.retriever]),
     }

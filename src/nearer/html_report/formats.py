@@ -16,14 +16,14 @@ class Excerpt:
 
     head: str
     rest: str
-    num_left_out: int
+    num_excluded: int
 
 
 def excerpt(text: str, *, max_lines: int, max_characters: int) -> Excerpt:
     r"""Cut a text after whole lines where it can be, after a word where it must.
 
     >>> excerpt("a\nb\nc", max_lines=2, max_characters=100)
-    Excerpt(head='a\nb', rest='c', num_left_out=0)
+    Excerpt(head='a\nb', rest='c', num_excluded=0)
     """
     text = text.strip("\n").replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
@@ -32,7 +32,7 @@ def excerpt(text: str, *, max_lines: int, max_characters: int) -> Excerpt:
         head = _whole_words(head)
     rest = text[len(head) :].removeprefix("\n")
     kept = rest[: max(0, MAX_CHARACTERS - len(head))]
-    return Excerpt(head=head, rest=kept, num_left_out=len(rest) - len(kept))
+    return Excerpt(head=head, rest=kept, num_excluded=len(rest) - len(kept))
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -41,7 +41,7 @@ def mining_of(each: JSON) -> Mining | None:
         return None
     sentences = [_candidates(mining, number_of=each["pass"]), _margin(mining), _sources(mining), _teacher(mining)]
     estimates = [_estimate(estimate) for estimate in mining.get("false_negatives", ())]
-    if mining.get("is_left_out"):
+    if mining.get("is_excluded"):
         estimates.append("So nothing of what was drawn was learned from.")
     if not estimates and mining.get("samples"):
         estimates = [_UNKNOWN]
@@ -71,10 +71,10 @@ def _candidates(mining: JSON, *, number_of: int) -> str:
 
 def _teacher(mining: JSON) -> str:
     """What a teacher did to what was drawn; nothing where it did nothing."""
-    num_spared, num_added = mining.get("num_spared_by_teacher", 0), mining.get("num_added_by_teacher", 0)
-    if not num_spared:
+    num_masked, num_added = mining.get("num_masked_by_teacher", 0), mining.get("num_added_by_teacher", 0)
+    if not num_masked:
         return ""
-    return f"The teacher took {num_spared:,} of the drawn negatives for answers, and made {num_added:,} positives."
+    return f"The teacher took {num_masked:,} of the drawn negatives for answers, and made {num_added:,} positives."
 
 
 def _margin(mining: JSON) -> str:
@@ -93,12 +93,12 @@ def _sources(mining: JSON) -> str:
     sources: Sequence[JSON] = mining.get("sources", ())
     if len(sources) < 2:
         return ""
-    told = [
+    summary = [
         f"{_SOURCES[each['source']]} proposed {each['num_proposed']:,}"
         + ("" if each["num_drawn"] is None else f" and {each['num_drawn']:,} of those drawn")
         for each in sources
     ]
-    return f"By source, where a candidate of several counts for each: {'; '.join(told)}."
+    return f"By source, where a candidate of several counts for each: {'; '.join(summary)}."
 
 
 def _estimate(estimate: JSON) -> str:

@@ -37,7 +37,7 @@ class Candidates:
 class Sifted:
     """What each candidate is, all bool, and who proposed it.
 
-    ``known_QK``: a spared text. ``near_QK``: nearly the positive. ``allowed_QK``: neither, and among the best of its
+    ``known_QK``: a masked text. ``near_QK``: nearly the positive. ``allowed_QK``: neither, and among the best of its
     source. ``hidden_QK``: another known positive of the query that would be allowed, were it not known.
     ``proposers_QK`` has a bit for each of ``sources``; ``has_others_Q`` tells the examples whose query has another
     known positive, ``queries_Q`` (int64) which examples share a query.
@@ -58,7 +58,7 @@ def sift(examples: Sequence[Example], candidates: Candidates, *, top_k: int, nea
     """Sift the candidates, of which every source has its ``top_k`` best that are not known."""
     keys = [text_key(text) for text in candidates.texts]
     proposed_QK = candidates.rows_QK >= 0
-    known_QK = proposed_QK & _among(candidates, keys, [example.spared for example in examples])
+    known_QK = proposed_QK & _among(candidates, keys, [example.masked for example in examples])
     unknown_QK = proposed_QK & ~known_QK
     places_QK = _places(unknown_QK, candidates)
     unknown_QK &= places_QK <= top_k

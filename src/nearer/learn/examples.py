@@ -16,9 +16,9 @@ UNNAMED = "unnamed"
 class Example:
     """One row of a training batch, as texts.
 
-    ``spared`` are the keys of texts that must not count as negatives of this anchor: its other positives, documents
-    judged in between, the anchor's own text, and what anchors that share one of these spare; ``refused`` those of
-    texts that are known to be negatives: judged so, or named by the pair itself. ``weight`` multiplies the row's loss.
+    ``masked`` are the keys of texts that must not count as negatives of this anchor: its other positives, documents
+    judged in between, the anchor's own text, and what anchors that share one of these mask; ``known_negatives`` are
+    those of texts judged to be negatives, or named so by the pair itself. ``weight`` multiplies the row's loss.
     ``grade`` is the positive's, ``grades`` those of other texts by their key, where judgments tell more than one grade
     apart. ``score`` says how alike anchor and positive are, from 0 to 1; ``scores`` are a teacher's, of the positive
     and then of each negative, on a scale of its own; empty where none was asked. ``source`` says where it came from.
@@ -27,8 +27,8 @@ class Example:
     anchor: str
     positive: str
     negatives: tuple[str, ...] = ()
-    spared: frozenset[str] = field(default_factory=frozenset)
-    refused: frozenset[str] = field(default_factory=frozenset)
+    masked: frozenset[str] = field(default_factory=frozenset)
+    known_negatives: frozenset[str] = field(default_factory=frozenset)
     weight: float = 1.0
     grade: float = 1.0
     grades: Mapping[str, float] = field(default_factory=dict)
@@ -61,9 +61,9 @@ def from_judgments(
     """One example a positive, at most ``max_positives`` a query, chosen at random.
 
     ``texts_of`` gives the passages of the document for a (query_id, doc_id), the one to train on first; documents
-    missing there are left out. All passages of a document from ``relevant_from`` on are spared; documents judged
+    missing there are left out. All passages of a document from ``relevant_from`` on are masked; documents judged
     lower are true negatives. When ``graded``, those judged lower but above 0 are to be ranked above the unjudged, and
-    positives by their grade: the first passage of each, the others being spared. The source is what the query's
+    positives by their grade: the first passage of each, the others being masked. The source is what the query's
     metadata has in ``source_field``.
     """
     rng = random.Random(seed)
@@ -76,8 +76,8 @@ def from_judgments(
         mine = judged.get(query.query_id, [])
         positives = [j for j in mine if j.grade >= scale.positive_from]
         kept_from = 1 if graded else scale.relevant_from
-        spared = {text_key(t) for j in mine if j.grade >= kept_from for t in texts_of[j.query_id, j.doc_id]}
-        refused = {text_key(t) for j in mine if j.grade < kept_from for t in texts_of[j.query_id, j.doc_id]}
+        masked = {text_key(t) for j in mine if j.grade >= kept_from for t in texts_of[j.query_id, j.doc_id]}
+        known_negatives = {text_key(t) for j in mine if j.grade < kept_from for t in texts_of[j.query_id, j.doc_id]}
         first_of = {j.doc_id: texts_of[j.query_id, j.doc_id][0] for j in mine}
         grades = _grades(mine, first_of, scale) if graded else {}
         chosen = positives if len(positives) <= max_positives else rng.sample(positives, max_positives)
@@ -88,8 +88,8 @@ def from_judgments(
                     anchor=query.text,
                     positive=positive,
                     negatives=_below(mine, first_of, scale, num=_LOWER, rng=rng) if grades else (),
-                    spared=frozenset(spared | {text_key(query.text)}),
-                    refused=frozenset(refused),
+                    masked=frozenset(masked | {text_key(query.text)}),
+                    known_negatives=frozenset(known_negatives),
                     grade=float(judgment.grade) if grades else 1.0,
                     grades=grades,
                     source=_source(query.metadata.get(source_field)),
@@ -139,15 +139,15 @@ def from_pairs(pairs: Sequence[Pair], *, margin: float) -> list[Example]:
             anchor=pair.query,
             positive=pair.positive,
             negatives=_kept_negatives(pair, margin=margin),
-            spared=frozenset({text_key(pair.query)}),
-            refused=frozenset(text_key(text) for text in _kept_negatives(pair, margin=margin)),
+            masked=frozenset({text_key(pair.query)}),
+            known_negatives=frozenset(text_key(text) for text in _kept_negatives(pair, margin=margin)),
             weight=1.0 if pair.score is None else pair.score,
             score=pair.score,
             source=pair.source,
         )
         for pair in pairs
     ]
-    return share_spared(examples)
+    return share_masks(examples)
 
 
 def _kept_negatives(pair: Pair, *, margin: float) -> tuple[str, ...]:
@@ -162,41 +162,41 @@ _MOST_SHARING = 20
 """Anchors that share a text, beyond which it says nothing of them, and sets would grow large. Our rule (ADR 17)."""
 
 
-def share_spared(examples: Sequence[Example]) -> list[Example]:
-    """Examples in which anchors of the same text spare each other's positives and spared texts.
+def share_masks(examples: Sequence[Example]) -> list[Example]:
+    """Examples in which anchors of the same text mask each other's positives and masked texts.
 
     One question may stand under several ids, or among the judgments and the pairs.
     """
-    return _sparing(examples, _spared_by(examples))
+    return _masking(examples, _masked_by(examples))
 
 
-def spare_neighbours(examples: Sequence[Example]) -> list[Example]:
-    """The same, in which anchors that spare a text in common spare all that either does, but for what is refused.
+def mask_neighbours(examples: Sequence[Example]) -> list[Example]:
+    """The same, in which anchors that mask a text in common mask all that either does, but for known negatives.
 
     What two questions share are positives, or one is the other's: so what answers one is likely an answer to the other
     that nobody judged. To be done once: another time takes another step. Texts that more than twenty anchors share say
     nothing.
     """
-    spared_by = _spared_by(examples)
+    masked_by = _masked_by(examples)
     sharing: dict[str, list[str]] = {}
-    for anchor, texts in spared_by.items():
+    for anchor, texts in masked_by.items():
         for text in texts:
             sharing.setdefault(text, []).append(anchor)
     near = {
         anchor: {other for text in texts if len(sharing[text]) <= _MOST_SHARING for other in sharing[text]}
-        for anchor, texts in spared_by.items()
+        for anchor, texts in masked_by.items()
     }
-    refused = _together((text_key(example.anchor), example.refused) for example in examples)
+    known_negatives = _together((text_key(example.anchor), example.known_negatives) for example in examples)
     theirs = {
-        anchor: set().union(*(spared_by[other] for other in others)) - refused[anchor]
+        anchor: set().union(*(masked_by[other] for other in others)) - known_negatives[anchor]
         for anchor, others in near.items()
     }
-    return _sparing(examples, {anchor: texts | theirs[anchor] for anchor, texts in spared_by.items()})
+    return _masking(examples, {anchor: texts | theirs[anchor] for anchor, texts in masked_by.items()})
 
 
-def _spared_by(examples: Sequence[Example]) -> dict[str, set[str]]:
-    """What the examples of each anchor spare, their positives with it."""
-    return _together((text_key(each.anchor), {*each.spared, text_key(each.positive)}) for each in examples)
+def _masked_by(examples: Sequence[Example]) -> dict[str, set[str]]:
+    """What the examples of each anchor mask, their positives with it."""
+    return _together((text_key(each.anchor), {*each.masked, text_key(each.positive)}) for each in examples)
 
 
 def _together(texts: Iterable[tuple[str, Collection[str]]]) -> dict[str, set[str]]:
@@ -206,10 +206,10 @@ def _together(texts: Iterable[tuple[str, Collection[str]]]) -> dict[str, set[str
     return found
 
 
-def _sparing(examples: Sequence[Example], spared_by: Mapping[str, Collection[str]]) -> list[Example]:
+def _masking(examples: Sequence[Example], masked_by: Mapping[str, Collection[str]]) -> list[Example]:
     """The examples, of which those of an anchor have one set in common."""
-    shared = {anchor: frozenset(texts) for anchor, texts in spared_by.items()}
-    return [replace(example, spared=shared[text_key(example.anchor)]) for example in examples]
+    shared = {anchor: frozenset(texts) for anchor, texts in masked_by.items()}
+    return [replace(example, masked=shared[text_key(example.anchor)]) for example in examples]
 
 
 def limit(examples: Sequence[Example], *, max_pairs: int | None, seed: int) -> list[Example]:

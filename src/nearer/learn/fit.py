@@ -14,7 +14,10 @@ from nearer.core.arrays import Floats32
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.core.sections import LossName, TrainRecipe
+from nearer.learn.batch_sampler import BatchSampler, Order
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint, weights_of
+from nearer.learn.distributed import WorkerGroup, distributed, num_processes
+from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example
 from nearer.learn.guide import GUIDED, Guide
 from nearer.learn.lora import with_lora
@@ -22,11 +25,8 @@ from nearer.learn.losses import LIKENESS, LOSSES, Loss, choose_loss
 from nearer.learn.lower_layers import Activations, frozen, layers_of
 from nearer.learn.merge import Weights
 from nearer.learn.objective import Batch, Collator, Objective
-from nearer.learn.order import BatchSampler, Order
-from nearer.learn.table import ExampleTable
-from nearer.learn.team import Team, num_processes, teamed
 from nearer.learn.tokens import Size, Tokens
-from nearer.learn.trainer import StepBar, arguments_of, as_in_search, on_one_device, outcome_of, run, steps_of
+from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_summary, on_one_device, run, steps_of
 from nearer.learn.word_vectors import densify, sparse_gradients
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Sides:
 
     ``vectors`` gives these, shape (N, D), where only queries are trained. ``guide`` gives what a guide makes of anchors
     and texts, where one is asked which texts are no negatives. ``activations`` keeps what frozen layers make of them.
-    ``start`` are the weights that training began with, which ``train.pull`` pulls to; those of the pass unless given.
+    ``start`` are the weights that training began with, which ``train.l2_sp`` pulls to; those of the pass unless given.
     """
 
     query: str
@@ -54,7 +54,7 @@ class Sides:
 class FitReport:
     """How a pass went: the loss, why it was that, and how many texts of a batch a query was told from, as a mean.
 
-    ``share_left_out`` is the share of what would have been negatives that a guide left out; None without a guide.
+    ``share_masked`` is the share of what would have been negatives that a guide left out; None without a guide.
     ``best_step`` is when dev measured the weights that stand; 0 means that training did not help, and the model is as
     it was. ``fault`` says what was not a number, and at which step; the pass ended there, and kept what was best
     before. With ``out_of_time`` the time was over.
@@ -63,7 +63,7 @@ class FitReport:
     loss: str
     why: str
     num_negatives: float
-    share_left_out: float | None
+    share_masked: float | None
     num_examples: int
     num_steps: int
     best_step: int
@@ -108,7 +108,7 @@ def fit(
     if start:
         keeper.go_on_from(start)
     bar = StepBar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
-    with teamed(model, recipe) as team, as_in_training(model, recipe, sides.activations):
+    with distributed(model, recipe) as team, as_in_training(model, recipe, sides.activations):
         collator = _collator(model, table, sides)
         fixed_TD = sides.vectors(table.texts) if sides.vectors else None
         trainer = _Trainer(
@@ -126,7 +126,7 @@ def fit(
         )
         trainer.order = order
         trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
-        if recipe.pull:
+        if recipe.l2_sp:
             start_weights = weights_of(model) if sides.start is None else sides.start
             trainer.objective.start = {name: each.to(model.device) for name, each in start_weights.items()}
         if fixed_TD is not None:
@@ -140,10 +140,10 @@ def fit(
         loss=loss,
         why=why,
         num_negatives=negatives[0],
-        share_left_out=negatives[1] if sides.guide else None,
+        share_masked=negatives[1] if sides.guide else None,
         num_examples=len(examples),
         out_of_time=keeper.out_of_time,
-        **outcome_of(trainer, keeper, kept=kept, num_steps=num_steps),
+        **fit_summary(trainer, keeper, kept=kept, num_steps=num_steps),
     )
 
 
@@ -157,14 +157,14 @@ def _table(
     if sides.guide and loss not in GUIDED:
         raise RecipeError(
             f"a guide says which texts are no negatives, and the loss {loss} ({why}) has none",
-            hint='leave train.guide out, or set train.loss = "ranking"',
+            hint='leave train.guide out, or set train.loss = "mnrl"',
         )
     table = ExampleTable.build(examples)
     if sides.guide:
         table = replace(table, guide=sides.guide(table.anchors, table.texts))
     if loss in LIKENESS:
         return table, (0.0, 0.0)
-    batches = order.some_batches() if loss == "ranking" else [[row] for row in range(len(examples))]
+    batches = order.some_batches() if loss == "mnrl" else [[row] for row in range(len(examples))]
     number, share = table.negatives(batches)
     if not number and loss in GUIDED and not any(example.grades for example in examples):
         _refuse_without_negatives(is_guides_doing=share > 0)
@@ -188,7 +188,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
 
     order: Order
     objective: Objective
-    team: Team | None
+    team: WorkerGroup | None
 
     def get_train_dataloader(self) -> Any:
         """Batches in the order, instead of all examples shuffled."""
@@ -229,7 +229,11 @@ def _objective(
     *,
     recipe: TrainRecipe,
 ) -> Objective:
-    sizes = sorted({*recipe.dimensions, model.get_embedding_dimension()}, reverse=True) if recipe.dimensions else ()
+    sizes = (
+        sorted({*recipe.matryoshka_dims, model.get_embedding_dimension()}, reverse=True)
+        if recipe.matryoshka_dims
+        else ()
+    )
     return Objective(
         table=table,
         recipe=recipe,

@@ -30,13 +30,13 @@ class AdapterSettings:
     """How an adapter is trained.
 
     ``sides`` says what is mapped: ``"query"`` leaves the stored vectors and their index alone, ``"shared"`` maps
-    them as the queries, ``"separate"`` by a matrix of their own. ``pull`` weighs the squared distance of all
+    them as the queries, ``"separate"`` by a matrix of their own. ``l2_sp`` weighs the squared distance of all
     weights from those of step 0.
     """
 
     sides: AdapterSides = "query"
     learning_rate: float = 1e-3
-    pull: float = 1e-3
+    l2_sp: float = 1e-3
     scale: float = 20.0
     batch_size: int = 128
     num_negatives: int = 1
@@ -50,15 +50,15 @@ class AdapterExamples:
     """What an adapter learns from: unit vectors, and rows of passages for every query.
 
     ``positives`` has at least one row a query. ``negatives_QC`` (int64) holds candidates to draw hard negatives from,
-    -1 where there are fewer. ``spared`` rows are never negatives of their query: its own text, near-duplicates of a
-    positive, grades in between; positives are spared in any case.
+    -1 where there are fewer. ``masked`` rows are never negatives of their query: its own text, near-duplicates of a
+    positive, grades in between; positives are masked in any case.
     """
 
     query_emb_QD: Floats32
     passage_emb_PD: Floats32
     positives: Sequence[Sequence[int]]
     negatives_QC: Ints
-    spared: Sequence[Sequence[int]] = ()
+    masked: Sequence[Sequence[int]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def fit_adapter(
 
     ``measure_dev`` measures an adapter: before the first step, and after every epoch until ``patience`` epochs in a
     row bring no new best. So what is returned is never worse on dev than no adapter. The loss is a softmax over the
-    positive, drawn negatives and the batch's other passages, less all that is spared; the same seed gives the same
+    positive, drawn negatives and the batch's other passages, less all that is masked; the same seed gives the same
     weights.
 
     Raises InputError for examples that cannot be learned from, settings that cannot work, and weights that diverge.
@@ -132,7 +132,7 @@ def fit_adapter(
         of_epoch: list[float] = []
         for batch in batches.epoch():
             distances = torch.stack([(now - then).square().sum() for now, then in zip(weights, starts, strict=True)])
-            loss = _loss(trained, batch, scale=settings.scale) + settings.pull * distances.sum()
+            loss = _loss(trained, batch, scale=settings.scale) + settings.l2_sp * distances.sum()
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
@@ -211,13 +211,13 @@ class _Batch:
     queries_BD: Tensor
     passages_XD: Tensor
     target_B: Tensor
-    spared_BX: Tensor
+    masked_BX: Tensor
 
 
 def _loss(adapter: Adapter, batch: _Batch, *, scale: float) -> Tensor:
     passages_XD = batch.passages_XD if adapter.document is None else adapter.document(batch.passages_XD)
     cosine_BX = normalize(adapter.query(batch.queries_BD)) @ normalize(passages_XD).T
-    return cross_entropy((cosine_BX * scale).masked_fill(batch.spared_BX, -torch.inf), batch.target_B)
+    return cross_entropy((cosine_BX * scale).masked_fill(batch.masked_BX, -torch.inf), batch.target_B)
 
 
 class _Batches:
@@ -231,8 +231,8 @@ class _Batches:
         self._size, self._num_negatives, self._rng = settings.batch_size, settings.num_negatives, rng
         self._queries_E = np.repeat(np.arange(len(examples.positives)), [len(rows) for rows in examples.positives])
         self._positives_E = np.concatenate([np.asarray(rows, np.int64) for rows in examples.positives])
-        self._spared_keys = self._keys_of(examples.positives, examples.spared)
-        self._candidates_QC = self._unspared_first(examples.negatives_QC)
+        self._masked_keys = self._keys_of(examples.positives, examples.masked)
+        self._candidates_QC = self._unmasked_first(examples.negatives_QC)
 
     def __len__(self) -> int:
         return math.ceil(self.num_pairs / self._size)
@@ -252,13 +252,13 @@ class _Batches:
         queries_B, positives_B = self._queries_E[pairs_B], self._positives_E[pairs_B]
         rows_X = np.unique(np.concatenate([positives_B, self._draw(queries_B)]))
         target_B = np.searchsorted(rows_X, positives_B)
-        spared_BX = self._are_spared(queries_B[:, None], rows_X[None])
-        spared_BX[np.arange(len(pairs_B)), target_B] = False
+        masked_BX = self._are_masked(queries_B[:, None], rows_X[None])
+        masked_BX[np.arange(len(pairs_B)), target_B] = False
         return _Batch(
             queries_BD=self._queries[torch.from_numpy(queries_B)],
             passages_XD=self._passages[torch.from_numpy(rows_X)],
             target_B=torch.from_numpy(target_B),
-            spared_BX=torch.from_numpy(spared_BX),
+            masked_BX=torch.from_numpy(masked_BX),
         )
 
     def _draw(self, queries_B: Ints) -> Ints:
@@ -276,16 +276,16 @@ class _Batches:
         }
         return np.array(sorted(keys), np.int64)
 
-    def _are_spared(self, queries: Ints, rows: Ints) -> Bools:
+    def _are_masked(self, queries: Ints, rows: Ints) -> Bools:
         keys = queries * len(self._passages) + rows
-        places = np.searchsorted(self._spared_keys, keys).clip(max=len(self._spared_keys) - 1)
-        found: Bools = self._spared_keys[places] == keys
+        places = np.searchsorted(self._masked_keys, keys).clip(max=len(self._masked_keys) - 1)
+        found: Bools = self._masked_keys[places] == keys
         return found
 
-    def _unspared_first(self, negatives_QC: Ints) -> Ints:
-        """The candidates with -1 in place of the spared ones, and every -1 at the end."""
+    def _unmasked_first(self, negatives_QC: Ints) -> Ints:
+        """The candidates with -1 in place of the masked ones, and every -1 at the end."""
         queries_Q = np.arange(len(negatives_QC))
-        kept_QC = np.where(self._are_spared(queries_Q[:, None], negatives_QC), -1, negatives_QC)
+        kept_QC = np.where(self._are_masked(queries_Q[:, None], negatives_QC), -1, negatives_QC)
         kept_QC = np.pad(kept_QC, ((0, 0), (0, 1)), constant_values=-1)  # so that there is a place to draw from
         order_QC = np.argsort(kept_QC < 0, axis=1, kind="stable")
         return np.take_along_axis(kept_QC, order_QC, axis=1)
@@ -303,8 +303,8 @@ def _refuse_unusable(examples: AdapterExamples) -> None:
         )
     if not all(examples.positives):
         raise InputError("a query has no positive", hint="leave out queries that nothing is relevant to")
-    if examples.spared and len(examples.spared) != num_queries:
-        raise InputError("the spared rows are of other queries", hint="give a line for every query, or none at all")
-    rows = np.concatenate([np.ravel(each) for each in (*examples.positives, *examples.spared, [0])]).astype(np.int64)
+    if examples.masked and len(examples.masked) != num_queries:
+        raise InputError("the masked rows are of other queries", hint="give a line for every query, or none at all")
+    rows = np.concatenate([np.ravel(each) for each in (*examples.positives, *examples.masked, [0])]).astype(np.int64)
     if rows.min() < 0 or max(rows.max(), examples.negatives_QC.max(initial=-1)) >= num_passages:
         raise InputError(f"a row is outside 0 to {num_passages - 1}", hint="give rows of the passage vectors")

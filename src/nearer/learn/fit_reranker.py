@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from nearer.core.progress import Progress
 from nearer.core.sections import RerankerRecipe
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
-from nearer.learn.lists import RankedList
-from nearer.learn.trainer import StepBar, arguments_of, as_in_search, on_one_device, outcome_of, run, steps_of
+from nearer.learn.listwise import RankedList
+from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_summary, on_one_device, run, steps_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -118,7 +118,7 @@ def fit_reranker(
     )
     run(trainer, checkpoints, writer, precision=precision)
     kept = keeper.settle()
-    return RerankerReport(num_examples=len(lists), **outcome_of(trainer, keeper, kept=kept, num_steps=num_steps))
+    return RerankerReport(num_examples=len(lists), **fit_summary(trainer, keeper, kept=kept, num_steps=num_steps))
 
 
 def _dataset(lists: Sequence[RankedList]) -> "Dataset":

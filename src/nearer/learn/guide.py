@@ -10,7 +10,7 @@ import numpy as np
 from nearer.core.arrays import Bools, Floats32, Ints
 from nearer.core.sections import LossName
 
-GUIDED: tuple[LossName, ...] = ("ranking", "triplet")
+GUIDED: tuple[LossName, ...] = ("mnrl", "triplet")
 """The losses in which a text is a negative because nobody said otherwise."""
 
 _ROUNDING = 1e-6  # that two cosines of the same vectors may differ by
@@ -20,14 +20,14 @@ _ROUNDING = 1e-6  # that two cosines of the same vectors may differ by
 class Guide:
     """The guide's vectors of all anchors and texts of a table, and how near is too near.
 
-    ``margin`` is the share of the positive's cosine that a text may lack and still be spared.
+    ``margin`` is the share of the positive's cosine that a text may lack and still be masked.
     """
 
     anchor_AD: Floats32
     text_TD: Floats32
     margin: float
 
-    def spares(self, anchors_B: Ints, positives_B: Ints, texts_X: Ints) -> Bools:
+    def masks(self, anchors_B: Ints, positives_B: Ints, texts_X: Ints) -> Bools:
         """Whether each text is to be neither positive nor negative of each example, shape (B, X).
 
         Source: Solatorio, GISTEmbed (arXiv 2402.16829), whose margin is 0; one relative to the positive, as in

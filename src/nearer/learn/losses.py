@@ -38,7 +38,7 @@ class Similarities:
     teacher: Sequence[Sequence[float]]
 
 
-def ranking(batch: Similarities, *, scale: float, margin: float) -> Tensor:
+def mnrl(batch: Similarities, *, scale: float, margin: float) -> Tensor:
     """Every text of a grade against all that have less: multiple negatives ranking, and its listwise form.
 
     For each grade that an anchor has texts of, the mean of -log softmax(text | text and all of a lower grade), weighed
@@ -65,7 +65,7 @@ def ranking(batch: Similarities, *, scale: float, margin: float) -> Tensor:
 
 
 def triplet(batch: Similarities, *, scale: float, margin: float) -> Tensor:
-    """Each positive nearer than each of its own negatives by ``margin``, in cosine distance; what is neither is spared.
+    """Each positive nearer than each of its own negatives by ``margin``, in cosine distance; what is neither is masked.
 
     Source: Schroff et al., FaceNet (arXiv 1503.03832), eq. 3, with the cosine distance.
     """
@@ -127,7 +127,7 @@ LIKENESS: tuple[LossName, ...] = ("cosine", "cosent")
 
 Loss = Callable[..., Tensor]
 LOSSES: Mapping[LossName, Loss] = {
-    "ranking": ranking,
+    "mnrl": mnrl,
     "triplet": triplet,
     "cosine": cosine,
     "cosent": cosent,
@@ -169,8 +169,8 @@ def choose_loss(asked: LossName | None, examples: Sequence[Example]) -> tuple[Lo
     if len(scores) == len(examples) and min(scores, default=1.0) < UNLIKE:
         return "cosent", "every pair has a score, and some are low"
     if any(example.grades for example in examples):
-        return "ranking", "several grades: the higher above the lower, all above the unjudged"
-    return "ranking", "pairs of a query and a positive"
+        return "mnrl", "several grades: the higher above the lower, all above the unjudged"
+    return "mnrl", "pairs of a query and a positive"
 
 
 def learns_likeness(asked: LossName | None, examples: Sequence[Example]) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LINEAR = "linear"
 """What the module is called that was learned before the weights; a model keeps these names wherever it is saved."""
-TURNED = "turned"
+ROTATION = "rotated"
 """What the module is called that turns a model's vectors onto axes."""
 
 
@@ -61,7 +61,7 @@ def append_matrix(model: "SentenceTransformer", name: str, matrix_DD: Floats32) 
 def align(model: "SentenceTransformer", to: "SentenceTransformer") -> None:
     """Give the model the matrices that another one has, and no cosine another value.
 
-    One that was learned becomes the identity; a turned model is turned by the rotation nearest to its matrix. A model
+    One that was learned becomes the identity; a rotated model is rotated by the rotation nearest to its matrix. A model
     that cannot be given any, as ``why_no_matrix`` says, stays as it is.
     Source: the nearest rotation is the polar factor: Schönemann, A Generalized Solution of the Orthogonal Procrustes
     Problem (1966).
@@ -70,18 +70,18 @@ def align(model: "SentenceTransformer", to: "SentenceTransformer") -> None:
         return
     if has_matrix(to, LINEAR) and not has_matrix(model, LINEAR):
         append_matrix(model, LINEAR, np.eye(_weight(to, LINEAR).shape[0], dtype=np.float32))
-    if not has_matrix(to, TURNED):
+    if not has_matrix(to, ROTATION):
         return
     wanted_DD = _rotation(to)
-    if has_matrix(model, TURNED):
+    if has_matrix(model, ROTATION):
         with torch.no_grad():
-            _weight(model, TURNED).copy_(wanted_DD @ _rotation(model).T @ _weight(model, TURNED))
+            _weight(model, ROTATION).copy_(wanted_DD @ _rotation(model).T @ _weight(model, ROTATION))
     else:
-        append_matrix(model, TURNED, wanted_DD.cpu().numpy())
+        append_matrix(model, ROTATION, wanted_DD.cpu().numpy())
 
 
 def _rotation(model: "SentenceTransformer") -> torch.Tensor:
-    left, _, right = torch.linalg.svd(_weight(model, TURNED).detach())
+    left, _, right = torch.linalg.svd(_weight(model, ROTATION).detach())
     rotation: torch.Tensor = left @ right
     return rotation
 

@@ -54,8 +54,8 @@ class MiningReport:
     ``num_candidates`` counts one that several sources proposed once. ``margin`` is the one chosen; -1 means no
     margin. ``share_with_enough`` is the share of examples that kept as many candidates as negatives are wanted. Of
     ``num_hidden_positives``, the known positives that would be candidates of another one were they not known, the
-    margin rejects the share ``share_hidden_rejected``. Where it ``is_left_out``, so many negatives seemed to be
-    positives that none is used; the estimates and samples are of them. A teacher, where there is one, spares what
+    margin rejects the share ``share_hidden_rejected``. Where it ``is_excluded``, so many negatives seemed to be
+    positives that none is used; the estimates and samples are of them. A teacher, where there is one, masks what
     it takes for answers, and makes positives of some.
     """
 
@@ -70,10 +70,10 @@ class MiningReport:
     share_hidden_rejected: float | None
     sources: tuple[SourceReport, ...]
     num_filled_at_random: int = 0
-    is_left_out: bool = False
+    is_excluded: bool = False
     false_negatives: tuple[FalseNegatives, ...] = ()
     samples: tuple[Sample, ...] = ()
-    num_spared_by_teacher: int = 0
+    num_masked_by_teacher: int = 0
     num_added_by_teacher: int = 0
 
     @classmethod
@@ -93,7 +93,7 @@ def mine(
     """Give every example at least ``num_negatives`` hard negatives; those it has already stay and count.
 
     They are drawn from the ``top_k`` best candidates of each source that are not known positives, so more than that
-    may be proposed. An example that keeps too few is filled up with random texts that are not spared. None is given any
+    may be proposed. An example that keeps too few is filled up with random texts that are not masked. None is given any
     where more of what was drawn than the recipe's ``max_false`` seems to be positives, and no reranker will tell which.
     """
     sifted = sift(examples, candidates, top_k=recipe.top_k, near_duplicate=near_duplicate)
@@ -102,14 +102,14 @@ def mine(
     mined, drawn_QK, num_filled = _draw(examples, candidates, sifted.allowed_QK & below_QK, num_missing, seed=seed)
     counts = _count_hidden(candidates, sifted, below_QK, drawn_QK, num_missing)
     estimate, samples = by_hidden_positives(counts, seed=seed), _samples(examples, candidates, sifted, drawn_QK)
-    is_left_out = estimate is not None and estimate.low > recipe.max_false and recipe.reranker is None
-    if is_left_out:
+    is_excluded = estimate is not None and estimate.low > recipe.max_false and recipe.reranker is None
+    if is_excluded:
         mined, drawn_QK, num_filled = list(examples), np.zeros_like(drawn_QK), 0
     return mined, replace(
         report,
         sources=_drawn_by_source(report.sources, sifted, drawn_QK),
         num_filled_at_random=num_filled,
-        is_left_out=is_left_out,
+        is_excluded=is_excluded,
         false_negatives=(estimate,) if estimate else (),
         samples=samples,
     )
@@ -184,13 +184,13 @@ def _draw(
 def random_texts(
     example: Example, texts: Sequence[str], *, number: int, taken: set[str], rng: random.Random
 ) -> list[str]:
-    """Random texts that are neither spared nor taken; gives up on tiny collections rather than looping for ever."""
+    """Random texts that are neither masked nor taken; gives up on tiny collections rather than looping for ever."""
     chosen: list[str] = []
     for _ in range(50 * number):
         if len(chosen) == number:
             break
         text = texts[rng.randrange(len(texts))]
-        if text not in taken and text_key(text) not in example.spared:
+        if text not in taken and text_key(text) not in example.masked:
             chosen.append(text)
             taken.add(text)
     return chosen

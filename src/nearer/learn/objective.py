@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from nearer.core.sections import TrainRecipe
+from nearer.learn.example_table import ExampleTable
 from nearer.learn.losses import TRIPLET_MARGIN, Loss, Similarities
-from nearer.learn.table import ExampleTable
 from nearer.learn.tokens import Features, Size, Tokens
 
 
@@ -74,9 +74,9 @@ class Collator:
         )
 
 
-def embed(model: nn.Module, sides: Sequence[Side], *, cached: bool) -> Tensor:
+def embed(model: nn.Module, sides: Sequence[Side], *, grad_cache: bool) -> Tensor:
     """The vectors of all texts of these sides, in the order of their mini-batches."""
-    return embed_all(model, [each for side in sides for each in side.minibatches], cached=cached)
+    return embed_all(model, [each for side in sides for each in side.minibatches], grad_cache=grad_cache)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -101,11 +101,11 @@ class Objective:
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss of a batch, ready to be differentiated."""
-        vectors_ND = self.embed(model, (batch.anchors, batch.texts), cached=self.recipe.cached)
+        vectors_ND = self.embed(model, (batch.anchors, batch.texts), grad_cache=self.recipe.grad_cache)
         num_anchors = len(batch.anchors.rows)
         known_XD = self._known_texts(batch)
         loss = self.of(vectors_ND[:num_anchors], vectors_ND[num_anchors:] if known_XD is None else known_XD, batch)
-        return loss + self.recipe.pull * _distance(model, self.start) if self.start else loss
+        return loss + self.recipe.l2_sp * _distance(model, self.start) if self.start else loss
 
     def of(self, anchor_AD: Tensor, text_XD: Tensor, batch: Batch) -> Tensor:
         """The loss, the vectors being given in the order of the batch's sides."""
@@ -141,13 +141,13 @@ class Objective:
         )
 
 
-def embed_all(model: nn.Module, minibatches: Sequence[Features], *, cached: bool) -> Tensor:
+def embed_all(model: nn.Module, minibatches: Sequence[Features], *, grad_cache: bool) -> Tensor:
     """The vectors of all texts of these mini-batches, in their order.
 
-    When ``cached``, no activations are kept: the backward pass makes those of one mini-batch at a time again, with the
-    same dropout. Source: Gao et al., Scaling Deep Contrastive Learning Batch Size (arXiv 2101.06983).
+    With ``grad_cache`` no activations are kept: the backward pass makes those of one mini-batch at a time again, with
+    the same dropout. Source: Gao et al., Scaling Deep Contrastive Learning Batch Size (arXiv 2101.06983).
     """
-    if not cached:
+    if not grad_cache:
         return torch.cat([_vectors(model, features) for features in minibatches])
     return torch.cat([checkpoint(_vectors, model, features, use_reentrant=False) for features in minibatches])
 

@@ -39,7 +39,7 @@ def rehearse(
         ended_at.append(clock())
         return len(ended_at) == NUM_STEPS
 
-    once = {"evals_per_pass": 1, "patience": 1, "checkpoint_steps": None, "loss": "ranking"}
+    once = {"evals_per_pass": 1, "patience": 1, "checkpoint_steps": None, "loss": "mnrl"}
     plain = {"source_weights": {}, "batches": "mixed"}
     num_epochs = NUM_STEPS * recipe.batch_size / len(examples)
     with tempfile.TemporaryDirectory(prefix="nearer-") as scratch:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from nearer.core.errors import InputError
-from nearer.learn.examples import Example, share_spared, text_key
+from nearer.learn.examples import Example, share_masks, text_key
 from nearer.learn.negatives import random_texts
 
 Pair = tuple[str, str]
@@ -19,13 +19,13 @@ Score = Callable[[Sequence[Pair]], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TeachingSettings:
+class RelabelSettings:
     """From which probability of being preferred to a positive a mined negative is none, and is a positive itself.
 
     Each example keeps ``num_negatives``; no anchor gets more positives while it has ``most_positives``.
     """
 
-    spared_from: float
+    masked_from: float
     positive_from: float
     num_negatives: int
     most_positives: int
@@ -33,11 +33,11 @@ class TeachingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taught:
+class Relabelled:
     """Examples with their scores; how many negatives were put aside, and how many positives were added."""
 
     examples: tuple[Example, ...]
-    num_spared: int
+    num_masked: int
     num_added: int
 
 
@@ -60,14 +60,14 @@ def teach(
     mined: Sequence[Example],
     *,
     score: Score,
-    settings: TeachingSettings,
+    settings: RelabelSettings,
     texts: Sequence[str],
     never_positive: Set[str] = frozenset(),
-) -> Taught:
+) -> Relabelled:
     """Put aside the mined negatives that the teacher takes for answers, and give every example its scores.
 
     ``examples`` are what was mined for: their own negatives stay, whatever the teacher says. A candidate is put aside,
-    in all examples of its anchor, when it is preferred to one of the anchor's positives by ``spared_from``. It becomes
+    in all examples of its anchor, when it is preferred to one of the anchor's positives by ``masked_from``. It becomes
     a positive when it is preferred to every one of them by ``positive_from``, the best first, while the anchor has
     fewer than ``most_positives``, and its key is not in ``never_positive``; such examples come last. Of the rest each
     example keeps ``num_negatives``, in their order; where they are too few it gets random ones of ``texts``, if any: a
@@ -83,18 +83,18 @@ def teach(
     kept, answers = [], []
     for before, example in zip(examples, mined, strict=True):
         key = text_key(example.anchor)
-        spared = example.spared.union(map(text_key, aside[key]))
+        masked = example.masked.union(map(text_key, aside[key]))
         mine = [text for text in example.negatives if text in before.negatives or text not in aside[key]]
         example = replace(
-            example, spared=spared, negatives=tuple(mine[: max(settings.num_negatives, len(before.negatives))])
+            example, masked=masked, negatives=tuple(mine[: max(settings.num_negatives, len(before.negatives))])
         )
         kept.append(_filled(example, texts, settings.num_negatives, rng))
         answers += [replace(kept[-1], positive=text, weight=1.0, score=None) for text in added.pop(key, ())]
-    taught = share_spared([*kept, *answers])
+    taught = share_masks([*kept, *answers])
     scores |= _scores_of(taught, score, known=scores)
-    return Taught(
+    return Relabelled(
         examples=tuple(_with_scores(example, scores) for example in taught),
-        num_spared=sum(map(len, aside.values())),
+        num_masked=sum(map(len, aside.values())),
         num_added=len(answers),
     )
 
@@ -114,12 +114,12 @@ class _Anchor:
     positives: dict[str, float] = field(default_factory=dict)
     rivals: dict[str, float] = field(default_factory=dict)
 
-    def aside(self, settings: TeachingSettings) -> set[str]:
+    def aside(self, settings: RelabelSettings) -> set[str]:
         """The rivals that are no negatives."""
         lowest = min(self.positives.values())
-        return {text for text, each in self.rivals.items() if preference(each, lowest) >= settings.spared_from}
+        return {text for text, each in self.rivals.items() if preference(each, lowest) >= settings.masked_from}
 
-    def answers(self, settings: TeachingSettings, *, never: Set[str]) -> list[str]:
+    def answers(self, settings: RelabelSettings, *, never: Set[str]) -> list[str]:
         """The rivals that are positives, the best first."""
         highest, room = max(self.positives.values()), settings.most_positives - len(self.positives)
         found = [

@@ -87,7 +87,7 @@ def _release(model: nn.Module) -> None:
         vars(model).pop(name, None)
 
 
-def outcome_of(trainer: Trainer, keeper: BestKeeper, *, kept: DevPoint, num_steps: int) -> dict[str, Any]:
+def fit_summary(trainer: Trainer, keeper: BestKeeper, *, kept: DevPoint, num_steps: int) -> dict[str, Any]:
     """What every report says of how it went; ``kept`` is the measurement of the weights that stand."""
     return {
         "num_steps": trainer.state.global_step,

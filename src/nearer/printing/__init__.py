@@ -1,4 +1,4 @@
-"""What each verb's result looks like to a person."""
+"""What each verb's result uses like to a person."""
 
 from nearer.printing.advice import advised, costed
 from nearer.printing.data import added, checked, exported, removed

@@ -26,7 +26,7 @@ def advised(result: Advice) -> str:
     lines += [f"verdict: {result.verdict}", *(f"  {reason}" for reason in result.reasons)]
     if confirmed := result.confirmed:
         lines.append(
-            f"on {confirmed.split} (look {confirmed.ledger.num_looks}): {confirmed.base:.3f} -> "
+            f"on {confirmed.split} (use {confirmed.ledger.num_test_uses}): {confirmed.base:.3f} -> "
             f"{confirmed.value:.3f}, {confirmed.difference:+.3f} "
             f"[{confirmed.low:+.3f}, {confirmed.high:+.3f}]"
         )

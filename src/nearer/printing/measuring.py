@@ -22,9 +22,9 @@ _MOST_SLICES = 20
 
 def evaluated(result: Evaluation) -> str:
     """The result of `nearer evaluate`."""
-    looks = result.ledger.num_looks
+    uses = result.ledger.num_test_uses
     groups = f" in {result.num_groups} groups" if result.num_groups else ""
-    head = f"{result.split}: {result.num_queries} queries{groups}" + (f", look {looks} at this split" if looks else "")
+    head = f"{result.split}: {result.num_queries} queries{groups}" + (f", use {uses} of this test set" if uses else "")
     if result.num_without_relevant:
         head += f"; {result.num_without_relevant} more without a relevant document are left out"
     names = [each.system for each in result.results]
@@ -50,9 +50,9 @@ def _run_notes(result: SystemValues) -> list[str]:
 
 def diagnosed(result: Diagnosis) -> str:
     """The result of `nearer diagnose`."""
-    looks = result.ledger.num_looks
+    uses = result.ledger.num_test_uses
     head = f"{result.system}, {result.split}: {result.num_failed} of {result.num_queries} queries failed"
-    head += f", look {looks} at this split" if looks else ""
+    head += f", use {uses} of this test set" if uses else ""
     lines = []
     for each in result.causes:
         lines += [
@@ -99,10 +99,10 @@ def _failing_cases(result: SuiteValues) -> list[str]:
 
 def evaluated_task(result: TaskEvaluation) -> str:
     """The result of `nearer evaluate --task`."""
-    counts, looks = result.counts, result.ledger.num_looks
+    counts, uses = result.counts, result.ledger.num_test_uses
     head = f"{result.task} by {result.label}, {result.split}: {counts['num_items']} items"
     head += f" of {counts['num_items_before_draw']}" if counts["num_items"] < counts["num_items_before_draw"] else ""
-    head += f", {counts['num_labels']} labels" + (f"; look {looks} at this split" if looks else "")
+    head += f", {counts['num_labels']} labels" + (f"; use {uses} of this test set" if uses else "")
     rows = [["", *(each.system for each in result.results), "random vectors"]]
     for metric, chance in result.chance.items():
         rows.append([metric, *(interval(each.metrics[metric]) for each in result.results), f"{chance:.3f}"])
@@ -122,8 +122,8 @@ def _slices(result: Evaluation) -> list[str]:
     rows = [_slice(name, [each.slices[name] for each in result.results]) for name in names[:_MOST_SLICES]]
     if not rows:
         return []
-    left_out = len(names) - len(rows)
-    more = [f"  and {left_out} smaller slices, see --json"] if left_out else []
+    excluded = len(names) - len(rows)
+    more = [f"  and {excluded} smaller slices, see --json"] if excluded else []
     return [f"{next(iter(first.metrics))} by slice (queries):", *table(rows), *more]
 
 

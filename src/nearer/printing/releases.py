@@ -27,9 +27,9 @@ def promoted(result: Promotion) -> str:
     lines = [f"{result.verdict}: {result.release_id or 'live is as it was'}"]
     if result.evaluation:
         evaluation = result.evaluation
-        looks = evaluation.ledger.num_looks
+        uses = evaluation.ledger.num_test_uses
         judged = f"  judged on {evaluation.num_queries} queries of {evaluation.split}"
-        lines.append(judged + (f", look {looks} at this split" if looks else ""))
+        lines.append(judged + (f", use {uses} of this test set" if uses else ""))
     if result.suite:
         suite = result.suite
         lines.append(f"  {passed(suite.num_cases, suite.results[-1].num_failed)} cases of {suite.file} pass")
@@ -54,12 +54,12 @@ def status(result: JSON) -> str:
 
 def _unfinished(run: JSON) -> str:
     """An unfinished training, and what may be done with it."""
-    told = f"{run['run_id']}: {run['verb'] or 'a training whose record is damaged'}, begun at {run['started_at']}"
+    summary = f"{run['run_id']}: {run['verb'] or 'a training whose record is damaged'}, begun at {run['started_at']}"
     size = f"{run['num_passes_done']} passes done, {run['num_bytes'] / 1e6:.1f} MB"
     then = (
         "runs now" if run["is_running"] else f"unfinished: nearer {run['verb']} --resume {run['run_id']}, or --discard"
     )
-    return f"{told}; {size}; {then}"
+    return f"{summary}; {size}; {then}"
 
 
 def pruned(result: JSON) -> str:
@@ -134,7 +134,7 @@ def demonstrated(result: Demo) -> str:
         [
             "",
             comparison(compared) if compared else "nothing was better on dev than the base",
-            f"look {result.num_looks} at the test split",
+            f"use {result.num_test_uses} of the test set",
             f"verdict: {result.verdict}, in {result.duration_s:.0f} s",
             f"report:  {result.report}",
         ]

@@ -13,9 +13,9 @@ def trained(result: JSON) -> str:
     head = f"{result['model_id']}: {dev['metric']} on dev {dev['start']:.3f} -> {dev['best']:.3f}"
     how = f"{result['adapter']['sides']} adapter" if "adapter" in result else _passes(result["passes"])
     what = f"{result['num_pairs']} pairs, {how}, {result['duration_s']:.0f} s"
-    left_out = result["num_left_out"]
-    if any(left_out.values()):
-        what += f"; {left_out['queries']} queries and {left_out['pairs']} pairs that dev or test knows were left out"
+    excluded = result["num_excluded"]
+    if any(excluded.values()):
+        what += f"; {excluded['queries']} queries and {excluded['pairs']} pairs that dev or test knows were left out"
     alarms = [f"alarm {_alarm(alarm)}" for alarm in result.get("alarms", ()) if alarm["raised"]]
     alarms = [*_chosen(result), *alarms]
     if not result["improved"]:
@@ -30,10 +30,10 @@ def trained(result: JSON) -> str:
 def trained_reranker(result: JSON) -> str:
     """The result of `nearer train --reranker`."""
     dev, name = result["dev"], result["reranker_id"]
-    left_out = result["num_left_out"]
+    excluded = result["num_excluded"]
     what = f"{result['num_pairs']} pairs, {result['duration_s']:.0f} s"
-    if any(left_out.values()):
-        what += f"; {left_out['queries']} queries and {left_out['pairs']} pairs that dev or test knows were left out"
+    if any(excluded.values()):
+        what += f"; {excluded['queries']} queries and {excluded['pairs']} pairs that dev or test knows were left out"
     measured = f"{dev['metric']} on {dev['num_queries']} dev queries, the first {dev['depth']} of {result['retriever']}"
     began = "" if result["start"]["is_fresh"] else f", {dev['start']:.3f} as it began"
     values = f"{dev['retriever']:.3f} as found{began}, {dev['best']:.3f} reranked at its best"
@@ -76,9 +76,9 @@ def _alarm(alarm: JSON) -> str:
 
 def compression(result: JSON) -> str:
     """The result of `nearer compress SYSTEM`."""
-    looks = result["ledger"]["num_looks"]
+    uses = result["ledger"]["num_test_uses"]
     head = f"{result['system']}, {result['split']}: {result['num_queries']} queries, {result['num_passages']} passages"
-    head += f", look {looks} at this split" if looks else ""
+    head += f", use {uses} of this test set" if uses else ""
     titles = ["dimensions", "precision", "bytes a document", result["metric"], "difference", "p", "of full", "time"]
     rows = [titles, *(_size_cells(row) for row in result["rows"])]
     best, allowed = result["proposal"], result["settings"]["max_loss"]

@@ -23,14 +23,14 @@ class MetadataSchema:
     Those are ``=``, ``<=`` and ``>=`` between every query-time field and the document field of its name (only ``=`` for
     true and false, and for text that is not all dates such as 2024-05-31, whose order means something), and then
     ``field=value`` for fields of at most 20 values, if some document does not pass. A field ``label_*`` is not used.
-    ``left_out`` says of other fields why they cannot be.
+    ``excluded`` says of other fields why they cannot be.
     """
 
     doc_ids: tuple[str, ...]
     documents: tuple[Metadata, ...]
     fields: Fields
     rules: tuple[Rule, ...]
-    left_out: Mapping[str, str]
+    excluded: Mapping[str, str]
 
     @classmethod
     def read(
@@ -39,24 +39,24 @@ class MetadataSchema:
         """What the documents offer to these queries. Raises InputError for a query-time field ``label_*``."""
         for name in query_time_fields:
             refuse_derived(name, where="query_time_fields")
-        fields, left_out = _fields(documents)
+        fields, excluded = _fields(documents)
         kept = tuple({name: each.metadata[name] for name in fields if name in each.metadata} for each in documents)
         rules: list[Rule] = []
         for name in query_time_fields:
             try:
                 rules += _between(name, fields, kept, queries) if name in fields else ()
             except InputError as error:
-                left_out[name] = error.message
+                excluded[name] = error.message
         rules += [rule for name in fields for rule in _of_values(name, fields, kept)]
         doc_ids = tuple(each.doc_id for each in documents)
-        return cls(doc_ids=doc_ids, documents=kept, fields=fields, rules=tuple(rules), left_out=left_out)
+        return cls(doc_ids=doc_ids, documents=kept, fields=fields, rules=tuple(rules), excluded=excluded)
 
 
 def _fields(documents: Sequence[Document]) -> tuple[dict[str, FieldType], dict[str, str]]:
     """The type of every field, and why those that have none are left out."""
     names = dict.fromkeys(name for each in documents for name in each.metadata if not name.startswith(DERIVED))
     fields: dict[str, FieldType] = {}
-    left_out = {}
+    excluded = {}
     for name in names:
         types = FieldTypes([name])
         try:
@@ -64,8 +64,8 @@ def _fields(documents: Sequence[Document]) -> tuple[dict[str, FieldType], dict[s
                 types.see(document.doc_id, document.metadata)
             fields |= types.found()
         except InputError as error:
-            left_out[name] = error.message
-    return fields, left_out
+            excluded[name] = error.message
+    return fields, excluded
 
 
 def _between(name: str, fields: Fields, documents: Sequence[Metadata], queries: Sequence[Metadata]) -> tuple[Rule, ...]:

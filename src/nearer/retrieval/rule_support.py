@@ -67,7 +67,7 @@ def rule_support(
             few = f"only {num_having} training queries with a relevant document have it"
             reason = f"{few}, fewer than {MIN_QUERIES}"
         elif not tried:
-            reason = schema.left_out.get(field, "no document has it")
+            reason = schema.excluded.get(field, "no document has it")
         notes.append(f"no rule of {field}: {reason}")
     return RuleSupport(rules=(*rules, *_value_rules(schema, relevant, min_share=min_share)), notes=tuple(notes))
 

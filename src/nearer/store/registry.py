@@ -294,21 +294,21 @@ class Registry:
         if _is_test(split):
             self._database.refuse_read_only()
 
-    def look(self, *, split: str, systems: list[str], purpose: str) -> Ledger:
+    def use_test_split(self, *, split: str, systems: list[str], purpose: str) -> Ledger:
         """Enter a look at a test split in the ledger, and count this one too.
 
-        Splits of other names may be looked at freely; their ``num_looks`` is None.
+        Splits of other names may be looked at freely; their ``num_test_uses`` is None.
         """
         if not _is_test(split):
-            return Ledger(split=split, num_looks=None)
+            return Ledger(split=split, num_test_uses=None)
         table = tables.ledger
         row = {"at": self._now(), "split": split, "systems": systems, "purpose": purpose}
         with self._database.write() as connection:
             connection.execute(table.insert(), [row])
             statement = sa.select(sa.func.count()).select_from(table).where(table.c.split == split)
-            num_looks = connection.scalar(statement) or 0
-        failpoint("registry.look")
-        return Ledger(split=split, num_looks=num_looks)
+            num_test_uses = connection.scalar(statement) or 0
+        failpoint("registry.use_test_split")
+        return Ledger(split=split, num_test_uses=num_test_uses)
 
     def add_evaluation(self, *, split: str, result: JSON) -> None:
         """Keep the result of an evaluation for the report."""

@@ -1,1 +1,1 @@
-"""What training is made from, watched by and kept in."""
+"""What training is made from, monitored by and kept in."""

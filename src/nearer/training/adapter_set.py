@@ -19,7 +19,7 @@ from nearer.encode.adapter import Adapter
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, identical_text_documents, read_corpus
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.grades import scale_of
-from nearer.learn.examples import Example, from_judgments, spare_neighbours, text_key
+from nearer.learn.examples import Example, from_judgments, mask_neighbours, text_key
 from nearer.learn.fit_adapter import AdapterExamples, AdapterReport, AdapterSettings, fit_adapter
 from nearer.learn.negatives import MiningReport, choose
 from nearer.measure.metrics import Qrels, score
@@ -43,7 +43,7 @@ class AdapterPairs:
     pairs_id: str
     queries_E: Ints
     positives_E: Ints
-    spared_E: tuple[frozenset[int], ...]
+    masked_E: tuple[frozenset[int], ...]
     negatives_EC: Ints
     mining: MiningReport
 
@@ -72,7 +72,7 @@ class AdapterSet:
             passage_emb_PD=self.passage_emb_PD,
             positives=[[row] for row in pairs.positives_E[chosen].tolist()],
             negatives_QC=pairs.negatives_EC[chosen],
-            spared=[sorted(pairs.spared_E[pair]) for pair in chosen],
+            masked=[sorted(pairs.masked_E[pair]) for pair in chosen],
         )
 
     def fit(
@@ -171,7 +171,7 @@ def _examples(
         )
         rows += [row] * len(found)
         examples += found
-    return np.asarray(rows, np.int64), spare_neighbours(examples)
+    return np.asarray(rows, np.int64), mask_neighbours(examples)
 
 
 def _pairs(
@@ -189,7 +189,7 @@ def _pairs(
     rows_of: defaultdict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(passages):
         rows_of[text_key(text)].append(row)
-    spared = [{row for key in example.spared for row in rows_of.get(key, ())} for example in examples]
+    masked = [{row for key in example.masked for row in rows_of.get(key, ())} for example in examples]
     asked, place_E = np.unique(queries_E, return_inverse=True)
     anchor_of = dict(zip(place_E.tolist(), (example.anchor for example in examples), strict=True))
     proposals = propose(
@@ -198,7 +198,7 @@ def _pairs(
         [anchor_of[place] for place in range(len(asked))],
         query_emb_QD[asked],
         passage_emb_PD,
-        most_spared=max(map(len, spared), default=0),
+        most_masked=max(map(len, masked), default=0),
     )
     positive_scores_E = np.einsum("ed,ed->e", query_emb_QD[queries_E], passage_emb_PD[positives_E])
     candidates = proposals.candidates(passages, place_E, positive_scores_E)
@@ -217,8 +217,8 @@ def _pairs(
         pairs_id=content_id("pairs", [(example.anchor, example.positive) for example in examples]),
         queries_E=queries_E,
         positives_E=positives_E,
-        spared_E=tuple(
-            frozenset(rows | twins[positive]) for rows, positive in zip(spared, positives_E.tolist(), strict=True)
+        masked_E=tuple(
+            frozenset(rows | twins[positive]) for rows, positive in zip(masked, positives_E.tolist(), strict=True)
         ),
         negatives_EC=negatives_EC,
         mining=mining,

@@ -21,7 +21,7 @@ from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, open_system, refuse_stages, spent
 from nearer.training.adapter_set import AdapterSet, read_adapter_set
 from nearer.training.dev_set import DEV_MEASURE, DevVectors, read_dev_set
-from nearer.training.examples import find_left_out
+from nearer.training.examples import find_excluded
 from nearer.training.models import keep_model
 
 
@@ -37,13 +37,13 @@ def train_adapter(
     refuse_stages(start)
     settings = settings_of(workspace.recipe, sides)
     ensure_splits(workspace)
-    left_out = find_left_out(workspace).query_ids
+    excluded = find_excluded(workspace).query_ids
     began = clock()
     workspace.begin_writing()
-    learners = judged_learners(workspace, left_out)
+    learners = judged_learners(workspace, excluded)
     parent = open_system(workspace, start)
     base = open_system(workspace, BASE).encoder
-    dev_set, _ = read_dev_set(workspace, base, left_out=left_out, progress=progress)
+    dev_set, _ = read_dev_set(workspace, base, excluded=excluded, progress=progress)
     dev = DevVectors.of(workspace, parent.encoder, dev_set, progress)
     known = read_adapter_set(workspace, parent, learners, progress=progress)
     refuse_or_tell(workspace, known, progress)
@@ -80,7 +80,7 @@ def train_adapter(
             "best": max(point.value for point in report.dev),
         },
         "num_pairs": report.num_pairs,
-        "num_left_out": {"queries": len(left_out), "pairs": 0},
+        "num_excluded": {"queries": len(excluded), "pairs": 0},
         "duration_s": round(clock() - began, 1),
         **spent([parent]),
     }
@@ -94,7 +94,7 @@ def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
     return AdapterSettings(
         sides=cast(AdapterSides, sides),
         learning_rate=recipe.adapter.learning_rate,
-        pull=recipe.adapter.pull,
+        l2_sp=recipe.adapter.l2_sp,
         scale=recipe.train.scale,
         batch_size=recipe.adapter.batch_size,
         max_epochs=recipe.adapter.max_epochs,
@@ -102,9 +102,9 @@ def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
     )
 
 
-def judged_learners(workspace: Workspace, left_out: frozenset[str]) -> list[Query]:
+def judged_learners(workspace: Workspace, excluded: frozenset[str]) -> list[Query]:
     """The judged queries of train that do not leak. Raises InputError when there is none."""
-    queries = [query for query in read_judged_split(workspace, "train").queries if query.query_id not in left_out]
+    queries = [query for query in read_judged_split(workspace, "train").queries if query.query_id not in excluded]
     if not queries:
         raise InputError("every judged query of train leaks into a later split", hint="see: nearer check")
     return queries

@@ -7,7 +7,7 @@ from typing import Any
 from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.learn.examples import Example
 from nearer.measure.alarms import Evidence, Point, judge
-from nearer.training.watch import Watch
+from nearer.training.monitor import Monitor
 
 JSON = Mapping[str, Any]
 
@@ -15,7 +15,7 @@ JSON = Mapping[str, Any]
 def alarms_of(
     passes: Sequence[JSON],
     examples: Sequence[Example],
-    watch: Watch,
+    monitor: Monitor,
     *,
     dimension: int,
 ) -> list[dict[str, Any]]:
@@ -25,10 +25,10 @@ def alarms_of(
     evidence = Evidence(
         passes=points,
         kept=kept,
-        num_dev=len(watch.dev.queries),
-        num_train=len(watch.train.queries) if watch.train else 0,
+        num_dev=len(monitor.dev.queries),
+        num_train=len(monitor.train.queries) if monitor.train else 0,
         lessons=lessons(examples),
-        most_dimensions=min(dimension, watch.num_measured_passages),
+        most_dimensions=min(dimension, monitor.num_measured_passages),
     )
     return [asdict(alarm) for alarm in judge(evidence)]
 

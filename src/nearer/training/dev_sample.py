@@ -32,7 +32,7 @@ class DevSample:
     excluded: tuple[Ints, Ints]
 
     @classmethod
-    def read(cls, workspace: Workspace, corpus: Corpus, *, left_out: frozenset[str]) -> "DevSample":
+    def read(cls, workspace: Workspace, corpus: Corpus, *, excluded: frozenset[str]) -> "DevSample":
         """The queries that leak into no test split, at most ``train.max_dev_queries`` of them, over a part of corpus.
 
         Which documents are ranked does not depend on what the base finds: its own worst mistakes alone would make any
@@ -40,7 +40,7 @@ class DevSample:
         """
         judged, recipe = read_judged_split(workspace, "dev"), workspace.recipe
         rng = random.Random(recipe.train.seed)
-        usable = [row for row, query in enumerate(judged.queries) if query.query_id not in left_out]
+        usable = [row for row, query in enumerate(judged.queries) if query.query_id not in excluded]
         rows = sorted(rng.sample(usable, min(recipe.train.max_dev_queries, len(usable))))
         queries = [judged.queries[row] for row in rows]
         most = recipe.advise.curve_passages

@@ -119,16 +119,16 @@ def build_dev_set(
     corpus: Corpus,
     passage_emb_PD: Floats32,
     *,
-    left_out: frozenset[str],
+    excluded: frozenset[str],
     progress: Progress,
 ) -> DevSet:
     """Dev queries with their relevant documents and fixed distractors: half the base's best wrong ones, half random.
 
-    The queries of ``left_out`` (those that leak into test) choose nothing.
+    The queries of ``excluded`` (those that leak into test) choose nothing.
     """
     recipe = workspace.recipe.train
     full = read_judged_split(workspace, "dev")
-    usable = [row for row, query in enumerate(full.queries) if query.query_id not in left_out]
+    usable = [row for row, query in enumerate(full.queries) if query.query_id not in excluded]
     rng = random.Random(recipe.seed)
     chosen = sorted(rng.sample(usable, min(recipe.max_dev_queries, len(usable))))
     queries = tuple(full.queries[row] for row in chosen)
@@ -150,12 +150,12 @@ def build_dev_set(
 
 
 def read_dev_set(
-    workspace: Workspace, encoder: TextEncoder, *, left_out: frozenset[str], progress: Progress
+    workspace: Workspace, encoder: TextEncoder, *, excluded: frozenset[str], progress: Progress
 ) -> tuple[DevSet, Corpus]:
     """The dev set by the base's vectors, and the corpus it is of. Raises InputError when no query is left."""
     corpus = read_corpus(workspace, encoder)
     passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, progress)
-    dev = build_dev_set(workspace, encoder, corpus, passage_emb_PD, left_out=left_out, progress=progress)
+    dev = build_dev_set(workspace, encoder, corpus, passage_emb_PD, excluded=excluded, progress=progress)
     if not dev.queries:
         raise InputError("no dev query with a relevant document, so nothing can be chosen", hint="see: nearer check")
     return dev, corpus

@@ -18,7 +18,7 @@ from nearer.encode.corpus import Corpus, embed_queries
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.splits import leaks_of
-from nearer.learn.examples import Example, from_judgments, from_pairs, limit, spare_neighbours
+from nearer.learn.examples import Example, from_judgments, from_pairs, limit, mask_neighbours
 from nearer.store.collection import LEAKED
 from nearer.store.workspace import Workspace
 
@@ -27,14 +27,14 @@ _OWN_MARGIN = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class Excluded:
     """What training must not learn from, since dev or test knows it."""
 
     query_ids: frozenset[str]
     pairs: frozenset[Pair]
 
 
-def find_left_out(workspace: Workspace) -> LeftOut:
+def find_excluded(workspace: Workspace) -> Excluded:
     """Queries that leak into a later side, and text pairs that do.
 
     A pair leaks when its query nearly repeats a dev or test query; with a split by group, also when its positive is
@@ -51,7 +51,7 @@ def find_left_out(workspace: Workspace) -> LeftOut:
         answers = {j.doc_id for split in splits for j in collection.judgments(split) if j.grade > 0}
         known = {normalise(document.full_text) for document in collection.documents(sorted(answers))}
         leaking |= {pair for pair in pairs if normalise(pair.positive) in known}
-    return LeftOut(query_ids=frozenset(leak.set_aside for leak in leaks), pairs=frozenset(leaking))
+    return Excluded(query_ids=frozenset(leak.set_aside for leak in leaks), pairs=frozenset(leaking))
 
 
 def read_examples(
@@ -60,7 +60,7 @@ def read_examples(
     corpus: Corpus,
     passage_emb_PD: Floats32,
     *,
-    left_out: LeftOut,
+    excluded: Excluded,
     progress: Progress,
 ) -> list[Example]:
     """The training pairs: each positive as its passage nearest to the query, then the pairs given as text.
@@ -68,9 +68,9 @@ def read_examples(
     Those of sources that weigh nothing are left out. Raises RecipeError when a weight names no source, or all are 0.
     """
     collection, recipe = workspace.collection, workspace.recipe.train
-    queries = [query for query in collection.queries("train") if query.query_id not in left_out.query_ids]
-    judgments = [j for j in collection.judgments("train") if j.query_id not in left_out.query_ids]
-    pairs = [pair for pair in collection.pairs() if pair not in left_out.pairs]
+    queries = [query for query in collection.queries("train") if query.query_id not in excluded.query_ids]
+    judgments = [j for j in collection.judgments("train") if j.query_id not in excluded.query_ids]
+    pairs = [pair for pair in collection.pairs() if pair not in excluded.pairs]
     texts_of = passages_by_nearness(workspace, encoder, corpus, passage_emb_PD, queries, judgments, progress=progress)
     judged = from_judgments(
         queries,
@@ -82,7 +82,7 @@ def read_examples(
         seed=recipe.seed,
         source_field=recipe.source_field,
     )
-    examples = spare_neighbours([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
+    examples = mask_neighbours([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
     examples = _weighing(examples, recipe.source_weights, progress)
     return limit(examples, max_pairs=recipe.max_pairs, seed=recipe.seed)
 
@@ -95,13 +95,13 @@ def _weighing(examples: Sequence[Example], weights: Mapping[str, float], progres
             f"train.source_weights names {', '.join(map(repr, unknown))}, of which there are no training pairs",
             hint=f"the sources are: {', '.join(sorted(numbers)) or 'none'}; see train.source_field too",
         )
-    left_out = {name: number for name, number in sorted(numbers.items()) if weights.get(name) == 0}
-    if examples and len(left_out) == len(numbers):
+    excluded = {name: number for name, number in sorted(numbers.items()) if weights.get(name) == 0}
+    if examples and len(excluded) == len(numbers):
         hint = "give one that is to be learned from a weight above 0"
         raise RecipeError("train.source_weights is 0 for every source there is", hint=hint)
-    for name, number in left_out.items():
+    for name, number in excluded.items():
         progress.say(f"leaves out {number} pairs of the source {name}, which weighs 0")
-    return [example for example in examples if example.source_name not in left_out]
+    return [example for example in examples if example.source_name not in excluded]
 
 
 def passages_by_nearness(

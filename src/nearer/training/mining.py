@@ -75,7 +75,7 @@ def mine_negatives(
         list(anchor_rows),
         anchor_emb_AD,
         text_emb_TD[: len(passages)],
-        most_spared=max((len(example.spared) for example in examples), default=0),
+        most_masked=max((len(example.masked) for example in examples), default=0),
     )
     positive_scores_Q = np.einsum("qd,qd->q", anchor_emb_AD[anchors_Q], text_emb_TD[positives_Q])
     candidates = proposals.candidates(passages, anchors_Q, positive_scores_Q)
@@ -90,10 +90,10 @@ def propose(
     anchor_emb_AD: Floats32,
     passage_emb_PD: Floats32,
     *,
-    most_spared: int,
+    most_masked: int,
 ) -> Proposals:
     """What each source of the recipe proposes: beside ``top_k`` passages as many as may be known, up to a limit."""
-    number = min(recipe.top_k + most_spared, 10 * recipe.top_k)
+    number = min(recipe.top_k + most_masked, 10 * recipe.top_k)
     found: list[tuple[Ints, Floats32]] = []
     for source in recipe.sources:
         if source == "dense":

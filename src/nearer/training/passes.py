@@ -12,74 +12,74 @@ from nearer.learn.fit import FitReport, fit
 from nearer.learn.margins import NO_MARGIN
 from nearer.learn.negatives import MiningReport
 from nearer.training.alarms import alarms_of
-from nearer.training.course import Course, Diverged
 from nearer.training.dev_set import DEV_MEASURE
+from nearer.training.job import Diverged, TrainingJob
 from nearer.training.mining import mine_negatives
-from nearer.training.teaching import teach
+from nearer.training.relabel import teach
 
 
-def run_watched(course: Course) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def run_monitored(job: TrainingJob) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The passes, what training began with among them, and the alarms of what was measured, where they are wanted."""
-    passes = run_passes(course)
+    passes = run_passes(job)
     alarms: list[dict[str, Any]] = []
-    if course.workspace.recipe.train.alarms:
-        alarms = alarms_of(passes, course.examples, course.watch, dimension=course.encoder.dimension)
-    return [*course.begun.passes, *passes], alarms
+    if job.workspace.recipe.train.alarms:
+        alarms = alarms_of(passes, job.examples, job.monitor, dimension=job.encoder.dimension)
+    return [*job.warm_start.passes, *passes], alarms
 
 
-def run_passes(course: Course) -> list[dict[str, Any]]:
+def run_passes(job: TrainingJob) -> list[dict[str, Any]]:
     """Train the model in place; every pass but number 1 mines anew before it, where its loss has use for that.
 
     What a run has kept stays done. No pass but the first is begun when the time is over.
     """
-    recipe, encoder, run = course.workspace.recipe.train, course.encoder, course.run
+    recipe, encoder, run = job.workspace.recipe.train, job.encoder, job.run
     passes: list[dict[str, Any]] = []
-    for number in course.passes:
-        if passes and course.deadline.is_over() and not run.is_done(number):
-            course.progress.say(f"the time is over before pass {number}")
+    for number in job.passes:
+        if passes and job.deadline.is_over() and not run.is_done(number):
+            job.progress.say(f"the time is over before pass {number}")
             break
-        mined, mining = list(course.examples), None
-        if course.mines_before(number):
-            mined, mining = _mined(course, number=number)
+        mined, mining = list(job.examples), None
+        if job.mines_before(number):
+            mined, mining = _mined(job, number=number)
         kept = run.result(number, encoder.model)
         if kept is None:
             report = fit(
                 encoder.model,
                 mined,
                 recipe=recipe.model_copy(update={"seed": recipe.seed + number}),
-                sides=course.sides,
-                measure=course.deadline.timed(lambda step: course.watch.point(encoder, step)),
+                sides=job.sides,
+                measure=job.deadline.timed(lambda step: job.monitor.point(encoder, step)),
                 checkpoints=run.checkpoints(number),
-                progress=course.progress,
-                is_over=course.deadline.is_over,
+                progress=job.progress,
+                is_over=job.deadline.is_over,
             )
             kept = _describe(number, report, mining)
-            _refuse_diverged(course, [*course.begun.passes, *passes, kept])
+            _refuse_diverged(job, [*job.warm_start.passes, *passes, kept])
             run.keep_result(number, encoder.model, kept)
         passes.append(kept)
-        course.progress.say(_told(kept))
+        job.progress.say(_summary(kept))
     return passes
 
 
-def _refuse_diverged(course: Course, passes: Sequence[dict[str, Any]]) -> None:
+def _refuse_diverged(job: TrainingJob, passes: Sequence[dict[str, Any]]) -> None:
     """Raise Diverged, and forget the run, when a pass broke down before any pass found something better."""
     fault = passes[-1]["fit"]["fault"]
     if fault and not any(each["fit"]["best_step"] for each in passes):
-        course.run.remove()
+        job.run.remove()
         raise Diverged(
             f"training broke down in pass {passes[-1]['pass']}, before dev saw anything better: {fault}",
-            hint=f"lower train.learning_rate (it is {course.workspace.recipe.train.learning_rate:g}), then train again",
+            hint=f"lower train.learning_rate (it is {job.workspace.recipe.train.learning_rate:g}), then train again",
         )
 
 
-def _mined(course: Course, *, number: int) -> tuple[list[Example], MiningReport]:
+def _mined(job: TrainingJob, *, number: int) -> tuple[list[Example], MiningReport]:
     """What the run kept of mining for this pass, else mined now and kept."""
-    kept = course.run.mined(number)
+    kept = job.run.mined(number)
     if kept is None:
-        workspace, corpus, examples, progress = course.workspace, course.corpus, course.examples, course.progress
-        kept = mine_negatives(workspace, course.miner(number), corpus, examples, progress=progress)
+        workspace, corpus, examples, progress = job.workspace, job.corpus, job.examples, job.progress
+        kept = mine_negatives(workspace, job.miner(number), corpus, examples, progress=progress)
         kept = teach(workspace, corpus, examples, *kept, progress=progress)
-        course.run.keep_mined(number, *kept)
+        job.run.keep_mined(number, *kept)
     return kept
 
 
@@ -89,7 +89,7 @@ def _describe(number: int, report: FitReport, mining: MiningReport | None) -> di
     return dict(json.loads(canonical_json(content)))
 
 
-def _told(kept: dict[str, Any]) -> str:
+def _summary(kept: dict[str, Any]) -> str:
     """How a pass went, for people: what dev saw, then the loss and the negatives in lines of their own."""
     report, mining = kept["fit"], kept["mining"]
     values = [point["value"] for point in report["dev"]]
@@ -100,14 +100,14 @@ def _told(kept: dict[str, Any]) -> str:
     if report["out_of_time"]:
         lines[0] += f"; the time was over after step {report['num_steps']}"
     lines.append(f"loss {report['loss']} ({report['why']}), {report['num_negatives']:.0f} negatives a query")
-    if report["share_left_out"] is not None:
-        lines[-1] += f", {report['share_left_out']:.1%} left out by the guide"
+    if report["share_masked"] is not None:
+        lines[-1] += f", {report['share_masked']:.1%} left out by the guide"
     if mining:
         text = "no margin" if mining["margin"] <= NO_MARGIN else f"margin {mining['margin']:g}"
         lines.append(f"mined: {text}, {mining['share_with_enough']:.0%} of pairs have enough")
         for each in mining["false_negatives"]:
             share = f"{each['value']:.1%} [{each['low']:.1%}, {each['high']:.1%}]"
             lines.append(f"false negatives by {each['method']}: {share}")
-        if mining["is_left_out"]:
+        if mining["is_excluded"]:
             lines.append("so none of them is learned from")
     return "\n  ".join(lines)

@@ -21,13 +21,13 @@ from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, text_key
-from nearer.learn.lists import RankedList, make_lists
+from nearer.learn.listwise import RankedList, make_ranked_lists
 from nearer.learn.negatives import MiningReport, mine
 from nearer.measure.metrics import Qrels, score
 from nearer.retrieval.rerank import rerank
 from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DEV_MEASURE
-from nearer.training.examples import LeftOut, passages_by_nearness
+from nearer.training.examples import Excluded, passages_by_nearness
 from nearer.vectors.topk import NO_ROW, TopK, top_k
 
 
@@ -81,12 +81,12 @@ def build_rerank_dev(
     corpus: Corpus,
     passage_emb_PD: Floats32,
     *,
-    left_out: LeftOut,
+    excluded: Excluded,
     progress: Progress,
 ) -> RerankDev:
     """A draw of dev's judged queries that do not leak into test, over the whole corpus."""
     recipe, depth = workspace.recipe.reranker, workspace.recipe.search.rerank.depth
-    full = read_judged_split(workspace, "dev", left_out=left_out.query_ids)
+    full = read_judged_split(workspace, "dev", excluded=excluded.query_ids)
     chosen = random.Random(recipe.seed).sample(range(len(full.queries)), min(recipe.max_dev_queries, len(full.queries)))
     queries = tuple(full.queries[row] for row in sorted(chosen))
     query_emb_QD = embed_queries(workspace, retriever, queries, progress)
@@ -113,14 +113,14 @@ def build_rerank_dev(
     )
 
 
-def mine_lists(
+def mine_ranked_lists(
     workspace: Workspace,
     retriever: TextEncoder,
     corpus: Corpus,
     passage_emb_PD: Floats32,
     examples: Sequence[Example],
     *,
-    left_out: LeftOut,
+    excluded: Excluded,
     progress: Progress,
 ) -> tuple[list[RankedList], MiningReport]:
     """A list for each example, its negatives drawn from the documents that the reranker will read in search."""
@@ -135,9 +135,9 @@ def mine_lists(
         near_duplicate=NEAR_DUPLICATE,
         seed=recipe.reranker.seed,
     )
-    grades = _grades(workspace, retriever, corpus, passage_emb_PD, left_out=left_out, progress=progress)
+    grades = _grades(workspace, retriever, corpus, passage_emb_PD, excluded=excluded, progress=progress)
     most_graded = recipe.reranker.num_negatives
-    return make_lists(mined, grades, most_graded=most_graded, seed=recipe.reranker.seed), report
+    return make_ranked_lists(mined, grades, most_graded=most_graded, seed=recipe.reranker.seed), report
 
 
 def _candidates(
@@ -185,13 +185,13 @@ def _grades(
     corpus: Corpus,
     passage_emb_PD: Floats32,
     *,
-    left_out: LeftOut,
+    excluded: Excluded,
     progress: Progress,
 ) -> dict[str, dict[str, int]]:
     """The judged documents of each training query above grade 0, as their nearest passages, with the highest grade."""
     collection = workspace.collection
-    queries = [query for query in collection.queries("train") if query.query_id not in left_out.query_ids]
-    judgments = [j for j in collection.judgments("train") if j.query_id not in left_out.query_ids and j.grade > 0]
+    queries = [query for query in collection.queries("train") if query.query_id not in excluded.query_ids]
+    judgments = [j for j in collection.judgments("train") if j.query_id not in excluded.query_ids and j.grade > 0]
     texts_of = passages_by_nearness(workspace, retriever, corpus, passage_emb_PD, queries, judgments, progress=progress)
     anchor_of = {query.query_id: text_key(query.text) for query in queries}
     grades: dict[str, dict[str, int]] = {}

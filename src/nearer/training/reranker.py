@@ -14,10 +14,10 @@ from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.encode.paired import PairedEncoder
 from nearer.learn.checkpoint import DevPoint
 from nearer.learn.fit_reranker import fit_reranker
-from nearer.learn.lint import lint_reranker
-from nearer.learn.lists import RankedList
+from nearer.learn.listwise import RankedList
 from nearer.learn.negatives import MiningReport
 from nearer.learn.precision import precisions_of
+from nearer.learn.validate_settings import validate_reranker_settings
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, System, open_system
 from nearer.systems.reranker import is_reranker_id, open_reranker
@@ -134,12 +134,12 @@ def refuse_few_lists(workspace: Workspace, lists: Sequence[RankedList], mining: 
     """Raise RecipeError, with every reason, when training with these settings and these lists cannot work."""
     import torch
 
-    faults = lint_reranker(
+    faults = validate_reranker_settings(
         workspace.recipe,
         num_lists=len(lists),
         precisions=precisions_of(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         has_negatives=any(len(each.texts) > 1 for each in lists),
-        is_left_out=mining.is_left_out,
+        is_excluded=mining.is_excluded,
     )
     if faults:
         raise RecipeError("; ".join(faults), hint="correct nearer.toml, or for one run: --set KEY=VALUE")

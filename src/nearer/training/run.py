@@ -23,9 +23,9 @@ from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json, content_id
 from nearer.encode.corpus import Corpus
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
+from nearer.learn.distributed import num_processes
 from nearer.learn.examples import Example
 from nearer.learn.negatives import MiningReport
-from nearer.learn.team import num_processes
 from nearer.store.checksummed import fault_in, keep_checksummed
 from nearer.store.files import remove_tree, scratch_folder, write_atomic
 from nearer.store.registry import utc_now
@@ -33,9 +33,9 @@ from nearer.store.workspace import Workspace
 from nearer.systems import LocalSystem
 from nearer.training.dev_set import DevSet
 from nearer.training.guiding import guide_id
-from nearer.training.teaching import teacher_id
+from nearer.training.monitor import Monitor
+from nearer.training.relabel import teacher_id
 from nearer.training.unfinished import PACKAGES, RECORD, record_of, resource_of, run_to_go_on
-from nearer.training.watch import Watch
 
 if TYPE_CHECKING:
     import torch
@@ -252,7 +252,7 @@ def what_decides(
     base: LocalSystem,
     start: LocalSystem,
     examples: Sequence[Example],
-    watch: Watch,
+    monitor: Monitor,
     corpus: Corpus,
 ) -> dict[str, Any]:
     """Everything that decides which model a run makes, under names that a message can use."""
@@ -266,8 +266,8 @@ def what_decides(
         "base model": base.model.encoder_id,
         "start model": start.model.encoder_id,
         "training pairs": content_id("pairs", _values(examples)),
-        "dev": _dev_id(watch.dev),
-        "training sample": _dev_id(watch.train) if watch.train else "none",
+        "dev": _dev_id(monitor.dev),
+        "training sample": _dev_id(monitor.train) if monitor.train else "none",
         "documents": content_id("passages", corpus.passages),
         "teacher": teacher_id(workspace),
         "guide": guide_id(workspace),
@@ -284,25 +284,25 @@ def surroundings(device: "torch.device") -> dict[str, str]:
 
 
 def _values(examples: Sequence[Example]) -> dict[str, Any]:
-    """The examples as they are written down; a set of spared texts, which many share, once."""
+    """The examples as they are written down; a set of masked texts, which many share, once."""
     place_of: dict[frozenset[str], int] = {}
     rows = [
-        {**asdict(replace(each, spared=frozenset())), "refused": sorted(each.refused)}
-        | {"spared": place_of.setdefault(each.spared, len(place_of))}
+        {**asdict(replace(each, masked=frozenset())), "known_negatives": sorted(each.known_negatives)}
+        | {"masked": place_of.setdefault(each.masked, len(place_of))}
         for each in examples
     ]
-    return {"examples": rows, "spared": [sorted(spared) for spared in place_of]}
+    return {"examples": rows, "masked": [sorted(masked) for masked in place_of]}
 
 
 def _examples(content: JSON) -> list[Example]:
     """The examples that were written down so."""
-    sets = [frozenset(spared) for spared in content["spared"]]
-    return [_example(values, spared=sets[values["spared"]]) for values in content["examples"]]
+    sets = [frozenset(masked) for masked in content["masked"]]
+    return [_example(values, masked=sets[values["masked"]]) for values in content["examples"]]
 
 
-def _example(values: JSON, *, spared: frozenset[str]) -> Example:
+def _example(values: JSON, *, masked: frozenset[str]) -> Example:
     lists = {name: tuple(values[name]) for name in ("negatives", "scores")}
-    return Example(**{**values, **lists, "spared": spared, "refused": frozenset(values["refused"])})
+    return Example(**{**values, **lists, "masked": masked, "known_negatives": frozenset(values["known_negatives"])})
 
 
 def _dev_id(dev: DevSet) -> str:

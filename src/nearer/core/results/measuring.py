@@ -22,7 +22,7 @@ class Ledger(Result):
     """How often a test split was looked at, this time too; None for a split that may be looked at freely."""
 
     split: str
-    num_looks: int | None
+    num_test_uses: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

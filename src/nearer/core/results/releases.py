@@ -63,7 +63,7 @@ class Demo(Result):
     base: SystemValues
     candidate: SystemValues
     comparison: ComparedSystems | None
-    num_looks: int | None
+    num_test_uses: int | None
     verdict: str
     reasons: tuple[str, ...]
     report: str

@@ -52,7 +52,7 @@ def diagnose_system(workspace: Workspace, opened: System, *, split: str, progres
         causes=_by_cause(background, found, num_examples=workspace.recipe.diagnosis.num_examples),
         by_query={each.failure.query.query_id: each.cause for each in found},
         notes=_notes(background, num_unjudged),
-        ledger=workspace.registry.look(split=split, systems=[opened.name], purpose="diagnose"),
+        ledger=workspace.registry.use_test_split(split=split, systems=[opened.name], purpose="diagnose"),
         api=api_use([opened]),
     )
 

@@ -109,7 +109,7 @@ def choose(functions: Sequence[StdlibFunction], size: Size, *, side_of: Callable
     num_others = len(others) if size.num_documents is None else max(0, size.num_documents - len(wanted))
     kept = [*wanted, *others[:num_others]]
     return {
-        "num_left_out": len(modules) - len(single),
+        "num_excluded": len(modules) - len(single),
         "corpus": [
             {"_id": doc_id, "text": sources[doc_id].source, "metadata": {"name": sources[doc_id].name}}
             for doc_id in kept
@@ -167,7 +167,7 @@ def _import_functions(workspace: Workspace, size: Size, *, progress: Progress) -
     splits = ", ".join(f"{name} {count}" for name, count in checked["splits"].items())
     progress.say(
         f"{added['counts']['documents']} functions, {added['counts']['queries']} queries "
-        f"({rows['num_left_out']} that span modules left out); by whole modules: {splits}"
+        f"({rows['num_excluded']} that span modules left out); by whole modules: {splits}"
     )
     progress.say(f"check: {checked['verdict']}, {checked['num_leaks']} leaks; " + "; ".join(checked["notes"]))
 
@@ -215,7 +215,7 @@ def _summary(first: Evaluation, decision: Promotion | None, page: WrittenReport,
         base=first.results[0],
         candidate=evaluation.results[-1],
         comparison=replace(comparison, baseline="base") if comparison else None,  # live is the base until now
-        num_looks=evaluation.ledger.num_looks,
+        num_test_uses=evaluation.ledger.num_test_uses,
         verdict=decision.verdict if decision else "kept the base",
         reasons=decision.reasons if decision else ("nothing was better on dev",),
         report=page.report,

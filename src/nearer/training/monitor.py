@@ -30,7 +30,7 @@ _MOST_PASSAGES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class Monitor:
     """Dev, and training queries over documents chosen as dev's are; ``train`` is None when none are watched."""
 
     dev: DevSet
@@ -76,7 +76,7 @@ class Watch:
         return float(self.train.values(encoder, emb_PD[[row_of[text] for text in self.train.passages]]).mean())
 
 
-def build_watch(
+def build_monitor(
     workspace: Workspace,
     encoder: Encoder,
     corpus: Corpus,
@@ -85,7 +85,7 @@ def build_watch(
     dev: DevSet,
     examples: Sequence[Example],
     progress: Progress,
-) -> Watch:
+) -> Monitor:
     """Dev, and a sample of the queries that are trained on, at most as many.
 
     They are ranked among their relevant documents, as many documents a query that the base wrongly ranks high as dev
@@ -95,7 +95,7 @@ def build_watch(
     queries, judgments, given = _trained_on(workspace, corpus, examples)
     number = min(_MOST_TRAIN_QUERIES if recipe.train.alarms else 0, len(dev.queries), len(queries))
     if not number:
-        return Watch(dev=dev, train=None)
+        return Monitor(dev=dev, train=None)
     rng = random.Random(recipe.train.seed)
     sample = [queries[row] for row in sorted(rng.sample(range(len(queries)), number))]
     asked = {query.query_id for query in sample}
@@ -115,7 +115,7 @@ def build_watch(
         judgments,
         relevant_from=scale_of(workspace).relevant_from,
     )
-    return Watch(dev=dev, train=train)
+    return Monitor(dev=dev, train=train)
 
 
 def _trained_on(

@@ -35,7 +35,7 @@ class Share:
     seed: int
 
 
-class Team:
+class WorkerGroup:
     """All processes while ``model`` is trained, as the first of them has it. ``step`` is the one that is done now."""
 
     def __init__(self, model: nn.Module, recipe: TrainRecipe) -> None:
@@ -44,14 +44,14 @@ class Team:
         self._is_in_step = False
         self.step = 0
 
-    def embed(self, model: nn.Module, sides: Sequence[Side], *, cached: bool) -> Tensor:
+    def embed(self, model: nn.Module, sides: Sequence[Side], *, grad_cache: bool) -> Tensor:
         """The vectors of all texts of these sides, in the order of their mini-batches."""
         minibatches = [each for side in sides for each in side.minibatches]
         sizes = [size for side in sides for size in side.sizes]
         shares = divided([_num_tokens(each) for each in minibatches], num_processes())
         with telling_of_loss():
             self._begin(model, [[minibatches[number] for number in share] for share in shares])
-        own_SD = embed_all(model, [minibatches[number] for number in shares[FIRST]], cached=cached)
+        own_SD = embed_all(model, [minibatches[number] for number in shares[FIRST]], grad_cache=grad_cache)
         counts = [sum(sizes[number] for number in share) for share in shares]
         return _Gathered.apply(own_SD, counts)[_places(shares, sizes)]  # type: ignore[no-any-return, no-untyped-call]
 
@@ -108,7 +108,7 @@ class _Gathered(torch.autograd.Function):
 
 
 @contextmanager
-def teamed(model: nn.Module, recipe: TrainRecipe) -> Iterator[Team | None]:
+def distributed(model: nn.Module, recipe: TrainRecipe) -> Iterator[WorkerGroup | None]:
     """The team that trains ``model``, which is sent as it is now; None where there is but one process.
 
     Raises ProcessLost when memory runs out in a step, which the others then cannot end.
@@ -116,11 +116,11 @@ def teamed(model: nn.Module, recipe: TrainRecipe) -> Iterator[Team | None]:
     if num_processes() == 1:
         yield None
         return
-    team = Team(model, recipe)
+    team = WorkerGroup(model, recipe)
     try:
         yield team
     except torch.OutOfMemoryError as error:
-        hint = "lower train.batch_size, or set train.cached = true"
+        hint = "lower train.batch_size, or set train.grad_cache = true"
         raise ProcessLost(f"no memory on the first of {num_processes()} devices: {error}", hint=hint) from error
     except NearerError:
         team.end()
@@ -178,7 +178,7 @@ def _packed(model: nn.Module, recipe: TrainRecipe) -> bytes:
 
 
 def unpacked(content: bytes, device: torch.device) -> Any:
-    """What ``Team`` packed, on a device."""
+    """What ``WorkerGroup`` packed, on a device."""
     return torch.load(io.BytesIO(content), map_location=device, weights_only=False)
 
 

@@ -7,13 +7,13 @@ import pytest
 from nearer.encode.paired import PairedEncoder
 from nearer.flows.merge import merge
 from nearer.flows.train import train
-from nearer.learn.matrices import TURNED, has_matrix
+from nearer.learn.matrices import ROTATION, has_matrix
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from power import cut_at_each
 from said import Said
 
-CUT = "train.dimensions=[8, 16]"
+CUT = "train.matryoshka_dims=[8, 16]"
 TURNS = "vectors are turned, so that"
 
 
@@ -27,7 +27,7 @@ def run(base_live):
             result = train(workspace, start, progress=said)
             encoder = open_system(workspace, result["model_id"]).encoder
             model = encoder.queries.model if isinstance(encoder, PairedEncoder) else encoder.model
-            return result, has_matrix(model, TURNED), any(line.startswith(TURNS) for line in said.said)
+            return result, has_matrix(model, ROTATION), any(line.startswith(TURNS) for line in said.said)
         finally:
             workspace.close()
 
@@ -43,7 +43,7 @@ def test_it_starts_as_good_as_the_model_was_and_turns_once(run):
     assert run(CUT, "train.passes=1", start=result["model_id"])[1:] == (True, False)
 
 
-@pytest.mark.parametrize("setting", ["train.turn=false", "train.sides=query"])
+@pytest.mark.parametrize("setting", ["train.rotate=false", "train.sides=query"])
 def test_as_it_is_where_that_is_asked_or_documents_keep_their_vectors(run, setting):
     assert run(CUT, setting, "train.passes=1")[1:] == (False, False)
 

@@ -1,9 +1,9 @@
 from nearer.learn.examples import Example
-from nearer.learn.lists import make_lists
+from nearer.learn.listwise import make_ranked_lists
 
 
 def lists(examples, grades=None, *, most_graded=5, seed=0):
-    return make_lists(examples, grades or {}, most_graded=most_graded, seed=seed)
+    return make_ranked_lists(examples, grades or {}, most_graded=most_graded, seed=seed)
 
 
 def test_binary_judgments_give_the_positive_all():

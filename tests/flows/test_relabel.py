@@ -15,9 +15,9 @@ from nearer.flows.train import train
 from nearer.learn.examples import text_key
 from nearer.systems import open_system
 from nearer.training import passes as passes_module
-from nearer.training.examples import find_left_out, read_examples
+from nearer.training.examples import find_excluded, read_examples
 from nearer.training.mining import mine_negatives
-from nearer.training.teaching import _answers_elsewhere, teach, teacher_id
+from nearer.training.relabel import _answers_elsewhere, teach, teacher_id
 
 
 def mined_of(workspace):
@@ -25,8 +25,8 @@ def mined_of(workspace):
     encoder = open_system(workspace, "base").encoder
     corpus = read_corpus(workspace, encoder)
     passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    left_out = find_left_out(workspace)
-    examples = read_examples(workspace, encoder, corpus, passage_emb_PD, left_out=left_out, progress=Silent())
+    excluded = find_excluded(workspace)
+    examples = read_examples(workspace, encoder, corpus, passage_emb_PD, excluded=excluded, progress=Silent())
     return corpus, examples, *mine_negatives(workspace, encoder, corpus, examples, progress=Silent())
 
 
@@ -36,7 +36,7 @@ def topic(text):
     return set(text.replace(".", "").split()) & set(_TOPICS)
 
 
-def test_what_shares_the_topic_is_spared_as_the_teacher_says(opened, base_live, topic_cross_encoder_folder):
+def test_what_shares_the_topic_is_masked_as_the_teacher_says(opened, base_live, topic_cross_encoder_folder):
     """This teacher scores all texts of the query's topic alike: as relevant as the positive."""
     workspace = opened(base_live, f"mining.reranker={topic_cross_encoder_folder}", "mining.num_negatives=2")
     corpus, examples, mined, mining = mined_of(workspace)
@@ -53,7 +53,7 @@ def test_what_shares_the_topic_is_spared_as_the_teacher_says(opened, base_live, 
         assert after.negatives == tuple(worse[:2])
         assert after.scores[0] == pytest.approx(right, abs=1e-4)
         assert len(after.scores) == 1 + len(after.negatives)
-    assert len(aside) == report.num_spared_by_teacher > 0
+    assert len(aside) == report.num_masked_by_teacher > 0
     assert all(topic(anchor) <= topic(text) for anchor, text in aside)
 
 
@@ -81,10 +81,10 @@ def test_a_mislabelled_positive_gets_the_answer_beside_it(
     taught, report = teach(workspace, corpus, examples, mined, mining, progress=Silent())
     added = [each for each in taught if topic(each.positive) == topic(each.anchor)]
     assert len(added) == report.num_added_by_teacher == len(taught) - len(examples) > 0
-    assert report.num_added_by_teacher <= report.num_spared_by_teacher
+    assert report.num_added_by_teacher <= report.num_masked_by_teacher
     for each in added:
         assert each.scores[0] > max(each.scores[1:], default=-99)
-        assert text_key(each.positive) in each.spared
+        assert text_key(each.positive) in each.masked
 
 
 def test_with_groups_no_document_that_answers_dev_or_test_becomes_a_positive(opened, base_live):
@@ -107,7 +107,7 @@ def test_a_training_with_a_teacher_reports_what_it_did_and_resumes_with_its_scor
     whole = Path(shutil.copytree(base_live, base_live.parent / "whole"))
     wanted = ask(whole, "train", *setting)
     mining = wanted["passes"][1]["mining"]
-    assert mining["num_spared_by_teacher"] > 0
+    assert mining["num_masked_by_teacher"] > 0
     assert wanted["passes"][0]["mining"] is None
     ended = run("train", *setting, "--dir", base_live, die_at="train.mined")
     assert ended.was_killed, ended.printed
@@ -151,7 +151,7 @@ def test_losses_that_distil_learn_from_the_teacher_from_the_first_pass_on(
     error = ask(base_live, "train", *few, code=2)["error"]
     assert f'train.loss = "{loss}" learns from a cross-encoder: name one in mining.reranker' in error["message"]
     trained = ask(base_live, "train", *few, "--set", f"mining.reranker={topic_cross_encoder_folder}")
-    assert [each["mining"]["num_spared_by_teacher"] > 0 for each in trained["passes"]] == [True, True]
+    assert [each["mining"]["num_masked_by_teacher"] > 0 for each in trained["passes"]] == [True, True]
     assert all(each["fit"]["losses"] and not each["fit"]["fault"] for each in trained["passes"])
 
 
@@ -175,14 +175,14 @@ def test_a_teacher_that_is_missing_is_told_before_anything_is_trained(ask, base_
 
 
 def test_bars_in_the_wrong_order_are_refused(ask, base_live):
-    options = ("--set", "mining.spared_from=0.95")
+    options = ("--set", "mining.masked_from=0.95")
     assert "positive_from must not be less" in ask(base_live, "train", *options, code=2)["error"]["message"]
 
 
 def test_the_report_tells_what_the_teacher_did(opened, nearer, base_live, topic_cross_encoder_folder):
     workspace = opened(base_live, f"mining.reranker={topic_cross_encoder_folder}", "train.max_pairs=64")
     trained = train(workspace)
-    number = trained["passes"][1]["mining"]["num_spared_by_teacher"]
+    number = trained["passes"][1]["mining"]["num_masked_by_teacher"]
     nearer("evaluate", "base", trained["model_id"], "--dir", base_live)
     nearer("report", "--dir", base_live)
     [page] = (base_live / ".nearer" / "reports").glob("*.html")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearer.core.sections import TrainRecipe
+from nearer.learn.batch_sampler import BatchSampler, Order, sources_of
 from nearer.learn.examples import Example
-from nearer.learn.order import BatchSampler, Order, sources_of
 
 
 def examples(*sources):

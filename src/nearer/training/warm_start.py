@@ -1,4 +1,4 @@
-"""What training begins with: a linear map that pairs teach in seconds, vectors whose first dimensions say the most.
+"""The warm start of a training: a linear map that pairs teach in seconds, vectors whose first dimensions say the most.
 
 Arrays: E examples, A distinct anchors, T distinct texts, D dimensions.
 """
@@ -19,12 +19,12 @@ from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.corpus import CachedEncoder, embed_passages, embed_queries
 from nearer.encode.encoder import Encoder
-from nearer.learn.axes import axes
+from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example
 from nearer.learn.fit_adapter import AdapterExamples, AdapterSettings, fit_adapter
 from nearer.learn.losses import UNLIKE, learns_likeness
-from nearer.learn.matrices import LINEAR, TURNED, append_matrix, has_matrix, why_no_matrix, without_more
-from nearer.learn.table import ExampleTable
+from nearer.learn.matrices import LINEAR, ROTATION, append_matrix, has_matrix, why_no_matrix, without_more
+from nearer.learn.rotation import pair_rotation
 from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DEV_MEASURE, DevSet, DevVectors
@@ -34,7 +34,7 @@ _LEAST_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Beginning:
+class WarmStart:
     """What training begins with beside its encoder: pass 0, if any, as a pass is written down.
 
     ``mapped`` gives the vectors of the encoder from those in the cache, where pass 0 has a linear map that was kept.
@@ -44,7 +44,7 @@ class Beginning:
     passes: Sequence[dict[str, Any]] = ()
 
 
-def begin(
+def build_warm_start(
     workspace: Workspace,
     encoder: Encoder,
     examples: Sequence[Example],
@@ -52,11 +52,11 @@ def begin(
     *,
     is_base: bool,
     progress: Progress,
-) -> tuple[Encoder, Beginning]:
+) -> tuple[Encoder, WarmStart]:
     """The encoder that training begins with, its model with matrices put behind it in place.
 
-    The base gets the linear map that ``train.linear_epochs`` of the pairs give, if dev proves it much better and it was
-    not trained with one before; a model that is trained to vectors that may be cut is turned onto the axes of its
+    The base gets the linear map that ``train.warm_start_epochs`` of the pairs give, if dev proves it much better and it
+    was not trained with one before; a model that is trained to vectors that may be cut is rotated onto the axes of its
     pairs, unless it was. Both are learned from the vectors that there are, through the cache; where documents keep
     theirs, there is neither.
 
@@ -65,30 +65,30 @@ def begin(
     recipe, model = workspace.recipe.train, encoder.model
     learned = [each for each in examples if each.score is None or each.score >= UNLIKE]
     is_mappable = is_base and not has_matrix(model, LINEAR) and not learns_likeness(recipe.loss, examples)
-    maps = bool(recipe.linear_epochs) and is_mappable
-    turns = bool(recipe.dimensions) and recipe.turn and not has_matrix(model, TURNED)
+    maps = bool(recipe.warm_start_epochs) and is_mappable
+    turns = bool(recipe.matryoshka_dims) and recipe.rotate and not has_matrix(model, ROTATION)
     if not (maps or turns) or recipe.sides == "query" or not learned:
-        return encoder, Beginning()
+        return encoder, WarmStart()
     if reason := why_no_matrix(model):
         progress.say(f"the model's vectors begin as they are: {reason}")
-        return encoder, Beginning()
+        return encoder, WarmStart()
     pairs, passes = _Pairs.read(workspace, encoder, learned, progress), []
     mapped = None
     if maps:
         measured = DevVectors.of(workspace, encoder, dev, progress)
         before_Q = dev.values_of(measured.query_emb_QD, measured.passage_emb_PD)
-        adapter, told = _fitted(workspace, encoder, pairs, measured, before_Q, progress)
-        passes.append(told)
-        if told["fit"]["best_step"]:
+        adapter, summary = _fitted(workspace, encoder, pairs, measured, before_Q, progress)
+        passes.append(summary)
+        if summary["fit"]["best_step"]:
             unmapped = Encoder(without_more(model), settings=encoder.settings, batch_size=encoder.batch_size)
             mapped = CachedEncoder(workspace=workspace, encoder=AdaptedEncoder(unmapped, adapter))
             pairs = pairs.mapped(adapter)
             append_matrix(model, LINEAR, adapter.query.weights["matrix"])
     if turns:
-        append_matrix(model, TURNED, pairs.axes)
-        progress.say("vectors are turned, so that their first dimensions say the most of what pairs have in common")
-    begun = Encoder(model, settings=encoder.settings, batch_size=encoder.batch_size)
-    return begun, Beginning(mapped=mapped, passes=passes)
+        append_matrix(model, ROTATION, pairs.rotation)
+        progress.say("vectors are rotated, so that their first dimensions say the most of what pairs have in common")
+    started = Encoder(model, settings=encoder.settings, batch_size=encoder.batch_size)
+    return started, WarmStart(mapped=mapped, passes=passes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,11 +117,11 @@ class _Pairs:
         return replace(self, anchor_emb_AD=anchor_emb_AD, text_emb_TD=adapter.apply_documents(self.text_emb_TD))
 
     @property
-    def axes(self) -> Floats32:
+    def rotation(self) -> Floats32:
         """What these pairs have in common, axis by axis, shape (D, D)."""
         positive_emb_ED = self.text_emb_TD[[candidates[0] for candidates in self.table.candidates]]
         query_emb_ED = self.anchor_emb_AD[self.table.anchor_E]
-        return axes(query_emb_ED, positive_emb_ED, positive_emb_ED, weight_E=self.table.weight_E)
+        return pair_rotation(query_emb_ED, positive_emb_ED, positive_emb_ED, weight_E=self.table.weight_E)
 
     @property
     def examples(self) -> AdapterExamples:
@@ -135,7 +135,7 @@ class _Pairs:
             passage_emb_PD=self.text_emb_TD,
             positives=[[candidates[0]] for candidates in self.table.candidates],
             negatives_QC=negatives_EC,
-            spared=[[text for text, grade in known.items() if grade != 0] for known in self.table.known],
+            masked=[[text for text, grade in known.items() if grade != 0] for known in self.table.known],
         )
 
 
@@ -148,11 +148,11 @@ def _fitted(
     progress: Progress,
 ) -> tuple[Adapter, dict[str, Any]]:
     """The map of both sides that is best on dev, and how it went; its best step is 0 where it is not kept."""
-    recipe, num_epochs = workspace.recipe, workspace.recipe.train.linear_epochs or 0
+    recipe, num_epochs = workspace.recipe, workspace.recipe.train.warm_start_epochs or 0
     settings = AdapterSettings(
         sides="shared",
         learning_rate=recipe.adapter.learning_rate,
-        pull=recipe.adapter.pull,
+        l2_sp=recipe.adapter.l2_sp,
         scale=recipe.train.scale,
         batch_size=recipe.adapter.batch_size,
         max_epochs=num_epochs,
@@ -174,5 +174,5 @@ def _fitted(
     gained = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on dev"
     said = "kept" if is_kept else f"left out: {why_not}"
     progress.say(f"a linear map on the vectors of {report.num_pairs} pairs: {gained}, {said}")
-    told = {"pass": 0, "fit": kept.described, "mining": None, "gain": asdict(gain)}
-    return adapter, dict(json.loads(canonical_json(told)))
+    summary = {"pass": 0, "fit": kept.described, "mining": None, "gain": asdict(gain)}
+    return adapter, dict(json.loads(canonical_json(summary)))

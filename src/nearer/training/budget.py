@@ -7,12 +7,12 @@ from typing import Any
 
 from nearer.core.errors import RecipeError
 from nearer.core.ids import canonical_json
+from nearer.learn.batch_sampler import Order
 from nearer.learn.examples import limit
 from nearer.learn.lower_layers import layers_of
-from nearer.learn.order import Order
 from nearer.learn.plan import Pace, Plan, make_plan
 from nearer.learn.precision import precisions_of
-from nearer.training.course import Course
+from nearer.training.job import TrainingJob
 from nearer.training.pace import cheaper, measured
 
 _WORTH = 1.1
@@ -26,56 +26,56 @@ _FEWEST_TOKENS = 64
 
 
 def planned(
-    course: Course, *, number: int, longest: float, clock: Callable[[], float]
-) -> tuple[Course, dict[str, Any]]:
+    job: TrainingJob, *, number: int, longest: float, clock: Callable[[], float]
+) -> tuple[TrainingJob, dict[str, Any]]:
     """The training that ``number`` times fits into its time, begun, and how that was chosen, which the run keeps.
 
     ``longest`` are the most epochs. What an earlier process of the run chose stays chosen. Raises RecipeError when the
     time is too short.
     """
-    kept = course.run.budget()
+    kept = job.run.budget()
     if kept is None:
-        course, plan, pace = _choose(course.under({"train.epochs": longest}), number=number, clock=clock)
-        chosen = {"left_s": course.deadline.left_s, "plan": asdict(plan), "pace": asdict(pace)}
-        course.run.keep_budget(kept := json.loads(canonical_json(chosen)))
+        job, plan, pace = _choose(job.under({"train.epochs": longest}), number=number, clock=clock)
+        chosen = {"left_s": job.deadline.left_s, "plan": asdict(plan), "pace": asdict(pace)}
+        job.run.keep_budget(kept := json.loads(canonical_json(chosen)))
     else:
-        course = course.under(kept["plan"]["savings"]).begin()
+        job = job.under(kept["plan"]["savings"]).begin()
     plan = Plan(**{**kept["plan"], "reasons": tuple(kept["plan"]["reasons"])})
-    if plan.num_pairs < min(course.workspace.recipe.train.batch_size, len(course.examples)):
-        course.run.remove()
+    if plan.num_pairs < min(job.workspace.recipe.train.batch_size, len(job.examples)):
+        job.run.remove()
         raise RecipeError(
             "the time is too short to train: of what is left after reading and encoding, not one batch fits; "
             f"a dev measurement takes {kept['pace']['dev_s']:.3g} s, a step {kept['pace']['plain_step_s']:.3g} s",
             hint="give it more time, as in --budget 20m; vectors that were encoded are kept",
         )
     for reason in plan.reasons:
-        course.progress.say(f"the time decides: {reason}")
-    course.progress.say(f"expects to train for {plan.estimate_s:.0f} s" + (" each time" if number > 1 else ""))
-    return course.planned(plan), {"plan": kept["plan"], "pace": kept["pace"]}
+        job.progress.say(f"the time decides: {reason}")
+    job.progress.say(f"expects to train for {plan.estimate_s:.0f} s" + (" each time" if number > 1 else ""))
+    return job.planned(plan), {"plan": kept["plan"], "pace": kept["pace"]}
 
 
-def _choose(course: Course, *, number: int, clock: Callable[[], float]) -> tuple[Course, Plan, Pace]:
-    """The course, begun, and its plan; with what saves time where more pairs fit by it. Trying that takes time too.
+def _choose(job: TrainingJob, *, number: int, clock: Callable[[], float]) -> tuple[TrainingJob, Plan, Pace]:
+    """The job, begun, and its plan; with what saves time where more pairs fit by it. Trying that takes time too.
 
     Where the recipe does not say whether it begins with a linear map, it does where a pass is left out. Only then is it
     known whether pass 1 has mined negatives, and takes longer by them.
     """
-    recipe = course.workspace.recipe.train
-    fitting = _Fitting(course=course, pace=measured(course, clock=clock), number=number, clock=clock)
+    recipe = job.workspace.recipe.train
+    fitting = _Fitting(job=job, pace=measured(job, clock=clock), number=number, clock=clock)
     fitting = fitting.coarser().shorter().fewer_passes()
-    if recipe.linear_epochs is None and "train.passes" in fitting.savings:
-        fitting = fitting.under({"train.linear_epochs": _LINEAR_EPOCHS})
-    fitting = replace(fitting, course=fitting.course.begin()).shorter().frozen()
+    if recipe.warm_start_epochs is None and "train.passes" in fitting.savings:
+        fitting = fitting.under({"train.warm_start_epochs": _LINEAR_EPOCHS})
+    fitting = replace(fitting, job=fitting.job.begin()).shorter().frozen()
     plan = fitting.plan()
     plan = replace(plan, savings=fitting.savings, reasons=(*fitting.reasons, *plan.reasons))
-    return fitting.course, plan, fitting.pace
+    return fitting.job, plan, fitting.pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Fitting:
-    """A course and its pace under what saves time so far, the least harmful first, and why that was worth it."""
+    """A job and its pace under what saves time so far, the least harmful first, and why that was worth it."""
 
-    course: Course
+    job: TrainingJob
     pace: Pace
     number: int
     clock: Callable[[], float]
@@ -84,29 +84,29 @@ class _Fitting:
 
     def plan(self) -> Plan:
         """What fits into the time that is left now."""
-        course, recipe = self.course, self.course.workspace.recipe.train
+        job, recipe = self.job, self.job.workspace.recipe.train
 
         def num_batches(num_pairs: int) -> int:
-            return Order.of(limit(course.examples, max_pairs=num_pairs, seed=recipe.seed), recipe).num_batches
+            return Order.of(limit(job.examples, max_pairs=num_pairs, seed=recipe.seed), recipe).num_batches
 
         return make_plan(
             self.pace,
             recipe=recipe,
-            num_pairs=len(course.examples),
+            num_pairs=len(job.examples),
             num_batches=num_batches,
-            time_s=course.deadline.left_s / self.number,
-            first=course.first,
-            mines_before=course.mines_before,
-            map_mines=course.map_mines,
+            time_s=job.deadline.left_s / self.number,
+            first=job.first,
+            mines_before=job.mines_before,
+            map_mines=job.map_mines,
         )
 
     def under(self, settings: Mapping[str, Any]) -> "_Fitting":
         """The same with other values of the recipe, at the same pace."""
-        return replace(self, course=self.course.under(settings), savings={**self.savings, **settings})
+        return replace(self, job=self.job.under(settings), savings={**self.savings, **settings})
 
     def coarser(self) -> "_Fitting":
         """Matrix products in bfloat16, where the hardware has such, if more pairs fit by it."""
-        own, device = self.course.workspace.recipe.train.precision, self.course.encoder.model.device
+        own, device = self.job.workspace.recipe.train.precision, self.job.encoder.model.device
         if own != "float32" or "bfloat16" not in precisions_of(device):
             return self
         why = "steps multiply in bfloat16, instead of float32"
@@ -114,7 +114,7 @@ class _Fitting:
 
     def shorter(self) -> "_Fitting":
         """Texts read to half of the tokens, if more pairs fit by it."""
-        recipe, encoder = self.course.workspace.recipe.train, self.course.encoder
+        recipe, encoder = self.job.workspace.recipe.train, self.job.encoder
         longest = recipe.max_seq_length or encoder.settings.max_seq_length
         if longest // 2 < _FEWEST_TOKENS or "train.max_seq_length" in self.savings:
             return self
@@ -123,7 +123,7 @@ class _Fitting:
 
     def fewer_passes(self) -> "_Fitting":
         """No more passes than there is time to mine for, else one pass alone, if more pairs fit by it."""
-        plan, passes = self.plan(), self.course.workspace.recipe.train.passes
+        plan, passes = self.plan(), self.job.workspace.recipe.train.passes
         if plan.passes < passes:
             return replace(self.under({"train.passes": plan.passes}), reasons=(*self.reasons, plan.reasons[0]))
         if passes == 1:
@@ -135,9 +135,9 @@ class _Fitting:
 
         Source: medquad and nl2bash in docs/results.md, "Beside the stock recipe".
         """
-        recipe, transformer = self.course.workspace.recipe.train, self.course.encoder.model.transformers_model
+        recipe, transformer = self.job.workspace.recipe.train, self.job.encoder.model.transformers_model
         half = len(layers_of(transformer)) // 2 if transformer is not None else 0
-        if half <= recipe.freeze_layers or recipe.lora_rank or self.course.begun.mapped:
+        if half <= recipe.freeze_layers or recipe.lora_rank or self.job.warm_start.mapped:
             return self
         why = f"the lowest {half} layers stay as they are"
         return self._with({"train.freeze_layers": half}, why, changes_steps=True, worth=_WORTH_LEARNING_LESS)
@@ -146,12 +146,12 @@ class _Fitting:
         self, settings: Mapping[str, Any], why: str, *, changes_steps: bool = False, worth: float = _WORTH
     ) -> "_Fitting":
         """The same with these settings, where not all pairs fit and by them ``worth`` times as many do."""
-        if self.plan().num_pairs == len(self.course.examples):
+        if self.plan().num_pairs == len(self.job.examples):
             return self
         saving = self.under(settings)
         if changes_steps:
             try:
-                saving = replace(saving, pace=cheaper(self.pace, self.course, saving.course, clock=self.clock))
+                saving = replace(saving, pace=cheaper(self.pace, self.job, saving.job, clock=self.clock))
             except RecipeError:
                 return self
         num_pairs, before = saving.plan().num_pairs, self.plan().num_pairs

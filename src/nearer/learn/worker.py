@@ -14,10 +14,10 @@ import torch.distributed as dist
 from torch import nn
 
 from nearer.core.sections import TrainRecipe
+from nearer.learn.distributed import FIRST, Share, num_processes, telling_of_loss, trained, unpacked
 from nearer.learn.fit import as_in_training
 from nearer.learn.objective import embed_all
 from nearer.learn.precision import matmul_precision, multiplying
-from nearer.learn.team import FIRST, Share, num_processes, telling_of_loss, trained, unpacked
 from nearer.learn.word_vectors import densify
 
 _PATIENCE = timedelta(days=365)
@@ -73,7 +73,7 @@ def _work_on(share: Share, model: nn.Module, recipe: TrainRecipe) -> None:
         device = next(model.parameters()).device
         half = _HALVES.get(recipe.precision)
         with torch.autocast(device.type, dtype=half, enabled=half is not None):
-            own_SD = embed_all(model, share.minibatches, cached=recipe.cached)
+            own_SD = embed_all(model, share.minibatches, grad_cache=recipe.grad_cache)
         gradient_SD = torch.empty_like(own_SD)
         with telling_of_loss():
             dist.send(own_SD.detach(), FIRST)

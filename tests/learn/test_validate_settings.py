@@ -1,7 +1,7 @@
 import pytest
 
 from nearer.core.recipe import Recipe
-from nearer.learn.lint import lint
+from nearer.learn.validate_settings import validate_settings
 
 
 def faults_of(recipe=None, **changes):
@@ -12,7 +12,7 @@ def faults_of(recipe=None, **changes):
         "max_seq_length": 256,
         "dimension": 384,
     }
-    return lint(Recipe.model_validate(recipe or {}), **{**facts, **changes})
+    return validate_settings(Recipe.model_validate(recipe or {}), **{**facts, **changes})
 
 
 def test_the_default_recipe_has_no_fault():
@@ -30,12 +30,12 @@ def test_the_default_recipe_has_no_fault():
         ({"train": {"precision": "bfloat16"}}, {}, 'use "float32"'),
         ({"train": {"max_seq_length": 128}}, {"max_seq_length": 64}, "train.max_seq_length"),
         ({"train": {"precision": "tf32"}}, {}, "train.precision"),
-        ({"train": {"dimensions": [32, 64]}}, {"dimension": 64}, "train.dimensions has 64, and vectors have 64"),
+        ({"train": {"dimensions": [32, 64]}}, {"dimension": 64}, "train.matryoshka_dims has 64, and vectors have 64"),
         ({"train": {"lora_rank": 8}}, {}, "train.lora_rank: the model has no linear layers"),
         ({"train": {"lora_rank": 400}}, {"most_rank": 384}, "train.lora_rank = 400 is more than the 384"),
         ({"train": {"lora_rank": 8, "freeze_layers": 1}}, {"most_rank": 384}, "train.freeze_layers"),
         ({"train": {"lora_rank": 8, "freeze_embeddings": True}}, {"most_rank": 384}, "train.freeze_embeddings"),
-        ({"train": {"lora_rank": 8, "pull": 0.1}}, {"most_rank": 384}, "train.pull"),
+        ({"train": {"lora_rank": 8, "l2_sp": 0.1}}, {"most_rank": 384}, "train.l2_sp"),
         ({"mining": {"num_negatives": 5, "top_k": 4}}, {}, "mining.top_k"),
         ({"train": {"loss": "margin_mse"}}, {}, "name one in mining.reranker"),
         ({"train": {"guide_margin": 0.05}}, {}, "train.guide_margin = 0.05 says nothing without train.guide"),

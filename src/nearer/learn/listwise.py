@@ -19,7 +19,7 @@ class RankedList:
     targets: tuple[float, ...]
 
 
-def make_lists(examples: Sequence[Example], grades: Grades, *, most_graded: int, seed: int) -> list[RankedList]:
+def make_ranked_lists(examples: Sequence[Example], grades: Grades, *, most_graded: int, seed: int) -> list[RankedList]:
     """One list an example: its positive, texts judged lower but above 0 for its anchor, and its negatives.
 
     A text gets its grade as its share of relevance, since the gain of nDCG here is linear in the grade; so binary
@@ -29,7 +29,7 @@ def make_lists(examples: Sequence[Example], grades: Grades, *, most_graded: int,
     Source: Bruch et al., An Analysis of the Softmax Cross Entropy Loss for Learning-to-Rank (ICTIR 2019), section 3.
 
     >>> example = Example(anchor="q", positive="best", negatives=("bad",))
-    >>> [made] = make_lists([example], {"q": {"best": 3, "fair": 1}}, most_graded=1, seed=0)
+    >>> [made] = make_ranked_lists([example], {"q": {"best": 3, "fair": 1}}, most_graded=1, seed=0)
     >>> made.texts, made.targets
     (('best', 'fair', 'bad'), (0.75, 0.25, 0.0))
     """

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nearer.learn.axes import axes
+from nearer.learn.rotation import pair_rotation
 
 
 def unit(rows):
@@ -24,7 +24,7 @@ def pairs():
 @pytest.fixture
 def found(pairs):
     """The axes of these pairs."""
-    return axes(*pairs, pairs[1], weight_E=np.ones(len(pairs[0]), np.float32))
+    return pair_rotation(*pairs, pairs[1], weight_E=np.ones(len(pairs[0]), np.float32))
 
 
 def kept(frame_KD, queries, positives):
@@ -56,16 +56,20 @@ def test_the_first_axes_agree_and_the_last_disagrees(found, pairs):
 def test_a_pair_counts_by_its_weight(pairs):
     queries, positives = pairs
     once = np.ones(len(queries), np.float32)
-    doubled = axes(*(np.concatenate([each, each[:50]]) for each in pairs), positives, weight_E=np.ones(350, np.float32))
+    doubled = pair_rotation(
+        *(np.concatenate([each, each[:50]]) for each in pairs), positives, weight_E=np.ones(350, np.float32)
+    )
     once[:50] = 2
-    np.testing.assert_allclose(np.abs(np.sum(doubled * axes(*pairs, positives, weight_E=once), axis=1)), 1, atol=1e-4)
+    np.testing.assert_allclose(
+        np.abs(np.sum(doubled * pair_rotation(*pairs, positives, weight_E=once), axis=1)), 1, atol=1e-4
+    )
 
 
 def test_where_few_pairs_say_nothing_the_other_vectors_order_the_axes(pairs):
     queries, positives = (each[:2] for each in pairs)
     long = np.zeros((40, 12), np.float32)
     long[:, 7] = 1
-    found = axes(queries, positives, long, weight_E=np.ones(2, np.float32))
+    found = pair_rotation(queries, positives, long, weight_E=np.ones(2, np.float32))
     place = int(np.argmax(np.abs(found[:, 7])))
     agree = [kept(axis[None], queries, positives) for axis in found]
     assert agree[place] == pytest.approx(0, abs=0.1)

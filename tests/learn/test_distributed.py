@@ -10,14 +10,14 @@ from nearer.core.errors import InputError, ProcessLost
 from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
+from nearer.learn import distributed as team_module
 from nearer.learn import fit as fit_module
-from nearer.learn import team as team_module
 from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.distributed import distributed, divided
+from nearer.learn.example_table import ExampleTable
 from nearer.learn.fit import Sides, as_in_training, fit
-from nearer.learn.losses import ranking
+from nearer.learn.losses import mnrl
 from nearer.learn.objective import Collator, Objective
-from nearer.learn.table import ExampleTable
-from nearer.learn.team import divided, teamed
 from nearer.learn.tokens import Size, Tokens
 from nearer.learn.word_vectors import densify
 from together import other_process
@@ -45,7 +45,7 @@ def gradients(folder, **values):
     """Of one batch of all the data, with several mini-batches a side."""
     model = Encoder.load(str(folder)).model
     recipe = TrainRecipe(**{"dropout": 0.0, **values})
-    with teamed(model, recipe) as team, as_in_training(model, recipe):
+    with distributed(model, recipe) as team, as_in_training(model, recipe):
         table = ExampleTable.build(DATA)
         anchors, texts = (Tokens(model, each, prompt="") for each in (table.anchors, table.texts))
         size = Size(most_tokens=48, most_padding=48)
@@ -54,10 +54,10 @@ def gradients(folder, **values):
         objective = Objective(
             table=table,
             recipe=recipe,
-            loss=ranking,
+            loss=mnrl,
             score_E=[1.0] * len(DATA),
             teacher_E=[()] * len(DATA),
-            dimensions=recipe.dimensions,
+            dimensions=recipe.matryoshka_dims,
         )
         if team:
             objective.embed = team.embed
@@ -69,7 +69,9 @@ def gradients(folder, **values):
     return loss.item(), {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
 
 
-@pytest.mark.parametrize("recipe", [{}, {"cached": True}, {"dimensions": (32, 8)}], ids=["plain", "cached", "cut"])
+@pytest.mark.parametrize(
+    "recipe", [{}, {"grad_cache": True}, {"matryoshka_dims": (32, 8)}], ids=["plain", "cached", "cut"]
+)
 def test_gradients_are_those_of_one_process(both, tiny_model_folder, recipe):
     (loss, alone), (again, together) = both(lambda: gradients(tiny_model_folder, **recipe))
     assert again == pytest.approx(loss, rel=1e-6)
@@ -113,9 +115,9 @@ def alike(found, wanted):
     "recipe",
     [
         {"weight_decay": 0.1},
-        {"cached": True, "dimensions": (8,), "pull": 0.01},
+        {"grad_cache": True, "matryoshka_dims": (8,), "l2_sp": 0.01},
         {"lora_rank": 2, "learning_rate": 1e-2},
-        {"freeze_layers": 1, "cached": True},
+        {"freeze_layers": 1, "grad_cache": True},
         {"sides": "query", "documents": True},
     ],
     ids=["weight_decay", "cached", "lora", "frozen", "query"],
@@ -185,7 +187,7 @@ def test_no_memory_in_a_step_ends_all_processes_with_a_remedy(train, monkeypatch
     monkeypatch.setattr(Objective, "of", starve)
     with pytest.raises(ProcessLost, match="no memory on the first of 2 devices: of 80 GiB") as raised, other_process():
         train()
-    assert "train.cached" in raised.value.hint
+    assert "train.grad_cache" in raised.value.hint
 
 
 def test_a_process_that_dies_is_told_of(train):

@@ -6,19 +6,19 @@ from typing import Any
 
 from nearer.core.errors import InputError
 from nearer.core.extras import extra
-from nearer.training.course import Course
+from nearer.training.budget import planned
 from nearer.training.deadline import Deadline
-from nearer.training.fitting import planned
+from nearer.training.job import TrainingJob
 from nearer.training.run import TrainingRun
 from nearer.training.search import suggest
-from nearer.training.several import RunPasses, spread, train_several
+from nearer.training.trials import RunPasses, run_trials, spread
 
 _SEARCHED_EPOCHS = 2
 """Up to so many times the recipe's epochs are tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class TrainingRequest:
     """What was asked of a training beside the recipe: a time in seconds, settings to search, seeds to train with."""
 
     budget_s: float | None = None
@@ -37,7 +37,7 @@ class Asked:
             raise InputError("a search and several seeds do not go together", hint=hint)
 
 
-NOTHING_MORE = Asked()
+NOTHING_MORE = TrainingRequest()
 
 
 def deadline_of(run: TrainingRun, budget_s: float | None, *, began: float, clock: Callable[[], float]) -> Deadline:
@@ -48,54 +48,54 @@ def deadline_of(run: TrainingRun, budget_s: float | None, *, began: float, clock
     return Deadline(began + (kept["left_s"] if kept else budget_s), clock=clock, kept=run.keep_left)
 
 
-def choose_course(
-    course: Course, asked: Asked, *, run_passes: RunPasses, clock: Callable[[], float]
-) -> tuple[Course, dict[str, Any]]:
+def select_training(
+    job: TrainingJob, asked: TrainingRequest, *, run_passes: RunPasses, clock: Callable[[], float]
+) -> tuple[TrainingJob, dict[str, Any]]:
     """The training that is kept, begun, and what to tell of how it was chosen; of several its passes are done.
 
     Raises RecipeError when the time is too short for any, or every one of several broke down.
     """
-    own, told = course.workspace.recipe.train.epochs, dict[str, Any]()
+    own, summary = job.workspace.recipe.train.epochs, dict[str, Any]()
     longest = own * (_SEARCHED_EPOCHS if asked.num_trials else 1)
     if asked.budget_s is not None:
-        course, how = planned(course, number=asked.num_trials or 1, longest=longest, clock=clock)
-        longest = course.workspace.recipe.train.epochs
-        told["budget"] = {"budget_s": asked.budget_s, **how}
+        job, how = planned(job, number=asked.num_trials or 1, longest=longest, clock=clock)
+        longest = job.workspace.recipe.train.epochs
+        summary["budget"] = {"budget_s": asked.budget_s, **how}
     else:
-        course = course.begin()
-    course = course.under({"train.epochs": min(own, longest)})
+        job = job.begin()
+    job = job.under({"train.epochs": min(own, longest)})
     if asked.num_trials:
-        course, told["trials"] = _search(course, asked.num_trials, longest, run_passes=run_passes, clock=clock)
+        job, summary["trials"] = _search(job, asked.num_trials, longest, run_passes=run_passes, clock=clock)
     elif asked.num_seeds > 1:
-        course, told["seeds"] = _seeds(course, asked.num_seeds, run_passes=run_passes, clock=clock)
-    return course, told
+        job, summary["seeds"] = _seeds(job, asked.num_seeds, run_passes=run_passes, clock=clock)
+    return job, summary
 
 
 def _search(
-    course: Course, number: int, longest: float, *, run_passes: RunPasses, clock: Callable[[], float]
-) -> tuple[Course, list[dict[str, Any]]]:
+    job: TrainingJob, number: int, longest: float, *, run_passes: RunPasses, clock: Callable[[], float]
+) -> tuple[TrainingJob, list[dict[str, Any]]]:
     """The best of several settings, the recipe's own among them."""
-    recipe = course.workspace.recipe
+    recipe = job.workspace.recipe
 
     def settings_of(finished: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return suggest(
             recipe,
             finished,
             longest=longest,
-            num_examples=len(course.examples),
-            mines=course.mines,
+            num_examples=len(job.examples),
+            mines=job.mines,
         )
 
-    return train_several(course, number, settings_of=settings_of, run_passes=run_passes, clock=clock, shares_time=True)
+    return run_trials(job, number, settings_of=settings_of, run_passes=run_passes, clock=clock, shares_time=True)
 
 
 def _seeds(
-    course: Course, number: int, *, run_passes: RunPasses, clock: Callable[[], float]
-) -> tuple[Course, dict[str, Any]]:
+    job: TrainingJob, number: int, *, run_passes: RunPasses, clock: Callable[[], float]
+) -> tuple[TrainingJob, dict[str, Any]]:
     """The best of several seeds on dev, and how far they lie apart."""
-    first = course.workspace.recipe.train.seed
-    best, finished = train_several(
-        course,
+    first = job.workspace.recipe.train.seed
+    best, finished = run_trials(
+        job,
         number,
         settings_of=lambda finished: {"train.seed": first + len(finished)},
         run_passes=run_passes,

@@ -3,7 +3,7 @@
 import pytest
 
 from nearer.core.errors import InputError
-from nearer.flows.turn import turn
+from nearer.flows.rotate import turn
 from nearer.store.workspace import Workspace
 
 SIZES = ("--set", "compress.dimensions=[8]", "--set", 'compress.precisions=["float32"]')
@@ -26,8 +26,8 @@ def test_it_ranks_as_before_and_loses_less_when_it_is_compressed(ask, base_live,
 
 
 def test_compress_turns_first_where_that_is_asked(ask, base_live, turned):
-    assert ask(base_live, "compress", "base", "--turned", *SIZES)["system"] == turned
-    short = ask(base_live, "compress", "base", "--turned", "--dimension", "8")
+    assert ask(base_live, "compress", "base", "--rotated", *SIZES)["system"] == turned
+    short = ask(base_live, "compress", "base", "--rotated", "--dimension", "8")
     assert (short["parent_model_id"], short["full_dimension"]) == (turned, 32)
 
 

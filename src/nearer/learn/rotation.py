@@ -12,7 +12,9 @@ _SECOND = 1e-3
 that few pairs say nothing of, behind those that they agree on and before those on which they disagree."""
 
 
-def axes(query_emb_ED: Floats32, positive_emb_ED: Floats32, other_emb_ND: Floats32, *, weight_E: Floats32) -> Floats32:
+def pair_rotation(
+    query_emb_ED: Floats32, positive_emb_ED: Floats32, other_emb_ND: Floats32, *, weight_E: Floats32
+) -> Floats32:
     """Orthonormal axes, the rows of (D, D), by how much of the product of a query and its positive lies on each.
 
     Of all choices of as many axes, the first k keep the most of its weighted mean over the examples: they are the

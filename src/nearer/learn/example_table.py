@@ -34,7 +34,7 @@ class ExampleTable:
     def build(cls, examples: Sequence[Example]) -> "ExampleTable":
         """The table of these examples.
 
-        Neither positive nor negative, of an example, are the texts it spares and those that nearly repeat its positive.
+        Neither positive nor negative, of an example, are the texts it masks and those that nearly repeat its positive.
         """
         anchors = list(dict.fromkeys(example.anchor for example in examples))
         texts = list(dict.fromkeys(text for e in examples for text in (e.positive, *e.negatives)))
@@ -54,7 +54,7 @@ class ExampleTable:
     def grades(self, rows: Sequence[int], texts_X: Sequence[int]) -> Floats32:
         """What each text is to each of these examples, shape (B, X)."""
         place = {text: column for column, text in enumerate(texts_X)}
-        grades_BX = np.where(self._spared(rows, texts_X), np.float32(np.nan), np.float32(0))
+        grades_BX = np.where(self._masked(rows, texts_X), np.float32(np.nan), np.float32(0))
         for line, row in enumerate(rows):
             known = self.known[row]
             for text in known.keys() & place.keys():
@@ -65,7 +65,7 @@ class ExampleTable:
         """How many texts of its batch are negatives of an example, and the share that the guide leaves out of them.
 
         Both are means over the examples of these batches. A large batch that is accumulated of small ones has no more
-        negatives: only ``cached`` makes it one batch.
+        negatives: only ``grad_cache`` makes it one batch.
         """
         unguided = replace(self, guide=None)
         num_examples = num_found = num_left = 0
@@ -76,19 +76,19 @@ class ExampleTable:
             num_left += int((self.grades(rows, texts) == 0).sum())
         return num_left / num_examples, (num_found - num_left) / max(1, num_found)
 
-    def _spared(self, rows: Sequence[int], texts_X: Sequence[int]) -> Bools:
+    def _masked(self, rows: Sequence[int], texts_X: Sequence[int]) -> Bools:
         """What the guide leaves out, were nothing known, shape (B, X)."""
         if self.guide is None:
             return np.zeros((len(rows), len(texts_X)), np.bool_)
         positives_B = np.array([self.candidates[row][0] for row in rows], np.int64)
-        return self.guide.spares(self.anchor_E[list(rows)], positives_B, np.asarray(texts_X, np.int64))
+        return self.guide.masks(self.anchor_E[list(rows)], positives_B, np.asarray(texts_X, np.int64))
 
 
 def _known(
     example: Example, positive: int, rows_of: Mapping[str, Sequence[int]], alike: Mapping[int, Sequence[int]]
 ) -> dict[int, float]:
-    known = {row: 0.0 for key in example.refused for row in rows_of.get(key, ())}
-    known |= {row: np.nan for key in example.spared for row in rows_of.get(key, ())}
+    known = {row: 0.0 for key in example.known_negatives for row in rows_of.get(key, ())}
+    known |= {row: np.nan for key in example.masked for row in rows_of.get(key, ())}
     known |= dict.fromkeys(alike.get(positive, ()), np.nan)
     known |= {row: grade for key, grade in example.grades.items() for row in rows_of.get(key, ())}
     return {**known, positive: example.grade}

@@ -1,4 +1,4 @@
-"""Turn a model's vectors, so that it can be compressed with less loss; nothing is encoded again.
+"""Rotate a model's vectors, so that it can be compressed with less loss; nothing is encoded again.
 
 Shapes: E pairs of a query and a positive, P passages, D dimensions.
 """
@@ -10,16 +10,16 @@ import numpy as np
 from nearer.core.progress import Progress, Silent
 from nearer.encode.adapter import Adapter, Map
 from nearer.evaluation.splits import ensure_splits
-from nearer.learn.axes import axes
+from nearer.learn.rotation import pair_rotation
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system, refuse_stages, spent
 from nearer.training.adapter_set import read_adapter_set
 from nearer.training.adapters import judged_learners, refuse_or_tell, register_adapter
-from nearer.training.examples import find_left_out
+from nearer.training.examples import find_excluded
 
 
-def turn(workspace: Workspace, system: str, *, progress: Progress | None = None) -> dict[str, Any]:
-    """Register the model whose vectors are a system's, turned onto the axes of the pairs of train's judged queries.
+def rotate(workspace: Workspace, system: str, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Register the model whose vectors are a system's, rotated onto the axes of the pairs of train's judged queries.
 
     Every ranking stays as it was, and the first dimensions say the most of what queries have in common with their
     positives. Its space is its own, made from the stored vectors by one product.
@@ -31,26 +31,26 @@ def turn(workspace: Workspace, system: str, *, progress: Progress | None = None)
     refuse_stages(system)
     ensure_splits(workspace)
     workspace.begin_writing()
-    learners = judged_learners(workspace, find_left_out(workspace).query_ids)
+    learners = judged_learners(workspace, find_excluded(workspace).query_ids)
     parent = open_system(workspace, system)
     known = read_adapter_set(workspace, parent, learners, progress=progress)
     refuse_or_tell(workspace, known, progress)
     pairs, passage_emb_PD = known.pairs, known.passage_emb_PD
-    axes_DD = axes(
+    rotation_DD = pair_rotation(
         known.query_emb_QD[pairs.queries_E],
         passage_emb_PD[pairs.positives_E],
         passage_emb_PD,
         weight_E=np.ones(len(pairs.queries_E), np.float32),
     )
-    both = Map(weights={"matrix": axes_DD})
+    both = Map(weights={"matrix": rotation_DD})
     training = {
         "recipe": workspace.recipe.model_dump(mode="json"),
         "data": {"num_pairs": len(pairs.queries_E), "pairs_id": pairs.pairs_id},
-        "adapter": {"kind": "linear", "sides": "turned"},
+        "adapter": {"kind": "linear", "sides": "rotated"},
     }
     adapter = Adapter(space_id=known.space_id, query=both, document=both)
     model = register_adapter(workspace, parent, adapter, training=training)
-    progress.say(f"{model.model_id}: {system}, turned onto the axes of {len(pairs.queries_E)} pairs")
+    progress.say(f"{model.model_id}: {system}, rotated onto the axes of {len(pairs.queries_E)} pairs")
     return {
         "model_id": model.model_id,
         "encoder_id": model.encoder_id,

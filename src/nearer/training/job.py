@@ -17,12 +17,12 @@ from nearer.learn.lower_layers import Activations
 from nearer.learn.merge import Weights
 from nearer.learn.plan import Plan
 from nearer.store.workspace import Workspace
-from nearer.training.beginning import Beginning, begin
 from nearer.training.deadline import Deadline
 from nearer.training.guiding import Guiding
+from nearer.training.monitor import Monitor
 from nearer.training.query_side import sides_of
 from nearer.training.run import TrainingRun
-from nearer.training.watch import Watch
+from nearer.training.warm_start import WarmStart, build_warm_start
 
 
 class Diverged(RecipeError):
@@ -30,10 +30,10 @@ class Diverged(RecipeError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Course:
+class TrainingJob:
     """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
 
-    ``begun`` is what it begins with, once it has begun, and ``start`` the weights then, if pulled to; ``activations``
+    ``warm_start`` is what it begins with, and ``start`` the weights then, where L2-SP holds them; ``activations``
     are those of frozen layers, for all passes.
     """
 
@@ -42,12 +42,12 @@ class Course:
     encoder: Encoder
     corpus: Corpus
     examples: Sequence[Example]
-    watch: Watch
+    monitor: Monitor
     first: int
     deadline: Deadline
     guide: Guiding | None
     progress: Progress
-    begun: Beginning = field(default_factory=Beginning)
+    warm_start: WarmStart = field(default_factory=WarmStart)
     start: Weights | None = None
     activations: Activations = field(default_factory=Activations)
 
@@ -79,30 +79,30 @@ class Course:
 
     def miner(self, number: int) -> Encoder | CachedEncoder:
         """What gives the vectors that are mined with before a pass: the model as it is then, or the linear map."""
-        return self.begun.mapped if number == 1 and self.begun.mapped else self.encoder
+        return self.warm_start.mapped if number == 1 and self.warm_start.mapped else self.encoder
 
-    def begin(self) -> "Course":
+    def begin(self) -> "TrainingJob":
         """The same with what its recipe has it begin with, which is put behind the model in place."""
-        encoder, begun = begin(
+        encoder, warm_start = build_warm_start(
             self.workspace,
             self.encoder,
             self.examples,
-            self.watch.dev,
+            self.monitor.dev,
             is_base=self.first == 1,
             progress=self.progress,
         )
-        start = weights_of(encoder.model) if self.workspace.recipe.train.pull else None
-        return replace(self, encoder=encoder, begun=begun, start=start)
+        start = weights_of(encoder.model) if self.workspace.recipe.train.l2_sp else None
+        return replace(self, encoder=encoder, warm_start=warm_start, start=start)
 
-    def under(self, settings: Mapping[str, Any]) -> "Course":
+    def under(self, settings: Mapping[str, Any]) -> "TrainingJob":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""
         return replace(self, workspace=self.workspace.with_recipe(with_keys(self.workspace.recipe, settings)))
 
-    def planned(self, plan: Plan) -> "Course":
+    def planned(self, plan: Plan) -> "TrainingJob":
         """The same as a plan has it."""
         examples = limit(self.examples, max_pairs=plan.num_pairs, seed=self.workspace.recipe.train.seed)
         return replace(self.under(plan.changes), examples=examples)
 
-    def part(self, number: int, settings: Mapping[str, Any], *, deadline: Deadline) -> "Course":
+    def part(self, number: int, settings: Mapping[str, Any], *, deadline: Deadline) -> "TrainingJob":
         """One of several trainings of a run, with settings and a time of its own."""
         return replace(self.under(settings), run=self.run.part(number), deadline=deadline)

@@ -3,10 +3,10 @@
 from nearer.core.errors import RecipeError
 from nearer.core.extras import extra
 from nearer.encode.encoder import Encoder
-from nearer.learn.lint import lint
 from nearer.learn.lora import most_rank
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.precision import precisions_of
+from nearer.learn.validate_settings import validate_settings
 from nearer.store.workspace import Workspace
 
 
@@ -18,7 +18,7 @@ def refuse_hopeless(workspace: Workspace, encoder: Encoder, *, num_examples: int
     if workspace.recipe.train.lora_rank:
         with extra("lora", used_for="train.lora_rank"):
             import peft  # noqa: F401
-    faults = lint(
+    faults = validate_settings(
         workspace.recipe,
         num_examples=num_examples,
         num_dev_queries=num_dev_queries,

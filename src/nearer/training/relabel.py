@@ -7,7 +7,7 @@ from nearer.core.progress import Progress
 from nearer.encode.corpus import Corpus
 from nearer.learn.examples import Example, text_key
 from nearer.learn.negatives import MiningReport
-from nearer.learn.teacher import TeachingSettings
+from nearer.learn.teacher import RelabelSettings
 from nearer.learn.teacher import teach as taught_by
 from nearer.store.collection import LEAKED
 from nearer.store.workspace import Workspace
@@ -42,8 +42,8 @@ def teach(
         examples,
         mined,
         score=lambda pairs: scored(teacher, pairs, label="ask the teacher", progress=progress),
-        settings=TeachingSettings(
-            spared_from=recipe.mining.spared_from,
+        settings=RelabelSettings(
+            masked_from=recipe.mining.masked_from,
             positive_from=recipe.mining.positive_from,
             num_negatives=recipe.mining.num_negatives,
             most_positives=recipe.train.max_positives,
@@ -52,8 +52,8 @@ def teach(
         texts=corpus.passages if recipe.train.is_distilled else (),
         never_positive=_answers_elsewhere(workspace, corpus),
     )
-    told = replace(mining, num_spared_by_teacher=taught.num_spared, num_added_by_teacher=taught.num_added)
-    return list(taught.examples), told
+    summary = replace(mining, num_masked_by_teacher=taught.num_masked, num_added_by_teacher=taught.num_added)
+    return list(taught.examples), summary
 
 
 def _answers_elsewhere(workspace: Workspace, corpus: Corpus) -> frozenset[str]:

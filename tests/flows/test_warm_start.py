@@ -9,16 +9,16 @@ import torch
 from nearer.encode.encoder import Encoder, EncoderSettings
 from nearer.flows.merge import merge
 from nearer.flows.train import train
-from nearer.learn.matrices import LINEAR, TURNED, has_matrix
+from nearer.learn.matrices import LINEAR, ROTATION, has_matrix
 from nearer.measure.significance import compare_all
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
-from nearer.training import beginning
 from nearer.training import passes as passes_module
+from nearer.training import warm_start
 from power import cut_at_each
 from said import Said
 
-LINEAR_FIRST = "train.linear_epochs=5"
+LINEAR_FIRST = "train.warm_start_epochs=5"
 MUCH = "adapter.learning_rate=1e-2"
 ONCE = ("train.passes=1", "train.evals_per_pass=1")
 NOTHING = "train.learning_rate=1e-12"
@@ -69,7 +69,7 @@ def test_a_map_that_dev_does_not_want_is_not_there(run):
 
 def test_a_map_that_is_not_proven_better_is_not_there_and_its_gain_not_told(run, monkeypatch):
     unproven = partial(compare_all, confidence=1 - 1e-9)
-    monkeypatch.setattr(beginning, "compare_all", lambda *values, **settings: unproven(*values, **settings))
+    monkeypatch.setattr(warm_start, "compare_all", lambda *values, **settings: unproven(*values, **settings))
     result, model = run(LINEAR_FIRST, NOTHING)
     fit = result["passes"][0]["fit"]
     assert max(point["value"] for point in fit["dev"]) > fit["dev"][0]["value"]
@@ -99,13 +99,13 @@ def test_pass_1_learns_from_what_the_map_mines_and_nothing_is_encoded_for_it(run
 def test_a_map_that_brings_little_of_what_is_lacking_is_not_there_and_mines_nothing(run, monkeypatch):
     kept, _ = run(LINEAR_FIRST)
     gain, lacking = kept["passes"][0]["gain"]["difference"], 1 - kept["passes"][0]["fit"]["dev"][0]["value"]
-    monkeypatch.setattr(beginning, "_LEAST_SHARE", 1.01 * gain / lacking)
+    monkeypatch.setattr(warm_start, "_LEAST_SHARE", 1.01 * gain / lacking)
     result, model = run(LINEAR_FIRST)
     assert not has_matrix(model, LINEAR)
     assert (kept["passes"][1]["mining"] is not None, result["passes"][1]["mining"]) == (True, None)
 
 
-@pytest.mark.parametrize("setting", ["train.linear_epochs=0", "train.sides=query"])
+@pytest.mark.parametrize("setting", ["train.warm_start_epochs=0", "train.sides=query"])
 def test_none_where_that_is_asked_or_documents_keep_their_vectors(run, setting):
     result, _ = run(LINEAR_FIRST, setting)
     assert [each["pass"] for each in result["passes"]] == [1]
@@ -141,8 +141,8 @@ def test_a_pass_that_breaks_down_leaves_the_map(run):
 
 
 def test_vectors_that_may_be_cut_are_mapped_and_then_turned(run):
-    _, model = run(LINEAR_FIRST, "train.dimensions=[8, 16]")
-    assert [name for name, _ in model.named_children()][-3:-1] == [LINEAR, TURNED]
+    _, model = run(LINEAR_FIRST, "train.matryoshka_dims=[8, 16]")
+    assert [name for name, _ in model.named_children()][-3:-1] == [LINEAR, ROTATION]
 
 
 def test_it_merges_with_the_base(run, base_live):

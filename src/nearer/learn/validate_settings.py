@@ -7,17 +7,17 @@ from nearer.core.sections import TrainRecipe
 from nearer.learn.guide import GUIDED
 
 
-def lint_reranker(
-    recipe: Recipe, *, num_lists: int, has_negatives: bool, is_left_out: bool, precisions: Collection[str]
+def validate_reranker_settings(
+    recipe: Recipe, *, num_lists: int, has_negatives: bool, is_excluded: bool, precisions: Collection[str]
 ) -> list[str]:
     """Each reason why training a cross-encoder with these settings cannot work; empty when it can.
 
-    ``is_left_out`` says that negatives were mined, and seem to be positives.
+    ``is_excluded`` says that negatives were mined, and seem to be positives.
     """
     faults = []
     if num_lists == 0:
         faults.append("no training pairs: add judgments of at least the positive grade to the train split, or pairs")
-    elif not has_negatives and is_left_out:
+    elif not has_negatives and is_excluded:
         faults.append(
             "no pair has a negative: those that were mined seem mostly to be positives, and are left out; add judged "
             "ones, or set mining.max_false = 1 to learn from these all the same"
@@ -33,7 +33,7 @@ def lint_reranker(
     return faults
 
 
-def lint(
+def validate_settings(
     recipe: Recipe,
     *,
     num_examples: int,
@@ -65,15 +65,15 @@ def lint(
             f"train.max_seq_length = {train.max_seq_length} is more than the {max_seq_length} tokens that the encoder "
             f"reads: the model would learn from text it never sees in search"
         )
-    if too_many := [each for each in train.dimensions if each >= dimension]:
+    if too_many := [each for each in train.matryoshka_dims if each >= dimension]:
         faults.append(
-            f"train.dimensions has {too_many[0]}, and vectors have {dimension} dimensions, which are always learned: "
-            "name fewer"
+            f"train.matryoshka_dims has {too_many[0]}, and vectors have {dimension} dimensions, which are always "
+            "learned: name fewer"
         )
-    return [*faults, *_lora_faults(train, most_rank=most_rank), *_guide_faults(train), *_lint_mining(recipe)]
+    return [*faults, *_lora_faults(train, most_rank=most_rank), *_guide_faults(train), *_mining_faults(recipe)]
 
 
-def _lint_mining(recipe: Recipe) -> list[str]:
+def _mining_faults(recipe: Recipe) -> list[str]:
     train, mining, faults = recipe.train, recipe.mining, []
     if train.is_distilled and mining.reranker is None:
         faults.append(f'train.loss = "{train.loss}" learns from a cross-encoder: name one in mining.reranker')
@@ -119,9 +119,9 @@ def _lora_faults(train: TrainRecipe, *, most_rank: int) -> list[str]:
     for key, value in (("freeze_layers", train.freeze_layers), ("freeze_embeddings", train.freeze_embeddings)):
         if value:
             faults.append(f"train.{key} says nothing beside train.lora_rank, which freezes all weights: leave one out")
-    if train.pull:
+    if train.l2_sp:
         faults.append(
-            "train.pull holds weights near the start, and train.lora_rank does not train them: leave one out, or lower "
-            "train.lora_alpha"
+            "train.l2_sp holds weights near the start, and train.lora_rank does not train them: leave one out, or "
+            "lower train.lora_alpha"
         )
     return faults
