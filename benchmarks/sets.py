@@ -19,7 +19,7 @@ from typing import Any
 import nearer
 from nearer.cli import Watch
 from nearer.core.errors import NearerError
-from nearer.flows.demo import GROUP, Size, choose, held_out
+from nearer.flows.demo import GROUP, DemoSize, choose, held_out
 from nearer.flows.demo.corpus import stdlib_functions
 
 EDITIONS = ("north", "south", "west")
@@ -121,7 +121,7 @@ def _demo_rows(arguments: argparse.Namespace, *, in_editions: bool) -> dict[str,
     side_of = {module: side for side, modules in sides.items() for module in modules}
     num_queries = {"train": arguments.train, "dev": arguments.dev, "test": arguments.test}
     most = arguments.documents // (len(EDITIONS) if in_editions else 1)
-    size = Size(num_documents=most, num_queries=num_queries, max_seq_length=arguments.max_length, train={})
+    size = DemoSize(num_documents=most, num_queries=num_queries, max_seq_length=arguments.max_length, train={})
     rows = choose(list(stdlib_functions()), size, side_of=lambda module: side_of.get(module, "train"))
     if not in_editions:
         return {kind: rows[kind] for kind in ("corpus", "queries", "judgments")}

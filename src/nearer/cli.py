@@ -634,7 +634,7 @@ def _print(result: R, as_json: bool, text_of: Callable[[R], str]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its code; errors are told without a traceback unless --debug is given."""
+    """Run the command line and exit with its code; errors are printed without a traceback unless --debug is given."""
     given = sys.argv[1:] if arguments is None else arguments
     debug, given = "--debug" in given, [argument for argument in given if argument != "--debug"]
     as_json = "--json" in given and os.environ.get("RANK", "0") == "0"  # stdout is the first process's alone

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nearer.advice.verdict import RECOMMENDATIONS, Case, Rules, Tried, decide
+from nearer.advice.verdict import RECOMMENDATIONS, AdviceCase, Rules, Tried, decide
 from nearer.core.errors import InputError
 
 RULES = Rules(
@@ -15,7 +15,7 @@ RULES = Rules(
     saturated_base=0.95,
     cheapest_first=("filter", "hybrid", "rerank", "adapter", "fine_tune"),
 )
-CASE = Case(base=0.60, num_queries=400, num_diagnosed=200, causes={"recall": 60, "order": 40}, num_pairs=5000)
+CASE = AdviceCase(base=0.60, num_queries=400, num_diagnosed=200, causes={"recall": 60, "order": 40}, num_pairs=5000)
 
 
 def tried(name, word, gain, *, half=0.005):

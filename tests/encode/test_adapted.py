@@ -6,7 +6,9 @@ import pytest
 from nearer.core.errors import ModelRefused, SpaceMismatch
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter, Map
-from nearer.encode.encoder import EncoderSettings
+from nearer.encode.compressed import CompressedEncoder
+from nearer.encode.encoder import EncoderSettings, Origin
+from nearer.encode.paired import PairedEncoder
 
 
 class Lengths:
@@ -15,9 +17,13 @@ class Lengths:
     settings = EncoderSettings(max_seq_length=8)
     dimension = 2
     model_id = "model-a"
+    shares_documents = False
 
     def __init__(self, encoder_id="enc-a"):
         self.encoder_id = self.space_id = encoder_id
+
+    def origin(self, side):
+        return Origin(encoder=self)
 
     def encode_queries(self, texts):
         angles = np.array([len(text) for text in texts], np.float32)
@@ -82,3 +88,18 @@ def test_an_adapter_of_another_dimension_is_refused():
     three = linear([1, 0, 0], [0, 1, 0], [0, 0, 1])
     with pytest.raises(ModelRefused, match="3 dimensions met an encoder of 2"):
         AdaptedEncoder(Lengths(), Adapter(space_id="enc-a", query=three))
+
+
+def test_origins_say_what_is_encoded_and_what_is_mapped():
+    base, texts = Lengths(), TEXTS[:2]
+    turned = AdaptedEncoder(base, Adapter(space_id="enc-a", query=TURN))
+    both = AdaptedEncoder(base, Adapter(space_id="enc-a", query=TURN, document=SWAP))
+    for encoder, is_shared in ((turned, True), (both, False), (CompressedEncoder(turned, 1), True)):
+        queries, documents = encoder.origin("queries"), encoder.origin("documents")
+        assert queries.encoder is documents.encoder is base
+        assert encoder.shares_documents == is_shared
+        np.testing.assert_array_equal(queries.apply(base.encode_queries(texts)), encoder.encode_queries(texts))
+        np.testing.assert_array_equal(documents.apply(base.encode_documents(texts)), encoder.encode_documents(texts))
+    pair = PairedEncoder(turned, base)
+    assert pair.shares_documents
+    assert (len(pair.origin("queries").maps), len(pair.origin("documents").maps)) == (1, 0)

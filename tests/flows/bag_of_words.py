@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from nearer.core.sections import ChunkRecipe
-from nearer.encode.encoder import EncoderSettings
+from nearer.encode.encoder import EncoderSettings, Origin
 from nearer.store.registry import Model
 from nearer.systems import System
 
@@ -18,11 +18,15 @@ class BagOfWords:
     encoder_id = "enc-bag-of-words"
     model_id = "model-bag-of-words"
     dimension = DIMENSION
+    shares_documents = False
 
     def __init__(self, max_seq_length=16):
         self.settings = EncoderSettings(max_seq_length=max_seq_length)
         self.num_encoded = 0
         self._places = {}
+
+    def origin(self, side):
+        return Origin(encoder=self)
 
     def token_spans(self, text):
         return [match.span() for match in re.finditer(r"\w+", text)]

@@ -448,7 +448,7 @@ def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
         with pytest.raises(PowerCut):
             run(num_trials=3)
     passes = []
-    monkeypatch.setattr(passes_module, "_told", lambda kept: passes.append(kept) or "a pass")
+    monkeypatch.setattr(passes_module, "_summary", lambda kept: passes.append(kept) or "a pass")
     result, *_ = run(num_trials=3)
     assert timeless(result["trials"]) == timeless(json.loads(json.dumps(whole["trials"])))
     assert result["model_id"] == whole["model_id"]

@@ -53,8 +53,8 @@ def test_both_passes_are_guided_and_say_so(run):
     assert len(answer["passes"]) == 2
     for each, share in zip(answer["passes"], shares(answer), strict=True):
         assert 0 < share < 1
-        assert f"{each['fit']['num_negatives']:.0f} negatives a query, {share:.1%} left out by the guide" in said
-    assert "left out" not in run()[1]
+        assert f"{each['fit']['num_negatives']:.0f} negatives a query, {share:.1%} masked by the guide" in said
+    assert "masked by" not in run()[1]
 
 
 def test_the_base_as_a_guide_encodes_no_text_that_the_cache_has(run, base_live, opened, num_encoded):

@@ -144,7 +144,7 @@ def test_progress_is_told_on_stderr_only(nearer, base_live):
     outcome = nearer("train", "--json", "--dir", base_live, "--set", "train.passes=1")
     assert outcome.exit_code == 0
     assert "pass 1: nDCG@10 on dev" in outcome.err
-    assert re.search(r"loss ranking \(pairs of a query and a positive\), \d+ negatives a query", outcome.err)
+    assert re.search(r"loss mnrl \(pairs of a query and a positive\), \d+ negatives a query", outcome.err)
     assert json.loads(outcome.out)["num_pairs"] == 140
 
 
@@ -152,7 +152,7 @@ def test_judgments_of_several_grades_are_learned_from_as_such(ask, nearer, new_w
     folder = new_workspace()
     ask(folder, "add", "beir", graded_beir)
     told = nearer("train", "--json", "--dir", folder, "--set", "train.passes=1")
-    assert "loss ranking (several grades: the higher above the lower, all above the unjudged)" in told.err
+    assert "loss mnrl (several grades: the higher above the lower, all above the unjudged)" in told.err
     graded = told.json
     assert graded["improved"]
     binary = ask(folder, "train", "--set", "train.passes=1", "--set", "train.graded=false")

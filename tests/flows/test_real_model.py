@@ -8,13 +8,13 @@ import pytest
 
 from flows.folders import write_jsonl
 from nearer.flows import demo as demo_module
-from nearer.flows.demo import GROUP, Size, choose, held_out
+from nearer.flows.demo import GROUP, DemoSize, choose, held_out
 from nearer.flows.demo.corpus import stdlib_functions
 
 pytestmark = pytest.mark.slow
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-SMALL = Size(
+SMALL = DemoSize(
     num_documents=240,
     num_queries={"train": 128, "dev": 40, "test": 40},
     max_seq_length=16,

@@ -201,7 +201,7 @@ def training():
 
 
 def suite():
-    """A run of the suite: of three cases one newly fails and one is mended."""
+    """A run of the suite: of three cases one newly fails and one newly passes."""
 
     def of(system, failed):
         row = {"name": failed, "query": f"about {failed}", "k": 10, "severity": "critical", "group": "edge"}
@@ -210,7 +210,7 @@ def suite():
         counts["edge"] = {"critical": {"num_cases": 2, "num_failed": 1}}
         return {"system": system, "model_id": LIVE, "num_failed": 1, "counts": counts, "failed": [row]}
 
-    change = {"baseline": "live", "candidate": CANDIDATE, "newly_failing": ["refund"], "mended": ["invoice"]}
+    change = {"baseline": "live", "candidate": CANDIDATE, "newly_failing": ["refund"], "newly_passing": ["invoice"]}
     return {
         "file": "suite.toml",
         "num_cases": 3,
@@ -402,7 +402,7 @@ def test_the_suite_is_told_by_group_and_its_failing_cases_for_the_last_system():
     assert "edge cases critical 1 of 2 1 of 2" in words
     assert "all 2 of 3 2 of 3" in words
     assert "refund critical, edge cases, newly failing about refund refund is at rank 12" in words
-    assert "Mended, beside live: invoice." in words
+    assert "Newly passing, beside live: invoice." in words
     assert "about invoice" not in words
 
 
@@ -445,7 +445,7 @@ def test_hostile_text_stays_text_wherever_it_stands(text):
     hostile_suite = {**suite(), "file": text}
     hostile_suite["results"][1] |= {"system": text}
     hostile_suite["results"][1]["failed"][0] |= {"name": text, "query": text, "why": text}
-    hostile_suite["changes"][0] |= {"newly_failing": [text], "mended": [text]}
+    hostile_suite["changes"][0] |= {"newly_failing": [text], "newly_passing": [text]}
     trained = {**data.models[CANDIDATE], "training": {**training(), "recipe": {"name": text or "n"}}}
     trained["training"]["passes"][1]["mining"]["samples"][0] |= dict.fromkeys(("query", "positive", "negative"), text)
     html = render(

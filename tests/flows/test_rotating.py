@@ -1,4 +1,4 @@
-"""Training to vectors that may be cut: it starts with vectors turned onto the axes of its pairs."""
+"""Training to vectors that may be cut: it starts with vectors rotated onto the axes of its pairs."""
 
 import shutil
 
@@ -14,12 +14,12 @@ from power import cut_at_each
 from said import Said
 
 CUT = "train.matryoshka_dims=[8, 16]"
-TURNS = "vectors are turned, so that"
+ROTATES = "vectors are rotated, so that"
 
 
 @pytest.fixture
 def run(base_live):
-    """Train; the result, whether the model is turned, and whether it was said that it was turned now."""
+    """Train; the result, whether the model is rotated, and whether it was said that it was rotated now."""
 
     def run(*overrides, start="base", folder=base_live):
         workspace, said = Workspace.open(folder, overrides=overrides), Said()
@@ -27,17 +27,17 @@ def run(base_live):
             result = train(workspace, start, progress=said)
             encoder = open_system(workspace, result["model_id"]).encoder
             model = encoder.queries.model if isinstance(encoder, PairedEncoder) else encoder.model
-            return result, has_matrix(model, ROTATION), any(line.startswith(TURNS) for line in said.said)
+            return result, has_matrix(model, ROTATION), any(line.startswith(ROTATES) for line in said.said)
         finally:
             workspace.close()
 
     return run
 
 
-def test_it_starts_as_good_as_the_model_was_and_turns_once(run):
-    plain, is_plain_turned, _ = run("train.passes=1")
-    result, was_turned, told = run(CUT, "train.passes=1")
-    assert (is_plain_turned, was_turned, told) == (False, True, True)
+def test_it_starts_as_good_as_the_model_was_and_rotates_once(run):
+    plain, is_plain_rotated, _ = run("train.passes=1")
+    result, was_rotated, told = run(CUT, "train.passes=1")
+    assert (is_plain_rotated, was_rotated, told) == (False, True, True)
     assert result["improved"]
     assert result["dev"]["start"] == pytest.approx(plain["dev"]["start"], abs=1e-6)
     assert run(CUT, "train.passes=1", start=result["model_id"])[1:] == (True, False)
@@ -49,8 +49,8 @@ def test_as_it_is_where_that_is_asked_or_documents_keep_their_vectors(run, setti
 
 
 def test_without_an_improvement_it_is_the_model_that_there_was(run):
-    result, was_turned, _ = run(CUT, "train.passes=1", "train.learning_rate=1e-12", "train.evals_per_pass=1")
-    assert (result["improved"], was_turned) == (False, False)
+    result, was_rotated, _ = run(CUT, "train.passes=1", "train.learning_rate=1e-12", "train.evals_per_pass=1")
+    assert (result["improved"], was_rotated) == (False, False)
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
     assert run(*often, folder=other)[0]["model_id"] == whole["model_id"]
 
 
-def test_a_turned_model_is_merged_with_base_turned_alike(run, base_live):
+def test_a_rotated_model_is_merged_with_base_rotated_alike(run, base_live):
     result, *_ = run(CUT, "train.passes=1")
     workspace = Workspace.open(base_live)
     merged = merge(workspace, result["model_id"], weight=0.5)

@@ -109,8 +109,8 @@ def test_systems_are_compared_with_the_first(ask, nearer, trained, tmp_path):
     )
     result = ask(trained, "suite", "live", model_id, "base", "--file", file)
     assert [each["system"] for each in result["results"]] == ["live", model_id, "base"]
-    change = {"baseline": "live", "newly_failing": ["lost"], "mended": ["won"], "candidate": model_id}
-    assert result["changes"] == [change, {**change, "candidate": "base", "newly_failing": [], "mended": []}]
+    change = {"baseline": "live", "newly_failing": ["lost"], "newly_passing": ["won"], "candidate": model_id}
+    assert result["changes"] == [change, {**change, "candidate": "base", "newly_failing": [], "newly_passing": []}]
     assert result["verdict"] == "ok"
     assert ask(trained, "suite", "live", model_id, "--file", file, code=3)["verdict"] == "faults"
 
@@ -131,7 +131,7 @@ def test_systems_are_compared_with_the_first(ask, nearer, trained, tmp_path):
         f"{model_id} fails:",
         f"lost (critical, common queries): {text}",
         f"{before[text][0]!r} is at rank {rank}, not among the first 1",
-        f"{model_id} beside live: newly failing: lost; mended: won",
+        f"{model_id} beside live: newly failing: lost; newly passing: won",
         "verdict: faults",
     ]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearer.core.sections import TrainRecipe
-from nearer.learn.batch_sampler import BatchSampler, Order, sources_of
+from nearer.learn.batch_sampler import BatchOrder, BatchSampler, sources_of
 from nearer.learn.examples import Example
 
 
@@ -17,7 +17,7 @@ def examples(*sources):
 
 
 def order_of(sources, **recipe):
-    return Order.of(examples(*sources), TrainRecipe(**{"batch_size": 4, **recipe}))
+    return BatchOrder.of(examples(*sources), TrainRecipe(**{"batch_size": 4, **recipe}))
 
 
 @st.composite

@@ -18,7 +18,7 @@ from nearer.learn.example_table import ExampleTable
 from nearer.learn.fit import Sides, as_in_training, fit
 from nearer.learn.losses import mnrl
 from nearer.learn.objective import Collator, Objective
-from nearer.learn.tokens import Size, Tokens
+from nearer.learn.tokens import MinibatchSize, Tokens
 from nearer.learn.word_vectors import densify
 from together import other_process
 
@@ -48,7 +48,7 @@ def gradients(folder, **values):
     with distributed(model, recipe) as team, as_in_training(model, recipe):
         table = ExampleTable.build(DATA)
         anchors, texts = (Tokens(model, each, prompt="") for each in (table.anchors, table.texts))
-        size = Size(most_tokens=48, most_padding=48)
+        size = MinibatchSize(most_tokens=48, most_padding=48)
         batch = Collator(table=table, anchors=anchors, texts=texts, size=size)(range(len(DATA)))["batch"]
         assert len(batch.texts.minibatches) > 3
         objective = Objective(

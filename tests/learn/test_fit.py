@@ -8,7 +8,7 @@ import torch
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Silent
 from nearer.core.sections import TrainRecipe
-from nearer.learn.batch_sampler import Order
+from nearer.learn.batch_sampler import BatchOrder
 from nearer.learn.checkpoint import Checkpoints, DevPoint
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example, text_key
@@ -210,7 +210,7 @@ def test_examples_with_different_numbers_of_negatives_share_batches(train, monke
 
     monkeypatch.setattr(Objective, "__call__", spy)
     report = train(data)
-    assert report.num_steps == steps_of(Order.of(data, TrainRecipe(batch_size=8)).num_batches, epochs=1) == 3
+    assert report.num_steps == steps_of(BatchOrder.of(data, TrainRecipe(batch_size=8)).num_batches, epochs=1) == 3
     assert sorted(row for rows in seen for row in rows) == list(range(22))
     assert any(len({len(data[row].negatives) for row in rows}) > 1 for rows in seen)
 
@@ -332,7 +332,7 @@ def test_what_distils_comes_nearer_to_the_teacher(train, tiny_encoder, loss):
     ("count", "epochs", "wanted"), [(1, 1, 1), (8, 1, 1), (9, 1, 2), (16, 0.5, 1), (24, 0.5, 2), (9, 3, 6)]
 )
 def test_steps(count, epochs, wanted):
-    order = Order.of(examples(count), TrainRecipe(batch_size=8))
+    order = BatchOrder.of(examples(count), TrainRecipe(batch_size=8))
     assert steps_of(order.num_batches, epochs=epochs) == wanted
 
 

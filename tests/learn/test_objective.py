@@ -7,7 +7,7 @@ from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example
 from nearer.learn.losses import mnrl
 from nearer.learn.objective import Collator, Objective
-from nearer.learn.tokens import Size, Tokens
+from nearer.learn.tokens import MinibatchSize, Tokens
 
 DATA = [*examples(5), *examples(6, num_negatives=2)[5:]]
 
@@ -21,7 +21,7 @@ def made(tiny_encoder):
             table=table,
             anchors=Tokens(model, table.anchors, prompt=""),
             texts=Tokens(model, table.texts, prompt="") if text_TD is None else None,
-            size=Size(most_tokens=most_tokens, most_padding=most_tokens),
+            size=MinibatchSize(most_tokens=most_tokens, most_padding=most_tokens),
         )
         objective = Objective(
             table=table,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nearer.encode.encoder import Encoder
-from nearer.learn.tokens import Size, Tokens
+from nearer.learn.tokens import MinibatchSize, Tokens
 
 TEXTS = ["music", "the river of the school", "water", "the king and the army of the river", "film law"]
 
@@ -27,7 +27,7 @@ def vectors(model, minibatches):
 @pytest.mark.parametrize("prompt", ["", "the film "])
 def test_minibatches_give_the_models_own_vectors(model, prompt):
     found = vectors(
-        model, Tokens(model, TEXTS, prompt=prompt).minibatches(range(5), Size(most_tokens=20, most_padding=20))
+        model, Tokens(model, TEXTS, prompt=prompt).minibatches(range(5), MinibatchSize(most_tokens=20, most_padding=20))
     )
     wanted = model.encode(TEXTS, prompt=prompt or None)
     np.testing.assert_allclose(np.stack([found[row] for row in range(5)]), wanted, atol=1e-5)
@@ -52,7 +52,7 @@ def test_padding_on_the_left_is_as_the_tokenizer_does_it(model):
 
 def test_minibatches_hold_texts_of_like_length_within_the_budget(model):
     tokens = Tokens(model, TEXTS, prompt="")
-    made = list(tokens.minibatches([0, 1, 2, 3, 4], Size(most_tokens=8, most_padding=8)))
+    made = list(tokens.minibatches([0, 1, 2, 3, 4], MinibatchSize(most_tokens=8, most_padding=8)))
     assert [rows for rows, _ in made] == [[3], [1], [4, 0], [2]]
     assert sorted(row for rows, _ in made for row in rows) == [0, 1, 2, 3, 4]
     longest = [features["input_ids"].shape[1] for _, features in made]
@@ -63,7 +63,7 @@ def test_minibatches_hold_texts_of_like_length_within_the_budget(model):
 def test_minibatches_have_no_more_padding_than_one_more_would_cost(model):
     tokens = Tokens(model, TEXTS, prompt="")
     for most in (0, 1, 3, 100):
-        made = list(tokens.minibatches([0, 1, 2, 3, 4], Size(most_tokens=100, most_padding=most)))
+        made = list(tokens.minibatches([0, 1, 2, 3, 4], MinibatchSize(most_tokens=100, most_padding=most)))
         padding = [int((features["attention_mask"] == 0).sum()) for _, features in made]
         assert max(padding) <= most
         joined = [first + second for (first, _), (second, _) in pairwise(made)]
@@ -90,7 +90,7 @@ def test_a_model_that_reads_no_tokens_is_asked_each_time(model, monkeypatch):
 
 
 def test_no_texts():
-    assert list(Tokens(None, [], prompt="").minibatches([], Size(most_tokens=9, most_padding=9))) == []
+    assert list(Tokens(None, [], prompt="").minibatches([], MinibatchSize(most_tokens=9, most_padding=9))) == []
 
 
 @pytest.mark.parametrize("pooling", ["lasttoken", "mean", "cls"])
@@ -102,7 +102,7 @@ def test_padding_on_the_left_and_on_the_right_give_a_decoder_the_same_vectors(ma
         tokens = Tokens(model, TEXTS, prompt="the film ")
         features = tokens.features([0, 3])
         assert features["attention_mask"][0].tolist()[0] == (side == "right")
-        found = vectors(model, tokens.minibatches(range(5), Size(most_tokens=20, most_padding=20)))
+        found = vectors(model, tokens.minibatches(range(5), MinibatchSize(most_tokens=20, most_padding=20)))
         made += [np.stack([found[row] for row in range(5)]), model.encode(TEXTS, prompt="the film ")]
     for each in made[1:]:
         np.testing.assert_allclose(each, made[0], atol=1e-5)

@@ -30,7 +30,11 @@ def test_the_default_recipe_has_no_fault():
         ({"train": {"precision": "bfloat16"}}, {}, 'use "float32"'),
         ({"train": {"max_seq_length": 128}}, {"max_seq_length": 64}, "train.max_seq_length"),
         ({"train": {"precision": "tf32"}}, {}, "train.precision"),
-        ({"train": {"dimensions": [32, 64]}}, {"dimension": 64}, "train.matryoshka_dims has 64, and vectors have 64"),
+        (
+            {"train": {"matryoshka_dims": [32, 64]}},
+            {"dimension": 64},
+            "train.matryoshka_dims has 64, and vectors have 64",
+        ),
         ({"train": {"lora_rank": 8}}, {}, "train.lora_rank: the model has no linear layers"),
         ({"train": {"lora_rank": 400}}, {"most_rank": 384}, "train.lora_rank = 400 is more than the 384"),
         ({"train": {"lora_rank": 8, "freeze_layers": 1}}, {"most_rank": 384}, "train.freeze_layers"),

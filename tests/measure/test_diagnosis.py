@@ -2,7 +2,7 @@ from itertools import combinations
 
 import pytest
 
-from nearer.measure.diagnosis import BY_RANK, CAUSES, Evidence, Limits, Missed, cause_of, missed_document
+from nearer.measure.diagnosis import BY_RANK, CAUSES, Limits, Missed, MissEvidence, cause_of, missed_document
 
 PROVEN = [cause for cause in CAUSES if cause not in BY_RANK]
 
@@ -25,13 +25,13 @@ def test_the_order_of_precedence_is_written_down():
 @pytest.mark.parametrize(("earlier", "later"), list(combinations(PROVEN, 2)))
 def test_of_two_proven_causes_the_earlier_counts(earlier, later):
     for proven in ([earlier, later], [later, earlier]):
-        assert cause_of(Evidence(rank=2, proven=proven), Limits()) == earlier
+        assert cause_of(MissEvidence(rank=2, proven=proven), Limits()) == earlier
 
 
 @pytest.mark.parametrize("cause", PROVEN)
 @pytest.mark.parametrize("rank", [None, 1, 2, 50, 5000])
 def test_what_was_proven_comes_before_what_the_rank_says(cause, rank):
-    assert cause_of(Evidence(rank=rank, proven=[cause]), Limits()) == cause
+    assert cause_of(MissEvidence(rank=rank, proven=[cause]), Limits()) == cause
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_what_was_proven_comes_before_what_the_rank_says(cause, rank):
     [(2, "order"), (20, "order"), (21, "depth"), (100, "depth"), (101, "recall"), (None, "recall")],
 )
 def test_where_nothing_was_proven_the_rank_decides(rank, cause):
-    assert cause_of(Evidence(rank=rank), Limits()) == cause
+    assert cause_of(MissEvidence(rank=rank), Limits()) == cause
 
 
 def test_the_limits_can_be_moved():
     limits = Limits(order_within=3, recall_within=5)
-    assert [cause_of(Evidence(rank=rank), limits) for rank in (3, 4, 6)] == ["order", "depth", "recall"]
+    assert [cause_of(MissEvidence(rank=rank), limits) for rank in (3, 4, 6)] == ["order", "depth", "recall"]
 
 
 def test_every_cause_says_what_it_means_and_what_would_mend_it():

@@ -1,6 +1,6 @@
 import pytest
 
-from nearer.measure.gate import Evidence, Policy, SliceEvidence, decide
+from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, decide
 from nearer.measure.significance import Comparison
 
 POLICY = Policy(measure="nDCG@10", min_gain=0.01, min_slice_queries=50, alpha=0.05)
@@ -28,7 +28,7 @@ def a_slice(difference, *, p_value, num_queries=60, num_groups=60):
 
 
 def evidence(*, gain=0.03, low=0.02, slices=None, index_faults=()):
-    return Evidence(comparison=comparison(gain, low), slices=slices or {}, index_faults=index_faults)
+    return GateEvidence(comparison=comparison(gain, low), slices=slices or {}, index_faults=index_faults)
 
 
 def test_a_proven_gain_is_promoted():
@@ -95,13 +95,13 @@ def test_every_reason_is_given():
 
 
 def test_evidence_of_another_measure_is_a_bug():
-    other = Evidence(comparison=comparison(0.1, 0.05, metric="MAP"), slices={}, index_faults=())
+    other = GateEvidence(comparison=comparison(0.1, 0.05, metric="MAP"), slices={}, index_faults=())
     with pytest.raises(AssertionError):
         decide(other, POLICY)
 
 
 def test_an_interval_above_zero_needs_randomisation_to_agree():
-    few_groups = Evidence(comparison=comparison(0.05, 0.02, p_value=0.2), slices={}, index_faults=())
+    few_groups = GateEvidence(comparison=comparison(0.05, 0.02, p_value=0.2), slices={}, index_faults=())
     verdict = decide(few_groups, POLICY)
     assert not verdict.promoted
     assert "by randomisation" in verdict.reasons[0]

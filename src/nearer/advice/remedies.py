@@ -107,7 +107,7 @@ def read_metadata_schema(data: AdviceData) -> MetadataSchema:
 
 
 def _without(schema: MetadataSchema, name: str, reason: str) -> SkippedRemedy:
-    """A remedy that the fields do not give, told with those that were left out."""
+    """A remedy that the fields do not give, reported with those that were excluded."""
     return SkippedRemedy(name=name, reason="; ".join([reason, *schema.excluded.values()]))
 
 

@@ -50,7 +50,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class AdviceCase:
     """What the verdict is about: the base, how it fails, and how much there is to learn from.
 
     ``causes`` counts the failed ones of ``num_diagnosed`` queries by their cause; ``judged`` is the share of the base's
@@ -111,7 +111,7 @@ def obstacle(base: float, num_pairs: int, rules: Rules) -> str | None:
     return COLLECT_DATA if num_pairs < rules.min_pairs else None
 
 
-def decide(case: Case, tried: Sequence[Tried], rules: Rules) -> Decision:
+def decide(case: AdviceCase, tried: Sequence[Tried], rules: Rules) -> Decision:
     """The cheapest remedy within ``tolerance`` of the best whose gain is proven; base, where none is worth it.
 
     Data that no remedy can mend comes first. Of remedies of one word the earlier in ``tried`` is the cheaper.
@@ -141,8 +141,8 @@ def broken(rules: Rules) -> str:
     return f"Below {rules.broken_base:g} ids, judgments or texts are mostly faulty: nearer check."
 
 
-def _data_fault(case: Case, rules: Rules) -> str:
-    """Why the data must be mended first; empty when it need not."""
+def _data_fault(case: AdviceCase, rules: Rules) -> str:
+    """Why the data must be corrected first; empty when it need not."""
     num_data = sum(case.causes.get(cause, 0) for cause in DATA_CAUSES)
     if not num_data or num_data / case.num_diagnosed < rules.data_share:
         return ""
@@ -150,7 +150,7 @@ def _data_fault(case: Case, rules: Rules) -> str:
     return f"{num_data} of {case.num_diagnosed} queries fail for data that no remedy mends ({what}): nearer diagnose."
 
 
-def _sparse(case: Case) -> list[str]:
+def _sparse(case: AdviceCase) -> list[str]:
     """That hardly anything which is found was judged."""
     if case.judged is None or case.judged >= _SPARSE:
         return []
@@ -160,7 +160,9 @@ def _sparse(case: Case) -> list[str]:
     ]
 
 
-def _without_gain(case: Case, tried: Sequence[Tried], rules: Rules, begin: list[str], *, first: str | None) -> Decision:
+def _without_gain(
+    case: AdviceCase, tried: Sequence[Tried], rules: Rules, begin: list[str], *, first: str | None
+) -> Decision:
     best = max(tried, key=lambda each: each.difference, default=None)
     why = "No remedy was measured."
     if best:
@@ -181,7 +183,7 @@ def _passed_over(near: Sequence[Tried], chosen: Tried, rules: Rules) -> list[str
     return [f"Fine-tuning is expected to gain no more than that: {_gain(each)}." for each in dearer]
 
 
-def _pipeline(case: Case, chosen: Tried, proven: Sequence[Tried], rules: Rules) -> list[str]:
+def _pipeline(case: AdviceCase, chosen: Tried, proven: Sequence[Tried], rules: Rules) -> list[str]:
     """What to do beside fine-tuning: what texts cannot teach, or what closes the rest to the target."""
     structure = [each for each in proven if each.word == "filter"]
     if structure:

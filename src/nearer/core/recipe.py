@@ -62,7 +62,7 @@ class Recipe(Section):
 
     @property
     def other_encoders(self) -> dict[str, EncoderRecipe]:
-        """The encoders to set beside the base, by the names of their systems; batches are the base's unless told."""
+        """The encoders to set beside the base, by the names of their systems; batches are the base's unless set."""
         batch = {"batch_size": self.encoder.batch_size}
         return {
             each.name: each if batch.keys() <= each.model_fields_set else each.model_copy(update=batch)

@@ -429,7 +429,7 @@ class TrainRecipe(Section):
     alarms: bool = Field(
         default=True,
         description=(
-            "training queries are measured beside dev, and signs of overfitting, repeated pairs and collapse are told"
+            "training queries are measured beside dev, and signs of overfitting, repeated pairs and collapse reported"
         ),
     )
     checkpoint_steps: int | None = Field(
@@ -683,7 +683,7 @@ class EvaluateRecipe(Section):
         default=0.02,
         gt=0,
         lt=1,
-        description="half the width of an interval; how many judged queries that needs is told",
+        description="half the width of an interval; how many judged queries that needs is printed",
     )
     seed: Seed = Field(default=0, description="of the resampling")
 

@@ -10,7 +10,7 @@ from nearer.core.arrays import Floats32
 from nearer.core.errors import ModelRefused, SpaceMismatch
 from nearer.core.ids import content_id
 from nearer.encode.adapter import Adapter
-from nearer.encode.encoder import EncoderSettings, TextEncoder, model_id_of
+from nearer.encode.encoder import EncoderSettings, Origin, Side, TextEncoder, model_id_of
 
 
 class AdaptedEncoder:
@@ -58,21 +58,23 @@ class AdaptedEncoder:
         """The space that its queries search: the base's, or that of the documents it maps."""
         return self.adapter.target_space_id
 
+    @property
+    def shares_documents(self) -> bool:
+        """Whether the adapter maps queries alone."""
+        return self.adapter.document is None
+
+    def origin(self, side: Side) -> Origin:
+        """The base's, then the adapter."""
+        apply = self.adapter.apply_queries if side == "queries" else self.adapter.apply_documents
+        return self.base.origin(side).then(apply)
+
     def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
-        return self.map_queries(self.base.encode_queries(texts))
+        return self.adapter.apply_queries(self.base.encode_queries(texts))
 
     def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of documents or passages, shape (N, D)."""
-        return self.map_documents(self.base.encode_documents(texts))
-
-    def map_queries(self, emb_ND: Floats32) -> Floats32:
-        """The base's vectors of queries, adapted."""
-        return self.adapter.apply_queries(emb_ND)
-
-    def map_documents(self, emb_ND: Floats32) -> Floats32:
-        """The base's vectors of documents, adapted where the adapter maps them."""
-        return self.adapter.apply_documents(emb_ND)
+        return self.adapter.apply_documents(self.base.encode_documents(texts))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text as a document, before truncation."""

@@ -14,7 +14,7 @@ import numpy as np
 from nearer.core.arrays import Floats32
 from nearer.core.errors import ModelRefused, ServiceError
 from nearer.core.ids import canonical_json, content_id
-from nearer.encode.encoder import EncoderSettings
+from nearer.encode.encoder import EncoderSettings, Origin, Side
 from nearer.encode.endpoint import Endpoint
 
 DEFAULT_MAX_TOKENS = 512
@@ -126,6 +126,15 @@ class ApiEncoder:
     def _declaration(self) -> dict[str, object]:
         api = self.api.model_dump(include={"endpoint", "dimensions", "revision"})
         return {**api, "model": self._endpoint.model, **asdict(self.settings)}
+
+    @property
+    def shares_documents(self) -> bool:
+        """Never: it makes the documents' vectors of its space."""
+        return False
+
+    def origin(self, side: Side) -> Origin:
+        """Itself, whatever the side."""
+        return Origin(encoder=self)
 
     def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D). Raises ServiceError."""

@@ -4,14 +4,14 @@ Arrays: N texts x D dimensions, float32, rows of length 1.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError
 from nearer.core.ids import content_id
-from nearer.encode.encoder import EncoderSettings, TextEncoder, model_id_of
+from nearer.encode.encoder import EncoderSettings, Origin, Side, TextEncoder, model_id_of
 
 
 class CompressedEncoder:
@@ -51,21 +51,22 @@ class CompressedEncoder:
         """The space of the document vectors that its queries search: the base's, compressed."""
         return _compressed_id(self.base.space_id, self.dimension)
 
+    @property
+    def shares_documents(self) -> bool:
+        """Whether the base does."""
+        return self.base.shares_documents
+
+    def origin(self, side: Side) -> Origin:
+        """The base's, then cut."""
+        return self.base.origin(side).then(partial(compressed, dimension=self.dimension))
+
     def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
-        return self.map_queries(self.base.encode_queries(texts))
+        return compressed(self.base.encode_queries(texts), self.dimension)
 
     def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of documents or passages, shape (N, D)."""
-        return self.map_documents(self.base.encode_documents(texts))
-
-    def map_queries(self, emb_ND: Floats32) -> Floats32:
-        """The base's vectors of queries, compressed."""
-        return compressed(emb_ND, self.dimension)
-
-    def map_documents(self, emb_ND: Floats32) -> Floats32:
-        """The base's vectors of documents, compressed."""
-        return compressed(emb_ND, self.dimension)
+        return compressed(self.base.encode_documents(texts), self.dimension)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text as a document, before truncation."""

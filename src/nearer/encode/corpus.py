@@ -14,17 +14,11 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Query
 from nearer.core.sections import ChunkRecipe
 from nearer.core.text import normalise
-from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.api import ApiEncoder
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, passages
-from nearer.encode.compressed import CompressedEncoder
-from nearer.encode.encoder import TextEncoder
-from nearer.encode.paired import PairedEncoder
+from nearer.encode.encoder import Side, TextEncoder
 from nearer.store.workspace import Workspace
-
-MAPPED = (AdaptedEncoder, CompressedEncoder)
-"""Encoders whose vectors are another's, mapped: only the other's are kept in the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,20 +155,11 @@ def embed_passages(
     label: str = "encode documents",
 ) -> tuple[Floats32, int]:
     """The vectors of texts as passages, shape (P, D), and how many were not in the cache."""
-    if isinstance(encoder, PairedEncoder):
-        return embed_passages(workspace, encoder.documents, texts, progress, label=label)
-    if isinstance(encoder, MAPPED):
-        emb_PD, num_encoded = embed_passages(workspace, encoder.base, texts, progress, label=label)
-        return encoder.map_documents(emb_PD), num_encoded
     return _embed(workspace, encoder, "documents", texts, progress, label=label)
 
 
 def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats32:
     """The queries' vectors, shape (Q, D)."""
-    if isinstance(encoder, PairedEncoder):
-        return embed_queries(workspace, encoder.queries, queries, progress)
-    if isinstance(encoder, MAPPED):
-        return encoder.map_queries(embed_queries(workspace, encoder.base, queries, progress))
     vectors_QD, _ = _embed(
         workspace, encoder, "queries", [query.text for query in queries], progress, label="encode queries"
     )
@@ -182,21 +167,20 @@ def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[
 
 
 def tell_cost(
-    workspace: Workspace, encoder: TextEncoder, kind: str, parts: Iterable[Sequence[str]], progress: Progress
+    workspace: Workspace, encoder: TextEncoder, side: Side, parts: Iterable[Sequence[str]], progress: Progress
 ) -> None:
     """Say, before a service is asked, how many texts of all ``parts`` are not in the cache and what they will cost."""
-    while isinstance(encoder, MAPPED):
-        encoder = encoder.base
-    if not isinstance(encoder, ApiEncoder):
+    service = encoder.origin(side).encoder
+    if not isinstance(service, ApiEncoder):
         return
     num_texts = num_tokens = 0
-    with _cache(workspace, encoder, kind) as cache:
+    with _cache(workspace, service, side) as cache:
         for part in parts:
             missing = cache.missing(part)
             num_texts += len(missing)
-            num_tokens += encoder.estimated_tokens(missing)
+            num_tokens += service.estimated_tokens(missing)
     if num_texts:
-        progress.say(f"{kind} to encode: {encoder.describe(num_texts=num_texts, num_tokens=num_tokens)}")
+        progress.say(f"{side} to encode: {service.describe(num_texts=num_texts, num_tokens=num_tokens)}")
 
 
 def identical_text_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tuple[Ints, Ints]:
@@ -214,20 +198,25 @@ def identical_text_documents(queries: Sequence[Query], documents: Sequence[Docum
 def _embed(
     workspace: Workspace,
     encoder: TextEncoder,
-    kind: str,
+    side: Side,
     texts: Sequence[str],
     progress: Progress,
     *,
     label: str,
 ) -> tuple[Floats32, int]:
-    tell_cost(workspace, encoder, kind, [texts], progress)
-    encode = encoder.encode_queries if kind == "queries" else encoder.encode_documents
-    with _cache(workspace, encoder, kind) as cache:
-        return cache.vectors(texts, encode=encode, progress=progress, label=label, batching=_batching(encoder))
+    tell_cost(workspace, encoder, side, [texts], progress)
+    origin = encoder.origin(side)
+    reader = origin.encoder
+    encode = reader.encode_queries if side == "queries" else reader.encode_documents
+    with _cache(workspace, reader, side) as cache:
+        found, num_encoded = cache.vectors(
+            texts, encode=encode, progress=progress, label=label, batching=_batching(reader)
+        )
+    return origin.apply(found), num_encoded
 
 
-def _cache(workspace: Workspace, encoder: TextEncoder, kind: str) -> EmbeddingCache:
-    return EmbeddingCache(workspace.embeddings, encoder_id=encoder.encoder_id, kind=kind, dimension=encoder.dimension)
+def _cache(workspace: Workspace, encoder: TextEncoder, side: Side) -> EmbeddingCache:
+    return EmbeddingCache(workspace.embeddings, encoder_id=encoder.encoder_id, kind=side, dimension=encoder.dimension)
 
 
 def _batching(encoder: TextEncoder) -> Batching:

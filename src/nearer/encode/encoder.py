@@ -5,13 +5,13 @@ Arrays: N texts x D dimensions, float32, rows of length 1.
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -31,6 +31,27 @@ class EncoderSettings:
     max_seq_length: int
     query_prompt: str = ""
     document_prompt: str = ""
+
+
+Side = Literal["queries", "documents"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The encoder that reads the texts of one side, and the maps from its vectors to those asked for, in order."""
+
+    encoder: "TextEncoder"
+    maps: tuple[Callable[[Floats32], Floats32], ...] = ()
+
+    def then(self, vectors_map: Callable[[Floats32], Floats32]) -> "Origin":
+        """The same with one more map."""
+        return Origin(encoder=self.encoder, maps=(*self.maps, vectors_map))
+
+    def apply(self, emb_ND: Floats32) -> Floats32:
+        """The vectors asked for, shape (N, D), of those of ``encoder``."""
+        for each in self.maps:
+            emb_ND = each(emb_ND)
+        return emb_ND
 
 
 class TextEncoder(Protocol):
@@ -59,6 +80,15 @@ class TextEncoder(Protocol):
     @property
     def model_id(self) -> str:
         """The short id that names this model to people."""
+        ...
+
+    @property
+    def shares_documents(self) -> bool:
+        """Whether only queries are its own, so that it searches an index that another encoder makes."""
+        ...
+
+    def origin(self, side: Side) -> Origin:
+        """What reads the texts of a side: only its vectors are kept in a cache, the rest is mapped."""
         ...
 
     def encode_queries(self, texts: Sequence[str]) -> Floats32:
@@ -152,6 +182,15 @@ class Encoder:
     def model_id(self) -> str:
         """The short id that names this model to people."""
         return model_id_of(self.encoder_id)
+
+    @property
+    def shares_documents(self) -> bool:
+        """Never: it makes the documents' vectors of its space."""
+        return False
+
+    def origin(self, side: Side) -> Origin:
+        """Itself, whatever the side."""
+        return Origin(encoder=self)
 
     def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import openai
 
 _FIRST_RETRIES = 2
-"""A service that never answers is told in seconds."""
+"""A service that never answers is reported in seconds."""
 
 
 class Endpoint:
-    """A model of a service, and how it may be asked; ``on_answer`` is told the tokens of each answered request.
+    """A model of a service, and how it may be asked; ``on_answer`` receives the tokens of each answered request.
 
     The client of ``openai`` asks again after 408, 409, 429 and 5xx, after a timeout, and when the connection was lost;
     while nobody has answered yet, twice at most.

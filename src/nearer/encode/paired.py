@@ -9,7 +9,7 @@ from functools import cached_property
 from nearer.core.arrays import Floats32
 from nearer.core.errors import ModelRefused
 from nearer.core.ids import content_id
-from nearer.encode.encoder import EncoderSettings, TextEncoder, model_id_of
+from nearer.encode.encoder import EncoderSettings, Origin, Side, TextEncoder, model_id_of
 
 
 class PairedEncoder:
@@ -51,6 +51,15 @@ class PairedEncoder:
     def space_id(self) -> str:
         """The space that its queries search: the documents'."""
         return self.documents.space_id
+
+    @property
+    def shares_documents(self) -> bool:
+        """Always: documents keep the vectors that they have."""
+        return True
+
+    def origin(self, side: Side) -> Origin:
+        """That of the encoder of this side."""
+        return (self.queries if side == "queries" else self.documents).origin(side)
 
     def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""

@@ -15,7 +15,7 @@ from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ranking import Measured, measure
 from nearer.evaluation.suite import Suite, keep_suite_run, run_suite
 from nearer.measure.alarms import raised_in
-from nearer.measure.gate import Evidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
+from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
 from nearer.measure.significance import Comparison
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
@@ -123,7 +123,7 @@ def _evidence(
     *,
     index_faults: tuple[str, ...],
     suite: SuiteEvidence,
-) -> Evidence:
+) -> GateEvidence:
     metric, recipe = workspace.recipe.gate.measure, workspace.recipe.evaluate
     if metric not in recipe.measures:
         raise InputError(f"gate.measure {metric!r} is not in evaluate.measures", hint="add it to evaluate.measures")
@@ -133,7 +133,7 @@ def _evidence(
         [found] = compare_measured(baseline, candidate, metrics=[metric], judged=judged, recipe=recipe, mask=mask)
         return found
 
-    return Evidence(
+    return GateEvidence(
         comparison=compared(),
         slices={
             name: SliceEvidence(

@@ -103,7 +103,7 @@ def _read(
         elif entry.doc_id not in own[entry.query_id]:
             _keep(rankings[entry.query_id], (float(np.float32(entry.score)), entry.doc_id), k=k)
     if log.num_faults:
-        raise ImportFaults(log, hint="mend the run", outcome="nothing was measured")
+        raise ImportFaults(log, hint="correct the run", outcome="nothing was measured")
     return rankings, others
 
 

@@ -47,7 +47,7 @@ class _Size:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ground:
+class MeasuredCorpus:
     """What all sizes are measured on: the full vectors of queries and passages."""
 
     corpus: Corpus
@@ -58,7 +58,7 @@ class Ground:
     num_timed: int
 
     @classmethod
-    def read(cls, workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> "Ground":
+    def read(cls, workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> "MeasuredCorpus":
         """Embed the queries and passages that all sizes share. Raises Conflict when documents changed meanwhile."""
         corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
         refuse_edited(corpus, judged.revision)

@@ -21,7 +21,7 @@ Results = tuple[CaseResult, ...]
 
 
 DEPTH = 100
-"""A document's rank is told down to here."""
+"""A document's rank is reported down to here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def open_suite(workspace: Workspace, file: Path) -> Suite:
         for fault in _unknown_documents(file, row, known):
             log.add(fault)
     if log.num_faults:
-        raise ImportFaults(log, hint="mend the suite", outcome="nothing was run")
+        raise ImportFaults(log, hint="correct the suite", outcome="nothing was run")
     return Suite(file=file, cases=tuple(cases), doc_ids=doc_ids)
 
 
@@ -81,7 +81,7 @@ def keep_suite_run(workspace: Workspace, suite: Suite, ran: Sequence[tuple[Syste
                 baseline=first.name,
                 candidate=system.name,
                 newly_failing=tuple(each.case.name for each in newly_failing(before, results)),
-                mended=tuple(each.case.name for each in newly_failing(results, before)),
+                newly_passing=tuple(each.case.name for each in newly_failing(results, before)),
             )
             for system, results in others
         ),

@@ -7,7 +7,7 @@ from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.confirm import Advised, build, confirm
 from nearer.advice.measuring import measure_remedies
 from nearer.advice.rows import MeasuredRemedy, base_row
-from nearer.advice.verdict import FINE_TUNE, Case, Decision, Rules, decide
+from nearer.advice.verdict import FINE_TUNE, AdviceCase, Decision, Rules, decide
 from nearer.advice.write import refuse_unwritable
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.advice import Advice, FailureSummary
@@ -48,7 +48,7 @@ def advise(
     progress.say(f"{len(data.queries)} judged queries in {data.num_folds} folds")
     rows, skipped = measure_remedies(data, reranker, full_curve=measure)
     diagnosis = diagnose_system(workspace, data.system, split=data.splits[-1], progress=progress)
-    case = Case(
+    case = AdviceCase(
         base=float(data.base[str(MAIN)].mean()),
         num_queries=len(data.queries),
         num_diagnosed=diagnosis.num_queries,

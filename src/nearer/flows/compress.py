@@ -12,7 +12,7 @@ from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.encode.compressed import CompressedEncoder
 from nearer.evaluation.judged_split import read_judged_split
-from nearer.evaluation.sizes import MEASURE, Ground, proposed, rows_of, settings_of
+from nearer.evaluation.sizes import MEASURE, MeasuredCorpus, proposed, rows_of, settings_of
 from nearer.evaluation.splits import ensure_splits
 from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
@@ -66,13 +66,13 @@ def compression_curve(
     progress = progress or Silent()
     ensure_splits(workspace)
     opened, judged = _open(workspace, system), read_judged_split(workspace, split)
-    ground = Ground.read(workspace, opened, judged, progress=progress)
+    measured_corpus = MeasuredCorpus.read(workspace, opened, judged, progress=progress)
     settings = settings_of(workspace, opened.encoder.dimension)
     full, *others = [
-        ground.measured(workspace, opened, judged, *each, clock=clock)
+        measured_corpus.measured(workspace, opened, judged, *each, clock=clock)
         for each in progress.track(settings, label="search each size", total=len(settings))
     ]
-    rows = rows_of(workspace, judged, full, others, ground.corpus)
+    rows = rows_of(workspace, judged, full, others, measured_corpus.corpus)
     workspace.begin_writing()
     registry = workspace.registry
     result = {
@@ -82,8 +82,8 @@ def compression_curve(
         "metric": str(MEASURE),
         "num_queries": len(judged.queries),
         "num_groups": len(set(judged.groups)) if judged.groups else None,
-        "num_documents": len(ground.corpus.documents),
-        "num_passages": len(ground.corpus.passages),
+        "num_documents": len(measured_corpus.corpus.documents),
+        "num_passages": len(measured_corpus.corpus.passages),
         "settings": workspace.recipe.compress.model_dump(mode="json"),
         "rows": rows,
         "proposal": (proposal := proposed(rows)),
@@ -107,7 +107,7 @@ def _open(workspace: Workspace, name: str) -> System:
 
 
 def _next(workspace: Workspace, system: System, proposal: dict[str, Any], full: dict[str, Any]) -> list[str]:
-    """The commands that make the proposal what is searched; the gate is told how much may be lost."""
+    """The commands that make the proposal what is searched; the gate knows how much may be lost."""
     dimension = proposal["dimension"]
     if dimension == full["dimension"]:
         return []

@@ -73,16 +73,16 @@ def merge(
     first, second = open_local(workspace, other), open_local(workspace, system)
     align(first.encoder.model, second.encoder.model)
     _refuse(first, second)
-    ground = _Ground.read(workspace, suite, progress)
+    measure = _DevMeasure.read(workspace, suite, progress)
     encoder, ends = second.encoder, (weights_of(first.encoder.model), weights_of(second.encoder.model))
     weights = sorted({0.0, weight, 1.0})
     points = []
     for share in progress.track(weights, label="merge and measure", total=len(weights)):
         encoder.model.load_state_dict(interpolated(*ends, share))
-        points.append(ground.measured(encoder, share, progress))
+        points.append(measure.measured(encoder, share, progress))
     chosen = next(each for each in points if each.weight == weight)
     encoder.model.load_state_dict(interpolated(*ends, chosen.weight))
-    summary = _summary(first, second, points, chosen, num_queries=len(ground.dev.queries))
+    summary = _summary(first, second, points, chosen, num_queries=len(measure.dev.queries))
     model = _register(workspace, second, first, chosen, summary)
     known = (first.model.model_id, second.model.model_id)
     result = {"model_id": model.model_id, "is_new": model.model_id not in known, **summary}
@@ -92,7 +92,7 @@ def merge(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Ground:
+class _DevMeasure:
     """What every weight is measured on: dev as training has it, and the suite over all documents."""
 
     dev: DevSet
@@ -100,7 +100,7 @@ class _Ground:
     suite: Suite | None
 
     @classmethod
-    def read(cls, workspace: Workspace, suite: Suite | None, progress: Progress) -> "_Ground":
+    def read(cls, workspace: Workspace, suite: Suite | None, progress: Progress) -> "_DevMeasure":
         base = open_local(workspace, BASE).encoder
         excluded = find_excluded(workspace).query_ids
         dev, corpus = read_dev_set(workspace, base, excluded=excluded, progress=progress)

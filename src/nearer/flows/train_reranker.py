@@ -22,7 +22,7 @@ from nearer.training.examples import find_excluded, read_examples
 from nearer.training.models import keep_model
 from nearer.training.rerank_set import build_rerank_dev, mine_ranked_lists
 from nearer.training.reranker import (
-    Start,
+    RerankerStart,
     as_json,
     decides_reranker,
     dev_values_of,
@@ -121,7 +121,7 @@ def train_reranker(
     }
 
 
-def _register(workspace: Workspace, begin: Start, *, training: dict[str, Any]) -> Reranker:
+def _register(workspace: Workspace, begin: RerankerStart, *, training: dict[str, Any]) -> Reranker:
     """Save the trained cross-encoder under its id, then enter it."""
     trained = CrossEncoder(begin.reranker.model, max_length=begin.reranker.max_length)
     source = keep_model(workspace, trained.cross_encoder_id, trained.save)

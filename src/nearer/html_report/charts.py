@@ -61,7 +61,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class ChartPoint:
     """A size of vector, in bytes a document, and its quality."""
 
     num_bytes: float
@@ -183,7 +183,7 @@ def dev_curve(curves: Sequence[Curve], *, label: str) -> Markup:
 
 
 def size_curves(
-    curves: Mapping[str, Sequence[Point]], *, full: Point, chosen: Point, lowest: float, label: str
+    curves: Mapping[str, Sequence[ChartPoint]], *, full: ChartPoint, chosen: ChartPoint, lowest: float, label: str
 ) -> Markup:
     """Quality by bytes a document, one line a precision; the full vectors hollow, the chosen size filled.
 
@@ -236,7 +236,7 @@ def _doubling(numbers: Sequence[float]) -> Axis:
     return Axis(low=low, high=high, ticks=tuple(range(low, high + 1)))
 
 
-def _place(point: Point, across: Axis, axis: Axis) -> tuple[float, float]:
+def _place(point: ChartPoint, across: Axis, axis: Axis) -> tuple[float, float]:
     return across.place(log2(point.num_bytes)), 100 - axis.place(point.value)
 
 

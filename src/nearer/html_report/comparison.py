@@ -18,7 +18,7 @@ _LATER_EXCERPT = {"max_lines": 4, "max_characters": 240}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ComparisonRow:
     """One line of a chart with the numbers behind it; ``difference`` is set where the two systems were compared."""
 
     name: str
@@ -31,7 +31,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ComparisonView:
     """A baseline and a candidate; ``candidate`` is None where a system was measured alone.
 
     ``main`` is the comparison in the gate's metric, ``outcome`` its bar of queries won, tied and lost.
@@ -42,19 +42,19 @@ class Comparison:
     main: JSON | None
     main_values: tuple[JSON, JSON] | None
     outcome: Markup
-    metrics: Sequence[Row]
+    metrics: Sequence[ComparisonRow]
     metric_axis: Markup
-    differences: Sequence[Row]
+    differences: Sequence[ComparisonRow]
     difference_axis: Markup
     slice_metric: str
-    slices: Sequence[Row]
+    slices: Sequence[ComparisonRow]
     num_too_small: int
     wins: Sequence[JSON]
     losses: Sequence[JSON]
     others: Sequence[str]
 
 
-def compared(evaluation: JSON, recipe: Recipe) -> Comparison | None:
+def compared(evaluation: JSON, recipe: Recipe) -> ComparisonView | None:
     """The evaluation's first system against its last; None for an evaluation without results."""
     results: Sequence[JSON] = evaluation.get("results", [])
     if not results:
@@ -68,7 +68,7 @@ def compared(evaluation: JSON, recipe: Recipe) -> Comparison | None:
     axis = charts.difference_axis([_difference_mark(each) for each in comparisons])
     slice_metric, slices = _slices(baseline, candidate, recipe)
     examples = [each for each in evaluation.get("examples", []) if candidate and _is_of(each, candidate)]
-    return Comparison(
+    return ComparisonView(
         baseline=baseline,
         candidate=candidate,
         main=main,
@@ -99,11 +99,11 @@ def _outcome(main: JSON | None) -> Markup:
     return charts.outcome_bar(num_wins=main["num_wins"], num_ties=main["num_ties"], num_losses=main["num_losses"])
 
 
-def _metrics(baseline: JSON, candidate: JSON | None) -> list[Row]:
+def _metrics(baseline: JSON, candidate: JSON | None) -> list[ComparisonRow]:
     rows = []
     for name, value in baseline["metrics"].items():
         other = candidate["metrics"].get(name) if candidate else None
-        rows.append(Row(name=name, chart=_pair_chart(name, value, other), baseline=value, candidate=other))
+        rows.append(ComparisonRow(name=name, chart=_pair_chart(name, value, other), baseline=value, candidate=other))
     return rows
 
 
@@ -118,18 +118,18 @@ def _pair_chart(name: str, baseline: JSON | None, candidate: JSON | None) -> Mar
     return charts.interval_row(marks, charts.UNIT, label=", ".join(described))
 
 
-def _difference(comparison: JSON, axis: charts.Axis) -> Row:
+def _difference(comparison: JSON, axis: charts.Axis) -> ComparisonRow:
     name = comparison["metric"]
     label = f"{name}: candidate minus baseline {signed(comparison['difference'])} {span(comparison, with_sign=True)}"
     chart = charts.difference_row(_difference_mark(comparison), axis, label=label)
-    return Row(name=name, chart=chart, difference=comparison)
+    return ComparisonRow(name=name, chart=chart, difference=comparison)
 
 
 def _difference_mark(comparison: JSON) -> charts.Mark | None:
     return charts.mark(comparison, "candidate", key="difference")
 
 
-def _slices(baseline: JSON, candidate: JSON | None, recipe: Recipe) -> tuple[str, list[Row]]:
+def _slices(baseline: JSON, candidate: JSON | None, recipe: Recipe) -> tuple[str, list[ComparisonRow]]:
     """The metric that slices are measured in, and a row a slice, largest first; no values where it is too small."""
     found: Mapping[str, JSON] = baseline.get("slices") or {}
     others: Mapping[str, JSON] = (candidate.get("slices") if candidate else None) or {}
@@ -139,7 +139,7 @@ def _slices(baseline: JSON, candidate: JSON | None, recipe: Recipe) -> tuple[str
         value = (each["metrics"] or {}).get(metric)
         other = (others[name]["metrics"] or {}).get(metric) if name in others else None
         rows.append(
-            Row(
+            ComparisonRow(
                 name=name,
                 chart=_pair_chart(name, value, other),
                 baseline=value,

@@ -14,7 +14,7 @@ _SOURCES = {"dense": "the model", "bm25": "BM25"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class SampleView:
     """A drawn negative beside its positive."""
 
     query: str
@@ -31,7 +31,7 @@ class Mining:
 
     number: int
     sentences: Sequence[str]
-    samples: Sequence[Sample]
+    samples: Sequence[SampleView]
 
 
 def mining_of(each: JSON) -> Mining | None:
@@ -115,8 +115,8 @@ def _estimate(estimate: JSON) -> str:
     )
 
 
-def _sample(sample: JSON) -> Sample:
-    return Sample(
+def _sample(sample: JSON) -> SampleView:
+    return SampleView(
         query=sample["query"],
         positive=excerpt(sample["positive"], max_lines=4, max_characters=300),
         negative=excerpt(sample["negative"], max_lines=4, max_characters=300),

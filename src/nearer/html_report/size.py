@@ -30,7 +30,7 @@ def size_of(measured: JSON | None) -> SizeView | None:
     rows: Sequence[JSON] = measured["rows"]
     full, proposal = rows[0], measured["proposal"]
     lowest = full["value"] * (1 - measured["settings"]["max_loss"])
-    curves: dict[str, list[charts.Point]] = {}
+    curves: dict[str, list[charts.ChartPoint]] = {}
     for row in rows:
         curves.setdefault(row["precision"], []).append(_point(row))
     label = (
@@ -41,5 +41,5 @@ def size_of(measured: JSON | None) -> SizeView | None:
     return SizeView(measured=measured, rows=rows, proposal=proposal, chart=chart, lowest=lowest)
 
 
-def _point(row: JSON) -> charts.Point:
-    return charts.Point(num_bytes=row["bytes_per_document"], value=row["value"])
+def _point(row: JSON) -> charts.ChartPoint:
+    return charts.ChartPoint(num_bytes=row["bytes_per_document"], value=row["value"])

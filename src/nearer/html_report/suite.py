@@ -13,8 +13,8 @@ JSON = Mapping[str, Any]
 class SuiteView:
     """``rows`` hold a group, a severity and for each of ``systems`` how many cases pass; the last row is of all.
 
-    ``failed`` are the cases that fail for the last system, ``newly_failing`` and ``mended`` their names beside the
-    first system.
+    ``failed`` are the cases that fail for the last system, ``newly_failing`` and ``newly_passing`` their names beside
+    the first system.
     """
 
     file: str
@@ -23,7 +23,7 @@ class SuiteView:
     rows: Sequence[tuple[str, str, Sequence[str]]]
     failed: Sequence[JSON]
     newly_failing: frozenset[str]
-    mended: Sequence[str]
+    newly_passing: Sequence[str]
 
 
 def suite_of(run: JSON | None) -> SuiteView | None:
@@ -37,7 +37,7 @@ def suite_of(run: JSON | None) -> SuiteView | None:
         for severity in severities
     ]
     total = [_passed({**run, **each}) for each in systems]
-    change: JSON = run["changes"][-1] if run["changes"] else {"newly_failing": (), "mended": ()}
+    change: JSON = run["changes"][-1] if run["changes"] else {"newly_failing": (), "newly_passing": ()}
     return SuiteView(
         file=run["file"],
         at=run["at"],
@@ -45,7 +45,7 @@ def suite_of(run: JSON | None) -> SuiteView | None:
         rows=[*rows, ("all", "", total)],
         failed=[{**each, "group": CASE_GROUPS[each["group"]]} for each in systems[-1]["failed"]],
         newly_failing=frozenset(change["newly_failing"]),
-        mended=change["mended"],
+        newly_passing=change["newly_passing"],
     )
 
 

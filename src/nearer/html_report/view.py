@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from nearer.core.escape import escape_controls
 from nearer.html_report import formats
-from nearer.html_report.comparison import NUM_SLICES_SHOWN, Comparison, compared
+from nearer.html_report.comparison import NUM_SLICES_SHOWN, ComparisonView, compared
 from nearer.html_report.data import DECISIONS, ReportData
 from nearer.html_report.merge import merge_of
 from nearer.html_report.size import size_of
@@ -94,7 +94,7 @@ def _measured(data: ReportData) -> list[str]:
     return [result["model_id"] for result in (data.evaluation or {}).get("results", [])]
 
 
-def _meaning(comparison: Comparison, data: ReportData) -> str:
+def _meaning(comparison: ComparisonView, data: ReportData) -> str:
     """What the main difference says, in words."""
     main = comparison.main
     if main is None:

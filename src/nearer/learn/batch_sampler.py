@@ -46,7 +46,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Order:
+class BatchOrder:
     """The batches of every epoch, each a function of seed and epoch alone."""
 
     sources: tuple[Source, ...]
@@ -55,7 +55,7 @@ class Order:
     is_mixed: bool = True
 
     @classmethod
-    def of(cls, examples: Sequence[Example], recipe: TrainRecipe) -> "Order":
+    def of(cls, examples: Sequence[Example], recipe: TrainRecipe) -> "BatchOrder":
         """The order of these examples."""
         return cls(
             sources=sources_of(examples, recipe.source_weights),
@@ -92,7 +92,7 @@ class Order:
 class BatchSampler:
     """The batches of an order, as a data loader takes them: an epoch a time, and which one it is told."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: BatchOrder) -> None:
         self._order = order
         self._epoch = 0
 

@@ -14,7 +14,7 @@ from nearer.core.arrays import Floats32
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.core.sections import LossName, TrainRecipe
-from nearer.learn.batch_sampler import BatchSampler, Order
+from nearer.learn.batch_sampler import BatchOrder, BatchSampler
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint, weights_of
 from nearer.learn.distributed import WorkerGroup, distributed, num_processes
 from nearer.learn.example_table import ExampleTable
@@ -25,7 +25,7 @@ from nearer.learn.losses import LIKENESS, LOSSES, Loss, choose_loss
 from nearer.learn.lower_layers import Activations, frozen, layers_of
 from nearer.learn.merge import Weights
 from nearer.learn.objective import Batch, Collator, Objective
-from nearer.learn.tokens import Size, Tokens
+from nearer.learn.tokens import MinibatchSize, Tokens
 from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_summary, on_one_device, run, steps_of
 from nearer.learn.word_vectors import densify, sparse_gradients
 
@@ -54,7 +54,7 @@ class Sides:
 class FitReport:
     """How a pass went: the loss, why it was that, and how many texts of a batch a query was told from, as a mean.
 
-    ``share_masked`` is the share of what would have been negatives that a guide left out; None without a guide.
+    ``share_masked`` is the share of what would have been negatives that a guide masked; None without a guide.
     ``best_step`` is when dev measured the weights that stand; 0 means that training did not help, and the model is as
     it was. ``fault`` says what was not a number, and at which step; the pass ended there, and kept what was best
     before. With ``out_of_time`` the time was over.
@@ -97,7 +97,7 @@ def fit(
     """
     assert (sides.vectors is None) == (recipe.sides == "both")
     loss, why = choose_loss(recipe.loss, examples)
-    order = Order.of(examples, recipe)
+    order = BatchOrder.of(examples, recipe)
     table, negatives = _table(examples, sides, order, loss=loss, why=why)
     num_steps, start = steps_of(order.num_batches, epochs=recipe.epochs), checkpoints.start
     interval = math.ceil(num_steps / recipe.evals_per_pass)
@@ -148,7 +148,7 @@ def fit(
 
 
 def _table(
-    examples: Sequence[Example], sides: Sides, order: Order, *, loss: LossName, why: str
+    examples: Sequence[Example], sides: Sides, order: BatchOrder, *, loss: LossName, why: str
 ) -> tuple[ExampleTable, tuple[float, float]]:
     """The examples as a table, with its guide; how many negatives an example has, and the share that the guide takes.
 
@@ -186,7 +186,7 @@ def _refuse_without_negatives(*, is_guides_doing: bool) -> None:
 class _Trainer(Trainer):  # type: ignore[misc]
     """The trainer below that of sentence-transformers, which embeds columns as they come; the objective sorts texts."""
 
-    order: Order
+    order: BatchOrder
     objective: Objective
     team: WorkerGroup | None
 
@@ -216,7 +216,7 @@ def _collator(model: "SentenceTransformer", table: ExampleTable, sides: Sides) -
         table=table,
         anchors=Tokens(model, table.anchors, prompt=sides.query),
         texts=None if sides.vectors else Tokens(model, table.texts, prompt=sides.document),
-        size=Size.on(model.device),
+        size=MinibatchSize.on(model.device),
         num_processes=num_processes(),
     )
 

@@ -43,7 +43,7 @@ def mnrl(batch: Similarities, *, scale: float, margin: float) -> Tensor:
 
     For each grade that an anchor has texts of, the mean of -log softmax(text | text and all of a lower grade), weighed
     by the grade, as nDCG here weighs it. With one grade it is the cross-entropy of multiple negatives ranking, in which
-    what is known or likely to be relevant is left out, not punished.
+    what is known or likely to be relevant is masked, not punished.
 
     Source: van den Oord et al., Representation Learning with Contrastive Predictive Coding (arXiv 1807.03748), eq. 4.
     The order of grades is that of ListMLE (Xia et al., Listwise Approach to Learning to Rank, 2008), texts of one

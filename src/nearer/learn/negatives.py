@@ -36,7 +36,7 @@ class SourceReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class MinedSample:
     """A drawn negative, with its scores and the sources that proposed it; long texts are cut, and end in " …"."""
 
     query: str
@@ -72,7 +72,7 @@ class MiningReport:
     num_filled_at_random: int = 0
     is_excluded: bool = False
     false_negatives: tuple[FalseNegatives, ...] = ()
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[MinedSample, ...] = ()
     num_masked_by_teacher: int = 0
     num_added_by_teacher: int = 0
 
@@ -82,7 +82,7 @@ class MiningReport:
         parts = {
             "sources": tuple(SourceReport(**each) for each in record["sources"]),
             "false_negatives": tuple(FalseNegatives(**each) for each in record["false_negatives"]),
-            "samples": tuple(Sample(**{**each, "sources": tuple(each["sources"])}) for each in record["samples"]),
+            "samples": tuple(MinedSample(**{**each, "sources": tuple(each["sources"])}) for each in record["samples"]),
         }
         return cls(**{**record, **parts})
 
@@ -222,14 +222,14 @@ def _drawn_by_source(reports: Sequence[SourceReport], sifted: Sifted, drawn_QK: 
 
 def _samples(
     examples: Sequence[Example], candidates: Candidates, sifted: Sifted, drawn_QK: Bools
-) -> tuple[Sample, ...]:
+) -> tuple[MinedSample, ...]:
     """The drawn negatives that come nearest to their positives, or above them, nearest first; of one query once."""
     places = np.argwhere(drawn_QK)
     gaps = candidates.positive_scores_Q[places[:, 0]] - candidates.scores_QK[drawn_QK]
-    found: dict[tuple[int, int], Sample] = {}
+    found: dict[tuple[int, int], MinedSample] = {}
     for q, k in places[np.argsort(gaps, kind="stable")].tolist():
         row, bits = int(candidates.rows_QK[q, k]), int(sifted.proposers_QK[q, k])
-        sample = Sample(
+        sample = MinedSample(
             query=_cut(examples[q].anchor),
             positive=_cut(examples[q].positive),
             negative=_cut(candidates.texts[row]),

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from nearer.core.sections import TrainRecipe
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.losses import TRIPLET_MARGIN, Loss, Similarities
-from nearer.learn.tokens import Features, Size, Tokens
+from nearer.learn.tokens import Features, MinibatchSize, Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +49,7 @@ class Collator:
     table: ExampleTable
     anchors: Tokens
     texts: Tokens | None
-    size: Size
+    size: MinibatchSize
     num_processes: int = 1
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Batch]:
@@ -145,7 +145,7 @@ def embed_all(model: nn.Module, minibatches: Sequence[Features], *, grad_cache: 
     """The vectors of all texts of these mini-batches, in their order.
 
     With ``grad_cache`` no activations are kept: the backward pass makes those of one mini-batch at a time again, with
-    the same dropout. Source: Gao et al., Scaling Deep Contrastive Learning Batch Size (arXiv 2101.06983).
+    the same dropout. Source: Gao et al., Scaling Deep Contrastive Learning Batch MinibatchSize (arXiv 2101.06983).
     """
     if not grad_cache:
         return torch.cat([_vectors(model, features) for features in minibatches])

@@ -21,14 +21,14 @@ _BLOCK = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
+class MinibatchSize:
     """How many tokens a mini-batch may have, padding among them, and how many of these: what one more would cost."""
 
     most_tokens: int
     most_padding: int
 
     @classmethod
-    def on(cls, device: torch.device) -> "Size":
+    def on(cls, device: torch.device) -> "MinibatchSize":
         """What suits a device: on a CPU small mini-batches are as fast as large ones. For GPUs it is not measured."""
         tokens, padding = (2048, 64) if device.type == "cpu" else (65_536, 2048)
         return cls(most_tokens=tokens, most_padding=padding)
@@ -47,7 +47,7 @@ class Tokens:
         self._starts = np.concatenate([[0], np.cumsum(self.lengths_T)])
         self._ids: NDArray[np.int32] = np.concatenate(rows) if rows else np.empty(0, np.int32)
 
-    def minibatches(self, rows: Sequence[int], size: Size) -> Iterator[tuple[list[int], Features]]:
+    def minibatches(self, rows: Sequence[int], size: MinibatchSize) -> Iterator[tuple[list[int], Features]]:
         """These texts in groups of like length, the longest first, none larger than ``size``.
 
         A text that is longer stands alone.

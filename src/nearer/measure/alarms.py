@@ -43,7 +43,7 @@ _SOURCES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class CurvePoint:
     """What was measured after ``step`` steps of pass ``number``; None where it was not.
 
     ``dev`` and ``train`` are the metric on dev and on training queries.
@@ -65,7 +65,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class TrainingEvidence:
     """What a training left to judge.
 
     ``passes`` are the points of each pass, step 0 first, ``kept`` the one whose weights were kept. ``lessons`` has an
@@ -73,20 +73,20 @@ class Evidence:
     effective rank could be, ``num_dev`` and ``num_train`` count the queries measured.
     """
 
-    passes: Sequence[Sequence[Point]]
-    kept: Point
+    passes: Sequence[Sequence[CurvePoint]]
+    kept: CurvePoint
     num_dev: int
     num_train: int
     lessons: Sequence[Hashable]
     most_dimensions: int
 
     @property
-    def start(self) -> Point:
+    def start(self) -> CurvePoint:
         """The model that training began with."""
         return self.passes[0][0]
 
     @property
-    def ends(self) -> list[Point]:
+    def ends(self) -> list[CurvePoint]:
         """What was kept, and where each pass ended."""
         return [self.kept, *(points[-1] for points in self.passes)]
 
@@ -106,7 +106,7 @@ class Alarm:
     sentence: str
 
 
-def judge(evidence: Evidence) -> tuple[Alarm, ...]:
+def judge(evidence: TrainingEvidence) -> tuple[Alarm, ...]:
     """Every alarm, those not raised too, always in the same order."""
     return (
         _train_dev_gap(evidence),
@@ -121,7 +121,7 @@ def raised_in(training: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     return [alarm for alarm in (training or {}).get("alarms", []) if alarm["raised"]]
 
 
-def _train_dev_gap(evidence: Evidence) -> Alarm:
+def _train_dev_gap(evidence: TrainingEvidence) -> Alarm:
     before, after, threshold = evidence.start.gap, evidence.kept.gap, MAX_GAP_GROWTH
     if evidence.num_train:
         threshold = max(threshold, 2 * _SD_OF_GAIN * sqrt(1 / evidence.num_dev + 1 / evidence.num_train))
@@ -136,7 +136,7 @@ def _train_dev_gap(evidence: Evidence) -> Alarm:
     )
 
 
-def _dev_falls(evidence: Evidence) -> Alarm:
+def _dev_falls(evidence: TrainingEvidence) -> Alarm:
     """The largest fall of dev from the best of a pass to its end, while training queries did not fall."""
     threshold = max(MAX_DEV_FALL, 2 * _SD_BETWEEN_STEPS / sqrt(evidence.num_dev))
     ends = [(max(points, key=lambda point: point.dev), points[-1]) for points in evidence.passes]
@@ -170,7 +170,7 @@ def _repeated_pairs(lessons: Sequence[Hashable]) -> Alarm:
     )
 
 
-def _rank_lost(evidence: Evidence) -> Alarm:
+def _rank_lost(evidence: TrainingEvidence) -> Alarm:
     """The largest share of the effective rank that is lost at the end of a pass, or in what was kept."""
     before = evidence.start.effective_rank
     measured = [(point.effective_rank, point) for point in evidence.ends if point.effective_rank is not None]

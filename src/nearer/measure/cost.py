@@ -25,7 +25,7 @@ _MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
+class CorpusSize:
     """The bytes of a set of vectors: alone, and as an index that holds them (``index_bytes``, by kind)."""
 
     dims: int
@@ -57,7 +57,7 @@ def parse_count(text: str) -> int:
     return count
 
 
-def size(num_vectors: int, *, dims: int, precision: str) -> Size:
+def size(num_vectors: int, *, dims: int, precision: str) -> CorpusSize:
     """The bytes of ``num_vectors`` vectors, alone and in two kinds of index over vectors of that precision.
 
     ``ivf`` adds an id a vector and float32 centroids of its lists, ``hnsw`` the links of its graph. Texts, metadata
@@ -75,7 +75,7 @@ def size(num_vectors: int, *, dims: int, precision: str) -> Size:
     raw_bytes = num_vectors * vector_bytes(dims, precision)
     num_lists = math.ceil(LISTS_PER_ROOT * math.sqrt(num_vectors))
     links_a_vector = 2 * HNSW_LINKS + HNSW_LINKS / math.log(HNSW_LINKS)
-    return Size(
+    return CorpusSize(
         dims=dims,
         precision=precision,
         raw_bytes=raw_bytes,

@@ -90,7 +90,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class MissEvidence:
     """What was found out about a query that failed.
 
     ``rank`` is that of the missed document, from 1; None below all that was ranked. ``proven`` holds the causes that
@@ -101,11 +101,13 @@ class Evidence:
     proven: Collection[Cause] = ()
 
 
-def cause_of(evidence: Evidence, limits: Limits) -> Cause:
+def cause_of(evidence: MissEvidence, limits: Limits) -> Cause:
     """The first of the causes that were proven; if none was, what the rank of the missed document says.
 
-    >>> cause_of(Evidence(rank=30), Limits()), cause_of(Evidence(rank=30, proven=["structure", "truncated"]), Limits())
-    ('depth', 'truncated')
+    >>> cause_of(MissEvidence(rank=30), Limits())
+    'depth'
+    >>> cause_of(MissEvidence(rank=30, proven=["structure", "truncated"]), Limits())
+    'truncated'
     """
     assert not BY_RANK.intersection(evidence.proven), "these follow from the rank"
     for cause in CAUSES:

@@ -43,7 +43,7 @@ class SuiteEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class GateEvidence:
     """All that the gate looks at: the comparison with what is live, its slices by name, index faults, and the suite."""
 
     comparison: Comparison
@@ -64,7 +64,7 @@ class Verdict:
     notes: tuple[str, ...]
 
 
-def decide(evidence: Evidence, policy: Policy) -> Verdict:
+def decide(evidence: GateEvidence, policy: Policy) -> Verdict:
     """The verdict on a candidate: every reason against it is given, not only the first.
 
     Source: slices are tested together after Holm (1979), section 3, so that many slices do not refuse by chance.

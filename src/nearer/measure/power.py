@@ -22,8 +22,8 @@ _NO_SPREAD = 1e-9  # sums in another order differ by less; measures by more
 class Spread:
     """How far a mean over queries strays between sets of queries like this one.
 
-    ``standard_error`` is None where it cannot be told: with too few units for an interval, and where no query differs
-    from another.
+    ``standard_error`` is None where it cannot be estimated: with too few units for an interval, and where no query
+    differs from another.
     """
 
     standard_error: float | None
@@ -59,7 +59,7 @@ def detectable(spread: Spread, *, alpha: float = 0.05, power: float = POWER) -> 
     """The smallest true difference that a two-sided paired test at ``alpha`` would show with probability ``power``.
 
     ``spread`` is that of the differences, candidate minus baseline: another candidate may vary more or less. None
-    where the spread cannot be told.
+    where the spread cannot be estimated.
 
     Source: a paired t test shows a difference of (z_(alpha/2) + z_power) standard errors with that probability when
     the normal distribution stands for Student's; z_(alpha/2)^2 / 2 units are taken off the number for that. The tests
@@ -79,7 +79,7 @@ def num_queries_needed(spread: Spread, *, half_width: float, confidence: float =
     """How many queries like these give an interval of at most ``half_width`` to either side of the mean.
 
     Grouped queries are counted as coming in more groups of the same size, not as more of the same groups. None where
-    the spread cannot be told.
+    the spread cannot be estimated.
 
     Source: Cochran, Sampling Techniques (1977), chapter 4, the number needed for a mean.
 

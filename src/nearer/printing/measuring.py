@@ -81,7 +81,7 @@ def suite_run(result: SuiteRun) -> str:
     failing = [line for each in results for line in _failing_cases(each)]
     changes = [
         f"{each.candidate} beside {each.baseline}: newly failing: {listed(each.newly_failing)}; "
-        f"mended: {listed(each.mended)}"
+        f"newly passing: {listed(each.newly_passing)}"
         for each in result.changes
     ]
     head, verdict = f"{result.file}: cases that pass", f"verdict: {result.verdict}"

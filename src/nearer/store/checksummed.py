@@ -1,6 +1,6 @@
 """Checksummed folders: they get their name when they are whole, and a manifest tells later whether they still are.
 
-What a killed process left half written has no such name; what was cut or changed since is told by its checksums.
+What a killed process left half written has no such name; checksums find what was cut or changed since.
 """
 
 import hashlib

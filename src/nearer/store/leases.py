@@ -1,7 +1,7 @@
 """Who is at work: a lock a resource, and one a process; each goes with its process, however that ends.
 
 A process that has a workspace open holds a lock named by its token, and so do the names of what it has not finished
-writing. So what a killed process left is told from what a live one is writing.
+writing. So what a killed process left differs from what a live one is writing.
 """
 
 import os

@@ -148,7 +148,7 @@ class Workspace:
 
     @contextmanager
     def write(self, verb: str, *, attached: Mapping[str, Path] | None = None) -> Iterator[Connection]:
-        """A short transaction of documents, queries, judgments or splits; who waits for it is told the verb.
+        """A short transaction of documents, queries, judgments or splits; who waits for it sees the verb.
 
         Raises WorkspaceError when the disk refuses.
         """

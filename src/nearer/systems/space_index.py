@@ -10,11 +10,7 @@ from nearer.core.errors import InputError, NearerError
 from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
-from nearer.encode.adapted import AdaptedEncoder
-from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.corpus import chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
-from nearer.encode.encoder import TextEncoder
-from nearer.encode.paired import PairedEncoder
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
 from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
@@ -113,7 +109,7 @@ class _Source:
     def with_own_recall(self, index: Index) -> Manifest:
         """The manifest of an index; under a query adapter with the recall of its own queries, not of the base's."""
         manifest = index.manifest
-        if manifest.recall is None or not _adapts_queries(self._system.encoder):
+        if manifest.recall is None or not self._system.encoder.shares_documents:
             return manifest
         vectors_QD = self._query_vectors()
         return manifest if vectors_QD is None else replace(manifest, recall=index.recall(vectors_QD))
@@ -175,13 +171,6 @@ class _Source:
 def folder_of(workspace: Workspace, space_id: str) -> Path:
     """Where an index is: one folder a space."""
     return inside(workspace.indexes, space_id)
-
-
-def _adapts_queries(encoder: TextEncoder) -> bool:
-    """Whether an encoder makes queries alone its own, so that it searches an index that another makes."""
-    while isinstance(encoder, CompressedEncoder):
-        encoder = encoder.base
-    return isinstance(encoder, PairedEncoder) or (isinstance(encoder, AdaptedEncoder) and not encoder.adapter.document)
 
 
 def _field_types(collection: Collection, names: Sequence[str]) -> Fields:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nearer.core.text import clusters, near_duplicates, normalise
 from nearer.learn.examples import Example
-from nearer.measure.alarms import Evidence, Point, judge
+from nearer.measure.alarms import CurvePoint, TrainingEvidence, judge
 from nearer.training.monitor import Monitor
 
 JSON = Mapping[str, Any]
@@ -22,7 +22,7 @@ def alarms_of(
     """Every alarm of a training of these passes, raised or not, as it is written down."""
     points = [_points(each) for each in passes]
     [kept] = [point for point in points[-1] if point.step == passes[-1]["fit"]["best_step"]]
-    evidence = Evidence(
+    evidence = TrainingEvidence(
         passes=points,
         kept=kept,
         num_dev=len(monitor.dev.queries),
@@ -48,9 +48,9 @@ def lessons(examples: Sequence[Example]) -> list[tuple[int, int]]:
     return [found[row] for row in range(len(examples))]
 
 
-def _points(each: JSON) -> list[Point]:
+def _points(each: JSON) -> list[CurvePoint]:
     return [
-        Point(
+        CurvePoint(
             number=each["pass"],
             step=point["step"],
             dev=point["value"],

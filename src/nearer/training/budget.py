@@ -7,7 +7,7 @@ from typing import Any
 
 from nearer.core.errors import RecipeError
 from nearer.core.ids import canonical_json
-from nearer.learn.batch_sampler import Order
+from nearer.learn.batch_sampler import BatchOrder
 from nearer.learn.examples import limit
 from nearer.learn.lower_layers import layers_of
 from nearer.learn.plan import Pace, Plan, make_plan
@@ -87,7 +87,7 @@ class _Fitting:
         job, recipe = self.job, self.job.workspace.recipe.train
 
         def num_batches(num_pairs: int) -> int:
-            return Order.of(limit(job.examples, max_pairs=num_pairs, seed=recipe.seed), recipe).num_batches
+            return BatchOrder.of(limit(job.examples, max_pairs=num_pairs, seed=recipe.seed), recipe).num_batches
 
         return make_plan(
             self.pace,

@@ -7,7 +7,7 @@ from nearer.learn.checkpoint import DevPoint
 
 
 class Deadline:
-    """When a training must end, by a clock; ``kept`` is told the seconds left whenever dev was measured.
+    """When a training must end, by a clock; ``kept`` receives the seconds left whenever dev was measured.
 
     Two dev measurements are kept in reserve: one where training is stopped, one of what it made.
     """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from nearer.learn.batch_sampler import Order
+from nearer.learn.batch_sampler import BatchOrder
 from nearer.learn.examples import Example
 from nearer.learn.lower_layers import Activations
 from nearer.learn.plan import Pace
@@ -81,7 +81,7 @@ def _step(job: TrainingJob, *, mined: bool, clock: Callable[[], float]) -> float
     """Seconds of a step on what an epoch draws, with mined negatives, for which random passages stand, or without."""
     recipe = job.workspace.recipe
     rng = random.Random(recipe.train.seed)
-    drawn = [job.examples[row] for rows in Order.of(job.examples, recipe.train).batches(0) for row in rows]
+    drawn = [job.examples[row] for rows in BatchOrder.of(job.examples, recipe.train).batches(0) for row in rows]
     number = min(recipe.mining.num_negatives, len(job.corpus.passages)) if mined else 0
     sample = [
         _with(example, rng.sample(job.corpus.passages, number))

@@ -8,10 +8,8 @@ from typing import Any
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.ids import canonical_json, content_id
 from nearer.core.progress import Progress
-from nearer.encode.corpus import MAPPED
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, TextEncoder
-from nearer.encode.paired import PairedEncoder
 from nearer.learn.checkpoint import DevPoint
 from nearer.learn.fit_reranker import fit_reranker
 from nearer.learn.listwise import RankedList
@@ -27,7 +25,7 @@ from nearer.training.run import TrainingRun, surroundings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class RerankerStart:
     """What a training begins with, and the system that finds what is to be ranked.
 
     ``is_fresh`` when the head is random, so that the cross-encoder knows nothing yet.
@@ -46,7 +44,7 @@ class Start:
         return {"name": self.name, "is_fresh": self.is_fresh, "cross_encoder_id": cross_encoder_id}
 
 
-def open_start(workspace: Workspace, name: str) -> Start:
+def open_start(workspace: Workspace, name: str) -> RerankerStart:
     """A cross-encoder to go on with, or an encoder's transformer to begin with, and who retrieves."""
     recipe, registered = workspace.recipe.reranker, workspace.registry.models()
     if name in {BASE, LIVE, *workspace.recipe.other_encoders, *(model.model_id for model in registered)}:
@@ -54,8 +52,8 @@ def open_start(workspace: Workspace, name: str) -> Start:
         encoder = _with_weights(retriever.encoder, name=name)
         fresh = CrossEncoder.over(encoder, name=name, max_length=recipe.max_seq_length, seed=recipe.seed)
         parent = retriever.model.model_id
-        return Start(name=name, retriever=retriever, reranker=fresh, is_fresh=True, parent_id=parent)
-    return Start(
+        return RerankerStart(name=name, retriever=retriever, reranker=fresh, is_fresh=True, parent_id=parent)
+    return RerankerStart(
         name=name,
         retriever=open_system(workspace, BASE),
         reranker=open_reranker(workspace, name, max_length=recipe.max_seq_length),
@@ -66,23 +64,19 @@ def open_start(workspace: Workspace, name: str) -> Start:
 
 def _with_weights(encoder: TextEncoder, *, name: str) -> Encoder:
     """The encoder under what maps its vectors, or those of its queries. Raises InputError when behind an API."""
-    while not isinstance(encoder, Encoder):
-        if isinstance(encoder, PairedEncoder):
-            encoder = encoder.queries
-        elif isinstance(encoder, MAPPED):
-            encoder = encoder.base
-        else:
-            raise InputError(
-                f"{name} is behind an API: it has no transformer here to begin with",
-                hint="begin with a cross-encoder: --from cross-encoder/ms-marco-MiniLM-L6-v2",
-            )
-    return encoder
+    reader = encoder.origin("queries").encoder
+    if not isinstance(reader, Encoder):
+        raise InputError(
+            f"{name} is behind an API: it has no transformer here to begin with",
+            hint="begin with a cross-encoder: --from cross-encoder/ms-marco-MiniLM-L6-v2",
+        )
+    return reader
 
 
 def fit_lists(
     workspace: Workspace,
     run: TrainingRun,
-    begin: Start,
+    begin: RerankerStart,
     lists: Sequence[RankedList],
     dev: RerankDev,
     *,
@@ -118,7 +112,7 @@ def as_json(content: dict[str, Any]) -> dict[str, Any]:
     return dict(json.loads(canonical_json(content)))
 
 
-def dev_values_of(begin: Start, dev: RerankDev, fit: dict[str, Any]) -> dict[str, Any]:
+def dev_values_of(begin: RerankerStart, dev: RerankDev, fit: dict[str, Any]) -> dict[str, Any]:
     """What dev said; ``start`` is what the training began with, which a fresh head makes worthless."""
     return {
         "metric": str(DEV_MEASURE),
@@ -145,7 +139,9 @@ def refuse_few_lists(workspace: Workspace, lists: Sequence[RankedList], mining: 
         raise RecipeError("; ".join(faults), hint="correct nearer.toml, or for one run: --set KEY=VALUE")
 
 
-def decides_reranker(workspace: Workspace, begin: Start, lists: Sequence[RankedList], dev: RerankDev) -> dict[str, Any]:
+def decides_reranker(
+    workspace: Workspace, begin: RerankerStart, lists: Sequence[RankedList], dev: RerankDev
+) -> dict[str, Any]:
     """Everything that decides which cross-encoder a run makes, under names that a message can use."""
     recipe = workspace.recipe.reranker.model_dump(mode="json")
     return {

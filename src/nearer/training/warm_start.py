@@ -172,7 +172,7 @@ def _fitted(
     kept = report if is_kept else replace(report, best_step=0)
     why_not = f"it brings {share:.0%} of what is lacking" if gain.low > 0 else "not proven better"
     gained = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on dev"
-    said = "kept" if is_kept else f"left out: {why_not}"
+    said = "kept" if is_kept else f"not kept: {why_not}"
     progress.say(f"a linear map on the vectors of {report.num_pairs} pairs: {gained}, {said}")
     summary = {"pass": 0, "fit": kept.described, "mining": None, "gain": asdict(gain)}
     return adapter, dict(json.loads(canonical_json(summary)))

@@ -233,7 +233,7 @@ class SuiteChange(Result):
     baseline: str
     candidate: str
     newly_failing: tuple[str, ...]
-    mended: tuple[str, ...]
+    newly_passing: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from nearer.core.records import Document, Query
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.evaluation.diagnosis.background import Background, Failure
 from nearer.evaluation.diagnosis.rechunk import Scores
-from nearer.measure.diagnosis import Cause, Evidence, Limits, Missed, cause_of
+from nearer.measure.diagnosis import Cause, Limits, Missed, MissEvidence, cause_of
 from nearer.retrieval.rule_support import SupportedRule
 from nearer.store.workspace import Workspace
 from nearer.systems import System
@@ -85,7 +85,7 @@ def explain(
     for failure in failures:
         sentences = proven[failure.query.query_id]
         rank = failure.missed.rank if failure.missed else None
-        cause = cause_of(Evidence(rank=rank, proven=frozenset(sentences)), limits)
+        cause = cause_of(MissEvidence(rank=rank, proven=frozenset(sentences)), limits)
         found.append(Finding(failure=failure, cause=cause, evidence=sentences.get(cause) or _by_rank(scene, failure)))
     return found
 

@@ -31,7 +31,7 @@ EXAMPLE = "Return the path of a file, made relative to another folder."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
+class DemoSize:
     """How much of the standard library is used, and how it is trained; none means all."""
 
     num_documents: int | None
@@ -40,7 +40,7 @@ class Size:
     train: dict[str, Any]
 
 
-QUICK = Size(
+QUICK = DemoSize(
     num_documents=3000,
     num_queries={"train": 1200, "dev": 150, "test": 400},
     max_seq_length=96,
@@ -54,7 +54,7 @@ QUICK = Size(
 )
 """Fits in minutes on two CPU cores; chosen on the dev modules, see docs/results.md."""
 
-FULL = Size(
+FULL = DemoSize(
     num_documents=None,
     num_queries=None,
     max_seq_length=128,
@@ -88,7 +88,7 @@ def demo(
     return _summary(first.evaluation, decision, page, duration_s=clock() - began)
 
 
-def choose(functions: Sequence[StdlibFunction], size: Size, *, side_of: Callable[[str], str]) -> dict[str, Any]:
+def choose(functions: Sequence[StdlibFunction], size: DemoSize, *, side_of: Callable[[str], str]) -> dict[str, Any]:
     """Documents, queries and judgments as rows for import.
 
     A first sentence is one query, with every function that has it as a positive. Sentences of functions in several
@@ -135,7 +135,7 @@ def held_out() -> dict[str, list[str]]:
     return found
 
 
-def _fresh_workspace(folder: Path, size: Size) -> Workspace:
+def _fresh_workspace(folder: Path, size: DemoSize) -> Workspace:
     if folder.exists() and any(folder.iterdir()):
         recipe = folder / RECIPE_FILE
         if not recipe.is_file() or f'name = "{NAME}"' not in recipe.read_text(encoding="utf-8", errors="replace"):
@@ -153,7 +153,7 @@ def _fresh_workspace(folder: Path, size: Size) -> Workspace:
     return Workspace.init(folder, recipe=recipe_values)
 
 
-def _import_functions(workspace: Workspace, size: Size, *, progress: Progress) -> None:
+def _import_functions(workspace: Workspace, size: DemoSize, *, progress: Progress) -> None:
     sides = held_out()
     side_of = {module: side for side, modules in sides.items() for module in modules}
     rows = choose(list(stdlib_functions()), size, side_of=lambda module: side_of.get(module, "train"))
@@ -173,7 +173,7 @@ def _import_functions(workspace: Workspace, size: Size, *, progress: Progress) -
 
 
 def _first_of_each_side(
-    sentences: Sequence[str], module_of: dict[str, str], size: Size, *, side_of: Callable[[str], str]
+    sentences: Sequence[str], module_of: dict[str, str], size: DemoSize, *, side_of: Callable[[str], str]
 ) -> list[str]:
     taken = {"train": 0, "dev": 0, "test": 0}
     chosen = []
