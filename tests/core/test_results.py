@@ -6,6 +6,7 @@ import pytest
 from nearer.core.errors import InputError
 from nearer.core.results.measuring import ApiUse, Evaluation, Ledger, SystemValues, ValueInterval
 from nearer.core.results.releases import Rollback
+from nearer.evaluation.exclusions import nothing_excluded
 
 
 def evaluation():
@@ -25,11 +26,15 @@ def evaluation():
     return Evaluation(
         split="dev",
         num_queries=9,
-        num_without_relevant=0,
+        num_with_relevant=9,
+        num_without_gain=0,
+        num_unjudged=0,
+        relevant_from=1,
         num_groups=None,
         settings={"seed": 0},
         results=(values,),
         comparisons=(),
+        excluded=nothing_excluded().counts,
         notes=(),
         examples=(),
         ledger=Ledger(split="dev", num_test_uses=None),

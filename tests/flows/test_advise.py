@@ -152,7 +152,7 @@ def test_boosts_are_measured_as_deep_as_they_are_served(new_workspace, tmp_path)
     write_changes(workspace, remedy.changes)
     workspace.close()
     served = Workspace.open(workspace.folder)
-    _, ranked = rank(served, open_system(served, "base+boost"), data.queries[:5], k=150, progress=Silent())
+    _, ranked, _ = rank(served, open_system(served, "base+boost"), data.queries[:5], k=150, progress=Silent())
     served.close()
     assert ranked.rows_QK.shape == (5, 150)
     for row in range(5):

@@ -106,7 +106,7 @@ def test_a_weight_of_one_ranks_as_the_vectors_do(base_live):
 def test_what_is_served_is_what_was_measured(workspace, ask, name):
     system = open_system(workspace, name)
     judged = read_judged_split(workspace, "dev")
-    corpus, measured = rank(workspace, system, judged.queries, progress=Silent())
+    corpus, measured, _ = rank(workspace, system, judged.queries, progress=Silent())
     ask(workspace.folder, "promote", name, "--force", "--reason", "to serve it", code=None)
     for query, rows_K in list(zip(judged.queries, measured.rows_QK, strict=True))[:8]:
         served = [each["doc_id"] for each in search(workspace, query.text, k=5)["results"]]
@@ -217,7 +217,7 @@ def versioned(tmp_path, new_workspace, topic_cross_encoder_folder):
 
 def test_a_filter_leaves_only_what_the_query_asks_for(versioned):
     judged = read_judged_split(versioned, "dev")
-    corpus, ranked = rank(versioned, open_system(versioned, "base+filter"), judged.queries, progress=Silent())
+    corpus, ranked, _ = rank(versioned, open_system(versioned, "base+filter"), judged.queries, progress=Silent())
     for query, rows_K in zip(judged.queries, ranked.rows_QK, strict=True):
         found = [corpus.documents[row].metadata for row in rows_K if row >= 0]
         assert len(found) == 24
@@ -233,7 +233,7 @@ def test_a_filter_makes_the_difference_where_texts_are_alike(versioned):
 @pytest.mark.parametrize("name", ["base+filter", "bm25+filter", "hybrid+filter", "base+boost", "base+rerank"])
 def test_what_filters_boosts_and_reranks_serves_what_was_measured(versioned, ask, name):
     judged = read_judged_split(versioned, "dev")
-    corpus, measured = rank(versioned, open_system(versioned, name), judged.queries, progress=Silent())
+    corpus, measured, _ = rank(versioned, open_system(versioned, name), judged.queries, progress=Silent())
     ask(versioned.folder, "promote", name, "--force", "--reason", "to serve it", code=None)
     for query, rows_K in list(zip(judged.queries, measured.rows_QK, strict=True))[:5]:
         known = {"region": query.metadata["region"]} if "filter" in name else {}

@@ -50,7 +50,7 @@ def test_printed_with_intervals_slices_and_comparisons(ask, nearer, base_live, t
 def test_the_budget_is_not_a_rank(base_live):
     workspace = Workspace.open(base_live, overrides=("evaluate.depth=5", 'evaluate.measures=["ContextRecall@2000"]'))
     judged = read_judged_split(workspace, "dev")
-    _, ranked = rank(workspace, open_system(workspace, "base"), judged.queries, progress=Silent())
+    _, ranked, _ = rank(workspace, open_system(workspace, "base"), judged.queries, progress=Silent())
     workspace.close()
     assert ranked.rows_QK.shape == (20, 5)
 

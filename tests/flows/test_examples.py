@@ -7,6 +7,7 @@ import pytest
 from nearer.core.progress import Silent
 from nearer.evaluation.diagnosis.background import Background
 from nearer.evaluation.examples import _whys, examples
+from nearer.evaluation.exclusions import nothing_excluded
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure, measure_run
 from nearer.flows.diagnose import diagnose
@@ -81,7 +82,7 @@ def test_of_a_run_only_rankings_and_texts_are_known(filled, dev, tmp_path):
         query_ids[2]: [*others[:24], relevant[query_ids[2]]],
     }
     measured = measure_run(filled, write_run(tmp_path / "made.run", run), dev)
-    background = Background(filled, dev, filled.collection.documents())
+    background = Background(filled, dev, filled.collection.documents(), nothing_excluded())
     whys = _whys(filled, background, measured, [0, 1, 2], Silent())
     assert [whys[row]["cause"] for row in range(3)] in (
         ["order", "order", "depth"],
@@ -92,7 +93,7 @@ def test_of_a_run_only_rankings_and_texts_are_known(filled, dev, tmp_path):
 
 def test_a_query_that_is_ranked_as_it_should_be_has_no_cause(filled, dev, tmp_path):
     perfect = measure_run(filled, write_run(tmp_path / "perfect", dict(dev.relevant)), dev)
-    background = Background(filled, dev, filled.collection.documents())
+    background = Background(filled, dev, filled.collection.documents(), nothing_excluded())
     assert _whys(filled, background, perfect, list(range(len(dev.queries))), Silent()) == {}
 
 

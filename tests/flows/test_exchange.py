@@ -121,7 +121,7 @@ def test_a_run_is_compared_pair_by_pair_and_what_it_lacks_is_told(ask, nearer, b
     assert told.exit_code == 0, told.err
     assert f"run:{path} - base = +" in told.out
     assert f"run:{path}: 20 ranked documents are not in the corpus" in told.out
-    assert "1 queries of other splits are left out" in told.out
+    assert "1 queries of other splits are excluded" in told.out
     result = ask(base_live, "evaluate", f"run:{path}", "base")
     assert value(result, f"run:{path}", "nDCG@10") == 1.0
     assert result["comparisons"][0]["difference"] < 0

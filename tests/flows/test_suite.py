@@ -42,7 +42,7 @@ def rankings(folder, system):
     doc_ids = tuple(workspace.collection.document_hashes())
     queries = [Query(query_id=text, text=text) for text in TEXTS]
     opened, silent = open_system(workspace, system), Silent()
-    _, ranked = rank(workspace, opened, queries, k=80, with_identical_text=True, progress=silent)
+    _, ranked, _ = rank(workspace, opened, queries, k=80, as_served=True, progress=silent)
     workspace.close()
     return {text: [doc_ids[row] for row in rows if row >= 0] for text, rows in zip(TEXTS, ranked.rows_QK, strict=True)}
 

@@ -25,12 +25,14 @@ ORACLE = {
 MEASURES = [Measure.parse(text) for text in ORACLE]
 
 
-def random_case(seed, *, max_grade=4):
+def random_case(seed, *, max_grade=4, min_grade=0):
     """Graded judgments and runs with many ties; some judged documents are never ranked."""
     rng = np.random.default_rng(seed)
     docs = [f"d{i}" for i in range(40)]
     qrels = {
-        f"q{q}": {d: int(rng.integers(0, max_grade + 1)) for d in rng.choice(docs, rng.integers(1, 20), replace=False)}
+        f"q{q}": {
+            d: int(rng.integers(min_grade, max_grade + 1)) for d in rng.choice(docs, rng.integers(1, 20), replace=False)
+        }
         for q in range(25)
     }
     qrels["nothing relevant"] = {"d1": 0, "d2": 0}
@@ -52,6 +54,16 @@ def test_equals_trec_eval(seed, relevant_from):
         for query_id in qrels:
             want = expected[query_id][ORACLE[str(measure)]]
             assert found[measure][query_id] == pytest.approx(want, abs=1e-6), (str(measure), query_id)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_negative_grades_are_no_gain_as_in_trec_eval(seed):
+    run, qrels = random_case(seed, max_grade=2, min_grade=-2)
+    expected = pytrec_eval.RelevanceEvaluator(qrels, set(ORACLE.values())).evaluate(run)
+    found = evaluate_run(run, qrels, MEASURES)
+    for measure in MEASURES:
+        wanted = {query_id: values[ORACLE[str(measure)]] for query_id, values in expected.items()}
+        assert found[measure] == pytest.approx(wanted, abs=1e-6), str(measure)
 
 
 def test_mrr_at_10_is_the_reciprocal_rank_of_a_cut_run():
@@ -182,7 +194,6 @@ def test_faulty_judgments_are_refused():
         (["q", "q"], ["a"], [], 1),
         (["q"], ["a", "b", "a"], [], 1),
         (["q"], ["a"], [good, good], 1),
-        (["q"], ["a"], [Judgment(query_id="q", doc_id="a", grade=-1)], 1),
         (["q"], ["a"], [good], 0),
     ]:
         with pytest.raises(InputError):

@@ -18,11 +18,11 @@ from nearer.encode.corpus import (
     Corpus,
     embed_corpus,
     embed_queries,
-    identical_text_documents,
     read_corpus,
     refuse_edited,
 )
 from nearer.evaluation.corpus_ranker import CorpusRanker
+from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.splits import ensure_splits
@@ -59,11 +59,12 @@ class AdviceData:
         self.depth = recipe.search.depth
         self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)
         self.query_emb_QD = embed_queries(workspace, self.system.encoder, self.queries, progress)
+        self.exclusions = find_exclusions(workspace, self.queries, self.corpus.documents)
         self.ranker = CorpusRanker(
             queries=self.queries,
             corpus=self.corpus,
             k=self.depth,
-            excluded=identical_text_documents(self.queries, self.corpus.documents),
+            excluded=self.exclusions.pairs,
         )
 
     @cached_property

@@ -84,15 +84,19 @@ def _fields(takes: Expense) -> dict[str, Any]:
 
 
 def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, ValueInterval]:
-    recipe = data.workspace.recipe.evaluate
-    intervals = mean_intervals(
-        np.stack(list(values.values()), axis=1),
-        groups_Q=data.judged.groups_of(queries_S),
-        num_resamples=recipe.num_resamples,
-        confidence=recipe.confidence,
-        seed=recipe.seed,
-    )
-    return {name: ValueInterval(**asdict(interval)) for name, interval in zip(values, intervals, strict=True)}
+    recipe, found = data.workspace.recipe.evaluate, {}
+    for name, values_S in values.items():
+        told_S = np.isin(queries_S, data.judged.rows_of(name))
+        if told_S.any():
+            [interval] = mean_intervals(
+                values_S[told_S][:, None],
+                groups_Q=data.judged.groups_of(queries_S[told_S]),
+                num_resamples=recipe.num_resamples,
+                confidence=recipe.confidence,
+                seed=recipe.seed,
+            )
+            found[name] = ValueInterval(**asdict(interval))
+    return found
 
 
 def fine_tuning(data: AdviceData, rate: Rate, *, full_curve: bool) -> MeasuredRemedy | SkippedRemedy:

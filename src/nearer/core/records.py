@@ -18,6 +18,9 @@ CASE_GROUPS: Mapping[CaseGroup, str] = {
 }
 """What the groups of the regression suite are called in print."""
 
+EXCLUDED_IDS = "excluded_ids"
+"""The query field that names documents which are no answers to it."""
+
 DEFAULT_K = 10
 """How many of the best documents a case of the regression suite looks at, unless it says so."""
 

@@ -627,6 +627,10 @@ class MiningRecipe(Section):
         return self
 
 
+Exclude = Literal["same-text", "same-id", "none"]
+"""Which documents on which nobody judged are taken for the query itself."""
+
+
 class EvaluateRecipe(Section):
     """What is measured, and how sure we are of it."""
 
@@ -647,6 +651,14 @@ class EvaluateRecipe(Section):
         ),
     )
     depth: int = Field(default=100, ge=1, le=100_000, description="documents ranked a query; MAP is cut there")
+    exclude: Exclude = Field(
+        default="same-text",
+        description=(
+            "documents on which nobody judged that are the query itself, and are excluded from its ranking: those of "
+            "its text, and the one of its id if their texts are nearly the same; `same-id`: the one of its id, as "
+            "BEIR does; `none`. A query's field `excluded_ids` names more. A judged document is never excluded"
+        ),
+    )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of every interval")
     num_resamples: int = Field(default=5000, ge=100, le=1_000_000, description="of bootstrap and randomisation")
     group_field: str | None = Field(

@@ -13,7 +13,6 @@ from nearer.core.errors import Conflict, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Query
 from nearer.core.sections import ChunkRecipe
-from nearer.core.text import normalise
 from nearer.encode.api import ApiEncoder
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, passages
@@ -181,18 +180,6 @@ def tell_cost(
             num_tokens += service.estimated_tokens(missing)
     if num_texts:
         progress.say(f"{side} to encode: {service.describe(num_texts=num_texts, num_tokens=num_tokens)}")
-
-
-def identical_text_documents(queries: Sequence[Query], documents: Sequence[Document]) -> tuple[Ints, Ints]:
-    """Pairs (query row, document row) in which the document's text is the query's own."""
-    rows_of: dict[str, list[int]] = {}
-    for row, document in enumerate(documents):
-        rows_of.setdefault(normalise(document.full_text), []).append(row)
-    found = [(q, n) for q, query in enumerate(queries) for n in rows_of.get(normalise(query.text), ())]
-    return (
-        np.asarray([q for q, _ in found], dtype=np.int64),
-        np.asarray([n for _, n in found], dtype=np.int64),
-    )
 
 
 def _embed(

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import numpy as np
-
 from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.progress import Progress
 from nearer.core.results.measuring import (
@@ -43,17 +41,32 @@ def compare_measured(
     recipe: EvaluateRecipe,
     mask: Bools | None = None,
 ) -> list[Comparison]:
-    """Candidate minus baseline in every metric on the queries of ``mask`` (all by default), groups kept whole."""
-    rows = _rows(judged, mask)
-    return compare_all(
-        baseline.columns(metrics)[rows],
-        candidate.columns(metrics)[rows],
-        metrics=metrics,
-        groups_Q=judged.groups_of(rows),
-        num_resamples=recipe.num_resamples,
-        confidence=recipe.confidence,
-        seed=recipe.seed,
-    )
+    """Candidate minus baseline in every metric on the queries of ``mask`` (all by default), groups kept whole.
+
+    Each metric is taken over those of them that it tells of.
+    """
+    found: dict[str, Comparison] = {}
+    for names, rows in _together(judged, metrics, mask):
+        compared = compare_all(
+            baseline.columns(names)[rows],
+            candidate.columns(names)[rows],
+            metrics=names,
+            groups_Q=judged.groups_of(rows),
+            num_resamples=recipe.num_resamples,
+            confidence=recipe.confidence,
+            seed=recipe.seed,
+        )
+        found |= {each.metric: each for each in compared}
+    return [found[metric] for metric in metrics]
+
+
+def _together(judged: JudgedSplit, metrics: Sequence[str], mask: Bools | None) -> list[tuple[list[str], Ints]]:
+    """The measures that are taken over the same queries, and the rows of these."""
+    found: dict[bytes, tuple[list[str], Ints]] = {}
+    for metric in metrics:
+        rows = judged.rows_of(metric, mask)
+        found.setdefault(rows.tobytes(), ([], rows))[0].append(metric)
+    return list(found.values())
 
 
 def summarise(
@@ -61,13 +74,16 @@ def summarise(
 ) -> Evaluation:
     """The evaluation: results, comparisons with the first system, examples, and the ledger's entry of it."""
     recipe = workspace.recipe.evaluate
+    metrics = judged.measurable(recipe.measures)
     baseline, *candidates = measured
     names = [each.system.name for each in measured]
     comparisons = [
-        compared for candidate in candidates for compared in _compare(baseline, candidate, judged=judged, recipe=recipe)
+        compared
+        for candidate in candidates
+        for compared in _compare(baseline, candidate, metrics=metrics, judged=judged, recipe=recipe)
     ]
     p_adjusted = adjusted_p([each for each, _ in comparisons])
-    systems = [each.system.name for each in measured[1:] for _ in recipe.measures]
+    systems = [each.system.name for each in measured[1:] for _ in metrics]
     compared = tuple(
         _compared(each, spread, recipe, baseline=names[0], candidate=name, p_adjusted=p_value)
         for name, (each, spread), p_value in zip(systems, comparisons, p_adjusted, strict=True)
@@ -75,11 +91,15 @@ def summarise(
     return Evaluation(
         split=judged.split,
         num_queries=len(judged.queries),
-        num_without_relevant=judged.num_without_relevant,
+        num_with_relevant=int(judged.has_relevant_Q.sum()),
+        num_without_gain=judged.num_without_gain,
+        num_unjudged=judged.num_unjudged,
+        relevant_from=judged.qrels.relevant_from,
         num_groups=len(set(judged.groups)) if judged.groups else None,
         settings=recipe.model_dump(mode="json"),
         results=tuple(_result(each, judged, recipe) for each in measured),
         comparisons=compared,
+        excluded=measured[0].excluded,
         notes=tuple(_unjudged(each) for each in compared if _is_judged_less(each)),
         examples=examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
         ledger=ledger,
@@ -122,18 +142,23 @@ def adjusted_p(comparisons: Sequence[Comparison]) -> list[float]:
 
 
 def _compare(
-    baseline: Measured, candidate: Measured, *, judged: JudgedSplit, recipe: EvaluateRecipe
+    baseline: Measured,
+    candidate: Measured,
+    *,
+    metrics: Sequence[str],
+    judged: JudgedSplit,
+    recipe: EvaluateRecipe,
 ) -> list[tuple[Comparison, Spread]]:
     """Candidate minus baseline in every measure, and how the differences are spread over queries."""
-    metrics = recipe.measures
     compared = compare_measured(baseline, candidate, metrics=metrics, judged=judged, recipe=recipe)
-    differences_QM = candidate.columns(metrics) - baseline.columns(metrics)
-    return list(zip(compared, _spreads(differences_QM, judged, recipe), strict=True))
+    differences = {metric: candidate.values[metric] - baseline.values[metric] for metric in metrics}
+    return [(each, _spread(differences[each.metric], each.metric, judged, recipe)) for each in compared]
 
 
-def _spreads(values_QM: Floats64, judged: JudgedSplit, recipe: EvaluateRecipe) -> list[Spread]:
-    groups = judged.groups_of(_rows(judged, None))
-    return spreads(values_QM, groups_Q=groups, confidence=recipe.confidence)
+def _spread(values_Q: Floats64, metric: str, judged: JudgedSplit, recipe: EvaluateRecipe) -> Spread:
+    rows = judged.rows_of(metric)
+    [found] = spreads(values_Q[rows][:, None], groups_Q=judged.groups_of(rows), confidence=recipe.confidence)
+    return found
 
 
 def _needed(spread: Spread, recipe: EvaluateRecipe) -> tuple[int | None, int | None]:
@@ -156,7 +181,8 @@ def _unjudged(comparison: ComparedSystems) -> str:
 
 def _result(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe) -> SystemValues:
     model = measured.system.model
-    [spread] = _spreads(measured.columns(recipe.measures[:1]), judged, recipe)
+    first = recipe.measures[0]
+    spread = _spread(measured.values[first], first, judged, recipe)
     needed, more = _needed(spread, recipe)
     return SystemValues(
         system=measured.system.name,
@@ -164,7 +190,7 @@ def _result(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe) -> 
         encoder_id=model.encoder_id if model else None,
         space_id=model.space_id if model else None,
         run=RunRows(**asdict(measured.run)) if measured.run else None,
-        metrics=_intervals(measured, judged, recipe, metrics=recipe.measures),
+        metrics=_intervals(measured, judged, recipe, metrics=judged.measurable(recipe.measures)),
         num_queries_needed=needed,
         num_queries_more=more,
         slices={name: _slice(measured, judged, recipe, mask) for name, mask in judged.slices.items()},
@@ -175,7 +201,7 @@ def _result(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe) -> 
 
 def _slice(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe, mask: Bools) -> SliceValues:
     """A slice in the first measure; where it is too small for an interval to mean anything, only how small."""
-    rows = np.flatnonzero(mask)
+    rows = judged.rows_of(recipe.measures[0], mask)
     groups = judged.groups_of(rows)
     num_groups = len(set(groups)) if groups else None
     num_units = num_groups or len(rows)
@@ -192,16 +218,14 @@ def _intervals(
     metrics: Sequence[str],
     mask: Bools | None = None,
 ) -> dict[str, ValueInterval]:
-    rows = _rows(judged, mask)
-    intervals = mean_intervals(
-        measured.columns(metrics)[rows],
-        groups_Q=judged.groups_of(rows),
-        num_resamples=recipe.num_resamples,
-        confidence=recipe.confidence,
-        seed=recipe.seed,
-    )
-    return {metric: ValueInterval(**asdict(interval)) for metric, interval in zip(metrics, intervals, strict=True)}
-
-
-def _rows(judged: JudgedSplit, mask: Bools | None) -> Ints:
-    return np.arange(len(judged.queries)) if mask is None else np.flatnonzero(mask)
+    found: dict[str, ValueInterval] = {}
+    for names, rows in _together(judged, metrics, mask):
+        intervals = mean_intervals(
+            measured.columns(names)[rows],
+            groups_Q=judged.groups_of(rows),
+            num_resamples=recipe.num_resamples,
+            confidence=recipe.confidence,
+            seed=recipe.seed,
+        )
+        found |= {name: ValueInterval(**asdict(each)) for name, each in zip(names, intervals, strict=True)}
+    return {metric: found[metric] for metric in metrics}

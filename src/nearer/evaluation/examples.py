@@ -11,6 +11,7 @@ from nearer.core.records import Document
 from nearer.core.results.measuring import ExampleCause, QueryExample, ShownDocument
 from nearer.evaluation.diagnosis.background import Background
 from nearer.evaluation.diagnosis.detectors import explain
+from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
 from nearer.measure.diagnosis import CAUSES
@@ -28,7 +29,8 @@ def examples(
     baseline, *candidates = measured
     if not candidates:
         return ()
-    background = Background(workspace, judged, workspace.collection.documents())
+    documents = workspace.collection.documents()
+    background = Background(workspace, judged, documents, find_exclusions(workspace, judged.queries, documents))
     extremes = [_extremes(candidate.values[metric] - baseline.values[metric]) for candidate in candidates]
     lost = [row for each in extremes for kind, row in each if kind == "win"]
     whys = _whys(workspace, background, baseline, lost, progress)

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from nearer.core.arrays import Bools
+from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError, ModelRefused, ServiceError
 from nearer.core.progress import Progress
 from nearer.core.results.measuring import Evaluation, SuiteRun
@@ -129,6 +127,8 @@ def _evidence(
         raise InputError(f"gate.measure {metric!r} is not in evaluate.measures", hint="add it to evaluate.measures")
     baseline, candidate = measured
 
+    judged.measurable([metric])
+
     def compared(mask: Bools | None = None) -> Comparison:
         [found] = compare_measured(baseline, candidate, metrics=[metric], judged=judged, recipe=recipe, mask=mask)
         return found
@@ -137,15 +137,17 @@ def _evidence(
         comparison=compared(),
         slices={
             name: SliceEvidence(
-                num_queries=int(mask.sum()), num_groups=_num_groups(judged, mask), comparison=compared(mask)
+                num_queries=len(judged.rows_of(metric, mask)),
+                num_groups=_num_groups(judged, judged.rows_of(metric, mask)),
+                comparison=compared(mask),
             )
             for name, mask in judged.slices.items()
+            if len(judged.rows_of(metric, mask))
         },
         index_faults=index_faults,
         suite=suite,
     )
 
 
-def _num_groups(judged: JudgedSplit, mask: Bools) -> int:
-    rows = np.flatnonzero(mask)
+def _num_groups(judged: JudgedSplit, rows: Ints) -> int:
     return len(set(judged.groups_of(rows) or rows.tolist()))

@@ -16,7 +16,8 @@ def make_scale(recipe: GradesRecipe, *, largest_grade: int) -> GradeScale:
 
     Raises InputError when the thresholds do not fit together.
     """
-    default = GradeScale.for_max_grade(recipe.max_grade or max(largest_grade, 1))
+    thresholds = recipe.relevant_from or 1, recipe.positive_from or 1  # so large are grades that are still to come
+    default = GradeScale.for_max_grade(recipe.max_grade or max(largest_grade, *thresholds))
     try:
         return GradeScale(
             max_grade=default.max_grade,

@@ -10,13 +10,13 @@ from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
+from nearer.core.results.measuring import ExcludedDocuments
 from nearer.core.sections import EvaluateRecipe
 from nearer.encode.corpus import (
     Corpus,
     count_truncated,
     embed_corpus,
     embed_queries,
-    identical_text_documents,
     read_corpus,
     refuse_edited,
     refuse_other_documents,
@@ -24,6 +24,7 @@ from nearer.encode.corpus import (
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.context import prompts_of, prompts_of_run
 from nearer.evaluation.corpus_ranker import CorpusRanker
+from nearer.evaluation.exclusions import Exclusions, find_exclusions, nothing_excluded
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.runs import RunCounts, RunSystem, rank_run
 from nearer.measure.context import Prompts, score_prompts
@@ -46,6 +47,7 @@ class Measured:
     system: System | RunSystem
     values: dict[str, Floats64]
     rows_QK: Ints
+    excluded: ExcludedDocuments
     num_truncated: int | None = None
     num_passages: int | None = None
     run: RunCounts | None = None
@@ -57,7 +59,7 @@ class Measured:
 
 def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> Measured:
     """Rank the whole corpus for every query of the split and score the rankings."""
-    corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
+    corpus, ranked, exclusions = rank(workspace, system, judged.queries, progress=progress)
     refuse_edited(corpus, judged.revision)
     return Measured(
         system=system,
@@ -68,6 +70,7 @@ def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progre
             prompts=lambda: prompts_of(workspace, system, judged, corpus, ranked.rows_QK, progress=progress),
         ),
         rows_QK=ranked.rows_QK,
+        excluded=exclusions.counts,
         num_truncated=count_truncated(corpus, system.encoder),
         num_passages=len(corpus.passages),
     )
@@ -79,21 +82,22 @@ def rank(
     queries: Sequence[Query],
     *,
     k: int = 1,
-    with_identical_text: bool = False,
+    as_served: bool = False,
     progress: Progress,
-) -> tuple[Corpus, TopK]:
-    """The best documents for every query, imported or not, and the corpus they are of.
+) -> tuple[Corpus, TopK, Exclusions]:
+    """The corpus, its best documents for every query, imported or not, and what is excluded from these.
 
-    They are as many as the recipe measures, and ``k`` at least. ``with_identical_text`` keeps identical-text documents.
+    They are as many as the recipe measures, and ``k`` at least. With ``as_served`` nothing is
+    excluded, as in live search.
     """
     corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
     k, depth = max(k, _depth(workspace.recipe.evaluate)), system.search.depth if system.stages else k
-    no_pairs = np.empty(0, np.int64), np.empty(0, np.int64)
+    exclusions = nothing_excluded() if as_served else find_exclusions(workspace, queries, corpus.documents)
     ranker = CorpusRanker(
         queries=queries,
         corpus=corpus,
         k=max(k, depth),
-        excluded=no_pairs if with_identical_text else identical_text_documents(queries, corpus.documents),
+        excluded=exclusions.pairs,
         conditions=conditions_of(system.search, queries, corpus.documents) if "filter" in system.stages else None,
     )
     vectors = _Vectors(workspace, system.encoder, corpus, queries, progress)
@@ -104,7 +108,7 @@ def rank(
         lexical=ranker.by_bm25(read_bm25(workspace)) if wants_bm25(system.stages) else None,
         passage_of=vectors.passage_of,
     )
-    return corpus, combine(system, found, k=k)
+    return corpus, combine(system, found, k=k), exclusions
 
 
 class _Vectors:
@@ -135,16 +139,17 @@ class _Vectors:
 
 
 def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:
-    """Score the rankings of a run, as deep as those of a system and without identical-text documents too."""
+    """Score the rankings of a run, as deep as those of a system, with the same documents excluded."""
     documents = workspace.collection.documents()
     refuse_other_documents(documents, judged.doc_ids)
-    k, excluded = _depth(workspace.recipe.evaluate), identical_text_documents(judged.queries, documents)
-    rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=excluded)
+    k, exclusions = _depth(workspace.recipe.evaluate), find_exclusions(workspace, judged.queries, documents)
+    rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=exclusions.pairs)
     qrels = judged.qrels.with_unjudged(k)
     return Measured(
         system=RunSystem(name=name),
         values=_values(workspace, rows_QK, qrels, prompts=lambda: prompts_of_run(judged, qrels, rows_QK, documents)),
         rows_QK=np.where(rows_QK < len(documents), rows_QK, -1),
+        excluded=exclusions.counts,
         run=counts,
     )
 

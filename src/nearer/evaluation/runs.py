@@ -85,7 +85,7 @@ def rank_run(
 def _read(
     workspace: Workspace, path: Path, own: Mapping[str, set[str]], *, k: int
 ) -> tuple[dict[str, Ranking], set[str]]:
-    """The ``k`` best of every query of ``own``, less its identical-text documents; and the other queries."""
+    """The ``k`` best of every query of ``own``, less what is excluded; and the other queries."""
     known = {query.query_id for query in workspace.collection.queries()}
     rankings: dict[str, Ranking] = {query_id: [] for query_id in own}
     others: set[str] = set()

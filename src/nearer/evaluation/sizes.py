@@ -7,18 +7,18 @@ from typing import Any, get_args
 
 import numpy as np
 
-from nearer.core.arrays import Floats32, Ints
+from nearer.core.arrays import Floats32
 from nearer.core.progress import Progress
 from nearer.encode.compressed import compressed
 from nearer.encode.corpus import (
     Corpus,
     embed_corpus,
     embed_queries,
-    identical_text_documents,
     read_corpus,
     refuse_edited,
 )
 from nearer.evaluation.comparison import adjusted_p, compare_measured
+from nearer.evaluation.exclusions import Exclusions, find_exclusions
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
 from nearer.measure.metrics import Measure, score
@@ -53,7 +53,7 @@ class MeasuredCorpus:
     corpus: Corpus
     query_emb_QD: Floats32
     passage_emb_PD: Floats32
-    excluded: tuple[Ints, Ints]
+    exclusions: Exclusions
     rescore: int
     num_timed: int
 
@@ -68,7 +68,7 @@ class MeasuredCorpus:
             corpus=corpus,
             query_emb_QD=embed_queries(workspace, system.encoder, judged.queries, progress),
             passage_emb_PD=passage_emb_PD,
-            excluded=identical_text_documents(judged.queries, corpus.documents),
+            exclusions=find_exclusions(workspace, judged.queries, corpus.documents),
             rescore=recipe.rescore,
             num_timed=recipe.num_timed_queries,
         )
@@ -91,7 +91,7 @@ class MeasuredCorpus:
             quantised,
             k=_K,
             starts_N=self.corpus.starts_N,
-            excluded=self.excluded,
+            excluded=self.exclusions.pairs,
             rescore=self.rescore,
         )
         full_s = self._time(self.query_emb_QD, quantise(self.passage_emb_PD, FULL), clock)
@@ -102,6 +102,7 @@ class MeasuredCorpus:
                 system=system,
                 values={str(MEASURE): score([MEASURE], found.rows_QK, judged.qrels)[MEASURE]},
                 rows_QK=found.rows_QK,
+                excluded=self.exclusions.counts,
             ),
             search_s=self._time(query_emb_QD, quantised, clock),
             full_search_s=full_s,

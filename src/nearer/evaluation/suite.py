@@ -56,10 +56,13 @@ def open_suite(workspace: Workspace, file: Path) -> Suite:
 
 
 def run_suite(workspace: Workspace, suite: Suite, system: System, *, progress: Progress) -> Results:
-    """What a system makes of every case. Raises Conflict when documents came or went since the suite was read."""
+    """What a system makes of every case; as in live search nothing is excluded.
+
+    Raises Conflict when documents came or went since the suite was read.
+    """
     depth = max(DEPTH, *(case.k for case in suite.cases))
     queries = [Query(query_id=case.name, text=case.query, metadata=case.metadata) for case in suite.cases]
-    corpus, ranked = rank(workspace, system, queries, k=depth, with_identical_text=True, progress=progress)
+    corpus, ranked, _ = rank(workspace, system, queries, k=depth, as_served=True, progress=progress)
     refuse_other_documents(corpus.documents, suite.doc_ids)
     return tuple(
         run_case(case, [suite.doc_ids[row] for row in rows_K if row >= 0])

@@ -13,10 +13,10 @@ from nearer.core.records import Query
 from nearer.encode.corpus import (
     embed_corpus,
     embed_queries,
-    identical_text_documents,
     read_corpus,
     refuse_other_documents,
 )
+from nearer.evaluation.exclusions import same_text_pairs
 from nearer.evaluation.items import Items, Seeds, check_size, encode_labels, read_items, read_seeds, twins
 from nearer.measure.metrics import Measure, score
 from nearer.measure.tasks import (
@@ -196,7 +196,7 @@ def recommendation(
     documents = workspace.collection.documents()
     seeds = read_seeds(workspace, split, label, documents)
     as_queries = [Query(query_id=each.doc_id, text=each.full_text) for each in seeds.documents]
-    excluded = identical_text_documents(as_queries, documents)
+    excluded = same_text_pairs(as_queries, documents)
     found = [_alike(*_document_vectors(workspace, system, documents, progress), seeds, excluded) for system in systems]
     chance_ND = _random_vectors(len(documents), workspace, of="documents")
     found.append(_alike(chance_ND, np.arange(len(documents)), seeds, excluded))

@@ -67,6 +67,7 @@ def advise(
         num_folds=data.num_folds,
         num_documents=len(data.corpus.documents),
         num_passages=len(data.corpus.passages),
+        excluded=data.exclusions.counts,
         metric=str(MAIN),
         verdict=decision.word,
         remedy=decision.name,

@@ -8,6 +8,7 @@ from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.data import Exported
+from nearer.core.results.measuring import ExcludedDocuments
 from nearer.encode.corpus import refuse_edited
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
@@ -40,19 +41,20 @@ def export(
         raise InputError(f"{kind!r} cannot be exported", hint=f"name one of: {', '.join(KINDS)}")
     ensure_splits(workspace)
     if kind == "run":
-        lines = _run(workspace, system, split, progress=progress or Silent())
+        lines, excluded = _run(workspace, system, split, progress=progress or Silent())
     else:
+        excluded = None
         lines = _qrels(workspace, split) if kind == "qrels" else _topics(workspace, split)
     num_lines = _write(path, lines)
     failpoint("export.file")
-    return Exported(kind=kind, split=split, file=str(path), num_lines=num_lines)
+    return Exported(kind=kind, split=split, file=str(path), num_lines=num_lines, excluded=excluded)
 
 
-def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> list[str]:
+def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> tuple[list[str], ExcludedDocuments]:
     workspace.registry.refuse_look(split)
     system = open_system(workspace, name)
     judged = read_judged_split(workspace, split)
-    corpus, ranked = rank(workspace, system, judged.queries, progress=progress)
+    corpus, ranked, exclusions = rank(workspace, system, judged.queries, progress=progress)
     refuse_edited(corpus, judged.revision)
     check_words((query.query_id for query in judged.queries), "query")
     check_words((corpus.documents[row].doc_id for row in set(ranked.rows_QK.flat) if row >= 0), "document")
@@ -64,7 +66,7 @@ def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> 
 
     lines = list(run_lines(rankings(), tag=system.model.model_id))
     workspace.registry.use_test_split(split=split, systems=[name], purpose="export")
-    return lines
+    return lines, exclusions.counts
 
 
 def _qrels(workspace: Workspace, split: str) -> list[str]:

@@ -57,6 +57,11 @@ class Measure:
         return self.name if self.cutoff is None else f"{self.name}@{self.cutoff}"
 
     @property
+    def needs_relevant(self) -> bool:
+        """Whether a query without a relevant document says nothing in it: all but nDCG, which has gains, and Judged."""
+        return self.name not in _OF_GRADES
+
+    @property
     def is_of_prompt(self) -> bool:
         """Whether the cutoff counts the tokens of a prompt, for ``measure.context``, and not ranks."""
         return self.name in OF_PROMPTS
@@ -94,9 +99,10 @@ class Qrels:
         """Judgments for the queries of ``query_ids`` and the documents of ``doc_ids``, whose order defines rows.
 
         A judged document that is not in ``doc_ids`` cannot be found, and still counts as one that should have been.
-        Judgments of other queries are ignored. A document is relevant from grade ``relevant_from``.
+        Judgments of other queries are ignored. A document is relevant from grade ``relevant_from``. One of a negative
+        grade counts as unjudged, as in trec_eval.
 
-        Raises InputError for an id or judgment given twice, a negative grade, or ``relevant_from`` below 1.
+        Raises InputError for an id or judgment given twice, or ``relevant_from`` below 1.
         """
         if relevant_from < 1:
             raise InputError(f"relevant_from is {relevant_from}", hint="grade 0 means not relevant: use 1 or more")
@@ -106,10 +112,10 @@ class Qrels:
             if judgment.query_id not in query_rows:
                 continue
             pair = judgment.query_id, judgment.doc_id
-            if pair in seen or judgment.grade < 0:
-                fault = "is judged twice" if pair in seen else f"has the negative grade {judgment.grade}"
-                raise InputError(f"document {pair[1]!r} {fault} for query {pair[0]!r}", hint="correct the judgments")
-            seen[pair] = judgment.grade
+            if pair in seen:
+                reason = f"document {pair[1]!r} is judged twice for query {pair[0]!r}"
+                raise InputError(reason, hint="correct the judgments")
+            seen[pair] = max(judgment.grade, UNJUDGED)
         queries_J = np.array([query_rows[query_id] for query_id, _ in seen], np.int64)
         docs_J = np.array([doc_rows.get(doc_id, -1) for _, doc_id in seen], np.int64)
         return cls._compile(
@@ -257,6 +263,7 @@ _FORMULAS: dict[str, Callable[[Ints, int | None, Qrels], Floats64]] = {
     "Judged": _judged,
 }
 _UNCUT = ("nDCG", "MRR", "MAP")
+_OF_GRADES = ("nDCG", "Judged")
 OF_PROMPTS = ("ContextRecall", "ContextPrecision")
 """Measured on what of a ranking reaches a prompt, in ``measure.context``; the cutoff is the prompt's tokens."""
 
@@ -271,7 +278,7 @@ def evaluate_run(
     """The value of every measure for every query of ``qrels``, for a run of query_id -> doc_id -> score.
 
     Scores are compared as float32, and equal ones by doc_id, descending, as trec_eval does. A query that the run
-    lacks scores 0; a query without judgments cannot be measured and is left out.
+    lacks scores 0; a query without judgments cannot be measured and is excluded.
 
     Raises InputError for a score that is not a finite float32 and for judgments that ``Qrels.build`` refuses.
 

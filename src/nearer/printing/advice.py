@@ -2,7 +2,7 @@
 
 from nearer.core.results.advice import Advice, RemedyValues
 from nearer.core.results.base import JSON
-from nearer.printing.parts import spent, table
+from nearer.printing.parts import excluded, spent, table
 
 
 def advised(result: Advice) -> str:
@@ -18,6 +18,7 @@ def advised(result: Advice) -> str:
     lines = [
         head,
         *table(rows),
+        *excluded(result.excluded),
         *(f"not measured: {each.name} ({each.reason})" for each in result.not_measured),
     ]
     lines.append(

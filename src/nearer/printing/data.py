@@ -2,6 +2,7 @@
 
 from nearer.core.results.base import JSON
 from nearer.core.results.data import Exported, Preflight
+from nearer.printing.parts import excluded
 
 
 def added(result: JSON) -> str:
@@ -38,7 +39,8 @@ def checked(result: Preflight) -> str:
 
 def exported(result: Exported) -> str:
     """The result of `nearer export`."""
-    return f"{result.num_lines} lines of {result.kind} for {result.split}: {result.file}"
+    line = f"{result.num_lines} lines of {result.kind} for {result.split}: {result.file}"
+    return "\n".join([line, *(excluded(result.excluded) if result.excluded else [])])
 
 
 def _holdings(result: JSON | Preflight) -> str:

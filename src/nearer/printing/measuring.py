@@ -15,7 +15,7 @@ from nearer.core.results.measuring import (
     SystemValues,
     TaskEvaluation,
 )
-from nearer.printing.parts import comparison, interval, listed, one_line, passed, spent, table
+from nearer.printing.parts import comparison, excluded, interval, listed, one_line, passed, spent, table
 
 _MOST_SLICES = 20
 
@@ -25,17 +25,40 @@ def evaluated(result: Evaluation) -> str:
     uses = result.ledger.num_test_uses
     groups = f" in {result.num_groups} groups" if result.num_groups else ""
     head = f"{result.split}: {result.num_queries} queries{groups}" + (f", use {uses} of this test set" if uses else "")
-    if result.num_without_relevant:
-        head += f"; {result.num_without_relevant} more without a relevant document are left out"
+    notes = _query_notes(result)
     names = [each.system for each in result.results]
     rows = [["", *names]]
     for metric in result.results[0].metrics:
         rows.append([metric, *(interval(each.metrics[metric]) for each in result.results)])
-    notes = [note for each in result.results for note in _run_notes(each)]
+    notes += [note for each in result.results for note in _run_notes(each)]
     notes += [f"note: {note}" for note in result.notes]
     return "\n".join(
-        [head, *table(rows), *_slices(result), *notes, *_comparisons(result), *_precision(result), *spent(result)]
+        [
+            head,
+            *table(rows),
+            *excluded(result.excluded),
+            *_slices(result),
+            *notes,
+            *_comparisons(result),
+            *_precision(result),
+            *spent(result),
+        ]
     )
+
+
+def _query_notes(result: Evaluation) -> list[str]:
+    """Over which queries the measures are taken, where it is not all of the split."""
+    notes = []
+    if result.num_with_relevant < result.num_queries:
+        notes.append(
+            f"{result.num_queries} queries have a document of a grade above 0: nDCG and Judged are taken over these; "
+            f"{result.num_with_relevant} have a relevant one (grade {result.relevant_from} or more): all other measures"
+        )
+    if result.num_without_gain:
+        notes.append(f"{result.num_without_gain} more queries have only grades of 0, and are not measured")
+    if result.num_unjudged:
+        notes.append(f"{result.num_unjudged} more queries have no judgment, and are not measured")
+    return [f"note: {note}" for note in notes]
 
 
 def _run_notes(result: SystemValues) -> list[str]:
@@ -43,7 +66,7 @@ def _run_notes(result: SystemValues) -> list[str]:
     notes = {
         "num_unknown_documents": "ranked documents are not in the corpus, and count as not relevant",
         "num_queries_without_rows": "queries have no rows, and score 0",
-        "num_other_queries": "queries of other splits are left out",
+        "num_other_queries": "queries of other splits are excluded",
     }
     return [f"{result.system}: {run[name]} {note}" for name, note in notes.items() if run and run[name]]
 
@@ -60,7 +83,9 @@ def diagnosed(result: Diagnosis) -> str:
             f"  -> {each.remedy}",
         ]
         lines += [f"  {_line(example.query)}: {example.evidence}" for example in each.examples]
-    return "\n".join([head, *lines, *(f"note: {note}" for note in result.notes), *spent(result)])
+    return "\n".join(
+        [head, *lines, *excluded(result.excluded), *(f"note: {note}" for note in result.notes), *spent(result)]
+    )
 
 
 def _line(text: str) -> str:
@@ -122,8 +147,8 @@ def _slices(result: Evaluation) -> list[str]:
     rows = [_slice(name, [each.slices[name] for each in result.results]) for name in names[:_MOST_SLICES]]
     if not rows:
         return []
-    excluded = len(names) - len(rows)
-    more = [f"  and {excluded} smaller slices, see --json"] if excluded else []
+    num_more = len(names) - len(rows)
+    more = [f"  and {num_more} smaller slices, see --json"] if num_more else []
     return [f"{next(iter(first.metrics))} by slice (queries):", *table(rows), *more]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nearer.core.results.base import JSON, Result
-from nearer.core.results.measuring import Compared, ValueInterval
+from nearer.core.results.measuring import Compared, ExcludedDocuments, ValueInterval
 
 
 def passed(num_cases: int, num_failed: int) -> str:
@@ -33,6 +33,25 @@ def comparison(c: Compared, *, adjusted: str = "") -> str:
         f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}], "
         f"p = {c.p_value:.4f}{adjusted}; {c.num_wins} won, {c.num_losses} lost, {c.num_ties} tied"
     )
+
+
+def excluded(found: ExcludedDocuments) -> list[str]:
+    """What no ranking holds, and what might have been expected to be excluded."""
+    parts = []
+    if found.num_documents:
+        named = f", {found.num_named} of them named by their query" if found.num_named else ""
+        parts.append(
+            f"{found.num_documents} documents of {found.num_queries} queries (evaluate.exclude = "
+            f'"{found.rule}"{named}); live search returns them'
+        )
+    others = {
+        "that would be are judged, and stay": found.num_judged,
+        "on which nobody judged have a query's id but another text, and stay": found.num_same_id,
+    }
+    parts += [f"{number} documents {what}" for what, number in others.items() if number]
+    if found.num_unknown:
+        parts.append(f"{found.num_unknown} excluded_ids are those of no document")
+    return [f"excluded: {'; '.join(parts)}"] if parts else []
 
 
 def spent(result: Result | JSON) -> list[str]:

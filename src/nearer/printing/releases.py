@@ -3,7 +3,7 @@
 from nearer.core.results.base import JSON
 from nearer.core.results.data import IndexStatus
 from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
-from nearer.printing.parts import comparison, one_line, passed, spent, usage
+from nearer.printing.parts import comparison, excluded, one_line, passed, spent, usage
 
 
 def indexed(result: JSON) -> str:
@@ -30,6 +30,7 @@ def promoted(result: Promotion) -> str:
         uses = evaluation.ledger.num_test_uses
         judged = f"  judged on {evaluation.num_queries} queries of {evaluation.split}"
         lines.append(judged + (f", use {uses} of this test set" if uses else ""))
+        lines += [f"  {line}" for line in excluded(evaluation.excluded)]
     if result.suite:
         suite = result.suite
         lines.append(f"  {passed(suite.num_cases, suite.results[-1].num_failed)} cases of {suite.file} pass")

@@ -267,6 +267,15 @@ class Collection:
                 for row in connection.execute(statement)
             ]
 
+    def judged(self, query_ids: Iterable[str]) -> set[tuple[str, str]]:
+        """The judged pairs (query_id, doc_id) of some queries, whatever their grade."""
+        table, found = tables.judgments, set()
+        with self._database.read() as connection:
+            for batch in batches(sorted(query_ids)):
+                statement = sa.select(table.c.query_id, table.c.doc_id).where(table.c.query_id.in_(batch))
+                found |= {(row.query_id, row.doc_id) for row in connection.execute(statement)}
+        return found
+
     def pairs(self) -> list[Pair]:
         """All training pairs given as text."""
         with self._database.read() as connection:

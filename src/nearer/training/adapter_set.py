@@ -16,8 +16,9 @@ from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Query
 from nearer.core.text import NEAR_DUPLICATE, near_duplicates
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, identical_text_documents, read_corpus
+from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
 from nearer.encode.encoder import TextEncoder
+from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.learn.examples import Example, from_judgments, mask_neighbours, text_key
 from nearer.learn.fit_adapter import AdapterExamples, AdapterReport, AdapterSettings, fit_adapter
@@ -26,7 +27,7 @@ from nearer.measure.metrics import Qrels, score
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.training.dev_set import DEV_MEASURE
-from nearer.training.examples import passages_by_nearness
+from nearer.training.examples import mask_own, own_passages, passages_by_nearness
 from nearer.training.mining import propose
 from nearer.vectors.topk import top_k
 
@@ -52,7 +53,8 @@ class AdapterPairs:
 class AdapterSet:
     """Judged queries over a whole corpus; any rows of them can be trained or measured on, without a workspace.
 
-    ``starts_N`` is the first passage of each document, ``excluded`` the pairs of a query and a document of its text.
+    ``starts_N`` is the first passage of each document, ``excluded`` the pairs of query and document rows that are
+    excluded.
     """
 
     space_id: str
@@ -96,14 +98,14 @@ class AdapterSet:
         assert cutoff is not None
         place_Q = np.full(len(self.query_emb_QD), -1)
         place_Q[rows] = np.arange(len(rows))
-        own_queries, identical_text_documents = self.excluded
-        is_asked = place_Q[own_queries] >= 0
+        of_queries, of_documents = self.excluded
+        is_asked = place_Q[of_queries] >= 0
         ranked = top_k(
             adapter.apply_queries(self.query_emb_QD[rows]),
             adapter.apply_documents(self.passage_emb_PD),
             k=cutoff,
             starts_N=self.starts_N,
-            excluded=(place_Q[own_queries[is_asked]], identical_text_documents[is_asked]),
+            excluded=(place_Q[of_queries[is_asked]], of_documents[is_asked]),
         )
         rows_QK = np.full((len(place_Q), cutoff), -1)
         rows_QK[rows] = ranked.rows_QK
@@ -135,7 +137,7 @@ def read_adapter_set(
             judgments,
             relevant_from=scale_of(workspace).relevant_from,
         ),
-        excluded=identical_text_documents(queries, corpus.documents),
+        excluded=find_exclusions(workspace, queries, corpus.documents).pairs,
         pairs=_pairs(workspace, corpus.passages, queries_E, examples, query_emb_QD, passage_emb_PD),
     )
 
@@ -171,7 +173,8 @@ def _examples(
         )
         rows += [row] * len(found)
         examples += found
-    return np.asarray(rows, np.int64), mask_neighbours(examples)
+    own = own_passages(learners, corpus)
+    return np.asarray(rows, np.int64), mask_neighbours(mask_own(examples, own))
 
 
 def _pairs(

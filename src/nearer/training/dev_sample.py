@@ -11,7 +11,8 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.records import Query
-from nearer.encode.corpus import Corpus, identical_text_documents
+from nearer.encode.corpus import Corpus
+from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.measure.metrics import score
 from nearer.retrieval.lexical import LexicalIndex
@@ -52,7 +53,7 @@ class DevSample:
             documents_M=np.array(documents, np.int64),
             passages_P=np.array([passage for each in ranges for passage in each], np.int64),
             starts_M=np.cumsum([0, *map(len, ranges)])[:-1].astype(np.int64),
-            excluded=identical_text_documents(queries, [corpus.documents[row] for row in documents]),
+            excluded=find_exclusions(workspace, queries, [corpus.documents[row] for row in documents]).pairs,
         )
 
     @property

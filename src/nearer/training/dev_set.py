@@ -19,10 +19,10 @@ from nearer.encode.corpus import (
     embed_corpus,
     embed_passages,
     embed_queries,
-    identical_text_documents,
     read_corpus,
 )
 from nearer.encode.encoder import Encoder, TextEncoder
+from nearer.evaluation.exclusions import Pairs, find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.measure.metrics import Measure, Qrels, score
@@ -51,6 +51,7 @@ class DevSet:
         judgments: Sequence[Judgment],
         *,
         relevant_from: int,
+        excluded: Pairs,
     ) -> "DevSet":
         """The queries, as they are judged, over these documents and the passages of each."""
         starts = np.cumsum([0, *(len(each) for each in passages)])[:-1]
@@ -64,7 +65,7 @@ class DevSet:
                 judgments,
                 relevant_from=relevant_from,
             ),
-            excluded=identical_text_documents(queries, documents),
+            excluded=excluded,
         )
 
     def measure(self, encoder: Encoder) -> float:
@@ -140,12 +141,14 @@ def build_dev_set(
     taken = wanted.union(hard)
     others = [row for row in range(len(corpus.documents)) if row not in taken]
     rows = sorted(taken.union(rng.sample(others, min(number - len(hard), len(others)))))
+    documents = [corpus.documents[row] for row in rows]
     return DevSet.over(
-        [corpus.documents[row] for row in rows],
+        documents,
         [texts_of(corpus, row) for row in rows],
         queries,
         judgments,
         relevant_from=scale_of(workspace).relevant_from,
+        excluded=find_exclusions(workspace, queries, documents).pairs,
     )
 
 

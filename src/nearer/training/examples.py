@@ -4,8 +4,8 @@ Arrays: Q queries, P passages, D dimensions.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from nearer.core.records import Judgment, Pair, Query
 from nearer.core.text import near_duplicates, normalise
 from nearer.encode.corpus import Corpus, embed_queries
 from nearer.encode.encoder import TextEncoder
+from nearer.evaluation.exclusions import excluded_by_name, own_documents
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.splits import leaks_of
-from nearer.learn.examples import Example, from_judgments, from_pairs, limit, mask_neighbours
+from nearer.learn.examples import Example, from_judgments, from_pairs, limit, mask_neighbours, text_key
 from nearer.store.collection import LEAKED
 from nearer.store.workspace import Workspace
 
@@ -82,9 +83,30 @@ def read_examples(
         seed=recipe.seed,
         source_field=recipe.source_field,
     )
+    judged = mask_own(judged, own_passages(queries, corpus))
     examples = mask_neighbours([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
     examples = _weighing(examples, recipe.source_weights, progress)
     return limit(examples, max_pairs=recipe.max_pairs, seed=recipe.seed)
+
+
+def own_passages(queries: Sequence[Query], corpus: Corpus) -> dict[str, set[str]]:
+    """The passages of the documents that are a query itself or that it excludes, as keys, by the key of its text.
+
+    They answer nothing, and a search for the query returns them rightly, so they are never its negatives.
+    """
+    found: dict[str, set[str]] = {}
+    for place, row in own_documents(queries, corpus.documents) | excluded_by_name(queries, corpus.documents):
+        passages = (corpus.passages[each] for each in corpus.passages_of(row))
+        found.setdefault(text_key(queries[place].text), set()).update(map(text_key, passages))
+    return found
+
+
+def mask_own(examples: Sequence[Example], own: Mapping[str, Collection[str]]) -> list[Example]:
+    """The examples, whose anchors mask their own passages too, but for what is known to be a negative."""
+    return [
+        replace(each, masked=each.masked.union(own.get(text_key(each.anchor), ())) - each.known_negatives)
+        for each in examples
+    ]
 
 
 def _weighing(examples: Sequence[Example], weights: Mapping[str, float], progress: Progress) -> list[Example]:

@@ -16,6 +16,7 @@ from nearer.core.records import Document, Judgment, Query
 from nearer.core.text import normalise
 from nearer.encode.corpus import Corpus, embed_queries
 from nearer.encode.encoder import Encoder
+from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.learn.checkpoint import DevPoint
 from nearer.learn.examples import Example
@@ -108,12 +109,15 @@ def build_monitor(
     others = [row for row in _rows_of(dev, corpus) if row not in taken]
     num_more = max(0, len(dev.starts_N) - len(taken) - len(own))
     rows = sorted(taken.union(rng.sample(others, min(num_more, len(others)))))
+    documents = [*(corpus.documents[row] for row in rows), *own]
+    known = {(judgment.query_id, judgment.doc_id) for judgment in judgments}
     train = DevSet.over(
-        [*(corpus.documents[row] for row in rows), *own],
+        documents,
         [*(texts_of(corpus, row) for row in rows), *([document.text] for document in own)],
         sample,
         judgments,
         relevant_from=scale_of(workspace).relevant_from,
+        excluded=find_exclusions(workspace, sample, documents, judged=known).pairs,
     )
     return Monitor(dev=dev, train=train)
 

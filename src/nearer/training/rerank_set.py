@@ -14,9 +14,10 @@ from nearer.core.ids import content_id
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.text import NEAR_DUPLICATE
-from nearer.encode.corpus import Corpus, embed_passages, embed_queries, identical_text_documents
+from nearer.encode.corpus import Corpus, embed_passages, embed_queries
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import TextEncoder
+from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.learn.candidates import Candidates
@@ -96,7 +97,7 @@ def build_rerank_dev(
         passage_emb_PD,
         k=max(depth, DEV_MEASURE.cutoff),
         starts_N=corpus.starts_N,
-        excluded=identical_text_documents(queries, corpus.documents),
+        excluded=find_exclusions(workspace, queries, corpus.documents).pairs,
     )
     return RerankDev(
         queries=queries,

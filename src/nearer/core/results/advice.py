@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nearer.core.results.base import JSON, OMITTED, Result
-from nearer.core.results.measuring import ApiUse, FailureCause, Ledger, ValueInterval
+from nearer.core.results.measuring import ApiUse, ExcludedDocuments, FailureCause, Ledger, ValueInterval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +158,7 @@ class Advice(Result):
     num_folds: int
     num_documents: int
     num_passages: int
+    excluded: ExcludedDocuments
     metric: str
     verdict: str
     remedy: str | None

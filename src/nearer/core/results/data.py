@@ -1,10 +1,11 @@
 """Preflight, exports, and whether indexes follow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from nearer.core.results.base import Result
+from nearer.core.results.base import OMITTED, Result
+from nearer.core.results.measuring import ExcludedDocuments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +38,13 @@ class Preflight(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported(Result):
-    """A file that was written for other tools."""
+    """A file that was written for other tools; ``excluded`` says of a run what its rankings do not hold."""
 
     kind: str
     split: str
     file: str
     num_lines: int
+    excluded: ExcludedDocuments | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

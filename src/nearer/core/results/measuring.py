@@ -48,6 +48,23 @@ class RunRows(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExcludedDocuments(Result):
+    """Documents that no ranking holds, by ``evaluate.exclude`` (``rule``) and the queries' ``excluded_ids``.
+
+    ``num_named`` of them were named by their query. ``num_judged`` more are judged, so they stay. ``num_same_id`` have
+    a query's id and another text, and stay too. ``num_unknown`` excluded ids are those of no document.
+    """
+
+    rule: str
+    num_documents: int
+    num_queries: int
+    num_named: int
+    num_judged: int
+    num_same_id: int
+    num_unknown: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SliceValues(Result):
     """A slice of queries in the first measure; ``metrics`` is None where it is too small for an interval."""
 
@@ -141,15 +158,24 @@ class QueryExample(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation(Result):
-    """Systems on a split, each compared with the first. ``settings`` are the recipe's, of [evaluate]."""
+    """Systems on a split, each compared with the first. ``settings`` are the recipe's, of [evaluate].
+
+    ``num_queries`` have a document of a grade above 0, ``num_with_relevant`` of them one of ``relevant_from`` or more:
+    nDCG and Judged are taken over the former, all else over the latter. Of the split's other queries
+    ``num_without_gain`` have only grades of 0, ``num_unjudged`` no judgment; they are not measured.
+    """
 
     split: str
     num_queries: int
-    num_without_relevant: int
+    num_with_relevant: int
+    num_without_gain: int
+    num_unjudged: int
+    relevant_from: int
     num_groups: int | None
     settings: JSON
     results: tuple[SystemValues, ...]
     comparisons: tuple[ComparedSystems, ...]
+    excluded: ExcludedDocuments
     notes: tuple[str, ...]
     examples: tuple[QueryExample, ...]
     ledger: Ledger
@@ -295,6 +321,7 @@ class Diagnosis(Result):
     num_failed: int
     causes: tuple[FailureCause, ...]
     by_query: Mapping[str, str]
+    excluded: ExcludedDocuments
     notes: tuple[str, ...]
     ledger: Ledger
     api: ApiUse | None = field(default=None, metadata=OMITTED)

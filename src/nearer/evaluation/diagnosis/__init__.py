@@ -29,9 +29,9 @@ def diagnose_system(workspace: Workspace, opened: System, *, split: str, progres
     """
     judged = read_judged_split(workspace, split)
     stale_ids = _stale(workspace, opened)
-    corpus, ranked = rank(workspace, opened, judged.queries, k=DEPTH, progress=progress)
+    corpus, ranked, exclusions = rank(workspace, opened, judged.queries, k=DEPTH, progress=progress)
     refuse_edited(corpus, judged.revision)
-    background = Background(workspace, judged, corpus.documents)
+    background = Background(workspace, judged, corpus.documents, exclusions)
     stale: Stale = {row: stale_ids[each] for row, each in enumerate(corpus.doc_ids) if each in stale_ids}
     without, num_unjudged = _without_relevant(workspace, background)
     failures = [background.failure(query, []) for query in without]
@@ -52,6 +52,7 @@ def diagnose_system(workspace: Workspace, opened: System, *, split: str, progres
         causes=_by_cause(background, found, num_examples=workspace.recipe.diagnosis.num_examples),
         by_query={each.failure.query.query_id: each.cause for each in found},
         notes=_notes(background, num_unjudged),
+        excluded=exclusions.counts,
         ledger=workspace.registry.use_test_split(split=split, systems=[opened.name], purpose="diagnose"),
         api=api_use([opened]),
     )
@@ -126,7 +127,7 @@ def _notes(background: Background, num_unjudged: int) -> tuple[str, ...]:
     notes = list(background.obeyed.notes)
     if num_unjudged:
         notes.append(
-            f"{num_unjudged} queries have no judgment and are left out: nobody judged them, or their documents were "
+            f"{num_unjudged} queries have no judgment and are excluded: nobody judged them, or their documents were "
             "removed, and the judgments with them"
         )
     return tuple(notes)

@@ -10,7 +10,7 @@ import numpy as np
 from nearer.core.arrays import Bools
 from nearer.core.records import Document, Query
 from nearer.core.text import resemblance, shingles
-from nearer.encode.corpus import identical_text_documents
+from nearer.evaluation.exclusions import Exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.measure.diagnosis import Missed, missed_document
@@ -26,8 +26,8 @@ from nearer.store.workspace import Workspace
 class Failure:
     """A query that failed.
 
-    ``relevant`` holds the rows of its relevant documents that may be ranked, ``missed`` is the one that should have
-    stood higher, ``first`` the row of what was ranked first (-1: nothing, or nothing of the corpus).
+    ``relevant`` holds the rows of its relevant documents in the corpus, or of the best there are; ``missed`` is the one
+    that should have stood higher, ``first`` the row of what was ranked first (-1: nothing, or nothing of the corpus).
     """
 
     query: Query
@@ -39,8 +39,11 @@ class Failure:
 class Background:
     """The documents of a judged split in id order, and what is known of them; most of it is made when first needed."""
 
-    def __init__(self, workspace: Workspace, judged: JudgedSplit, documents: Sequence[Document]) -> None:
+    def __init__(
+        self, workspace: Workspace, judged: JudgedSplit, documents: Sequence[Document], exclusions: Exclusions
+    ) -> None:
         self.documents = documents
+        self.exclusions = exclusions
         self.judged = judged
         self._workspace = workspace
         self._collection = workspace.collection
@@ -50,16 +53,16 @@ class Background:
 
     def failure(self, query: Query, rows_K: Sequence[int]) -> Failure:
         """What a query missed, given the rows that were ranked for it, -1 at the end or for what no corpus holds."""
-        own = self.own.get(query.query_id, frozenset())
         grades = self.grades.get(query.query_id, {})
-        wanted = {row: grade for row, grade in grades.items() if grade > 0 and row not in own}
+        wanted = {row: grade for row, grade in grades.items() if grade > 0}
         end = max((place for place, row in enumerate(rows_K, start=1) if row >= 0), default=0)
         rows = [int(row) for row in rows_K[:end]]
+        good_from = min(self._relevant_from, max(wanted.values(), default=self._relevant_from))
         ranked = [grades.get(row, 0) for row in rows]
         return Failure(
             query=query,
-            relevant=tuple(row for row, grade in wanted.items() if grade >= self._relevant_from),
-            missed=missed_document(rows, ranked, wanted, relevant_from=self._relevant_from),
+            relevant=tuple(row for row, grade in wanted.items() if grade >= good_from),
+            missed=missed_document(rows, ranked, wanted, relevant_from=good_from),
             first=rows[0] if rows else -1,
         )
 
@@ -74,12 +77,11 @@ class Background:
         return found
 
     @cached_property
-    def own(self) -> dict[str, frozenset[int]]:
-        """The rows of the documents whose text is the query's own, by query id; no run holds them."""
-        queries = self.judged.queries
+    def excluded(self) -> dict[str, frozenset[int]]:
+        """The rows of the documents that are excluded, by query id; no run holds them."""
         found: dict[str, set[int]] = {}
-        for query_row, row in zip(*identical_text_documents(queries, self.documents), strict=True):
-            found.setdefault(queries[query_row].query_id, set()).add(int(row))
+        for query_row, row in zip(*self.exclusions.pairs, strict=True):
+            found.setdefault(self.judged.queries[query_row].query_id, set()).add(int(row))
         return {query_id: frozenset(rows) for query_id, rows in found.items()}
 
     @cached_property

@@ -96,11 +96,8 @@ def _absent(scene: Scene, failures: Sequence[Failure]) -> Sentences:
         query_id = failure.query.query_id
         if failure.relevant:
             continue
-        if scene.background.own.get(query_id):
-            found[query_id] = "its only relevant document has the query's own text, and is left out of its run"
-        else:
-            num_judged = len(scene.background.grades.get(query_id, ()))
-            found[query_id] = f"{num_judged} documents of the corpus were judged for it, and none is relevant"
+        num_judged = len(scene.background.grades.get(query_id, ()))
+        found[query_id] = f"{num_judged} documents of the corpus were judged for it, and none is relevant"
     return found
 
 
@@ -193,8 +190,9 @@ def _exact_identifier(scene: Scene, failures: Sequence[Failure]) -> Sentences:
     hopeful = [failure for failure in far if named[failure.query.query_id]]
     if not hopeful:
         return {}
-    own = [(place, row) for place, f in enumerate(hopeful) for row in scene.background.own.get(f.query.query_id, ())]
-    excluded = np.asarray(own, dtype=np.int64).reshape(-1, 2).T
+    known = scene.background.excluded
+    pairs = [(place, row) for place, each in enumerate(hopeful) for row in known.get(each.query.query_id, ())]
+    excluded = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
     texts = [failure.query.text for failure in hopeful]
     ranked = scene.background.lexical.search(texts, k=LEXICAL_WITHIN, excluded=(excluded[0], excluded[1]))
     found = {}

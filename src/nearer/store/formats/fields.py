@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nearer.core.errors import InputError
-from nearer.core.records import Document, Judgment, Pair, Query
+from nearer.core.records import EXCLUDED_IDS, Document, Judgment, Pair, Query
 from nearer.store.formats import source
 from nearer.store.formats.rows import Fields, shown
 
@@ -30,7 +30,7 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MOST_DIGITS = 4000  # Python reads no much longer integers
 _DOCUMENT_NAMES = frozenset({*DOC_ID, "text", "title", "metadata"})
-_QUERY_NAMES = frozenset({*QUERY_ID, "text", "metadata"})
+_QUERY_NAMES = frozenset({*QUERY_ID, "text", "metadata", EXCLUDED_IDS})
 _JUDGMENT_NAMES = frozenset({*JUDGED_QUERY, *JUDGED_DOCUMENT, *GRADE})
 _PAIR_NAMES = frozenset({*ANCHOR, "positive", "negatives", "score", "negative_scores", "source"})
 
@@ -48,10 +48,12 @@ def document(fields: Fields) -> Document:
 
 
 def query(fields: Fields) -> Query:
-    """A query: an id, ``text``, optional ``metadata``."""
+    """A query: an id, ``text``, optional ``metadata`` and ``excluded_ids``."""
     query_id = _id(fields, QUERY_ID)
     text = _filled(fields, "text")
     metadata = _metadata(fields)
+    if fields.get(EXCLUDED_IDS) is not None:
+        metadata = {**metadata, EXCLUDED_IDS: _excluded(fields[EXCLUDED_IDS])}
     _refuse_unknown(fields, _QUERY_NAMES, hint='move it under "metadata"')
     return Query(query_id=query_id, text=text, metadata=metadata)
 
@@ -237,6 +239,13 @@ def _metadata(fields: Fields) -> Fields:
         hint = 'write {"name": value}, or a column for each value'
         raise InputError(f'"metadata" is {type_name(value)}, not an object', hint=hint)
     return value
+
+
+def _excluded(value: object) -> object:
+    """Ids of documents: a list of texts or numbers, or a text."""
+    if isinstance(value, str) or (isinstance(value, list) and all(type(each) in (str, int) for each in value)):
+        return value
+    raise InputError(f'"{EXCLUDED_IDS}" is {type_name(value)}, not a list of ids', hint='write ["d1", "d2"]')
 
 
 def _series(fields: Fields, plural: str, singular: str) -> list[tuple[int, Any]]:
