@@ -514,6 +514,25 @@ def search(
 
 
 @app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 for any that is free.", min=0, max=65535)] = 8080,
+    folder: Folder = HERE,
+    overrides: Overrides = None,
+) -> None:
+    """Answer over HTTP from the live release, and follow it, until it is told to end."""
+    from nearer.core.extras import extra
+
+    with extra("serve", used_for="nearer serve"):
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    from nearer.web.run import serve as run
+
+    with Workspace.open(folder, overrides=tuple(overrides or ())) as workspace:
+        run(workspace, host=host, port=port, say=ConsoleProgress().say)
+
+
+@app.command()
 def cost(
     documents: Annotated[str, typer.Option(help="How many: 100_000_000, 100M, 1.5B, 10k.", metavar="COUNT")],
     dims: Annotated[str, typer.Option(help="Dimensions, with commas between.", metavar="N,...")] = "384",

@@ -59,12 +59,21 @@ class Running:
         self._process.kill()
         return self.wait()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return self._output.read_text(errors="replace")
+
     def wait(self, timeout_s: float = 120) -> "Ended":
         """Wait until it has ended."""
         self._process.join(timeout_s)
         assert self._process.exitcode is not None, "still running"
-        printed = self._output.read_text(errors="replace")
-        self._output.unlink()
+        printed = self.printed() if self._output.exists() else ""
+        self._output.unlink(missing_ok=True)
         return Ended(code=self._process.exitcode, printed=printed)
 
 

@@ -33,13 +33,14 @@ def state(workspace):
     return {path: path.read_bytes() for path in files if not path.name.endswith(("-shm", "-wal", ".lock"))}
 
 
-@pytest.mark.parametrize("lexical", [False, True])
-def test_many_threads_are_answered_as_one_is(workspace, lexical):
+@pytest.mark.parametrize("mode", ["release", "lexical"])
+def test_many_threads_are_answered_as_one_is(workspace, mode):
+    lexical = mode == "lexical"
     texts = [query.text for query in workspace.collection.queries("dev")][:24]
     alone = [[each["doc_id"] for each in search(workspace, text, lexical=lexical)["results"]] for text in texts[:3]]
     with Searcher.open(workspace) as searcher, ThreadPoolExecutor(8) as threads:
-        one_by_one = [ids(searcher.search(text, lexical=lexical)) for text in texts]
-        at_once = list(threads.map(lambda text: ids(searcher.search(text, lexical=lexical)), texts * 3))
+        one_by_one = [ids(searcher.search(text, mode=mode)) for text in texts]
+        at_once = list(threads.map(lambda text: ids(searcher.search(text, mode=mode)), texts * 3))
     assert one_by_one[:3] == alone
     assert at_once == one_by_one * 3
 
@@ -59,7 +60,7 @@ def test_it_follows_the_pointer_and_the_documents_when_told(workspace):
         assert searcher.refresh() is False
         assert searcher.stale() == []
         assert "new" in ids(searcher.search("a zebra", k=200))
-        assert ids(searcher.search("zebra", lexical=True)) == ["new"]
+        assert ids(searcher.search("zebra", mode="lexical")) == ["new"]
         promote(workspace, "hybrid", force_reason="to serve it")
         assert searcher.search("zebra").release_id == first.release_id
         system = searcher.served.system

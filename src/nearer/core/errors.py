@@ -12,6 +12,9 @@
       x ServiceError            a service that we asked has not given a usable answer
       x Conflict                what we began with was changed under us
       x ProcessLost             another process of the same training has ended
+      x Overloaded              more is asked at once than can be answered
+      x DeadlineExceeded        an answer was not ready in time
+      x NotReady                a service cannot answer yet
 
 Each carries what is wrong (``message``) and the command or edit that mends it (``hint``).
 """
@@ -151,3 +154,21 @@ class ProcessLost(NearerError):
     """Another process of the same training has ended."""
 
     code = "process_lost"
+
+
+class Overloaded(NearerError):
+    """More is asked at once than can be answered."""
+
+    code = "overloaded"
+
+
+class DeadlineExceeded(NearerError):
+    """An answer was not ready in time."""
+
+    code = "deadline_exceeded"
+
+
+class NotReady(NearerError):
+    """A service cannot answer yet."""
+
+    code = "not_ready"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,12 +35,14 @@ class CrossEncoder:
     """A sentence-transformers cross-encoder with fixed settings, all of them covered by ``cross_encoder_id``.
 
     Scores are the model's own numbers before any activation: a sigmoid keeps their order, and makes high ones equal.
+    Threads may share it: one scores at a time, since its tokenizer refuses concurrent use.
     """
 
     def __init__(self, model: "sentence_transformers.CrossEncoder", *, max_length: int, batch_size: int = 32) -> None:
         self.model = model
         self.max_length = max_length
         self.batch_size = batch_size
+        self._scoring = Lock()
         model.max_seq_length = max_length
 
     @classmethod
@@ -111,7 +114,8 @@ class CrossEncoder:
         """
         if not pairs:
             return np.empty(0, dtype=np.float32)
-        found = self.model.predict(list(pairs), batch_size=self.batch_size, show_progress_bar=False)
+        with self._scoring:
+            found = self.model.predict(list(pairs), batch_size=self.batch_size, show_progress_bar=False)
         return np.ascontiguousarray(found, dtype=np.float32)
 
     def count_truncated(self, pairs: Sequence[Pair]) -> int:

@@ -29,7 +29,7 @@ def search(
     """
     refuse_question(text, k=k)
     with Searcher.open(workspace) as searcher:
-        answer = searcher.search(text, k=k, where=where, known=known, lexical=lexical)
+        answer = searcher.search(text, k=k, where=where, known=known, mode="lexical" if lexical else "release")
         return {
             "release_id": answer.release_id,
             "space_id": answer.space_id,

@@ -1,8 +1,11 @@
 """One query of what is served: ranked, combined in the system's stages, each document with its nearest passage."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -20,6 +23,11 @@ from nearer.systems.pipeline import Found, combine, wants_bm25, wants_vectors
 from nearer.vectors.topk import NO_ROW, TopK
 
 Scored = list[tuple[Document, float]]
+Mode = Literal["release", "dense", "lexical"]
+"""What ranks: what the release says, its vectors alone, or BM25 alone."""
+
+PARTS = ("encode", "rank", "passages")
+"""The parts of an answer whose time is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,26 +42,66 @@ class Hit:
     passage: Passage | None
 
 
-class AskedQuery:
-    """One query, whose documents must pass ``condition``."""
+class QueryVectors:
+    """The vectors of queries that were asked together; all are made when one is wanted."""
 
-    def __init__(self, served: Served, documents: Collection, query: Query, condition: Filter | None) -> None:
+    def __init__(self, served: Served, texts: Sequence[str], *, deadline: float | None = None) -> None:
+        self._served, self._texts, self._deadline = served, list(dict.fromkeys(texts)), deadline
+        self._made: dict[str, Floats32] = {}
+
+    def of(self, text: str) -> Floats32:
+        """The vector of one of the texts, shape (1, D)."""
+        if not self._made:
+            vectors_QD = self._served.encode_queries(self._texts, deadline=self._deadline)
+            self._made = {each: vectors_QD[row : row + 1] for row, each in enumerate(self._texts)}
+        return self._made[text]
+
+
+class AskedQuery:
+    """One query, whose documents must pass ``condition``; ``took_s`` says how long each part of an answer took."""
+
+    def __init__(
+        self,
+        served: Served,
+        documents: Collection,
+        query: Query,
+        condition: Filter | None,
+        *,
+        vectors: QueryVectors,
+    ) -> None:
         self._served, self._documents, self._query, self._condition = served, documents, query, condition
+        self._vectors = vectors
         self._cut: dict[str, list[Passage]] = {}
         self._stored: dict[str, Stored] = {}
+        self.took_s = dict.fromkeys(PARTS, 0.0)
 
-    def answer(self, *, k: int) -> list[Hit]:
-        """The best documents after all stages of the system."""
-        stages = self._served.system.stages
-        return self._hits(self._composed(k=k) if stages else self._dense(k=k))
+    def answer(self, *, k: int, mode: Mode = "release") -> list[Hit]:
+        """The best documents by the stages of the system, by vectors alone, or by BM25 alone."""
+        with self._timed("rank"):
+            if mode == "lexical":
+                scored = self._bm25(k=k)
+            elif mode == "dense" or not self._served.system.stages:
+                scored = self._dense(k=k)
+            else:
+                scored = self._composed(k=k)
+        with self._timed("passages"):
+            return self._hits(scored)
 
-    def by_bm25(self, *, k: int) -> list[Hit]:
-        """The best documents by BM25 alone."""
-        return self._hits(self._bm25(k=k))
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        """Count the time of a part, but for that of the query's vector, which is counted by itself."""
+        start, encode_s = time.perf_counter(), self.took_s["encode"]
+        try:
+            yield
+        finally:
+            self.took_s[part] += time.perf_counter() - start - (self.took_s["encode"] - encode_s)
 
     @cached_property
     def _vector_1D(self) -> Floats32:
-        return self._served.encode_query(self._query.text)
+        start = time.perf_counter()
+        vector_1D = self._vectors.of(self._query.text)
+        self.took_s["encode"] += time.perf_counter() - start
+        return vector_1D
 
     def _dense(self, *, k: int) -> Scored:
         """The best documents by the vectors of the index."""

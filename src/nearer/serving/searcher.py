@@ -1,7 +1,7 @@
 """A searcher: opened once from the live release, it answers many queries from many threads."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from nearer.core.errors import Conflict, InputError, WorkspaceError
@@ -9,7 +9,8 @@ from nearer.core.filters import Fields, Filter, all_of, parse_filter, parse_wher
 from nearer.core.records import Metadata, Query
 from nearer.core.text import normalise
 from nearer.retrieval.rules import Rule, condition_of, unused
-from nearer.serving.query import AskedQuery, Hit
+from nearer.serving.encode_queue import EncodeQueue
+from nearer.serving.query import AskedQuery, Hit, Mode, QueryVectors
 from nearer.serving.served import Served, open_live
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
@@ -23,13 +24,28 @@ DEFAULT_K = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A query as it is asked: see ``Searcher.search``."""
+
+    text: str
+    k: int | None = None
+    where: Where = None
+    known: Metadata = field(default_factory=dict)
+    mode: Mode = "release"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The best documents for one query, and the release that found them; ``unused_rules`` lacked a query's field."""
+    """The best documents for one query, and the release that found them; ``unused_rules`` lacked a query's field.
+
+    ``took_s`` has the seconds of each part: encode, rank, passages.
+    """
 
     release_id: str
     space_id: str
     unused_rules: tuple[str, ...]
     hits: tuple[Hit, ...]
+    took_s: Mapping[str, float] = field(compare=False)
 
 
 class Searcher:
@@ -45,12 +61,15 @@ class Searcher:
         self._reopen = reopen
 
     @classmethod
-    def open(cls, workspace: Workspace) -> Self:
-        """The searcher of the live release. Raises NotFound when nothing is live, and what opening it raises."""
+    def open(cls, workspace: Workspace, *, queue: EncodeQueue | None = None) -> Self:
+        """The searcher of the live release; with a ``queue`` the queries of many threads are encoded together.
+
+        Raises NotFound when nothing is live, and what opening it raises.
+        """
         return cls(
-            open_live(workspace),
+            open_live(workspace, queue=queue),
             documents=workspace.collection,
-            reopen=lambda before: open_live(workspace, before),
+            reopen=lambda before: open_live(workspace, before, queue=queue),
         )
 
     def search(
@@ -60,44 +79,55 @@ class Searcher:
         k: int | None = None,
         where: Where = None,
         known: Metadata | None = None,
-        lexical: bool = False,
+        mode: Mode = "release",
     ) -> Answer:
         """The ``k`` best documents for ``text`` (10, or as many as a reranker keeps).
 
         ``where`` is a filter in the grammar of OpenAI's vector stores, or conditions such as "year>=2020" that must
-        all hold. ``known`` has what else is known of the query, for the rules of a system that filters. ``lexical``
-        ranks by BM25 instead of what the release does.
+        all hold. ``known`` has what else is known of the query, for the rules of a system that filters. ``mode``
+        ranks by vectors or by BM25 alone instead of as the release does.
 
         Raises InputError for a blank query, a ``k`` below 1, and a filter that cannot be used.
         """
-        refuse_question(text, k=k)
+        return self.search_many([Ask(text=text, k=k, where=where, known=known or {}, mode=mode)])[0]
+
+    def search_many(self, asks: Sequence[Ask], *, deadline: float | None = None) -> list[Answer]:
+        """The answers to several queries, all by one release; their texts are encoded together.
+
+        ``deadline`` is a time of ``time.monotonic``, heeded where a queue encodes. Raises what ``search`` raises, and
+        what the queue does.
+        """
+        for ask in asks:
+            refuse_question(ask.text, k=ask.k)
         served = self.served
         try:
-            return self._answer(served, text, k=k, where=where, known=known or {}, lexical=lexical)
+            return self._answers(served, asks, deadline=deadline)
         except WorkspaceError:  # others have replaced the index so long ago that what was opened is removed
             reopened = self._reopen(served)
             if reopened.index.manifest == served.index.manifest:
                 raise
             self._served = reopened
-            return self._answer(reopened, text, k=k, where=where, known=known or {}, lexical=lexical)
+            return self._answers(reopened, asks, deadline=deadline)
 
-    def _answer(
-        self, served: Served, text: str, *, k: int | None, where: Where, known: Metadata, lexical: bool
-    ) -> Answer:
+    def _answers(self, served: Served, asks: Sequence[Ask], *, deadline: float | None) -> list[Answer]:
+        vectors = QueryVectors(served, [ask.text for ask in asks], deadline=deadline)
+        return [self._answer(served, ask, vectors) for ask in asks]
+
+    def _answer(self, served: Served, ask: Ask, vectors: QueryVectors) -> Answer:
         system, fields = served.system, served.fields
-        rules: tuple[Rule, ...] = ()
-        if "filter" in system.stages and not lexical:
-            rules = rules_of(system.search, fields)
-        metadata = known_of(_refuse_unknown(known, system), system.search)
-        query = Query(query_id="asked", text=text, metadata=metadata)
-        condition = all_of([_condition(where, fields), condition_of(rules, metadata)])
-        asked = AskedQuery(served, self._documents, query, condition)
-        wanted = k or (system.search.rerank.keep if system.reranker else DEFAULT_K)
+        does_filter = "filter" in system.stages and ask.mode == "release"
+        rules: tuple[Rule, ...] = rules_of(system.search, fields) if does_filter else ()
+        metadata = known_of(_refuse_unknown(ask.known, system, does_filter=does_filter), system.search)
+        query = Query(query_id="asked", text=ask.text, metadata=metadata)
+        condition = all_of([_condition(ask.where, fields), condition_of(rules, metadata)])
+        asked = AskedQuery(served, self._documents, query, condition, vectors=vectors)
+        keeps = system.search.rerank.keep if system.reranker and ask.mode == "release" else DEFAULT_K
         return Answer(
             release_id=served.release.release_id,
             space_id=served.release.space_id,
             unused_rules=tuple(str(rule) for rule in unused(rules, metadata)),
-            hits=tuple(asked.by_bm25(k=wanted) if lexical else asked.answer(k=wanted)),
+            hits=tuple(asked.answer(k=ask.k or keeps, mode=ask.mode)),
+            took_s=asked.took_s,
         )
 
     @property
@@ -144,13 +174,13 @@ def refuse_question(text: str, *, k: int | None) -> None:
         raise InputError(f"-k {k}: at least one result must be asked for", hint="for example: -k 10")
 
 
-def _refuse_unknown(known: Metadata, system: System) -> Metadata:
-    """What was said of the query. Raises InputError for a field that no rule of the system may use."""
-    fields = system.search.query_time_fields if "filter" in system.stages else ()
+def _refuse_unknown(known: Metadata, system: System, *, does_filter: bool) -> Metadata:
+    """What was said of the query. Raises InputError for a field that no rule may use."""
+    fields = system.search.query_time_fields if does_filter else ()
     if strange := [name for name in known if name not in fields]:
         raise InputError(
             f"the live system makes no use of the query's {strange[0]!r}",
-            hint=f"it may know: {', '.join(fields)}" if fields else "it does not filter: leave --known out",
+            hint=f"it may know: {', '.join(fields)}" if fields else "it does not filter here: leave it out",
         )
     return known
 

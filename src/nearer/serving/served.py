@@ -1,7 +1,7 @@
 """What a searcher serves at a time: a release's system, the index of its space, and the words of the documents."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 
@@ -13,12 +13,15 @@ from nearer.encode.chunk import Window, passages
 from nearer.encode.corpus import chunking_name, window_of
 from nearer.retrieval.fields import columns, kept_values
 from nearer.retrieval.index import Index, differences, open_index
+from nearer.retrieval.manifest import MANIFEST, read_manifest
 from nearer.retrieval.masks import Column, columns_of
+from nearer.serving.encode_queue import EncodeQueue
 from nearer.store.collection import Collection
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import LIVE, System, open_release
 from nearer.systems.lexical import Bm25, read_bm25
+from nearer.systems.pipeline import wants_bm25
 from nearer.systems.space_index import entry_hashes, folder_of
 
 
@@ -59,7 +62,7 @@ class Lexical:
 class Served:
     """A snapshot: queries that were asked of it are answered by it, whatever is opened after it.
 
-    One text is encoded at a time: fast tokenizers refuse concurrent use, and encoders set their model's length.
+    With a ``queue`` the texts of many threads are encoded together.
     """
 
     release: Release
@@ -67,7 +70,7 @@ class Served:
     index: Index
     lexical: Lexical
     revision: int
-    encoding: Lock = field(default_factory=Lock)
+    queue: EncodeQueue | None = None
 
     @property
     def fields(self) -> Fields:
@@ -79,20 +82,23 @@ class Served:
         """How documents are cut."""
         return window_of(self.system.chunk, self.system.encoder)
 
-    def encode_query(self, text: str) -> Floats32:
-        """The vector of a query, shape (1, D)."""
-        with self.encoding:
-            return self.system.encoder.encode_queries([text])
+    def encode_queries(self, texts: Sequence[str], *, deadline: float | None = None) -> Floats32:
+        """The vectors of queries, shape (Q, D). Raises what the queue raises."""
+        encoder = self.system.encoder
+        if self.queue is None:
+            return encoder.encode_queries(texts)
+        return self.queue.encode(encoder, texts, side="query", deadline=deadline, urgent=True)
 
     def encode_passages(self, texts: Sequence[str]) -> Floats32:
-        """The vectors of passages, shape (P, D)."""
-        with self.encoding:
-            return self.system.encoder.encode_documents(texts)
+        """The vectors of passages, shape (P, D). Raises what the queue raises."""
+        encoder = self.system.encoder
+        if self.queue is None:
+            return encoder.encode_documents(texts)
+        return self.queue.encode(encoder, texts, side="document", urgent=True)
 
     def passages_of(self, document: Document) -> list[Passage]:
         """A document as the index cuts it."""
-        with self.encoding:
-            return list(passages([document], window=self.window, token_spans=self.system.encoder.token_spans))
+        return list(passages([document], window=self.window, token_spans=self.system.encoder.token_spans))
 
     def differences(self, collection: Collection) -> list[str]:
         """How the index differs from the documents; an equal revision tells without reading them that it follows."""
@@ -103,23 +109,53 @@ class Served:
             return []
         return list(differences(self.index.hashes(), entry_hashes(collection, self.fields)))
 
+    def warm_up(self) -> None:
+        """Answer a first query, which takes longer than others."""
+        vector_QD = self.encode_queries(["a query"])
+        self.index.search(vector_QD, space_id=self.system.encoder.space_id, k=1)
+        if wants_bm25(self.system.stages):
+            self.lexical.bm25.index.search(["a query"], k=1)
+        if self.system.reranker:
+            self.system.reranker.scores([("a query", "a document")])
 
-def open_live(workspace: Workspace, before: Served | None = None) -> Served:
+
+def open_live(workspace: Workspace, before: Served | None = None, *, queue: EncodeQueue | None = None) -> Served:
     """What is live now; of ``before`` everything is kept that is the same still.
 
-    Raises NotFound when nothing is live, and what opening the release and its index raise.
+    With a ``queue``, for a service, it has answered a first query. Raises NotFound when nothing is live, and what
+    opening the release and its index raise.
     """
     release = workspace.registry.live()
     if release is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
     same = before is not None and before.release.release_id == release.release_id
     system = before.system if before and same else open_release(workspace, release, name=LIVE)
-    index = open_index(folder_of(workspace, release.space_id), space_id=release.space_id)
+    index = _index(workspace, release, before)
     revision = workspace.collection.revision()
     fields = index.manifest.spec.fields
     if before and before.revision == revision and before.fields == fields:
         lexical = before.lexical
     else:
         lexical = Lexical(workspace, fields)
-    encoding = before.encoding if before and same else Lock()
-    return Served(release=release, system=system, index=index, lexical=lexical, revision=revision, encoding=encoding)
+    served = Served(release=release, system=system, index=index, lexical=lexical, revision=revision, queue=queue)
+    if queue:
+        served.warm_up()
+    return served
+
+
+def _index(workspace: Workspace, release: Release, before: Served | None) -> Index:
+    """The index of a release's space: what was open before, if that is current still."""
+    folder = folder_of(workspace, release.space_id)
+    manifest = read_manifest(folder, space_id=release.space_id)
+    if before and before.release.space_id == release.space_id and before.index.manifest == manifest:
+        return before.index
+    return open_index(folder, space_id=release.space_id)
+
+
+def index_stamp(workspace: Workspace, space_id: str) -> object:
+    """What differs once the index of a space was changed; None where there is none."""
+    try:
+        found = (folder_of(workspace, space_id) / MANIFEST).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

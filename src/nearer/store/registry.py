@@ -230,11 +230,15 @@ class Registry:
             connection.execute(tables.models.delete().where(tables.models.c.model_id.in_(part_ids)))
             connection.execute(tables.rerankers.delete().where(tables.rerankers.c.reranker_id.in_(part_ids)))
 
-    def live(self) -> Release | None:
-        """The release that answers queries now."""
+    def live_id(self) -> str | None:
+        """The id of the release that answers queries now."""
         statement = sa.select(tables.pointers.c.release_id).where(tables.pointers.c.name == LIVE)
         with self._database.read() as connection:
-            release_id = connection.scalar(statement)
+            return connection.scalar(statement)
+
+    def live(self) -> Release | None:
+        """The release that answers queries now."""
+        release_id = self.live_id()
         return self.release(release_id) if release_id else None
 
     def previous(self) -> Release | None:

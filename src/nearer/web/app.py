@@ -1,0 +1,76 @@
+"""The application: its routes, its errors and its limits."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from nearer.core.errors import NotReady
+from nearer.web.embeddings import embedding_routes
+from nearer.web.errors import add_handlers
+from nearer.web.gate import Gate
+from nearer.web.page import CONTENT_POLICY, reference_page
+from nearer.web.rerank import rerank_routes
+from nearer.web.schemas import ErrorAnswer, Health
+from nearer.web.search import search_routes
+from nearer.web.service import Service
+
+_DESCRIPTION = "Search, embeddings and reranking by what is live in a Nearer workspace."
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorAnswer, "description": "The request asks for what cannot be done."},
+    404: {"model": ErrorAnswer, "description": "An id names nothing."},
+    413: {"model": ErrorAnswer, "description": "The request is larger than the service takes."},
+    422: {"model": ErrorAnswer, "description": "The body is not JSON, or lacks or has fields that it should not."},
+    429: {"model": ErrorAnswer, "description": "Too much is asked at once: see Retry-After."},
+    500: {"model": ErrorAnswer, "description": "The service failed; its log says why."},
+    503: {"model": ErrorAnswer, "description": "The service is not ready: see Retry-After."},
+    504: {"model": ErrorAnswer, "description": "There was no answer in time."},
+}
+
+
+def make_app(service: Service) -> FastAPI:
+    """The application of a service, which it starts and closes."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        service.close()
+
+    app = FastAPI(
+        title="Nearer",
+        version=version("nearer"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=_ERRORS,
+    )
+    for routes in (search_routes, embedding_routes, rerank_routes):
+        app.include_router(routes(service))
+    _add_health(app, service)
+    add_handlers(app)
+    app.add_middleware(Gate, body_bytes=service.limits.body_bytes)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(reference_page(app.openapi()), headers={"Content-Security-Policy": CONTENT_POLICY})
+
+    return app
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz", response_model=Health, tags=["health"], summary="Whether the process runs")
+    async def healthz() -> JSONResponse:
+        """Answer as long as the process runs."""
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/readyz", response_model=Health, tags=["health"], summary="Whether searches are answered")
+    async def readyz() -> JSONResponse:
+        """Answer 200 once the live release has answered a first query, and until the service is told to end."""
+        if service.is_ending:
+            raise NotReady("the service is ending", hint="ask another one")
+        return JSONResponse({"status": "ready", "release_id": service.searcher.served.release.release_id})

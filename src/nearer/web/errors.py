@@ -1,0 +1,104 @@
+"""Every answer that is an error: one shape, ``{"error": {"code", "message", "hint"}}``, and no path or traceback."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from nearer.core import errors
+from nearer.core.errors import NearerError
+
+_log = logging.getLogger(__name__)
+
+
+class TooLarge(NearerError):
+    """A request is larger than the service takes."""
+
+    code = "too_large"
+
+
+class Forbidden(NearerError):
+    """Who asks may not do this."""
+
+    code = "forbidden"
+
+
+_STATUS: dict[type[NearerError], int] = {
+    errors.InputError: 400,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Overloaded: 429,
+    errors.NotReady: 503,
+    errors.WorkspaceBusy: 503,
+    errors.DeadlineExceeded: 504,
+    TooLarge: 413,
+    Forbidden: 403,
+}
+"""The status of an error whose message may be shown; any other has 500, and its message stays in the log."""
+
+_AGAIN = frozenset({429, 503})
+_HIDDEN = frozenset({errors.WorkspaceBusy})
+_INTERNAL = ("internal", "the service failed to answer", "see its log, where this request's id stands")
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+def error_answer(
+    status: int, code: str, message: str, hint: str = "", *, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """An error as every client is told it."""
+    again = {"Retry-After": "1"} if status in _AGAIN else {}
+    content = {"error": {"code": code, "message": message, "hint": hint}}
+    return JSONResponse(content, status_code=status, headers={**again, **(headers or {})})
+
+
+def answer_to(error: Exception) -> JSONResponse:
+    """What a client is told of an error; one that is ours to mend goes to the log."""
+    if isinstance(error, NearerError):
+        status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
+        if status and type(error) not in _HIDDEN:
+            return error_answer(status, error.code, error.message, error.hint)
+        _log.error("%s: %s (%s)", type(error).__name__, error.message, error.hint)
+        if status:
+            return error_answer(status, error.code, "the workspace is busy", "repeat the request in a moment")
+        if isinstance(error, errors.ServiceError):
+            return error_answer(502, error.code, "the service that encodes gave no usable answer", "see the log")
+        return error_answer(500, error.code, _INTERNAL[1], _INTERNAL[2])
+    _log.error("a request failed", exc_info=error)
+    return error_answer(500, *_INTERNAL)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have an application tell its errors so."""
+
+    async def told(_: Request, error: Exception) -> JSONResponse:
+        return answer_to(error)
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return _invalid(error.errors())
+
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = _BY_STATUS.get(error.status_code, "bad_input")
+        hint = "the service's own page lists what there is: /docs" if error.status_code in (404, 405) else ""
+        return error_answer(error.status_code, code, str(error.detail), hint, headers=dict(error.headers or {}))
+
+    app.add_exception_handler(NearerError, told)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, refused)
+
+
+def _invalid(found: Sequence[Any]) -> JSONResponse:
+    """The first fault of a body, and how many more there are."""
+    first = found[0]
+    where = ".".join(str(each) for each in first["loc"] if each != "body")
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    if first["type"] == "json_invalid":
+        return error_answer(422, "bad_input", "the body is not JSON", "send a JSON object, as application/json")
+    what = "this field is not known" if first["type"] == "extra_forbidden" else str(first["msg"])
+    message = f"{where}: {what}{more}" if where else f"{what}{more}"
+    return error_answer(422, "bad_input", message, "the fields are described at /docs")

@@ -1,0 +1,66 @@
+"""``/docs``: the OpenAPI document as one page, which asks no other server for anything."""
+
+import base64
+import hashlib
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { max-width: 60rem; margin: auto; padding: 1rem; }
+code { font: 0.9em ui-monospace, monospace; }
+h2 code { font-size: 0.9em; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid #8886; }
+"""
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+CONTENT_POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+"""The page may use its own style, and nothing else."""
+
+_templates = Environment(loader=PackageLoader("nearer.web", ""), autoescape=select_autoescape(), trim_blocks=True)
+
+
+def reference_page(document: dict[str, Any]) -> str:
+    """The page of an OpenAPI document."""
+    schemas = document.get("components", {}).get("schemas", {})
+    operations = [
+        {
+            "method": method.upper(),
+            "path": path,
+            "asked": _name_of(operation.get("requestBody", {})),
+            "answered": _name_of(operation["responses"].get("200", {})),
+            **operation,
+        }
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    template = _templates.get_template("reference.html")
+    rows = {name: _fields(schema) for name, schema in schemas.items()}
+    return template.render(document=document, operations=operations, schemas=schemas, rows=rows, style=_STYLE)
+
+
+def _name_of(part: dict[str, Any]) -> str:
+    """The name of the schema of a body."""
+    schema = part.get("content", {}).get("application/json", {}).get("schema", {})
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _fields(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    required = schema.get("required", ())
+    return [
+        {"name": name, "type": _type_of(each), "required": name in required, "text": each.get("description", "")}
+        for name, each in schema.get("properties", {}).items()
+    ]
+
+
+def _type_of(schema: dict[str, Any]) -> str:
+    """The type of a field in words."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(_type_of(each) for each in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return ", ".join(str(each) for each in schema.get("enum", [schema.get("const")]))
+    kind = str(schema.get("type", "anything"))
+    return f"list of {_type_of(schema['items'])}" if kind == "array" and "items" in schema else kind

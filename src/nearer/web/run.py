@@ -1,0 +1,95 @@
+"""``nearer serve``: the application in a server of its own, until it is told to end."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+import uvicorn
+
+from nearer.core.errors import InputError
+from nearer.store.workspace import Workspace
+from nearer.web.app import make_app
+from nearer.web.limits import Limits
+from nearer.web.service import Service
+
+_BACKLOG = 2048
+
+
+def serve(
+    workspace: Workspace,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    limits: Limits | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Answer requests until SIGTERM or Ctrl-C, then those at hand, and return. A port of 0 is any that is free.
+
+    Raises InputError for an address that cannot be listened at.
+    """
+    _set_threads()
+    listening = _listen(host, port)
+    service = Service(workspace, limits=limits)
+    config = uvicorn.Config(
+        make_app(service),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(service.limits.deadline_s) + 5,
+    )
+    say(f"serving at http://{_shown(listening)} (its page: /docs); end it with Ctrl-C")
+    _Server(config, service).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends without an error when it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Have SIGTERM and Ctrl-C end the serving, a second Ctrl-C at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no new connections, and say so at /readyz."""
+        self._service.is_ending = True
+        super().handle_exit(sig, frame)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        hint = "choose another: nearer serve --port 8081"
+        raise InputError(f"cannot listen at {host}:{port}: {error.strerror or error}", hint=hint) from error
+
+
+def _shown(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _set_threads() -> None:
+    """Encode with as many threads as there are cores, unless OMP_NUM_THREADS says otherwise.
+
+    One thread encodes for everybody, so that its product alone has the cores.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))

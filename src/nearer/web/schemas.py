@@ -1,0 +1,198 @@
+"""What comes in and goes out over HTTP. A field that is not known is refused."""
+
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+
+def _writable(value: T) -> T:
+    """Refuse what no UTF-8 text or JSON can hold: half a surrogate pair, NaN."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half a surrogate pair, which is no text") from error
+    return value
+
+
+Text = Annotated[str, AfterValidator(_writable)]
+Object = Annotated[dict[str, Any], AfterValidator(_writable)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SearchRequest(_Asked):
+    """One query."""
+
+    query: Text = Field(description="The words to search for.")
+    k: int | None = Field(None, ge=1, description="How many documents; 10, or as many as a reranker keeps.")
+    filter: Object | None = Field(
+        None,
+        description='Only documents that pass, as in OpenAI\'s vector stores: {"type": "gte", "key": "year", '
+        '"value": 2020}; "and" and "or" join several.',
+    )
+    known: Object = Field({}, description="What else is known of the query, for the rules of a release that filters.")
+    mode: Literal["release", "dense", "lexical"] = Field(
+        "release", description="What ranks: what the release says, its vectors alone, or BM25 alone."
+    )
+    user: Text | None = Field(None, max_length=512, description="Who asks; nothing is kept of it.")
+    session: Text | None = Field(None, max_length=512, description="In which session; nothing is kept of it.")
+
+
+class SearchBatch(_Asked):
+    """Several queries, answered by one release; their texts are encoded together."""
+
+    queries: list[SearchRequest] = Field(min_length=1)
+
+
+class Span(BaseModel):
+    """Characters of a document's title, line break and text: from ``start`` to before ``end``."""
+
+    start: int
+    end: int
+
+
+class SearchResult(BaseModel):
+    """A document that was found, and its passage nearest to the query."""
+
+    doc_id: str
+    score: float
+    title: str
+    snippet: str = Field(description="The beginning of the passage.")
+    span: Span | None = Field(description="Where the passage is; none where no single passage was chosen.")
+    metadata: dict[str, Any]
+
+
+class SearchAnswer(BaseModel):
+    """The best documents, best first."""
+
+    query_id: str
+    release_id: str
+    space_id: str
+    arm: str = Field(description='Which of several releases answered; "live".')
+    took_ms: dict[str, float] = Field(description="encode, rank, passages, and total with the time spent waiting.")
+    unused_rules: list[str] = Field(description="Rules of the release that lacked a field in known.")
+    results: list[SearchResult]
+
+
+class SearchBatchAnswer(BaseModel):
+    """One answer a query, in their order."""
+
+    answers: list[SearchAnswer]
+
+
+class EmbeddingsRequest(_Asked):
+    """Texts to encode, in OpenAI's shape."""
+
+    input: Text | list[Text] = Field(description="A text, or several.")
+    model: Text = Field("live", description="live, or the id of a release or model.")
+    encoding_format: Literal["float", "base64"] = Field(
+        "float", description="base64 has the same float32 numbers, little-endian."
+    )
+    dimensions: int | None = Field(None, ge=1, description="Fewer dimensions; only of a model that was made for it.")
+    input_type: Literal["query", "document"] = Field("document", description="Which of the model's prompts to use.")
+    user: Text | None = Field(None, max_length=512, description="Who asks; nothing is kept of it.")
+
+
+class Embedding(BaseModel):
+    """The vector of one text; ``truncated`` when its end was not read."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+    num_tokens: int
+    truncated: bool
+
+
+class Usage(BaseModel):
+    """The tokens that were read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsAnswer(BaseModel):
+    """One vector a text, in their order."""
+
+    object: Literal["list"]
+    model: str
+    data: list[Embedding]
+    usage: Usage
+
+
+class ModelEntry(BaseModel):
+    """A model that encodes, under a name for ``model``."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    space_id: str
+    dimensions: list[int] = Field(description="What may be asked for; the first is the model's own.")
+
+
+class ModelList(BaseModel):
+    """The models there are."""
+
+    object: Literal["list"]
+    data: list[ModelEntry]
+
+
+class RerankText(_Asked):
+    """A document as an object, as Cohere and Jina take it."""
+
+    text: Text
+
+
+class RerankRequest(_Asked):
+    """Texts to rank for a query, in Cohere's and Jina's shape."""
+
+    query: Text
+    documents: list[Text | RerankText] = Field(min_length=1)
+    model: Text = Field("live", description="live: its reranker, or else its vectors; or the id of a reranker.")
+    top_n: int | None = Field(None, ge=1, description="How many results; all unless said otherwise.")
+    return_documents: bool = False
+
+
+class RerankResult(BaseModel):
+    """The place of a text among those given, and how relevant it is: from 0 to 1, or a cosine."""
+
+    index: int
+    relevance_score: float
+    document: dict[str, str] | None = None
+
+
+class RerankAnswer(BaseModel):
+    """The texts, most relevant first."""
+
+    id: str
+    model: str
+    scored_by: Literal["cross-encoder", "cosine"]
+    results: list[RerankResult]
+    num_truncated: Annotated[int, Field(description="Texts whose end was not read.")]
+
+
+class Health(BaseModel):
+    """How the service is."""
+
+    status: str
+    release_id: str | None = None
+    message: str | None = None
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong, and what mends it."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class ErrorAnswer(BaseModel):
+    """Every error has this shape."""
+
+    error: ErrorDetail

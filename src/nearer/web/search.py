@@ -1,0 +1,85 @@
+"""``/v1/search``: the ranking of ``nearer search``, over HTTP."""
+
+import secrets
+import time
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from nearer.serving.query import Hit
+from nearer.serving.searcher import Answer, Ask
+from nearer.web.schemas import SearchAnswer, SearchBatch, SearchBatchAnswer, SearchRequest
+from nearer.web.service import Service, since_ms
+
+SNIPPET_CHARACTERS = 300
+_ARM = "live"
+
+
+def search_routes(service: Service) -> APIRouter:
+    """The routes of search."""
+    routes = APIRouter(tags=["search"])
+
+    @routes.post("/v1/search", response_model=SearchAnswer, summary="Search")
+    async def search(request: SearchRequest) -> JSONResponse:
+        """Find the best documents for a query, as ``nearer search`` does."""
+        [answer] = await _answered(service, [request])
+        return JSONResponse(answer)
+
+    @routes.post("/v1/search/batch", response_model=SearchBatchAnswer, summary="Search for several queries")
+    async def search_batch(request: SearchBatch) -> JSONResponse:
+        """Answer several queries by one release; one that cannot be answered refuses them all."""
+        service.refuse_many(len(request.queries), what="queries", limit=service.limits.queries)
+        return JSONResponse({"answers": await _answered(service, request.queries)})
+
+    return routes
+
+
+async def _answered(service: Service, requests: list[SearchRequest]) -> list[dict[str, Any]]:
+    start, limits = time.perf_counter(), service.limits
+    for request in requests:
+        service.refuse_text(request.query, what="the query", limit=limits.query_characters)
+        service.refuse_many(request.k or 1, what="results", limit=limits.results)
+    asks = [Ask(text=each.query, k=each.k, where=each.filter, known=each.known, mode=each.mode) for each in requests]
+    answers = await service.do(lambda deadline: service.searcher.search_many(asks, deadline=deadline))
+    total_ms = since_ms(start)
+    return [_plain(answer, total_ms) for answer in answers]
+
+
+def _plain(answer: Answer, total_ms: float) -> dict[str, Any]:
+    took_ms = {part: round(1000 * seconds, 3) for part, seconds in answer.took_s.items()}
+    return {
+        "query_id": f"query-{secrets.token_hex(16)}",
+        "release_id": answer.release_id,
+        "space_id": answer.space_id,
+        "arm": _ARM,
+        "took_ms": {**took_ms, "total": total_ms},
+        "unused_rules": list(answer.unused_rules),
+        "results": [_result(hit) for hit in answer.hits],
+    }
+
+
+def _result(hit: Hit) -> dict[str, Any]:
+    document, passage = hit.document, hit.passage
+    span = None if passage is None else {"start": passage.start, "end": passage.end}
+    text = document.text if passage is None else document.full_text[passage.start : passage.end]
+    return {
+        "doc_id": document.doc_id,
+        "score": float(hit.score),
+        "title": document.title,
+        "snippet": shortened(text),
+        "span": span,
+        "metadata": dict(document.metadata),
+    }
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, up to the end of a word.
+
+    >>> shortened("short")
+    'short'
+    """
+    if len(text) <= SNIPPET_CHARACTERS:
+        return text
+    beginning = text[:SNIPPET_CHARACTERS]
+    return f"{beginning.rpartition(' ')[0] or beginning}..."

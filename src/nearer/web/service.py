@@ -1,0 +1,65 @@
+"""What the routes share: the workspace, what is live, and the threads in which they work."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from nearer.serving.encode_queue import EncodeQueue
+from nearer.serving.follower import Follower
+from nearer.serving.models import Models
+from nearer.serving.searcher import Searcher
+from nearer.store.workspace import Workspace
+from nearer.web.errors import TooLarge
+from nearer.web.limits import Limits
+from nearer.web.work import Work
+
+T = TypeVar("T")
+
+
+class Service:
+    """One process of the service on an open workspace."""
+
+    def __init__(self, workspace: Workspace, *, limits: Limits | None = None) -> None:
+        self.workspace = workspace
+        self.limits = limits or Limits()
+        self.queue = EncodeQueue(max_wait_s=self.limits.encode_wait_s, max_waiting=4 * self.limits.texts)
+        self.follower = Follower(workspace, queue=self.queue)
+        self.models = Models(workspace, searcher=lambda: self.searcher)
+        self.is_ending = False
+        self._work = Work(self.limits)
+
+    @property
+    def searcher(self) -> Searcher:
+        """What answers now. Raises NotReady before something does."""
+        return self.follower.searcher
+
+    def start(self) -> None:
+        """Begin to open what is live."""
+        self.follower.start()
+
+    def close(self) -> None:
+        """End what was begun, after the requests at hand."""
+        self.is_ending = True
+        self._work.close()
+        self.follower.close()
+        self.queue.close()
+
+    async def do(self, work: Callable[[float], T]) -> T:
+        """Work in a thread, by its deadline. Raises Overloaded, DeadlineExceeded, and what ``work`` raises."""
+        return await self._work.do(work)
+
+    def refuse_text(self, text: str, *, what: str, limit: int | None = None) -> None:
+        """Raises TooLarge for a text of too many characters."""
+        limit = limit or self.limits.text_characters
+        if len(text) > limit:
+            raise TooLarge(f"{what} has {len(text)} characters, more than {limit}", hint="send a shorter text")
+
+    def refuse_many(self, number: int, *, what: str, limit: int) -> None:
+        """Raises TooLarge for too many of something."""
+        if number > limit:
+            raise TooLarge(f"{number} {what} at once, more than {limit}", hint="send them in several requests")
+
+
+def since_ms(start: float) -> float:
+    """Milliseconds since a time of ``time.perf_counter``."""
+    return round(1000 * (time.perf_counter() - start), 3)
