@@ -120,6 +120,12 @@ def add(
     kind: Annotated[str, typer.Argument(metavar="beir|corpus|queries|judgments|pairs")],
     path: Annotated[Path, typer.Argument(metavar="PATH")],
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Set bad rows aside, with their count.")] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of files that are not UTF-8: cp1252, gb18030, utf-16.", metavar="NAME")
+    ] = None,
+    make_ids: Annotated[
+        bool, typer.Option("--make-ids", help="Give documents or queries without an id one by their content.")
+    ] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -132,7 +138,9 @@ def add(
         overrides,
         as_json,
         printing.added,
-        lambda w: flow(w, kind, path, skip_bad=skip_bad, progress=ConsoleProgress()),
+        lambda w: flow(
+            w, kind, path, skip_bad=skip_bad, encoding=encoding, make_ids=make_ids, progress=ConsoleProgress()
+        ),
     )
 
 

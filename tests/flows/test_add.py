@@ -137,6 +137,7 @@ def test_the_same_import_again_changes_nothing(ask, folder, small):
 
 
 def test_changed_rows_replace_the_old_ones(ask, folder, small, tmp_path):
+    append(folder / "nearer.toml", "\n[grades]\nmax_grade = 4\n")
     ask(folder, "add", "beir", small)
     rows = [{"doc_id": "d001", "text": "new"}, {"doc_id": "d002", "text": "newer", "title": "A title"}]
     changed = ask(folder, "add", "corpus", write_jsonl(tmp_path / "c.jsonl", rows))
@@ -183,12 +184,67 @@ def test_a_recipe_fixes_the_scale(ask, folder, small):
     assert "4" in message
 
 
+# What has one meaning
+
+
+def test_of_a_pair_judged_twice_the_higher_grade_counts_and_both_are_told(ask, nearer, folder, small, tmp_path):
+    rows = [("q000", "d001", 1), ("q000", "d001", 3), ("q000", "d002", 2), ("q000", "d001", 2), ("q000", "d002", 2)]
+    path = tmp_path / "twice.qrels"
+    path.write_text("".join(f"{query} 0 {document} {grade}\n" for query, document, grade in rows))
+    append(folder / "nearer.toml", "\n[grades]\nmax_grade = 4\n")
+    ask(folder, "add", "beir", small)
+    found = ask(folder, "add", "judgments", path)
+    with Workspace.open(folder) as workspace:
+        grades = {each.doc_id: each.grade for each in workspace.collection.judgments() if each.query_id == "q000"}
+    assert (grades["d001"], grades["d002"]) == (3, 2)
+    assert found["notes"] == [
+        "twice.qrels: pairs judged twice, of which the higher grade counts: 2",
+        "twice.qrels: line 2: 'q000' + 'd001' is judged 3 here and 1 before: 3 counts",
+        "twice.qrels: line 4: 'q000' + 'd001' is judged 2 here and 3 before: 3 counts",
+        "twice.qrels: pairs judged twice with one grade, taken once: 1",
+    ]
+    assert "note: twice.qrels: line 4" in nearer("add", "judgments", path, "--dir", folder).out
+    lower = tmp_path / "lower.qrels"
+    lower.write_text("q000 0 d001 1\n")
+    assert ask(folder, "add", "judgments", lower)["changes"]["judgments"]["num_updated"] == 1
+
+
+def test_a_pair_judged_twice_far_apart(ask, folder, small, tmp_path):
+    append(folder / "nearer.toml", "\n[grades]\nmax_grade = 4\n")
+    ask(folder, "add", "beir", small)
+    rows = [(f"q{query:03}", f"d{document:03}") for query in range(10) for document in range(4)]
+    lines = [f"{query} 0 {document} 2\n" for query, document in rows] * 20  # more than a batch
+    path = tmp_path / "many.qrels"
+    path.write_text("".join(lines) + "q000 0 d000 1\nq001 0 d000 3\n")
+    found = ask(folder, "add", "judgments", path)
+    with Workspace.open(folder) as workspace:
+        grades = {(each.query_id, each.doc_id): each.grade for each in workspace.collection.judgments()}
+    assert (grades["q000", "d000"], grades["q001", "d000"]) == (2, 3)
+    assert "pairs judged twice, of which the higher grade counts: 2" in found["notes"][1]
+
+
+def test_an_encoding_and_made_ids_on_the_command_line(ask, folder, tmp_path):
+    path = tmp_path / "faq.csv"
+    path.write_bytes("title;text\nRückerstattung?;fünf Tage\n".encode("cp1252"))
+    error = ask(folder, "add", "corpus", path, "--make-ids", code=2)["error"]
+    assert "--encoding cp1252" in error["faults"][0]["remedy"]
+    found = ask(folder, "add", "corpus", path, "--make-ids", "--encoding", "Windows-1252")
+    assert [note.partition(": ")[2] for note in found["notes"]] == [
+        "separated by semicolons, not commas",
+        "read as cp1252, as --encoding says",
+    ]
+    again = ask(folder, "add", "corpus", path, "--make-ids", "--encoding", "cp1252")
+    assert again["changes"]["documents"] == {"num_added": 0, "num_updated": 0, "num_unchanged": 1}
+    assert "--encoding" in ask(folder, "add", "corpus", path, "--encoding", "klingon", code=2)["error"]["hint"]
+    assert "no ids" in ask(folder, "add", "judgments", path, "--make-ids", code=2)["error"]["message"]
+
+
 # Hostile files
 
 
 HOSTILE = {
     "a gzip file": b"\x1f\x8b\x08\x00\x00\x00",
-    "UTF-16": '{"_id": "a", "text": "b"}\n'.encode("utf-16"),
+    "a cut UTF-16": '{"_id": "a", "text": "b"}\n'.encode("utf-16")[:-1],
     "not UTF-8": b'{"_id": "a", "text": "\xff\xfe"}\n',
     "a JSON array": b'[{"_id": "a", "text": "b"}]\n',
     "CSV": b"id,text\na,b\n",
@@ -198,7 +254,7 @@ HOSTILE = {
     "a NUL": b'{"_id": "a", "text": "\\u0000b"}\n',
     "deep nesting": b'{"_id": "a", "text": "b", "metadata": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}\n",
     "NaN": b'{"_id": "a", "text": "b", "metadata": {"x": NaN}}\n',
-    "a number as id": b'{"_id": 1, "text": "b"}\n',
+    "a fraction as id": b'{"_id": 1.5, "text": "b"}\n',
     "the same id twice": b'{"_id": "a", "text": "b"}\n{"_id": "a", "text": "c"}\n',
     "a huge integer": b'{"_id": "a", "text": "b", "metadata": {"n": ' + b"9" * 6000 + b"}}\n",
     "a cut line": b'{"_id": "a", "text": "b"}\n{"_id": "c", "te',
@@ -263,6 +319,7 @@ def test_a_set_without_dev_can_be_trained_on(ask, folder, beir, tmp_path):
 
 
 def test_leaks_are_faults_until_they_are_dropped(ask, folder, small, tmp_path, words):
+    append(folder / "nearer.toml", "\n[grades]\nmax_grade = 4\n")
     ask(folder, "add", "beir", small)
     rows = [{"_id": "leak", "text": f"{words[0]}  {words[1].upper()}"}, {"_id": "fine", "text": words[500]}]
     ask(folder, "add", "queries", write_jsonl(tmp_path / "q.jsonl", rows))

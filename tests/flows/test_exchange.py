@@ -54,7 +54,13 @@ def test_a_run_that_was_exported_measures_the_same_to_the_last_bit(ask, base_liv
     base, run = measured["results"]
     assert base["metrics"] == run["metrics"]
     assert base["slices"] == run["slices"]
-    assert run["run"] == {"num_unknown_documents": 0, "num_queries_without_rows": 0, "num_other_queries": 0}
+    assert run["run"] == {
+        "num_unknown_documents": 0,
+        "num_queries_without_rows": 0,
+        "num_other_queries": 0,
+        "num_unknown_queries": 0,
+        "notes": [],
+    }
     assert (run["model_id"], run["num_passages"]) == (None, None)
 
 
@@ -156,16 +162,32 @@ def test_the_faults_of_a_run_are_told_with_their_lines_and_nothing_is_measured(a
         f"{query_id} Q0 d001 2 2.0 t",
         f"{query_id} Q0 d002 3 nan t",
         f"{query_id} Q0 d003 4",
-        "strange Q0 d003 1 1.0 t",
     ]
     path = tmp_path / "bad.run"
     path.write_text("\n".join(lines) + "\n")
     error = ask(base_live, "evaluate", "base", f"run:{path}", code=2)["error"]
-    assert error["message"].startswith("4 faults found, nothing was measured")
+    assert error["message"].startswith("3 faults found, nothing was measured")
     told = {fault["line"]: fault["reason"] for fault in error["faults"]}
-    assert told.keys() == {2, 3, 4, 5}
-    assert told[5] == "unknown query 'strange'"
+    assert told.keys() == {2, 3, 4}
     assert "no such file" in ask(base_live, "evaluate", "run:absent.run", code=2)["error"]["message"]
+
+
+def test_queries_that_the_workspace_lacks_are_left_out_and_counted(ask, nearer, base_live, tmp_path):
+    grades = judged(base_live, "dev")
+    rows = [f"{query_id} Q0 {doc_id} 1 2.5\n" for query_id, found in grades.items() for doc_id in found]
+    plain, more = tmp_path / "plain.run", tmp_path / "more.run"
+    plain.write_text("".join(rows))
+    more.write_text("strange Q0 d003 1 9.0 t\n" + "".join(rows) + "strange Q0 d004 2 8.0 t\nother Q0 d1 1 1 t\n")
+    found = ask(base_live, "evaluate", f"run:{plain}", f"run:{more}")
+    first, second = found["results"]
+    assert value(found, f"run:{plain}", "nDCG@10") == value(found, f"run:{more}", "nDCG@10") == 1.0
+    assert (first["run"]["num_unknown_queries"], second["run"]["num_unknown_queries"]) == (0, 2)
+    assert first["run"]["notes"] == [f"plain.run: lines without a tag: {len(rows)}"]
+    out = nearer("evaluate", f"run:{more}", "--dir", base_live).out
+    assert "2 queries that the workspace does not know are excluded" in out
+    more.write_text("strange Q0 d003 1 9.0 t\n")
+    error = ask(base_live, "evaluate", f"run:{more}", code=2)["error"]
+    assert "knows none of its 1 queries, such as 'strange'" in error["message"]
 
 
 def test_a_run_is_no_model(ask, base_live, tmp_path):

@@ -64,7 +64,7 @@ PARQUETS: list[Row] = [
     ("no-rows.parquet", _of(doc_id=pa.array([], pa.string()), text=pa.array([], pa.string())), 0, "no rows", "one row"),
     ("other-columns.parquet", lambda: _only(sku=["1"], body=["rain"]), 0, 'no "_id" or "doc_id"', "rename the column"),
     ("null-id.parquet", _of(doc_id=pa.array([None], pa.string())), 1, '"doc_id" is null', "quote"),
-    ("float-id.parquet", _of(doc_id=[1.0]), 1, '"doc_id" is a number, not text', "quote"),
+    ("float-id.parquet", _of(doc_id=[1.5]), 1, '"doc_id" is a number, not text', "quote"),
     ("binary-text.parquet", _of(text=[b"rain"]), 0, "'text' is of type binary", "convert it"),
     ("struct-text.parquet", _of(text=[{"a": "rain"}]), 1, '"text" is an object, not text', "in quotes"),
     ("duration.parquet", _of(age=pa.array([1], pa.duration("s"))), 0, "'age' is of type duration[s]", "ignore = ["),

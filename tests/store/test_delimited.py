@@ -40,7 +40,6 @@ def test_quoted_fields_hold_anything_and_a_row_counts_from_its_first_line(tmp_pa
         ("2,x\ry\n", "carriage return"),
         ("2\n", "1 comma-separated fields, not 2"),
         ("2,x,y\n", "3 comma-separated fields, not 2"),
-        (",,\n", "3 comma-separated fields, not 2"),
         (",x\n", '"_id" is empty'),
     ],
 )
@@ -77,8 +76,6 @@ def test_fields_may_be_longer_than_the_csv_module_allows_at_first(tmp_path):
     ("content", "reason"),
     [
         ("_id,text,_id\na,x,b\n", "the key '_id' occurs twice"),
-        (",_id,text\n0,a,x\n", "column 1 of the header has no name"),
-        ("\ufeff_id,text\na,x\n", "byte order mark"),
         ('_id,"te\nxt"\na,x\n', "no \"text\" (found: '_id', 'te\\nxt')"),
         ('_id,"text" x\na,x\n', "goes on after its closing quote"),
         ("_id,text", "no rows after the header"),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,13 +12,15 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
-from nearer.core.records import Judgment
+from nearer.core.records import Document, Judgment
+from nearer.core.results.data import Imported
 from nearer.evaluation.grades import make_scale
 from nearer.evaluation.splits import assign
 from nearer.store import database as tables
 from nearer.store.collection import (
     Changes,
     batches,
+    grades_of,
     leave_split,
     members_of,
     put_documents,
@@ -30,29 +32,55 @@ from nearer.store.collection import (
     remove_documents,
     unknown_ids,
 )
-from nearer.store.formats import DEFAULT_MAX_GRADE, Row, read_documents, read_judgments, read_pairs, read_queries
+from nearer.store.formats import (
+    DEFAULT_MAX_GRADE,
+    Notes,
+    Row,
+    Source,
+    read_documents,
+    read_judgments,
+    read_pairs,
+    read_queries,
+)
 from nearer.store.formats.beir import find_beir
+from nearer.store.formats.encodings import known_encoding
 from nearer.store.redact import redact
 from nearer.store.staging import STAGED, staging, take_over
 from nearer.store.workspace import Workspace
 
 T = TypeVar("T")
+_SHOWN_TWICE = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """How files are to be read."""
+
+    skip_bad: bool = False
+    encoding: str | None = None
+    make_ids: bool = False
 
 
 class _Import:
     """One import: what is staged, in ``connection``, the faults so far, and what was found twice in the files."""
 
-    def __init__(self, workspace: Workspace, connection: Connection, *, skip_bad: bool, progress: Progress) -> None:
+    def __init__(self, workspace: Workspace, connection: Connection, asked: "_Asked", *, progress: Progress) -> None:
         self.workspace = workspace
         self.connection = connection
-        self.skip_bad = skip_bad
+        self.asked = asked
         self.progress = progress
+        self.notes = Notes()
         self.faults = FaultLog()
         self.repeated: dict[str, Changes] = {}
         self.drawn: list[str] = []
         self.columns = workspace.recipe.columns
         self.max_grade = workspace.recipe.grades.max_grade or DEFAULT_MAX_GRADE
         self.largest_grade = 0
+        self.num_twice = 0
+
+    def source(self, path: Path) -> Source:
+        """A file to read."""
+        return Source(path, encoding=self.asked.encoding, notes=self.notes)
 
     def put(
         self, kind: str, rows: Iterator[Row[T] | Fault], write: Callable[[Connection, Sequence[T]], Changes]
@@ -66,7 +94,7 @@ class _Import:
         for batch in batches(self._good(rows, label=f"judgments {split or ''}".strip())):
             known = self._with_known_ids(path, batch)
             self.largest_grade = max([self.largest_grade, *(row.record.grade for row in known)])
-            judgments = [row.record for row in known]
+            judgments = self._higher(path, known)
             if judgments:
                 self._keep("judgments", put_judgments(self.connection, judgments))
             if split is not None:
@@ -75,22 +103,17 @@ class _Import:
     def refuse_faults(self) -> None:
         """Raise the faults as an error, unless bad rows are set aside."""
         faults = self.faults
-        if faults.is_whole_file or (faults.num_faults and not self.skip_bad):
+        if faults.is_whole_file or (faults.num_faults and not self.asked.skip_bad):
             hint = "mend the files, or leave the bad rows out: --skip-bad"
             raise ImportFaults(faults, hint="mend the files" if faults.is_whole_file else hint)
         self._refuse_changed_meaning()
 
-    def take_over(self, connection: Connection) -> dict[str, Any]:
-        """Take over what was staged, in one swap; what was done."""
+    def take_over(self, connection: Connection) -> dict[str, dict[str, int]]:
+        """Take over what was staged, in one swap; what it changed, by kind of record."""
         changes = take_over(connection)
         leave_split(connection, "train", self.drawn)
         put_split(connection, "dev", self.drawn)
-        return {
-            "changes": {kind: asdict(changes[kind] + again) for kind, again in self.repeated.items()},
-            "num_skipped": self.faults.num_rows,
-            "faults": [asdict(fault) for fault in self.faults.kept],
-            "num_faults": self.faults.num_faults,
-        }
+        return {kind: asdict(changes[kind] + again) for kind, again in self.repeated.items()}
 
     def _keep(self, kind: str, staged: Changes) -> None:
         again = replace(staged, num_added=0)
@@ -120,6 +143,29 @@ class _Import:
                 known.append(row)
         return known
 
+    def _higher(self, path: Path, rows: list[Row[Judgment]]) -> list[Judgment]:
+        """The judgments to write: of a pair that is judged twice in this import the higher grade counts."""
+        pairs = [(row.record.query_id, row.record.doc_id) for row in rows]
+        grades, wanted = grades_of(self.connection, pairs), dict[tuple[str, str], Judgment]()
+        for row, pair in zip(rows, pairs, strict=True):
+            before, now = grades.get(pair), row.record.grade
+            if before is not None:
+                self._note_twice(path, row, before)
+            if before is None or now > before:
+                grades[pair], wanted[pair] = now, row.record
+        return list(wanted.values())
+
+    def _note_twice(self, path: Path, row: Row[Judgment], before: int) -> None:
+        query_id, doc_id, grade = row.record.query_id, row.record.doc_id, row.record.grade
+        if grade == before:
+            self.notes.count(path, "pairs judged twice with one grade, taken once")
+            return
+        self.num_twice += 1
+        self.notes.count(path, "pairs judged twice, of which the higher grade counts")
+        if self.num_twice <= _SHOWN_TWICE:
+            text = f"line {row.line}: {query_id!r} + {doc_id!r} is judged {grade} here and {before} before"
+            self.notes.say(path, f"{text}: {max(grade, before)} counts")
+
     def _unknown(self, column: sa.Column[Any], ids: set[str]) -> set[str]:
         """Those that are neither staged nor there already."""
         if not (missing := unknown_ids(self.connection, column, ids)):
@@ -140,31 +186,49 @@ class _Import:
 
 
 def add(
-    workspace: Workspace, kind: str, path: Path, *, skip_bad: bool = False, progress: Progress | None = None
-) -> dict[str, Any]:
+    workspace: Workspace,
+    kind: str,
+    path: Path | str,
+    *,
+    skip_bad: bool = False,
+    encoding: str | None = None,
+    make_ids: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
     """Import one file of documents, queries, judgments or pairs (docs/reference/formats.md), or a whole BEIR folder.
 
-    Raises ImportFaults with every fault, and nothing is imported then; InputError for another ``kind``.
+    ``encoding`` is the files', where they are not UTF-8. ``make_ids`` gives documents and queries without an id one
+    that their content makes.
+
+    Raises ImportFaults with every fault, and nothing is imported then; InputError for another ``kind``, an encoding
+    that is none, and ``make_ids`` where ids refer to others.
     """
     if kind not in _FILL:
         raise InputError(f"{kind!r} is no kind of file", hint=f"name one of: {', '.join(_FILL)}")
+    if make_ids and kind in ("judgments", "pairs"):
+        raise InputError(f"no ids are made for {kind}", hint="leave --make-ids out")
+    asked = _Asked(skip_bad=skip_bad, encoding=encoding and known_encoding(encoding), make_ids=make_ids)
     progress, start = progress or Silent(), time.perf_counter()
     workspace.begin_writing()
     with staging(workspace.state) as (staged, connection):
-        task = _Import(workspace, connection, skip_bad=skip_bad, progress=progress)
-        _FILL[kind](task, path)
+        task = _Import(workspace, connection, asked, progress=progress)
+        _FILL[kind](task, Path(path))
         task.refuse_faults()
         connection.commit()
         failpoint("import.staged")
         with workspace.write(f"add {kind}", attached={STAGED: staged}) as transaction:
-            result = task.take_over(transaction)
+            changes = task.take_over(transaction)
     failpoint("import.commit")
-    return {
-        **result,
-        "duration_s": time.perf_counter() - start,
-        "counts": workspace.collection.counts(),
-        "splits": workspace.collection.splits(),
-    }
+    return Imported(
+        changes=changes,
+        notes=task.notes.lines(),
+        num_skipped=task.faults.num_rows,
+        faults=tuple(asdict(fault) for fault in task.faults.kept),
+        num_faults=task.faults.num_faults,
+        duration_s=time.perf_counter() - start,
+        counts=workspace.collection.counts(),
+        splits=workspace.collection.splits(),
+    )
 
 
 def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
@@ -185,20 +249,25 @@ def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
     return {"num_removed": num_removed, "counts": workspace.collection.counts()}
 
 
+def _documents(task: _Import, path: Path) -> Iterator[Row[Document] | Fault]:
+    return read_documents(task.source(path), columns=task.columns, make_ids=task.asked.make_ids)
+
+
 def _add_corpus(task: _Import, path: Path) -> None:
-    task.put("documents", read_documents(path, columns=task.columns), put_documents)
+    task.put("documents", _documents(task, path), put_documents)
 
 
 def _add_queries(task: _Import, path: Path) -> None:
-    task.put("queries", read_queries(path, columns=task.columns), put_queries)
+    rows = read_queries(task.source(path), columns=task.columns, make_ids=task.asked.make_ids)
+    task.put("queries", rows, put_queries)
 
 
 def _add_pairs(task: _Import, path: Path) -> None:
-    task.put("pairs", read_pairs(path, columns=task.columns), put_pairs)
+    task.put("pairs", read_pairs(task.source(path), columns=task.columns), put_pairs)
 
 
 def _add_judgments(task: _Import, path: Path, split: str | None = None) -> None:
-    rows = read_judgments(path, max_grade=task.max_grade, columns=task.columns)
+    rows = read_judgments(task.source(path), max_grade=task.max_grade, columns=task.columns)
     task.put_judgments(path, rows, split=split)
 
 

@@ -1,21 +1,22 @@
 """What comes in and goes out: add, remove, check, export."""
 
 from nearer.core.results.base import JSON
-from nearer.core.results.data import Exported, Preflight
+from nearer.core.results.data import Exported, Imported, Preflight
 from nearer.printing.parts import excluded
 
 
-def added(result: JSON) -> str:
+def added(result: Imported) -> str:
     """The result of `nearer add`."""
     lines = [
         f"{kind}: {change['num_added']} added, {change['num_updated']} updated, {change['num_unchanged']} unchanged"
-        for kind, change in result["changes"].items()
+        for kind, change in result.changes.items()
     ]
-    num_rows = sum(sum(change.values()) for change in result["changes"].values())
-    lines.append(f"{num_rows} rows in {result['duration_s']:.1f} s ({num_rows / result['duration_s']:.0f} a second)")
-    if result["num_skipped"]:
-        lines.append(f"{result['num_skipped']} bad rows set aside, the first:")
-        lines += [f"  {f['file']}:{f['line']}: {f['reason']} ({f['remedy']})" for f in result["faults"][:20]]
+    num_rows = sum(sum(change.values()) for change in result.changes.values())
+    lines.append(f"{num_rows} rows in {result.duration_s:.1f} s ({num_rows / result.duration_s:.0f} a second)")
+    lines += [f"note: {note}" for note in result.notes]
+    if result.num_skipped:
+        lines.append(f"{result.num_skipped} bad rows set aside, the first:")
+        lines += [f"  {f['file']}:{f['line']}: {f['reason']} ({f['remedy']})" for f in result.faults[:20]]
     return "\n".join([*lines, _holdings(result)])
 
 
@@ -43,7 +44,7 @@ def exported(result: Exported) -> str:
     return "\n".join([line, *(excluded(result.excluded) if result.excluded else [])])
 
 
-def _holdings(result: JSON | Preflight) -> str:
+def _holdings(result: Imported | Preflight) -> str:
     counts = ", ".join(f"{count} {kind}" for kind, count in result["counts"].items() if count)
     splits = ", ".join(f"{split} {count}" for split, count in result["splits"].items())
     return f"the workspace holds {counts or 'nothing'}" + (f"; queries by split: {splits}" if splits else "")

@@ -67,8 +67,12 @@ def _run_notes(result: SystemValues) -> list[str]:
         "num_unknown_documents": "ranked documents are not in the corpus, and count as not relevant",
         "num_queries_without_rows": "queries have no rows, and score 0",
         "num_other_queries": "queries of other splits are excluded",
+        "num_unknown_queries": "queries that the workspace does not know are excluded",
     }
-    return [f"{result.system}: {run[name]} {note}" for name, note in notes.items() if run and run[name]]
+    if run is None:
+        return []
+    lines = [f"{run[name]} {note}" for name, note in notes.items() if run[name]]
+    return [f"{result.system}: {line}" for line in [*lines, *run.notes]]
 
 
 def diagnosed(result: Diagnosis) -> str:

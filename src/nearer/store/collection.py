@@ -91,12 +91,18 @@ def put_pairs(connection: Connection, pairs: Sequence[Pair]) -> Changes:
     return _put(connection, tables.pairs, rows, key="pair_id")
 
 
+def grades_of(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The grades of those pairs of a query and a document that are judged, as ``connection`` sees them."""
+    table = tables.judgments
+    statement = sa.select(table).where(sa.tuple_(table.c.query_id, table.c.doc_id).in_(pairs))
+    return {(row.query_id, row.doc_id): row.grade for row in connection.execute(statement)}
+
+
 def put_judgments(connection: Connection, judgments: Sequence[Judgment]) -> Changes:
     """Add judgments, or change the grade of those that are there."""
     table = tables.judgments
     keys = [(judgment.query_id, judgment.doc_id) for judgment in judgments]
-    condition = sa.tuple_(table.c.query_id, table.c.doc_id).in_(keys)
-    known = {(row.query_id, row.doc_id): row.grade for row in connection.execute(sa.select(table).where(condition))}
+    known = grades_of(connection, keys)
     changed = [j for j in judgments if known.get((j.query_id, j.doc_id)) != j.grade]
     _upsert(connection, table, [asdict(judgment) for judgment in changed], keys=("query_id", "doc_id"))
     num_updated = sum((j.query_id, j.doc_id) in known for j in changed)

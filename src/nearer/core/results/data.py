@@ -4,8 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nearer.core.results.base import OMITTED, Result
+from nearer.core.results.base import JSON, OMITTED, Result
 from nearer.core.results.measuring import ExcludedDocuments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported(Result):
+    """What an import changed, by kind of record, and what is there now.
+
+    ``notes`` say how files were taken where that is not word for word what they hold. Rows that were set aside are
+    counted by ``num_skipped``; ``faults`` are the first of ``num_faults``.
+    """
+
+    changes: Mapping[str, Mapping[str, int]]
+    notes: tuple[str, ...]
+    num_skipped: int
+    faults: tuple[JSON, ...]
+    num_faults: int
+    duration_s: float
+    counts: Mapping[str, int]
+    splits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

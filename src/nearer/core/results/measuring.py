@@ -45,6 +45,8 @@ class RunRows(Result):
     num_unknown_documents: int
     num_queries_without_rows: int
     num_other_queries: int
+    num_unknown_queries: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ Each reader yields a ``Row`` or a ``Fault`` for each row, in order, and raises n
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,15 +16,18 @@ from nearer.store.formats.columns import DOCUMENTS, JUDGMENTS, PAIRS, QUERIES, C
 from nearer.store.formats.delimited import read_csv, read_tsv
 from nearer.store.formats.fields import DEFAULT_MAX_GRADE
 from nearer.store.formats.jsonl import read_jsonl
+from nearer.store.formats.notes import Notes
 from nearer.store.formats.parquet import read_parquet
 from nearer.store.formats.rows import Fields, Found, Row, read_rows
-from nearer.store.formats.source import GZIP, read_lines
+from nearer.store.formats.source import GZIP, Source
 from nearer.store.formats.suite import read_suite
 
 T = TypeVar("T")
 __all__ = [
     "DEFAULT_MAX_GRADE",
+    "Notes",
     "Row",
+    "Source",
     "read_documents",
     "read_judgments",
     "read_pairs",
@@ -32,7 +36,7 @@ __all__ = [
     "read_suite",
 ]
 
-Reader = Callable[[Path, Columns], Iterator[Found]]
+Reader = Callable[[Source, Columns], Iterator[Found]]
 
 _TABLES: dict[str, Reader] = {
     ".jsonl": read_jsonl,
@@ -41,66 +45,82 @@ _TABLES: dict[str, Reader] = {
     ".tsv": read_tsv,
     ".parquet": read_parquet,
 }
-_TOPICS = dict.fromkeys((".topics", ".trec", ".txt"), lambda path, _: trec.read_topics(path))
-_QRELS = dict.fromkeys((".qrels", ".trec", ".txt"), lambda path, _: trec.read_qrels(path))
+_TOPICS = dict.fromkeys((".topics", ".trec", ".txt"), lambda source, _: trec.read_topics(source))
+_QRELS = dict.fromkeys((".qrels", ".trec", ".txt"), lambda source, _: trec.read_qrels(source))
 _DEFAULT = ColumnsRecipe()
 
 
-def read_documents(path: Path, *, columns: ColumnsRecipe = _DEFAULT) -> Iterator[Row[Document] | Fault]:
-    """Documents: ``_id`` or ``doc_id``, ``text``, optional ``title`` and metadata; each id once."""
-    kind = Columns(DOCUMENTS, columns.documents)
-    return _read(path, _TABLES, kind, make=fields.document, key=lambda document: document.doc_id)
+def read_documents(
+    file: Path | Source, *, columns: ColumnsRecipe = _DEFAULT, make_ids: bool = False
+) -> Iterator[Row[Document] | Fault]:
+    """Documents: ``_id`` or ``doc_id``, ``text``, optional ``title`` and metadata; each id once.
+
+    ``make_ids`` gives a row without an id one that its content makes.
+    """
+    give_id = partial(fields.give_id, prefix="doc", names=fields.DOC_ID) if make_ids else None
+    kind = Columns(DOCUMENTS, columns.documents, make_ids=make_ids)
+    return _read(file, _TABLES, kind, make=fields.document, key=lambda document: document.doc_id, give_id=give_id)
 
 
-def read_queries(path: Path, *, columns: ColumnsRecipe = _DEFAULT) -> Iterator[Row[Query] | Fault]:
-    """Queries: ``_id`` or ``query_id``, ``text``, optional metadata; or TREC topics; each id once."""
-    kind = Columns(QUERIES, columns.queries)
-    return _read(path, _TABLES | _TOPICS, kind, make=fields.query, key=lambda query: query.query_id)
+def read_queries(
+    file: Path | Source, *, columns: ColumnsRecipe = _DEFAULT, make_ids: bool = False
+) -> Iterator[Row[Query] | Fault]:
+    """Queries: ``_id`` or ``query_id``, ``text``, optional metadata; or TREC topics; each id once.
+
+    ``make_ids`` gives a row without an id one that its content makes.
+    """
+    give_id = partial(fields.give_id, prefix="query", names=fields.QUERY_ID) if make_ids else None
+    kind = Columns(QUERIES, columns.queries, make_ids=make_ids)
+    readers = _TABLES | _TOPICS
+    return _read(file, readers, kind, make=fields.query, key=lambda query: query.query_id, give_id=give_id)
 
 
-def read_pairs(path: Path, *, columns: ColumnsRecipe = _DEFAULT) -> Iterator[Row[Pair] | Fault]:
+def read_pairs(file: Path | Source, *, columns: ColumnsRecipe = _DEFAULT) -> Iterator[Row[Pair] | Fault]:
     """Training pairs: ``query`` or ``anchor``, ``positive``, optional source, negatives and scores in [0, 1]."""
-    return _read(path, _TABLES, Columns(PAIRS, columns.pairs), make=fields.pair, key=None)
+    return _read(file, _TABLES, Columns(PAIRS, columns.pairs), make=fields.pair, key=None)
 
 
 def read_judgments(
-    path: Path, *, max_grade: int = DEFAULT_MAX_GRADE, columns: ColumnsRecipe = _DEFAULT
+    file: Path | Source, *, max_grade: int = DEFAULT_MAX_GRADE, columns: ColumnsRecipe = _DEFAULT
 ) -> Iterator[Row[Judgment] | Fault]:
-    """Judgments: two ids and an integer grade from 0 to ``max_grade``; or TREC qrels; each pair of ids once."""
+    """Judgments: two ids and a whole grade from 0 to ``max_grade``; or TREC qrels. A pair of ids may be there twice."""
 
     def judgment(row: Fields) -> Judgment:
         return fields.judgment(row, max_grade=max_grade)
 
-    kind = Columns(JUDGMENTS, columns.judgments)
-    return _read(path, _TABLES | _QRELS, kind, make=judgment, key=lambda each: f"{each.query_id}\t{each.doc_id}")
+    return _read(file, _TABLES | _QRELS, Columns(JUDGMENTS, columns.judgments), make=judgment, key=None)
 
 
-def read_run(path: Path) -> Iterator[Row[trec.RunEntry] | Fault]:
+def read_run(file: Path | Source) -> Iterator[Row[trec.RunEntry] | Fault]:
     """The lines of a TREC run, whatever the file is called; each pair of ids once."""
-    found = trec.read_run(path)
-    return read_rows(found, path, make=trec.run_entry, key=lambda each: f"{each.query_id}\t{each.doc_id}")
+    source = file if isinstance(file, Source) else Source(file)
+    found = trec.read_run(source)
+    return read_rows(found, source, make=trec.run_entry, key=lambda each: f"{each.query_id}\t{each.doc_id}")
 
 
 def _read(
-    path: Path,
+    file: Path | Source,
     readers: dict[str, Reader],
     columns: Columns,
     *,
     make: Callable[[Fields], T],
     key: Callable[[T], str] | None,
+    give_id: Callable[[Fields], bool] | None = None,
 ) -> Iterator[Row[T] | Fault]:
+    source = file if isinstance(file, Source) else Source(file)
+    path = source.path
     inner = path.with_suffix("") if path.suffix.lower() == GZIP else path
     reader = readers.get(inner.suffix.lower())
     if reader is None or (reader is read_parquet and inner is not path):
-        return _unknown(path, readers)
-    return read_rows(reader(path, columns), path, make=make, key=key)
+        return _unknown(source, readers)
+    return read_rows(reader(source, columns), source, make=make, key=key, give_id=give_id)
 
 
-def _unknown(path: Path, readers: dict[str, Reader]) -> Iterator[Fault]:
+def _unknown(source: Source, readers: dict[str, Reader]) -> Iterator[Fault]:
     """What is wrong with a file whose name tells no format: perhaps it cannot be read at all."""
-    first = next(read_lines(path), None)
+    first = next(source.lines(), None)
     if isinstance(first, Fault) and first.line == 0:
         yield first
         return
     remedy = f"end its name in one of {', '.join(readers)}; all but .parquet may be gzipped: {GZIP}"
-    yield Fault(file=str(path), line=0, reason="the file's name does not tell its format", remedy=remedy)
+    yield Fault(file=str(source.path), line=0, reason="the file's name does not tell its format", remedy=remedy)

@@ -12,6 +12,7 @@ from typing import Any
 
 from nearer.core.errors import InputError
 from nearer.core.sections import DocumentColumns, JudgmentColumns, PairColumns, QueryColumns
+from nearer.core.types import as_date
 from nearer.store.formats import fields as names
 from nearer.store.formats.rows import Fields, shown
 from nearer.store.formats.source import WholeFile
@@ -19,6 +20,7 @@ from nearer.store.formats.source import WholeFile
 Section = DocumentColumns | QueryColumns | JudgmentColumns | PairColumns
 
 _NONE = re.compile(r"(?!)")
+_UNNAMED = re.compile(r"|Unnamed: [0-9]+|__index_level_[0-9]+__")
 _OF_PAIRS = rf"source|score|negatives|negative_scores|{names.NEGATIVE_COLUMN.pattern}"
 _LISTS = {"negatives": "negative", "negative_scores": "negative_score"}
 _BOOLEANS = {"true": True, "false": False}
@@ -71,9 +73,10 @@ PAIRS = Kind(
 class Columns:
     """A kind of record and what the recipe says of its columns."""
 
-    def __init__(self, kind: Kind, recipe: Section | None = None) -> None:
+    def __init__(self, kind: Kind, recipe: Section | None = None, *, make_ids: bool = False) -> None:
         given: dict[str, Any] = {} if recipe is None else recipe.model_dump(exclude_none=True)
         self.kind = kind
+        self._required = kind.required[1:] if make_ids else kind.required
         self._ignore = frozenset(given.pop("ignore", ()))
         self._types: dict[str, str] | None = given.pop("metadata", None)
         self._mapped = frozenset(given)
@@ -89,18 +92,29 @@ class Columns:
         """Whether a column of this name would be read."""
         return self.kind.knows(name) or name in self._named
 
+    def is_unnamed(self, name: str) -> bool:
+        """Whether a column has no name, or one that pandas gives to columns without, and the recipe knows no such."""
+        return _UNNAMED.fullmatch(name) is not None and name not in self._named | self._ignore
+
+    def suits(self, header: Sequence[str]) -> bool:
+        """Whether a header has all the columns that are needed."""
+        try:
+            self.check_header(header)
+        except WholeFile:
+            return False
+        return True
+
     def check_header(self, header: Sequence[str]) -> None:
-        """Raises WholeFile when a name in a header is empty or doubled, or a column that is needed is not there."""
+        """Raises WholeFile when a name in a header is there twice, or a column that is needed is not there."""
         for name, count in Counter(header).items():
-            if not name:
-                hint = "name it, or leave it out (pandas: index=False)"
-                raise WholeFile(f"column {header.index(name) + 1} of the header has no name", hint=hint)
             if count > 1:
                 raise WholeFile(f"the key {shown(name)} occurs twice", hint="keep one of the two")
         self._refuse([name for name in self._named if name not in header], header)
-        for group in self.kind.required:
+        for group in self._required:
             if not any(name in header or name in self._mapped for name in group):
                 hint = f"rename the column, or say what it is called: [columns.{self.kind.section}] in nearer.toml"
+                if group == self.kind.required[0] and self.kind.has_metadata:
+                    hint += "; or give rows ids by their content: --make-ids"
                 raise WholeFile(names.missing(group, header), hint=hint)
 
     def check_first(self, keys: Sequence[str]) -> None:
@@ -173,7 +187,7 @@ class Plan:
     def _read(self, name: str, text: str | None) -> int | float | str | None:
         if text == "" and self.kind.optional.fullmatch(name):
             return None
-        return names.number(text) if text and self.kind.numbers.fullmatch(name) else text
+        return names.number(text.strip()) if text and self.kind.numbers.fullmatch(name) else text
 
     def _beside(self, row: Mapping[str, Any], metadata: Fields) -> Fields:
         """The columns that are metadata; an empty cell is no value."""
@@ -195,6 +209,8 @@ class Plan:
             case "boolean":
                 value = _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else value
                 is_right = isinstance(value, bool)
+            case "date":
+                is_right = isinstance(value, str) and as_date(value) is not None
             case _:
                 value = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
                 is_right = isinstance(value, str)

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from nearer.core.errors import InputError
+from nearer.core.ids import content_id
 from nearer.core.records import EXCLUDED_IDS, Document, Judgment, Pair, Query
-from nearer.store.formats import source
-from nearer.store.formats.rows import Fields, shown
+from nearer.store.formats import source as limits
+from nearer.store.formats.rows import Fields, LeftOut, shown
+from nearer.store.formats.source import Source
 
 MAX_ID_CHARACTERS = 512
 MAX_DEPTH = 32
@@ -28,6 +30,8 @@ ANCHOR = ("query", "anchor")
 NEGATIVE_COLUMN = re.compile(r"negative(_score)?(?:_([0-9]{1,9}))?")
 _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_LARGEST_EXACT = 2**53
+_UNJUDGED = (-1, -2)
 _MOST_DIGITS = 4000  # Python reads no much longer integers
 _DOCUMENT_NAMES = frozenset({*DOC_ID, "text", "title", "metadata"})
 _QUERY_NAMES = frozenset({*QUERY_ID, "text", "metadata", EXCLUDED_IDS})
@@ -38,7 +42,7 @@ _PAIR_NAMES = frozenset({*ANCHOR, "positive", "negatives", "score", "negative_sc
 def document(fields: Fields) -> Document:
     """A document: an id, ``text``, optional ``title`` and ``metadata``; never blank as a whole."""
     doc_id = _id(fields, DOC_ID)
-    text = _text(fields, "text")
+    text = "" if fields.get("text", "") is None else _text(fields, "text")
     title = "" if fields.get("title") is None else _text(fields, "title")
     metadata = _metadata(fields)
     _refuse_unknown(fields, _DOCUMENT_NAMES, hint='move it under "metadata"')
@@ -86,7 +90,11 @@ def pair(fields: Fields) -> Pair:
 
 
 def judgment(fields: Fields, *, max_grade: int) -> Judgment:
-    """A judgment: the ids of a query and a document, and an integer grade from 0 to ``max_grade``."""
+    """A judgment: the ids of a query and a document, and a whole grade from 0 to ``max_grade``.
+
+    Raises LeftOut for the grades -1 and -2: trec_eval takes both for unjudged.
+    Source: trec_eval 9.0, RELVALUE_NONPOOL and RELVALUE_UNJUDGED in form_res_rels.c.
+    """
     query_id, doc_id = _id(fields, JUDGED_QUERY), _id(fields, JUDGED_DOCUMENT)
     grade = _grade(fields[name_of(fields, GRADE)], max_grade=max_grade)
     _refuse_unknown(fields, _JUDGMENT_NAMES, hint="remove the key")
@@ -107,6 +115,23 @@ def check_id(value: object, *, key: str) -> str:
         hint = "replace it by another character"
         raise InputError(f'"{key}" holds a tab or a line break: {shown(value)}', hint=hint)
     return value
+
+
+def give_id(fields: Fields, *, prefix: str, names: tuple[str, str]) -> bool:
+    """Give fields without an id one that their content makes; whether it did.
+
+    >>> row = {"text": "It falls.", "doc_id": ""}
+    >>> give_id(row, prefix="doc", names=DOC_ID), row["_id"]
+    (True, 'doc-20b446e9773d46d5')
+    """
+    held = [name for name in names if fields.get(name) not in (None, "")]
+    if held:
+        return False
+    for name in names:
+        fields.pop(name, None)
+    kept = {name: value for name, value in fields.items() if value not in (None, "", {})}
+    fields["_id"] = content_id(prefix, kept)
+    return True
 
 
 def name_of(fields: Fields, names: tuple[str, str]) -> str:
@@ -158,10 +183,10 @@ def not_a_number(name: str) -> InputError:
     return InputError(f"{name} is not a number", hint="write null or a number")
 
 
-def check_storable(value: object) -> None:
-    """Refuse what no text or JSON can hold: NUL, half a surrogate pair, NaN, endless texts, deep nesting."""
+def check_storable(value: object, *, source: Source) -> None:
+    """Refuse what no text or JSON can hold: NUL, C1 controls, half a surrogate pair, NaN, endless texts, nesting."""
     refuse_depth(value)
-    _refuse_unstorable(value)
+    _refuse_unstorable(value, source)
 
 
 def refuse_depth(value: object) -> None:
@@ -212,7 +237,14 @@ def listed(names: Iterable[str]) -> str:
 
 def _id(fields: Fields, names: tuple[str, str]) -> str:
     name = name_of(fields, names)
-    return check_id(fields[name], key=name)
+    return check_id(_as_text(fields[name]), key=name)
+
+
+def _as_text(value: object) -> object:
+    """A whole number as its digits: databases and pandas have such ids."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_EXACT:
+        value = int(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _text(fields: Fields, name: str) -> str:
@@ -275,9 +307,18 @@ def _score(value: object, name: str) -> float:
 
 
 def _grade(value: object, *, max_grade: int) -> int:
+    value = number(value.strip()) if isinstance(value, str) else value
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_EXACT:
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         what = shown(value) if isinstance(value, str) else str(value) if isinstance(value, float) else type_name(value)
-        raise InputError(f"the grade is not an integer but {what}", hint="write a whole number without quotes")
+        hint = "write a whole number"
+        if isinstance(value, float):
+            hint = "grades are never rounded: multiply all of them, so that each is whole, and say what they mean in "
+            hint += "[grades] of nearer.toml"
+        raise InputError(f"the grade is not an integer but {what}", hint=hint)
+    if value in _UNJUDGED:
+        raise LeftOut("grades of -1 and -2 mean unjudged, as in TREC: rows excluded")
     shown_value = str(value) if abs(value) < 10**12 else "of more than 12 digits"
     if value < 0:
         raise InputError(f"the grade {shown_value} is negative", hint="write 0 for not relevant")
@@ -296,22 +337,26 @@ def _is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
-def _refuse_unstorable(value: object) -> None:
+def _refuse_unstorable(value: object, source: Source) -> None:
     if isinstance(value, str):
-        _refuse_unstorable_text(value)
+        _refuse_unstorable_text(value, source)
     elif isinstance(value, float) and not math.isfinite(value):
         raise not_a_number("NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity")
     for name in value if isinstance(value, dict) else ():
-        _refuse_unstorable(name)
+        _refuse_unstorable(name, source)
     for child in _children(value):
-        _refuse_unstorable(child)
+        _refuse_unstorable(child, source)
 
 
-def _refuse_unstorable_text(text: str) -> None:
+def _refuse_unstorable_text(text: str, source: Source) -> None:
+    if text.isascii() and "\0" not in text and len(text) <= limits.MAX_LINE_BYTES:
+        return
     if "\0" in text:
         raise InputError(f"a NUL character in {shown(text)}", hint="remove it")
-    if len(text) > source.MAX_LINE_BYTES:
-        raise source.too_long()
+    if len(text) > limits.MAX_LINE_BYTES:
+        raise limits.too_long()
+    if not source.keeps_controls:
+        source.refuse_controls(text)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,10 +1,9 @@
-"""JSON Lines: one object a line, UTF-8 without byte order mark; the same key twice is a fault."""
+"""JSON Lines: one object a line; the same key twice is a fault."""
 
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NoReturn
 
 from nearer.core.errors import InputError
@@ -20,30 +19,32 @@ from nearer.store.formats.fields import (
     type_name,
 )
 from nearer.store.formats.rows import Fields, Found, read_each_line, shown
-from nearer.store.formats.source import WholeFile, decode, truncated
+from nearer.store.formats.source import Source, WholeFile, truncated
 
-_NUL_OR_SURROGATE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+_UNSTORABLE = re.compile(r"\\u(?:0000|00[89][0-9a-fA-F]|[dD][89a-fA-F])")
 
 
-def read_jsonl(path: Path, columns: Columns) -> Iterator[Found]:
+def read_jsonl(source: Source, columns: Columns) -> Iterator[Found]:
     """The fields of every line, or what is wrong with it."""
-    return read_each_line(path, _Reader(columns).fields)
+    return read_each_line(source, _Reader(source, columns).fields)
 
 
 class _Reader:
     """Makes fields of lines, as the recipe maps the keys."""
 
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
+    def __init__(self, source: Source, columns: Columns) -> None:
+        self._source, self._columns = source, columns
         self._plan: Plan | None = None
         self._keys: frozenset[str] = frozenset()
 
     def fields(self, raw: bytes, is_first: bool) -> Fields:
         """The fields of a line. Raises InputError."""
-        text = decode(raw)
+        text = self._source.decode(raw)
         if is_first:
             _refuse_other_formats(text)
         row = _object(text)
+        if "\\u" in text and _UNSTORABLE.search(text):
+            check_storable(row, source=self._source)
         if self._columns.is_plain:
             return row
         if is_first:
@@ -83,8 +84,6 @@ def _object(text: str) -> Fields:
         raise InputError(f"the row is {type_name(value)}, not an object", hint="write one JSON object a line")
     if text.count("{") + text.count("[") > MAX_DEPTH:
         refuse_depth(value)
-    if "\\u" in text and _NUL_OR_SURROGATE.search(text):
-        check_storable(value)
     return value
 
 

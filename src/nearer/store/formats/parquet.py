@@ -2,56 +2,60 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearer.core.errors import Fault, InputError
 from nearer.store.formats.columns import Columns, Plan
-from nearer.store.formats.fields import DOC_ID, JUDGED_DOCUMENT, JUDGED_QUERY, QUERY_ID, check_storable
+from nearer.store.formats.encodings import UTF8
+from nearer.store.formats.fields import check_storable
 from nearer.store.formats.rows import Fields, Found, shown
-from nearer.store.formats.source import WholeFile, explain, fault_of, no_rows, open_regular
+from nearer.store.formats.source import Source, WholeFile, explain, no_rows, open_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_ROWS = 1000
 _BUFFER_BYTES = 2**20  # of a column while it is read: a row group need not fit into memory
-_IDS = frozenset({*DOC_ID, *QUERY_ID, *JUDGED_QUERY, *JUDGED_DOCUMENT})
 _ZEROS = re.compile(r"\.0+(?=Z?$)")
 
 
-def read_parquet(path: Path, columns: Columns) -> Iterator[Found]:
-    """The fields of every row, or what is wrong with it. An id that is an integer becomes text."""
+def read_parquet(source: Source, columns: Columns) -> Iterator[Found]:
+    """The fields of every row, or what is wrong with it."""
     import pyarrow as pa
 
-    num_rows = 0
+    num_rows, file = 0, str(source.path)
     fault: Fault | None = None
     try:
-        for num_rows, found in enumerate(_read(path, columns), start=1):
+        for num_rows, found in enumerate(_read(source, columns), start=1):
             if isinstance(found, InputError):
-                yield fault_of(str(path), num_rows, found)
+                yield source.fault(num_rows, found)
             else:
                 yield num_rows, found
     except OSError as error:
-        fault = fault_of(str(path), 0, explain(error) if error.errno else _damaged(error))
+        fault = source.fault(0, explain(error) if error.errno else _damaged(error))
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        fault = fault_of(str(path), 0, _damaged(error))
+        fault = source.fault(0, _damaged(error))
     except WholeFile as error:
-        fault = fault_of(str(path), 0, error)
+        fault = source.fault(0, error)
     if fault or num_rows == 0:
-        yield fault or no_rows(str(path), has_header=True)
+        yield fault or no_rows(file, has_header=True)
 
 
-def _read(path: Path, columns: Columns) -> Iterator[Fields | InputError]:
+def _read(source: Source, columns: Columns) -> Iterator[Fields | InputError]:
     import pyarrow.parquet as pq
 
+    path = source.path
+    if source.encoding not in (None, UTF8):
+        raise WholeFile(f"Parquet holds UTF-8, not {source.encoding}", hint="leave --encoding out")
     with open_regular(path) as head:
         if head.peek(4)[:4] != b"PAR1":
             hint = "end the file's name in its own format: .jsonl, .csv, .tsv"
             raise WholeFile("not Parquet, though its name says so", hint=hint)
     with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
         schema = file.schema_arrow
-        header = schema.names
+        header = [name for name in schema.names if not _is_index(name, schema, columns)]
+        if len(header) < len(schema.names):
+            source.notes.say(path, "the row numbers of pandas, a column without a name, excluded")
         columns.check_header(header)
         plan = columns.plan(header, has_header=True)
         wanted = plan.columns
@@ -60,22 +64,25 @@ def _read(path: Path, columns: Columns) -> Iterator[Fields | InputError]:
         for batch in file.iter_batches(_BATCH_ROWS, columns=used, use_threads=False):
             cells = [read(batch.column(name)) for name, read in zip(used, readers, strict=True)]
             for values in zip(*cells, strict=True):
-                yield _fields(dict(zip(used, values, strict=True)), plan)
+                yield _fields(dict(zip(used, values, strict=True)), plan, source)
 
 
-def _fields(row: dict[str, Any], plan: Plan) -> Fields | InputError:
+def _is_index(name: str, schema: "pa.Schema", columns: Columns) -> bool:
+    """Whether a column holds the row numbers of pandas."""
+    import pyarrow as pa
+
+    return columns.is_unnamed(name) and pa.types.is_integer(schema.field(name).type)
+
+
+def _fields(row: dict[str, Any], plan: Plan, source: Source) -> Fields | InputError:
     try:
         for value in row.values():
             if isinstance(value, InputError):
                 raise value
-            check_storable(value)
-        fields = plan.fields(row)
+            check_storable(value, source=source)
+        return plan.fields(row)
     except InputError as error:
         return error
-    for name in fields.keys() & _IDS:
-        if isinstance(fields[name], int) and not isinstance(fields[name], bool):
-            fields[name] = str(fields[name])
-    return fields
 
 
 def _damaged(error: Exception) -> InputError:

@@ -3,17 +3,20 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from nearer.core.errors import Fault, InputError, WorkspaceError
-from nearer.store.formats.source import fault_of, no_rows, read_lines
+from nearer.store.formats.source import Source, no_rows
 
 T = TypeVar("T")
 Fields = dict[str, Any]
 Found = tuple[int, Fields] | Fault
 """What a format makes of a row: its line and its named fields, or what is wrong with it."""
+
+
+class LeftOut(Exception):
+    """A row that is no record, by a rule that the notes tell: ``str`` of it is the note."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +27,14 @@ class Row(Generic[T]):
     record: T
 
 
-def read_each_line(path: Path, make: Callable[[bytes, bool], T]) -> Iterator[tuple[int, T] | Fault]:
+def read_each_line(source: Source, make: Callable[[bytes, bool], T]) -> Iterator[tuple[int, T] | Fault]:
     """What ``make`` makes of every line that is not blank, or what is wrong with it.
 
     ``make(line, is_first)`` raises InputError for a fault. A fault of the whole file ends the reading; that there is no
     line at all is one.
     """
     is_first = True
-    for item in read_lines(path):
+    for item in source.lines():
         found: tuple[int, T] | Fault
         if isinstance(item, Fault):
             found = item
@@ -41,23 +44,29 @@ def read_each_line(path: Path, make: Callable[[bytes, bool], T]) -> Iterator[tup
             try:
                 found = item[0], make(item[1], is_first)
             except InputError as error:
-                found = fault_of(str(path), item[0], error)
+                found = source.fault(item[0], error)
         is_first = False
         yield found
         if isinstance(found, Fault) and found.line == 0:
             return
     if is_first:
-        yield no_rows(str(path))
+        yield no_rows(str(source.path))
 
 
 def read_rows(
-    found: Iterator[Found], path: Path, *, make: Callable[[Fields], T], key: Callable[[T], str] | None
+    found: Iterator[Found],
+    source: Source,
+    *,
+    make: Callable[[Fields], T],
+    key: Callable[[T], str] | None,
+    give_id: Callable[[Fields], bool] | None = None,
 ) -> Iterator[Row[T] | Fault]:
     """The records of a file in order, or what is wrong with them; never raises for what the file holds.
 
-    ``make`` makes a record of fields, raising InputError for a fault; ``key`` names what may occur only once.
+    ``make`` makes a record of fields, raising InputError for a fault and LeftOut for what is none; ``key`` names what
+    may occur only once. ``give_id`` gives fields an id where they have none, and says whether it did: of several such
+    rows that are equal the first stays.
     """
-    file = str(path)
     with _Seen() as seen:
         for item in found:
             if isinstance(item, Fault):
@@ -65,13 +74,20 @@ def read_rows(
                 continue
             line, fields = item
             try:
+                is_made = give_id is not None and give_id(fields)
                 record = make(fields)
-                if key is not None:
-                    seen.refuse_second(key(record), line)
+                first = None if key is None else seen.first_line(key(record), line)
+                if first and is_made:
+                    raise LeftOut("rows that repeat another, excluded")
+                if first and key:
+                    what = " + ".join(shown(part) for part in key(record).split("\t"))
+                    raise InputError(f"{what} is already on line {first}", hint="keep one of the two rows")
             except InputError as error:
-                yield fault_of(file, line, error)
-                continue
-            yield Row(line=line, record=record)
+                yield source.fault(line, error)
+            except LeftOut as note:
+                source.notes.count(source.path, str(note))
+            else:
+                yield Row(line=line, record=record)
 
 
 def shown(text: str) -> str:
@@ -93,18 +109,17 @@ class _Seen:
         self._connection.execute("BEGIN")
         self._insert = self._connection.cursor()
 
-    def refuse_second(self, key: str, line: int) -> None:
-        """Keep a key. Raises InputError, naming its first line, when it is there already."""
+    def first_line(self, key: str, line: int) -> int | None:
+        """Keep a key; the line where it was first, None when it is new."""
         try:
             is_new = self._insert.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, line)).rowcount
         except sqlite3.OperationalError as error:
             hint = "make room in the folder of temporary files (TMPDIR), then repeat the command"
             raise WorkspaceError(f"the ids seen so far cannot be kept on the disk: {error}", hint=hint) from error
         if is_new:
-            return
+            return None
         [first] = self._connection.execute("SELECT line FROM seen WHERE key = ?", (key,)).fetchone()
-        what = " + ".join(shown(part) for part in key.split("\t"))
-        raise InputError(f"{what} is already on line {first}", hint="keep one of the two rows")
+        return int(first)
 
     def __enter__(self) -> "_Seen":
         return self

@@ -9,10 +9,24 @@ import stat
 import sys
 import zlib
 from collections.abc import Iterator
+from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 
 from nearer.core.errors import Fault, InputError
+from nearer.store.formats.encodings import (
+    CONTROLS,
+    UTF8,
+    UTF8_BOM,
+    Guess,
+    Transcoded,
+    by_zeros,
+    explained,
+    guesses,
+    known_encoding,
+    marked,
+)
+from nearer.store.formats.notes import Notes
 
 MAX_LINE_BYTES = 16 * 2**20
 GZIP = ".gz"
@@ -21,8 +35,6 @@ _MOST_UNPACKED = 64 * 2**20
 _MOST_TIMES = 100
 """Of a gzip file: more bytes than the former, and than so many times its own size, are refused; text has 3 to 30."""
 
-_UTF8_BOM = b"\xef\xbb\xbf"
-_OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _BINARY_MAGIC = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -43,35 +55,115 @@ _BINARY_MAGIC = {
 }
 _HTML = (b"<!doctype htm", b"<html")
 _NAME_IT = {"gzip": "end its name in .gz", "parquet": "end its name in .parquet"}
-_TO_UTF8 = "convert it, for example: iconv -f {source} -t utf-8 OLD > NEW"
+_SAMPLE_BYTES = 2**16
+_SAMPLE_READ = 2**24
+"""How many bytes of lines that are not ASCII show a file's encoding, and how far they are looked for."""
 
 
 class WholeFile(InputError):
     """A fault of the file as a whole: nothing of it can be read."""
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, bytes] | Fault]:
-    """The lines of a file, each with its number from 1 and the line end it came with, or what is wrong.
+class Source:
+    """A file that is read: its path, what is said of its encoding, and the notes on how it was taken."""
 
-    A name that ends in .gz is unpacked while it is read.
-    """
-    try:
-        with open_regular(path) as file, unpacked(file, path) as content:
-            _refuse_binary(content.peek(64)[:64])
-            most_bytes = sys.maxsize if content is file else _most_unpacked(path)
-            yield from _split(content, name=str(path), most_bytes=most_bytes)
-            return
-    except gzip.BadGzipFile as error:
-        reason, remedy = f"not a whole gzip file: {error}", "pack or copy it again; name it without .gz if it is text"
-        fault = Fault(file=str(path), line=0, reason=reason, remedy=remedy)
-    except (EOFError, zlib.error):
-        reason = "the gzip file is cut off or damaged"
-        fault = Fault(file=str(path), line=0, reason=reason, remedy="pack or copy it again; try: gzip -t FILE")
-    except OSError as error:
-        fault = fault_of(str(path), 0, explain(error))
-    except InputError as error:
-        fault = fault_of(str(path), 0, error)
-    yield fault
+    def __init__(
+        self, path: Path, *, encoding: str | None = None, notes: Notes | None = None, is_import: bool = True
+    ) -> None:
+        self.path = path
+        self._to_name = "repeat with --encoding {}" if is_import else "convert it: iconv -f {} -t utf-8 OLD > NEW"
+        self.notes = Notes() if notes is None else notes
+        self.encoding = encoding and known_encoding(encoding)
+
+    @property
+    def keeps_controls(self) -> bool:
+        """Whether C1 controls are text here: only where somebody says that the file is UTF-8 as it is."""
+        return self.encoding == UTF8
+
+    def lines(self) -> Iterator[tuple[int, bytes] | Fault]:
+        """The lines as UTF-8, each with its number from 1 and the line end it came with, or what is wrong.
+
+        A name that ends in .gz is unpacked while it is read.
+        """
+        path = self.path
+        try:
+            with open_regular(path) as file, unpacked(file, path) as content:
+                most_bytes = sys.maxsize if content is file else _most_unpacked(path)
+                yield from _split(self._as_utf8(content), name=str(path), most_bytes=most_bytes)
+                return
+        except gzip.BadGzipFile as error:
+            reason, remedy = (
+                f"not a whole gzip file: {error}",
+                "pack or copy it again; name it without .gz if it is text",
+            )
+            fault = Fault(file=str(path), line=0, reason=reason, remedy=remedy)
+        except (EOFError, zlib.error):
+            reason = "the gzip file is cut off or damaged"
+            fault = Fault(file=str(path), line=0, reason=reason, remedy="pack or copy it again; try: gzip -t FILE")
+        except OSError as error:
+            fault = self.fault(0, explain(error))
+        except InputError as error:
+            fault = self.fault(0, error)
+        yield fault
+
+    def decode(self, raw: bytes) -> str:
+        """A line as text. Raises InputError for a NUL, for what is not UTF-8, and for C1 controls."""
+        if b"\0" in raw:
+            raise InputError(f"a NUL character at byte {raw.index(0) + 1} of the line", hint="remove it")
+        try:
+            text = raw.decode(UTF8)
+        except UnicodeDecodeError as error:
+            if error.reason == "unexpected end of data" and not raw.endswith(b"\n"):
+                raise truncated() from None
+            raise InputError(f"not UTF-8 at byte {error.start + 1} of the line", hint=self._remedy(raw)) from None
+        if not self.keeps_controls and not text.isascii():
+            self.refuse_controls(text)
+        return text
+
+    def refuse_controls(self, text: str) -> None:
+        """Raises InputError for C1 controls."""
+        if found := CONTROLS.search(text):
+            said = "" if self.encoding is None else f": the file is not {self.encoding}"
+            raise InputError(
+                f"a control character U+{ord(found[0]):04X}, which no text holds{said}",
+                hint="text in cp1252 that was read as latin1 has them: take the file as it was before that, with "
+                "--encoding cp1252; or keep them: --encoding utf-8",
+            )
+
+    def fault(self, line: int, error: InputError) -> Fault:
+        """An error as the fault of a line, or of the whole file."""
+        return fault_of(str(self.path), line, error)
+
+    def _as_utf8(self, content: BufferedReader) -> BufferedReader:
+        head = content.peek(64)[:64]
+        mark, zeros = marked(head), by_zeros(head)
+        encoding = self.encoding or mark or zeros or UTF8
+        if mark and not encoding.startswith(mark):
+            reason = f"begins with the byte order mark of {mark}, and is to be read as {encoding}"
+            raise InputError(reason, hint="leave --encoding out")
+        if mark:
+            self.notes.say(self.path, f"{mark} with a byte order mark, which was excluded")
+        elif self.encoding is None and zeros:
+            self.notes.say(self.path, f"read as {zeros}: there is no byte order mark, but a zero in every character")
+        elif self.encoding not in (None, UTF8):
+            self.notes.say(self.path, f"read as {self.encoding}, as --encoding says")
+        if encoding == UTF8:
+            _refuse_binary(head)
+            return content
+        return BufferedReader(Transcoded(content, encoding), buffer_size=2**17)
+
+    def _remedy(self, raw: bytes) -> str:
+        guessed = self._guesses
+        if guessed is None:
+            return "other rows are UTF-8, so mend this one; or leave it out: --skip-bad"
+        return explained(guessed, raw, remedy=self._to_name)
+
+    @cached_property
+    def _guesses(self) -> list[Guess] | None:
+        """What the encoding may be; None where most lines that are not ASCII are UTF-8."""
+        with open_regular(self.path) as file, unpacked(file, self.path) as content:
+            sample, num_utf8, num_other = _sample(content)
+        return None if num_utf8 > num_other else guesses(sample)
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -101,23 +193,6 @@ def explain(error: OSError) -> InputError:
     return InputError(f"cannot be read: {error.strerror}", hint="check the path and the disk")
 
 
-def decode(raw: bytes) -> str:
-    """A line as text.
-
-    Raises InputError for a NUL and for what is not UTF-8.
-    """
-    if b"\0" in raw:
-        raise InputError(f"a NUL character at byte {raw.index(0) + 1} of the line", hint="remove it")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data" and not raw.endswith(b"\n"):
-            raise truncated() from None
-        raise InputError(
-            f"not UTF-8 at byte {error.start + 1} of the line", hint=_TO_UTF8.format(source="latin1")
-        ) from None
-
-
 def fault_of(file: str, line: int, error: InputError) -> Fault:
     """An error as the fault of a line, or of the whole file."""
     line = 0 if isinstance(error, WholeFile) else line
@@ -141,16 +216,12 @@ def no_rows(file: str, *, has_header: bool = False) -> Fault:
 
 
 def _refuse_binary(head: bytes) -> None:
-    if head.startswith(_UTF8_BOM):
-        raise InputError("begins with a byte order mark", hint="save the file as UTF-8 without BOM")
-    if head.startswith(_OTHER_BOMS):
-        raise InputError("UTF-16 or UTF-32, not UTF-8", hint=_TO_UTF8.format(source="utf-16"))
     for magic, name in _BINARY_MAGIC.items():
         if head.startswith(magic):
             hint = _NAME_IT.get(name, "unpack or export it as text first")
             raise InputError(f"compressed or binary ({name}), not text", hint=hint)
     if b"\0" in head[:4]:
-        raise InputError("a NUL among the first bytes: UTF-16, UTF-32 or binary", hint=_TO_UTF8.format(source="utf-16"))
+        raise InputError("a NUL among the first bytes", hint="export it as text; or name its encoding")
     if head.lstrip().lower().startswith(_HTML):
         raise InputError("an HTML page: perhaps the download failed", hint="look into it, and fetch the file again")
 
@@ -159,11 +230,28 @@ def _most_unpacked(path: Path) -> int:
     return max(_MOST_UNPACKED, _MOST_TIMES * path.stat().st_size)
 
 
+def _sample(content: BufferedReader) -> tuple[bytes, int, int]:
+    """Lines that are not ASCII nor UTF-8, or bytes from the start; how many lines are UTF-8 and how many are not."""
+    sample, num_utf8, num_other, num_read = bytearray(), 0, 0, 0
+    while num_read < _SAMPLE_READ and len(sample) < _SAMPLE_BYTES and (raw := content.readline(2**16)):
+        num_read += len(raw)
+        if raw.isascii():
+            continue
+        try:
+            raw.decode(UTF8)
+            num_utf8 += 1
+        except UnicodeDecodeError:
+            num_other += 1
+            sample += raw
+    return bytes(sample), num_utf8, num_other
+
+
 def _split(file: BufferedReader, *, name: str, most_bytes: int) -> Iterator[tuple[int, bytes] | Fault]:
     number = num_bytes = 0
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if number == 1:
+            raw = raw.removeprefix(UTF8_BOM)
             _refuse_carriage_returns(raw)
         is_whole = len(raw) <= MAX_LINE_BYTES
         num_bytes += len(raw) if is_whole else len(raw) + _skip_rest(file, raw, most_bytes=most_bytes)

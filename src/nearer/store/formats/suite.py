@@ -14,7 +14,7 @@ from nearer.core.errors import Fault, InputError
 from nearer.core.records import CASE_GROUPS, DEFAULT_K, Case, Severity
 from nearer.store.formats.fields import check_id, check_storable, listed, missing, too_many_digits, type_name
 from nearer.store.formats.rows import Fields, Row, shown
-from nearer.store.formats.source import WholeFile, decode, fault_of, no_rows, read_lines
+from nearer.store.formats.source import Source, WholeFile, fault_of, no_rows
 
 MOST_BYTES = 2**20
 MOST_K = 1000
@@ -54,8 +54,8 @@ def read_suite(path: Path) -> Iterator[Row[Case] | Fault]:
 
 def _read_text(path: Path) -> Iterator[str | Fault]:
     """The lines of the file with their ends, or what is wrong with them."""
-    num_bytes = 0
-    for item in read_lines(path):
+    num_bytes, source = 0, Source(path, is_import=False)
+    for item in source.lines():
         if isinstance(item, Fault):
             yield item
             continue
@@ -66,7 +66,7 @@ def _read_text(path: Path) -> Iterator[str | Fault]:
                 raise WholeFile(f"larger than {MOST_BYTES // 2**20} MiB", hint="keep the cases that matter")
             if raw.count(b".") > _MOST_DOTS:
                 raise InputError(f"more than {_MOST_DOTS} dots on a line", hint="break the line: one id a line")
-            yield decode(raw)
+            yield source.decode(raw)
         except InputError as error:
             yield fault_of(str(path), number, error)
             if isinstance(error, WholeFile):
@@ -144,7 +144,7 @@ def _plain_table(table: object) -> Fields:
     """The fields of a case as JSON has them: dates and times are ISO 8601 text. Raises InputError."""
     if not isinstance(table, dict):
         raise InputError(f"it is {type_name(table)}, not a table", hint=_BEGIN)
-    check_storable(table)
+    check_storable(table, source=Source(Path()))
     return {key: _plain(value) for key, value in table.items()}
 
 

@@ -7,16 +7,15 @@ Source: trec_eval 9.0, get_trec_qrels.c and get_trec_results.c; the ad hoc topic
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from nearer.core.errors import Fault, InputError
 from nearer.core.records import Judgment, Query
-from nearer.store.formats import source
+from nearer.store.formats import source as limits
 from nearer.store.formats.columns import QUERIES, Columns
 from nearer.store.formats.delimited import read_tsv
 from nearer.store.formats.fields import check_id, listed, number
 from nearer.store.formats.rows import Fields, Found, read_each_line, shown
-from nearer.store.formats.source import WholeFile, decode, fault_of, read_lines, too_long, truncated
+from nearer.store.formats.source import Source, WholeFile, too_long, truncated
 
 QRELS = ("query_id", "iteration", "doc_id", "grade")
 RUN = ("query_id", "Q0", "doc_id", "rank", "score", "tag")
@@ -37,18 +36,18 @@ class RunEntry:
     score: float
 
 
-def read_qrels(path: Path) -> Iterator[Found]:
+def read_qrels(source: Source) -> Iterator[Found]:
     """The fields of every judgment in TREC qrels: ``query_id 0 doc_id grade``."""
-    for found in _read_words(path, QRELS):
+    for found in _read_words(source, QRELS):
         if not isinstance(found, Fault):
             fields = found[1]
             del fields["iteration"]
         yield found
 
 
-def read_run(path: Path) -> Iterator[Found]:
-    """The fields of every line of a run: ``query_id Q0 doc_id rank score tag``."""
-    return _read_words(path, RUN)
+def read_run(source: Source) -> Iterator[Found]:
+    """The fields of every line of a run: ``query_id Q0 doc_id rank score tag``; the tag may lack, or go on."""
+    return _read_words(source, RUN)
 
 
 def run_entry(fields: Fields) -> RunEntry:
@@ -62,12 +61,13 @@ def run_entry(fields: Fields) -> RunEntry:
     return RunEntry(query_id=query_id, doc_id=doc_id, score=float(score))
 
 
-def read_topics(path: Path) -> Iterator[Found]:
+def read_topics(source: Source) -> Iterator[Found]:
     """The fields of every topic: the title is the query's text, all other fields are metadata."""
-    first = next((item[1] for item in read_lines(path) if not isinstance(item, Fault) and not item[1].isspace()), b"")
+    lines = Source(source.path, encoding=source.encoding).lines()
+    first = next((item[1] for item in lines if not isinstance(item, Fault) and not item[1].isspace()), b"")
     if not first.lstrip().startswith(b"<"):
-        return read_tsv(path, Columns(QUERIES))
-    return _read_tops(path)
+        return read_tsv(source, Columns(QUERIES))
+    return _read_tops(source)
 
 
 def check_words(ids: Iterable[str], noun: str) -> None:
@@ -103,12 +103,14 @@ def one_line(text: str) -> str:
     return re.sub(r"[\t\r\n]+", " ", text)
 
 
-def _read_words(path: Path, names: tuple[str, ...]) -> Iterator[Found]:
-    return read_each_line(path, lambda raw, is_first: _words(raw, names, is_first=is_first))
+def _read_words(source: Source, names: tuple[str, ...]) -> Iterator[Found]:
+    return read_each_line(source, lambda raw, is_first: _words(source, raw, names, is_first=is_first))
 
 
-def _words(raw: bytes, names: tuple[str, ...], *, is_first: bool) -> Fields:
-    words = _WORD.findall(decode(raw))
+def _words(source: Source, raw: bytes, names: tuple[str, ...], *, is_first: bool) -> Fields:
+    words = _WORD.findall(source.decode(raw))
+    if names is RUN and raw.endswith(b"\n"):
+        words = _with_one_tag(words, source)
     if len(words) == len(names):
         fields: Fields = dict(zip(names, words, strict=True))
         return {name: number(text) if name in ("grade", "score") else text for name, text in fields.items()}
@@ -123,49 +125,59 @@ def _words(raw: bytes, names: tuple[str, ...], *, is_first: bool) -> Fields:
     raise InputError(reason, hint=hint)
 
 
-def _read_tops(path: Path) -> Iterator[Found]:
-    file, num_topics = str(path), 0
+def _with_one_tag(words: list[str], source: Source) -> list[str]:
+    """The words of a run's line with one word as the tag, which nobody looks at."""
+    if len(words) == len(RUN) - 1 and isinstance(number(words[-1]), int | float):
+        source.notes.count(source.path, "lines without a tag")
+        return [*words, ""]
+    if len(words) > len(RUN):
+        source.notes.count(source.path, "lines with text after the sixth field, which was excluded")
+    return words[: len(RUN)]
+
+
+def _read_tops(source: Source) -> Iterator[Found]:
+    num_topics = 0
     top: _Top | None = None
-    for item in read_lines(path):
+    for item in source.lines():
         if isinstance(item, Fault) and item.line == 0:
             yield item
             return
-        line, text, error = _text_of(item)
+        line, text, error = _text_of(source, item)
         if top is None:
             if not error and not text.strip():
                 continue
             num_topics += 1
             if error or not text.lstrip().lower().startswith("<top>"):
-                yield _outside(file, line, text, error, is_first=num_topics == 1)
+                yield _outside(source, line, text, error, is_first=num_topics == 1)
                 if num_topics == 1:
                     return
                 continue
             top = _Top(line=line)
         top.add(text, error)
         if "</top>" in text.lower():
-            yield top.found(file)
+            yield top.found(source)
             top = None
     if top is not None:
-        yield fault_of(file, top.line, truncated())
+        yield source.fault(top.line, truncated())
 
 
-def _text_of(item: tuple[int, bytes] | Fault) -> tuple[int, str, InputError | None]:
+def _text_of(source: Source, item: tuple[int, bytes] | Fault) -> tuple[int, str, InputError | None]:
     """A line's number and text, or what is wrong with it."""
     if isinstance(item, Fault):
         return item.line, "", InputError(item.reason, hint=item.remedy)
     try:
-        return item[0], decode(item[1]), None
+        return item[0], source.decode(item[1]), None
     except InputError as error:
         return item[0], "", error
 
 
-def _outside(file: str, line: int, text: str, error: InputError | None, *, is_first: bool) -> Fault:
+def _outside(source: Source, line: int, text: str, error: InputError | None, *, is_first: bool) -> Fault:
     if is_first:
         hint = "write two columns, id and text, separated by a tab, and end the name in .tsv"
         error = error or WholeFile(f"topics, but not in <top> ... </top>: begins with {shown(text.strip())}", hint=hint)
-        return fault_of(file, 0, error)
+        return source.fault(0, error)
     reason = f"text outside <top>: {shown(text.strip())}"
-    return fault_of(file, line, error or InputError(reason, hint="put it into a topic, or remove it"))
+    return source.fault(line, error or InputError(reason, hint="put it into a topic, or remove it"))
 
 
 class _Top:
@@ -180,19 +192,19 @@ class _Top:
     def add(self, text: str, error: InputError | None) -> None:
         """Add a line, or what is wrong with it."""
         self._num_characters += len(text)
-        if self._num_characters > source.MAX_LINE_BYTES:
+        if self._num_characters > limits.MAX_LINE_BYTES:
             text, error = "", too_long()
         self._lines.append(text)
         self._error = self._error or error
 
-    def found(self, file: str) -> Found:
+    def found(self, source: Source) -> Found:
         """The query's fields, or what is wrong with the topic."""
         try:
             if self._error:
                 raise self._error
             return self.line, _fields_of("".join(self._lines))
         except InputError as error:
-            return fault_of(file, self.line, error)
+            return source.fault(self.line, error)
 
 
 def _fields_of(topic: str) -> Fields:

@@ -1,0 +1,82 @@
+"""The types of metadata values, the same for every format: what a text is when all values of its field are so.
+
+A text stays the text that it is: its type says how it is compared. What might be an id or a version stays text: leading
+zeros, signs, more digits than a spreadsheet keeps, exponents without a sign.
+"""
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Literal
+
+FieldType = Literal["text", "integer", "number", "boolean", "date", "list"]
+
+TRUTH = {"true": True, "false": False}
+
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-][0-9]+)?")
+_MOST_DIGITS = 15
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}.*)?")
+_LARGEST = 2**63
+
+
+def as_number(text: str) -> int | float | None:
+    """The number that a text is; None for one that is none, or that could be an id.
+
+    Source of the digits: IEEE 754 keeps 15 of any decimal number, and spreadsheets keep as many.
+
+    >>> as_number("12"), as_number("9.90"), as_number("-1e-05")
+    (12, 9.9, -1e-05)
+    >>> [as_number(text) for text in ("007", "+49", "1e5", "1,5", "1234567890123456", "")]
+    [None, None, None, None, None, None]
+    """
+    if not _NUMBER.fullmatch(text) or sum(map(str.isdigit, text.partition("e")[0])) > _MOST_DIGITS:
+        return None
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def as_date(text: str) -> float | None:
+    """The seconds since 1970 of an ISO 8601 date, with or without a time, in UTC where it has no zone; None for others.
+
+    >>> as_date("1970-01-02"), as_date("1970-01-01 01:00:00"), as_date("01.02.1970")
+    (86400.0, 3600.0, None)
+    """
+    if not _DATE.fullmatch(text):
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def type_of(value: object) -> FieldType | None:
+    """The narrowest type of a value; None for one that nothing can compare.
+
+    >>> [type_of(each) for each in ("9.90", "2024-05-31", "TRUE", "007", 3, ["a", "b"], {})]
+    ['number', 'date', 'boolean', 'text', 'integer', 'list', None]
+    """
+    match value:
+        case bool():
+            return "boolean"
+        case int() if -_LARGEST <= value < _LARGEST:
+            return "integer"
+        case float() if math.isfinite(value):
+            return "number"
+        case str():
+            return _type_of_text(value)
+        case list() if all(isinstance(each, str | int | float) for each in value):
+            return "list"
+    return None
+
+
+def _type_of_text(text: str) -> FieldType:
+    number = as_number(text)
+    if number is not None:
+        return "integer" if isinstance(number, int) else "number"
+    if text.lower() in TRUTH:
+        return "boolean"
+    return "text" if as_date(text) is None else "date"

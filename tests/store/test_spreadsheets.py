@@ -1,0 +1,251 @@
+"""What spreadsheets and pandas write: taken where it has one meaning, and told."""
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nearer.core.records import Document, Judgment, Query
+from nearer.store.formats import Source, read_documents, read_judgments, read_queries, read_run
+from store.tables import found, records, the_fault
+
+ROWS = {"1": "It falls, often.", "2": 'say "yes"; or no', "3": "first\nsecond"}
+CELLS = [["_id", "text"], *([key, text] for key, text in ROWS.items())]
+
+
+def source(folder: Path, content: str | bytes, name: str = "file.csv") -> Source:
+    path = folder / name
+    raw = content.encode() if isinstance(content, str) else content
+    path.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    return Source(path)
+
+
+def quoted(rows: list[list[str]], separator: str, *, always: bool = False, comma: bool = False) -> str:
+    """Rows as a spreadsheet writes them; ``comma``: as Excel does, which quotes a field with a comma among tabs too."""
+
+    def cell(text: str) -> str:
+        needs = always or any(each in text for each in (separator, '"', "\n")) or (comma and "," in text)
+        return '"' + text.replace('"', '""') + '"' if needs else text
+
+    return "".join(separator.join(map(cell, row)) + "\r\n" for row in rows)
+
+
+def texts(file: Source) -> dict[str, str]:
+    return {each.doc_id: each.text for each in records(read_documents(file))}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.TSV"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("always", [False, True])
+@pytest.mark.parametrize("before", ["", "\ufeff", "sep=%s\r\n", '\ufeff"sep=%s"\n'])
+def test_any_separator_that_the_header_shows(tmp_path, name, separator, always, before):
+    content = before.replace("%s", separator) + quoted(CELLS, separator, always=always)
+    file = source(tmp_path, content, name)
+    assert texts(file) == ROWS
+    usual = "," if ".csv" in name else "\t"
+    said = " ".join(file.notes.lines())
+    assert ("separated by" in said) == (separator != usual)
+    assert ("byte order mark" in said) == ("\ufeff" in before)
+    assert ("says the separator" in said) == ("sep=" in before)
+
+
+def test_a_comma_wins_where_two_separators_would_do(tmp_path):
+    assert texts(source(tmp_path, "_id,text\n1,a;b\n")) == {"1": "a;b"}
+    file = source(tmp_path, "sku;name\n1;a\n")
+    assert "found: 'name', 'sku'" in the_fault(read_documents(file)).reason
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "_id,text,,\n1,a,,\n2,b,,\n",
+        "_id,text\n1,a,,\n2,b,\n",
+        "_id,text\n\n1,a\n,\n,,,\n2,b\n,,\n , \n",
+        ",_id,text\n0,1,a\n1,2,b\n",
+        "Unnamed: 0,_id,text\n7,1,a\n3,2,b\n",
+        ",_id,text,\n0.0,1,a,\n1.0,2,b,\n,,,\n",
+        " _id , text \n1,a\n2,b\n",
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_what_is_empty_and_row_numbers_are_left_out(tmp_path, content, separator):
+    file = source(tmp_path, content.replace(",", separator), "a.tsv" if separator == "\t" else "a.csv")
+    assert records(read_documents(file)) == [Document(doc_id="1", text="a"), Document(doc_id="2", text="b")]
+
+
+def test_what_was_left_out_is_told(tmp_path):
+    file = source(tmp_path, ",_id,text,,\n0,1,a,,\n1,2,b,,\n,,,,\n,,,,\n")
+    assert len(records(read_documents(file))) == 2
+    assert file.notes.lines() == (
+        "file.csv: the first column has no name and holds row numbers: excluded",
+        "file.csv: columns without a name and without values, excluded (2)",
+        "file.csv: empty rows, excluded: 2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("_id,text,\n1,a,lost\n2,b,\n", "column 3 has no name, and holds a value: 'lost'"),
+        (",_id,text\nx,1,a\n0,2,b\n", "column 1 has no name, and holds no row number: 'x'"),
+        ("_id,,text\n1,lost,a\n2,,b\n", "column 2 has no name, and holds a value: 'lost'"),
+        ("_id,text\n1,a,lost\n2,b\n", "3 comma-separated fields, not 2"),
+    ],
+)
+def test_a_value_without_a_name_is_not_dropped(tmp_path, content, reason):
+    good, faults = found(read_documents(source(tmp_path, content)))
+    assert [each.doc_id for each in good] == ["2"]
+    assert faults == [(2, reason)]
+
+
+@pytest.mark.parametrize("comma", [False, True])
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz"])
+def test_tsv_with_quotes_as_writers_set_them(tmp_path, comma, name):
+    rows = [["_id", "text"], ["1", "a, b"], ["2", 'the "best" one'], ["3", "plain"]]
+    file = source(tmp_path, quoted(rows, "\t", comma=comma), name)
+    assert texts(file) == {"1": "a, b", "2": 'the "best" one', "3": "plain"}
+    assert "quotes around a field are not part of it" in file.notes.lines()[0]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ['"a" b', "c"],
+        ['"to be or not to be"', "c"],
+        ['"a, b"', "c, d"],
+        ['5" disk', 'say "yes"'],
+        ['"open', "c"],
+    ],
+)
+def test_tsv_with_quotes_that_are_text(tmp_path, rows):
+    content = "".join(f"{number}\t{text}\n" for number, text in enumerate(rows))
+    for name, head in (("a.tsv", ""), ("b.tsv", "query_id\ttext\n"), ("c.topics", "")):
+        file = source(tmp_path, head + content, name)
+        assert [each.text for each in records(read_queries(file))] == rows
+
+
+def test_one_bad_row_does_not_turn_quotes_into_text(tmp_path):
+    content = quoted([["_id", "text"], ["1", "a\nb"], ["2", "c\td"], ["3", 'e "f"']], "\t") + "4\tx\ty\n5\tz\n"
+    good, faults = found(read_documents(source(tmp_path, content, "a.tsv")))
+    assert [each.text for each in good] == ["a\nb", "c\td", 'e "f"', "z"]
+    assert [reason for _, reason in faults] == ["3 tab-separated fields, not 2"]
+
+
+GRADES = [("1", 1), ("1.0", 1), ("2.000", 2), (" 3 ", 3), ("0.0", 0)]
+
+
+@pytest.mark.parametrize(("written", "grade"), GRADES)
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.qrels", "a.jsonl"])
+def test_a_whole_grade_may_be_written_as_a_fraction(tmp_path, written, grade, name):
+    content = {
+        "a.csv": f"query_id,doc_id,grade\nq,d,{written}\n",
+        "a.tsv": f"q\td\t{written.strip()}\n",
+        "a.qrels": f"q 0 d {written}\n",
+        "a.jsonl": f'{{"query_id": "q", "doc_id": "d", "grade": {written}}}\n',
+    }[name]
+    assert records(read_judgments(source(tmp_path, content, name))) == [Judgment(query_id="q", doc_id="d", grade=grade)]
+
+
+@pytest.mark.parametrize("grade", ["0.5", "1.5", "0.9999", "2.0000001"])
+@pytest.mark.parametrize("name", ["a.csv", "a.qrels", "a.jsonl", "a.parquet"])
+def test_a_fraction_is_never_rounded(tmp_path, grade, name):
+    if name == "a.parquet":
+        table = {"query_id": ["q"], "doc_id": ["d"], "grade": [float(grade)]}
+        pq.write_table(pa.table(table), tmp_path / name)
+        file = Source(tmp_path / name)
+    else:
+        content = {
+            "a.csv": f"query_id,doc_id,grade\nq,d,{grade}\n",
+            "a.qrels": f"q 0 d {grade}\n",
+            "a.jsonl": f'{{"query_id": "q", "doc_id": "d", "grade": {grade}}}\n',
+        }[name]
+        file = source(tmp_path, content, name)
+    fault = the_fault(read_judgments(file))
+    assert fault.reason == f"the grade is not an integer but {grade}"
+    assert "never rounded: multiply" in fault.remedy
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.qrels", "a.jsonl"])
+def test_grades_below_zero_that_trec_uses_are_unjudged(tmp_path, name):
+    rows = [("q", "a", 1), ("q", "b", -1), ("q", "c", -2), ("r", "a", -1)]
+    line = {
+        "a.csv": "{},{},{}\n",
+        "a.tsv": "{}\t{}\t{}\n",
+        "a.qrels": "{} 0 {} {}\n",
+        "a.jsonl": '{{"query_id": "{}", "doc_id": "{}", "grade": {}}}\n',
+    }[name]
+    head = "query_id,doc_id,grade\n" if name == "a.csv" else ""
+    file = source(tmp_path, head + "".join(line.format(*row) for row in rows), name)
+    assert records(read_judgments(file)) == [Judgment(query_id="q", doc_id="a", grade=1)]
+    assert file.notes.lines() == (f"{name}: grades of -1 and -2 mean unjudged, as in TREC: rows excluded: 3",)
+
+
+def test_pandas_parquet(tmp_path):
+    table = {
+        "__index_level_0__": pa.array([5, 2]),
+        "query_id": pa.array([7.0, 8.0]),
+        "doc_id": pa.array([1, 2]),
+        "grade": pa.array([1.0, 0.0]),
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    file = Source(tmp_path / "a.parquet")
+    assert records(read_judgments(file)) == [
+        Judgment(query_id="7", doc_id="1", grade=1),
+        Judgment(query_id="8", doc_id="2", grade=0),
+    ]
+    assert "row numbers of pandas" in file.notes.lines()[0]
+
+
+def test_ids_that_are_numbers(tmp_path):
+    file = source(tmp_path, '{"_id": 7, "text": "x"}\n{"_id": 8.0, "text": "y"}\n', "a.jsonl")
+    assert texts(file) == {"7": "x", "8": "y"}
+    fault = the_fault(read_documents(source(tmp_path, '{"_id": true, "text": "x"}\n', "a.jsonl")))
+    assert fault.reason == '"_id" is true or false, not text'
+    kept = "doc_id,text\n007,x\n1.10,y\n1e5,z\n+49 30,t\n"
+    assert list(texts(source(tmp_path, kept))) == ["007", "1.10", "1e5", "+49 30"]
+
+
+def test_no_text_beside_a_title(tmp_path):
+    file = source(tmp_path, '{"_id": "a", "title": "Rain", "text": null}\n', "a.jsonl")
+    assert records(read_documents(file)) == [Document(doc_id="a", title="Rain", text="")]
+    for row in ('{"_id": "a", "title": null, "text": null}', '{"_id": "a", "text": null}'):
+        assert "an empty document" in the_fault(read_documents(source(tmp_path, row + "\n", "a.jsonl"))).reason
+
+
+def test_runs_of_five_fields_and_of_many(tmp_path):
+    content = "q Q0 a 1 3.5\nq Q0 b 2 2.5 my own tag (v2)\nq Q0 c 3 1.5 t\n"
+    file = source(tmp_path, content, "x.run")
+    assert [(each.doc_id, each.score) for each in records(read_run(file))] == [("a", 3.5), ("b", 2.5), ("c", 1.5)]
+    assert file.notes.lines() == (
+        "x.run: lines without a tag: 1",
+        "x.run: lines with text after the sixth field, which was excluded: 1",
+    )
+
+
+FAQ = "question,answer\nHow?,So.\nWhy?,Because.\nHow?,So.\n"
+
+
+def test_rows_without_ids_get_them_by_content(tmp_path):
+    mapped = FAQ.replace("question,answer", "title,text")
+    fault = the_fault(read_documents(source(tmp_path, mapped)))
+    assert "--make-ids" in fault.remedy
+    file = source(tmp_path, mapped)
+    first = [row.record for row in read_documents(file, make_ids=True)]
+    assert [(each.title, each.text) for each in first] == [("How?", "So."), ("Why?", "Because.")]
+    assert file.notes.lines() == ("file.csv: rows that repeat another, excluded: 1",)
+    other = source(tmp_path, "," + mapped.replace("\n", "\n0,", 3).rstrip("0,") + "\n", "b.csv")
+    again = [row.record for row in read_documents(other, make_ids=True)]
+    assert [each.doc_id for each in again] == [each.doc_id for each in first]
+    assert all(each.doc_id.startswith("doc-") for each in first)
+
+
+def test_made_ids_stand_beside_given_ones_and_follow_the_content(tmp_path):
+    file = source(tmp_path, "query_id,text,lang\n7,how,en\n,how,en\n,how,de\n", "a.csv")
+    queries = [row.record for row in read_queries(file, make_ids=True)]
+    assert queries[0] == Query(query_id="7", text="how", metadata={"lang": "en"})
+    assert len({each.query_id for each in queries}) == 3
+    same = source(tmp_path, '{"text": "how", "metadata": {"lang": "en"}}\n', "a.jsonl")
+    [again] = [row.record for row in read_queries(same, make_ids=True)]
+    assert again.query_id == queries[1].query_id
