@@ -9,6 +9,7 @@ import pytest
 from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, versioned_rows, write_beir
 from flows.processes import Running
+from nearer.core.analysis import ENGLISH
 from nearer.core.errors import InputError
 from nearer.core.progress import Silent
 from nearer.evaluation.judged_split import read_judged_split
@@ -162,24 +163,24 @@ def test_words_are_kept_for_one_revision_and_made_anew_when_damaged(workspace, m
     made = []
     build = LexicalIndex.__init__
     monkeypatch.setattr(LexicalIndex, "__init__", lambda self, *a, **k: (made.append(1), build(self, *a, **k))[1])
-    first = read_bm25(workspace).index.search(["harbour lantern"], k=3)
-    again = read_bm25(workspace).index.search(["harbour lantern"], k=3)
+    first = read_bm25(workspace, language=ENGLISH).index.search(["harbour lantern"], k=3)
+    again = read_bm25(workspace, language=ENGLISH).index.search(["harbour lantern"], k=3)
     assert len(made) == 1
     assert np.array_equal(first.rows_QK, again.rows_QK)
     [kept] = workspace.lexical.iterdir()
     (kept / "data.csc.index.npy").write_bytes(b"cut")
-    repaired = read_bm25(workspace).index.search(["harbour lantern"], k=3)
+    repaired = read_bm25(workspace, language=ENGLISH).index.search(["harbour lantern"], k=3)
     assert len(made) == 2
     assert np.array_equal(first.scores_QK, repaired.scores_QK)
     assert [each.name for each in workspace.lexical.iterdir()] == [kept.name]
-    read_bm25(workspace)
+    read_bm25(workspace, language=ENGLISH)
     assert len(made) == 2
 
 
 def test_without_room_for_words_they_are_made_each_time(workspace):
     shutil.rmtree(workspace.lexical, ignore_errors=True)
     workspace.lexical.write_text("a file where the folder would be")
-    assert read_bm25(workspace).index.has_terms
+    assert read_bm25(workspace, language=ENGLISH).index.has_terms
 
 
 def test_a_process_killed_when_it_kept_words_leaves_them_whole(base_live):

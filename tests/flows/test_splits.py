@@ -1,15 +1,24 @@
 import hashlib
+import time
+from itertools import combinations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nearer.core.errors import InputError
+from nearer.core.near_duplicates import cluster_texts
 from nearer.core.records import Document, Judgment, Query
 from nearer.core.sections import SplitRecipe
-from nearer.core.text import clusters, near_duplicates
+from nearer.core.text import NEAR_DUPLICATE, resemblance, shingles
 from nearer.evaluation.splits import assign, drop_leaks, ensure_splits, find_leaks, leaks_of
 from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
 from nearer.store.workspace import Workspace
 
+WORDINGS = [
+    "one two three four five six seven eight nine ten" + end
+    for end in ("", "!", " x", " x y", " x y z", " a", " a b c")
+]
 LONG = "how do i open a new savings account at the bank in the town today"
 BY_QUERY = SplitRecipe()
 BY_GROUP = SplitRecipe(by="group", field="topic", dev_groups=("d",), test_groups=("t",))
@@ -140,6 +149,80 @@ def test_leaks_of_every_kind_set_the_earlier_side_aside():
     assert {leak.kind for leak in by_query} == {"same query", "near-duplicate query"}
 
 
+SENTENCES = {
+    "Telugu": ("{} గ్రామ జనాభా ఎంత?", "కొత్తపల్లి", "కొత్తపేట"),
+    "Hindi": ("मेर{} ब{}ल गलत है", ("ा", "ि"), ("ी", "े")),
+    "Bengali": ("{} গ্রামের জনসংখ্যা কত ছিল?", "রামপুর", "রমপার"),
+    "Thai": ("หมู่บ้าน{}มีประชากรกี่คน", "หนองบัว", "ดอนแก้ว"),
+    "Chinese": ("{}村的人口有多少", "李家", "王庄"),
+    "Japanese": ("{}の人口は何人ですか", "白川村", "大和町"),
+    "signs": ("How do I sort a list in {}", "C++", "C#"),
+    "emoji": ("which days {}", "😀", "😡"),
+}
+
+
+@pytest.mark.parametrize("script", SENTENCES)
+def test_questions_about_different_things_do_not_leak_in_any_script(script):
+    template, *fillings = SENTENCES[script]
+    texts = [template.format(*([each] if isinstance(each, str) else each)) for each in fillings]
+    queries = [query(str(row), text) for row, text in enumerate(texts)]
+    assert find_leaks(queries, {"0": ["train"], "1": ["test"]}, recipe=BY_QUERY) == []
+
+
+SAME = {
+    "Chinese": (
+        "我忘记了登录密码，请问应该怎样重新设置才能继续使用我的账户购买商品，谢谢",
+        "我忘记了登录密码。请问应该怎样重新设置才能继续使用我的账户购买商品？谢谢您",
+    ),
+    "Japanese": (
+        "パスワードを忘れてしまったので再設定の方法を教えてください。登録したメールアドレスは使えます",
+        "パスワードを忘れてしまったので、再設定の方法を教えてください！登録したメールアドレスは使えます。",
+    ),
+    "Thai": (
+        "ลืมรหัสผ่านต้องทำอย่างไรจึงจะเข้าสู่ระบบได้อีกครั้งหนึ่งและสั่งซื้อสินค้าได้",
+        "ลืมรหัสผ่านต้องทำอย่างไรจึงจะเข้าสู่ระบบได้อีกครั้งหนึ่ง และสั่งซื้อสินค้าได้ไหม",
+    ),
+    "decomposed": ("Où est mon café préféré", "Ou\u0300 est mon cafe\u0301 pre\u0301fe\u0301re\u0301"),
+    "pointed": ("שָׁלוֹם עולם", "שלום עולם"),
+    "Arabic": ("مُحَمَّد فِي البيت", "محمـــد في البيت"),
+    "full width": ("ＥＲＲ４０４ in parser", "err404 in parser"),
+    "invisible": ("reset the pass\u00adword", "reset\u200b the password"),
+}
+
+
+@pytest.mark.parametrize("script", SAME)
+def test_questions_that_nearly_repeat_each_other_leak_in_any_script(script):
+    queries = [query(str(row), text) for row, text in enumerate(SAME[script])]
+    [leak] = find_leaks(queries, {"0": ["train"], "1": ["test"]}, recipe=BY_QUERY)
+    assert (leak.set_aside, leak.kept) == ("0", "1")
+
+
+def test_of_many_equal_queries_each_leaks_once_and_quickly():
+    queries = [query(f"{row:05}", "the same question") for row in range(20_000)]
+    splits = {each.query_id: ["test" if row % 2 else "train"] for row, each in enumerate(queries)}
+    began = time.process_time()
+    leaks = find_leaks(queries, splits, recipe=BY_QUERY)
+    assert {leak.set_aside for leak in leaks} == {each.query_id for each in queries[::2]}
+    assert len(leaks) == 10_000
+    assert time.process_time() - began < 5
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(WORDINGS), st.sampled_from(["train", "dev", "test", "test-b"])), max_size=12))
+def test_who_is_set_aside_is_as_by_comparing_all_with_all(drawn):
+    queries = [query(f"{row:02}", text) for row, (text, _) in enumerate(drawn)]
+    side = {each.query_id: split for each, (_, split) in zip(queries, drawn, strict=True)}
+    rank = {"train": 0, "dev": 1, "test": 2, "test-b": 2}
+    expected = set()
+    for left, right in combinations(queries, 2):
+        if resemblance(shingles(left.text), shingles(right.text)) >= NEAR_DUPLICATE:
+            first, last = sorted((left.query_id, right.query_id), key=lambda each: rank[side[each]])
+            if rank[side[first]] != rank[side[last]]:
+                expected.add(first)
+    leaks = find_leaks(queries, {each: [split] for each, split in side.items()}, recipe=BY_QUERY)
+    assert {leak.set_aside for leak in leaks} == expected
+
+
 def test_a_document_judged_irrelevant_by_both_sides_is_no_leak():
     queries, splits = [query("a", topic="x"), query("b", topic="y")], {"a": ["train"], "b": ["test"]}
     judgments = [Judgment(query_id="a", doc_id="d", grade=0), Judgment(query_id="b", doc_id="d", grade=1)]
@@ -176,7 +259,7 @@ def test_near_duplicates_are_never_on_two_sides_however_they_arrive(open_workspa
     assert leaks_of(workspace) == []
     found = {query_id: splits[0] for query_id, splits in split_of(workspace).items()}
     queries = workspace.collection.queries()
-    cluster = clusters(len(queries), near_duplicates([q.text for q in queries]))
+    cluster = cluster_texts([q.text for q in queries])
     assert "leaked" in found.values()
     for number in set(cluster):
         members = {found[q.query_id] for q, c in zip(queries, cluster, strict=True) if c == number}

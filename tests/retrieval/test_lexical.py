@@ -1,91 +1,13 @@
-import re
-import time
 from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from nearer.core.analysis import analyse
 from nearer.core.errors import InputError
-from nearer.retrieval.lexical import STOP_WORDS, LexicalIndex, analyse
+from nearer.retrieval.lexical import LexicalIndex
 
 TEXTS = ["red red fox", "red hen", "", "blue whale swims with a blue boat", "hen"]
-
-
-@pytest.mark.parametrize(
-    ("text", "terms"),
-    [
-        # Lucene, TestEnglishAnalyzer.java
-        ("books", "book"),
-        ("book", "book"),
-        ("the", ""),
-        ("steven's", "steven"),
-        ("steven\u2019s", "steven"),
-        ("steven\uff07s", "steven"),
-        # Lucene, TestStandardAnalyzer.java, in lower case and with the stems that PorterStemmer.java gives
-        ("B2B 2B", "b2b 2b"),
-        ("some-dashed-phrase", "some dash phrase"),
-        ("dogs,chase,cats", "dog chase cat"),
-        ("ac/dc", "ac dc"),
-        ("O'Reilly you're she's don't O'Reilly's", "o'reilli you'r she don't o'reilli"),
-        ("21.35 R2D2 C3PO 216.239.63.104", "21.35 r2d2 c3po 216.239.63.104"),
-        ("David has 5000 bones", "david ha 5000 bone"),
-        ("foo      bar .  FOO <> BAR", "foo bar foo bar"),
-        ('"QUOTED" word', "quot word"),
-        ("C++ C#", "c c"),
-        ("m\u0364chte", "m\u0364chte"),
-        ("我是中国人。 １２３４ Ｔｅｓｔｓ", "我 是 中 国 人 １２３４ ｔｅｓｔｓ"),
-        ("안녕하세요 한글입니다", "안녕하세요 한글입니다"),
-        ("การที่ได้ต้องแสดงว่างานดี. แล้วเธอจะไปไหน? ๑๒๓๔", "การที่ได้ต้องแสดงว่างานดี แล้วเธอจะไปไหน ๑๒๓๔"),
-        # Unicode Standard Annex 29: connectors, dots, colons and commas within words and numbers
-        ("foo_bar __init__ ____ os.path.join", "foo_bar __init__ os.path.join"),
-        ("HTTP-404 E0x1F 4,600 1,000.50; a:b 3:4", "http 404 e0x1f 4,600 1,000.50 a:b 3 4"),
-        ("end. 5. x_ _y", "end 5 x_ _y"),
-        ("カタカナ ひら", "カタカナ ひ ら"),
-        ("", ""),
-        ("... --- !!", ""),
-    ],
-)
-def test_analyses_as_lucene_does(text, terms):
-    assert analyse(text) == terms.split()
-
-
-@pytest.mark.parametrize(
-    ("word", "stem"),
-    [
-        # Porter, An Algorithm for Suffix Stripping (1980), examples of the steps
-        ("caresses", "caress"), ("ponies", "poni"), ("ties", "ti"), ("cats", "cat"), ("feed", "feed"),
-        ("agreed", "agre"), ("plastered", "plaster"), ("motoring", "motor"), ("sing", "sing"), ("hopping", "hop"),
-        ("filing", "file"), ("happy", "happi"), ("sky", "sky"), ("relational", "relat"), ("digitizer", "digit"),
-        ("vietnamization", "vietnam"), ("formality", "formal"), ("electricity", "electr"), ("goodness", "good"),
-        ("adjustment", "adjust"), ("effective", "effect"), ("probate", "probat"), ("rate", "rate"), ("roll", "roll"),
-        # Lucene, PorterStemmer.java: its departures from the paper
-        ("us", "us"), ("io", "io"), ("possibly", "possibl"), ("irresponsibly", "irrespons"), ("stably", "stabli"),
-        ("apology", "apolog"), ("biology", "biologi"), ("dyslogy", "dyslog"),
-    ],
-)  # fmt: skip
-def test_stems_as_lucene_does(word, stem):
-    assert analyse(word) == [stem]
-
-
-def test_the_stop_words_are_lucenes_33():
-    assert len(STOP_WORDS) == 33
-    assert analyse(" ".join(STOP_WORDS)) == []
-
-
-@settings(deadline=None)
-@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("0129 _-.'s"))))
-def test_any_text_can_be_analysed_and_no_digit_is_lost(text):
-    terms = analyse(text)
-    assert all(terms)
-    assert re.findall("[0-9]", "".join(terms)) == re.findall("[0-9]", text)
-
-
-def test_long_runs_that_are_no_words_are_walked_once():
-    began = time.monotonic()
-    assert analyse("_" * 200_000 + " " + "a_" * 100_000 + "." * 200_000) == ["a_" * 100_000]
-    assert time.monotonic() - began < 5
 
 
 def bm25(query, *, k1, b):
@@ -163,3 +85,65 @@ def test_nothing_to_search(texts):
 def test_refuses(settings, options, message):
     with pytest.raises(InputError, match=message):
         LexicalIndex(TEXTS, **settings).search(["red"], **({"k": 1} | options))
+
+
+def first_found(texts, queries, **settings):
+    return LexicalIndex(texts, **settings).search(queries, k=1).rows_QK[:, 0].tolist()
+
+
+SPELLINGS = {
+    "decomposed accents": ("resume\u0301 du caf\u00e9", "r\u00e9sum\u00e9s r\u00e9sum\u00e9 cafe\u0301"),
+    "decomposed Vietnamese": ("Ti\u1ebfng Vi\u1ec7t", "Tie\u0302\u0301ng Vie\u0323\u0302t"),
+    "full width": ("ＥＲＲ４０４　ｐａｒｓｅｒ", "err404 parser"),
+    "ligatures": ("eﬃcient oﬀice ﬁle", "efficient office file"),
+    "half-width katakana": ("ﾊﾟｽﾜｰﾄﾞ", "パスワード"),
+    "soft hyphens": ("in\u00adfor\u00adma\u00adtion", "information"),
+    "spaces of no width": ("ภาษา\u200bไทย", "ภาษาไทย"),
+    "vowel signs of Arabic": ("مُحَمَّدٌ", "محمد"),
+    "stretched Arabic": ("محمـــد", "محمد"),
+    "points of Hebrew": ("שָׁלוֹם", "שלום"),
+    "sharp s": ("STRASSE", "straße"),
+    "dotted I": ("İSTANBUL", "istanbul"),
+    "final sigma": ("ΟΔΟΣ", "οδός οδος"),
+    "Arabic digits": ("غرفة ١٢٣", "123"),
+    "curly apostrophe": ("l\u2019o\u2019reilly", "l'o'reilly"),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_spelling_finds_another(name):
+    document, query = SPELLINGS[name]
+    assert first_found(["something else", document, "anderes 4711"], [query]) == [1]
+    assert first_found(["something else", query, "anderes 4711"], [document]) == [1]
+
+
+UNSPACED = {
+    "Chinese": (["我想重置登录密码", "如何申请退款", "快递什么时候到", "我喜欢猫"], ["忘记密码", "退款", "快递", "猫"]),
+    "Japanese": (["パスワードを再設定する方法", "返品の手続き", "配送状況の確認"], ["再設定", "返品", "配送"]),
+    "Thai": (["วิธีเปลี่ยนรหัสผ่าน", "ขอคืนเงินได้อย่างไร", "สินค้าจะมาถึงเมื่อไร", "ราคาปลาดี"], ["รหัสผ่าน", "คืนเงิน", "สินค้า", "ปลา"]),
+    "Lao": (["ວິທີປ່ຽນລະຫັດຜ່ານ", "ຂໍເງິນຄືນໄດ້ແນວໃດ"], ["ລະຫັດຜ່ານ", "ເງິນຄືນ"]),
+    "Khmer": (["របៀបប្តូរពាក្យសម្ងាត់", "តើខ្ញុំអាចសងប្រាក់វិញ"], ["ពាក្យសម្ងាត់", "ប្រាក់"]),
+    "Burmese": (["စကားဝှက်ပြောင်းနည်း", "ငွေပြန်အမ်းတောင်းဆိုရန်"], ["စကားဝှက်", "ငွေပြန်အမ်း"]),
+    "Korean": (["비밀번호를 변경하는 방법", "환불을 받고 싶어요"], ["비밀번호 변경", "환불이"]),
+    "mixed": (["我的iPhone坏了", "错误E4042出现", "支付宝"], ["iphone", "E4042", "支付"]),
+}
+
+
+@pytest.mark.parametrize("name", UNSPACED)
+def test_words_within_text_without_spaces_are_found(name):
+    texts, queries = UNSPACED[name]
+    assert first_found(texts, queries) == list(range(len(queries)))
+
+
+def test_stems_and_stop_words_are_those_of_the_language():
+    german = ["die Häuser der Stadt", "das Wetter"]
+    assert first_found(german, ["Haus"], language="german") == first_found(german, ["Hauses"], language="german") == [0]
+    assert first_found(["la situazione dell'acqua", "nulla"], ["acqua"], language="italian") == [0]
+    assert first_found(["the house", "a cat"], ["the"], language="none") == [0]
+    assert first_found(["ISPARTA", "başka"], ["ısparta"], language="turkish") == [0]
+
+
+def test_what_was_saved_is_asked_in_its_language(tmp_path):
+    made = LexicalIndex(["die Häuser", "die Katze"], language="german")
+    made.save(tmp_path)
+    assert LexicalIndex.load(tmp_path, language="german").search(["Haus"], k=1).rows_QK.tolist() == [[0]]

@@ -75,7 +75,7 @@ class AdviceData:
     @cached_property
     def bm25(self) -> Bm25:
         """BM25 over the documents."""
-        return read_bm25(self.workspace)
+        return read_bm25(self.workspace, language=self.workspace.recipe.search.language)
 
     @cached_property
     def lexical(self) -> TopK:

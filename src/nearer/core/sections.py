@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from nearer.core.analysis import ENGLISH, LANGUAGES
 from nearer.core.filters import DERIVED
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -855,7 +856,21 @@ class SearchRecipe(Section):
     )
     dense_weight: float = Field(default=0.5, ge=0, le=1, description="of vectors in `+hybrid`; words have the rest")
     depth: int = Field(default=100, ge=1, le=10_000, description="documents that each ranking hands to the next stage")
+    language: str = Field(
+        default=ENGLISH,
+        description=(
+            "of the words that `bm25` compares: whose stems and stop words; `none` for neither. Text in other scripts "
+            f"is cut all the same. One of {', '.join(f'`{each}`' for each in LANGUAGES)}"
+        ),
+    )
     rerank: RerankRecipe = RerankRecipe()
+
+    @field_validator("language")
+    @classmethod
+    def _with_known_stems(cls, value: str) -> str:
+        if value not in LANGUAGES:
+            raise ValueError(f"there are no stems of {value!r}; use none, or one of {', '.join(LANGUAGES[1:])}")
+        return value
 
     @field_validator("query_time_fields")
     @classmethod

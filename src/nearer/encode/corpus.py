@@ -133,9 +133,9 @@ def chunking_name(window: Window | None) -> str:
     return f"{name}, titles repeated" if window.repeat_title else name
 
 
-def count_truncated(corpus: Corpus, encoder: TextEncoder) -> int:
+def count_truncated(passages: Sequence[str], encoder: TextEncoder) -> int:
     """How many passages are longer than the encoder reads, so that their ends are never seen."""
-    return sum(tokens > encoder.settings.max_seq_length for tokens in encoder.count_tokens(corpus.passages))
+    return sum(tokens > encoder.settings.max_seq_length for tokens in encoder.count_tokens(passages))
 
 
 def embed_corpus(

@@ -209,6 +209,15 @@ class Encoder:
         encoded = self._backend_tokenizer.encode(text, add_special_tokens=False)
         return list(encoded.offsets)
 
+    def unknown_tokens(self, texts: Sequence[str]) -> list[tuple[int, list[tuple[int, int]]]]:
+        """How many tokens each text has, special tokens left out, and the spans of those that the tokenizer lacks."""
+        unknown = self.model.tokenizer.unk_token_id
+        encoded = self._backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [
+            (len(each.ids), [span for span, token in zip(each.offsets, each.ids, strict=True) if token == unknown])
+            for each in encoded
+        ]
+
     def save(self, folder: Path) -> None:
         """Write the model as safetensors, with its maximum length and its prompts, as other tools read them.
 

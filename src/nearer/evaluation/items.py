@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 
 from nearer.core.arrays import Ints
 from nearer.core.errors import InputError
+from nearer.core.near_duplicates import resembling
 from nearer.core.records import Document, Metadata, Query
-from nearer.core.text import near_duplicates, normalise
+from nearer.core.text import normalise
 from nearer.evaluation.grades import scale_of
 from nearer.measure.significance import min_units
 from nearer.store.workspace import Workspace
@@ -147,10 +147,10 @@ def check_size(num_items: int, labels: Sequence[object], *, what: str, confidenc
 def twins(items: Items, of: Items) -> frozenset[str]:
     """The ids of items that are in ``of`` too, or whose text nearly repeats one there."""
     known = {query.query_id for query in of.queries}
-    texts = [query.text for query in chain(of.queries, items.queries)]
-    border = len(of.queries)
-    near = {items.queries[j - border].query_id for i, j in near_duplicates(texts) if i < border <= j}
-    return frozenset(near | {query.query_id for query in items.queries if query.query_id in known})
+    near = resembling([query.text for query in items.queries], [query.text for query in of.queries])
+    return frozenset(
+        query.query_id for query, is_near in zip(items.queries, near, strict=True) if is_near or query.query_id in known
+    )
 
 
 def encode_labels(labels: Sequence[str | None]) -> Ints:

@@ -71,7 +71,7 @@ def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progre
         ),
         rows_QK=ranked.rows_QK,
         excluded=exclusions.counts,
-        num_truncated=count_truncated(corpus, system.encoder),
+        num_truncated=count_truncated(corpus.passages, system.encoder),
         num_passages=len(corpus.passages),
     )
 
@@ -105,7 +105,9 @@ def rank(
         queries=queries,
         documents=corpus.documents,
         dense=ranker.by_vectors(*vectors.both) if wants_vectors(system.stages) else None,
-        lexical=ranker.by_bm25(read_bm25(workspace)) if wants_bm25(system.stages) else None,
+        lexical=ranker.by_bm25(read_bm25(workspace, language=system.search.language))
+        if wants_bm25(system.stages)
+        else None,
         passage_of=vectors.passage_of,
     )
     return corpus, combine(system, found, k=k), exclusions

@@ -6,11 +6,11 @@ from math import isfinite, nan
 
 import numpy as np
 
+from nearer.core.analysis import analyse
 from nearer.core.arrays import Floats64
 from nearer.core.errors import InputError
 from nearer.core.records import Document, Metadata, Query
 from nearer.measure.slices import Slices, by_field, by_frequency, by_length, by_overlap, by_year
-from nearer.retrieval.lexical import analyse
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 
@@ -40,7 +40,7 @@ def slices_of(
     answers = [[documents[each] for each in relevant[query.query_id] if each in documents] for query in queries]
     masks = by_field([_metadata(*both) for both in zip(queries, answers, strict=True)], fields)
     masks |= by_length([len(query.text.split()) for query in queries])
-    masks |= by_overlap(_overlaps(queries, answers))
+    masks |= by_overlap(_overlaps(queries, answers, language=recipe.search.language))
     if recipe.evaluate.time_field:
         masks |= by_year(_years(queries, answers, recipe.evaluate.time_field))
     if recipe.evaluate.frequency_field:
@@ -57,16 +57,16 @@ def _metadata(query: Query, answers: Iterable[Document]) -> Metadata:
     return {**query.metadata, **found}
 
 
-def _overlaps(queries: Sequence[Query], answers: Sequence[Sequence[Document]]) -> Floats64:
+def _overlaps(queries: Sequence[Query], answers: Sequence[Sequence[Document]], *, language: str) -> Floats64:
     """The share of each query's terms that the relevant document with most of them holds (Q); NaN without any."""
-    terms = [frozenset(analyse(query.text)) for query in queries]
+    terms = [frozenset(analyse(query.text, language=language)) for query in queries]
     rows_of: dict[str, tuple[Document, list[int]]] = {}
     for row, documents in enumerate(answers):
         for document in documents if terms[row] else ():
             rows_of.setdefault(document.doc_id, (document, []))[1].append(row)
     shares_Q = np.full(len(queries), nan)
     for document, rows in rows_of.values():
-        held = set(analyse(document.full_text))
+        held = set(analyse(document.full_text, language=language))
         for row in rows:
             shares_Q[row] = np.fmax(shares_Q[row], len(terms[row] & held) / len(terms[row]))
     return shares_Q

@@ -2,14 +2,18 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
+from nearer.core.near_duplicates import Grouping, cluster_texts
 from nearer.core.records import Judgment, Query
 from nearer.core.sections import SplitRecipe
-from nearer.core.text import clusters, near_duplicates, normalise
+from nearer.core.text import normalise
 from nearer.evaluation.held_out import find_held_out, held_out_splits
 from nearer.store.collection import LEAKED, leave_split, move_to_split, put_split
 from nearer.store.workspace import Workspace
@@ -72,7 +76,7 @@ def assign(queries: Sequence[Query], *, recipe: SplitRecipe) -> dict[str, str]:
     """
     match recipe.by:
         case "query":
-            first = clusters(len(queries), near_duplicates([query.text for query in queries]))
+            first = cluster_texts([query.text for query in queries])
             return {
                 query.query_id: _by_fraction(normalise(queries[first[row]].text), recipe)
                 for row, query in enumerate(queries)
@@ -104,8 +108,9 @@ def find_leaks(
         if side[left] != side[right]:
             found.setdefault((min(left, right), max(left, right)), kind)
 
-    for i, j in near_duplicates([query.text for query in members]):
-        meet("near-duplicate query", members[i].query_id, members[j].query_id)
+    for query_ids in _by_near_text(members, side):
+        for left, right in _across(query_ids, side):
+            meet("near-duplicate query", left, right)
     if recipe.by == "group":
         apart = {LEAKED, *held_out_splits(recipe)}
         drawn = {query_id: its_side for query_id, its_side in side.items() if not apart.issuperset(splits_of[query_id])}
@@ -163,6 +168,24 @@ def _across(query_ids: Sequence[str], side: Mapping[str, str]) -> Iterable[tuple
     """Pairs that bring every query not on the latest side together with one that is."""
     present = sorted((query_id for query_id in query_ids if query_id in side), key=lambda q: _rank(side[q]))
     return [(query_id, present[-1]) for query_id in present[:-1]]
+
+
+def _by_near_text(queries: Sequence[Query], side: Mapping[str, str]) -> Iterator[list[str]]:
+    """The queries of one text, and those of every two texts that nearly repeat each other, if on several sides."""
+    grouping = Grouping(query.text for query in queries)
+    members = grouping.members()
+    ranks = np.array([_rank(side[query.query_id]) for query in queries], np.int64)
+    first_G = np.array([ranks[rows].min() for rows in members], np.int64)
+    last_G = np.array([ranks[rows].max() for rows in members], np.int64)
+
+    def apart(group: int, others: Ints) -> Bools:
+        first_O, last_O = np.minimum(first_G[others], first_G[group]), np.maximum(last_G[others], last_G[group])
+        return np.asarray(first_O != last_O)
+
+    for group in np.flatnonzero(first_G != last_G).tolist():
+        yield [queries[row].query_id for row in members[group]]
+    for left, right in grouping.pairs(wanted=apart):
+        yield [queries[row].query_id for row in (*members[left], *members[right])]
 
 
 def _by_group(queries: Sequence[Query], recipe: SplitRecipe) -> list[list[str]]:

@@ -1,10 +1,12 @@
 """Preflight: what would spoil training or measuring, found before either begins."""
 
+from collections.abc import Mapping
+
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.data import Preflight, QueryLeak
-from nearer.core.text import clusters, near_duplicates, normalise
-from nearer.encode.corpus import count_truncated, read_corpus
+from nearer.encode.unknown import UnknownTokens
 from nearer.evaluation.grades import scale_of
+from nearer.evaluation.preflight import DocumentScan, scan_documents, unknown_in_queries
 from nearer.evaluation.splits import Leak, drop_leaks, ensure_splits, leaks_of
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
@@ -27,12 +29,14 @@ def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None
         num_dropped = drop_leaks(workspace, leaks)
         leaks = leaks_of(workspace)
     collection = workspace.collection
-    truncation = _truncation(workspace)
+    encoder = open_system(workspace, BASE).encoder if collection.counts()["documents"] else None
+    scan = scan_documents(workspace, encoder, progress=progress)
+    unknown = {"documents": scan.unknown, "queries": unknown_in_queries(workspace, encoder) if encoder else None}
     faults = [*_leak_faults(leaks), *_missing(collection)]
     return Preflight(
         verdict="faults" if faults else "ok",
         faults=tuple(faults),
-        notes=(*_notes(workspace, truncation), *_duplicates(collection)),
+        notes=(*_notes(workspace), *_truncated(scan), *_duplicates(scan), *_unread(unknown), *_uncut(scan)),
         leaks=tuple(
             QueryLeak(kind=each.kind, query_id=each.set_aside, leaks_into=each.kept) for each in leaks[:_SHOWN]
         ),
@@ -40,7 +44,9 @@ def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None
         num_dropped=num_dropped,
         counts=collection.counts(),
         splits=collection.splits(),
-        **truncation,
+        num_passages=scan.num_passages,
+        num_truncated=scan.num_truncated,
+        unknown_tokens={name: round(each.share, 4) for name, each in unknown.items() if each and each.num_tokens},
     )
 
 
@@ -69,7 +75,7 @@ def _missing(collection: Collection) -> list[str]:
     return faults
 
 
-def _notes(workspace: Workspace, truncation: dict[str, int]) -> list[str]:
+def _notes(workspace: Workspace) -> list[str]:
     collection, notes = workspace.collection, []
     scale = scale_of(workspace)
     num_pairs = (
@@ -81,27 +87,42 @@ def _notes(workspace: Workspace, truncation: dict[str, int]) -> list[str]:
     for split, number in collection.splits().items():
         if split.startswith("test") and number < FEW_TEST_QUERIES:
             notes.append(f"split {split} has only {number} queries: intervals will be wide")
-    if truncation["num_truncated"]:
-        share = truncation["num_truncated"] / truncation["num_passages"]
-        notes.append(
-            f"{truncation['num_truncated']} of {truncation['num_passages']} passages ({share:.0%}) are longer than the "
-            "encoder reads; their ends are never seen (set chunk.enabled = true)"
-        )
     return notes
 
 
-def _duplicates(collection: Collection) -> list[str]:
-    texts = [normalise(document.full_text) for document in collection.documents()]
-    first = clusters(len(texts), near_duplicates(texts))
-    num_same = len(texts) - len(set(texts))
-    num_near = sum(root != row for row, root in enumerate(first)) - num_same
-    counted = ((num_same, "repeat another's text"), (num_near, "nearly repeat another"))
+def _truncated(scan: DocumentScan) -> list[str]:
+    if not scan.num_truncated:
+        return []
+    return [
+        f"{scan.num_truncated} of {scan.num_passages} passages ({scan.num_truncated / scan.num_passages:.0%}) are "
+        "longer than the encoder reads; their ends are never seen (set chunk.enabled = true)"
+    ]
+
+
+def _duplicates(scan: DocumentScan) -> list[str]:
+    counted = ((scan.num_same, "repeat another's text"), (scan.num_near - scan.num_same, "nearly repeat another"))
     return [f"{count} documents {what}" for count, what in counted if count > 0]
 
 
-def _truncation(workspace: Workspace) -> dict[str, int]:
-    if not workspace.collection.counts()["documents"]:
-        return {"num_passages": 0, "num_truncated": 0}
-    encoder = open_system(workspace, BASE).encoder
-    corpus = read_corpus(workspace, encoder)
-    return {"num_passages": len(corpus.passages), "num_truncated": count_truncated(corpus, encoder)}
+def _unread(unknown: Mapping[str, UnknownTokens | None]) -> list[str]:
+    """What of documents and queries the base's tokenizer does not know."""
+    return [
+        f"the base cannot read the {name}: its tokenizer does not know {each.described} of their tokens. Training does "
+        "not mend that: choose a base that knows the script (encoder.model), or rank by words (bm25)"
+        for name, each in unknown.items()
+        if each and each.is_unreadable
+    ]
+
+
+def _uncut(scan: DocumentScan) -> list[str]:
+    """What the analyser cannot cut into words."""
+    notes = []
+    if scan.num_wordless:
+        notes.append(f"{scan.num_wordless} documents hold no word, only signs or nothing: bm25 never finds them")
+    if scan.unspaced:
+        counted = ", ".join(f"{name} in {number} documents" for name, number in scan.unspaced.most_common())
+        notes.append(
+            f"written without spaces: {counted}. This is compared by groups of characters, since no dictionary cuts it "
+            "into words"
+        )
+    return notes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nearer.core.arrays import Bools, Floats32, Ints
-from nearer.core.text import near_duplicates
+from nearer.core.near_duplicates import near_duplicates
 from nearer.learn.examples import Example, text_key
 from nearer.learn.guide import Guide
 
@@ -41,7 +41,7 @@ class ExampleTable:
         anchor_row = {text: row for row, text in enumerate(anchors)}
         text_row = {text: row for row, text in enumerate(texts)}
         rows_of = _rows_by_key(texts)
-        alike = _alike(texts)
+        alike = near_duplicates(texts)
         return cls(
             anchors=tuple(anchors),
             texts=tuple(texts),
@@ -85,11 +85,11 @@ class ExampleTable:
 
 
 def _known(
-    example: Example, positive: int, rows_of: Mapping[str, Sequence[int]], alike: Mapping[int, Sequence[int]]
+    example: Example, positive: int, rows_of: Mapping[str, Sequence[int]], alike: Sequence[Sequence[int]]
 ) -> dict[int, float]:
     known = {row: 0.0 for key in example.known_negatives for row in rows_of.get(key, ())}
     known |= {row: np.nan for key in example.masked for row in rows_of.get(key, ())}
-    known |= dict.fromkeys(alike.get(positive, ()), np.nan)
+    known |= dict.fromkeys(alike[positive], np.nan)
     known |= {row: grade for key, grade in example.grades.items() for row in rows_of.get(key, ())}
     return {**known, positive: example.grade}
 
@@ -99,11 +99,3 @@ def _rows_by_key(texts: Sequence[str]) -> dict[str, list[int]]:
     for row, text in enumerate(texts):
         rows.setdefault(text_key(text), []).append(row)
     return rows
-
-
-def _alike(texts: Sequence[str]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for left, right in near_duplicates(texts):
-        found.setdefault(left, []).append(right)
-        found.setdefault(right, []).append(left)
-    return found

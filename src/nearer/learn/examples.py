@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nearer.core.records import GradeScale, Judgment, Pair, Query
-from nearer.core.text import normalise, resemblance, shingles
+from nearer.core.text import Shingle, normalise, resemblance, shingles
 
 UNNAMED = "unnamed"
 """What the source is called of examples of which nobody said where they came from."""
@@ -225,7 +225,7 @@ class NearDuplicates:
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
-        self._shingles: dict[str, frozenset[str]] = {}
+        self._shingles: dict[str, frozenset[Shingle]] = {}
 
     def alike(self, left: str, right: str) -> bool:
         """Whether two texts resemble each other at least as much as the threshold."""
@@ -233,7 +233,7 @@ class NearDuplicates:
         smaller, larger = sorted((len(a), len(b)))
         return smaller >= self._threshold * larger and resemblance(a, b) >= self._threshold
 
-    def _of(self, text: str) -> frozenset[str]:
+    def _of(self, text: str) -> frozenset[Shingle]:
         if text not in self._shingles:
             self._shingles[text] = shingles(text)
         return self._shingles[text]

@@ -1,8 +1,12 @@
 """Words that name one thing: part numbers, error codes, function names, and words that hardly any document holds."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
+
+from nearer.core.analysis import fold
+from nearer.core.analysis import words as cut
 
 RARE_SHARE = 0.001
 """A plain word is rare in at most this share of the documents (one document at least). Our rule."""
@@ -10,7 +14,7 @@ RARE_SHARE = 0.001
 IDENTIFIER_SHARE = 0.01
 """The same for a word that looks like an identifier, so that years and common options name nothing. Our rule."""
 
-_WORD = re.compile(r"\w(?:[\w.:/\\@#$%&+\-]*\w)?")
+_WORD = re.compile(r"\w++(?:[.:/\\@#$%&+\-]++\w++)*+", re.ASCII)
 _DIGIT_OR_SIGN = re.compile(r"[\d_.:/\\@#$%&+]")
 _CAMEL_CASE = re.compile(r"[a-z][A-Z]")
 
@@ -18,14 +22,25 @@ _CAMEL_CASE = re.compile(r"[a-z][A-Z]")
 def words(text: str) -> dict[str, bool]:
     """The words of a text in one letter case, signs inside them kept, and whether each looks like an identifier.
 
+    Where a script has no spaces, groups of characters stand in for words, and an identifier ends where they begin.
+
     >>> words("Why does parseArgs raise ERR-4042, twice?")
     {'why': False, 'does': False, 'parseargs': True, 'raise': False, 'err-4042': True, 'twice': False}
     """
     found: dict[str, bool] = {}
-    for word in _WORD.findall(text):
-        key = word.casefold()
+    for word in _words(text):
+        key = fold(word)
         found[key] = found.get(key, False) or bool(_DIGIT_OR_SIGN.search(word) or _CAMEL_CASE.search(word))
     return found
+
+
+def _words(text: str) -> list[str]:
+    if text.isascii():
+        return _WORD.findall(text)
+    from nearer.core.scripts import cut_signed, visible
+
+    normal = unicodedata.normalize("NFKC", visible(text))
+    return [word for signed, unspaced in cut_signed(normal) for word in ([signed] if signed else cut(unspaced))]
 
 
 def document_frequencies(wanted: Collection[str], texts: Iterable[str]) -> Counter[str]:

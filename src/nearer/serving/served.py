@@ -28,8 +28,8 @@ from nearer.systems.space_index import entry_hashes, folder_of
 class Lexical:
     """BM25 over the documents of one revision, and the values that may filter them; read when first wanted."""
 
-    def __init__(self, workspace: Workspace, fields: Fields) -> None:
-        self._workspace, self._fields = workspace, fields
+    def __init__(self, workspace: Workspace, fields: Fields, *, language: str) -> None:
+        self._workspace, self._fields, self.language = workspace, fields, language
         self._reading = Lock()
 
     @property
@@ -46,7 +46,7 @@ class Lexical:
 
     @cached_property
     def _bm25(self) -> Bm25:
-        return read_bm25(self._workspace)
+        return read_bm25(self._workspace, language=self.language)
 
     @cached_property
     def _columns(self) -> dict[str, Column]:
@@ -133,10 +133,11 @@ def open_live(workspace: Workspace, before: Served | None = None, *, queue: Enco
     index = _index(workspace, release, before)
     revision = workspace.collection.revision()
     fields = index.manifest.spec.fields
-    if before and before.revision == revision and before.fields == fields:
+    language = system.search.language if wants_bm25(system.stages) else workspace.recipe.search.language
+    if before and (before.revision, before.fields, before.lexical.language) == (revision, fields, language):
         lexical = before.lexical
     else:
-        lexical = Lexical(workspace, fields)
+        lexical = Lexical(workspace, fields, language=language)
     served = Served(release=release, system=system, index=index, lexical=lexical, revision=revision, queue=queue)
     if queue:
         served.warm_up()

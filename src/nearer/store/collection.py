@@ -234,6 +234,14 @@ class Collection:
                 Document(doc_id=row.doc_id, title=row.title, text=row.text, metadata=row.metadata) for row in rows
             ]
 
+    def each_document(self) -> Iterator[Document]:
+        """Every document, read as they are asked for, so that they need not fit into memory."""
+        table = tables.documents
+        with self._database.read() as connection:
+            rows = connection.execution_options(yield_per=BATCH).execute(sa.select(table).order_by(table.c.doc_id))
+            for row in rows:
+                yield Document(doc_id=row.doc_id, title=row.title, text=row.text, metadata=row.metadata)
+
     def document_hashes(self) -> dict[str, str]:
         """The text hash of every document, by id."""
         table = tables.documents

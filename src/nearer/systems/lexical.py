@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from nearer.core.analysis import analyser_id
 from nearer.core.failpoints import failpoint
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.checksummed import fault_in, keep_checksummed
@@ -21,32 +22,34 @@ class Bm25:
     index: LexicalIndex
 
 
-def read_bm25(workspace: Workspace) -> Bm25:
-    """BM25 over today's documents, kept from before or made now.
+def read_bm25(workspace: Workspace, *, language: str) -> Bm25:
+    """BM25 over today's documents in a language, kept from before or made now.
 
-    A workspace that cannot be written to keeps nothing; the index is made each time.
+    What other words were made of is not used: neither other documents, nor another way to cut and stem. A workspace
+    that cannot be written to keeps nothing; the index is made each time.
     """
     collection = workspace.collection
-    folder = workspace.lexical / str(collection.revision())
-    if kept := _kept(folder):
+    revision = collection.revision()
+    folder = workspace.lexical / f"{revision}-{analyser_id(language)}"
+    if kept := _kept(folder, language=language):
         return kept
     documents = collection.documents()
     bm25 = Bm25(
         doc_ids=tuple(document.doc_id for document in documents),
-        index=LexicalIndex([document.full_text for document in documents]),
+        index=LexicalIndex([document.full_text for document in documents], language=language),
     )
-    if collection.revision() == int(folder.name) and bm25.index.has_terms:
+    if collection.revision() == revision and bm25.index.has_terms:
         _keep(bm25, folder)
     return bm25
 
 
-def _kept(folder: Path) -> Bm25 | None:
+def _kept(folder: Path, *, language: str) -> Bm25 | None:
     """The index in a folder; none where it is not there, or not whole."""
     if fault_in(folder):
         return None
     try:
         doc_ids = json.loads((folder / _DOC_IDS).read_text(encoding="utf-8"))
-        return Bm25(doc_ids=tuple(doc_ids), index=LexicalIndex.load(folder))
+        return Bm25(doc_ids=tuple(doc_ids), index=LexicalIndex.load(folder, language=language))
     except (OSError, ValueError):
         return None
 
@@ -58,7 +61,7 @@ def _keep(bm25: Bm25, folder: Path) -> None:
         with scratch_folder(folder.parent) as scratch:
             bm25.index.save(scratch)
             (scratch / _DOC_IDS).write_text(json.dumps(bm25.doc_ids), encoding="utf-8")
-            for former in folder.parent.glob("[0-9]*"):  # of other documents, or damaged
+            for former in folder.parent.glob("[0-9]*"):  # of other documents or terms, or damaged
                 remove_tree(former)
             keep_checksummed(scratch, folder)
         failpoint("lexical.kept")

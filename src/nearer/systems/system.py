@@ -13,9 +13,9 @@ from nearer.store.usage import Meter, Usage
 
 PARTS = {
     "filter": ("query_time_fields", "filters"),
-    "bm25": (),
-    "rrf": ("depth",),
-    "hybrid": ("depth", "dense_weight"),
+    "bm25": ("language",),
+    "rrf": ("depth", "language"),
+    "hybrid": ("depth", "dense_weight", "language"),
     "boost": ("depth", "boosts"),
     "rerank": ("depth", "rerank"),
 }

@@ -12,9 +12,10 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Ints
 from nearer.core.ids import content_id
+from nearer.core.near_duplicates import near_duplicates
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Query
-from nearer.core.text import NEAR_DUPLICATE, near_duplicates
+from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.adapter import Adapter
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
 from nearer.encode.encoder import TextEncoder
@@ -202,6 +203,7 @@ def _pairs(
         query_emb_QD[asked],
         passage_emb_PD,
         most_masked=max(map(len, masked), default=0),
+        language=recipe.search.language,
     )
     positive_scores_E = np.einsum("ed,ed->e", query_emb_QD[queries_E], passage_emb_PD[positives_E])
     candidates = proposals.candidates(passages, place_E, positive_scores_E)
@@ -215,7 +217,11 @@ def _pairs(
     most_kept = recipe.mining.top_k * len(recipe.mining.sources)
     kept_first_EC = np.argsort(~kept_EK, axis=1, kind="stable")[:, :most_kept]
     negatives_EC = np.take_along_axis(np.where(kept_EK, candidates.rows_QK, -1), kept_first_EC, axis=1)
-    twins = _near_duplicates(passages, np.union1d(positives_E, negatives_EC[negatives_EC >= 0]))
+    rows_U = np.union1d(positives_E, negatives_EC[negatives_EC >= 0])
+    near_U = near_duplicates([passages[row] for row in rows_U])
+    twins = {
+        row: frozenset(rows_U[list(near)].tolist()) - {row} for row, near in zip(rows_U.tolist(), near_U, strict=True)
+    }
     return AdapterPairs(
         pairs_id=content_id("pairs", [(example.anchor, example.positive) for example in examples]),
         queries_E=queries_E,
@@ -226,12 +232,3 @@ def _pairs(
         negatives_EC=negatives_EC,
         mining=mining,
     )
-
-
-def _near_duplicates(passages: Sequence[str], rows: Ints) -> defaultdict[int, set[int]]:
-    """For each of these passages those among them that nearly repeat it."""
-    found: defaultdict[int, set[int]] = defaultdict(set)
-    for i, j in near_duplicates([passages[row] for row in rows]):
-        found[int(rows[i])].add(int(rows[j]))
-        found[int(rows[j])].add(int(rows[i]))
-    return found

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nearer.core.text import clusters, near_duplicates, normalise
+from nearer.core.near_duplicates import cluster_texts
 from nearer.learn.examples import Example
 from nearer.measure.alarms import CurvePoint, TrainingEvidence, judge
 from nearer.training.monitor import Monitor
@@ -39,11 +39,11 @@ def lessons(examples: Sequence[Example]) -> list[tuple[int, int]]:
     Alone neither would do: a question may have several answers, and an answer many questions.
     """
     rows_of: dict[int, list[int]] = {}
-    for row, anchor in enumerate(_alike([example.anchor for example in examples])):
+    for row, anchor in enumerate(cluster_texts([example.anchor for example in examples])):
         rows_of.setdefault(anchor, []).append(row)
     found = {}
     for anchor, rows in rows_of.items():
-        positives = _alike([examples[row].positive for row in rows])
+        positives = cluster_texts([examples[row].positive for row in rows])
         found.update({row: (anchor, positive) for row, positive in zip(rows, positives, strict=True)})
     return [found[row] for row in range(len(examples))]
 
@@ -58,11 +58,3 @@ def _points(each: JSON) -> list[CurvePoint]:
         )
         for point in each["fit"]["dev"]
     ]
-
-
-def _alike(texts: Sequence[str]) -> list[int]:
-    """One number a text, the same for those that nearly repeat each other."""
-    keys = [normalise(text) for text in texts]
-    distinct = list(dict.fromkeys(keys))
-    root_of = dict(zip(distinct, clusters(len(distinct), near_duplicates(distinct)), strict=True))
-    return [root_of[key] for key in keys]

@@ -44,8 +44,15 @@ class DevSample:
         usable = [row for row, query in enumerate(judged.queries) if query.query_id not in excluded]
         rows = sorted(rng.sample(usable, min(recipe.train.max_dev_queries, len(usable))))
         queries = [judged.queries[row] for row in rows]
-        most = recipe.advise.curve_passages
-        documents = _documents(judged, rows, corpus, [query.text for query in queries], most=most, rng=rng)
+        documents = _documents(
+            judged,
+            rows,
+            corpus,
+            [query.text for query in queries],
+            most=recipe.advise.curve_passages,
+            language=recipe.search.language,
+            rng=rng,
+        )
         ranges = [corpus.passages_of(row) for row in documents]
         return cls(
             judged=judged,
@@ -77,7 +84,14 @@ class DevSample:
 
 
 def _documents(
-    judged: JudgedSplit, rows: Sequence[int], corpus: Corpus, texts: Sequence[str], *, most: int, rng: random.Random
+    judged: JudgedSplit,
+    rows: Sequence[int],
+    corpus: Corpus,
+    texts: Sequence[str],
+    *,
+    most: int,
+    language: str,
+    rng: random.Random,
 ) -> list[int]:
     """All documents, or the judged ones of some queries, then BM25's best wrong ones and random ones, half of each.
 
@@ -89,7 +103,8 @@ def _documents(
     is_wanted_J = np.isin(queries_J, rows) & (judged.qrels.grades_J > 0)
     chosen = dict.fromkeys(documents_J[is_wanted_J].tolist())
     room = most - sum(len(corpus.passages_of(row)) for row in chosen)
-    by_bm25 = LexicalIndex([document.full_text for document in corpus.documents]).search(texts, k=10).rows_QK
+    bm25 = LexicalIndex([document.full_text for document in corpus.documents], language=language)
+    by_bm25 = bm25.search(texts, k=10).rows_QK
     hard = [row for row in dict.fromkeys(by_bm25.T.ravel().tolist()) if row >= 0 and row not in chosen]
     chosen |= dict.fromkeys(_fitting(hard, corpus, room=room // 2))
     room = most - sum(len(corpus.passages_of(row)) for row in chosen)

@@ -11,9 +11,10 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import RecipeError
+from nearer.core.near_duplicates import resembling
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Pair, Query
-from nearer.core.text import near_duplicates, normalise
+from nearer.core.text import normalise
 from nearer.encode.corpus import Corpus, embed_queries
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.exclusions import excluded_by_name, own_documents
@@ -46,8 +47,8 @@ def find_excluded(workspace: Workspace) -> Excluded:
     pairs = collection.pairs()
     splits = [split for split in collection.splits() if split not in ("train", LEAKED)]
     held_out = [query.text for split in splits for query in collection.queries(split)]
-    repeating = near_duplicates([*(pair.query for pair in pairs), *held_out]) if pairs else ()
-    leaking = {pairs[i] for i, j in repeating if i < len(pairs) <= j}
+    repeating = resembling([pair.query for pair in pairs], held_out) if pairs else []
+    leaking = {pair for pair, is_near in zip(pairs, repeating, strict=True) if is_near}
     if pairs and workspace.recipe.split.by == "group":
         answers = {j.doc_id for split in splits for j in collection.judgments(split) if j.grade > 0}
         known = {normalise(document.full_text) for document in collection.documents(sorted(answers))}

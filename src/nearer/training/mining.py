@@ -76,6 +76,7 @@ def mine_negatives(
         anchor_emb_AD,
         text_emb_TD[: len(passages)],
         most_masked=max((len(example.masked) for example in examples), default=0),
+        language=workspace.recipe.search.language,
     )
     positive_scores_Q = np.einsum("qd,qd->q", anchor_emb_AD[anchors_Q], text_emb_TD[positives_Q])
     candidates = proposals.candidates(passages, anchors_Q, positive_scores_Q)
@@ -91,6 +92,7 @@ def propose(
     passage_emb_PD: Floats32,
     *,
     most_masked: int,
+    language: str,
 ) -> Proposals:
     """What each source of the recipe proposes: beside ``top_k`` passages as many as may be known, up to a limit."""
     number = min(recipe.top_k + most_masked, 10 * recipe.top_k)
@@ -100,7 +102,7 @@ def propose(
             ranked = top_k(anchor_emb_AD, passage_emb_PD, k=number)
             found.append((ranked.rows_QK, ranked.scores_QK))
         else:
-            rows_AK = LexicalIndex(passages).search(anchors, k=number).rows_QK
+            rows_AK = LexicalIndex(passages, language=language).search(anchors, k=number).rows_QK
             found.append((rows_AK, _scores(anchor_emb_AD, passage_emb_PD, rows_AK)))
     widths = [rows_AK.shape[1] for rows_AK, _ in found]
     return Proposals(

@@ -39,7 +39,8 @@ class QueryLeak(Result):
 class Preflight(Result):
     """What would spoil training or measuring: ``faults`` make the verdict, ``notes`` do not.
 
-    ``leaks`` are the first of ``num_leaks``.
+    ``leaks`` are the first of ``num_leaks``. ``unknown_tokens`` has the share of the tokens of documents and of queries
+    that the base's tokenizer does not know; it is empty where the tokenizer is not here.
     """
 
     verdict: Literal["ok", "faults"]
@@ -52,6 +53,7 @@ class Preflight(Result):
     splits: Mapping[str, int]
     num_passages: int
     num_truncated: int
+    unknown_tokens: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nearer.core.arrays import Bools
 from nearer.core.records import Document, Query
-from nearer.core.text import resemblance, shingles
+from nearer.core.text import Shingle, resemblance, shingles
 from nearer.evaluation.exclusions import Exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit
@@ -49,7 +49,7 @@ class Background:
         self._collection = workspace.collection
         self._search = workspace.recipe.search
         self._relevant_from = scale_of(workspace).relevant_from
-        self._shingles: dict[int, frozenset[str]] = {}
+        self._shingles: dict[int, frozenset[Shingle]] = {}
 
     def failure(self, query: Query, rows_K: Sequence[int]) -> Failure:
         """What a query missed, given the rows that were ranked for it, -1 at the end or for what no corpus holds."""
@@ -121,7 +121,7 @@ class Background:
     @cached_property
     def lexical(self) -> LexicalIndex:
         """BM25 over the documents."""
-        return LexicalIndex([document.full_text for document in self.documents])
+        return LexicalIndex([document.full_text for document in self.documents], language=self._search.language)
 
     @cached_property
     def _frequencies(self) -> Counter[str]:
