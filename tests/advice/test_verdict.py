@@ -123,3 +123,28 @@ def test_every_verdict_is_a_known_recommendation():
 def test_an_unknown_word_in_the_order_is_refused():
     with pytest.raises(InputError, match="'filtre' is no remedy"):
         replace(RULES, cheapest_first=("filtre",))
+
+
+UNREAD = replace(CASE, base=0.13, unread="81% (Telugu) of the tokens of documents")
+
+
+def test_a_base_that_cannot_read_the_texts_is_not_trained():
+    decision = decide(UNREAD, [ADAPTER, TUNED], RULES)
+    assert (decision.word, decision.name) == ("change_encoder", None)
+    assert "does not know 81% (Telugu) of the tokens of documents" in decision.reasons[1]
+    assert "another base" in decision.reasons[1]
+
+
+def test_what_does_without_reading_is_told_as_the_best_until_then():
+    decision = decide(UNREAD, [HYBRID, ADAPTER, TUNED], RULES)
+    assert (decision.word, decision.name) == ("hybrid", "hybrid")
+    assert "Until then the best is hybrid" in decision.reasons[-1]
+
+
+def test_another_base_that_was_measured_is_advised():
+    other = tried("other", "change_encoder", 0.5)
+    assert decide(UNREAD, [HYBRID, other, TUNED], RULES).name == "other"
+
+
+def test_a_base_that_is_good_enough_reads_what_matters():
+    assert decide(replace(UNREAD, base=0.97), [], RULES).word == "leave"

@@ -21,6 +21,7 @@ from nearer.encode.corpus import (
     read_corpus,
     refuse_edited,
 )
+from nearer.encode.unknown import MOST_READ, count_unknown
 from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
@@ -66,6 +67,21 @@ class AdviceData:
             k=self.depth,
             excluded=self.exclusions.pairs,
         )
+
+    @cached_property
+    def unread(self) -> str | None:
+        """What the base's tokenizer does not know of queries or documents; None where it can read them."""
+        texts = {"queries": [query.text for query in self.queries], "documents": self.corpus.passages[:: self._stride]}
+        found = []
+        for name, some in texts.items():
+            unknown = count_unknown(self.system.encoder, some, of_queries=name == "queries")
+            if unknown and unknown.is_unreadable:
+                found.append(f"{unknown.described} of the tokens of {name}")
+        return " and ".join(found) or None
+
+    @property
+    def _stride(self) -> int:
+        return -(-len(self.corpus.passages) // MOST_READ) or 1
 
     @cached_property
     def dense(self) -> TopK:

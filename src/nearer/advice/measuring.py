@@ -17,6 +17,7 @@ from nearer.advice.rows import MeasuredRemedy, fine_tuning, row_of
 from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.cross_encoder import CrossEncoder
 
+_UNREAD = "the base cannot read the texts, and training does not mend that: another base, in advise.encoders"
 _NO_RERANKER = 'no reranker is named: search.rerank.model = "cross-encoder/ms-marco-MiniLM-L6-v2"'
 
 
@@ -51,10 +52,13 @@ def measure_remedies(
         *_, both = lexical_remedies(data, filtered.dense, filtered.lexical, prefix="base+filter")
         take(replace(both, word="filter", changes={**alone.changes, **both.changes}))
     take(rerank_remedy(data, reranker) if reranker else SkippedRemedy(name="base+rerank", reason=_NO_RERANKER))
-    for other in (*adapter_remedies(data), *chunk_remedies(data)):
+    if data.unread:
+        skipped.append(SkippedRemedy(name="adapter", reason=_UNREAD))
+    for other in (*(() if data.unread else adapter_remedies(data)), *chunk_remedies(data)):
         take(other)
     rows += others
-    tuned = fine_tuning(data, rate, full_curve=full_curve)
+    unread = SkippedRemedy(name="fine_tune", reason=_UNREAD)
+    tuned = unread if data.unread else fine_tuning(data, rate, full_curve=full_curve)
     if isinstance(tuned, SkippedRemedy):
         skipped.append(tuned)
     else:

@@ -26,6 +26,8 @@ other models there are.
 
 LEAVE, FIX_DATA, COLLECT_DATA = "leave", "fix_data", "collect_data"
 FINE_TUNE, FINE_TUNE_AND_PIPELINE = "fine_tune", "fine_tune_and_pipeline"
+CHANGE_ENCODER = "change_encoder"
+_TRAINED = (FINE_TUNE, "adapter")
 _SPARSE = 0.05
 """Our rule: a first place that is right in every second query is a share of 0.05 where each has one judged document."""
 DATA_CAUSES = ("absent", "stale_index", "truncated")
@@ -54,7 +56,8 @@ class AdviceCase:
     """What the verdict is about: the base, how it fails, and how much there is to learn from.
 
     ``causes`` counts the failed ones of ``num_diagnosed`` queries by their cause; ``judged`` is the share of the base's
-    ten best documents that somebody judged, where that was measured.
+    ten best documents that somebody judged, where that was measured. ``unread`` says what the base's tokenizer does not
+    know, where that is so much that the base cannot read the texts.
     """
 
     base: float
@@ -64,6 +67,7 @@ class AdviceCase:
     num_pairs: int
     target: float | None = None
     judged: float | None = None
+    unread: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +118,37 @@ def obstacle(base: float, num_pairs: int, rules: Rules) -> str | None:
 def decide(case: AdviceCase, tried: Sequence[Tried], rules: Rules) -> Decision:
     """The cheapest remedy within ``tolerance`` of the best whose gain is proven; base, where none is worth it.
 
-    Data that no remedy can mend comes first. Of remedies of one word the earlier in ``tried`` is the cheaper.
+    Data that no remedy can mend comes first. What trains a base that cannot read the texts is no remedy. Of remedies of
+    one word the earlier in ``tried`` is the cheaper.
     """
     begin = f"Base reaches {case.base:.3f} on {case.num_queries:,} queries, each judged where nothing was tuned on it."
+    if case.unread and case.base < rules.saturated_base:
+        return _unreadable(case, tried, rules, [begin, unreadable(case.unread)])
+    return _readable(case, tried, rules, begin)
+
+
+def unreadable(unread: str) -> str:
+    """Why a base that cannot read the texts is not to be trained."""
+    return (
+        f"The base cannot read the texts: its tokenizer does not know {unread}. Training does not mend that; another "
+        "base does, named in advise.encoders to be measured beside this one."
+    )
+
+
+def _unreadable(case: AdviceCase, tried: Sequence[Tried], rules: Rules, begin: list[str]) -> Decision:
+    if fault := _data_fault(case, rules):
+        return Decision(word=FIX_DATA, name=None, reasons=(*begin, fault))
+    left = [each for each in tried if each.word not in _TRAINED and each.is_proven]
+    left = [each for each in left if each.difference > rules.tolerance]
+    if not left:
+        return Decision(word=CHANGE_ENCODER, name=None, reasons=tuple(begin))
+    best = max(left, key=lambda each: each.value)
+    return Decision(
+        word=best.word, name=best.name, reasons=(*begin, f"Until then the best is {best.name}: {_gain(best)}.")
+    )
+
+
+def _readable(case: AdviceCase, tried: Sequence[Tried], rules: Rules, begin: str) -> Decision:
     proven = [each for each in tried if each.is_proven and each.difference > rules.tolerance]
     first = None if proven else obstacle(case.base, case.num_pairs, rules)
     if fault := broken(rules) if first == FIX_DATA else _data_fault(case, rules):

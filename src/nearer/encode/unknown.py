@@ -14,6 +14,9 @@ UNREADABLE = 0.1
 """From this share of unknown tokens on a model cannot read a text. Our rule: English texts have some 0.01 at most, and
 a WordPiece of English makes 0.5 to 0.8 of Thai, Chinese or Telugu."""
 
+MOST_READ = 10_000
+"""Of more texts than these some are read, at even distances."""
+
 _SCRIPT_NAMES = {"CJK": "Chinese or Japanese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
 
 

@@ -11,12 +11,9 @@ from nearer.core.progress import Progress
 from nearer.core.records import Document
 from nearer.encode.corpus import count_truncated, cut, window_of
 from nearer.encode.encoder import TextEncoder
-from nearer.encode.unknown import UnknownTokens, count_unknown, script_of
+from nearer.encode.unknown import MOST_READ, UnknownTokens, count_unknown, script_of
 from nearer.store.collection import batches
 from nearer.store.workspace import Workspace
-
-MOST_READ = 10_000
-"""So many documents, at even distances, and as many queries are read by the tokenizer for what it does not know."""
 
 
 @dataclass(slots=True)

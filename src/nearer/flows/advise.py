@@ -56,6 +56,7 @@ def advise(
         num_pairs=data.num_pairs,
         target=recipe.advise.target,
         judged=float(data.base["Judged@10"].mean()) if "Judged@10" in data.base else None,
+        unread=data.unread,
     )
     decision = decide(case, [each.tried for each in rows], rules)
     chosen = next((each for each in rows if each.tried.name == decision.name), None)
@@ -102,6 +103,7 @@ def _next(decision: Decision, chosen: MeasuredRemedy | None, advised: Advised | 
         "fix_data": ["nearer diagnose base", "nearer check"],
         "collect_data": ["nearer add judgments FILE", "nearer advise"],
         "leave": ["nearer promote base"],
+        "change_encoder": ["nearer advise --set 'advise.encoders=[\"FOLDER or OWNER/MODEL\"]'"],
         "fine_tune": ["nearer train", "nearer promote"],
         "fine_tune_and_pipeline": ["nearer train", "nearer promote"],
     }

@@ -10,6 +10,7 @@ from typing import Literal
 Cause = Literal[
     "absent",
     "stale_index",
+    "unknown_tokens",
     "doubtful_label",
     "truncated",
     "structure",
@@ -37,6 +38,10 @@ CAUSES: Mapping[Cause, Explanation] = {
     "stale_index": Explanation(
         meaning="the live index does not hold the relevant document as it is now",
         remedy="bring the index up to the documents: nearer index",
+    ),
+    "unknown_tokens": Explanation(
+        meaning="the model's tokenizer does not know the script, so the model cannot read the text",
+        remedy="take a base that knows the script: encoder.model; or search by words: bm25. Training does not mend it",
     ),
     "doubtful_label": Explanation(
         meaning="what stands above looks as relevant as the judged document, and nobody judged it",
@@ -73,9 +78,9 @@ CAUSES: Mapping[Cause, Explanation] = {
 }
 """Every cause in order of precedence, with what it means.
 
-First what no model can mend: the document is missing, stale, or rightly beaten; a model trained on that would learn
-what is wrong. Then what is proven to be enough by itself, the cheapest to mend first: reading the whole document, a
-filter, words, other passages. Only what is left is told apart by rank alone, and is the model's.
+First what no training can mend: the document is missing, stale, unreadable, or rightly beaten; a model trained on that
+would learn what is wrong. Then what is proven to be enough by itself, the cheapest to mend first: reading the whole
+document, a filter, words, other passages. Only what is left is told apart by rank alone, and is the model's.
 """
 
 BY_RANK: frozenset[Cause] = frozenset({"order", "depth", "recall"})

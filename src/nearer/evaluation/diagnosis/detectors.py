@@ -9,12 +9,15 @@ import numpy as np
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Query
 from nearer.core.text import NEAR_DUPLICATE
+from nearer.encode.encoder import TextEncoder
+from nearer.encode.unknown import count_unknown
 from nearer.evaluation.diagnosis.background import Background, Failure
 from nearer.evaluation.diagnosis.rechunk import Scores
 from nearer.measure.diagnosis import Cause, Limits, Missed, MissEvidence, cause_of
 from nearer.retrieval.rule_support import SupportedRule
 from nearer.store.workspace import Workspace
 from nearer.systems import System
+from nearer.systems.pipeline import wants_vectors
 from nearer.vectors.topk import NO_ROW
 
 Stale = Mapping[int, Literal["missing", "older"]]
@@ -39,10 +42,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """All that detectors look at; ``scores`` is None for a run, whose encoder nobody knows."""
+    """All that detectors look at; ``scores`` is None for a run, whose encoder nobody knows.
+
+    ``reader`` is the encoder whose vectors rank; None for a run, and where words alone do.
+    """
 
     background: Background
     scores: Scores | None
+    reader: TextEncoder | None
     stale: Stale
     same_cosine: float
 
@@ -72,6 +79,7 @@ def explain(
     scene = Scene(
         background=background,
         scores=Scores(workspace, system, background.documents, failures, progress) if system else None,
+        reader=system.encoder if system and wants_vectors(system.stages) else None,
         stale=stale,
         same_cosine=recipe.same_cosine,
     )
@@ -108,6 +116,25 @@ def _stale(scene: Scene, failures: Sequence[Failure]) -> Sentences:
         if state := scene.stale.get(missed.row):
             what = said[state].format(scene.doc_id(missed.row))
             found[failure.query.query_id] = f"the live index {what}, which as it is now {_would_rank(missed)}"
+    return found
+
+
+def _unknown_tokens(scene: Scene, failures: Sequence[Failure]) -> Sentences:
+    """The query or the missed document is of a script that the tokenizer does not know."""
+    found: Sentences = {}
+    for failure, missed in _missed(failures) if scene.reader is not None else ():
+        assert scene.reader is not None
+        document = scene.document(missed.row)
+        for what, text, of_queries in (
+            ("the query", failure.query.text, True),
+            (document.doc_id, document.full_text, False),
+        ):
+            unknown = count_unknown(scene.reader, [text], of_queries=of_queries)
+            if unknown and unknown.is_unreadable:
+                found[failure.query.query_id] = (
+                    f"the model's tokenizer does not know {unknown.described} of the tokens of {what}"
+                )
+                break
     return found
 
 
@@ -246,6 +273,7 @@ def _would_rank(missed: Missed) -> str:
 _CLUES: Mapping[Cause, Callable[[Scene, Sequence[Failure]], Sentences]] = {
     "absent": _absent,
     "stale_index": _stale,
+    "unknown_tokens": _unknown_tokens,
     "doubtful_label": _doubtful,
     "truncated": _truncated,
     "structure": _structure,
