@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nearer.core.results.base import Result
     from nearer.core.results.data import Exported, IndexStatus, Preflight
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
+    from nearer.core.results.online import Effect
     from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from nearer.flows.suite import suite
     from nearer.flows.train import train
     from nearer.flows.train_reranker import train_reranker
+    from nearer.online.compare import compare_means, compare_proportions
+    from nearer.online.interleave import interleaving_preference
     from nearer.store.workspace import Workspace
 
 _WHERE = {
@@ -98,6 +101,10 @@ _WHERE = {
     "train": "nearer.flows.train",
     "train_reranker": "nearer.flows.train_reranker",
     "rotate": "nearer.flows.rotate",
+    "Effect": "nearer.core.results.online",
+    "compare_means": "nearer.online.compare",
+    "compare_proportions": "nearer.online.compare",
+    "interleaving_preference": "nearer.online.interleave",
 }
 
 __all__ = [
@@ -105,6 +112,7 @@ __all__ = [
     "Demo",
     "Diagnosis",
     "Document",
+    "Effect",
     "Evaluation",
     "Exported",
     "GradeScale",
@@ -127,6 +135,8 @@ __all__ = [
     "add",
     "advise",
     "check",
+    "compare_means",
+    "compare_proportions",
     "compress",
     "compression_curve",
     "cost",
@@ -136,6 +146,7 @@ __all__ = [
     "export",
     "history",
     "index",
+    "interleaving_preference",
     "learning_curve",
     "lineage",
     "merge",

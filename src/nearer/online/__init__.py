@@ -1,0 +1,1 @@
+"""Experiments with users, as pure functions: who sees what, and what follows from what they did."""
