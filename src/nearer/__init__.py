@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import Effect
     from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
+    from nearer.core.results.signals import ClickFit
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
     from nearer.flows.advise import advise
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from nearer.flows.evaluate import evaluate
     from nearer.flows.evaluate_task import evaluate_task
     from nearer.flows.export import export
+    from nearer.flows.fit_clicks import fit_clicks
     from nearer.flows.history import history
     from nearer.flows.index import index
     from nearer.flows.learning_curve import learning_curve
@@ -82,6 +84,8 @@ _WHERE = {
     "evaluate": "nearer.flows.evaluate",
     "evaluate_task": "nearer.flows.evaluate_task",
     "export": "nearer.flows.export",
+    "fit_clicks": "nearer.flows.fit_clicks",
+    "ClickFit": "nearer.core.results.signals",
     "history": "nearer.flows.history",
     "index": "nearer.flows.index",
     "learning_curve": "nearer.flows.learning_curve",
@@ -109,6 +113,7 @@ _WHERE = {
 
 __all__ = [
     "Advice",
+    "ClickFit",
     "Demo",
     "Diagnosis",
     "Document",
@@ -144,6 +149,7 @@ __all__ = [
     "evaluate",
     "evaluate_task",
     "export",
+    "fit_clicks",
     "history",
     "index",
     "interleaving_preference",

@@ -34,7 +34,7 @@ N = TypeVar("N", int, float)
 R = TypeVar("R", bound=Result | dict[str, Any])
 
 EXIT_INTERNAL, EXIT_INPUT, EXIT_NO, EXIT_INTERRUPTED = 1, 2, 3, 130
-_NO = frozenset({"refused", "faults"})
+_NO = frozenset({"refused", "faults", "not identified"})
 _ParserError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What the parser raises for bad usage: click's own class, or that of the copy of click inside newer typers."""
 
@@ -576,6 +576,24 @@ def cost(
         if workspace:
             workspace.close()
     _print(result, as_json, printing.costed)
+
+
+clicks = typer.Typer(no_args_is_help=True, help="What users clicked on, and what that says of relevance.")
+app.add_typer(clicks, name="clicks")
+
+
+@clicks.command("fit")
+def clicks_fit(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    test: Annotated[Path | None, typer.Option(help="Another log, which the model is measured on.")] = None,
+    model: Annotated[str, typer.Option(help="auto, pbm, harvest, sdbn, coec, ctr or rank_ctr.")] = "auto",
+    first_rank: Annotated[int | None, typer.Option(help="What the top position is called: 0 or 1.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a click model to a log of any search engine; no workspace is needed."""
+    from nearer.flows.fit_clicks import fit_clicks
+
+    _print(fit_clicks(file, test=test, model=model, first_rank=first_rank), as_json, printing.fitted_clicks)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What each verb's result uses like to a person."""
+"""What each verb's result looks like to a person."""
 
 from nearer.printing.advice import advised, costed
 from nearer.printing.data import added, checked, exported, removed
@@ -17,6 +17,7 @@ from nearer.printing.releases import (
     status,
     verified,
 )
+from nearer.printing.signals import fitted_clicks
 from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "evaluated",
     "evaluated_task",
     "exported",
+    "fitted_clicks",
     "found",
     "history",
     "indexed",

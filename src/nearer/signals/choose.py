@@ -1,0 +1,129 @@
+"""Which click model a log is fitted with, why, and the fit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nearer.core.arrays import Floats64, Ints
+from nearer.signals.click_log import Cells, ClickLog
+from nearer.signals.click_models import (
+    ClickModel,
+    Examination,
+    fit_coec,
+    fit_ctr,
+    fit_pbm,
+    fit_rank_ctr,
+    fit_sdbn,
+    fit_weighted,
+)
+from nearer.signals.propensities import LEAST_ADJACENT, Links, harvest
+
+ModelName = Literal["auto", "pbm", "harvest", "sdbn", "coec", "ctr", "rank_ctr"]
+MODELS: tuple[ModelName, ...] = ("auto", "pbm", "harvest", "sdbn", "coec", "ctr", "rank_ctr")
+_DEBIASED = ("pbm", "harvest")
+_BASELINES = {
+    "sdbn": "users are taken to read from the top and to stop when satisfied; that is assumed, not found in the log",
+    "coec": "clicks beside those that a rank usually gets: better documents stand higher, so this is no debiasing",
+    "ctr": "clicks over impressions, wherever a document stood: position bias is all in it",
+    "rank_ctr": "clicks by rank alone: a baseline that knows nothing of documents",
+}
+NOT_IDENTIFIED = (
+    "hardly any document stood at two ranks for one query, so nothing tells how far clicks follow the rank and how far "
+    "the document"
+)
+NUM_RESAMPLES = 40
+"""Draws of the bootstrap. Source: Efron and Tibshirani (1993), section 6.4: 25 to 200 tell a standard error."""
+_RESAMPLED_STEPS = 10
+"""Steps of each draw, from where the whole log's fit ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The model for a log, and why; ``model`` is None where the one asked for is not identified."""
+
+    model: ModelName | None
+    why: str
+
+
+def choose_model(asked: ModelName, cells: Cells, links: Links) -> Choice:
+    """The estimator follows from how the log was made."""
+    if asked in _BASELINES:
+        return Choice(model=asked, why=_BASELINES[asked])
+    if not links.identified_R[1:].any():
+        return Choice(model=None, why=NOT_IDENTIFIED)
+    num_moved, num_ranks = int(links.identified_R.sum()), len(links.identified_R)
+    seen = f"{num_moved} of {num_ranks} ranks can be compared by documents that stood at both"
+    if asked == "pbm" or (asked == "auto" and not links.is_chain):
+        return Choice(model="pbm", why=f"rankings vary: {seen}, so position and document are told apart by EM")
+    if asked == "harvest" and not links.is_chain:
+        return Choice(
+            model="harvest",
+            why=f"asked for, though some neighbours share fewer than {LEAST_ADJACENT:.0f} impressions: {seen}",
+        )
+    return Choice(
+        model="harvest",
+        why="every two neighbouring ranks share documents that stood at both: their click rates are compared, and no "
+        "model of attraction is needed",
+    )
+
+
+def fit_model(name: ModelName, log: ClickLog, cells: Cells) -> ClickModel:
+    """The model of this name, fitted."""
+    num_pairs = len(log.pairs)
+    if name == "sdbn":
+        return fit_sdbn(log)
+    if name == "harvest":
+        return fit_weighted(cells, harvest(cells), num_pairs=num_pairs)
+    return {"pbm": fit_pbm, "coec": fit_coec, "ctr": fit_ctr, "rank_ctr": fit_rank_ctr}[name](
+        cells, num_pairs=num_pairs
+    )
+
+
+def propensities(name: ModelName, model: ClickModel, links: Links) -> tuple[float | None, ...]:
+    """How likely each rank is looked at relative to the first; None where the log cannot tell."""
+    if name not in _DEBIASED or not isinstance(model, Examination):
+        return ()
+    relative_R = model.examination_R / model.examination_R[0]
+    return tuple(float(each) if known else None for each, known in zip(relative_R, links.identified_R, strict=True))
+
+
+def intervals(
+    name: ModelName, log: ClickLog, model: ClickModel, links: Links, *, seed: int
+) -> tuple[tuple[float, float] | None, ...]:
+    """The 95 % interval of each propensity, by drawing users (or lists, where no user is named) anew."""
+    if name not in _DEBIASED or not isinstance(model, Examination):
+        return ()
+    rng = np.random.default_rng(seed)
+    units_L = _units(log.users, log.num_lists)
+    drawn = []
+    for _ in range(NUM_RESAMPLES):
+        times_U = np.bincount(rng.integers(0, units_L.max() + 1, units_L.max() + 1), minlength=units_L.max() + 1)
+        drawn.append(_resampled(name, log.cells(times_U[units_L].astype(np.float64)), model, num_pairs=len(log.pairs)))
+    low_R, high_R = np.quantile(drawn, [0.025, 0.975], axis=0)
+    return tuple(
+        (float(low), float(high)) if known else None
+        for low, high, known in zip(low_R, high_R, links.identified_R, strict=True)
+    )
+
+
+def _resampled(name: ModelName, cells: Cells, model: Examination, *, num_pairs: int) -> Floats64:
+    drawn = Cells(
+        pair_C=cells.pair_C[cells.num_C > 0],
+        rank_C=cells.rank_C[cells.num_C > 0],
+        num_C=cells.num_C[cells.num_C > 0],
+        clicks_C=cells.clicks_C[cells.num_C > 0],
+    )
+    looked_R = (
+        harvest(drawn)
+        if name == "harvest"
+        else fit_pbm(drawn, num_pairs=num_pairs, begin=model, max_steps=_RESAMPLED_STEPS).examination_R
+    )
+    whole_R = np.full(len(model.examination_R), looked_R[-1])  # a draw may lack the last ranks
+    whole_R[: len(looked_R)] = looked_R
+    return whole_R / whole_R[0]
+
+
+def _units(users: Sequence[str] | None, num_lists: int) -> Ints:
+    return np.arange(num_lists) if users is None else np.unique(np.asarray(users, object), return_inverse=True)[1]

@@ -1,0 +1,143 @@
+"""Click logs from files: CSV, TSV, JSONL or Parquet with a row for every document that was shown."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+
+from nearer.core.arrays import Bools, Ints
+from nearer.core.errors import InputError
+from nearer.signals.click_log import ClickLog, build_log
+
+COLUMNS = ("session", "query", "doc", "position", "clicked")
+OPTIONAL = ("user", "propensity")
+_TRUE, _FALSE = {"1", "true", "yes", "t", "1.0"}, {"0", "false", "no", "f", "0.0", ""}
+
+
+def read_log(path: Path, *, first_rank: int | None = None) -> ClickLog:
+    """A log with the columns ``session, query, doc, position, clicked``; ``user`` and ``propensity`` where there are.
+
+    Positions count from ``first_rank``; without one, from what every session that shows its top starts with.
+
+    Raises InputError for a file that cannot be read, without these columns, with values that are no position and no
+    click, and where some lists start at 0 and others at 1.
+    """
+    table = _table(path)
+    if missing := [name for name in COLUMNS if name not in table.column_names]:
+        raise InputError(
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}",
+            hint=f"a click log has the columns {', '.join(COLUMNS)}, a row for every document shown",
+        )
+    if not table.num_rows:
+        raise InputError(f"{path}: no rows", hint="give a row for every document that was shown, clicked or not")
+    texts = {name: _texts(table, name, path) for name in ("session", "query", "doc")}
+    positions = _positions(table, path)
+    base = _first(positions, texts, path) if first_rank is None else first_rank
+    user_I = _texts(table, "user", path) if "user" in table.column_names else None
+    propensity_I = _numbers(table, "propensity", path) if "propensity" in table.column_names else None
+    return build_log(
+        texts["session"],
+        texts["query"],
+        texts["doc"],
+        positions - base,
+        _clicked(table, path),
+        users=user_I,
+        propensities=propensity_I,
+    )
+
+
+def _table(path: Path) -> pa.Table:
+    if not path.is_file():
+        raise InputError(f"{path} is not a file", hint="check the path")
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            return pyarrow.parquet.read_table(path)
+        if suffix in (".jsonl", ".ndjson", ".json"):
+            return pyarrow.json.read_json(path)
+        delimiter = "\t" if suffix in (".tsv", ".tab") else ","
+        texts = dict.fromkeys((*COLUMNS, *OPTIONAL), pa.string())
+        return pyarrow.csv.read_csv(
+            path,
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
+        )
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}", hint="give CSV, TSV, JSONL or Parquet in UTF-8") from error
+
+
+def _texts(table: pa.Table, name: str, path: Path) -> "np.ndarray[Any, np.dtype[np.object_]]":
+    column = table[name].combine_chunks()
+    if column.null_count:
+        row = int(pc.index(pc.is_null(column), True).as_py())
+        raise InputError(f"{path}: row {row + 1} has no {name}", hint="fill it in, or leave the row out")
+    return np.asarray(column.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
+
+
+def _numbers(table: pa.Table, name: str, path: Path) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    column = table[name].combine_chunks()
+    try:
+        found: Any = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        bad = next(row for row, each in enumerate(column.to_pylist()) if not _is_number(each))
+        said = f"{path}: row {bad + 1} has the {name} {column[bad].as_py()!r}, which is no number"
+        raise InputError(said, hint="give numbers") from None
+    if not np.isfinite(found).all():
+        row = int(np.flatnonzero(~np.isfinite(found))[0])
+        raise InputError(f"{path}: row {row + 1} has no {name}", hint="fill it in, or leave the row out")
+    return np.asarray(found, np.float64)
+
+
+def _positions(table: pa.Table, path: Path) -> Ints:
+    found = _numbers(table, "position", path)
+    broken = np.flatnonzero((found != np.floor(found)) | (found < 0))
+    if len(broken):
+        row = int(broken[0])
+        raise InputError(
+            f"{path}: row {row + 1} has the position {found[row]:g}", hint="positions are whole numbers from the top"
+        )
+    return found.astype(np.int64)
+
+
+def _first(positions: Ints, texts: Mapping[str, Any], path: Path) -> int:
+    """What the top is called: 0 or 1, whichever all lists start with that show it."""
+    lists = [f"{session}\n{query}" for session, query in zip(texts["session"], texts["query"], strict=True)]
+    _, list_I = np.unique(np.asarray(lists, object), return_inverse=True)
+    least_L = np.full(int(list_I.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(least_L, list_I, positions)
+    zeros, ones = int((least_L == 0).sum()), int((least_L == 1).sum())
+    if zeros and ones:
+        raise InputError(
+            f"{path}: {zeros} lists start at position 0 and {ones} at 1, so nobody knows what 1 means",
+            hint="say it: --first-rank 0 or --first-rank 1",
+        )
+    return 0 if zeros else 1
+
+
+def _clicked(table: pa.Table, path: Path) -> Bools:
+    column = table["clicked"].combine_chunks()
+    if pa.types.is_boolean(column.type) and not column.null_count:
+        return np.asarray(column.to_numpy(zero_copy_only=False), bool)
+    names = column.cast(pa.string()).dictionary_encode()
+    kinds = []
+    for each in names.dictionary.to_pylist():
+        if each.strip().lower() not in _TRUE | _FALSE:
+            row = column.cast(pa.string()).to_pylist().index(each)
+            raise InputError(f"{path}: row {row + 1} has {each!r} under clicked", hint="write 1 or 0, true or false")
+        kinds.append(each.strip().lower() in _TRUE)
+    codes = names.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return np.append(np.asarray(kinds, bool), False)[codes]
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
