@@ -125,6 +125,8 @@ def test_commands_on_the_pages_exist_with_their_options():
             words = shlex.split(line.removeprefix("$ "), comments=True)
             if words[:1] == ["nearer"]:
                 command = group.commands.get(words[1])
+                if isinstance(command, typer.core.TyperGroup):
+                    command = command.commands.get(words[2])
                 known = (
                     {"--help", "--debug", *(name for each in command.params for name in each.opts)} if command else {}
                 )

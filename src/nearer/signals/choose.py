@@ -76,9 +76,11 @@ def fit_model(name: ModelName, log: ClickLog, cells: Cells) -> ClickModel:
         return fit_sdbn(log)
     if name == "harvest":
         return fit_weighted(cells, harvest(cells), num_pairs=num_pairs)
-    return {"pbm": fit_pbm, "coec": fit_coec, "ctr": fit_ctr, "rank_ctr": fit_rank_ctr}[name](
-        cells, num_pairs=num_pairs
-    )
+    if name == "pbm":
+        return fit_pbm(cells, num_pairs=num_pairs)
+    if name == "coec":
+        return fit_coec(cells, num_pairs=num_pairs)
+    return fit_ctr(cells, num_pairs=num_pairs) if name == "ctr" else fit_rank_ctr(cells, num_pairs=num_pairs)
 
 
 def propensities(name: ModelName, model: ClickModel, links: Links) -> tuple[float | None, ...]:
@@ -122,7 +124,8 @@ def _resampled(name: ModelName, cells: Cells, model: Examination, *, num_pairs: 
     )
     whole_R = np.full(len(model.examination_R), looked_R[-1])  # a draw may lack the last ranks
     whole_R[: len(looked_R)] = looked_R
-    return whole_R / whole_R[0]
+    relative_R: Floats64 = whole_R / whole_R[0]
+    return relative_R
 
 
 def _units(users: Sequence[str] | None, num_lists: int) -> Ints:

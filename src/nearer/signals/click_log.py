@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.errors import InputError
+
+Texts = Sequence[str] | NDArray[np.object_]
 
 MAX_RANKS = 1000
 """Ranks below this are not a list that anybody looked through."""
@@ -57,12 +60,13 @@ class ClickLog:
         num_ranks = self.pair_LR.shape[1]
         lists, ranks = np.nonzero(self.shown_LR)
         keys, place_I = np.unique(self.pair_LR[lists, ranks] * num_ranks + ranks, return_inverse=True)
-        weight_I = np.ones(len(lists)) if weight_L is None else weight_L[lists]
+        weight_I: Floats64 = np.ones(len(lists)) if weight_L is None else weight_L[lists]
+        clicks_I: Floats64 = weight_I * self.clicked_LR[lists, ranks]
         return Cells(
             pair_C=keys // num_ranks,
             rank_C=keys % num_ranks,
-            num_C=np.bincount(place_I, weight_I, len(keys)),
-            clicks_C=np.bincount(place_I, weight_I * self.clicked_LR[lists, ranks], len(keys)),
+            num_C=np.bincount(place_I, weights=weight_I, minlength=len(keys)).astype(np.float64),
+            clicks_C=np.bincount(place_I, weights=clicks_I, minlength=len(keys)).astype(np.float64),
         )
 
     def numbered_as(self, other: "ClickLog") -> Ints:
@@ -73,13 +77,13 @@ class ClickLog:
 
 
 def build_log(
-    sessions: Sequence[str],
-    queries: Sequence[str],
-    documents: Sequence[str],
+    sessions: Texts,
+    queries: Texts,
+    documents: Texts,
     ranks: Ints,
     clicked: Bools,
     *,
-    users: Sequence[str] | None = None,
+    users: Texts | None = None,
     propensities: Floats64 | None = None,
 ) -> ClickLog:
     """A log from columns with a row an impression; a list is a session's answer to a query. Ranks start at 0.

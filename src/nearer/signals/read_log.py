@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
+from numpy.typing import NDArray
 
-from nearer.core.arrays import Bools, Ints
+from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.signals.click_log import ClickLog, build_log
 
@@ -72,7 +73,7 @@ def _table(path: Path) -> pa.Table:
         raise InputError(f"{path}: {error}", hint="give CSV, TSV, JSONL or Parquet in UTF-8") from error
 
 
-def _texts(table: pa.Table, name: str, path: Path) -> "np.ndarray[Any, np.dtype[np.object_]]":
+def _texts(table: pa.Table, name: str, path: Path) -> NDArray[np.object_]:
     column = table[name].combine_chunks()
     if column.null_count:
         row = int(pc.index(pc.is_null(column), True).as_py())
@@ -80,7 +81,7 @@ def _texts(table: pa.Table, name: str, path: Path) -> "np.ndarray[Any, np.dtype[
     return np.asarray(column.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
 
 
-def _numbers(table: pa.Table, name: str, path: Path) -> "np.ndarray[Any, np.dtype[np.float64]]":
+def _numbers(table: pa.Table, name: str, path: Path) -> Floats64:
     column = table[name].combine_chunks()
     try:
         found: Any = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
@@ -132,7 +133,8 @@ def _clicked(table: pa.Table, path: Path) -> Bools:
             raise InputError(f"{path}: row {row + 1} has {each!r} under clicked", hint="write 1 or 0, true or false")
         kinds.append(each.strip().lower() in _TRUE)
     codes = names.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.append(np.asarray(kinds, bool), False)[codes]
+    found: Bools = np.append(np.asarray(kinds, bool), False)[codes]
+    return found
 
 
 def _is_number(value: object) -> bool:
