@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 SENTENCE = "how do I reset the password of my account when the mail with the code does not arrive at my address"
 
 
@@ -34,8 +36,9 @@ def mix(number: int, *, seed: int = 0) -> list[str]:
     """Texts of 8 to 40 words by Zipf's law: a tenth equal to an earlier, a tenth changed, a tenth with boilerplate."""
     draw = random.Random(seed)
     vocabulary = [f"w{row}" for row in range(50_000)]
-    weights = [1 / (row + 10) for row in range(len(vocabulary))]
-    drawn = iter(draw.choices(vocabulary, weights, k=26 * number))
+    shares = 1 / (np.arange(len(vocabulary)) + 10)
+    numbers = np.random.default_rng(seed).choice(len(vocabulary), 26 * number, p=shares / shares.sum())
+    drawn = (vocabulary[row] for row in numbers)
     boilerplate = " ".join(vocabulary[-12:])
     texts: list[str] = []
     for _ in range(number):

@@ -9,6 +9,7 @@ import pytest
 from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, versioned_rows, write_beir
 from flows.processes import Running
+from nearer.core import analysis
 from nearer.core.analysis import ENGLISH
 from nearer.core.errors import InputError
 from nearer.core.progress import Silent
@@ -175,6 +176,21 @@ def test_words_are_kept_for_one_revision_and_made_anew_when_damaged(workspace, m
     assert [each.name for each in workspace.lexical.iterdir()] == [kept.name]
     read_bm25(workspace, language=ENGLISH)
     assert len(made) == 2
+
+
+def test_words_of_another_language_or_analyser_are_made_anew(workspace, monkeypatch):
+    made = []
+    build = LexicalIndex.__init__
+    monkeypatch.setattr(LexicalIndex, "__init__", lambda self, *a, **k: (made.append(1), build(self, *a, **k))[1])
+    read_bm25(workspace, language=ENGLISH)
+    num_made = len(made)
+    read_bm25(workspace, language="german")
+    assert len(made) == num_made + 1
+    monkeypatch.setattr(analysis, "VERSION", "another")
+    read_bm25(workspace, language="german")
+    assert len(made) == num_made + 2
+    read_bm25(workspace, language="german")
+    assert len(made) == num_made + 2
 
 
 def test_without_room_for_words_they_are_made_each_time(workspace):

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from nearer.core.records import Document, Passage
 
 _PARAGRAPH_END = re.compile(r"\n\s*\n")
+_ADDED_TOKENS = 8
+"""More than tokenizers add of their own."""
+
 _WORD_END = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?。！？]['\")\]]*\s+|\n")
 
@@ -49,6 +52,8 @@ def _cut(document: Document, window: Window, token_spans: TokenSpans) -> tuple[s
     A title that takes more than half of a passage is not repeated.
     """
     text = document.full_text
+    if has_at_most(text, window.max_tokens):
+        return "", [(0, len(text))]
     whole = split_spans(text, window=window, spans=token_spans(text))
     room = window.max_tokens - len(token_spans(document.title))
     if len(whole) == 1 or not (window.repeat_title and document.title) or room < window.max_tokens // 2:
@@ -57,6 +62,11 @@ def _cut(document: Document, window: Window, token_spans: TokenSpans) -> tuple[s
     after_title = len(text) - len(document.text)
     pieces = split_spans(document.text, window=narrower, spans=token_spans(document.text))
     return f"{document.title}\n", [(after_title + start, after_title + end) for start, end in pieces]
+
+
+def has_at_most(text: str, num_tokens: int) -> bool:
+    """Whether a text surely has so few tokens, without asking a tokenizer: none is shorter than an ASCII character."""
+    return text.isascii() and len(text) + _ADDED_TOKENS <= num_tokens
 
 
 def split_text(text: str, *, window: Window, spans: list[tuple[int, int]]) -> list[str]:

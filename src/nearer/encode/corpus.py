@@ -15,7 +15,7 @@ from nearer.core.records import Document, Query
 from nearer.core.sections import ChunkRecipe
 from nearer.encode.api import ApiEncoder
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
-from nearer.encode.chunk import Window, passages
+from nearer.encode.chunk import Window, has_at_most, passages
 from nearer.encode.encoder import Side, TextEncoder
 from nearer.store.workspace import Workspace
 
@@ -135,7 +135,9 @@ def chunking_name(window: Window | None) -> str:
 
 def count_truncated(passages: Sequence[str], encoder: TextEncoder) -> int:
     """How many passages are longer than the encoder reads, so that their ends are never seen."""
-    return sum(tokens > encoder.settings.max_seq_length for tokens in encoder.count_tokens(passages))
+    most = encoder.settings.max_seq_length
+    doubtful = [each for each in passages if not has_at_most(encoder.settings.document_prompt + each, most)]
+    return sum(tokens > most for tokens in encoder.count_tokens(doubtful))
 
 
 def embed_corpus(
