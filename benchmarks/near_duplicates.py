@@ -109,9 +109,9 @@ def check(number: int, work: Path) -> None:
 _CHECK = """
 import resource, sys, time
 import nearer
-from nearer.cli import Watch
+from nearer.cli import ConsoleProgress
 began, cpu = time.monotonic(), time.process_time()
-result = nearer.check(nearer.Workspace.open(sys.argv[1]), progress=Watch())
+result = nearer.check(nearer.Workspace.open(sys.argv[1]), progress=ConsoleProgress())
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(*result.notes, sep="\\n")
 print(f"{time.monotonic() - began:.0f} s, {time.process_time() - cpu:.0f} CPU-seconds, peak {peak:,.0f} MB")
