@@ -43,7 +43,6 @@ from nearer.measure.significance import holm
 from nearer.systems import open_local, open_system
 from nearer.training.dev_set import DevSet, build_dev_set
 from nearer.training.examples import find_excluded, read_examples
-from nearer.training.select import TrainingRequest
 from sets import add_size_arguments, cell, open_workspace
 from stock import Stock
 
@@ -191,9 +190,11 @@ def value_of(dev: DevSet, model: Any) -> float:
 def run_nearer(workspace: nearer.Workspace, seconds: float, num_trials: int) -> dict[str, Any]:
     """Training fitted to the time."""
     began = time.monotonic()
-    asked = TrainingRequest(budget_s=seconds, num_trials=num_trials, num_seeds=1 if num_trials else SEEDS)
-    trained = nearer.train(workspace, asked=asked, progress=Watch())
-    told = {key: trained.get(key) for key in ("budget", "trials", "seeds", "dev", "num_pairs", "duration_s")}
+    trained = nearer.train(
+        workspace, budget=seconds, search=num_trials, seeds=1 if num_trials else SEEDS, progress=Watch()
+    )
+    plain = trained.to_dict()
+    told = {key: plain.get(key) for key in ("budget", "trials", "seeds", "dev", "num_pairs", "duration_s")}
     return {
         "model_id": trained["model_id"],
         "training": json.loads(canonical_json(told)),

@@ -36,11 +36,12 @@ from nearer.cli import Watch
 from nearer.core.arrays import Floats32
 from nearer.core.progress import Silent
 from nearer.core.records import Judgment
+from nearer.core.results.training import DevPoint
 from nearer.core.sections import EvaluateRecipe, TrainRecipe
 from nearer.encode.cache import EmbeddingCache
 from nearer.encode.corpus import Corpus, embed_corpus, read_corpus
 from nearer.encode.encoder import Encoder
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.examples import Example
 from nearer.learn.fit import Sides, fit
 from nearer.measure.metrics import Measure, Qrels, score
@@ -266,7 +267,8 @@ from nearer.core.progress import Silent
 from nearer.core.recipe import Recipe
 from nearer.encode.corpus import Corpus
 from nearer.core.records import Document
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.core.results.training import DevPoint
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.examples import Example
 from nearer.learn.fit import Sides, fit
 

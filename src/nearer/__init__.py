@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
     from nearer.core.results.advice import Advice, LearningCurve, ShortAnswer
     from nearer.core.results.base import Result
-    from nearer.core.results.data import Exported, IndexStatus, Preflight
+    from nearer.core.results.data import Exported, Imported, IndexStatus, Preflight, Pruned, Removed
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import Effect
     from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
+    from nearer.core.results.serving import Indexed, Lineage, SearchAnswer, Status
     from nearer.core.results.signals import ClickFit
+    from nearer.core.results.training import Discarded, Trained, TrainedReranker
+    from nearer.core.results.vectors import Compressed, CompressionCurve, Cost, Merged, Rotated
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
     from nearer.flows.advise import advise
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from nearer.flows.export import export
     from nearer.flows.fit_clicks import fit_clicks
     from nearer.flows.history import history
-    from nearer.flows.index import index
+    from nearer.flows.index import index, index_status
     from nearer.flows.learning_curve import learning_curve
     from nearer.flows.lineage import lineage
     from nearer.flows.merge import merge
@@ -50,37 +53,58 @@ if TYPE_CHECKING:
     from nearer.flows.train_reranker import train_reranker
     from nearer.online.compare import compare_means, compare_proportions
     from nearer.online.interleave import interleaving_preference
+    from nearer.serving.searcher import Searcher
     from nearer.store.workspace import Workspace
+    from nearer.training.unfinished import discard_run
 
 _WHERE = {
+    "Imported": "nearer.core.results.data",
     "Advice": "nearer.core.results.advice",
+    "Compressed": "nearer.core.results.vectors",
+    "CompressionCurve": "nearer.core.results.vectors",
+    "Cost": "nearer.core.results.vectors",
     "Demo": "nearer.core.results.releases",
     "Diagnosis": "nearer.core.results.measuring",
+    "Discarded": "nearer.core.results.training",
+    "Document": "nearer.core.records",
     "Evaluation": "nearer.core.results.measuring",
     "Exported": "nearer.core.results.data",
+    "GradeScale": "nearer.core.records",
     "History": "nearer.core.results.releases",
     "IndexStatus": "nearer.core.results.data",
+    "Indexed": "nearer.core.results.serving",
+    "Judgment": "nearer.core.records",
     "LearningCurve": "nearer.core.results.advice",
+    "Lineage": "nearer.core.results.serving",
+    "Merged": "nearer.core.results.vectors",
+    "Pair": "nearer.core.records",
     "Preflight": "nearer.core.results.data",
     "Promotion": "nearer.core.results.releases",
+    "Pruned": "nearer.core.results.data",
+    "Query": "nearer.core.records",
+    "Removed": "nearer.core.results.data",
     "Result": "nearer.core.results.base",
     "Rollback": "nearer.core.results.releases",
+    "Rotated": "nearer.core.results.vectors",
+    "SearchAnswer": "nearer.core.results.serving",
+    "Searcher": "nearer.serving.searcher",
     "ShortAnswer": "nearer.core.results.advice",
+    "Status": "nearer.core.results.serving",
     "SuiteRun": "nearer.core.results.measuring",
     "TaskEvaluation": "nearer.core.results.measuring",
-    "WrittenReport": "nearer.core.results.releases",
-    "Document": "nearer.core.records",
-    "GradeScale": "nearer.core.records",
-    "Judgment": "nearer.core.records",
-    "Pair": "nearer.core.records",
-    "Query": "nearer.core.records",
+    "Trained": "nearer.core.results.training",
+    "TrainedReranker": "nearer.core.results.training",
     "Workspace": "nearer.store.workspace",
+    "WrittenReport": "nearer.core.results.releases",
     "adapt": "nearer.flows.adapt",
     "add": "nearer.flows.add",
     "advise": "nearer.flows.advise",
     "check": "nearer.flows.check",
+    "compress": "nearer.flows.compress",
+    "compression_curve": "nearer.flows.compress",
     "cost": "nearer.flows.cost",
     "diagnose": "nearer.flows.diagnose",
+    "discard_run": "nearer.training.unfinished",
     "evaluate": "nearer.flows.evaluate",
     "evaluate_task": "nearer.flows.evaluate_task",
     "export": "nearer.flows.export",
@@ -88,23 +112,22 @@ _WHERE = {
     "ClickFit": "nearer.core.results.signals",
     "history": "nearer.flows.history",
     "index": "nearer.flows.index",
+    "index_status": "nearer.flows.index",
     "learning_curve": "nearer.flows.learning_curve",
     "lineage": "nearer.flows.lineage",
     "merge": "nearer.flows.merge",
     "promote": "nearer.flows.promote",
-    "remove": "nearer.flows.add",
     "prune": "nearer.flows.prune",
+    "remove": "nearer.flows.add",
     "report": "nearer.flows.report",
     "rollback": "nearer.flows.rollback",
+    "rotate": "nearer.flows.rotate",
     "search": "nearer.flows.search",
-    "compress": "nearer.flows.compress",
-    "compression_curve": "nearer.flows.compress",
     "should_finetune": "nearer.flows.should_finetune",
     "status": "nearer.flows.status",
     "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",
     "train_reranker": "nearer.flows.train_reranker",
-    "rotate": "nearer.flows.rotate",
     "Effect": "nearer.core.results.online",
     "compare_means": "nearer.online.compare",
     "compare_proportions": "nearer.online.compare",
@@ -114,26 +137,42 @@ _WHERE = {
 __all__ = [
     "Advice",
     "ClickFit",
+    "Compressed",
+    "CompressionCurve",
+    "Cost",
     "Demo",
     "Diagnosis",
+    "Discarded",
     "Document",
     "Effect",
     "Evaluation",
     "Exported",
     "GradeScale",
     "History",
+    "Imported",
     "IndexStatus",
+    "Indexed",
     "Judgment",
     "LearningCurve",
+    "Lineage",
+    "Merged",
     "Pair",
     "Preflight",
     "Promotion",
+    "Pruned",
     "Query",
+    "Removed",
     "Result",
     "Rollback",
+    "Rotated",
+    "SearchAnswer",
+    "Searcher",
     "ShortAnswer",
+    "Status",
     "SuiteRun",
     "TaskEvaluation",
+    "Trained",
+    "TrainedReranker",
     "Workspace",
     "WrittenReport",
     "adapt",
@@ -146,12 +185,14 @@ __all__ = [
     "compression_curve",
     "cost",
     "diagnose",
+    "discard_run",
     "evaluate",
     "evaluate_task",
     "export",
     "fit_clicks",
     "history",
     "index",
+    "index_status",
     "interleaving_preference",
     "learning_curve",
     "lineage",

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import cached_property
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from nearer import printing
-from nearer.core.durations import seconds_of
 from nearer.core.errors import ImportFaults, NearerError
 from nearer.core.escape import escape_controls
 from nearer.core.recipe import load_recipe
 from nearer.core.results.base import Result
+from nearer.core.results.data import NewWorkspace
 from nearer.store.workspace import Workspace, is_workspace
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
-R = TypeVar("R", bound=Result | dict[str, Any])
+R = TypeVar("R", bound=Result)
 
 EXIT_INTERNAL, EXIT_INPUT, EXIT_NO, EXIT_INTERRUPTED = 1, 2, 3, 130
 _NO = frozenset({"refused", "faults", "not identified"})
@@ -112,7 +112,7 @@ def everywhere(
 def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: AsJson = False) -> None:
     """Make a new workspace."""
     workspace = Workspace.init(folder)
-    _print({"workspace": str(workspace.folder)}, as_json, lambda _: f"made a workspace in {folder}")
+    _print(NewWorkspace(workspace=str(workspace.folder)), as_json, lambda _: f"made a workspace in {folder}")
 
 
 @app.command()
@@ -301,7 +301,6 @@ def train(
     from nearer.flows.adapt import adapt
     from nearer.flows.train import train as flow
     from nearer.flows.train_reranker import train_reranker
-    from nearer.training.select import TrainingRequest
     from nearer.training.unfinished import discard_run
 
     if discard is not None:
@@ -311,10 +310,7 @@ def train(
         raise UsageFault("--adapter takes no --resume", hint="an adapter is trained in seconds: train it anew")
     if reranker and adapter is not None:
         raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
-    asked = TrainingRequest(
-        budget_s=None if budget is None else seconds_of(budget, option="--budget"), num_trials=search, num_seeds=seeds
-    )
-    if (reranker or adapter is not None) and asked != TrainingRequest():
+    if (reranker or adapter is not None) and (budget is not None or search or seeds != 1):
         raise UsageFault(
             f"{'--reranker' if reranker else '--adapter'} takes no --budget, --search or --seeds",
             hint="leave them out: they are of an encoder's training",
@@ -338,7 +334,7 @@ def train(
         overrides,
         as_json,
         printing.trained,
-        lambda w: flow(w, start, asked=asked, resume=resume, progress=ConsoleProgress()),
+        lambda w: flow(w, start, budget=budget, search=search, seeds=seeds, resume=resume, progress=ConsoleProgress()),
     )
 
 
@@ -383,7 +379,7 @@ def compress(
     from nearer.flows.rotate import rotate
 
     def of(workspace: Workspace) -> str:
-        return str(rotate(workspace, system, progress=ConsoleProgress())["model_id"]) if rotated else system
+        return rotate(workspace, system, progress=ConsoleProgress()).model_id if rotated else system
 
     if dimension is None:
         chosen = split or "dev"
@@ -672,8 +668,7 @@ def _run(
 
 
 def _print(result: R, as_json: bool, text_of: Callable[[R], str]) -> None:
-    plain = result.to_dict() if isinstance(result, Result) else result
-    typer.echo(json.dumps(plain, allow_nan=False) if as_json else escape_controls(text_of(result)))
+    typer.echo(json.dumps(result.to_dict(), allow_nan=False) if as_json else escape_controls(text_of(result)))
     if result.get("verdict") in _NO:
         raise typer.Exit(EXIT_NO)
 
@@ -732,7 +727,7 @@ def _fail(
     *,
     as_json: bool,
     debug: bool = False,
-    faults: dict[str, Any] | None = None,
+    faults: Mapping[str, object] | None = None,
 ) -> NoReturn:
     if debug:
         typer.echo(escape_controls(traceback.format_exc()), err=True)

@@ -2,6 +2,8 @@
 
 import sys
 import tomllib
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from nearer.core.errors import InputError
 from nearer.retrieval.index import open_index
 from nearer.training.feasible import refuse_hopeless
-from nearer.training.select import TrainingRequest
+from nearer.training.select import refuse_nonsense
+from nearer.training.unfinished import TrainingRequest
 from retrieval.making import FIRST, POLICIES, SPACE, build
 
 ROOT = Path(__file__).parents[2]
@@ -53,5 +56,6 @@ def test_lora(hide, make_workspace, tiny_encoder):
 
 def test_search(hide):
     hide("optuna")
-    assert command(TrainingRequest(num_trials=3).refuse_nonsense) == "install it: pip install 'nearer[search]'"
-    TrainingRequest(num_seeds=3).refuse_nonsense()
+    asked = TrainingRequest(verb="train", recipe={}, start="base")
+    assert command(partial(refuse_nonsense, replace(asked, num_trials=3))) == "install it: pip install 'nearer[search]'"
+    refuse_nonsense(replace(asked, num_seeds=3))

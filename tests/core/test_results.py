@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from nearer.core.errors import InputError
-from nearer.core.results.measuring import ApiUse, Evaluation, Ledger, SystemValues, ValueInterval
+from nearer.core.results.measuring import ApiUse, Evaluation, Interval, Ledger, SystemValues
 from nearer.core.results.releases import Rollback
 from nearer.evaluation.exclusions import nothing_excluded
 
@@ -16,7 +16,7 @@ def evaluation():
         encoder_id="encoder-1",
         space_id="encoder-1",
         run=None,
-        metrics={"nDCG@10": ValueInterval(value=0.5, low=0.4, high=0.6)},
+        metrics={"nDCG@10": Interval(value=0.5, low=0.4, high=0.6)},
         num_queries_needed=None,
         num_queries_more=None,
         slices={},

@@ -14,6 +14,7 @@ from flows.folders import write_jsonl
 from nearer.core.errors import InputError
 from nearer.core.ids import text_hash
 from nearer.core.progress import Silent
+from nearer.core.results.serving import Recall
 from nearer.encode.adapter import Adapter, Map
 from nearer.encode.api import PROBE
 from nearer.encode.encoder import Encoder
@@ -21,7 +22,6 @@ from nearer.evaluation.judged_split import read_judged_split
 from nearer.flows.adapt import adapt
 from nearer.retrieval.index import open_index
 from nearer.retrieval.lance import LanceIndex
-from nearer.retrieval.manifest import Recall
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.adapter_set import read_adapter_set

@@ -11,17 +11,16 @@ from flows import processes
 from nearer.core.durations import seconds_of
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.recipe import Recipe
+from nearer.core.results.training import DevPoint
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.flows.train import train
-from nearer.learn.checkpoint import DevPoint
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
 from nearer.training import budget, pace, search
 from nearer.training import passes as passes_module
 from nearer.training.deadline import Deadline
 from nearer.training.job import Diverged
-from nearer.training.select import TrainingRequest
 from power import PowerCut, cut_at, cut_at_each
 from said import Said
 
@@ -68,7 +67,7 @@ def run(base_live, clock):
     def run(*overrides, **asked):
         workspace, said = Workspace.open(base_live, overrides=overrides), Said()
         try:
-            result = train(workspace, asked=TrainingRequest(**asked), progress=said, clock=clock)
+            result = train(workspace, **asked, progress=said, clock=clock)
             model = workspace.registry.model(result["model_id"])
             assert not list(workspace.training.iterdir())
             return result, model.training, said.said
@@ -85,7 +84,7 @@ EPOCHS = "train.epochs=10"
 
 
 def test_much_time_is_the_recipe(run, clock):
-    result, training, said = run(budget_s=1e6)
+    result, training, said = run(budget=1e6)
     plan = result["budget"]["plan"]
     assert (plan["epochs"], plan["passes"], plan["num_pairs"]) == (1, 2, result["num_pairs"])
     assert said[0].startswith("the time decides: all that the recipe asks for")
@@ -98,12 +97,12 @@ def test_much_time_is_the_recipe(run, clock):
 def test_the_choice_changes_no_model_when_all_fits(run, base_live):
     plain, *_ = run()
     shutil.rmtree(base_live / ".nearer/training")
-    timed, *_ = run(budget_s=1e6)
+    timed, *_ = run(budget=1e6)
     assert (timed["model_id"], timed["passes"]) == (plain["model_id"], plain["passes"])
 
 
 def test_as_many_epochs_as_fit(run, clock):
-    result, training, _ = run(EPOCHS, budget_s=100)
+    result, training, _ = run(EPOCHS, budget=100)
     plan = result["budget"]["plan"]
     assert 2 < plan["epochs"] < 10
     assert (plan["num_pairs"], plan["savings"], plan["passes"]) == (result["num_pairs"], {}, 2)
@@ -112,25 +111,25 @@ def test_as_many_epochs_as_fit(run, clock):
 
 
 def test_a_pass_is_left_out_before_layers_are_frozen(run, clock):
-    result, training, said = run(budget_s=28)
+    result, training, said = run(budget=28)
     plan = result["budget"]["plan"]
     assert (plan["passes"], plan["num_pairs"]) == (1, result["num_pairs"])
     assert "train.freeze_layers" not in plan["savings"]
     assert f"the time decides: {plan['reasons'][0]}" in said
     assert plan["reasons"][0].startswith(f"one pass is trained instead of 2: so {plan['num_pairs']} pairs fit")
-    assert training["recipe"]["train"]["passes"] == max(each["pass"] for each in result["passes"]) == 1
+    assert training["recipe"]["train"]["passes"] == max(each["number"] for each in result["passes"]) == 1
     assert clock.now <= 28
 
 
 def test_neither_a_pass_nor_layers_are_given_up_for_a_few_more_pairs(run):
-    result, *_ = run(budget_s=35)
+    result, *_ = run(budget=35)
     plan = result["budget"]["plan"]
     assert (plan["passes"], plan["savings"], plan["num_pairs"], result["num_pairs"]) == (2, {}, 112, 112)
 
 
 def test_a_linear_map_takes_the_place_of_passes_that_there_is_no_time_for(run):
-    result, training, said = run(budget_s=28)
-    assert [each["pass"] for each in result["passes"]] == [0, 1]
+    result, training, said = run(budget=28)
+    assert [each["number"] for each in result["passes"]] == [0, 1]
     assert result["budget"]["plan"]["savings"] == {"train.passes": 1, "train.warm_start_epochs": 5}
     assert training["recipe"]["train"]["warm_start_epochs"] == 5
     assert said[0].startswith("a linear map on the vectors of 140 pairs: ")
@@ -138,9 +137,9 @@ def test_a_linear_map_takes_the_place_of_passes_that_there_is_no_time_for(run):
 
 def test_it_does_so_where_mining_takes_too_long(run, monkeypatch):
     monkeypatch.setattr(pace, "_encoding_s", lambda *_, **__: 60.0)
-    result, *_ = run("adapter.learning_rate=1e-2", budget_s=100)
+    result, *_ = run("adapter.learning_rate=1e-2", budget=100)
     assert result["budget"]["plan"]["reasons"][0].startswith("1 pass instead of 2: mining takes ")
-    assert [each["pass"] for each in result["passes"]] == [0, 1]
+    assert [each["number"] for each in result["passes"]] == [0, 1]
     assert result["passes"][1]["mining"] is not None
 
 
@@ -150,27 +149,27 @@ def test_it_does_so_where_mining_takes_too_long(run, monkeypatch):
     ids=["time", "refused", "once"],
 )
 def test_there_is_none_where_all_passes_fit_or_none_is_wanted_or_one_pass_is_asked_for(run, settings, budget_s):
-    result, *_ = run(*settings, budget_s=budget_s)
-    assert 0 not in [each["pass"] for each in result["passes"]]
+    result, *_ = run(*settings, budget=budget_s)
+    assert 0 not in [each["number"] for each in result["passes"]]
     assert "train.warm_start_epochs" not in result["budget"]["plan"]["savings"]
 
 
 @pytest.mark.slow
 def test_killed_it_goes_on_with_its_linear_map(run, clock, monkeypatch):
     often = "train.checkpoint_steps=1"
-    whole, *_ = run(often, budget_s=28)
+    whole, *_ = run(often, budget=28)
     clock.now = 0.0
     with monkeypatch.context() as patch:
         cut_at(patch, "train.checkpoint")
         with pytest.raises(PowerCut):
-            run(often, budget_s=28)
+            run(often, budget=28)
     monkeypatch.setattr(pace, "rehearse", None)
-    result, *_ = run(often, budget_s=28)
+    result, *_ = run(often, budget=28)
     assert (result["model_id"], result["passes"]) == (whole["model_id"], whole["passes"])
 
 
 def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
-    result, training, said = run("train.passes=1", budget_s=18)
+    result, training, said = run("train.passes=1", budget=18)
     plan = result["budget"]["plan"]
     assert (plan["savings"]["train.freeze_layers"], plan["epochs"]) == (1, 1)
     assert plan["reasons"][0].startswith("the lowest 1 layers stay as they are: so ")
@@ -182,7 +181,7 @@ def test_layers_are_frozen_before_pairs_are_left_out(run, clock):
 def test_fewer_tokens_are_read_before_layers_are_frozen(run, clock, monkeypatch):
     monkeypatch.setattr(budget, "_FEWEST_TOKENS", 8)
     clock.longest = 64
-    result, training, said = run("encoder.max_seq_length=64", budget_s=33)
+    result, training, said = run("encoder.max_seq_length=64", budget=33)
     plan = result["budget"]["plan"]
     assert (plan["savings"], plan["epochs"]) == ({"train.max_seq_length": clock.longest // 2}, 1)
     assert f"texts are read to {clock.longest // 2} tokens in training, instead of {clock.longest}" in said[0]
@@ -192,9 +191,9 @@ def test_fewer_tokens_are_read_before_layers_are_frozen(run, clock, monkeypatch)
 
 @pytest.mark.slow
 def test_then_pairs_are(run, clock):
-    full, *_ = run(budget_s=1e6)
+    full, *_ = run(budget=1e6)
     clock.now = 0.0
-    result, training, _ = run(budget_s=18)
+    result, training, _ = run(budget=18)
     assert result["num_pairs"] == result["budget"]["plan"]["num_pairs"] < full["num_pairs"]
     assert training["data"]["num_pairs"] == result["num_pairs"]
     mapped, *passes = (each["fit"]["num_examples"] for each in result["passes"])
@@ -203,14 +202,14 @@ def test_then_pairs_are(run, clock):
 
 
 def test_no_layers_are_frozen_after_a_linear_map(run):
-    result, *_ = run("adapter.learning_rate=1e-2", budget_s=21)
-    assert [each["fit"]["best_step"] > 0 for each in result["passes"] if each["pass"] == 0] == [True]
+    result, *_ = run("adapter.learning_rate=1e-2", budget=21)
+    assert [each["fit"]["best_step"] > 0 for each in result["passes"] if each["number"] == 0] == [True]
     assert "train.freeze_layers" not in result["budget"]["plan"]["savings"]
 
 
 def test_products_are_made_in_bfloat16_before_anything_is_left_out(run, clock, monkeypatch):
     monkeypatch.setattr(budget, "precisions_of", lambda device: ("float32", "bfloat16"))
-    result, training, said = run(budget_s=33)
+    result, training, said = run(budget=33)
     plan = result["budget"]["plan"]
     assert (plan["savings"], plan["passes"]) == ({"train.precision": "bfloat16"}, 2)
     assert said[0].startswith("the time decides: steps multiply in bfloat16, instead of float32: so 140 pairs fit")
@@ -221,7 +220,7 @@ def test_products_are_made_in_bfloat16_before_anything_is_left_out(run, clock, m
 def test_bfloat16_that_is_no_faster_is_not_used(run, clock, monkeypatch):
     monkeypatch.setattr(budget, "precisions_of", lambda device: ("float32", "bfloat16"))
     clock.bfloat16 = 1.0
-    result, *_ = run(budget_s=40)
+    result, *_ = run(budget=40)
     assert "train.precision" not in result["budget"]["plan"]["savings"]
 
 
@@ -235,7 +234,7 @@ def test_a_wrong_estimate_ends_in_time_and_keeps_the_best(run, clock, monkeypatc
         return found
 
     monkeypatch.setattr(pace, "rehearse", rehearsed)
-    result, _, said = run(EPOCHS, budget_s=100)
+    result, _, said = run(EPOCHS, budget=100)
     first = result["passes"][0]["fit"]
     assert (len(result["passes"]), first["out_of_time"], first["stopped_early"]) == (1, True, True)
     assert first["dev"][-1]["step"] == first["num_steps"] < 20, "what the time left was measured"
@@ -250,7 +249,7 @@ def test_a_wrong_estimate_ends_in_time_and_keeps_the_best(run, clock, monkeypatc
     "settings", [("train.sides=query",), ("train.max_pairs=6", "train.batch_size=8")], ids=["query", "few"]
 )
 def test_it_plans_whatever_learns_and_however_few_pairs_there_are(run, settings):
-    result, *_ = run(*settings, "train.passes=1", budget_s=1e6)
+    result, *_ = run(*settings, "train.passes=1", budget=1e6)
     assert result["num_pairs"] == result["budget"]["plan"]["num_pairs"] > 0
 
 
@@ -262,7 +261,7 @@ def test_it_plans_for_a_teacher_and_counts_its_time(run, clock, topic_cross_enco
     read = CrossEncoder.scores
     monkeypatch.setattr(CrossEncoder, "scores", scores)
     settings = (f'mining.reranker="{topic_cross_encoder_folder}"', "train.loss=kl", "train.max_pairs=20")
-    result, *_ = run(*settings, "train.passes=1", budget_s=1e6)
+    result, *_ = run(*settings, "train.passes=1", budget=1e6)
     assert result["budget"]["pace"]["judging_s"] >= 20 * 3, "a positive and two drawn negatives, a second each"
     assert result["budget"]["plan"]["estimate_s"] > result["budget"]["pace"]["judging_s"]
 
@@ -272,14 +271,14 @@ def test_a_saving_that_the_model_cannot_have_is_passed_over(run, clock, monkeypa
         raise RecipeError("layers that cannot be passed by", hint="")
 
     monkeypatch.setattr("nearer.learn.fit.frozen", refused)
-    result, *_ = run("train.passes=1", "train.evals_per_pass=1", budget_s=15)
+    result, *_ = run("train.passes=1", "train.evals_per_pass=1", budget=15)
     assert "train.freeze_layers" not in result["budget"]["plan"]["savings"]
     assert result["num_pairs"] < 140
 
 
 def test_a_time_too_short_is_refused_with_what_things_take(run, base_live):
     with pytest.raises(RecipeError, match=r"not one batch fits; a dev measurement takes .* s, a step 1 s") as caught:
-        run(budget_s=5)
+        run(budget=5)
     assert "--budget 20m" in caught.value.hint
     assert not list((base_live / ".nearer/training").iterdir())
 
@@ -289,18 +288,18 @@ def test_a_time_too_short_is_refused_with_what_things_take(run, base_live):
 def test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left(
     run, clock, base_live, monkeypatch, step, time
 ):
-    whole, *_ = run(EPOCHS, "train.evals_per_pass=3", budget_s=70)
+    whole, *_ = run(EPOCHS, "train.evals_per_pass=3", budget=70)
     clock.now = 0.0
     with monkeypatch.context() as patch:
         cut_at(patch, step, time)
         with pytest.raises(PowerCut):
-            run(EPOCHS, "train.evals_per_pass=3", budget_s=70)
+            run(EPOCHS, "train.evals_per_pass=3", budget=70)
     [kept] = (base_live / ".nearer/training").glob("run-*/budget.json")
     left_s = json.loads(kept.read_text())["left_s"]
     assert 70 - clock.now - 6 <= left_s < 70
     monkeypatch.setattr(pace, "rehearse", None)
     clock.now = began = 5000.0
-    result, *_ = run(EPOCHS, "train.evals_per_pass=3", budget_s=70)
+    result, *_ = run(EPOCHS, "train.evals_per_pass=3", budget=70)
     assert result["budget"] == whole["budget"]
     assert (result["model_id"], result["passes"]) == (whole["model_id"], whole["passes"])
     assert clock.now - began <= left_s
@@ -313,10 +312,10 @@ def test_another_time_is_another_run_and_the_first_stays(run, base_live, monkeyp
     with monkeypatch.context() as patch:
         cut_at(patch, "train.pass")
         with pytest.raises(PowerCut):
-            run(budget_s=200)
+            run(budget=200)
     [unfinished] = base_live_runs()
     with pytest.raises(AssertionError, match="run-"):  # it has nothing of the first, which stays
-        run(budget_s=300)
+        run(budget=300)
     assert base_live_runs() == [unfinished]
 
 
@@ -329,7 +328,7 @@ def test_no_rehearsal_knows_what_another_made(run, monkeypatch):
         return rehearse(*args, sides=sides, **options)
 
     monkeypatch.setattr(pace, "rehearse", rehearsed)
-    run("train.freeze_layers=1", budget_s=1e6)
+    run("train.freeze_layers=1", budget=1e6)
     assert [bool(each.by_tokens) for each in kept] == [True, True], "without and with mined negatives"
 
 
@@ -352,7 +351,7 @@ def test_a_whole_keeps_in_reserve_what_its_shares_saw_dev_take():
 
 @pytest.mark.slow
 def test_seeds_give_the_best_and_the_spread(run, base_live):
-    result, training, said = run(num_seeds=3)
+    result, training, said = run(seeds=3)
     alone, *_ = run()
     seeds = result["seeds"]
     values = [each["value"] for each in seeds["trainings"]]
@@ -368,10 +367,10 @@ def test_seeds_give_the_best_and_the_spread(run, base_live):
 
 @pytest.mark.slow
 def test_seeds_that_were_killed_again_and_again_go_on(run, monkeypatch):
-    whole, *_ = run("train.evals_per_pass=2", num_seeds=2)
+    whole, *_ = run("train.evals_per_pass=2", seeds=2)
     steps = ("train.checkpoint", "train.part", "train.checkpoint", "train.part")
-    cut_at_each(monkeypatch, steps, lambda: run("train.evals_per_pass=2", num_seeds=2))
-    result, *_ = run("train.evals_per_pass=2", num_seeds=2)
+    cut_at_each(monkeypatch, steps, lambda: run("train.evals_per_pass=2", seeds=2))
+    result, *_ = run("train.evals_per_pass=2", seeds=2)
     assert (result["model_id"], result["passes"]) == (whole["model_id"], whole["passes"])
     assert timeless(result["seeds"]["trainings"]) == timeless(whole["seeds"]["trainings"])
 
@@ -381,7 +380,7 @@ def timeless(trainings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("asked", ["num_trials", "num_seeds"])
+@pytest.mark.parametrize("asked", ["search", "seeds"])
 def test_only_the_best_keeps_weights(run, base_live, monkeypatch, asked):
     with monkeypatch.context() as patch:
         cut_at(patch, "train.model")
@@ -394,7 +393,7 @@ def test_only_the_best_keeps_weights(run, base_live, monkeypatch, asked):
 
 @pytest.mark.parametrize(("budget_s", "number"), [(1e6, 3), (60, 2), (40, 1)])
 def test_there_are_fewer_seeds_where_the_time_is_short_and_no_fewer_epochs(run, clock, budget_s, number):
-    result, _, said = run(num_seeds=3, budget_s=budget_s)
+    result, _, said = run(seeds=3, budget=budget_s)
     assert len(result["seeds"]["trainings"]) == number
     assert (f"no time for training {number + 1} of 3" in said) == (number < 3)
     assert (result["budget"]["plan"]["epochs"], result["num_pairs"]) == (1, 140)
@@ -406,8 +405,8 @@ def test_a_seed_that_was_begun_is_ended_whatever_is_left(run, clock, monkeypatch
     with monkeypatch.context() as patch:
         cut_at(patch, "train.pass", 3)
         with pytest.raises(PowerCut):
-            run(num_seeds=2, budget_s=60)
-    result, _, said = run(num_seeds=2, budget_s=60)
+            run(seeds=2, budget=60)
+    result, _, said = run(seeds=2, budget=60)
     assert len(result["seeds"]["trainings"]) == 2
     assert not [line for line in said if line.startswith("no time")]
 
@@ -418,7 +417,7 @@ def test_a_seed_that_was_begun_is_ended_whatever_is_left(run, clock, monkeypatch
 @pytest.mark.slow
 def test_a_search_tries_the_recipe_first_and_keeps_the_best(run):
     plain, *_ = run()
-    result, training, _ = run(num_trials=4)
+    result, training, _ = run(search=4)
     trials = result["trials"]
     assert trials[0]["value"] == plain["dev"]["best"]
     assert trials[0]["settings"]["train.learning_rate"] == 1e-3
@@ -433,7 +432,7 @@ def test_a_search_tries_the_recipe_first_and_keeps_the_best(run):
 
 @pytest.mark.slow
 def test_a_search_within_a_time_shares_it(run, clock):
-    result, *_ = run(num_trials=3, budget_s=150)
+    result, *_ = run(search=3, budget=150)
     assert clock.now <= 150
     assert 1 <= len(result["trials"]) <= 3
     longest = result["budget"]["plan"]["epochs"]
@@ -442,14 +441,14 @@ def test_a_search_within_a_time_shares_it(run, clock):
 
 @pytest.mark.slow
 def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
-    whole, *_ = run(num_trials=3)
+    whole, *_ = run(search=3)
     with monkeypatch.context() as patch:
         cut_at(patch, "train.part", 2)
         with pytest.raises(PowerCut):
-            run(num_trials=3)
+            run(search=3)
     passes = []
     monkeypatch.setattr(passes_module, "_summary", lambda kept: passes.append(kept) or "a pass")
-    result, *_ = run(num_trials=3)
+    result, *_ = run(search=3)
     assert timeless(result["trials"]) == timeless(json.loads(json.dumps(whole["trials"])))
     assert result["model_id"] == whole["model_id"]
     assert len(passes) == 4, "the passes of the third trial, and those of the best, read again"
@@ -466,7 +465,7 @@ def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("nearer.flows.train.run_passes", broken)
-        result, *_ = run(num_trials=3)
+        result, *_ = run(search=3)
     values = [each["value"] for each in result["trials"]]
     assert values[1] is None
     assert (result["trials"][1]["fault"], result["trials"][1]["num_passes"]) == ("training broke down in pass 1", 0)
@@ -475,7 +474,7 @@ def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
 
 def test_when_all_break_down_the_remedy_is_told(run, base_live):
     with pytest.raises(RecipeError, match="every training broke down; the first: training broke down in pass 1"):
-        run("train.learning_rate=1e30", "train.warmup_ratio=0", num_seeds=2)
+        run("train.learning_rate=1e30", "train.warmup_ratio=0", seeds=2)
     assert not list((base_live / ".nearer/training").iterdir())
 
 

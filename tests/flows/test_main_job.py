@@ -287,9 +287,9 @@ def test_looks_at_test_are_counted_and_those_at_dev_are_not(ask, trained):
 def test_the_same_seed_makes_the_same_model_and_two_calls_of_one_pass_equal_one_of_two(ask, base_live, trained):
     wanted = model_of(ask, trained)
     one = ask(base_live, "train", "--set", "train.passes=1")
-    assert [each["pass"] for each in one["passes"]] == [1]
+    assert [each["number"] for each in one["passes"]] == [1]
     two = ask(base_live, "train", "--from", one["model_id"], "--set", "train.passes=1")
-    assert [each["pass"] for each in two["passes"]] == [2]
+    assert [each["number"] for each in two["passes"]] == [2]
     assert two["model_id"] == wanted
     assert model_of(ask, base_live) in {one["model_id"], wanted}
 

@@ -100,7 +100,7 @@ def test_what_learns_from_scores_of_pairs_mines_nothing_and_needs_no_linear_map(
         add(workspace, "beir", only_dev)
         add(workspace, "pairs", write_jsonl(tmp_path / "pairs.jsonl", pairs))
         begun = train(workspace)["passes"]
-    passes = [each for each in begun if each["pass"]]
+    passes = [each for each in begun if each["number"]]
     assert len(begun) - len(passes) == int(mined)
     assert [each["fit"]["loss"] for each in passes] == [loss if loss != "none" else "cosent"] * 2
     assert [each["mining"] is not None for each in passes] == [False, mined]

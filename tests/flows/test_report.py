@@ -184,7 +184,7 @@ def training():
         "duration_s": 611.4,
         "passes": [
             {
-                "pass": number + 1,
+                "number": number + 1,
                 "fit": {
                     "num_examples": 2810,
                     "num_steps": 22 * (len(dev[number]) - 1),

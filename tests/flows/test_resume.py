@@ -110,7 +110,7 @@ def cut_short(run, monkeypatch):
 
 def test_the_set_is_one_that_could_go_wrong(wanted):
     passes = wanted["result"]["passes"]
-    assert [each["pass"] for each in passes] == [1, 2]
+    assert [each["number"] for each in passes] == [1, 2]
     assert wanted["result"]["improved"]
     assert wanted["left"] == wanted["unfinished"] == []
     assert [len(each["fit"]["dev"]) for each in passes] == [4, 4]

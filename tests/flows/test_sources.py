@@ -17,7 +17,6 @@ from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
 from nearer.training import pace
 from nearer.training import passes as passes_module
-from nearer.training.select import TrainingRequest
 from power import PowerCut, cut_at
 from said import Said
 
@@ -53,7 +52,7 @@ def run(folder):
     def run(*overrides, **asked):
         workspace, said = Workspace.open(folder, overrides=overrides), Said()
         try:
-            return outcome(workspace, train(workspace, asked=TrainingRequest(**asked), progress=said)), said.said
+            return outcome(workspace, train(workspace, **asked, progress=said)), said.said
         finally:
             workspace.close()
 
@@ -185,11 +184,11 @@ def test_a_time_is_planned_by_the_batches_that_there_will_be(run, batches, monke
     rehearsed = []
     monkeypatch.setattr(pace, "rehearse", lambda *args, **options: rehearsed.append(args[1]) or 1000.0)
     settings = (SINGLE, "train.source_weights={bought = 3}", "train.passes=1")
-    whole, _ = run(*settings, budget_s=1e7)
+    whole, _ = run(*settings, budget=1e7)
     plan = whole["result"]["budget"]["plan"]
     assert round(plan["estimate_s"] / 1000) == whole["result"]["passes"][0]["fit"]["num_steps"] == len(batches[-1])
     assert {each.source for each in rehearsed[0]} == {"", "bought"}
-    part, _ = run(*settings, budget_s=8000)
+    part, _ = run(*settings, budget=8000)
     assert part["result"]["passes"][0]["fit"]["num_steps"] == 7, "0.9 of the time"
     assert 0 < part["result"]["num_pairs"] < whole["result"]["num_pairs"]
 

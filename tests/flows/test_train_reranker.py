@@ -13,12 +13,12 @@ from flows.processes import run
 from learn.test_resume import flip
 from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.core.progress import Silent
+from nearer.core.results.training import FalseNegatives
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.flows.train_reranker import train_reranker
 from nearer.learn import negatives
-from nearer.learn.false_negatives import FalseNegatives
 from nearer.learn.fit_reranker import ListwiseLoss
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system

@@ -44,7 +44,7 @@ def test_dev_sees_a_better_model_before_its_weights_learn(run):
     plain, without = run()
     result, model = run(LINEAR_FIRST)
     assert (has_matrix(without, LINEAR), has_matrix(model, LINEAR)) == (False, True)
-    assert [each["pass"] for each in result["passes"]] == [0, 1]
+    assert [each["number"] for each in result["passes"]] == [0, 1]
     assert result["dev"]["start"] == pytest.approx(plain["dev"]["start"], abs=1e-6)
     mapped, learned = (each["fit"]["dev"] for each in result["passes"])
     best = max(point["value"] for point in mapped)
@@ -108,20 +108,20 @@ def test_a_map_that_brings_little_of_what_is_lacking_is_not_there_and_mines_noth
 @pytest.mark.parametrize("setting", ["train.warm_start_epochs=0", "train.sides=query"])
 def test_none_where_that_is_asked_or_documents_keep_their_vectors(run, setting):
     result, _ = run(LINEAR_FIRST, setting)
-    assert [each["pass"] for each in result["passes"]] == [1]
+    assert [each["number"] for each in result["passes"]] == [1]
 
 
 def test_it_is_the_base_alone_that_begins_with_one(run):
     result, _ = run(LINEAR_FIRST)
     again, _ = run(LINEAR_FIRST, start=result["model_id"])
-    assert [each["pass"] for each in again["passes"]] == [2]
+    assert [each["number"] for each in again["passes"]] == [2]
 
 
 def test_a_base_that_was_trained_with_one_keeps_it(run, base_live):
     result, before = run(LINEAR_FIRST, NOTHING)
     [folder] = (base_live / ".nearer" / "models").glob("*")
     again, after = run(LINEAR_FIRST, NOTHING, f"encoder.model={folder}")
-    assert [each["pass"] for each in again["passes"]] == [1]
+    assert [each["number"] for each in again["passes"]] == [1]
     assert (again["improved"], again["dev"]["start"]) == (False, pytest.approx(result["dev"]["best"], abs=1e-6))
     assert torch.equal(after.state_dict()[f"{LINEAR}.linear.weight"], before.state_dict()[f"{LINEAR}.linear.weight"])
 
@@ -129,7 +129,7 @@ def test_a_base_that_was_trained_with_one_keeps_it(run, base_live):
 def test_what_is_distilled_may_begin_with_one(run, topic_cross_encoder_folder):
     teacher = f'mining.reranker="{topic_cross_encoder_folder}"'
     result, model = run(LINEAR_FIRST, teacher, "train.loss=kl")
-    assert [each["pass"] for each in result["passes"]] == [0, 1]
+    assert [each["number"] for each in result["passes"]] == [0, 1]
     assert has_matrix(model, LINEAR)
 
 

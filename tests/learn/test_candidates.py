@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nearer.core.results.training import MiningReport
 from nearer.core.sections import MiningRecipe
 from nearer.learn.candidates import Candidates, sift
 from nearer.learn.examples import Example, text_key
-from nearer.learn.negatives import NUM_SAMPLES, MiningReport, choose, mine
+from nearer.learn.negatives import NUM_SAMPLES, choose, mine
 
 TEXTS = [f"document number {n} says {n * 'x'} about topic {chr(97 + n)}" for n in range(12)]
 SOURCES = ("dense", "bm25", "words")

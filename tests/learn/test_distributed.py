@@ -8,11 +8,12 @@ import torch
 from learn.test_fit import equal, examples, weights
 from nearer.core.errors import InputError, ProcessLost
 from nearer.core.progress import Silent
+from nearer.core.results.training import DevPoint
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.learn import distributed as team_module
 from nearer.learn import fit as fit_module
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.distributed import distributed, divided
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.fit import Sides, as_in_training, fit

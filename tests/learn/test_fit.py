@@ -7,9 +7,10 @@ import torch
 
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Silent
+from nearer.core.results.training import DevPoint
 from nearer.core.sections import TrainRecipe
 from nearer.learn.batch_sampler import BatchOrder
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import Sides, fit

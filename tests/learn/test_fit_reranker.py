@@ -14,10 +14,11 @@ from learn.test_resume import flip
 from nearer.core import failpoints
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.progress import Silent
+from nearer.core.results.training import DevPoint
 from nearer.core.sections import RerankerRecipe
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.learn import checkpoint
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.fit_reranker import ListwiseLoss, fit_reranker
 from nearer.learn.listwise import RankedList
 from power import PowerCut

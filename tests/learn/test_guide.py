@@ -10,9 +10,10 @@ from learn.test_losses import batch, value
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Silent
 from nearer.core.records import GradeScale, Judgment, Pair, Query
+from nearer.core.results.training import DevPoint
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example, from_judgments, from_pairs, text_key
 from nearer.learn.fit import Sides, fit

@@ -6,9 +6,10 @@ from torch import nn
 
 from learn.test_fit import equal, examples, weights
 from nearer.core.progress import Silent
+from nearer.core.results.training import DevPoint
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.fit import Sides, fit
 from nearer.learn.lora import most_rank
 from nearer.learn.lower_layers import layers_of

@@ -6,10 +6,11 @@ import transformers
 from learn.test_fit import examples, weights
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Silent
+from nearer.core.results.training import DevPoint
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.learn import fit as module
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.fit import Sides, fit
 from nearer.learn.lower_layers import Activations, frozen, layers_of
 

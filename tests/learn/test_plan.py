@@ -7,10 +7,11 @@ from itertools import pairwise
 import pytest
 
 from learn.test_fit import equal, examples, weights
+from nearer.core.results.training import Pace
 from nearer.core.sections import TrainRecipe
 from nearer.learn.fit import Sides
 from nearer.learn.objective import Objective
-from nearer.learn.plan import Pace, make_plan
+from nearer.learn.plan import make_plan
 from nearer.learn.rehearse import NUM_STEPS, rehearse
 
 PACE = Pace(plain_step_s=1.0, mined_step_s=2.0, dev_s=1.0, encoding_s=10.0)

@@ -15,10 +15,11 @@ from learn.test_fit import equal, examples, weights
 from nearer.core import failpoints
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.progress import Silent
+from nearer.core.results.training import DevPoint
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
 from nearer.learn import checkpoint as module
-from nearer.learn.checkpoint import Checkpoint, Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoint, Checkpoints
 from nearer.learn.fit import Sides, fit
 from nearer.learn.objective import Objective
 from power import PowerCut

@@ -1,10 +1,11 @@
 """Each alarm on figures that must raise it, and on figures that must not."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
-from nearer.measure.alarms import CurvePoint, TrainingEvidence, judge, raised_in
+from nearer.core.results.training import TrainingRecord
+from nearer.measure.alarms import CurvePoint, TrainingEvidence, judge
 
 NAMES = ["train_dev_gap", "dev_falls", "repeated_pairs", "rank_lost"]
 
@@ -106,9 +107,9 @@ def test_what_was_not_measured_raises_nothing_and_says_so():
 
 
 def test_raised_in_a_record():
-    recorded = [asdict(alarm) for alarm in alarms(kept=kept(train=0.95)).values()]
-    assert [alarm["name"] for alarm in raised_in({"alarms": recorded})] == ["train_dev_gap"]
-    assert raised_in({"passes": []}) == raised_in(None) == []
+    recorded = TrainingRecord(recipe={}, alarms=tuple(alarms(kept=kept(train=0.95)).values()))
+    assert [alarm.name for alarm in TrainingRecord.read(recorded.to_dict()).raised] == ["train_dev_gap"]
+    assert TrainingRecord(recipe={}).raised == ()
 
 
 @pytest.mark.parametrize(("rank", "raised"), [(90, True), (150, False)])

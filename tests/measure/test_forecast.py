@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearer.core.errors import InputError
-from nearer.measure.forecast import EXPONENT, SHAPES, Forecast, forecast, remarks
-from nearer.measure.significance import Interval
+from nearer.core.results.advice import CurveForecast
+from nearer.core.results.measuring import Interval
+from nearer.measure.forecast import EXPONENT, SHAPES, forecast, remarks
 
 PAIRS = (150, 300, 600)
 ROUNDING = 1e-12
@@ -183,7 +184,8 @@ def test_one_training_leaves_the_shape_open():
 
 
 def test_far_forecasts_are_called_far():
-    expected = Forecast(num_pairs=6000, value=0.7, low=0.6, high=0.8, gain=Interval(value=0.2, low=0.1, high=0.3))
+    gain = Interval(value=0.2, low=0.1, high=0.3)
+    expected = CurveForecast(num_pairs=6000, value=0.7, low=0.6, high=0.8, gain=gain, is_proven=True)
     measured = [(300, 0.55), (600, 0.6)]
     assert remarks(expected, measured=measured) == ["The forecast reaches 10 times as far as was measured."]
 

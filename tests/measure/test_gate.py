@@ -1,7 +1,7 @@
 import pytest
 
+from nearer.core.results.measuring import Comparison
 from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, decide
-from nearer.measure.significance import Comparison
 
 POLICY = Policy(measure="nDCG@10", min_gain=0.01, min_slice_queries=50, alpha=0.05)
 

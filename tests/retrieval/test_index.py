@@ -8,12 +8,13 @@ import pytest
 
 from nearer.core.errors import Conflict, InputError, NotFound, SpaceMismatch, WorkspaceBusy, WorkspaceError
 from nearer.core.filters import matches, parse_filter
+from nearer.core.results.serving import Probes
 from nearer.retrieval import index as opening
 from nearer.retrieval import lance, lance_writer
 from nearer.retrieval import manifest as manifests
 from nearer.retrieval.index import build_index, differences, open_index, update_index
 from nearer.retrieval.index_policy import IndexPolicy
-from nearer.retrieval.manifest import LOCK, Probes
+from nearer.retrieval.manifest import LOCK
 from nearer.store.leases import lease
 from retrieval.making import (
     DIMENSION,

@@ -9,11 +9,12 @@ import pytest
 
 from forked import SERVER
 from nearer.core.errors import WorkspaceError
+from nearer.core.results.serving import Probes
 from nearer.retrieval import lance_writer, manifest
 from nearer.retrieval.index import open_index, update_index
 from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.lance_table import open_table
-from nearer.retrieval.manifest import Probes, read_manifest
+from nearer.retrieval.manifest import read_manifest
 from retrieval.making import (
     DIMENSION,
     SPACE,

@@ -2,9 +2,10 @@ import pytest
 import sqlalchemy as sa
 
 from nearer.core.records import Document, Judgment, Pair, Query
+from nearer.core.results.data import Changes
 from nearer.store import collection as c
 from nearer.store import database as tables
-from nearer.store.collection import Changes, Collection
+from nearer.store.collection import Collection
 from nearer.store.database import Database
 
 

@@ -28,7 +28,7 @@ def test_nothing_was_spent(database):
 def test_every_request_is_written_down_when_it_is_answered(database):
     first = meter(database)
     first.add(250_000)
-    assert usage_by_model(database) == [
+    assert [each.to_dict() for each in usage_by_model(database)] == [
         {"endpoint": "https://a/v1", "model": "m", "num_requests": 1, "num_tokens": 250_000, "cost_usd": 0.5}
     ]
     first.add(0)

@@ -13,6 +13,7 @@ from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
+from nearer.core.results.measuring import Comparison
 from nearer.core.text import normalise
 from nearer.encode.corpus import (
     Corpus,
@@ -28,7 +29,7 @@ from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.splits import ensure_splits
 from nearer.measure.metrics import Measure, score
-from nearer.measure.significance import Comparison, compare_all
+from nearer.measure.significance import compare_all
 from nearer.retrieval.fusion import folds_of
 from nearer.retrieval.rules import Pairs
 from nearer.store.workspace import Workspace

@@ -7,9 +7,9 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,14 +17,15 @@ from nearer.core.arrays import Floats32, Floats64
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Progress
 from nearer.core.results.advice import CurveForecast, CurvePoint, LearningCurve
-from nearer.core.results.measuring import ValueInterval
+from nearer.core.results.measuring import Interval
+from nearer.core.results.training import DevPoint
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.splits import ensure_splits
-from nearer.learn.checkpoint import Checkpoints, DevPoint, weights_of
+from nearer.learn.checkpoint import Checkpoints, weights_of
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import fit
-from nearer.measure.forecast import Forecast, forecast, remarks
+from nearer.measure.forecast import forecast, remarks
 from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_local
@@ -94,8 +95,8 @@ def measure_curve(
         num_documents=len(dev.documents_M),
         num_training_pairs=len(examples),
         points=points,
-        forecast=_described(expected[0]),
-        more_pairs=tuple(_described(each) for each in expected[1:]),
+        forecast=expected[0],
+        more_pairs=tuple(expected[1:]),
         notes=tuple(remarks(expected[0], measured=[(each.num_pairs, each.value) for each in points[1:]])),
         hours=round(_hours(workspace, trained[-1], corpus, dev, num_pairs=len(examples)), 4),
         method=_METHOD,
@@ -174,7 +175,7 @@ def _encoded(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Floa
 
 def _forecasts(
     workspace: Workspace, dev: DevSample, base_values_A: Floats64, trained: Sequence[_Trained], *, num_pairs: int
-) -> list[Forecast]:
+) -> list[CurveForecast]:
     """With all the pairs, with twice and with four times as many."""
     recipe = workspace.recipe.evaluate
     return forecast(
@@ -199,27 +200,27 @@ def _points(
     means = [np.mean([each.values_A for each in found], axis=0) for found in by_size.values()]
     values_AC = np.stack([base_values_A, *means], axis=1)
     recipe = workspace.recipe.evaluate
-    options: dict[str, Any] = recipe.model_dump(include={"num_resamples", "confidence", "seed"})
-    options["groups_Q"] = dev.groups
-    intervals = mean_intervals(values_AC, **options)
+    compare = partial(
+        compare_all,
+        groups_Q=dev.groups,
+        num_resamples=recipe.num_resamples,
+        confidence=recipe.confidence,
+        seed=recipe.seed,
+    )
+    intervals = mean_intervals(values_AC, **compare.keywords)
     names = [str(DEV_MEASURE)] * values_AC.shape[1]
-    gains = compare_all(np.tile(base_values_A[:, None], len(names)), values_AC, metrics=names, **options)
+    gains = compare(np.tile(base_values_A[:, None], len(names)), values_AC, metrics=names)
     seconds = [0.0, *(sum(each.training_s + each.measuring_s for each in found) for found in by_size.values())]
     return tuple(
         CurvePoint(
             num_pairs=num_pairs,
             metric=gain.metric,
-            **asdict(interval),
-            gain=ValueInterval(value=gain.difference, low=gain.low, high=gain.high),
+            **interval.to_dict(),
+            gain=Interval(value=gain.difference, low=gain.low, high=gain.high),
             seconds=round(taken, 1),
         )
         for num_pairs, interval, gain, taken in zip((0, *by_size), intervals, gains, seconds, strict=True)
     )
-
-
-def _described(expected: Forecast) -> CurveForecast:
-    gain = ValueInterval(**asdict(expected.gain))
-    return CurveForecast(**{**asdict(expected), "gain": gain}, is_proven=expected.is_proven)
 
 
 def _hours(workspace: Workspace, largest: _Trained, corpus: Corpus, dev: DevSample, *, num_pairs: int) -> float:

@@ -10,9 +10,9 @@ from nearer.advice.advice_data import AdviceData
 from nearer.advice.expense import Rate, measure_rate
 from nearer.advice.remedies import Remedy, lexical_remedies, out_of_fold, whole
 from nearer.core.results.advice import SkippedRemedy
+from nearer.core.results.training import Fit
 from nearer.encode.adapter import Adapter
 from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
-from nearer.learn.fit_adapter import AdapterReport
 from nearer.training.adapter_set import AdapterSet, read_adapter_set
 from nearer.training.adapters import settings_of
 from nearer.vectors.topk import TopK
@@ -98,7 +98,7 @@ def encoder_remedies(data: AdviceData) -> Iterator[tuple[Remedy, Rate]]:
         yield remedy, measure_rate(encoder, corpus)
 
 
-def _train(data: AdviceData, known: AdapterSet, sides: str, fold: int) -> tuple[Adapter, AdapterReport]:
+def _train(data: AdviceData, known: AdapterSet, sides: str, fold: int) -> tuple[Adapter, Fit]:
     """The adapter that never saw a fold; the next one chose when to stop."""
     stops = (fold + 1) % data.num_folds
     return known.fit(

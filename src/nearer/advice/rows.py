@@ -1,7 +1,7 @@
 """Remedies as the verdict sees them and as the answer shows them: what each brought, and what it takes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from nearer.advice.verdict import FINE_TUNE, Tried
 from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.results.advice import RemedyValues, SkippedRemedy
-from nearer.core.results.measuring import ValueInterval
+from nearer.core.results.measuring import Interval
 from nearer.measure.significance import mean_intervals
 from nearer.systems import BASE
 
@@ -83,7 +83,7 @@ def _fields(takes: Expense) -> dict[str, Any]:
     return {each.name: getattr(takes, each.name) for each in fields(takes)}
 
 
-def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, ValueInterval]:
+def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, Interval]:
     recipe, found = data.workspace.recipe.evaluate, {}
     for name, values_S in values.items():
         told_S = np.isin(queries_S, data.judged.rows_of(name))
@@ -95,7 +95,7 @@ def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) 
                 confidence=recipe.confidence,
                 seed=recipe.seed,
             )
-            found[name] = ValueInterval(**asdict(interval))
+            found[name] = interval
     return found
 
 
@@ -131,7 +131,7 @@ def fine_tuning(data: AdviceData, rate: Rate, *, full_curve: bool) -> MeasuredRe
         word=FINE_TUNE,
         origin="forecast" if is_forecast else "measured",
         num_queries=curve.num_queries,
-        metrics={curve.metric: ValueInterval(value=forecast.value, low=forecast.low, high=forecast.high)},
+        metrics={curve.metric: Interval(value=forecast.value, low=forecast.low, high=forecast.high)},
         difference=gain.value,
         low=gain.low,
         high=gain.high,

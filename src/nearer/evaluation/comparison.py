@@ -7,12 +7,13 @@ from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.progress import Progress
 from nearer.core.results.measuring import (
     ComparedSystems,
+    Comparison,
     Evaluation,
+    Interval,
     Ledger,
     RunRows,
     SliceValues,
     SystemValues,
-    ValueInterval,
 )
 from nearer.core.sections import EvaluateRecipe
 from nearer.evaluation.examples import examples
@@ -20,7 +21,7 @@ from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
 from nearer.measure.metrics import Measure
 from nearer.measure.power import Spread, detectable, num_queries_needed, spreads
-from nearer.measure.significance import Comparison, compare_all, holm, mean_intervals, min_units
+from nearer.measure.significance import compare_all, holm, mean_intervals, min_units
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use
 
@@ -120,7 +121,7 @@ def _compared(
     return ComparedSystems(
         baseline=baseline,
         candidate=candidate,
-        **asdict(comparison),
+        **comparison.to_dict(),
         detectable=detectable(spread, alpha=1 - recipe.confidence),
         num_queries_needed=needed,
         num_queries_more=more,
@@ -217,8 +218,8 @@ def _intervals(
     *,
     metrics: Sequence[str],
     mask: Bools | None = None,
-) -> dict[str, ValueInterval]:
-    found: dict[str, ValueInterval] = {}
+) -> dict[str, Interval]:
+    found: dict[str, Interval] = {}
     for names, rows in _together(judged, metrics, mask):
         intervals = mean_intervals(
             measured.columns(names)[rows],
@@ -227,5 +228,5 @@ def _intervals(
             confidence=recipe.confidence,
             seed=recipe.seed,
         )
-        found |= {name: ValueInterval(**asdict(each)) for name, each in zip(names, intervals, strict=True)}
+        found |= dict(zip(names, intervals, strict=True))
     return {metric: found[metric] for metric in metrics}

@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError, ModelRefused, ServiceError
 from nearer.core.progress import Progress
-from nearer.core.results.measuring import Evaluation, SuiteRun
+from nearer.core.results.measuring import Comparison, Evaluation, SuiteRun
 from nearer.evaluation.comparison import compare_measured, summarise
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ranking import Measured, measure
 from nearer.evaluation.suite import Suite, keep_suite_run, run_suite
-from nearer.measure.alarms import raised_in
 from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
-from nearer.measure.significance import Comparison
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, System, api_use, open_system
@@ -103,8 +101,9 @@ def _alone(suite: SuiteEvidence, faults: tuple[str, ...], *, note: str = "") -> 
 
 def alarm_notes(candidate: System) -> tuple[str, ...]:
     """What was raised when the candidate was trained; an alarm is no reason to refuse it."""
-    raised = raised_in(candidate.model.training)
-    return tuple(f"Alarm {alarm['name']} was raised in training: {alarm['sentence']}" for alarm in raised)
+    training = candidate.model.training
+    raised = training.raised if training else ()
+    return tuple(f"Alarm {alarm.name} was raised in training: {alarm.sentence}" for alarm in raised)
 
 
 def _gain(comparison: Comparison) -> str:

@@ -1,14 +1,15 @@
 """What smaller vectors lose: every dimension and precision, measured."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.progress import Progress
+from nearer.core.results.vectors import SizeDifference, SizeValues
 from nearer.encode.compressed import compressed
 from nearer.encode.corpus import (
     Corpus,
@@ -121,11 +122,9 @@ class MeasuredCorpus:
         return median(durations_s)
 
 
-def proposed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def proposed(rows: Sequence[SizeValues]) -> SizeValues:
     """The row of the fewest stored bytes whose quality is near enough to that of the first; of equals the fastest."""
-    return min(
-        (row for row in rows if row["is_within"]), key=lambda row: (row["bytes_per_document"], row["search_time_ratio"])
-    )
+    return min((row for row in rows if row.is_within), key=lambda row: (row.bytes_per_document, row.search_time_ratio))
 
 
 def settings_of(workspace: Workspace, full_dimension: int) -> list[tuple[int, Precision]]:
@@ -139,8 +138,8 @@ def settings_of(workspace: Workspace, full_dimension: int) -> list[tuple[int, Pr
 
 def rows_of(
     workspace: Workspace, judged: JudgedSplit, full: _Size, others: Sequence[_Size], corpus: Corpus
-) -> list[dict[str, Any]]:
-    """Every size as JSON, compared with the full one."""
+) -> tuple[SizeValues, ...]:
+    """Every size, compared with the full one."""
     recipe, metric = workspace.recipe.evaluate, str(MEASURE)
     values_QS = np.stack([each.measured.values[metric] for each in (full, *others)], axis=1)
     intervals = mean_intervals(
@@ -155,23 +154,26 @@ def rows_of(
         for other in others
         for each in compare_measured(full.measured, other.measured, metrics=[metric], judged=judged, recipe=recipe)
     ]
-    compared = [{**asdict(each), "p_adjusted": p_value} for each, p_value in zip(found, adjusted_p(found), strict=True)]
+    compared = [
+        SizeDifference(**each.to_dict(), p_adjusted=p_value)
+        for each, p_value in zip(found, adjusted_p(found), strict=True)
+    ]
     most_lost = workspace.recipe.compress.max_loss * intervals[0].value
     passages_a_document = len(corpus.passages) / len(corpus.documents)
-    return [
-        {
-            "dimension": size.dimension,
-            "precision": size.precision,
-            "stored": STORED[size.precision],
-            "bytes_per_document": stored_bytes(size.dimension, size.precision) * passages_a_document,
-            **asdict(interval),
-            "difference": difference,
-            "share_of_full": interval.value / intervals[0].value if intervals[0].value else 1.0,
-            "is_within": interval.value >= intervals[0].value - most_lost,
-            "is_proven": difference is None or difference["low"] >= -most_lost,
-            "search_ms": 1000 * size.search_s,
-            "full_search_ms": 1000 * size.full_search_s,
-            "search_time_ratio": size.search_s / size.full_search_s,
-        }
+    return tuple(
+        SizeValues(
+            **interval.to_dict(),
+            dimension=size.dimension,
+            precision=size.precision,
+            stored=STORED[size.precision],
+            bytes_per_document=stored_bytes(size.dimension, size.precision) * passages_a_document,
+            difference=difference,
+            share_of_full=interval.value / intervals[0].value if intervals[0].value else 1.0,
+            is_within=interval.value >= intervals[0].value - most_lost,
+            is_proven=difference is None or difference.low >= -most_lost,
+            search_ms=1000 * size.search_s,
+            full_search_ms=1000 * size.full_search_s,
+            search_time_ratio=size.search_s / size.full_search_s,
+        )
         for size, interval, difference in zip((full, *others), intervals, [None, *compared], strict=True)
-    ]
+    )

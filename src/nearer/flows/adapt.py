@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.training import Trained
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE
 from nearer.training.adapters import (
@@ -19,7 +19,7 @@ def adapt(
     *,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> dict[str, Any]:
+) -> Trained:
     """Train an adapter of ``start`` and register it; ``start`` itself when nothing was better on dev.
 
     ``sides`` says what it maps: ``query`` leaves the index as it is, ``shared`` and ``separate`` map the stored

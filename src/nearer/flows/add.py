@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +13,11 @@ from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Judgment
-from nearer.core.results.data import Imported
+from nearer.core.results.data import Changes, Imported, Removed
 from nearer.evaluation.grades import make_scale
 from nearer.evaluation.splits import assign
 from nearer.store import database as tables
 from nearer.store.collection import (
-    Changes,
     batches,
     grades_of,
     leave_split,
@@ -108,12 +107,12 @@ class _Import:
             raise ImportFaults(faults, hint="mend the files" if faults.is_whole_file else hint)
         self._refuse_changed_meaning()
 
-    def take_over(self, connection: Connection) -> dict[str, dict[str, int]]:
-        """Take over what was staged, in one swap; what it changed, by kind of record."""
+    def take_over(self, connection: Connection) -> dict[str, Changes]:
+        """Take over what was staged, in one swap; what was done to each kind."""
         changes = take_over(connection)
         leave_split(connection, "train", self.drawn)
         put_split(connection, "dev", self.drawn)
-        return {kind: asdict(changes[kind] + again) for kind, again in self.repeated.items()}
+        return {kind: changes[kind] + again for kind, again in self.repeated.items()}
 
     def _keep(self, kind: str, staged: Changes) -> None:
         again = replace(staged, num_added=0)
@@ -223,7 +222,7 @@ def add(
         changes=changes,
         notes=task.notes.lines(),
         num_skipped=task.faults.num_rows,
-        faults=tuple(asdict(fault) for fault in task.faults.kept),
+        faults=tuple(task.faults.kept),
         num_faults=task.faults.num_faults,
         duration_s=time.perf_counter() - start,
         counts=workspace.collection.counts(),
@@ -231,7 +230,7 @@ def add(
     )
 
 
-def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
+def remove(workspace: Workspace, doc_ids: Sequence[str]) -> Removed:
     """Remove documents, the judgments on them, and their texts from what was recorded; reports go, to be written anew.
 
     Raises InputError, naming them, when some do not exist.
@@ -246,7 +245,7 @@ def remove(workspace: Workspace, doc_ids: Sequence[str]) -> dict[str, Any]:
     workspace.database.empty_log()
     for report in workspace.reports.glob("*.html"):  # pages quote texts; they can be written anew
         report.unlink(missing_ok=True)
-    return {"num_removed": num_removed, "counts": workspace.collection.counts()}
+    return Removed(num_removed=num_removed, counts=workspace.collection.counts())
 
 
 def _documents(task: _Import, path: Path) -> Iterator[Row[Document] | Fault]:

@@ -5,21 +5,21 @@ Shapes: Q queries, P passages, N documents, D dimensions, K ranked documents.
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.vectors import Compressed, CompressionCurve, SizeValues
 from nearer.encode.compressed import CompressedEncoder
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.sizes import MEASURE, MeasuredCorpus, proposed, rows_of, settings_of
 from nearer.evaluation.splits import ensure_splits
 from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
-from nearer.systems import System, open_system, spent
+from nearer.systems import System, api_use, open_system
 
 
-def compress(workspace: Workspace, system: str, *, dimension: int) -> dict[str, Any]:
+def compress(workspace: Workspace, system: str, *, dimension: int) -> Compressed:
     """Register the model whose vectors are the first ``dimension`` values of a system's, of length 1 again.
 
     It keeps no weights: those of the model that it compresses serve it. Its space is its own.
@@ -37,15 +37,15 @@ def compress(workspace: Workspace, system: str, *, dimension: int) -> dict[str, 
     )
     workspace.begin_writing()
     model = workspace.registry.add_model(record)
-    return {
-        "model_id": model.model_id,
-        "encoder_id": model.encoder_id,
-        "space_id": model.space_id,
-        "parent_model_id": model.parent_model_id,
-        "dimension": dimension,
-        "full_dimension": opened.encoder.dimension,
-        **spent([opened]),
-    }
+    return Compressed(
+        model_id=model.model_id,
+        encoder_id=model.encoder_id,
+        space_id=model.space_id,
+        parent_model_id=opened.model.model_id,
+        dimension=dimension,
+        full_dimension=opened.encoder.dimension,
+        api=api_use([opened]),
+    )
 
 
 def compression_curve(
@@ -55,7 +55,7 @@ def compression_curve(
     split: str = "dev",
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, Any]:
+) -> CompressionCurve:
     """Measure a system's vectors at every dimension and precision of ``compress``, and propose the smallest that do.
 
     Each is compared query by query with the full float32 vectors, over the whole corpus. Search times are of one query
@@ -75,23 +75,23 @@ def compression_curve(
     rows = rows_of(workspace, judged, full, others, measured_corpus.corpus)
     workspace.begin_writing()
     registry = workspace.registry
-    result = {
-        "system": system,
-        "model_id": opened.model.model_id,
-        "split": judged.split,
-        "metric": str(MEASURE),
-        "num_queries": len(judged.queries),
-        "num_groups": len(set(judged.groups)) if judged.groups else None,
-        "num_documents": len(measured_corpus.corpus.documents),
-        "num_passages": len(measured_corpus.corpus.passages),
-        "settings": workspace.recipe.compress.model_dump(mode="json"),
-        "rows": rows,
-        "proposal": (proposal := proposed(rows)),
-        "next": _next(workspace, opened, proposal, rows[0]),
-        "ledger": registry.use_test_split(split=judged.split, systems=[system], purpose="compress").to_dict(),
-        **spent([opened]),
-    }
-    registry.record("compress", detail=result)
+    result = CompressionCurve(
+        system=system,
+        model_id=opened.model.model_id,
+        split=judged.split,
+        metric=str(MEASURE),
+        num_queries=len(judged.queries),
+        num_groups=len(set(judged.groups)) if judged.groups else None,
+        num_documents=len(measured_corpus.corpus.documents),
+        num_passages=len(measured_corpus.corpus.passages),
+        settings=workspace.recipe.compress.model_dump(mode="json"),
+        rows=rows,
+        proposal=(proposal := proposed(rows)),
+        next=_next(workspace, opened, proposal, rows[0]),
+        ledger=registry.use_test_split(split=judged.split, systems=[system], purpose="compress"),
+        api=api_use([opened]),
+    )
+    registry.record("compress", detail=result.to_dict())
     failpoint("compress.curve")
     return result
 
@@ -106,14 +106,14 @@ def _open(workspace: Workspace, name: str) -> System:
     return system
 
 
-def _next(workspace: Workspace, system: System, proposal: dict[str, Any], full: dict[str, Any]) -> list[str]:
+def _next(workspace: Workspace, system: System, proposal: SizeValues, full: SizeValues) -> tuple[str, ...]:
     """The commands that make the proposal what is searched; the gate knows how much may be lost."""
-    dimension = proposal["dimension"]
-    if dimension == full["dimension"]:
-        return []
+    dimension = proposal.dimension
+    if dimension == full.dimension:
+        return ()
     chosen = CompressedEncoder(system.encoder, dimension).model_id
-    allowed = workspace.recipe.compress.max_loss * full["value"]
-    return [
+    allowed = workspace.recipe.compress.max_loss * full.value
+    return (
         f"nearer compress {system.model.model_id} --dimension {dimension}",
         f"nearer promote {chosen} --set gate.min_gain=-{allowed:.4f}",
-    ]
+    )

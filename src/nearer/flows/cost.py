@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import Recipe
 from nearer.core.records import Document
+from nearer.core.results.vectors import Cost, CostRow, EncodingRate, Prices, SearchCostBaseline
 from nearer.core.sections import CostRecipe
 from nearer.encode.chunk import passages
 from nearer.encode.corpus import window_of
@@ -58,7 +58,7 @@ def cost(
     workspace: Workspace | None = None,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Cost:
     """Storage, index, hours of encoding and relative search cost for every one of ``dims`` in every precision.
 
     ``documents_per_second`` has one rate for all dims or one each; without it the workspace's base model is measured
@@ -84,29 +84,27 @@ def cost(
         rate, origin = _rate(each.dims, dims, documents_per_second, sample, passages_per_document)
         hours = encoding_hours(num_documents, documents_per_second=rate)
         rows.append(
-            {
-                "dims": each.dims,
-                "precision": each.precision,
-                "raw_bytes": each.raw_bytes,
-                "index_bytes": each.index_bytes,
-                "reembedding_hours": hours,
-                "hours_origin": origin,
-                "relative_search_cost": relative_search_cost(
-                    each.dims, each.precision, baseline=(dims[0], precisions[0])
-                ),
-                "usd": _prices(recipe.cost, hours, {"raw": each.raw_bytes, **each.index_bytes}),
-            }
+            CostRow(
+                dims=each.dims,
+                precision=each.precision,
+                raw_bytes=each.raw_bytes,
+                index_bytes=each.index_bytes,
+                reembedding_hours=hours,
+                hours_origin=origin,
+                relative_search_cost=relative_search_cost(each.dims, each.precision, baseline=(dims[0], precisions[0])),
+                usd=_prices(recipe.cost, hours, {"raw": each.raw_bytes, **each.index_bytes}),
+            )
         )
-    return {
-        "num_documents": num_documents,
-        "passages_per_document": passages_per_document,
-        "num_vectors": num_vectors,
-        "throughput": _described(documents_per_second, sample, passages_per_document),
-        "search_cost_baseline": {"dims": dims[0], "precision": precisions[0]},
-        "rows": rows,
-        "api_usd": _api_usd(recipe.cost, num_documents, sample),
-        "notes": _notes(rows, documents_per_second, sample, passages_per_document),
-    }
+    return Cost(
+        num_documents=num_documents,
+        passages_per_document=passages_per_document,
+        num_vectors=num_vectors,
+        throughput=_described(documents_per_second, sample, passages_per_document),
+        search_cost_baseline=SearchCostBaseline(dims=dims[0], precision=precisions[0]),
+        rows=tuple(rows),
+        api_usd=_api_usd(recipe.cost, num_documents, sample),
+        notes=_notes(rows, documents_per_second, sample, passages_per_document),
+    )
 
 
 def measure_throughput(
@@ -179,31 +177,29 @@ def _rate(
     return measured / work, "measured" if work == 1 else "estimated"
 
 
-def _described(rates: Sequence[float], sample: Throughput | None, passages_per_document: float) -> dict[str, Any]:
+def _described(rates: Sequence[float], sample: Throughput | None, passages_per_document: float) -> EncodingRate:
     if sample is None:
-        return {"origin": "given", "documents_per_second": list(rates)}
-    return {
-        "origin": "measured",
-        "documents_per_second": [sample.texts_per_second / passages_per_document],
-        "texts": sample.texts,
-        "model": sample.model,
-        "dims": sample.dims,
-        "device": sample.device,
-        "num_texts": sample.num_texts,
-        "duration_s": sample.duration_s,
-        "sample_passages_per_document": sample.passages_per_document,
-        "sample_tokens_per_document": sample.tokens_per_document,
-    }
+        return EncodingRate(origin="given", documents_per_second=tuple(rates))
+    return EncodingRate(
+        origin="measured",
+        documents_per_second=(sample.texts_per_second / passages_per_document,),
+        texts=sample.texts,
+        model=sample.model,
+        dims=sample.dims,
+        device=sample.device,
+        num_texts=sample.num_texts,
+        duration_s=sample.duration_s,
+        sample_passages_per_document=sample.passages_per_document,
+        sample_tokens_per_document=sample.tokens_per_document,
+    )
 
 
-def _prices(recipe: CostRecipe, hours: float, num_bytes: dict[str, int]) -> dict[str, Any]:
+def _prices(recipe: CostRecipe, hours: float, num_bytes: dict[str, int]) -> Prices:
     machine, storage = recipe.machine_usd_per_hour, recipe.storage_usd_per_gb_month
-    return {
-        "reembedding": None if machine is None else hours * machine,
-        "storage_month": None
-        if storage is None
-        else {kind: storage * number / _GB for kind, number in num_bytes.items()},
-    }
+    return Prices(
+        reembedding=None if machine is None else hours * machine,
+        storage_month=None if storage is None else {kind: storage * number / _GB for kind, number in num_bytes.items()},
+    )
 
 
 def _api_usd(recipe: CostRecipe, num_documents: int, sample: Throughput | None) -> float | None:
@@ -220,20 +216,20 @@ def _api_usd(recipe: CostRecipe, num_documents: int, sample: Throughput | None) 
 
 
 def _notes(
-    rows: Sequence[dict[str, Any]], rates: Sequence[float], sample: Throughput | None, passages_per_document: float
-) -> list[str]:
+    rows: Sequence[CostRow], rates: Sequence[float], sample: Throughput | None, passages_per_document: float
+) -> tuple[str, ...]:
     """What the reader would otherwise take for more than it is."""
     notes = []
-    if any(row["hours_origin"] == "estimated" for row in rows) and sample:
+    if any(row.hours_origin == "estimated" for row in rows) and sample:
         notes.append(
             f"hours for more than {sample.dims} dimensions are estimated as the least a wider model of as many layers "
             "needs; give --documents-per-second for each of --dims where you have measured it"
         )
-    if len(rates) == 1 and len({row["dims"] for row in rows}) > 1:
+    if len(rates) == 1 and len({row.dims for row in rows}) > 1:
         notes.append("one rate was given for all dimensions; a model of more dimensions is mostly slower")
     if sample and abs(sample.passages_per_document / passages_per_document - 1) > _OTHER_PASSAGES:
         notes.append(
             f"a document of the sample makes {sample.passages_per_document:.2f} passages, {passages_per_document:g} "
             f"was reckoned with: --passages-per-document {sample.passages_per_document:.2f}"
         )
-    return notes
+    return tuple(notes)

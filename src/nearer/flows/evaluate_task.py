@@ -4,13 +4,13 @@ Arrays: N items or documents, D dimensions, A anchors, Q seeds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
-from nearer.core.results.measuring import Compared, TaskEvaluation, TaskValues, ValueInterval
+from nearer.core.results.measuring import Compared, Comparison, Interval, TaskEvaluation, TaskValues
 from nearer.core.sections import EvaluateRecipe
 from nearer.evaluation.comparison import adjusted_p
 from nearer.evaluation.splits import ensure_splits
@@ -24,7 +24,7 @@ from nearer.evaluation.tasks import (
     groups_or_none,
     recommendation,
 )
-from nearer.measure.significance import Comparison, compare_all, mean_intervals
+from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
 from nearer.systems import System, open_system
 
@@ -73,7 +73,7 @@ def evaluate_task(
         results=results,
         chance={name: float(value.values.mean()) for name, value in chance.items()},
         comparisons=tuple(
-            Compared(baseline=names[0], candidate=name, **asdict(each), p_adjusted=p_value)
+            Compared(baseline=names[0], candidate=name, **each.to_dict(), p_adjusted=p_value)
             for (name, each), p_value in zip(compared, p_adjusted, strict=True)
         ),
         notes=tuple(outcome.notes),
@@ -103,7 +103,7 @@ def _result(system: System, values: Values, outcome: Outcome, recipe: EvaluateRe
         encoder_id=system.model.encoder_id,
         space_id=system.model.space_id,
         metrics={
-            name: ValueInterval(value=each.value, low=max(0.0, each.low), high=min(1.0, each.high))
+            name: Interval(value=each.value, low=max(0.0, each.low), high=min(1.0, each.high))
             for name, each in zip(values, intervals, strict=True)
         },
         details={name: dict(value.detail) for name, value in values.items() if value.detail},

@@ -1,18 +1,18 @@
 """Build, inspect and verify the index of a system's space."""
 
 from dataclasses import replace
-from typing import Any
 
 from nearer.core.errors import ModelRefused, NotFound, ServiceError
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.data import IndexStatus
+from nearer.core.results.serving import Indexed
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
-from nearer.systems import LIVE, System, chunk_of, open_release, open_system, spent
+from nearer.systems import LIVE, System, api_use, chunk_of, open_release, open_system
 from nearer.systems.space_index import build, verify
 
 
-def index(workspace: Workspace, system: str | None = None, *, progress: Progress | None = None) -> dict[str, Any]:
+def index(workspace: Workspace, system: str | None = None, *, progress: Progress | None = None) -> Indexed:
     """Bring the index of a system's space up to the documents; without a name those of live and its predecessor.
 
     Only what was added or edited is read, and only new texts are encoded.
@@ -20,8 +20,8 @@ def index(workspace: Workspace, system: str | None = None, *, progress: Progress
     progress = progress or Silent()
     workspace.begin_writing()
     systems = _systems(workspace, system)
-    built = [build(workspace, each, progress=progress) for each in systems]
-    return {"indexes": built, **spent(systems)}
+    built = tuple(build(workspace, each, progress=progress) for each in systems)
+    return Indexed(indexes=built, api=api_use(systems))
 
 
 def index_status(workspace: Workspace, system: str | None = None) -> IndexStatus:

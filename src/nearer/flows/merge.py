@@ -3,18 +3,16 @@
 Shapes: Q queries, P passages, D dimensions, K ranked documents.
 """
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Any
 
 import numpy as np
 
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
-from nearer.core.ids import canonical_json
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.training import MergedWeight, MergedWith, TrainingRecord
+from nearer.core.results.vectors import Merged
 from nearer.encode.blocks import longest_first
 from nearer.encode.corpus import Corpus, refuse_other_documents
 from nearer.encode.encoder import Encoder
@@ -42,11 +40,11 @@ class _Point:
     value: float
     results: Results | None
 
-    def broken(self, first: "_Point") -> list[str]:
+    def broken(self, first: "_Point") -> tuple[str, ...]:
         """The cases that fail here and not there."""
         if self.results is None or first.results is None:
-            return []
-        return [each.case.name for each in newly_failing(first.results, self.results)]
+            return ()
+        return tuple(each.case.name for each in newly_failing(first.results, self.results))
 
 
 def merge(
@@ -56,7 +54,7 @@ def merge(
     *,
     weight: float,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Merged:
     """Register the model whose weights lie between ``other``'s, at 0, and ``system``'s, at 1.
 
     Dev and the cases of ``gate.suite`` are measured there and at both ends. An end is a model that is there already,
@@ -82,11 +80,22 @@ def merge(
         points.append(measure.measured(encoder, share, progress))
     chosen = next(each for each in points if each.weight == weight)
     encoder.model.load_state_dict(interpolated(*ends, chosen.weight))
-    summary = _summary(first, second, points, chosen, num_queries=len(measure.dev.queries))
-    model = _register(workspace, second, first, chosen, summary)
-    known = (first.model.model_id, second.model.model_id)
-    result = {"model_id": model.model_id, "is_new": model.model_id not in known, **summary}
-    workspace.registry.record("merge", detail=result)
+    measured = tuple(_described(each, points[0]) for each in points)
+    model = _register(workspace, second, first, chosen, measured)
+    parents = (second.model.model_id, first.model.model_id)
+    result = Merged(
+        model_id=model.model_id,
+        is_new=model.model_id not in parents,
+        system=second.name,
+        other=first.name,
+        parents=parents,
+        weight=chosen.weight,
+        metric=str(DEV_MEASURE),
+        num_queries=len(measure.dev.queries),
+        points=measured,
+        broken=chosen.broken(points[0]),
+    )
+    workspace.registry.record("merge", detail=result.to_dict())
     failpoint("merge.registered")
     return result
 
@@ -142,30 +151,20 @@ def _refuse(first: LocalSystem, second: LocalSystem) -> None:
     refuse_unlike(left, right, names=names)
 
 
-def _summary(
-    first: LocalSystem, second: LocalSystem, points: Sequence[_Point], chosen: _Point, *, num_queries: int
-) -> dict[str, Any]:
-    return {
-        "system": second.name,
-        "other": first.name,
-        "parents": [second.model.model_id, first.model.model_id],
-        "weight": chosen.weight,
-        "metric": str(DEV_MEASURE),
-        "num_queries": num_queries,
-        "points": [{"weight": each.weight, "value": each.value, "suite": _counted(each, points[0])} for each in points],
-        "broken": chosen.broken(points[0]),
-    }
-
-
-def _counted(point: _Point, first: _Point) -> dict[str, Any] | None:
+def _described(point: _Point, first: _Point) -> MergedWeight:
     if point.results is None:
-        return None
-    num_failed = sum(not each.passed for each in point.results)
-    return {"num_cases": len(point.results), "num_failed": num_failed, "newly_failing": point.broken(first)}
+        return MergedWeight(weight=point.weight, value=point.value)
+    return MergedWeight(
+        weight=point.weight,
+        value=point.value,
+        num_cases=len(point.results),
+        num_failed=sum(not each.passed for each in point.results),
+        newly_failing=point.broken(first),
+    )
 
 
 def _register(
-    workspace: Workspace, second: LocalSystem, first: LocalSystem, chosen: _Point, summary: dict[str, Any]
+    workspace: Workspace, second: LocalSystem, first: LocalSystem, chosen: _Point, measured: tuple[MergedWeight, ...]
 ) -> Model:
     """Save the merged model under its id, then enter it; an end is there already."""
     if chosen.weight in (0, 1):
@@ -173,14 +172,13 @@ def _register(
     encoder = Encoder(second.encoder.model, settings=second.encoder.settings, batch_size=second.encoder.batch_size)
     source = keep_model(workspace, encoder.encoder_id, encoder.save)
     failpoint("merge.model")
-    merged = {"with": first.model.model_id, "weight": chosen.weight, "points": summary["points"]}
-    training = {"recipe": workspace.recipe.model_dump(mode="json"), "merged": merged}
+    merged = MergedWith(model_id=first.model.model_id, weight=chosen.weight, points=measured)
     record = Model(
         model_id=encoder.model_id,
         encoder_id=encoder.encoder_id,
         source=source,
         encoder=asdict(encoder.settings),
         parent_model_id=second.model.model_id,
-        training=dict(json.loads(canonical_json(training))),
+        training=TrainingRecord(recipe=workspace.recipe.model_dump(mode="json"), merged=merged),
     )
     return workspace.registry.add_model(record)

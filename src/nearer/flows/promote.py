@@ -71,14 +71,14 @@ def promote(
         return replace(answer, verdict="refused")
     release = registry.add_release(
         model=candidate.model,
-        system={**candidate.pinned, "index": built["index"]},
+        system={**candidate.pinned, "index": built.index.to_dict()},
         evidence=evidence,
     )
     registry.move_live(
         expected=live.release_id if live else None,
         release_id=release.release_id,
         action="promote",
-        detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built["num_documents"]},
+        detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built.num_documents},
     )
     return replace(answer, release_id=release.release_id)
 

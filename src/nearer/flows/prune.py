@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nearer.core.errors import InputError
+from nearer.core.results.data import Pruned, PrunedItem
 from nearer.store.files import bytes_in, remove_tree
 from nearer.store.leases import is_held
 from nearer.store.registry import Model, Reranker
@@ -22,7 +22,7 @@ class _Item:
     part_id: str = ""
 
 
-def prune(workspace: Workspace, *, keep: int = 3, dry_run: bool = False) -> dict[str, Any]:
+def prune(workspace: Workspace, *, keep: int = 3, dry_run: bool = False) -> Pruned:
     """Remove models that were never released, their indexes and cached vectors, and old reports.
 
     The ``keep`` newest models, rerankers and reports stay, and so does what they, the releases and the unfinished
@@ -34,13 +34,14 @@ def prune(workspace: Workspace, *, keep: int = 3, dry_run: bool = False) -> dict
     workspace.begin_writing()
     items = list(_items(workspace, keep=keep))
     paths = {item.path: item.kind for item in items if item.path and item.path.exists()}
-    removed = [{"kind": kind, "name": path.name, "num_bytes": bytes_in(path)} for path, kind in paths.items()]
+    removed = tuple(PrunedItem(kind=kind, name=path.name, num_bytes=bytes_in(path)) for path, kind in paths.items())
     if not dry_run:
         # the registry first: what it names is there
         workspace.registry.forget([item.part_id for item in items if item.part_id])
         for path in paths:
             remove_tree(path)
-    return {"dry_run": dry_run, "keep": keep, "removed": removed, "num_bytes": sum(r["num_bytes"] for r in removed)}
+    num_bytes = sum(each.num_bytes for each in removed)
+    return Pruned(dry_run=dry_run, keep=keep, removed=removed, num_bytes=num_bytes)
 
 
 def _items(workspace: Workspace, *, keep: int) -> Iterator[_Item]:
@@ -71,7 +72,7 @@ def _items(workspace: Workspace, *, keep: int) -> Iterator[_Item]:
 def _kept(workspace: Workspace, parts: dict[str, Model | Reranker], *, keep: int) -> set[str]:
     """The ids of what releases, unfinished trainings and the newest of each kind need, and what those came from."""
     wanted = set(workspace.registry.released_parts())
-    wanted |= {str(run.record.get("request", {}).get("start")) for run in unfinished_runs(workspace)}
+    wanted |= {run.record.request.start for run in unfinished_runs(workspace) if run.record}
     for kind in (Model, Reranker):
         made = [part_id for part_id, part in parts.items() if isinstance(part, kind) and _is_made_here(part)]
         wanted |= set(made[len(made) - keep :] if keep else [])

@@ -3,22 +3,22 @@
 Shapes: E pairs of a query and a positive, P passages, D dimensions.
 """
 
-from typing import Any
-
 import numpy as np
 
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.training import TrainingData, TrainingRecord
+from nearer.core.results.vectors import Rotated
 from nearer.encode.adapter import Adapter, Map
 from nearer.evaluation.splits import ensure_splits
 from nearer.learn.rotation import pair_rotation
 from nearer.store.workspace import Workspace
-from nearer.systems import open_system, refuse_stages, spent
+from nearer.systems import api_use, open_system, refuse_stages
 from nearer.training.adapter_set import read_adapter_set
 from nearer.training.adapters import judged_learners, refuse_or_tell, register_adapter
 from nearer.training.examples import find_excluded
 
 
-def rotate(workspace: Workspace, system: str, *, progress: Progress | None = None) -> dict[str, Any]:
+def rotate(workspace: Workspace, system: str, *, progress: Progress | None = None) -> Rotated:
     """Register the model whose vectors are a system's, rotated onto the axes of the pairs of train's judged queries.
 
     Every ranking stays as it was, and the first dimensions say the most of what queries have in common with their
@@ -43,19 +43,19 @@ def rotate(workspace: Workspace, system: str, *, progress: Progress | None = Non
         weight_E=np.ones(len(pairs.queries_E), np.float32),
     )
     both = Map(weights={"matrix": rotation_DD})
-    training = {
-        "recipe": workspace.recipe.model_dump(mode="json"),
-        "data": {"num_pairs": len(pairs.queries_E), "pairs_id": pairs.pairs_id},
-        "adapter": {"kind": "linear", "sides": "rotated"},
-    }
+    training = TrainingRecord(
+        recipe=workspace.recipe.model_dump(mode="json"),
+        data=TrainingData(num_pairs=len(pairs.queries_E), pairs_id=pairs.pairs_id),
+        adapter={"sides": "rotated"},
+    )
     adapter = Adapter(space_id=known.space_id, query=both, document=both)
     model = register_adapter(workspace, parent, adapter, training=training)
     progress.say(f"{model.model_id}: {system}, rotated onto the axes of {len(pairs.queries_E)} pairs")
-    return {
-        "model_id": model.model_id,
-        "encoder_id": model.encoder_id,
-        "space_id": model.space_id,
-        "parent_model_id": parent.model.model_id,
-        "num_pairs": len(pairs.queries_E),
-        **spent([parent]),
-    }
+    return Rotated(
+        model_id=model.model_id,
+        encoder_id=model.encoder_id,
+        space_id=model.space_id,
+        parent_model_id=parent.model.model_id,
+        num_pairs=len(pairs.queries_E),
+        api=api_use([parent]),
+    )

@@ -1,9 +1,7 @@
 """One query against the live release."""
 
-from dataclasses import asdict
-from typing import Any
-
 from nearer.core.records import Metadata, Passage
+from nearer.core.results.serving import PassagePlace, SearchAnswer, SearchHit
 from nearer.serving.searcher import Searcher, Where, refuse_question
 from nearer.store.workspace import Workspace
 
@@ -16,7 +14,7 @@ def search(
     where: Where = None,
     known: Metadata | None = None,
     lexical: bool = False,
-) -> dict[str, Any]:
+) -> SearchAnswer:
     """The ``k`` best documents for ``text`` (10, or as many as a reranker keeps); removed documents are left out.
 
     ``where`` is a filter in the grammar of OpenAI's vector stores, or conditions such as "year>=2020" that must all
@@ -30,24 +28,23 @@ def search(
     refuse_question(text, k=k)
     with Searcher.open(workspace) as searcher:
         answer = searcher.search(text, k=k, where=where, known=known, mode="lexical" if lexical else "release")
-        return {
-            "release_id": answer.release_id,
-            "space_id": answer.space_id,
-            "stale": searcher.stale(),
-            "unused_rules": list(answer.unused_rules),
-            "results": [
-                {
-                    "doc_id": hit.document.doc_id,
-                    "score": hit.score,
-                    "text": hit.document.full_text,
-                    "passage": _place(hit.passage),
-                }
+        return SearchAnswer(
+            release_id=answer.release_id,
+            space_id=answer.space_id,
+            stale=tuple(searcher.stale()),
+            unused_rules=answer.unused_rules,
+            results=tuple(
+                SearchHit(
+                    doc_id=hit.document.doc_id,
+                    score=hit.score,
+                    text=hit.document.full_text,
+                    passage=_place(hit.passage),
+                )
                 for hit in answer.hits
-            ],
-            **searcher.spent(),
-        }
+            ),
+            api=searcher.spent(),
+        )
 
 
-def _place(passage: Passage | None) -> dict[str, int] | None:
-    """Where a passage is in its document: its number, and its first and last characters."""
-    return None if passage is None else {name: asdict(passage)[name] for name in ("ordinal", "start", "end")}
+def _place(passage: Passage | None) -> PassagePlace | None:
+    return None if passage is None else PassagePlace(ordinal=passage.ordinal, start=passage.start, end=passage.end)

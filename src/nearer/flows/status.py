@@ -1,7 +1,6 @@
 """Say what is live, and what there is."""
 
-from typing import Any
-
+from nearer.core.results.serving import ModelStatus, ReleaseStatus, RerankerStatus, Status
 from nearer.store.files import bytes_in
 from nearer.store.registry import Release
 from nearer.store.usage import usage_by_model
@@ -20,35 +19,35 @@ _PLACES = {
 """Where each kind of thing lies."""
 
 
-def status(workspace: Workspace) -> dict[str, Any]:
+def status(workspace: Workspace) -> Status:
     """What is live, what a rollback would return to, the models and unfinished trainings there are, and costs."""
     registry = workspace.registry
     num_documents = workspace.collection.counts()["documents"]
-    return {
-        "live": _describe(registry.live(), num_documents),
-        "previous": _describe(registry.previous(), num_documents),
-        "models": [
-            {"model_id": model.model_id, "parent_model_id": model.parent_model_id, "created_at": model.created_at}
-            for model in registry.models()
-        ],
-        "rerankers": [
-            {"reranker_id": each.reranker_id, "parent_id": each.parent_id, "created_at": each.created_at}
+    return Status(
+        live=_describe(registry.live(), num_documents),
+        previous=_describe(registry.previous(), num_documents),
+        models=tuple(
+            ModelStatus(model_id=each.model_id, parent_model_id=each.parent_model_id, created_at=each.created_at)
+            for each in registry.models()
+        ),
+        rerankers=tuple(
+            RerankerStatus(reranker_id=each.reranker_id, parent_id=each.parent_id, created_at=each.created_at)
             for each in registry.rerankers()
-        ],
-        "unfinished": [each.summary for each in unfinished_runs(workspace)],
-        "bytes": {kind: bytes_in(workspace.state / place) for kind, place in _PLACES.items()},
-        "api": usage_by_model(workspace.database),
-    }
+        ),
+        unfinished=tuple(each.summary for each in unfinished_runs(workspace)),
+        bytes={kind: bytes_in(workspace.state / place) for kind, place in _PLACES.items()},
+        api=tuple(usage_by_model(workspace.database)),
+    )
 
 
-def _describe(release: Release | None, num_documents: int) -> dict[str, Any] | None:
+def _describe(release: Release | None, num_documents: int) -> ReleaseStatus | None:
     if release is None:
         return None
-    return {
-        "release_id": release.release_id,
-        "model_id": release.model_id,
-        "space_id": release.space_id,
-        "stages": release.system.get("stages", []),
-        "num_documents": num_documents,
-        "created_at": release.created_at,
-    }
+    return ReleaseStatus(
+        release_id=release.release_id,
+        model_id=release.model_id,
+        space_id=release.space_id,
+        stages=tuple(release.system.get("stages", ())),
+        num_documents=num_documents,
+        created_at=release.created_at,
+    )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from nearer.core.arrays import Ints
+from nearer.core.results.training import SourceDraw
 from nearer.core.sections import TrainRecipe
 from nearer.learn.examples import Example
 
@@ -26,10 +27,10 @@ class Source:
     weight: float
 
     @property
-    def described(self) -> dict[str, str | int | float]:
+    def described(self) -> SourceDraw:
         """What is written down of it."""
         number = len(self.rows_S)
-        return {"source": self.name, "num_pairs": number, "weight": self.weight, "num_drawn": self.num_drawn}
+        return SourceDraw(source=self.name, num_pairs=number, weight=self.weight, num_drawn=self.num_drawn)
 
     @property
     def num_drawn(self) -> int:

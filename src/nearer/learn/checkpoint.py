@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.failpoints import failpoint
+from nearer.core.results.training import DevPoint
 from nearer.measure.significance import compare_all
 from nearer.store.checksummed import fault_in, keep_checksummed
 from nearer.store.files import remove_tree, unfinished_name
@@ -36,36 +37,6 @@ _UNREAD = ("README.md", "training_args.bin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DevPoint:
-    """What dev said after ``step`` optimiser steps; step 0 is the model that the pass began with.
-
-    Beside it what each dev query said, while the pass goes on; ``train``, the same as ``value`` of a sample of the
-    training queries, and the effective rank of a sample of passages; none where that was not measured, as before
-    these were kept.
-    """
-
-    step: int
-    value: float
-    queries: tuple[float, ...] = ()
-    train: float | None = None
-    effective_rank: float | None = None
-
-    @property
-    def fault(self) -> str:
-        """Which measurement is not a number; empty when all are."""
-        sides = {"dev": self.value, "train": self.train}
-        return next((side for side, value in sides.items() if value is not None and not math.isfinite(value)), "")
-
-    def is_proven_better(self, other: "DevPoint") -> bool:
-        """Whether this one is, by the 95% interval of the difference; without what queries said any difference is."""
-        if not (self.queries and other.queries):
-            return self.value > other.value
-        other_Q1, own_Q1 = np.array([other.queries, self.queries])[:, :, None]
-        [gain] = compare_all(other_Q1, own_Q1, metrics=["dev"])
-        return gain.low > 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """A whole checkpoint, taken after ``step`` of ``num_steps``."""
 
@@ -78,7 +49,7 @@ class Checkpoint:
     def read(cls, folder: Path) -> "Checkpoint":
         """The checkpoint in a checksummed folder."""
         content = json.loads((folder / _POINTS).read_text(encoding="utf-8"))
-        dev = tuple(DevPoint(**point) for point in content.pop("dev"))
+        dev = tuple(DevPoint.read(point) for point in content.pop("dev"))
         return cls(folder=folder, dev=dev, **content)
 
 
@@ -173,7 +144,7 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         best, last = self.best, self.points[-1]
         was_broken_off = self.fault or self.has_lost_patience
         is_better = last.value > self.points[0].value
-        if is_better and not was_broken_off and not best.is_proven_better(last):
+        if is_better and not was_broken_off and not _is_proven_better(best, last):
             return last
         self._model.load_state_dict(self._weights)
         return best
@@ -264,3 +235,12 @@ def cannot_write(folder: Path, error: Exception) -> WorkspaceError:
 
 def _by_step(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _is_proven_better(best: DevPoint, other: DevPoint) -> bool:
+    """Whether it is, by the 95% interval of the difference; without what queries said any difference is."""
+    if not (best.queries and other.queries):
+        return best.value > other.value
+    other_Q1, best_Q1 = np.array([other.queries, best.queries])[:, :, None]
+    [gain] = compare_all(other_Q1, best_Q1, metrics=["dev"])
+    return gain.low > 0

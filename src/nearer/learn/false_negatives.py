@@ -8,26 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearer.core.arrays import Floats64, Ints
+from nearer.core.results.training import FalseNegatives
 from nearer.measure.significance import min_units, units_of
 
 HIDDEN_POSITIVES = "hidden positives"
 
 _CONFIDENCE = 0.95
 _NUM_RESAMPLES = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FalseNegatives:
-    """The expected share of the drawn negatives, with its 95% interval; by hidden positives it is the most it can be.
-
-    ``num_queries`` is how many it was measured on.
-    """
-
-    method: str
-    value: float
-    low: float
-    high: float
-    num_queries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,9 +13,10 @@ from transformers import Trainer, TrainingArguments
 from nearer.core.arrays import Floats32
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
+from nearer.core.results.training import DevPoint, Fit
 from nearer.core.sections import LossName, TrainRecipe
 from nearer.learn.batch_sampler import BatchOrder, BatchSampler
-from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint, weights_of
+from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, weights_of
 from nearer.learn.distributed import WorkerGroup, distributed, num_processes
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example
@@ -26,7 +27,7 @@ from nearer.learn.lower_layers import Activations, frozen, layers_of
 from nearer.learn.merge import Weights
 from nearer.learn.objective import Batch, Collator, Objective
 from nearer.learn.tokens import MinibatchSize, Tokens
-from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_summary, on_one_device, run, steps_of
+from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_report, on_one_device, run, steps_of
 from nearer.learn.word_vectors import densify, sparse_gradients
 
 if TYPE_CHECKING:
@@ -50,30 +51,6 @@ class Sides:
     start: Weights | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitReport:
-    """How a pass went: the loss, why it was that, and how many texts of a batch a query was told from, as a mean.
-
-    ``share_masked`` is the share of what would have been negatives that a guide masked; None without a guide.
-    ``best_step`` is when dev measured the weights that stand; 0 means that training did not help, and the model is as
-    it was. ``fault`` says what was not a number, and at which step; the pass ended there, and kept what was best
-    before. With ``out_of_time`` the time was over.
-    """
-
-    loss: str
-    why: str
-    num_negatives: float
-    share_masked: float | None
-    num_examples: int
-    num_steps: int
-    best_step: int
-    stopped_early: bool
-    fault: str
-    dev: tuple[DevPoint, ...]
-    losses: tuple[float, ...]
-    out_of_time: bool = False
-
-
 def fit(
     model: "SentenceTransformer",
     examples: Sequence[Example],
@@ -84,7 +61,7 @@ def fit(
     checkpoints: Checkpoints,
     progress: Progress,
     is_over: Callable[[], bool] = lambda: False,
-) -> FitReport:
+) -> Fit:
     """Train ``model`` in place for one pass and leave it with the weights that stand, as ``BestKeeper`` says.
 
     ``measure`` measures the model as it is, at a step: before the first, and ``evals_per_pass`` times after that.
@@ -136,14 +113,14 @@ def fit(
         trainer.team = team
         run(trainer, checkpoints, writer, precision=recipe.precision)
         kept = keeper.settle()
-    return FitReport(
+    report = fit_report(trainer, keeper, num_examples=len(examples), kept=kept, num_steps=num_steps)
+    return replace(
+        report,
         loss=loss,
         why=why,
         num_negatives=negatives[0],
         share_masked=negatives[1] if sides.guide else None,
-        num_examples=len(examples),
         out_of_time=keeper.out_of_time,
-        **fit_summary(trainer, keeper, kept=kept, num_steps=num_steps),
     )
 
 

@@ -5,10 +5,9 @@ B pairs of a batch, X passages of a batch.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -19,8 +18,8 @@ from torch.nn.functional import cross_entropy, normalize
 from nearer.core.arrays import Bools, Floats32, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
+from nearer.core.results.training import DevPoint, Fit
 from nearer.encode.adapter import Adapter, Map
-from nearer.learn.checkpoint import DevPoint
 
 AdapterSides = Literal["query", "shared", "separate"]
 
@@ -61,30 +60,6 @@ class AdapterExamples:
     masked: Sequence[Sequence[int]] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdapterReport:
-    """How the training went. ``best_step`` 0 means that it did not help, and the adapter changes nothing.
-
-    ``losses`` are the means of the epochs.
-    """
-
-    num_pairs: int
-    num_steps: int
-    best_step: int
-    stopped_early: bool
-    dev: tuple[DevPoint, ...]
-    losses: tuple[float, ...]
-    seconds: float
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """How it went, as the fit of a pass is written down: the same for the same training."""
-        fit = asdict(self)
-        fit = {"num_examples": fit.pop("num_pairs"), **fit, "fault": ""}
-        del fit["seconds"]
-        return fit
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Products this small gain nothing from more threads, which wait for one another on a busy machine."""
@@ -104,8 +79,7 @@ def fit_adapter(
     space_id: str,
     measure_dev: Callable[[Adapter], float],
     progress: Progress,
-    clock: Callable[[], float] = time.monotonic,
-) -> tuple[Adapter, AdapterReport]:
+) -> tuple[Adapter, Fit]:
     """The adapter that was best on dev, for vectors of ``space_id``.
 
     ``measure_dev`` measures an adapter: before the first step, and after every epoch until ``patience`` epochs in a
@@ -118,7 +92,6 @@ def fit_adapter(
     Source: the loss: van den Oord et al., Representation Learning with Contrastive Predictive Coding (arXiv
     1807.03748), eq. 4; query adapters: Chroma, Embedding Adapters (2024).
     """
-    began = clock()
     _refuse_unusable(examples)
     rng = np.random.default_rng(settings.seed)
     start = _identity(examples.query_emb_QD.shape[1], settings.sides, space_id=space_id)
@@ -142,14 +115,13 @@ def fit_adapter(
         best.measure(measured, step=(epoch + 1) * len(batches))
         if best.num_since >= settings.patience:
             break
-    report = AdapterReport(
-        num_pairs=batches.num_pairs,
+    report = Fit(
+        num_examples=batches.num_pairs,
         num_steps=best.points[-1].step,
         best_step=best.point.step,
         stopped_early=best.points[-1].step < settings.max_epochs * len(batches),
         dev=tuple(best.points),
         losses=tuple(losses),
-        seconds=clock() - began,
     )
     return best.adapter, report
 

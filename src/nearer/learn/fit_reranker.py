@@ -5,37 +5,21 @@ Shapes: B lists in a batch, U pairs of all of them together.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from nearer.core.progress import Progress
+from nearer.core.results.training import DevPoint, Fit
 from nearer.core.sections import RerankerRecipe
-from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, DevPoint
+from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter
 from nearer.learn.listwise import RankedList
-from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_summary, on_one_device, run, steps_of
+from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_report, on_one_device, run, steps_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import CrossEncoder
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RerankerReport:
-    """How a training went. ``best_step`` 0 means that it brought nothing better, and the model is as it was.
-
-    ``fault`` says what was not a number, and at which step; training ended there, and kept what was best before.
-    """
-
-    num_examples: int
-    num_steps: int
-    best_step: int
-    stopped_early: bool
-    fault: str
-    dev: tuple[DevPoint, ...]
-    losses: tuple[float, ...]
 
 
 class ListwiseLoss(nn.Module):
@@ -87,7 +71,7 @@ def fit_reranker(
     measure: Callable[[int], DevPoint],
     checkpoints: Checkpoints,
     progress: Progress,
-) -> RerankerReport:
+) -> Fit:
     """Train ``model`` in place and leave it with the weights that were best on dev.
 
     ``measure`` measures the model as it is, at a step: before the first, and ``evals`` times after that. Training ends
@@ -118,7 +102,7 @@ def fit_reranker(
     )
     run(trainer, checkpoints, writer, precision=precision)
     kept = keeper.settle()
-    return RerankerReport(num_examples=len(lists), **fit_summary(trainer, keeper, kept=kept, num_steps=num_steps))
+    return fit_report(trainer, keeper, num_examples=len(lists), kept=kept, num_steps=num_steps)
 
 
 def _dataset(lists: Sequence[RankedList]) -> "Dataset":

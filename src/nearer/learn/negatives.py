@@ -4,87 +4,23 @@ Arrays: Q anchors x K candidates. Rows index the list of candidate texts; -1 mea
 """
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from nearer.core.arrays import Bools
+from nearer.core.results.training import MinedSample, MiningReport, SourceReport
 from nearer.core.sections import MiningRecipe
 from nearer.learn.candidates import Candidates, Sifted, sift
 from nearer.learn.examples import Example, text_key
-from nearer.learn.false_negatives import FalseNegatives, HiddenPositives, by_hidden_positives
+from nearer.learn.false_negatives import HiddenPositives, by_hidden_positives
 from nearer.learn.margins import below_margin, choose_margin
 
 NUM_SAMPLES = 10
 """Drawn negatives that are kept for a person to look at."""
 
 _SAMPLE_CHARACTERS = 2000  # of each text of a sample
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceReport:
-    """How many candidates a source proposed, known ones included, and how many of the drawn negatives it proposed.
-
-    A candidate of two sources counts for both. ``num_drawn`` is None where negatives are drawn later.
-    """
-
-    source: str
-    num_proposed: int
-    num_drawn: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MinedSample:
-    """A drawn negative, with its scores and the sources that proposed it; long texts are cut, and end in " …"."""
-
-    query: str
-    positive: str
-    negative: str
-    positive_score: float
-    negative_score: float
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MiningReport:
-    """What mining did, for the log and the report.
-
-    ``num_candidates`` counts one that several sources proposed once. ``margin`` is the one chosen; -1 means no
-    margin. ``share_with_enough`` is the share of examples that kept as many candidates as negatives are wanted. Of
-    ``num_hidden_positives``, the known positives that would be candidates of another one were they not known, the
-    margin rejects the share ``share_hidden_rejected``. Where it ``is_excluded``, so many negatives seemed to be
-    positives that none is used; the estimates and samples are of them. A teacher, where there is one, masks what
-    it takes for answers, and makes positives of some.
-    """
-
-    num_examples: int
-    num_candidates: int
-    num_known_or_own: int
-    num_near_duplicates: int
-    num_inside_margin: int
-    margin: float
-    share_with_enough: float
-    num_hidden_positives: int
-    share_hidden_rejected: float | None
-    sources: tuple[SourceReport, ...]
-    num_filled_at_random: int = 0
-    is_excluded: bool = False
-    false_negatives: tuple[FalseNegatives, ...] = ()
-    samples: tuple[MinedSample, ...] = ()
-    num_masked_by_teacher: int = 0
-    num_added_by_teacher: int = 0
-
-    @classmethod
-    def read(cls, record: Mapping[str, Any]) -> "MiningReport":
-        """The report of which ``record`` is the JSON."""
-        parts = {
-            "sources": tuple(SourceReport(**each) for each in record["sources"]),
-            "false_negatives": tuple(FalseNegatives(**each) for each in record["false_negatives"]),
-            "samples": tuple(MinedSample(**{**each, "sources": tuple(each["sources"])}) for each in record["samples"]),
-        }
-        return cls(**{**record, **parts})
 
 
 def mine(

@@ -15,55 +15,13 @@ rule: mining must leave most of the time to learning, and dev decides too little
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
+from nearer.core.results.training import Pace, Plan
 from nearer.core.sections import TrainRecipe
 
 _LEFT_OVER = 0.1
 _MINING, _DEV = 0.5, 0.15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """Seconds of a step without and with mined negatives, of a dev measurement, and of mining once, as measured.
-
-    Mining is ``encoding_s``, but for what a linear map mines, and ``judging_s``, what a teacher reads of it.
-    """
-
-    plain_step_s: float
-    mined_step_s: float
-    dev_s: float
-    encoding_s: float
-    judging_s: float = 0.0
-
-    @property
-    def mining_s(self) -> float:
-        """Of mining with the model as it is."""
-        return self.encoding_s + self.judging_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is trained, how long that is expected to take, and why it is no more.
-
-    ``savings`` are other values of the recipe that save time, by keys such as ``train.freeze_layers``.
-    """
-
-    epochs: float
-    passes: int
-    num_pairs: int
-    evals_per_pass: int
-    estimate_s: float
-    reasons: tuple[str, ...]
-    savings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """The values of the recipe that differ by it, by their keys."""
-        own = {f"train.{name}": getattr(self, name) for name in ("epochs", "passes", "evals_per_pass")}
-        return {**self.savings, **own}
 
 
 def make_plan(

@@ -8,8 +8,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from nearer.core.progress import Silent
+from nearer.core.results.training import DevPoint
 from nearer.core.sections import TrainRecipe
-from nearer.learn.checkpoint import Checkpoints, DevPoint
+from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.examples import Example
 from nearer.learn.fit import Sides, fit
 

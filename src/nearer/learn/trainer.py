@@ -10,8 +10,9 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from nearer.core.progress import Progress
+from nearer.core.results.training import DevPoint, Fit
 from nearer.core.sections import RerankerRecipe, TrainRecipe
-from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, DevPoint, cannot_write
+from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, cannot_write
 from nearer.learn.precision import matmul_precision, multiplying
 
 
@@ -87,16 +88,17 @@ def _release(model: nn.Module) -> None:
         vars(model).pop(name, None)
 
 
-def fit_summary(trainer: Trainer, keeper: BestKeeper, *, kept: DevPoint, num_steps: int) -> dict[str, Any]:
-    """What every report says of how it went; ``kept`` is the measurement of the weights that stand."""
-    return {
-        "num_steps": trainer.state.global_step,
-        "best_step": kept.step,
-        "stopped_early": trainer.state.global_step < num_steps,
-        "fault": keeper.fault,
-        "dev": tuple(replace(point, queries=()) for point in keeper.points),
-        "losses": _mean_losses(trainer.state.log_history, num_steps=num_steps),
-    }
+def fit_report(trainer: Trainer, keeper: BestKeeper, *, num_examples: int, kept: DevPoint, num_steps: int) -> Fit:
+    """How it went; ``kept`` is the measurement of the weights that stand."""
+    return Fit(
+        num_examples=num_examples,
+        num_steps=trainer.state.global_step,
+        best_step=kept.step,
+        stopped_early=trainer.state.global_step < num_steps,
+        fault=keeper.fault,
+        dev=tuple(replace(point, queries=()) for point in keeper.points),
+        losses=_mean_losses(trainer.state.log_history, num_steps=num_steps),
+    )
 
 
 class StepBar(TrainerCallback):  # type: ignore[misc]

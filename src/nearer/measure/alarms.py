@@ -4,10 +4,11 @@ An alarm is raised when its value is above its threshold.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+
+from nearer.core.results.training import Alarm
 
 MAX_GAP_GROWTH = 0.2
 """Of training queries minus dev. Reasoned: five standard errors of 300 dev and 100 training queries."""
@@ -91,21 +92,6 @@ class TrainingEvidence:
         return [self.kept, *(points[-1] for points in self.passes)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alarm:
-    """One alarm, raised or not; ``value`` is None where there was nothing to measure.
-
-    ``sentence`` says what was found and, when it is raised, what to do.
-    """
-
-    name: str
-    value: float | None
-    threshold: float
-    raised: bool
-    source: str
-    sentence: str
-
-
 def judge(evidence: TrainingEvidence) -> tuple[Alarm, ...]:
     """Every alarm, those not raised too, always in the same order."""
     return (
@@ -114,11 +100,6 @@ def judge(evidence: TrainingEvidence) -> tuple[Alarm, ...]:
         _repeated_pairs(evidence.lessons),
         _rank_lost(evidence),
     )
-
-
-def raised_in(training: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The alarms raised in a training, as its record has them; none where it was recorded before there were any."""
-    return [alarm for alarm in (training or {}).get("alarms", []) if alarm["raised"]]
 
 
 def _train_dev_gap(evidence: TrainingEvidence) -> Alarm:

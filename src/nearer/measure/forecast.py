@@ -4,14 +4,15 @@ Shapes: Q queries, U units (queries, or whole groups), T trainings, S shapes of 
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nearer.core.arrays import Floats64
 from nearer.core.errors import InputError
-from nearer.measure.significance import Interval, min_units
+from nearer.core.results.advice import CurveForecast
+from nearer.core.results.measuring import Interval
+from nearer.measure.significance import min_units
 
 EXPONENT = 0.5
 """How fast the curve saturates: what is left to gain falls with the square root of the pairs.
@@ -31,22 +32,6 @@ FAR = 10
 _CHUNK_ROWS = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """The mean expected after training on ``num_pairs``, and the ``gain`` over the base, both with intervals."""
-
-    num_pairs: int
-    value: float
-    low: float
-    high: float
-    gain: Interval
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the whole interval of the gain lies above 0."""
-        return self.gain.low > 0
-
-
 def forecast(
     base_Q: ArrayLike,
     trained_TQ: ArrayLike,
@@ -57,7 +42,7 @@ def forecast(
     num_resamples: int = 5000,
     confidence: float = 0.95,
     seed: int = 0,
-) -> list[Forecast]:
+) -> list[CurveForecast]:
     """The mean of one measure after training on each number of pairs in ``wanted_F``.
 
     ``base_Q`` and ``trained_TQ`` (floats in [0, 1]) are the values of every query before training and after each
@@ -99,18 +84,19 @@ def forecast(
             np.quantile(np.concatenate(parts), ends, axis=0).T for parts in zip(*drawn, strict=True)
         )
     return [
-        Forecast(
+        CurveForecast(
             num_pairs=int(number),
             value=float(values_F[0, f]),
             low=float(value_ends_F2[f, 0]),
             high=float(value_ends_F2[f, 1]),
             gain=Interval(value=float(gains_F[0, f]), low=float(gain_ends_F2[f, 0]), high=float(gain_ends_F2[f, 1])),
+            is_proven=bool(gain_ends_F2[f, 0] > 0),
         )
         for f, number in enumerate(wanted_F)
     ]
 
 
-def remarks(expected: Forecast, *, measured: Sequence[tuple[int, float]]) -> list[str]:
+def remarks(expected: CurveForecast, *, measured: Sequence[tuple[int, float]]) -> list[str]:
     """What must be said beside a forecast, a sentence each; ``measured`` are pairs and the mean they reached."""
     most, found = max(pairs for pairs, _ in measured), []
     best_pairs, best = max(measured, key=lambda point: (point[1], -point[0]))

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nearer.measure.significance import Comparison, holm
+from nearer.core.results.measuring import Comparison
+from nearer.measure.significance import holm
 from nearer.measure.suite import CaseResult, newly_failing
 
 

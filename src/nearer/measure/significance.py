@@ -13,38 +13,12 @@ from numpy.typing import ArrayLike
 
 from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError
+from nearer.core.results.measuring import Comparison, Interval
 
 Groups = Sequence[Hashable] | Ints
 
 _CHUNK_CELLS = 2**21  # draws held at once: 16 MiB as int64
 _TOLERANCE = 1e-9  # sums in another order differ by less; measures by more
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A mean and the ends of its confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """A candidate against a baseline on the same queries.
-
-    ``difference`` is the mean of candidate minus baseline, ``low`` and ``high`` the ends of its interval. Wins are
-    queries on which the candidate is better.
-    """
-
-    metric: str
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    num_wins: int
-    num_losses: int
-    num_ties: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

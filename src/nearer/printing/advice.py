@@ -1,7 +1,9 @@
 """Advice and cost."""
 
+from collections.abc import Mapping
+
 from nearer.core.results.advice import Advice, RemedyValues
-from nearer.core.results.base import JSON
+from nearer.core.results.vectors import Cost, CostRow
 from nearer.printing.parts import excluded, spent, table
 
 
@@ -32,7 +34,7 @@ def advised(result: Advice) -> str:
             f"[{confirmed.low:+.3f}, {confirmed.high:+.3f}]"
         )
     lines += [f"written: {line}" for line in result.written]
-    return "\n".join([*lines, f"next: {'; '.join(result.next)}", *spent(result)])
+    return "\n".join([*lines, f"next: {'; '.join(result.next)}", *spent(result.api)])
 
 
 def _remedy_cells(row: RemedyValues, metric: str) -> list[str]:
@@ -45,34 +47,34 @@ def _remedy_cells(row: RemedyValues, metric: str) -> list[str]:
     return [name, f"{value.value:.3f}", difference, p_value, latency, row.index_work, hours]
 
 
-def costed(result: JSON) -> str:
+def costed(result: Cost) -> str:
     """The result of `nearer cost`."""
-    rate, baseline = result["throughput"], result["search_cost_baseline"]
-    rates = ", ".join(f"{each:,.4g}" for each in rate["documents_per_second"])
+    rate, baseline = result.throughput, result.search_cost_baseline
+    rates = ", ".join(f"{each:,.4g}" for each in rate.documents_per_second)
     origin = (
-        f"measured with {rate['model']} ({rate['dims']} dimensions, {rate['device']}) on {rate['texts']}"
-        if rate["origin"] == "measured"
+        f"measured with {rate.model} ({rate.dims} dimensions, {rate.device}) on {rate.texts}"
+        if rate.origin == "measured"
         else "as given"
     )
-    head = f"{result['num_documents']:,} documents, {result['num_vectors']:,} vectors; {rates} documents/s {origin}"
-    priced = [name for name in ("reembedding", "storage_month") if result["rows"][0]["usd"][name] is not None]
+    head = f"{result.num_documents:,} documents, {result.num_vectors:,} vectors; {rates} documents/s {origin}"
+    priced = [name for name in ("reembedding", "storage_month") if result.rows[0].usd[name] is not None]
     titles = {"reembedding": "re-embedding USD", "storage_month": "HNSW USD/month"}
     rows = [["dims", "precision", "raw", "IVF index", "HNSW index", "re-embedding", "search cost"]]
     rows[0] += [titles[name] for name in priced]
-    rows += [[*_cost_cells(row), *(_usd(row["usd"][name]) for name in priced)] for row in result["rows"]]
-    api = [f"an embedding API would charge {_usd(result['api_usd'])} USD"] if result["api_usd"] is not None else []
-    foot = f"search cost: bytes read a comparison, beside {baseline['dims']} {baseline['precision']}"
-    return "\n".join([head, *table(rows), *api, foot, *(f"note: {note}" for note in result["notes"])])
+    rows += [[*_cost_cells(row), *(_usd(row.usd[name]) for name in priced)] for row in result.rows]
+    api = [f"an embedding API would charge {_usd(result.api_usd)} USD"] if result.api_usd is not None else []
+    foot = f"search cost: bytes read a comparison, beside {baseline.dims} {baseline.precision}"
+    return "\n".join([head, *table(rows), *api, foot, *(f"note: {note}" for note in result.notes)])
 
 
-def _cost_cells(row: JSON) -> list[str]:
-    at_least = "at least " if row["hours_origin"] == "estimated" else ""
-    sizes = [_bytes(each) for each in (row["raw_bytes"], row["index_bytes"]["ivf"], row["index_bytes"]["hnsw"])]
-    hours, times = _significant(row["reembedding_hours"]), _significant(row["relative_search_cost"])
-    return [str(row["dims"]), row["precision"], *sizes, f"{at_least}{hours} h", f"{times}x"]
+def _cost_cells(row: CostRow) -> list[str]:
+    at_least = "at least " if row.hours_origin == "estimated" else ""
+    sizes = [_bytes(each) for each in (row.raw_bytes, row.index_bytes["ivf"], row.index_bytes["hnsw"])]
+    hours, times = _significant(row.reembedding_hours), _significant(row.relative_search_cost)
+    return [str(row.dims), row.precision, *sizes, f"{at_least}{hours} h", f"{times}x"]
 
 
-def _usd(price: float | JSON) -> str:
+def _usd(price: float | Mapping[str, float]) -> str:
     return _significant(price if isinstance(price, int | float) else price["hnsw"])
 
 

@@ -1,28 +1,27 @@
 """What comes in and goes out: add, remove, check, export."""
 
-from nearer.core.results.base import JSON
-from nearer.core.results.data import Exported, Imported, Preflight
+from nearer.core.results.data import Exported, Imported, Preflight, Removed
 from nearer.printing.parts import excluded
 
 
 def added(result: Imported) -> str:
     """The result of `nearer add`."""
     lines = [
-        f"{kind}: {change['num_added']} added, {change['num_updated']} updated, {change['num_unchanged']} unchanged"
+        f"{kind}: {change.num_added} added, {change.num_updated} updated, {change.num_unchanged} unchanged"
         for kind, change in result.changes.items()
     ]
-    num_rows = sum(sum(change.values()) for change in result.changes.values())
+    num_rows = sum(change.num_rows for change in result.changes.values())
     lines.append(f"{num_rows} rows in {result.duration_s:.1f} s ({num_rows / result.duration_s:.0f} a second)")
     lines += [f"note: {note}" for note in result.notes]
     if result.num_skipped:
         lines.append(f"{result.num_skipped} bad rows set aside, the first:")
-        lines += [f"  {f['file']}:{f['line']}: {f['reason']} ({f['remedy']})" for f in result.faults[:20]]
+        lines += [f"  {f.file}:{f.line}: {f.reason} ({f.remedy})" for f in result.faults[:20]]
     return "\n".join([*lines, _holdings(result)])
 
 
-def removed(result: JSON) -> str:
+def removed(result: Removed) -> str:
     """The result of `nearer remove`."""
-    return f"{result['num_removed']} documents removed; bring the index up to date: nearer index"
+    return f"{result.num_removed} documents removed; bring the index up to date: nearer index"
 
 
 def checked(result: Preflight) -> str:
@@ -45,6 +44,6 @@ def exported(result: Exported) -> str:
 
 
 def _holdings(result: Imported | Preflight) -> str:
-    counts = ", ".join(f"{count} {kind}" for kind, count in result["counts"].items() if count)
-    splits = ", ".join(f"{split} {count}" for split, count in result["splits"].items())
+    counts = ", ".join(f"{count} {kind}" for kind, count in result.counts.items() if count)
+    splits = ", ".join(f"{split} {count}" for split, count in result.splits.items())
     return f"the workspace holds {counts or 'nothing'}" + (f"; queries by split: {splits}" if splits else "")

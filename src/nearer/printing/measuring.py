@@ -41,7 +41,7 @@ def evaluated(result: Evaluation) -> str:
             *notes,
             *_comparisons(result),
             *_precision(result),
-            *spent(result),
+            *spent(result.api),
         ]
     )
 
@@ -88,7 +88,7 @@ def diagnosed(result: Diagnosis) -> str:
         ]
         lines += [f"  {_line(example.query)}: {example.evidence}" for example in each.examples]
     return "\n".join(
-        [head, *lines, *excluded(result.excluded), *(f"note: {note}" for note in result.notes), *spent(result)]
+        [head, *lines, *excluded(result.excluded), *(f"note: {note}" for note in result.notes), *spent(result.api)]
     )
 
 
@@ -114,7 +114,7 @@ def suite_run(result: SuiteRun) -> str:
         for each in result.changes
     ]
     head, verdict = f"{result.file}: cases that pass", f"verdict: {result.verdict}"
-    return "\n".join([head, *table(rows), *failing, *changes, verdict, *spent(result)])
+    return "\n".join([head, *table(rows), *failing, *changes, verdict, *spent(result.api)])
 
 
 def _failing_cases(result: SuiteValues) -> list[str]:

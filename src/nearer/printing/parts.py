@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from nearer.core.results.base import JSON, Result
-from nearer.core.results.measuring import Compared, ExcludedDocuments, ValueInterval
+from nearer.core.results.measuring import ApiUse, Compared, ExcludedDocuments, Interval
+from nearer.core.results.serving import ApiTotal
 
 
 def passed(num_cases: int, num_failed: int) -> str:
@@ -21,7 +21,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:100]
 
 
-def interval(value: ValueInterval) -> str:
+def interval(value: Interval) -> str:
     """A value and its interval."""
     return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
@@ -54,18 +54,18 @@ def excluded(found: ExcludedDocuments) -> list[str]:
     return [f"excluded: {'; '.join(parts)}"] if parts else []
 
 
-def spent(result: Result | JSON) -> list[str]:
+def spent(api: ApiUse | None) -> list[str]:
     """What a service was asked for in this run, if any was."""
-    if "api" not in result:
+    if api is None:
         return []
-    missing = "" if result["api"]["is_recorded"] else "; not in the sum of nearer status, which could not be written"
-    return [f"asked of services: {usage(result['api'])}{missing}"]
+    missing = "" if api.is_recorded else "; not in the sum of nearer status, which could not be written"
+    return [f"asked of services: {usage(api)}{missing}"]
 
 
-def usage(used: Result | JSON) -> str:
+def usage(used: ApiUse | ApiTotal) -> str:
     """Requests, tokens and cost."""
-    cost = "price unknown" if used["cost_usd"] is None else f"{used['cost_usd']:.6f} USD"
-    return f"{used['num_requests']} requests, {used['num_tokens']} tokens, {cost}"
+    cost = "price unknown" if used.cost_usd is None else f"{used.cost_usd:.6f} USD"
+    return f"{used.num_requests} requests, {used.num_tokens} tokens, {cost}"
 
 
 def table(rows: list[list[str]]) -> list[str]:

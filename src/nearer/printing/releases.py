@@ -1,19 +1,20 @@
 """Indexes, releases, searches, and where things stand."""
 
-from nearer.core.results.base import JSON
-from nearer.core.results.data import IndexStatus
+from nearer.core.results.data import IndexStatus, Pruned
 from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
+from nearer.core.results.serving import Indexed, IndexSummary, Lineage, Link, ReleaseStatus, SearchAnswer, Status
+from nearer.core.results.training import Discarded, UnfinishedRun
 from nearer.printing.parts import comparison, excluded, one_line, passed, spent, usage
 
 
-def indexed(result: JSON) -> str:
+def indexed(result: Indexed) -> str:
     """The result of `nearer index`."""
     lines = [
-        f"{each['system']}: {each['num_documents']} documents, {each['num_passages']} passages, "
-        f"{each['num_encoded']} newly encoded; {_index(each['index'])}"
-        for each in result["indexes"]
+        f"{each.system}: {each.num_documents} documents, {each.num_passages} passages, "
+        f"{each.num_encoded} newly encoded; {_index(each.index)}"
+        for each in result.indexes
     ]
-    return "\n".join([*lines, *spent(result)])
+    return "\n".join([*lines, *spent(result.api)])
 
 
 def verified(result: IndexStatus) -> str:
@@ -36,7 +37,7 @@ def promoted(result: Promotion) -> str:
         lines.append(f"  {passed(suite.num_cases, suite.results[-1].num_failed)} cases of {suite.file} pass")
     lines += [f"  because {reason}" for reason in result.reasons]
     lines += [f"  note: {note}" for note in result.notes]
-    return "\n".join([*lines, *spent(result)])
+    return "\n".join([*lines, *spent(result.api)])
 
 
 def rolled_back(result: Rollback) -> str:
@@ -44,36 +45,34 @@ def rolled_back(result: Rollback) -> str:
     return f"live: {result.release_id} ({result.model_id}); forward again: nearer promote {result.previous}"
 
 
-def status(result: JSON) -> str:
+def status(result: Status) -> str:
     """The result of `nearer status`."""
-    lines = [f"{name}: {_release(result[name])}" for name in ("live", "previous")]
-    lines += [_unfinished(each) for each in result["unfinished"]]
-    sizes = [f"{kind} {num_bytes / 1e6:.1f} MB" for kind, num_bytes in result["bytes"].items() if num_bytes]
+    lines = [f"{name}: {_release(release)}" for name, release in (("live", result.live), ("previous", result.previous))]
+    lines += [_unfinished(each) for each in result.unfinished]
+    sizes = [f"{kind} {num_bytes / 1e6:.1f} MB" for kind, num_bytes in result.bytes.items() if num_bytes]
     lines.append(f"on disk: {', '.join(sizes)}")
-    return "\n".join([*lines, *(f"{each['model']} at {each['endpoint']}: {usage(each)}" for each in result["api"])])
+    return "\n".join([*lines, *(f"{each.model} at {each.endpoint}: {usage(each)}" for each in result.api)])
 
 
-def _unfinished(run: JSON) -> str:
+def _unfinished(run: UnfinishedRun) -> str:
     """An unfinished training, and what may be done with it."""
-    summary = f"{run['run_id']}: {run['verb'] or 'a training whose record is damaged'}, begun at {run['started_at']}"
-    size = f"{run['num_passes_done']} passes done, {run['num_bytes'] / 1e6:.1f} MB"
-    then = (
-        "runs now" if run["is_running"] else f"unfinished: nearer {run['verb']} --resume {run['run_id']}, or --discard"
-    )
+    summary = f"{run.run_id}: {run.verb or 'a training whose record is damaged'}, begun at {run.started_at}"
+    size = f"{run.num_passes_done} passes done, {run.num_bytes / 1e6:.1f} MB"
+    then = "runs now" if run.is_running else f"unfinished: nearer {run.verb} --resume {run.run_id}, or --discard"
     return f"{summary}; {size}; {then}"
 
 
-def pruned(result: JSON) -> str:
+def pruned(result: Pruned) -> str:
     """The result of `nearer prune`."""
-    lines = [f"{each['kind']}: {each['name']}, {each['num_bytes'] / 1e6:.1f} MB" for each in result["removed"]]
-    would = "would be given back" if result["dry_run"] else "given back"
-    return "\n".join([*lines, f"{result['num_bytes'] / 1e6:.1f} MB {would}"])
+    lines = [f"{each.kind}: {each.name}, {each.num_bytes / 1e6:.1f} MB" for each in result.removed]
+    would = "would be given back" if result.dry_run else "given back"
+    return "\n".join([*lines, f"{result.num_bytes / 1e6:.1f} MB {would}"])
 
 
-def discarded(result: JSON) -> str:
+def discarded(result: Discarded) -> str:
     """The result of `nearer train --discard`."""
-    run = result["discarded"]
-    return f"{run['run_id']} is given up: {run['num_bytes'] / 1e6:.1f} MB"
+    run = result.discarded
+    return f"{run.run_id} is given up: {run.num_bytes / 1e6:.1f} MB"
 
 
 def history(result: History) -> str:
@@ -86,41 +85,42 @@ def history(result: History) -> str:
     return "\n".join(lines) or "nothing has been live yet"
 
 
-def lineage(result: JSON) -> str:
+def lineage(result: Lineage) -> str:
     """The result of `nearer lineage`."""
     lines = []
-    for each in (*result["lineage"], *result["reranker"]):
-        data, shorter, mixed = each["data"], each.get("encoder", {}).get("compressed"), each.get("merged")
+    for each in (*result.lineage, *result.reranker):
+        data, shorter, mixed = each.data, (each.encoder or {}).get("compressed"), each.merged
         made = (
             f"the first {shorter['dimension']} dimensions"
             if shorter
-            else f"merged, {mixed['weight']:g} of its parent, the rest of {mixed['with']}"
+            else f"merged, {mixed.weight:g} of its parent, the rest of {mixed.model_id}"
             if mixed
-            else f"trained on {data['num_pairs']} pairs ({data['pairs_id']}), seed {each['seed']}"
+            else f"trained on {data.num_pairs} pairs ({data.pairs_id}), seed {each.seed}"
             if data
             else "off the shelf"
         )
-        lines.append(f"{each.get('model_id') or each['reranker_id']}  {each['created_at']}  {_kind(each)}{made}")
-        computed = each.get("encoder_id") or each["cross_encoder_id"]
-        lines.append(f"  {computed}  releases: {', '.join(each['releases']) or 'none'}")
+        lines.append(f"{each.model_id or each.reranker_id}  {each.created_at}  {_kind(each)}{made}")
+        computed = each.encoder_id or each.cross_encoder_id
+        lines.append(f"  {computed}  releases: {', '.join(each.releases) or 'none'}")
     return "\n".join(lines)
 
 
-def _kind(each: JSON) -> str:
+def _kind(each: Link) -> str:
     """What a link of a lineage is, where it is no plain model."""
-    if "reranker_id" in each:
-        return f"reranker from {each['start']['name']}, "
-    adapter = each["encoder"].get("adapter")
-    return f"{adapter['sides']} adapter, " if adapter else "queries alone, " if "queries" in each["encoder"] else ""
+    if each.start:
+        return f"reranker from {each.start.name}, "
+    encoder = each.encoder or {}
+    adapter = encoder.get("adapter")
+    return f"{adapter['sides']} adapter, " if adapter else "queries alone, " if "queries" in encoder else ""
 
 
-def found(result: JSON) -> str:
+def found(result: SearchAnswer) -> str:
     """The result of `nearer search`."""
-    lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result["stale"]]
-    lines += [f"not filtered by {rule}: say what is known, with --known" for rule in result["unused_rules"]]
-    for rank, each in enumerate(result["results"], start=1):
-        lines.append(f"{rank:3} {each['score']:.3f} {each['doc_id']}  {one_line(each['text'])}")
-    return "\n".join([*lines, *spent(result)])
+    lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result.stale]
+    lines += [f"not filtered by {rule}: say what is known, with --known" for rule in result.unused_rules]
+    for rank, each in enumerate(result.results, start=1):
+        lines.append(f"{rank:3} {each.score:.3f} {each.doc_id}  {one_line(each.text)}")
+    return "\n".join([*lines, *spent(result.api)])
 
 
 def reported(result: WrittenReport) -> str:
@@ -142,18 +142,17 @@ def demonstrated(result: Demo) -> str:
     )
 
 
-def _index(index: JSON) -> str:
-    if not index["recall"]:
-        return f"{index['kind']}, every passage compared"
-    recall = index["recall"]
+def _index(index: IndexSummary) -> str:
+    if (recall := index.recall) is None:
+        return f"{index.kind}, every passage compared"
     return (
-        f"{index['kind']}, recall@{recall['k']} {recall['value']:.3f} against exact search "
-        f"on {recall['num_queries']} {recall['measured_on']}"
+        f"{index.kind}, recall@{recall.k} {recall.value:.3f} against exact search "
+        f"on {recall.num_queries} {recall.measured_on}"
     )
 
 
-def _release(release: JSON | None) -> str:
+def _release(release: ReleaseStatus | None) -> str:
     if release is None:
         return "none"
-    answers = "+".join([release["model_id"], *release["stages"]])
-    return f"{release['release_id']} ({answers}, {release['num_documents']} documents)"
+    answers = "+".join([release.model_id, *release.stages])
+    return f"{release.release_id} ({answers}, {release.num_documents} documents)"

@@ -2,126 +2,128 @@
 
 from collections.abc import Sequence
 
-from nearer.core.results.base import JSON
-from nearer.core.results.measuring import ValueInterval
+from nearer.core.results.training import Alarm, ExcludedFromTraining, Pass, Trained, TrainedReranker
+from nearer.core.results.vectors import Compressed, CompressionCurve, Merged, SizeValues
 from nearer.printing.parts import interval, listed, passed, spent, table
 
 
-def trained(result: JSON) -> str:
+def trained(result: Trained) -> str:
     """The result of `nearer train`."""
-    dev = result["dev"]
-    head = f"{result['model_id']}: {dev['metric']} on dev {dev['start']:.3f} -> {dev['best']:.3f}"
-    how = f"{result['adapter']['sides']} adapter" if "adapter" in result else _passes(result["passes"])
-    what = f"{result['num_pairs']} pairs, {how}, {result['duration_s']:.0f} s"
-    excluded = result["num_excluded"]
-    if any(excluded.values()):
-        what += f"; {excluded['queries']} queries and {excluded['pairs']} pairs that dev or test knows were left out"
-    alarms = [f"alarm {_alarm(alarm)}" for alarm in result.get("alarms", ()) if alarm["raised"]]
+    dev = result.dev
+    head = f"{result.model_id}: {dev.metric} on dev {dev.start:.3f} -> {dev.best:.3f}"
+    how = f"{result.adapter['sides']} adapter" if result.adapter else _passes(result.passes)
+    what = f"{result.num_pairs} pairs, {how}, {result.duration_s:.0f} s"
+    what += _excluded(result.num_excluded)
+    alarms = [f"alarm {_alarm(alarm)}" for alarm in result.alarms if alarm.raised]
     alarms = [*_chosen(result), *alarms]
-    if not result["improved"]:
+    if not result.improved:
         lines = [f"nothing was better on dev than where it began ({what}); leave it as it is", *alarms]
     else:
-        measures = "nearer compress" if result.get("dimensions") else "nearer evaluate base"
-        follows = f"next: {measures} {result['model_id']}, or nearer promote"
+        measures = "nearer compress" if result.dimensions else "nearer evaluate base"
+        follows = f"next: {measures} {result.model_id}, or nearer promote"
         lines = [f"{head} ({what})", *alarms, follows]
-    return "\n".join([*lines, *spent(result)])
+    return "\n".join([*lines, *spent(result.api)])
 
 
-def trained_reranker(result: JSON) -> str:
+def _excluded(number: ExcludedFromTraining) -> str:
+    if not (number.queries or number.pairs):
+        return ""
+    return f"; {number.queries} queries and {number.pairs} pairs that dev or test knows were left out"
+
+
+def trained_reranker(result: TrainedReranker) -> str:
     """The result of `nearer train --reranker`."""
-    dev, name = result["dev"], result["reranker_id"]
-    excluded = result["num_excluded"]
-    what = f"{result['num_pairs']} pairs, {result['duration_s']:.0f} s"
-    if any(excluded.values()):
-        what += f"; {excluded['queries']} queries and {excluded['pairs']} pairs that dev or test knows were left out"
-    measured = f"{dev['metric']} on {dev['num_queries']} dev queries, the first {dev['depth']} of {result['retriever']}"
-    began = "" if result["start"]["is_fresh"] else f", {dev['start']:.3f} as it began"
-    values = f"{dev['retriever']:.3f} as found{began}, {dev['best']:.3f} reranked at its best"
+    dev, name = result.dev, result.reranker_id
+    what = f"{result.num_pairs} pairs, {result.duration_s:.0f} s{_excluded(result.num_excluded)}"
+    measured = f"{dev.metric} on {dev.num_queries} dev queries, the first {dev.depth} of {result.retriever}"
+    began = "" if result.start.is_fresh else f", {dev.start:.3f} as it began"
+    values = f"{dev.retriever:.3f} as found{began}, {dev.best:.3f} reranked at its best"
     lines = [f"{name or 'no reranker'}: {measured}: {values} ({what})"]
-    if result["fault"]:
-        lines.append(f"training ended early: {result['fault']}")
+    if result.fault:
+        lines.append(f"training ended early: {result.fault}")
     if name is None:
         lines.append("nothing that was trained is better on dev than what there was; leave it as it is")
     else:
         lines.append(f'next: search.rerank.model = "{name}" in nearer.toml, then nearer evaluate base base+rerank')
-    return "\n".join([*lines, *spent(result)])
+    return "\n".join([*lines, *spent(result.api)])
 
 
-def _passes(passes: Sequence[JSON]) -> str:
+def _passes(passes: Sequence[Pass]) -> str:
     """How many passes there were, and whether a linear map, pass 0, was kept before them."""
-    began = any(each["pass"] == 0 and each["fit"]["best_step"] for each in passes)
-    number = sum(each["pass"] > 0 for each in passes)
+    began = any(each.number == 0 and each.fit.best_step for each in passes)
+    number = sum(each.number > 0 for each in passes)
     return f"{number} pass{'' if number == 1 else 'es'}{' after a linear map' if began else ''}"
 
 
-def _chosen(result: JSON) -> list[str]:
+def _chosen(result: Trained) -> list[str]:
     """What a time, a search or several seeds decided."""
-    lines = [f"the time decided: {reason}" for reason in result.get("budget", {}).get("plan", {}).get("reasons", ())]
-    if trials := result.get("trials"):
-        values = [each["value"] for each in trials if each["value"] is not None]
+    lines = [f"the time decided: {reason}" for reason in (result.budget.plan.reasons if result.budget else ())]
+    if trials := result.trials:
+        values = [each.value for each in trials if each.value is not None]
         span = f"from {min(values):.3f} to {max(values):.3f}"
         lines.append(f"{len(trials)} settings tried, dev {span}; dev chose, so its best is optimistic")
-    if seeds := result.get("seeds"):
-        values = [each["value"] for each in seeds["trainings"] if each["value"] is not None]
-        deviation = seeds["standard_deviation"]
+    if seeds := result.seeds:
+        values = [each.value for each in seeds.trainings if each.value is not None]
+        deviation = seeds.standard_deviation
         spread = "" if deviation is None else f", standard deviation {deviation:.3f}"
         shown = ", ".join(f"{value:.3f}" for value in values)
-        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds['mean']:.3f}{spread}; the best is kept")
+        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds.mean:.3f}{spread}; the best is kept")
     return lines
 
 
-def _alarm(alarm: JSON) -> str:
-    return f"{alarm['name']} {alarm['value']:.3f}, above {alarm['threshold']:.3f}: {alarm['sentence']}"
+def _alarm(alarm: Alarm) -> str:
+    return f"{alarm.name} {alarm.value:.3f}, above {alarm.threshold:.3f}: {alarm.sentence}"
 
 
-def compression(result: JSON) -> str:
+def compression(result: CompressionCurve) -> str:
     """The result of `nearer compress SYSTEM`."""
-    uses = result["ledger"]["num_test_uses"]
-    head = f"{result['system']}, {result['split']}: {result['num_queries']} queries, {result['num_passages']} passages"
+    uses = result.ledger.num_test_uses
+    head = f"{result.system}, {result.split}: {result.num_queries} queries, {result.num_passages} passages"
     head += f", use {uses} of this test set" if uses else ""
-    titles = ["dimensions", "precision", "bytes a document", result["metric"], "difference", "p", "of full", "time"]
-    rows = [titles, *(_size_cells(row) for row in result["rows"])]
-    best, allowed = result["proposal"], result["settings"]["max_loss"]
-    proven = "" if best["is_proven"] else "; these queries do not prove it"
+    titles = ["dimensions", "precision", "bytes a document", result.metric, "difference", "p", "of full", "time"]
+    rows = [titles, *(_size_cells(row) for row in result.rows)]
+    best, allowed = result.proposal, result.settings["max_loss"]
+    proven = "" if best.is_proven else "; these queries do not prove it"
     lines = [
-        f"proposed: {best['dimension']} dimensions, {best['precision']} ({best['stored']}), "
-        f"{best['share_of_full']:.1%} of the full quality, at most {allowed:.1%} lost{proven}",
+        f"proposed: {best.dimension} dimensions, {best.precision} ({best.stored}), "
+        f"{best.share_of_full:.1%} of the full quality, at most {allowed:.1%} lost{proven}",
         "time: of one search beside the full float32 vectors, in this run; p is after Holm",
     ]
-    lines += [f"next: {'; '.join(result['next'])}"] if result["next"] else []
-    return "\n".join([head, *table(rows), *lines, *spent(result)])
+    lines += [f"next: {'; '.join(result.next)}"] if result.next else []
+    return "\n".join([head, *table(rows), *lines, *spent(result.api)])
 
 
-def _size_cells(row: JSON) -> list[str]:
-    found = row["difference"]
-    difference = f"{found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]" if found else ""
-    p_value = f"{found['p_adjusted']:.4f}" if found else ""
+def _size_cells(row: SizeValues) -> list[str]:
+    found = row.difference
+    difference = f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" if found else ""
+    p_value = f"{found.p_adjusted:.4f}" if found else ""
     size = [
-        str(row["dimension"]),
-        row["precision"],
-        f"{row['bytes_per_document']:,.0f}",
-        interval(ValueInterval(value=row["value"], low=row["low"], high=row["high"])),
+        str(row.dimension),
+        row.precision,
+        f"{row.bytes_per_document:,.0f}",
+        interval(row),
     ]
-    return [*size, difference, p_value, f"{row['share_of_full']:.1%}", f"{row['search_time_ratio']:.2f}x"]
+    return [*size, difference, p_value, f"{row.share_of_full:.1%}", f"{row.search_time_ratio:.2f}x"]
 
 
-def compressed(result: JSON) -> str:
+def compressed(result: Compressed) -> str:
     """The result of `nearer compress SYSTEM --dimension D`."""
-    of = f"the first {result['dimension']} of {result['full_dimension']} dimensions of {result['parent_model_id']}"
-    return "\n".join([f"{result['model_id']}: {of}", f"next: nearer promote {result['model_id']}", *spent(result)])
+    of = f"the first {result.dimension} of {result.full_dimension} dimensions of {result.parent_model_id}"
+    return "\n".join([f"{result.model_id}: {of}", f"next: nearer promote {result.model_id}", *spent(result.api)])
 
 
-def merged(result: JSON) -> str:
+def merged(result: Merged) -> str:
     """The result of `nearer merge`."""
-    rows = [["weight", result["metric"], "cases that pass", "newly failing"]]
-    for each in result["points"]:
-        suite = each["suite"]
-        cases = [passed(suite["num_cases"], suite["num_failed"]), listed(suite["newly_failing"])] if suite else ["", ""]
-        rows.append([f"{each['weight']:g}", f"{each['value']:.3f}", *cases])
-    head = f"{result['model_id']}: {result['weight']:g} of {result['system']}, the rest of {result['other']}"
-    if not result["is_new"]:
+    rows = [["weight", result.metric, "cases that pass", "newly failing"]]
+    for each in result.points:
+        cases = ["", ""]
+        if each.num_cases is not None and each.num_failed is not None:
+            cases = [passed(each.num_cases, each.num_failed), listed(each.newly_failing)]
+        rows.append([f"{each.weight:g}", f"{each.value:.3f}", *cases])
+    head = f"{result.model_id}: {result.weight:g} of {result.system}, the rest of {result.other}"
+    if not result.is_new:
         head += "; that is a model which was there already"
-    elif result["broken"]:
-        head += f"; it newly fails {listed(result['broken'])}"
-    foot = f"{result['num_queries']} dev queries"
-    return "\n".join([head, *table(rows), foot, f"next: nearer promote {result['model_id']}"])
+    elif result.broken:
+        head += f"; it newly fails {listed(result.broken)}"
+    foot = f"{result.num_queries} dev queries"
+    return "\n".join([head, *table(rows), foot, f"next: nearer promote {result.model_id}"])

@@ -18,12 +18,12 @@ import numpy as np
 from nearer.core.arrays import Floats32
 from nearer.core.failpoints import failpoint
 from nearer.core.filters import Filter
+from nearer.core.results.serving import Recall
 from nearer.retrieval.entries import Entries, Ranking, Stored, checked_entries, checked_queries, joined, without
 from nearer.retrieval.manifest import (
     MANIFEST,
     File,
     Manifest,
-    Recall,
     Spec,
     damaged,
     keep_current,

@@ -10,12 +10,13 @@ from nearer.core.arrays import Floats32
 from nearer.core.errors import Conflict, NearerError, WorkspaceError
 from nearer.core.extras import extra
 from nearer.core.filters import Filter
+from nearer.core.results.serving import Recall
 from nearer.retrieval.entries import Entries, Ranking, Stored, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
 from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.lance_writer import build_lance, update_lance
-from nearer.retrieval.manifest import LOCK, Manifest, Recall, Spec, read_manifest
+from nearer.retrieval.manifest import LOCK, Manifest, Spec, read_manifest
 from nearer.store.leases import lease
 
 

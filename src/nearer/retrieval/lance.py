@@ -13,6 +13,7 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.filters import Filter
+from nearer.core.results.serving import Probes, Recall
 from nearer.retrieval.entries import Ranking, Stored, checked_queries
 from nearer.retrieval.lance_table import (
     CHECK,
@@ -27,7 +28,7 @@ from nearer.retrieval.lance_table import (
     open_table,
     vectors_in,
 )
-from nearer.retrieval.manifest import Manifest, Probes, Recall, damaged, same_space
+from nearer.retrieval.manifest import Manifest, damaged, same_space
 from nearer.retrieval.recall import K, exact_best, mean_recall
 
 if TYPE_CHECKING:

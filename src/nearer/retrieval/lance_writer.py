@@ -14,6 +14,7 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.failpoints import failpoint
+from nearer.core.results.serving import Probes, Recall
 from nearer.retrieval.entries import Entries, checked_entries
 from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.lance import LanceIndex
@@ -32,8 +33,6 @@ from nearer.retrieval.lance_table import (
 )
 from nearer.retrieval.manifest import (
     Manifest,
-    Probes,
-    Recall,
     Spec,
     Version,
     keep_current,

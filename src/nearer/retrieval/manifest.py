@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
 from nearer.core.failpoints import failpoint
 from nearer.core.filters import FieldType
+from nearer.core.results.serving import IndexSummary, Probes, Recall
 from nearer.store.files import remove_tree, write_atomic
 
 FORMAT_VERSION = 1
@@ -43,27 +44,6 @@ class File:
 
     name: str
     sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probes:
-    """How much of a vector index one query reads: so many partitions, and ``refine`` full vectors a result wanted."""
-
-    nprobes: int
-    refine: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recall:
-    """The share of the exact ``k`` best documents that searching found, as a mean over queries.
-
-    ``measured_on`` is "queries", or "passages" where the workspace held no query.
-    """
-
-    value: float
-    k: int
-    num_queries: int
-    measured_on: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +81,9 @@ class Manifest:
         return {file.name for file in self.files.values()} | {f"{each.table}.lance" for each in versions}
 
     @property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> IndexSummary:
         """How queries are answered, as a release tells it: kind, what is probed, and the recall measured."""
-        parts = (("probes", self.probes), ("recall", self.recall))
-        return {
-            "kind": self.kind,
-            **{name: asdict(part) if part else None for name, part in parts},
-        }
+        return IndexSummary(kind=self.kind, probes=self.probes, recall=self.recall)
 
 
 def read_manifest(folder: Path, *, space_id: str) -> Manifest:

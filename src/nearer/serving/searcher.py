@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from nearer.core.errors import Conflict, InputError, WorkspaceError
 from nearer.core.filters import Fields, Filter, all_of, parse_filter, parse_where
 from nearer.core.records import Metadata, Query
+from nearer.core.results.measuring import ApiUse
 from nearer.core.text import normalise
 from nearer.retrieval.rules import Rule, condition_of, unused
 from nearer.serving.encode_queue import EncodeQueue
@@ -14,7 +15,7 @@ from nearer.serving.query import AskedQuery, Hit, Mode, QueryVectors
 from nearer.serving.served import Served, open_live
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
-from nearer.systems import System, spent
+from nearer.systems import System, api_use
 from nearer.systems.filtering import known_of, rules_of
 
 Where = Mapping[str, object] | Sequence[str] | None
@@ -141,9 +142,9 @@ class Searcher:
         """How the index differs from the documents of this moment; empty when it follows them."""
         return self.served.differences(self._documents)
 
-    def spent(self) -> dict[str, Any]:
-        """What services were asked for since it was opened."""
-        return spent([self.served.system])
+    def spent(self) -> ApiUse | None:
+        """What services were asked for since it was opened; None without any."""
+        return api_use([self.served.system])
 
     def refresh(self) -> bool:
         """Follow the live pointer, the index and the documents; whether the release is another now.

@@ -5,7 +5,7 @@ import of several files is one change. Everything is returned in id order (by UT
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from nearer.core.ids import content_id, text_hash
 from nearer.core.records import Document, Judgment, Metadata, Pair, Query
+from nearer.core.results.data import Changes
 from nearer.store import database as tables
 from nearer.store.database import Database
 
@@ -24,22 +25,6 @@ BATCH = 500
 
 LEAKED = "leaked"
 """The split of queries set aside because another side knows them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What an import did to one kind of record."""
-
-    num_added: int = 0
-    num_updated: int = 0
-    num_unchanged: int = 0
-
-    def __add__(self, other: "Changes") -> "Changes":
-        return Changes(
-            num_added=self.num_added + other.num_added,
-            num_updated=self.num_updated + other.num_updated,
-            num_unchanged=self.num_unchanged + other.num_unchanged,
-        )
 
 
 def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:

@@ -13,6 +13,7 @@ from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
 from nearer.core.results.measuring import Ledger
+from nearer.core.results.training import TrainingRecord
 from nearer.store import database as tables
 from nearer.store.database import Database
 
@@ -39,7 +40,7 @@ class Model:
     source: str
     encoder: JSON
     parent_model_id: str | None = None
-    training: JSON | None = None
+    training: TrainingRecord | None = None
     created_at: str = ""
 
     @property
@@ -55,7 +56,7 @@ class Reranker:
     reranker_id: str
     cross_encoder_id: str
     source: str
-    training: JSON
+    training: TrainingRecord
     parent_id: str | None = None
     created_at: str = ""
 
@@ -108,7 +109,7 @@ class Registry:
             "parent_model_id": model.parent_model_id,
             "source": model.source,
             "encoder": dict(model.encoder),
-            "training": dict(model.training) if model.training is not None else None,
+            "training": model.training.to_dict() if model.training else None,
             "created_at": self._now(),
         }
         known = self._model(model.model_id)
@@ -134,7 +135,7 @@ class Registry:
         """All models, oldest first."""
         statement = sa.select(tables.models).order_by(*_AGE)
         with self._database.read() as connection:
-            return [Model(**row._mapping) for row in connection.execute(statement)]
+            return [_model_in(row) for row in connection.execute(statement)]
 
     def add_reranker(self, reranker: Reranker) -> Reranker:
         """Enter a cross-encoder; entering it again changes nothing."""
@@ -143,7 +144,7 @@ class Registry:
             "cross_encoder_id": reranker.cross_encoder_id,
             "parent_id": reranker.parent_id,
             "source": reranker.source,
-            "training": dict(reranker.training),
+            "training": reranker.training.to_dict(),
             "created_at": self._now(),
         }
         with self._database.write() as connection:
@@ -157,7 +158,7 @@ class Registry:
         with self._database.read() as connection:
             row = connection.execute(sa.select(table).where(table.c.reranker_id == reranker_id)).one_or_none()
             if row:
-                return Reranker(**row._mapping)
+                return _reranker_in(row)
             known = ", ".join(connection.scalars(sa.select(table.c.reranker_id).order_by(table.c.created_at))) or "none"
         raise NotFound(f"no reranker {reranker_id!r}; known: {known}", hint="train one: nearer train --reranker")
 
@@ -165,7 +166,7 @@ class Registry:
         """All rerankers trained here, oldest first."""
         statement = sa.select(tables.rerankers).order_by(tables.rerankers.c.created_at, tables.rerankers.c.reranker_id)
         with self._database.read() as connection:
-            return [Reranker(**row._mapping) for row in connection.execute(statement)]
+            return [_reranker_in(row) for row in connection.execute(statement)]
 
     def keep_probe(self, declaration_id: str, vectors: bytes) -> bytes:
         """The first probe of an encoder behind an API: ``vectors`` unless one is kept already."""
@@ -344,7 +345,7 @@ class Registry:
         statement = sa.select(tables.models).where(tables.models.c.model_id == model_id)
         with self._database.read() as connection:
             row = connection.execute(statement).one_or_none()
-        return Model(**row._mapping) if row else None
+        return _model_in(row) if row else None
 
     @staticmethod
     def _swap(connection: Connection, *, expected: str | None, release_id: str) -> bool:
@@ -366,3 +367,12 @@ class Registry:
             "detail": dict(detail),
         }
         connection.execute(tables.history.insert(), [row])
+
+
+def _model_in(row: sa.Row[Any]) -> Model:
+    training = TrainingRecord.read(row.training) if row.training else None
+    return Model(**{**row._mapping, "training": training})
+
+
+def _reranker_in(row: sa.Row[Any]) -> Reranker:
+    return Reranker(**{**row._mapping, "training": TrainingRecord.read(row.training)})

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Conflict, WorkspaceError
+from nearer.core.results.data import Changes
 from nearer.store import database as tables
-from nearer.store.collection import Changes, revise
+from nearer.store.collection import revise
 from nearer.store.files import unfinished_name
 
 STAGED = "staged"

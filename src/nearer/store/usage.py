@@ -1,14 +1,14 @@
 """What encoders behind an API have cost: requests, tokens and money, written down as soon as they are spent."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
 from nearer.core.errors import WorkspaceError
 from nearer.core.failpoints import failpoint
+from nearer.core.results.serving import ApiTotal
 from nearer.store.database import Database, api_usage
 from nearer.store.registry import utc_now
 
@@ -71,7 +71,7 @@ class Meter:
             self.is_recorded = True
         failpoint("usage.commit")
 
-    def _write(self, row: dict[str, Any]) -> int:
+    def _write(self, row: Mapping[str, object]) -> int:
         """Insert or replace this encoder's row; its id."""
         with self._database.write(wait_s=_WAIT_S) as connection:
             if self._usage_id is not None:
@@ -82,7 +82,7 @@ class Meter:
             return int(key[0])
 
 
-def usage_by_model(database: Database) -> list[dict[str, Any]]:
+def usage_by_model(database: Database) -> list[ApiTotal]:
     """All that the workspace ever spent, a row for each endpoint and model."""
     table = api_usage
     is_whole = sa.func.count(table.c.cost_usd) == sa.func.count()
@@ -98,4 +98,4 @@ def usage_by_model(database: Database) -> list[dict[str, Any]]:
         .order_by(table.c.endpoint, table.c.model)
     )
     with database.read() as connection:
-        return [dict(row._mapping) for row in connection.execute(statement)]
+        return [ApiTotal(**row._mapping) for row in connection.execute(statement)]

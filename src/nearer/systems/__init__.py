@@ -3,9 +3,10 @@
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Literal
 
 from nearer.core.errors import InputError, ModelRefused, NotFound
+from nearer.core.results.base import JSON
 from nearer.core.sections import EncoderRecipe, SearchRecipe
 from nearer.encode.api import DEFAULT_MAX_TOKENS
 from nearer.encode.base_model import DEFAULT_MODEL
@@ -26,7 +27,7 @@ from nearer.systems.names import (
 )
 from nearer.systems.remote import open_remote
 from nearer.systems.reranker import is_reranker_id, named_reranker
-from nearer.systems.system import PARTS, LocalSystem, System, api_use, chunk_of, spent
+from nearer.systems.system import PARTS, LocalSystem, System, api_use, chunk_of
 
 __all__ = [
     "BASE",
@@ -44,7 +45,6 @@ __all__ = [
     "open_system",
     "parse_name",
     "refuse_stages",
-    "spent",
 ]
 
 
@@ -212,7 +212,7 @@ def _open_described_remote(workspace: Workspace, recipe: EncoderRecipe, *, name:
     return replace(system, meter=meter)
 
 
-def _entered(workspace: Workspace, encoder: TextEncoder, *, name: str, source: str, settings: dict[str, Any]) -> System:
+def _entered(workspace: Workspace, encoder: TextEncoder, *, name: str, source: str, settings: JSON) -> System:
     """The system of an encoder, which is entered into the registry."""
     model = Model(model_id=encoder.model_id, encoder_id=encoder.encoder_id, source=source, encoder=settings)
     entered = workspace.registry.add_model(model)

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, NearerError
 from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
+from nearer.core.results.serving import BuiltIndex
 from nearer.encode.corpus import chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
@@ -25,7 +25,7 @@ DOCUMENTS_AT_ONCE = 1024
 """Documents that are read, cut and encoded together: what is in memory at once."""
 
 
-def build(workspace: Workspace, system: System, *, progress: Progress) -> dict[str, Any]:
+def build(workspace: Workspace, system: System, *, progress: Progress) -> BuiltIndex:
     """Bring the index of one system's space up to the documents; the caller holds the workspace's writer lock.
 
     It is built anew where there is none, where it is damaged, and where it was made for another recipe.
@@ -34,14 +34,14 @@ def build(workspace: Workspace, system: System, *, progress: Progress) -> dict[s
     made = source.update() or source.build()
     if source.outdated(made.manifest):  # it outgrew its kind
         made = source.build()
-    return {
-        "system": system.name,
-        "space_id": system.model.space_id,
-        "num_documents": made.manifest.num_documents,
-        "num_passages": made.manifest.num_passages,
-        "num_encoded": source.num_encoded,
-        "index": made.manifest.summary,
-    }
+    return BuiltIndex(
+        system=system.name,
+        space_id=system.model.space_id,
+        num_documents=made.manifest.num_documents,
+        num_passages=made.manifest.num_passages,
+        num_encoded=source.num_encoded,
+        index=made.manifest.summary,
+    )
 
 
 def verify(workspace: Workspace, system: System) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
+from nearer.core.results.base import JSON
 from nearer.core.results.measuring import ApiUse
 from nearer.core.sections import ChunkRecipe, SearchRecipe
 from nearer.encode.cross_encoder import CrossEncoder
@@ -39,7 +39,7 @@ class System:
     meter: Meter | None = None
 
     @property
-    def pinned(self) -> dict[str, Any]:
+    def pinned(self) -> JSON:
         """What a release keeps of it beside its model: how documents are cut, the stages, and what describes these."""
         parts = {part for stage in self.stages for part in PARTS[stage]}
         return {
@@ -78,9 +78,3 @@ def api_use(systems: Iterable[System]) -> ApiUse | None:
         return None
     total = sum((meter.total for meter in meters), Usage())
     return ApiUse(**asdict(total), is_recorded=all(meter.is_recorded for meter in meters))
-
-
-def spent(systems: Iterable[System]) -> dict[str, Any]:
-    """``{"api": {...}}`` with what these systems have asked of services since they were opened; empty without any."""
-    found = api_use(systems)
-    return {"api": found.to_dict()} if found else {}

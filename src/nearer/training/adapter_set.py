@@ -15,6 +15,7 @@ from nearer.core.ids import content_id
 from nearer.core.near_duplicates import near_duplicates
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, Query
+from nearer.core.results.training import Fit, MiningReport
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.adapter import Adapter
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
@@ -22,8 +23,8 @@ from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.learn.examples import Example, from_judgments, mask_neighbours, text_key
-from nearer.learn.fit_adapter import AdapterExamples, AdapterReport, AdapterSettings, fit_adapter
-from nearer.learn.negatives import MiningReport, choose
+from nearer.learn.fit_adapter import AdapterExamples, AdapterSettings, fit_adapter
+from nearer.learn.negatives import choose
 from nearer.measure.metrics import Qrels, score
 from nearer.store.workspace import Workspace
 from nearer.systems import System
@@ -80,7 +81,7 @@ class AdapterSet:
 
     def fit(
         self, train_rows: Rows, dev_rows: Rows, *, settings: AdapterSettings, progress: Progress
-    ) -> tuple[Adapter, AdapterReport]:
+    ) -> tuple[Adapter, Fit]:
         """The adapter that learns from some queries and is the best on others; nothing is written.
 
         Raises InputError when no query to learn from has a positive.

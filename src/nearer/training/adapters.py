@@ -1,24 +1,23 @@
 """What every training of an adapter shares: its settings, its queries, its record."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.failpoints import failpoint
-from nearer.core.ids import canonical_json
 from nearer.core.progress import Progress
 from nearer.core.recipe import Recipe
 from nearer.core.records import Query
+from nearer.core.results.training import DevValues, ExcludedFromTraining, Pass, Trained, TrainingData, TrainingRecord
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.splits import ensure_splits
-from nearer.learn.fit_adapter import AdapterReport, AdapterSettings, AdapterSides, fit_adapter
+from nearer.learn.fit_adapter import AdapterSettings, AdapterSides, fit_adapter
 from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
-from nearer.systems import BASE, System, open_system, refuse_stages, spent
+from nearer.systems import BASE, System, api_use, open_system, refuse_stages
 from nearer.training.adapter_set import AdapterSet, read_adapter_set
 from nearer.training.dev_set import DEV_MEASURE, DevVectors, read_dev_set
 from nearer.training.examples import find_excluded
@@ -32,7 +31,7 @@ def train_adapter(
     *,
     progress: Progress,
     clock: Callable[[], float],
-) -> dict[str, Any]:
+) -> Trained:
     """What ``nearer.adapt`` answers, once the adapter is registered. Raises what it raises."""
     refuse_stages(start)
     settings = settings_of(workspace.recipe, sides)
@@ -54,36 +53,36 @@ def train_adapter(
         measure_dev=dev.measure,
         progress=progress,
     )
-    training = {
-        "recipe": workspace.recipe.model_dump(mode="json"),
-        "data": {"num_pairs": report.num_pairs, "pairs_id": known.pairs.pairs_id},
-        "adapter": asdict(settings),
-        "passes": [described_pass(known, report)],
-        "duration_s": round(clock() - began, 1),
-    }
+    training = TrainingRecord(
+        recipe=workspace.recipe.model_dump(mode="json"),
+        data=TrainingData(num_pairs=report.num_examples, pairs_id=known.pairs.pairs_id),
+        adapter=asdict(settings),
+        passes=(Pass(number=1, fit=report, mining=known.pairs.mining),),
+        duration_s=round(clock() - began, 1),
+    )
     model = register_adapter(workspace, parent, adapter, training=training) if report.best_step else parent.model
     improved = model.model_id != parent.model.model_id
     workspace.registry.record("train", detail={"model_id": model.model_id, "improved": improved})
     failpoint("adapt.registered")
-    return {
-        "model_id": model.model_id,
-        "encoder_id": model.encoder_id,
-        "space_id": model.space_id,
-        "improved": improved,
-        "adapter": training["adapter"],
-        "passes": training["passes"],
-        "dev": {
-            "metric": str(DEV_MEASURE),
-            "num_queries": len(dev_set.queries),
-            "num_documents": len(dev_set.starts_N),
-            "start": report.dev[0].value,
-            "best": max(point.value for point in report.dev),
-        },
-        "num_pairs": report.num_pairs,
-        "num_excluded": {"queries": len(excluded), "pairs": 0},
-        "duration_s": round(clock() - began, 1),
-        **spent([parent]),
-    }
+    return Trained(
+        model_id=model.model_id,
+        encoder_id=model.encoder_id,
+        space_id=model.space_id,
+        improved=improved,
+        adapter=training.adapter,
+        passes=training.passes,
+        dev=DevValues(
+            metric=str(DEV_MEASURE),
+            num_queries=len(dev_set.queries),
+            num_documents=len(dev_set.starts_N),
+            start=report.dev[0].value,
+            best=max(point.value for point in report.dev),
+        ),
+        num_pairs=report.num_examples,
+        num_excluded=ExcludedFromTraining(queries=len(excluded), pairs=0),
+        duration_s=round(clock() - began, 1),
+        api=api_use([parent]),
+    )
 
 
 def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
@@ -121,7 +120,7 @@ def refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress) 
         progress.say(f"{num_unused} pairs given as text are not used: an adapter learns from judgments on documents")
 
 
-def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, training: dict[str, Any]) -> Model:
+def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, training: TrainingRecord) -> Model:
     """Save the adapter under the id of its computation, then enter it."""
     encoder = AdaptedEncoder(parent.encoder, adapter)
     source = keep_model(workspace, encoder.encoder_id, adapter.save)
@@ -131,15 +130,10 @@ def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, 
         encoder_id=encoder.encoder_id,
         source=source,
         encoder={
-            "adapter": {"sides": training["adapter"]["sides"]},
+            "adapter": {"sides": training.adapter["sides"]} if training.adapter else {},
             "space_id": encoder.space_id,
         },
         parent_model_id=parent.model.model_id,
         training=training,
     )
     return workspace.registry.add_model(record)
-
-
-def described_pass(known: AdapterSet, report: AdapterReport) -> dict[str, Any]:
-    """How it went, as a pass of training is written down."""
-    return dict(json.loads(canonical_json({"pass": 1, "fit": report.described, "mining": asdict(known.pairs.mining)})))

@@ -1,27 +1,24 @@
 """What the alarms of a training judge: its measurements, and its pairs that repeat each other."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Sequence
 
 from nearer.core.near_duplicates import cluster_texts
+from nearer.core.results.training import Alarm, Pass
 from nearer.learn.examples import Example
 from nearer.measure.alarms import CurvePoint, TrainingEvidence, judge
 from nearer.training.monitor import Monitor
 
-JSON = Mapping[str, Any]
-
 
 def alarms_of(
-    passes: Sequence[JSON],
+    passes: Sequence[Pass],
     examples: Sequence[Example],
     monitor: Monitor,
     *,
     dimension: int,
-) -> list[dict[str, Any]]:
+) -> tuple[Alarm, ...]:
     """Every alarm of a training of these passes, raised or not, as it is written down."""
     points = [_points(each) for each in passes]
-    [kept] = [point for point in points[-1] if point.step == passes[-1]["fit"]["best_step"]]
+    [kept] = [point for point in points[-1] if point.step == passes[-1].fit.best_step]
     evidence = TrainingEvidence(
         passes=points,
         kept=kept,
@@ -30,7 +27,7 @@ def alarms_of(
         lessons=lessons(examples),
         most_dimensions=min(dimension, monitor.num_measured_passages),
     )
-    return [asdict(alarm) for alarm in judge(evidence)]
+    return judge(evidence)
 
 
 def lessons(examples: Sequence[Example]) -> list[tuple[int, int]]:
@@ -48,13 +45,14 @@ def lessons(examples: Sequence[Example]) -> list[tuple[int, int]]:
     return [found[row] for row in range(len(examples))]
 
 
-def _points(each: JSON) -> list[CurvePoint]:
+def _points(each: Pass) -> list[CurvePoint]:
     return [
         CurvePoint(
-            number=each["pass"],
-            step=point["step"],
-            dev=point["value"],
-            **{name: point.get(name) for name in ("train", "effective_rank")},
+            number=each.number,
+            step=point.step,
+            dev=point.value,
+            train=point.train,
+            effective_rank=point.effective_rank,
         )
-        for point in each["fit"]["dev"]
+        for point in each.fit.dev
     ]

@@ -1,19 +1,18 @@
 """What of a training fits into a time, and what saves time where not all pairs do."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from nearer.core.errors import RecipeError
-from nearer.core.ids import canonical_json
+from nearer.core.results.training import Pace, Plan, Settings
 from nearer.learn.batch_sampler import BatchOrder
 from nearer.learn.examples import limit
 from nearer.learn.lower_layers import layers_of
-from nearer.learn.plan import Pace, Plan, make_plan
+from nearer.learn.plan import make_plan
 from nearer.learn.precision import precisions_of
 from nearer.training.job import TrainingJob
 from nearer.training.pace import cheaper, measured
+from nearer.training.run import KeptBudget
 
 _WORTH = 1.1
 """Times as many pairs that a saving must make room for. Our rule: timings of a few steps are not exact."""
@@ -27,7 +26,7 @@ _FEWEST_TOKENS = 64
 
 def planned(
     job: TrainingJob, *, number: int, longest: float, clock: Callable[[], float]
-) -> tuple[TrainingJob, dict[str, Any]]:
+) -> tuple[TrainingJob, KeptBudget]:
     """The training that ``number`` times fits into its time, begun, and how that was chosen, which the run keeps.
 
     ``longest`` are the most epochs. What an earlier process of the run chose stays chosen. Raises RecipeError when the
@@ -36,22 +35,21 @@ def planned(
     kept = job.run.budget()
     if kept is None:
         job, plan, pace = _choose(job.under({"train.epochs": longest}), number=number, clock=clock)
-        chosen = {"left_s": job.deadline.left_s, "plan": asdict(plan), "pace": asdict(pace)}
-        job.run.keep_budget(kept := json.loads(canonical_json(chosen)))
+        job.run.keep_budget(kept := KeptBudget(left_s=job.deadline.left_s, plan=plan, pace=pace))
     else:
-        job = job.under(kept["plan"]["savings"]).begin()
-    plan = Plan(**{**kept["plan"], "reasons": tuple(kept["plan"]["reasons"])})
+        job = job.under(kept.plan.savings).begin()
+    plan = kept.plan
     if plan.num_pairs < min(job.workspace.recipe.train.batch_size, len(job.examples)):
         job.run.remove()
         raise RecipeError(
             "the time is too short to train: of what is left after reading and encoding, not one batch fits; "
-            f"a dev measurement takes {kept['pace']['dev_s']:.3g} s, a step {kept['pace']['plain_step_s']:.3g} s",
+            f"a dev measurement takes {kept.pace.dev_s:.3g} s, a step {kept.pace.plain_step_s:.3g} s",
             hint="give it more time, as in --budget 20m; vectors that were encoded are kept",
         )
     for reason in plan.reasons:
         job.progress.say(f"the time decides: {reason}")
     job.progress.say(f"expects to train for {plan.estimate_s:.0f} s" + (" each time" if number > 1 else ""))
-    return job.planned(plan), {"plan": kept["plan"], "pace": kept["pace"]}
+    return job.planned(plan), kept
 
 
 def _choose(job: TrainingJob, *, number: int, clock: Callable[[], float]) -> tuple[TrainingJob, Plan, Pace]:
@@ -79,7 +77,7 @@ class _Fitting:
     pace: Pace
     number: int
     clock: Callable[[], float]
-    savings: Mapping[str, Any] = field(default_factory=dict)
+    savings: Settings = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
@@ -100,7 +98,7 @@ class _Fitting:
             map_mines=job.map_mines,
         )
 
-    def under(self, settings: Mapping[str, Any]) -> "_Fitting":
+    def under(self, settings: Settings) -> "_Fitting":
         """The same with other values of the recipe, at the same pace."""
         return replace(self, job=self.job.under(settings), savings={**self.savings, **settings})
 
@@ -142,9 +140,7 @@ class _Fitting:
         why = f"the lowest {half} layers stay as they are"
         return self._with({"train.freeze_layers": half}, why, changes_steps=True, worth=_WORTH_LEARNING_LESS)
 
-    def _with(
-        self, settings: Mapping[str, Any], why: str, *, changes_steps: bool = False, worth: float = _WORTH
-    ) -> "_Fitting":
+    def _with(self, settings: Settings, why: str, *, changes_steps: bool = False, worth: float = _WORTH) -> "_Fitting":
         """The same with these settings, where not all pairs fit and by them ``worth`` times as many do."""
         if self.plan().num_pairs == len(self.job.examples):
             return self

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from nearer.learn.checkpoint import DevPoint
+from nearer.core.results.training import DevPoint
 
 
 class Deadline:

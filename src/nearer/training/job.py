@@ -1,12 +1,12 @@
 """What the passes of a training work with, and the changes that make another training of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.core.recipe import with_keys
+from nearer.core.results.training import Plan, Settings
 from nearer.encode.corpus import CachedEncoder, Corpus
 from nearer.encode.encoder import Encoder
 from nearer.learn.checkpoint import weights_of
@@ -15,7 +15,6 @@ from nearer.learn.fit import Sides
 from nearer.learn.losses import learns_likeness
 from nearer.learn.lower_layers import Activations
 from nearer.learn.merge import Weights
-from nearer.learn.plan import Plan
 from nearer.store.workspace import Workspace
 from nearer.training.deadline import Deadline
 from nearer.training.guiding import Guiding
@@ -94,7 +93,7 @@ class TrainingJob:
         start = weights_of(encoder.model) if self.workspace.recipe.train.l2_sp else None
         return replace(self, encoder=encoder, warm_start=warm_start, start=start)
 
-    def under(self, settings: Mapping[str, Any]) -> "TrainingJob":
+    def under(self, settings: Settings) -> "TrainingJob":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""
         return replace(self, workspace=self.workspace.with_recipe(with_keys(self.workspace.recipe, settings)))
 
@@ -103,6 +102,6 @@ class TrainingJob:
         examples = limit(self.examples, max_pairs=plan.num_pairs, seed=self.workspace.recipe.train.seed)
         return replace(self.under(plan.changes), examples=examples)
 
-    def part(self, number: int, settings: Mapping[str, Any], *, deadline: Deadline) -> "TrainingJob":
+    def part(self, number: int, settings: Settings, *, deadline: Deadline) -> "TrainingJob":
         """One of several trainings of a run, with settings and a time of its own."""
         return replace(self.under(settings), run=self.run.part(number), deadline=deadline)

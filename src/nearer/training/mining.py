@@ -10,6 +10,7 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Ints
 from nearer.core.progress import Progress
+from nearer.core.results.training import MiningReport
 from nearer.core.sections import MiningRecipe
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.blocks import BLOCK_TEXTS, longest_first
@@ -17,7 +18,7 @@ from nearer.encode.corpus import CachedEncoder, Corpus
 from nearer.encode.encoder import Encoder
 from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example
-from nearer.learn.negatives import MiningReport, mine
+from nearer.learn.negatives import mine
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.workspace import Workspace
 from nearer.vectors.topk import NO_ROW, top_k

@@ -13,12 +13,12 @@ import numpy as np
 from nearer.core.arrays import Floats32, Floats64
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
+from nearer.core.results.training import DevPoint
 from nearer.core.text import normalise
 from nearer.encode.corpus import Corpus, embed_queries
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
-from nearer.learn.checkpoint import DevPoint
 from nearer.learn.examples import Example
 from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DevSet, best_wrong, judged_rows, num_hard, texts_of

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from nearer.core.results.training import Pace
 from nearer.learn.batch_sampler import BatchOrder
 from nearer.learn.examples import Example
 from nearer.learn.lower_layers import Activations
-from nearer.learn.plan import Pace
 from nearer.learn.rehearse import NUM_STEPS, rehearse
 from nearer.systems.reranker import open_reranker
 from nearer.training.job import TrainingJob

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nearer.core.progress import Progress
+from nearer.core.results.training import MiningReport
 from nearer.encode.corpus import Corpus
 from nearer.learn.examples import Example, text_key
-from nearer.learn.negatives import MiningReport
 from nearer.learn.teacher import RelabelSettings
 from nearer.learn.teacher import teach as taught_by
 from nearer.store.collection import LEAKED

@@ -13,6 +13,7 @@ from nearer.core.arrays import Floats32, Ints
 from nearer.core.ids import content_id
 from nearer.core.progress import Progress
 from nearer.core.records import Query
+from nearer.core.results.training import MiningReport
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.corpus import Corpus, embed_passages, embed_queries
 from nearer.encode.cross_encoder import CrossEncoder
@@ -23,7 +24,7 @@ from nearer.evaluation.judged_split import read_judged_split
 from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, text_key
 from nearer.learn.listwise import RankedList, make_ranked_lists
-from nearer.learn.negatives import MiningReport, mine
+from nearer.learn.negatives import mine
 from nearer.measure.metrics import Qrels, score
 from nearer.retrieval.rerank import rerank
 from nearer.store.workspace import Workspace

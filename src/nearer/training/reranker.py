@@ -1,19 +1,17 @@
 """A cross-encoder's training: where it starts, what decides it, and its fit."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from nearer.core.errors import InputError, RecipeError
-from nearer.core.ids import canonical_json, content_id
+from nearer.core.ids import content_id
 from nearer.core.progress import Progress
+from nearer.core.results.base import JSON
+from nearer.core.results.training import DevPoint, DevValues, Fit, MiningReport, Pass, StartingPoint
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, TextEncoder
-from nearer.learn.checkpoint import DevPoint
 from nearer.learn.fit_reranker import fit_reranker
 from nearer.learn.listwise import RankedList
-from nearer.learn.negatives import MiningReport
 from nearer.learn.precision import precisions_of
 from nearer.learn.validate_settings import validate_reranker_settings
 from nearer.store.workspace import Workspace
@@ -38,10 +36,10 @@ class RerankerStart:
     parent_id: str | None
 
     @property
-    def described(self) -> dict[str, Any]:
+    def described(self) -> StartingPoint:
         """What is written down of it."""
         cross_encoder_id = None if self.is_fresh else self.reranker.cross_encoder_id
-        return {"name": self.name, "is_fresh": self.is_fresh, "cross_encoder_id": cross_encoder_id}
+        return StartingPoint(name=self.name, is_fresh=self.is_fresh, cross_encoder_id=cross_encoder_id)
 
 
 def open_start(workspace: Workspace, name: str) -> RerankerStart:
@@ -80,8 +78,9 @@ def fit_lists(
     lists: Sequence[RankedList],
     dev: RerankDev,
     *,
+    mining: MiningReport,
     progress: Progress,
-) -> dict[str, Any]:
+) -> Pass:
     """Train in place, or take what the run has kept of that; how it went."""
     kept = run.result(1, begin.reranker.model)
     if kept is None:
@@ -102,26 +101,21 @@ def fit_lists(
                 f"training broke down before dev saw anything better: {report.fault}",
                 hint=f"lower reranker.learning_rate (it is {recipe.reranker.learning_rate:g}), then train again",
             )
-        kept = as_json(asdict(report))
-        run.keep_result(1, begin.reranker.model, kept)
+        kept = Pass(number=1, fit=report, mining=mining)
+        run.keep_result(begin.reranker.model, kept)
     return kept
 
 
-def as_json(content: dict[str, Any]) -> dict[str, Any]:
-    """The same as it will be read again."""
-    return dict(json.loads(canonical_json(content)))
-
-
-def dev_values_of(begin: RerankerStart, dev: RerankDev, fit: dict[str, Any]) -> dict[str, Any]:
+def dev_values_of(dev: RerankDev, fit: Fit) -> DevValues:
     """What dev said; ``start`` is what the training began with, which a fresh head makes worthless."""
-    return {
-        "metric": str(DEV_MEASURE),
-        "num_queries": len(dev.queries),
-        "depth": dev.depth,
-        "retriever": dev.as_found(),
-        "start": fit["dev"][0]["value"],
-        "best": max(point["value"] for point in fit["dev"]),
-    }
+    return DevValues(
+        metric=str(DEV_MEASURE),
+        num_queries=len(dev.queries),
+        depth=dev.depth,
+        retriever=dev.as_found(),
+        start=fit.dev[0].value,
+        best=max(point.value for point in fit.dev),
+    )
 
 
 def refuse_few_lists(workspace: Workspace, lists: Sequence[RankedList], mining: MiningReport) -> None:
@@ -139,9 +133,7 @@ def refuse_few_lists(workspace: Workspace, lists: Sequence[RankedList], mining: 
         raise RecipeError("; ".join(faults), hint="correct nearer.toml, or for one run: --set KEY=VALUE")
 
 
-def decides_reranker(
-    workspace: Workspace, begin: RerankerStart, lists: Sequence[RankedList], dev: RerankDev
-) -> dict[str, Any]:
+def decides_reranker(workspace: Workspace, begin: RerankerStart, lists: Sequence[RankedList], dev: RerankDev) -> JSON:
     """Everything that decides which cross-encoder a run makes, under names that a message can use."""
     recipe = workspace.recipe.reranker.model_dump(mode="json")
     return {

@@ -10,9 +10,9 @@
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,12 @@ import numpy as np
 
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json, content_id
+from nearer.core.results.base import JSON, Result
+from nearer.core.results.training import MiningReport, Pace, Pass, Plan, Trial
 from nearer.encode.corpus import Corpus
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.distributed import num_processes
 from nearer.learn.examples import Example
-from nearer.learn.negatives import MiningReport
 from nearer.store.checksummed import fault_in, keep_checksummed
 from nearer.store.files import remove_tree, scratch_folder, write_atomic
 from nearer.store.registry import utc_now
@@ -35,14 +36,30 @@ from nearer.training.dev_set import DevSet
 from nearer.training.guiding import guide_id
 from nearer.training.monitor import Monitor
 from nearer.training.relabel import teacher_id
-from nearer.training.unfinished import PACKAGES, RECORD, record_of, resource_of, run_to_go_on
+from nearer.training.unfinished import (
+    PACKAGES,
+    RECORD,
+    RunRecord,
+    TrainingRequest,
+    record_of,
+    resource_of,
+    run_to_go_on,
+)
 
 if TYPE_CHECKING:
     import torch
 
-JSON = Mapping[str, Any]
 _REPORT, _WEIGHTS = "report.json", "weights.safetensors"
 _BUDGET, _PARTS = "budget.json", "parts.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptBudget(Result):
+    """What is left of a time, and what was chosen to fit it."""
+
+    left_s: float
+    plan: Plan
+    pace: Pace
 
 
 class TrainingRun:
@@ -64,7 +81,7 @@ class TrainingRun:
         workspace: Workspace,
         decides: JSON,
         *,
-        request: JSON,
+        request: TrainingRequest,
         revision: int,
         held: ExitStack,
         say: Callable[[str], None],
@@ -72,7 +89,7 @@ class TrainingRun:
     ) -> "TrainingRun":
         """Go on with the run whose outcome ``decides`` decides, or begin it; others stay as they are.
 
-        ``request`` says under ``verb`` what was called, and with what; ``revision`` is that of the documents that were
+        ``request`` is what was called; ``revision`` is that of the documents that were
         read. ``held`` keeps the lease of the run. The run to ``resume`` may have been begun with other libraries.
 
         Raises WorkspaceBusy when another process is at that run, Conflict as ``run_to_go_on`` does, WorkspaceError
@@ -80,44 +97,42 @@ class TrainingRun:
         """
         import torch
 
-        verb = str(request["verb"])
-        run_id = run_to_go_on(workspace, decides, verb=verb, resume=resume)
-        held.enter_context(workspace.lease(resource_of(run_id), verb=verb))
+        run_id = run_to_go_on(workspace, decides, verb=request.verb, resume=resume)
+        held.enter_context(workspace.lease(resource_of(run_id), verb=request.verb))
         folder = workspace.training / run_id
-        numbers = {"num_threads": torch.get_num_threads(), "num_processes": num_processes()}
+        record = RunRecord(
+            started_at=utc_now(),
+            revision=revision,
+            num_threads=torch.get_num_threads(),
+            num_processes=num_processes(),
+            request=request,
+            decides=dict(decides),
+        )
         if found := record_of(folder):
-            for name, number in numbers.items():
-                if (before := found.get(name, 1)) != number:
+            for what in ("threads", "processes"):
+                if (before := found[f"num_{what}"]) != (number := record[f"num_{what}"]):
                     say(
-                        f"goes on with {number} {name.removeprefix('num_')} what began with {before}: sums round "
+                        f"goes on with {number} {what} what began with {before}: sums round "
                         "differently, so the model may differ from an uninterrupted run's"
                     )
-            return cls(folder, started_at=found["started_at"], revision=found["revision"], is_resumed=True, say=say)
+            return cls(folder, started_at=found.started_at, revision=found.revision, is_resumed=True, say=say)
         if folder.exists():
             say(f"drops what there is of {run_id}, whose {RECORD} is missing or damaged")
             remove_tree(folder)
-        record = {
-            "verb": verb,
-            "started_at": utc_now(),
-            "revision": revision,
-            **numbers,
-            "request": dict(request),
-            "decides": dict(decides),
-        }
         try:
             folder.mkdir(parents=True)
-            write_atomic(folder / RECORD, json.dumps(record, indent=2) + "\n")
+            write_atomic(folder / RECORD, json.dumps(record.to_dict(), indent=2) + "\n")
         except OSError as error:
             raise cannot_write(folder, error) from error
         failpoint("train.examples")
-        return cls(folder, started_at=str(record["started_at"]), revision=revision, is_resumed=False, say=say)
+        return cls(folder, started_at=record.started_at, revision=revision, is_resumed=False, say=say)
 
-    def data_read(self, workspace: Workspace) -> dict[str, int]:
-        """The revision of the documents that it read, and the one now, for its record; says when they differ."""
+    def revision_at_end(self, workspace: Workspace) -> int:
+        """The revision of the documents now; says when it is not the one that was read."""
         now = workspace.collection.revision()
         if now != self.revision:
             self._say(f"documents changed meanwhile: it read revision {self.revision}, now there is {now}")
-        return {"revision": self.revision, "revision_at_end": now}
+        return now
 
     def part(self, number: int) -> "TrainingRun":
         """One of several trainings, kept within this run."""
@@ -126,32 +141,32 @@ class TrainingRun:
             folder, started_at=self.started_at, revision=self.revision, is_resumed=folder.exists(), say=self._say
         )
 
-    def parts(self) -> list[dict[str, Any]]:
+    def parts(self) -> list[Trial]:
         """What came of the trainings that are finished, in their order."""
-        return _json_in(self._folder / _PARTS) or []
+        return [Trial.read(each) for each in _json_in(self._folder / _PARTS) or []]
 
-    def keep_parts(self, finished: Sequence[JSON], *, best: int) -> None:
+    def keep_parts(self, finished: Sequence[Trial], *, best: int) -> None:
         """Keep what came of the finished trainings, and the weights of the best."""
-        self._write(_PARTS, finished)
+        self._write(_PARTS, [each.to_dict() for each in finished])
         failpoint("train.part")
         for number in range(len(finished)):
             if number != best:
                 self.part(number).remove()
 
-    def budget(self) -> dict[str, Any] | None:
+    def budget(self) -> KeptBudget | None:
         """What is left of the time, and what was chosen to fit it; None when nothing was yet."""
-        kept: dict[str, Any] | None = _json_in(self._folder / _BUDGET)
-        return kept
+        kept = _json_in(self._folder / _BUDGET)
+        return KeptBudget.read(kept) if kept else None
 
-    def keep_budget(self, budget: JSON) -> None:
+    def keep_budget(self, budget: KeptBudget) -> None:
         """Keep that."""
-        self._write(_BUDGET, budget)
+        self._write(_BUDGET, budget.to_dict())
         failpoint("train.budget")
 
     def keep_left(self, left_s: float) -> None:
         """Keep how many seconds are left of the time, once there is a choice."""
         if kept := self.budget():
-            self.keep_budget({**kept, "left_s": left_s})
+            self.keep_budget(replace(kept, left_s=left_s))
 
     def checkpoints(self, number: int) -> Checkpoints:
         """The checkpoints of a pass; says where it goes on from."""
@@ -173,18 +188,18 @@ class TrainingRun:
 
     def keep_mined(self, number: int, examples: Sequence[Example], mining: MiningReport) -> None:
         """Keep what was mined for a pass."""
-        content = {**_values(examples), "mining": asdict(mining)}
+        content = {**_values(examples), "mining": mining.to_dict()}
         with self._sealing(number, "mined") as scratch:
             (scratch / _REPORT).write_text(json.dumps(content), encoding="utf-8")
         failpoint("train.mined")
 
-    def result(self, number: int, model: "torch.nn.Module") -> dict[str, Any] | None:
+    def result(self, number: int, model: "torch.nn.Module") -> Pass | None:
         """How a finished pass went, with the weights that stand loaded into ``model``; None when it is not finished."""
         weights = self.weights(number)
         if weights is None:
             return None
         model.load_state_dict(weights)
-        return dict(json.loads((self._pass(number) / "result" / _REPORT).read_text(encoding="utf-8")))
+        return Pass.read(json.loads((self._pass(number) / "result" / _REPORT).read_text(encoding="utf-8")))
 
     def weights(self, number: int) -> "dict[str, torch.Tensor] | None":
         """The weights that a finished pass ended with; None when it is not finished."""
@@ -197,13 +212,14 @@ class TrainingRun:
         """Whether a pass is finished."""
         return self._whole(number, "result") is not None
 
-    def keep_result(self, number: int, model: "torch.nn.Module", report: JSON) -> None:
+    def keep_result(self, model: "torch.nn.Module", report: Pass) -> None:
         """Keep the weights that a pass ended with, and how it went; its checkpoints are not needed any more."""
         from safetensors.torch import save_file
 
+        number = report.number
         with self._sealing(number, "result") as scratch:
             save_file(weights_of(model), scratch / _WEIGHTS)
-            (scratch / _REPORT).write_text(canonical_json(report), encoding="utf-8")
+            (scratch / _REPORT).write_text(canonical_json(report.to_dict()), encoding="utf-8")
         failpoint("train.pass")
         Checkpoints(self._pass(number), start=None).remove()
 
@@ -254,7 +270,7 @@ def what_decides(
     examples: Sequence[Example],
     monitor: Monitor,
     corpus: Corpus,
-) -> dict[str, Any]:
+) -> JSON:
     """Everything that decides which model a run makes, under names that a message can use."""
     recipe = workspace.recipe.model_dump(
         mode="json", include={"train", "adapter", "mining", "encoder", "chunk", "grades"}
@@ -283,7 +299,7 @@ def surroundings(device: "torch.device") -> dict[str, str]:
     return {"device": kind, **{package: version(package) for package in PACKAGES}}
 
 
-def _values(examples: Sequence[Example]) -> dict[str, Any]:
+def _values(examples: Sequence[Example]) -> JSON:
     """The examples as they are written down; a set of masked texts, which many share, once."""
     place_of: dict[frozenset[str], int] = {}
     rows = [

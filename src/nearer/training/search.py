@@ -4,20 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nearer.core.recipe import Recipe
+from nearer.core.results.training import Settings, Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-JSON = Mapping[str, Any]
 _MARGIN, _MARGINS = "mining.margin", "mining.margins"
 _RANDOM = 4
 """Trials before the estimator is asked. Our rule: it needs some to tell good from bad, and searches are small."""
 
 
-def suggest(
-    recipe: Recipe, finished: Sequence[JSON], *, longest: float, num_examples: int, mines: bool
-) -> dict[str, Any]:
+def suggest(recipe: Recipe, finished: Sequence[Trial], *, longest: float, num_examples: int, mines: bool) -> Settings:
     """The settings of the next trial; the first is the recipe as it is. ``longest`` are the most epochs.
 
     Each is drawn with a seed of its own from what is finished, so that a search that was killed goes on as it would
@@ -62,22 +60,22 @@ def _own(recipe: Recipe, name: str) -> Any:
     return getattr(getattr(recipe, section), key)
 
 
-def _settings(params: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+def _settings(params: Settings, recipe: Recipe) -> Settings:
     """Values of the recipe: a margin stands for the list from it on."""
     settings = dict(params)
-    if (margin := settings.pop(_MARGIN, None)) is not None:
-        settings[_MARGINS] = [each for each in recipe.mining.margins if each <= margin]
+    if isinstance(margin := settings.pop(_MARGIN, None), int | float):
+        settings[_MARGINS] = tuple(each for each in recipe.mining.margins if each <= margin)
     return settings
 
 
-def _trial(finished: JSON, ranges: "Mapping[str, BaseDistribution]") -> "FrozenTrial":
+def _trial(finished: Trial, ranges: "Mapping[str, BaseDistribution]") -> "FrozenTrial":
     import optuna
 
-    params = dict(finished["settings"])
-    if _MARGINS in params:
-        params[_MARGIN] = max(params.pop(_MARGINS))
-    if finished["value"] is None:
+    params = dict(finished.settings)
+    if isinstance(margins := params.pop(_MARGINS, None), tuple):
+        params[_MARGIN] = max(margins)
+    if finished.value is None:
         state, value = optuna.trial.TrialState.FAIL, None
     else:
-        state, value = optuna.trial.TrialState.COMPLETE, finished["value"]
+        state, value = optuna.trial.TrialState.COMPLETE, finished.value
     return optuna.trial.create_trial(state=state, value=value, params=params, distributions=dict(ranges))

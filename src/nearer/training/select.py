@@ -1,43 +1,42 @@
 """Which training is kept: the one asked for, fitted to a time, or of several the best on dev."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from nearer.core.errors import InputError
 from nearer.core.extras import extra
+from nearer.core.results.training import Budget, Seeds, Settings, Trial
 from nearer.training.budget import planned
 from nearer.training.deadline import Deadline
 from nearer.training.job import TrainingJob
 from nearer.training.run import TrainingRun
 from nearer.training.search import suggest
 from nearer.training.trials import RunPasses, run_trials, spread
+from nearer.training.unfinished import TrainingRequest
 
 _SEARCHED_EPOCHS = 2
 """Up to so many times the recipe's epochs are tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingRequest:
-    """What was asked of a training beside the recipe: a time in seconds, settings to search, seeds to train with."""
+class Chosen:
+    """How the training that is kept was chosen: fitted to a time, of several settings, of several seeds."""
 
-    budget_s: float | None = None
-    num_trials: int = 0
-    num_seeds: int = 1
-
-    def refuse_nonsense(self) -> None:
-        """Raises InputError for numbers that cannot be, and for a search with several seeds."""
-        if self.num_trials < 0 or self.num_seeds < 1 or (self.budget_s is not None and self.budget_s <= 0):
-            raise InputError("a time, trials and seeds are above 0", hint="for example: --budget 20m --search 10")
-        if self.num_trials:
-            with extra("search", used_for="a search of settings"):
-                import optuna  # noqa: F401
-        if self.num_trials and self.num_seeds > 1:
-            hint = "search first, write down what it found, then train that with several seeds"
-            raise InputError("a search and several seeds do not go together", hint=hint)
+    budget: Budget | None = None
+    trials: tuple[Trial, ...] | None = None
+    seeds: Seeds | None = None
 
 
-NOTHING_MORE = TrainingRequest()
+def refuse_nonsense(asked: TrainingRequest) -> None:
+    """Raises InputError for numbers that cannot be, and for a search with several seeds."""
+    if asked.num_trials < 0 or asked.num_seeds < 1 or (asked.budget_s is not None and asked.budget_s <= 0):
+        raise InputError("a time, trials and seeds are above 0", hint="for example: --budget 20m --search 10")
+    if asked.num_trials:
+        with extra("search", used_for="a search of settings"):
+            import optuna  # noqa: F401
+    if asked.num_trials and asked.num_seeds > 1:
+        hint = "search first, write down what it found, then train that with several seeds"
+        raise InputError("a search and several seeds do not go together", hint=hint)
 
 
 def deadline_of(run: TrainingRun, budget_s: float | None, *, began: float, clock: Callable[[], float]) -> Deadline:
@@ -45,39 +44,41 @@ def deadline_of(run: TrainingRun, budget_s: float | None, *, began: float, clock
     if budget_s is None:
         return Deadline.never(clock)
     kept = run.budget()
-    return Deadline(began + (kept["left_s"] if kept else budget_s), clock=clock, kept=run.keep_left)
+    return Deadline(began + (kept.left_s if kept else budget_s), clock=clock, kept=run.keep_left)
 
 
 def select_training(
     job: TrainingJob, asked: TrainingRequest, *, run_passes: RunPasses, clock: Callable[[], float]
-) -> tuple[TrainingJob, dict[str, Any]]:
-    """The training that is kept, begun, and what to tell of how it was chosen; of several its passes are done.
+) -> tuple[TrainingJob, Chosen]:
+    """The training that is kept, begun, and how it was chosen; of several its passes are done.
 
     Raises RecipeError when the time is too short for any, or every one of several broke down.
     """
-    own, summary = job.workspace.recipe.train.epochs, dict[str, Any]()
+    own, chosen = job.workspace.recipe.train.epochs, Chosen()
     longest = own * (_SEARCHED_EPOCHS if asked.num_trials else 1)
     if asked.budget_s is not None:
-        job, how = planned(job, number=asked.num_trials or 1, longest=longest, clock=clock)
+        job, kept = planned(job, number=asked.num_trials or 1, longest=longest, clock=clock)
         longest = job.workspace.recipe.train.epochs
-        summary["budget"] = {"budget_s": asked.budget_s, **how}
+        chosen = Chosen(budget=Budget(budget_s=asked.budget_s, plan=kept.plan, pace=kept.pace))
     else:
         job = job.begin()
     job = job.under({"train.epochs": min(own, longest)})
     if asked.num_trials:
-        job, summary["trials"] = _search(job, asked.num_trials, longest, run_passes=run_passes, clock=clock)
+        job, trials = _search(job, asked.num_trials, longest, run_passes=run_passes, clock=clock)
+        chosen = replace(chosen, trials=tuple(trials))
     elif asked.num_seeds > 1:
-        job, summary["seeds"] = _seeds(job, asked.num_seeds, run_passes=run_passes, clock=clock)
-    return job, summary
+        job, trained = _seeds(job, asked.num_seeds, run_passes=run_passes, clock=clock)
+        chosen = replace(chosen, seeds=trained)
+    return job, chosen
 
 
 def _search(
     job: TrainingJob, number: int, longest: float, *, run_passes: RunPasses, clock: Callable[[], float]
-) -> tuple[TrainingJob, list[dict[str, Any]]]:
+) -> tuple[TrainingJob, list[Trial]]:
     """The best of several settings, the recipe's own among them."""
     recipe = job.workspace.recipe
 
-    def settings_of(finished: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def settings_of(finished: Sequence[Trial]) -> Settings:
         return suggest(
             recipe,
             finished,
@@ -91,7 +92,7 @@ def _search(
 
 def _seeds(
     job: TrainingJob, number: int, *, run_passes: RunPasses, clock: Callable[[], float]
-) -> tuple[TrainingJob, dict[str, Any]]:
+) -> tuple[TrainingJob, Seeds]:
     """The best of several seeds on dev, and how far they lie apart."""
     first = job.workspace.recipe.train.seed
     best, finished = run_trials(
@@ -102,5 +103,4 @@ def _seeds(
         clock=clock,
         shares_time=False,
     )
-    values = [each["value"] for each in finished if each["value"] is not None]
-    return best, {"trainings": finished, **spread(values)}
+    return best, spread(finished)

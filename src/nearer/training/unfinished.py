@@ -1,13 +1,13 @@
 """The training runs that are not finished: which there are, which one goes on, and how one is given up."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.ids import content_id
+from nearer.core.results.base import JSON, Result
+from nearer.core.results.training import Discarded, UnfinishedRun
 from nearer.store.files import bytes_in, remove_tree
 from nearer.store.leases import is_held
 from nearer.store.workspace import Workspace
@@ -19,25 +19,59 @@ _SURROUNDINGS = {"device", *PACKAGES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRequest(Result):
+    """What was called, with what: the recipe's own values, and beside it a time, settings to search, seeds."""
+
+    verb: str
+    recipe: JSON
+    start: str
+    budget_s: float | None = None
+    num_trials: int = 0
+    num_seeds: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord(Result):
+    """What a run writes down at its beginning; ``decides`` is what its id is made of."""
+
+    started_at: str
+    revision: int
+    num_threads: int
+    num_processes: int = 1
+    request: TrainingRequest
+    decides: JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """One run; ``record`` is what it wrote down at its beginning, empty when that is missing or damaged."""
+    """One run; ``record`` is what it wrote down at its beginning, None when that is missing or damaged."""
 
     run_id: str
     folder: Path
-    record: Mapping[str, Any]
+    record: RunRecord | None
     is_running: bool
 
     @property
-    def summary(self) -> dict[str, Any]:
-        """The run as ``nearer status`` shows it; ``num_bytes`` is its size on disk."""
-        return {
-            "run_id": self.run_id,
-            "verb": self.record.get("verb", ""),
-            "started_at": self.record.get("started_at", ""),
-            "is_running": self.is_running,
-            "num_passes_done": len(list(self.folder.glob("pass-*/result"))),
-            "num_bytes": bytes_in(self.folder),
-        }
+    def verb(self) -> str:
+        """What was called; empty when that is not known."""
+        return self.record.request.verb if self.record else ""
+
+    @property
+    def started_at(self) -> str:
+        """When it began; empty when that is not known."""
+        return self.record.started_at if self.record else ""
+
+    @property
+    def summary(self) -> UnfinishedRun:
+        """The run as ``nearer status`` shows it."""
+        return UnfinishedRun(
+            run_id=self.run_id,
+            verb=self.verb,
+            started_at=self.started_at,
+            is_running=self.is_running,
+            num_passes_done=len(list(self.folder.glob("pass-*/result"))),
+            num_bytes=bytes_in(self.folder),
+        )
 
 
 def unfinished_runs(workspace: Workspace, *, verb: str | None = None) -> list[Unfinished]:
@@ -51,8 +85,8 @@ def unfinished_runs(workspace: Workspace, *, verb: str | None = None) -> list[Un
         )
         for folder in workspace.training.glob("run-*")
     ]
-    known = [each for each in found if verb is None or each.record.get("verb") == verb]
-    return sorted(known, key=lambda each: (each.record.get("started_at", ""), each.run_id))
+    known = [each for each in found if verb is None or each.verb == verb]
+    return sorted(known, key=lambda each: (each.started_at, each.run_id))
 
 
 def find_run(workspace: Workspace, run_id: str, *, verb: str) -> Unfinished:
@@ -65,7 +99,7 @@ def find_run(workspace: Workspace, run_id: str, *, verb: str) -> Unfinished:
     raise NotFound(f"no unfinished training {run_id!r}; known: {known}", hint="see: nearer status")
 
 
-def discard_run(workspace: Workspace, run_id: str) -> dict[str, Any]:
+def discard_run(workspace: Workspace, run_id: str) -> Discarded:
     """Remove an unfinished training. Raises NotFound, WorkspaceBusy while it runs."""
     found = {each.run_id: each for each in unfinished_runs(workspace)}
     if run_id not in found:
@@ -75,10 +109,10 @@ def discard_run(workspace: Workspace, run_id: str) -> dict[str, Any]:
     with workspace.lease(resource_of(run_id), verb="train --discard"):
         summary = found[run_id].summary
         remove_tree(found[run_id].folder)
-    return {"discarded": summary}
+    return Discarded(discarded=summary)
 
 
-def run_to_go_on(workspace: Workspace, decides: Mapping[str, Any], *, verb: str, resume: str | None) -> str:
+def run_to_go_on(workspace: Workspace, decides: JSON, *, verb: str, resume: str | None) -> str:
     """The id of the run whose outcome ``decides`` decides, or of the one to ``resume`` that only begun elsewhere.
 
     Raises Conflict when the run to resume had other data or settings, or when nobody said what is to become of one
@@ -94,7 +128,7 @@ def run_to_go_on(workspace: Workspace, decides: Mapping[str, Any], *, verb: str,
             if resume:
                 return each.run_id
             raise Conflict(
-                f"{each.run_id}, begun at {each.record['started_at']}, is not finished, and was begun with another "
+                f"{each.run_id}, begun at {each.started_at}, is not finished, and was begun with another "
                 f"{', '.join(sorted(differing))}",
                 hint=f"nearer {verb} --resume {each.run_id}, or give it up: nearer train --discard {each.run_id}",
             )
@@ -111,18 +145,23 @@ def resource_of(run_id: str) -> str:
     return f"training-{run_id}"
 
 
-def record_of(folder: Path) -> dict[str, Any]:
-    """What a run wrote down at its beginning; empty when that is missing or damaged."""
+def record_of(folder: Path) -> RunRecord | None:
+    """What a run wrote down at its beginning; None when that is missing or damaged."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = RunRecord.read(json.loads((folder / RECORD).read_text(encoding="utf-8")))
     except (OSError, ValueError):
-        return {}
-    wanted = {"verb": str, "started_at": str, "num_threads": int, "revision": int, "request": dict, "decides": dict}
-    is_whole = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in wanted.items())
-    return record if is_whole and content_id("run", record["decides"]) == folder.name else {}
+        return None
+    return record if content_id("run", record.decides) == folder.name else None
 
 
-def _differing(record: Mapping[str, Any], decides: Mapping[str, Any]) -> set[str]:
+def _differing(record: RunRecord | None, decides: JSON) -> set[str]:
     """What a run was decided by that is another now; everything when its record is damaged."""
-    before = record.get("decides", {})
+    before = record.decides if record else {}
     return {key for key in {*before, *decides} if before.get(key) != decides.get(key)}
+
+
+def request_of(workspace: Workspace, run_id: str, *, verb: str) -> tuple[str, TrainingRequest]:
+    """The id of the unfinished run of that id, or of the ``newest``, and what was called. Raises NotFound."""
+    found = find_run(workspace, run_id, verb=verb)
+    assert found.record is not None  # else its verb is not known
+    return found.run_id, found.record.request

@@ -3,18 +3,16 @@
 Arrays: E examples, A distinct anchors, T distinct texts, D dimensions.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nearer.core.arrays import Floats32, Floats64
 from nearer.core.errors import ModelRefused
-from nearer.core.ids import canonical_json
 from nearer.core.progress import Progress
 from nearer.core.records import Query
+from nearer.core.results.training import Pass
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.encode.corpus import CachedEncoder, embed_passages, embed_queries
@@ -41,7 +39,7 @@ class WarmStart:
     """
 
     mapped: CachedEncoder | None = None
-    passes: Sequence[dict[str, Any]] = ()
+    passes: Sequence[Pass] = ()
 
 
 def build_warm_start(
@@ -79,7 +77,7 @@ def build_warm_start(
         before_Q = dev.values_of(measured.query_emb_QD, measured.passage_emb_PD)
         adapter, summary = _fitted(workspace, encoder, pairs, measured, before_Q, progress)
         passes.append(summary)
-        if summary["fit"]["best_step"]:
+        if summary.fit.best_step:
             unmapped = Encoder(without_more(model), settings=encoder.settings, batch_size=encoder.batch_size)
             mapped = CachedEncoder(workspace=workspace, encoder=AdaptedEncoder(unmapped, adapter))
             pairs = pairs.mapped(adapter)
@@ -146,7 +144,7 @@ def _fitted(
     dev: DevVectors,
     before_Q: Floats64,
     progress: Progress,
-) -> tuple[Adapter, dict[str, Any]]:
+) -> tuple[Adapter, Pass]:
     """The map of both sides that is best on dev, and how it went; its best step is 0 where it is not kept."""
     recipe, num_epochs = workspace.recipe, workspace.recipe.train.warm_start_epochs or 0
     settings = AdapterSettings(
@@ -173,6 +171,5 @@ def _fitted(
     why_not = f"it brings {share:.0%} of what is lacking" if gain.low > 0 else "not proven better"
     gained = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on dev"
     said = "kept" if is_kept else f"not kept: {why_not}"
-    progress.say(f"a linear map on the vectors of {report.num_pairs} pairs: {gained}, {said}")
-    summary = {"pass": 0, "fit": kept.described, "mining": None, "gain": asdict(gain)}
-    return adapter, dict(json.loads(canonical_json(summary)))
+    progress.say(f"a linear map on the vectors of {report.num_examples} pairs: {gained}, {said}")
+    return adapter, Pass(number=0, fit=kept, mining=None, gain=gain)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nearer.core.results.base import JSON, OMITTED, Result
-from nearer.core.results.measuring import ApiUse, ExcludedDocuments, FailureCause, Ledger, ValueInterval
+from nearer.core.results.measuring import ApiUse, ExcludedDocuments, FailureCause, Interval, Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,27 +31,21 @@ class ShortAnswer(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint(Result):
+class CurvePoint(Interval):
     """What training on so many pairs reached, and its gain over the base; the first point is the base itself."""
 
     num_pairs: int
     metric: str
-    value: float
-    low: float
-    high: float
-    gain: ValueInterval
+    gain: Interval
     seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CurveForecast(Result):
+class CurveForecast(Interval):
     """What training on so many pairs is expected to reach; proven where the whole interval of the gain is above 0."""
 
     num_pairs: int
-    value: float
-    low: float
-    high: float
-    gain: ValueInterval
+    gain: Interval
     is_proven: bool
 
 
@@ -88,7 +82,7 @@ class RemedyValues(Result):
     word: str
     origin: str
     num_queries: int
-    metrics: Mapping[str, ValueInterval]
+    metrics: Mapping[str, Interval]
     difference: float | None = None
     low: float | None = None
     high: float | None = None

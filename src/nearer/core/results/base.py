@@ -1,7 +1,7 @@
 """What every result is: a frozen record that is read as attributes, by key, as JSON and as a table."""
 
 from collections.abc import Iterator, KeysView, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from html import escape
 from importlib import import_module
@@ -91,6 +91,8 @@ def _plain(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
 
 

@@ -1,11 +1,33 @@
-"""Preflight, exports, and whether indexes follow."""
+"""What comes in and goes out: imports, removals, preflight, exports, pruning; and whether indexes follow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nearer.core.results.base import JSON, OMITTED, Result
+from nearer.core.errors import Fault
+from nearer.core.results.base import OMITTED, Result
 from nearer.core.results.measuring import ExcludedDocuments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes(Result):
+    """What an import did to one kind of record."""
+
+    num_added: int = 0
+    num_updated: int = 0
+    num_unchanged: int = 0
+
+    def __add__(self, other: "Changes") -> "Changes":
+        return Changes(
+            num_added=self.num_added + other.num_added,
+            num_updated=self.num_updated + other.num_updated,
+            num_unchanged=self.num_unchanged + other.num_unchanged,
+        )
+
+    @property
+    def num_rows(self) -> int:
+        """All of them."""
+        return self.num_added + self.num_updated + self.num_unchanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,14 +38,21 @@ class Imported(Result):
     counted by ``num_skipped``; ``faults`` are the first of ``num_faults``.
     """
 
-    changes: Mapping[str, Mapping[str, int]]
+    changes: Mapping[str, Changes]
     notes: tuple[str, ...]
     num_skipped: int
-    faults: tuple[JSON, ...]
+    faults: tuple[Fault, ...]
     num_faults: int
     duration_s: float
     counts: Mapping[str, int]
     splits: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewWorkspace(Result):
+    """Where a workspace was made."""
+
+    workspace: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +102,30 @@ class IndexStatus(Result):
 
     verdict: Literal["ok", "faults"]
     faults: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed(Result):
+    """How many documents were removed, and what the workspace holds now."""
+
+    num_removed: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunedItem(Result):
+    """A folder or file that nothing needs."""
+
+    kind: str
+    name: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned(Result):
+    """What was removed, or with ``dry_run`` would be, and the bytes of all of it."""
+
+    dry_run: bool
+    keep: int
+    removed: tuple[PrunedItem, ...]
+    num_bytes: int

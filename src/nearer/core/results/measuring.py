@@ -9,7 +9,7 @@ from nearer.core.results.base import JSON, OMITTED, Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValueInterval(Result):
+class Interval(Result):
     """A mean over queries, and the ends of its interval."""
 
     value: float
@@ -72,7 +72,7 @@ class SliceValues(Result):
 
     num_queries: int
     num_groups: int | None
-    metrics: Mapping[str, ValueInterval] | None
+    metrics: Mapping[str, Interval] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class SystemValues(Result):
     encoder_id: str | None
     space_id: str | None
     run: RunRows | None
-    metrics: Mapping[str, ValueInterval]
+    metrics: Mapping[str, Interval]
     num_queries_needed: int | None
     num_queries_more: int | None
     slices: Mapping[str, SliceValues]
@@ -97,11 +97,13 @@ class SystemValues(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared(Result):
-    """Candidate minus baseline in one measure, query by query, with Holm's p-value over all candidates."""
+class Comparison(Result):
+    """A candidate against a baseline on the same queries.
 
-    baseline: str
-    candidate: str
+    ``difference`` is the mean of candidate minus baseline, ``low`` and ``high`` the ends of its interval. Wins are
+    queries on which the candidate is better.
+    """
+
     metric: str
     difference: float
     low: float
@@ -110,6 +112,14 @@ class Compared(Result):
     num_wins: int
     num_losses: int
     num_ties: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(Comparison):
+    """The same with the names of the two, and with Holm's p-value over all candidates."""
+
+    baseline: str
+    candidate: str
     p_adjusted: float
 
 
@@ -192,7 +202,7 @@ class TaskValues(Result):
     model_id: str
     encoder_id: str
     space_id: str
-    metrics: Mapping[str, ValueInterval]
+    metrics: Mapping[str, Interval]
     details: Mapping[str, Mapping[str, float]]
 
 

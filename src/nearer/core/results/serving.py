@@ -1,0 +1,187 @@
+"""Indexes, searches, and where things stand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nearer.core.results.base import JSON, OMITTED, Result
+from nearer.core.results.measuring import ApiUse
+from nearer.core.results.training import StartingPoint, TrainingData, UnfinishedRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes(Result):
+    """How much of a vector index one query reads: so many partitions, and ``refine`` full vectors a result wanted."""
+
+    nprobes: int
+    refine: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall(Result):
+    """The share of the exact ``k`` best documents that searching found, as a mean over queries.
+
+    ``measured_on`` is "queries", or "passages" where the workspace held no query.
+    """
+
+    value: float
+    k: int
+    num_queries: int
+    measured_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSummary(Result):
+    """How queries are answered, as a release tells it: kind, what is probed, and the recall measured."""
+
+    kind: str
+    probes: Probes | None
+    recall: Recall | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltIndex(Result):
+    """The index of a system's space, up to the documents."""
+
+    system: str
+    space_id: str
+    num_documents: int
+    num_passages: int
+    num_encoded: int
+    index: IndexSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexed(Result):
+    """The indexes that were brought up to the documents."""
+
+    indexes: tuple[BuiltIndex, ...]
+    api: ApiUse | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassagePlace(Result):
+    """Where a passage is in its document: its number, and its first and last characters."""
+
+    ordinal: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchHit(Result):
+    """A document that was found, and its best passage, where it was found by one."""
+
+    doc_id: str
+    score: float
+    text: str
+    passage: PassagePlace | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchAnswer(Result):
+    """What the live release answered; ``stale`` says how its index differs from the documents.
+
+    ``unused_rules`` are the filters that lacked a field of the query.
+    """
+
+    release_id: str
+    space_id: str
+    stale: tuple[str, ...]
+    unused_rules: tuple[str, ...]
+    results: tuple[SearchHit, ...]
+    api: ApiUse | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseStatus(Result):
+    """A release: its model, its stages, and the documents that it answers from."""
+
+    release_id: str
+    model_id: str
+    space_id: str
+    stages: tuple[str, ...]
+    num_documents: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStatus(Result):
+    """A model that the workspace knows, and what it was made from."""
+
+    model_id: str
+    parent_model_id: str | None
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankerStatus(Result):
+    """A reranker that was trained here, and what it was made from."""
+
+    reranker_id: str
+    parent_id: str | None
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiTotal(Result):
+    """All that a model of a service was ever asked; the cost is None where part of it is unknown."""
+
+    endpoint: str
+    model: str
+    num_requests: int
+    num_tokens: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status(Result):
+    """What is live, what a rollback would return to, and what there is; ``bytes`` are by kind."""
+
+    live: ReleaseStatus | None
+    previous: ReleaseStatus | None
+    models: tuple[ModelStatus, ...]
+    rerankers: tuple[RerankerStatus, ...]
+    unfinished: tuple[UnfinishedRun, ...]
+    bytes: Mapping[str, int]
+    api: tuple[ApiTotal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedShare(Result):
+    """The other model of a merge, and the share of the first."""
+
+    model_id: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link(Result):
+    """A model or a reranker, where it came from, and the releases that answer with it.
+
+    A model has ``model_id``, ``encoder_id``, ``encoder`` (its settings) and ``merged``; a reranker ``reranker_id``,
+    ``cross_encoder_id`` and ``start``.
+    """
+
+    model_id: str | None = field(default=None, metadata=OMITTED)
+    encoder_id: str | None = field(default=None, metadata=OMITTED)
+    encoder: JSON | None = field(default=None, metadata=OMITTED)
+    merged: MergedShare | None = field(default=None, metadata=OMITTED)
+    reranker_id: str | None = field(default=None, metadata=OMITTED)
+    cross_encoder_id: str | None = field(default=None, metadata=OMITTED)
+    start: StartingPoint | None = field(default=None, metadata=OMITTED)
+    source: str
+    created_at: str
+    data: TrainingData | None
+    seed: int | None
+    releases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage(Result):
+    """Where a model, or a reranker, came from: itself first, its parents after it.
+
+    ``reranker`` tells the same of what ranks anew what is live, where it was trained here.
+    """
+
+    lineage: tuple[Link, ...]
+    reranker: tuple[Link, ...]
