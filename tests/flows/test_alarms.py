@@ -57,13 +57,12 @@ def of(result, name):
 def test_a_healthy_training_raises_none_and_its_record_has_them_all(ask, trained):
     workspace = Workspace.open(trained)
     registry = workspace.registry
-    model, events = registry.models()[-1], registry.history()
+    training = registry.training_of(registry.models()[-1].model_id)
     workspace.close()
-    alarms = model.training["alarms"]
+    alarms = training.alarms
     assert len(alarms) == 4
     assert not [alarm for alarm in alarms if alarm["raised"]]
-    assert [event.detail["alarms"] for event in events if event.action == "train"] == [[]]
-    for each in model.training["passes"]:
+    for each in training.passes:
         for point in each["fit"]["dev"]:
             assert 0 <= point["train"] <= 1
             assert 1 <= point["effective_rank"] <= 32

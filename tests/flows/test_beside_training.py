@@ -72,7 +72,7 @@ def test_everything_else_works_at_once_beside_a_training(base_live, held_trainin
             workspace.lease(f"training-{running['run_id']}", verb="train").__enter__()
         let_go.set()
         result = training.result()
-        data = workspace.registry.model(result["model_id"]).training["data"]
+        data = workspace.registry.training_of(result["model_id"]).data
         assert (data["revision"], data["revision_at_end"]) == (before, before + 2)
         assert status(workspace)["unfinished"] == []
 
@@ -90,4 +90,4 @@ def test_a_document_edited_between_two_systems_of_a_measurement_is_noticed(base_
         monkeypatch.setattr(evaluate_module, "measure", edit_after)
         with pytest.raises(Conflict, match="documents changed while they were being measured"):
             evaluate_module.evaluate(workspace, ["base", "live"])
-        assert workspace.registry.evaluations() == []
+        assert workspace.results.evaluations() == []

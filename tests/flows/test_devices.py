@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import kept
 from nearer.encode.encoder import Encoder
 from nearer.flows.train import train
 from nearer.store.workspace import Workspace
@@ -28,8 +29,7 @@ def trainings(folder):
     """The lines of history about trainings, and the ids of the models that trainings made."""
     workspace = Workspace.open(folder)
     registry = workspace.registry
-    lines = [event.detail for event in registry.history() if event.action == "train"]
-    models = [model.model_id for model in registry.models() if model.training]
+    lines, models = kept.trainings(workspace), registry.trained_parts()
     workspace.close()
     return lines, models
 
@@ -70,14 +70,14 @@ def test_torchrun_trains_the_model_of_one_process(base_live, of_one):
     assert same_model(base_live, found["model_id"], of_one)
     assert "the first of 2 processes" in ended.stderr
     lines, models = trainings(base_live)
-    assert [each["model_id"] for each in lines] == models == [found["model_id"]]
+    assert [model_id for model_id, _ in lines] == models == [found["model_id"]]
 
 
 def test_the_first_process_alone_touches_the_workspace(base_live):
     codes, printed = Together("train", "--dir", base_live, "--set", "train.passes=1").wait()
     assert codes == [0, 0], printed
     lines, models = trainings(base_live)
-    assert [each["model_id"] for each in lines] == models
+    assert [model_id for model_id, _ in lines] == models
     assert len(models) == 1
     assert models[0] in printed[0]
     assert printed[1] == ""

@@ -420,5 +420,5 @@ def test_from_python(base_live):
     with pytest.raises(InputError):
         nearer.diagnose(workspace, split="none")
     assert nearer.diagnose(workspace)["system"] == "live"
-    assert workspace.registry.evaluations() == []
+    assert workspace.results.evaluations() == []
     workspace.close()

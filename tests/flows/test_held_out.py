@@ -11,11 +11,12 @@ from flows.processes import run
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.recipe import load_recipe
 from nearer.core.records import Document, Judgment, Query
+from nearer.core.results.training import TrainingRecord
 from nearer.core.sections import SplitRecipe
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.splits import ensure_splits, find_leaks, leaks_of
 from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
-from nearer.store.registry import Model
+from nearer.store.registry import Model, Training
 from nearer.store.workspace import Workspace
 
 LATE = {"unseen_period": "year>=2024"}
@@ -98,6 +99,13 @@ def test_a_query_may_be_held_out_twice_and_conditions_be_joined(open_workspace):
     assert leaks_of(workspace) == []
 
 
+def add_trained(workspace):
+    """Enter a model that was trained."""
+    model = Model(model_id="model-t", encoder_id="enc-t", source="x", encoder={})
+    training = Training(verb="train", part_id="model-t", is_improved=True, record=TrainingRecord(recipe={}))
+    workspace.registry.add_training(training, made=model)
+
+
 def test_named_splits_give_up_what_is_held_out_and_an_import_does_not_bring_it_back(open_workspace):
     queries = some_queries()
     ids = [query.query_id for query in queries]
@@ -108,8 +116,7 @@ def test_named_splits_give_up_what_is_held_out_and_an_import_does_not_bring_it_b
     assert members(workspace, "test_unseen_period") == late
     for name, query_ids in splits.items():
         assert members(workspace, name) == set(query_ids) - late
-    model = Model(model_id="model-t", encoder_id="enc-t", source="x", encoder={}, training={"recipe": {}})
-    workspace.registry.add_model(model)
+    add_trained(workspace)
     with workspace.database.write() as connection:
         put_split(connection, "train", ids[:40])
     ensure_splits(workspace)
@@ -170,8 +177,7 @@ def test_what_a_model_was_trained_on_cannot_be_held_out_any_more(open_workspace)
     queries = some_queries()
     ids = [query.query_id for query in queries]
     workspace = open_workspace(queries, splits={"train": ids[:40], "test": ids[40:]}, held_out=LATE)
-    model = Model(model_id="model-t", encoder_id="enc-t", source="x", encoder={}, training={"recipe": {}})
-    workspace.registry.add_model(model)
+    add_trained(workspace)
     with pytest.raises(InputError, match="4 queries, such as 'q09', are in train or dev, and model-t was trained"):
         ensure_splits(workspace)
     assert members(workspace, "train") == set(ids[:40])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nearer
+from kept import trainings
 from nearer.advice import learning_curve as module
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Silent
@@ -31,7 +32,7 @@ def measured(_made, tmp_path_factory):
     workspace = Workspace.open(folder)
     found = learning_curve(workspace, max_pairs=100, progress=said, clock=count().__next__)
     registry = workspace.registry
-    state = {"models": len(registry.models()), "trainings": [e for e in registry.history() if e.action == "train"]}
+    state = {"models": len(registry.models()), "trainings": trainings(workspace)}
     workspace.close()
     return {"folder": folder, "found": found, "before": before, "said": said.said, **state}
 

@@ -346,7 +346,7 @@ def test_the_gate_refuses_and_a_forced_release_keeps_its_reason(ask, nearer, tra
     assert forced["verdict"] == "promoted"
     events = ask(trained, "history")["events"]
     assert [event["action"] for event in events] == ["promote", "refuse", "promote"]
-    assert events[-1]["detail"]["forced"] == "the boss said so"
+    assert events[-1]["forced"] == "the boss said so"
     assert "the boss said so" in nearer("history", "--dir", trained).out
     error = ask(trained, "promote", before["release_id"], "--force", "--reason", "no gate", code=2)["error"]
     assert error["code"] == "bad_input"

@@ -60,8 +60,7 @@ def test_three_passes_draw_from_all_sources_and_keep_samples(make_workspace, fil
     assert [each["source"] for each in second["sources"]] == ALL["sources"]
     assert sum(each["num_drawn"] for each in third["sources"]) >= third["num_examples"] - third["num_filled_at_random"]
     assert len(third["samples"]) == 10
-    model = workspace.registry.model(result["model_id"])
-    assert model.training["passes"][2]["mining"] == third
+    assert workspace.registry.training_of(result["model_id"]).passes[2].mining == third
     page = report(workspace)["report"]
     with open(page, encoding="utf-8") as file:
         assert "10 drawn negatives of pass 3 to look at" in file.read()

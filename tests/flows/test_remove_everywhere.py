@@ -1,5 +1,6 @@
 """A removed document's text is nowhere in the workspace any more."""
 
+from nearer.core.results.measuring import Evaluation
 from nearer.flows.add import remove
 from nearer.flows.evaluate import evaluate
 from nearer.flows.promote import promote
@@ -20,7 +21,8 @@ def test_the_text_of_a_removed_document_is_nowhere(base_live):
         assert any(_holders(base_live, text) for text in texts.values())
         remove(workspace, sorted(texts))
         assert {doc_id: found for doc_id, text in texts.items() if (found := _holders(base_live, text))} == {}
-        assert "(removed since)" in str(workspace.registry.evaluations()[-1]["examples"])
+        kept = workspace.results.last("evaluate", Evaluation).result
+        assert "(removed since)" in str(kept.examples)
 
 
 def _holders(folder, text):

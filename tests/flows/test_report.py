@@ -6,12 +6,16 @@ from math import nan
 import pytest
 
 from nearer.core.recipe import Recipe
+from nearer.core.results.measuring import Evaluation, SuiteRun
+from nearer.core.results.releases import HistoryEvent
+from nearer.core.results.training import TrainingRecord
 from nearer.flows.report import report
 from nearer.html_report import charts
 from nearer.html_report.data import ReportData, choose_evaluation, measured_apart
 from nearer.html_report.formats import excerpt
 from nearer.html_report.view import render
-from nearer.store.registry import Event, Model, Release
+from nearer.store.registry import Decision, Model, Release, Training
+from nearer.store.results import EvaluationEntry, Kept
 from nearer.store.workspace import Workspace
 
 METRICS = {
@@ -60,7 +64,7 @@ HOSTILE = [
     "abc\u202edesrever\u2066",
     "x" * 5000,
     "",
-    "\x00\x1b[31m\ud800",
+    "\x00\x1b[31m",
     "{{ 7 * 7 }}{% raw %}",
 ]
 
@@ -75,7 +79,11 @@ def result(side, system, model_id):
         number = max(3, int(240 / (row + 1)))
         name = f"module={MODULES[row % len(MODULES)]}{row // len(MODULES) or ''}"
         value = 0.5 + 0.25 * ((row * 7 % 11) / 11 - 0.4) + side * 0.12 * ((row * 5 % 7) / 7 - 0.2)
-        slices[name] = {"num_queries": number, "metrics": {"nDCG@10": interval(value, 0.5 / number**0.5)}}
+        slices[name] = {
+            "num_queries": number,
+            "num_groups": None,
+            "metrics": {"nDCG@10": interval(value, 0.5 / number**0.5)},
+        }
     return {
         "system": system,
         "model_id": model_id,
@@ -85,6 +93,9 @@ def result(side, system, model_id):
         "slices": slices,
         "num_truncated": 214,
         "num_passages": 6842,
+        "run": None,
+        "num_queries_needed": None,
+        "num_queries_more": None,
     }
 
 
@@ -98,6 +109,10 @@ def comparison(name, values):
         "low": difference - 0.019,
         "high": difference + 0.0185,
         "p_value": 0.0002 if abs(difference) > 0.02 else 0.41,
+        "p_adjusted": 0.0002 if abs(difference) > 0.02 else 0.41,
+        "detectable": None,
+        "num_queries_needed": None,
+        "num_queries_more": None,
         "num_wins": 412,
         "num_losses": 210,
         "num_ties": 398,
@@ -125,6 +140,7 @@ def example(kind, query, before, after):
         "relevant": [{"doc_id": best, "text": SOURCE}, {"doc_id": "urllib.parse.quote_plus", "text": SOURCE}],
         "baseline_top": missed if kind == "win" else found,
         "candidate_top": found if kind == "win" else missed,
+        "why": None,
     }
 
 
@@ -132,7 +148,10 @@ def evaluation():
     return {
         "split": "test",
         "num_queries": 1020,
+        "num_without_relevant": 0,
         "num_groups": 63,
+        "settings": {},
+        "notes": [],
         "results": [result(0, "live", LIVE), result(1, CANDIDATE, CANDIDATE)],
         "comparisons": [comparison(name, values) for name, values in METRICS.items()],
         "examples": [
@@ -144,6 +163,11 @@ def evaluation():
         ],
         "ledger": {"split": "test", "num_test_uses": 2},
     }
+
+
+def measured(**changes):
+    """The evaluation as a record, with other values."""
+    return Evaluation.read({**evaluation(), **changes})
 
 
 def training():
@@ -181,6 +205,7 @@ def training():
     }
     return {
         "recipe": Recipe().model_dump(mode="json"),
+        "data": None,
         "duration_s": 611.4,
         "passes": [
             {
@@ -208,7 +233,14 @@ def suite():
         row |= {"missing": [{"doc_id": "d1", "rank": 12}], "forbidden": [], "why": f"{failed} is at rank 12"}
         counts = {"common": {"minor": {"num_cases": 1, "num_failed": 0}}}
         counts["edge"] = {"critical": {"num_cases": 2, "num_failed": 1}}
-        return {"system": system, "model_id": LIVE, "num_failed": 1, "counts": counts, "failed": [row]}
+        return {
+            "system": system,
+            "model_id": LIVE,
+            "encoder_id": "e",
+            "num_failed": 1,
+            "counts": counts,
+            "failed": [row],
+        }
 
     change = {"baseline": "live", "candidate": CANDIDATE, "newly_failing": ["refund"], "newly_passing": ["invoice"]}
     return {
@@ -217,26 +249,41 @@ def suite():
         "results": [of("live", "invoice"), of(CANDIDATE, "refund")],
         "changes": [change],
         "verdict": "faults",
-        "at": "2026-03-04T09:40:00+00:00",
     }
 
 
-def event(at, action, release_id, model_id, **detail):
+def event(at, action, release_id, model_id, *, reasons=(), forced=None):
     previous = None if action == "promote" and at < "2026-02" else "release-0a41b2c3d4e5"
-    return {
-        "at": at,
-        "action": action,
-        "release_id": release_id,
-        "previous_release_id": previous,
-        "model_id": model_id,
-        "detail": detail,
-    }
+    return HistoryEvent(
+        at=at,
+        action=action,
+        release_id=release_id,
+        previous_release_id=previous,
+        model_id=model_id,
+        reasons=tuple(reasons),
+        notes=(),
+        forced=forced,
+    )
+
+
+def a_model(model_id, **values):
+    encoder_id = f"encoder-{model_id[6:]}0c55"
+    return Model(model_id=model_id, encoder_id=encoder_id, source="x", encoder={"space_id": "s1"}, **values)
+
+
+def with_training(data, content):
+    """The data with another record of the training that is shown."""
+    return replace(data, trained=(data.models[CANDIDATE], TrainingRecord.read(content)))
+
+
+def kept_suite(content):
+    return Kept(at="2026-03-04T09:40:00+00:00", result=SuiteRun.read(content))
 
 
 def full_data():
     models = {
-        LIVE: {"parent_model_id": None, "created_at": "2026-01-02T08:00:00+00:00", "training": None},
-        CANDIDATE: {"parent_model_id": LIVE, "created_at": "2026-03-02T08:40:00+00:00", "training": training()},
+        LIVE: a_model(LIVE, created_at="2026-01-02T08:00:00+00:00"),
+        CANDIDATE: a_model(CANDIDATE, parent_model_id=LIVE, created_at="2026-03-02T08:40:00+00:00"),
     }
     return ReportData(
         name="stdlib",
@@ -257,29 +304,21 @@ def full_data():
                     "p = 0.0210 after Holm, at most 0.05.",
                 ],
             ),
-            event("2026-03-04T09:58:31+00:00", "promote", "release-5f6e7d8c9b0a", CANDIDATE, reasons=[], forced=None),
+            event("2026-03-04T09:58:31+00:00", "promote", "release-5f6e7d8c9b0a", CANDIDATE, reasons=["it gains"]),
         ],
-        live={
-            "release_id": "release-5f6e7d8c9b0a",
-            "model_id": CANDIDATE,
-            "evidence": {
-                "notes": [
-                    "Slice module=os is inconclusive in nDCG@10: -0.0110 [-0.0440, +0.0209], 61 queries, p = 1.0000 "
-                    "after Holm, above 0.05.",
-                    "36 of 40 slices are too small to judge (fewer than 50 queries, or a single group); "
-                    "9 of them fell.",
-                ]
-            },
-        },
-        evaluation=evaluation(),
+        notes=[
+            "Slice module=os is inconclusive in nDCG@10: -0.0110 [-0.0440, +0.0209], 61 queries, p = 1.0000 "
+            "after Holm, above 0.05.",
+            "36 of 40 slices are too small to judge (fewer than 50 queries, or a single group); 9 of them fell.",
+        ],
+        live=Release(release_id="release-5f6e7d8c9b0a", model_id=CANDIDATE, space_id="s1"),
+        evaluation=measured(),
         origin="the comparison that release-5f6e7d8c9b0a was promoted on",
-        models={
-            model_id: {"model_id": model_id, "encoder_id": f"encoder-{model_id[6:]}0c55", "space_id": "s1", **model}
-            for model_id, model in models.items()
-        },
+        models=models,
+        trained=(models[CANDIDATE], TrainingRecord.read(training())),
         counts={"documents": 5213, "queries": 5480, "judgments": 5622, "pairs": 0},
         splits={"dev": 548, "test": 1020, "train": 3912},
-        suite=suite(),
+        suite=kept_suite(suite()),
     )
 
 
@@ -378,20 +417,15 @@ def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
 def test_where_false_negatives_cannot_be_estimated_it_says_so(estimates, told):
     data, trained = full_data(), training()
     trained["passes"][1]["mining"]["false_negatives"] = estimates
-    models = {**data.models, CANDIDATE: {**data.models[CANDIDATE], "training": trained}}
-    words = Page(render(replace(data, models=models))).words
+    words = Page(render(with_training(data, trained))).words
     assert told in words
     assert "of the drawn negatives. Known positives were hidden" not in words
 
 
-def test_a_model_from_before_samples_were_kept_still_has_its_report():
-    data, trained = full_data(), training()
-    known = ("num_examples", "num_candidates", "num_known_or_own", "num_near_duplicates", "num_inside_margin")
-    known += ("share_with_enough", "num_filled_at_random")
-    mining = trained["passes"][1]["mining"]
-    trained["passes"][1]["mining"] = {key: mining[key] for key in known} | {"margin": -1.0}
-    models = {**data.models, CANDIDATE: {**data.models[CANDIDATE], "training": trained}}
-    words = Page(render(replace(data, models=models))).words
+def test_mining_without_a_margin_samples_and_estimates_says_so():
+    trained = training()
+    trained["passes"][1]["mining"] |= {"margin": -1.0, "samples": [], "false_negatives": [], "sources": []}
+    words = Page(render(with_training(full_data(), trained))).words
     assert "no margin was asked for; all those were removed. 96% of the pairs kept enough" in words
     assert "to look at" not in words
     assert "False negatives" not in words
@@ -424,8 +458,8 @@ def test_every_chart_has_a_name_or_is_hidden_and_every_table_has_headers():
 def test_examples_say_why_the_worse_system_failed_where_that_was_kept():
     data = full_data()
     why = {"system": "live", "cause": "order", "meaning": "it is near the top", "evidence": "quote is at rank 2"}
-    kept = [{**example("win", "Quote a string.", 0.0, 1.0), "why": why}, *data.evaluation["examples"]]
-    words = Page(render(replace(data, evaluation={**data.evaluation, "examples": kept}))).words
+    kept = [{**example("win", "Quote a string.", 0.0, 1.0), "why": why}, *evaluation()["examples"]]
+    words = Page(render(replace(data, evaluation=measured(examples=kept)))).words
     assert words.count("Why the baseline did worse: it is near the top (order). quote is at rank 2") == 1
     assert words.count("did worse") == 1
 
@@ -439,25 +473,26 @@ def test_hostile_text_stays_text_wherever_it_stands(text):
     hostile = evaluation()
     hostile["examples"] = [found]
     for each in hostile["results"]:
-        each["slices"] = {f"module={text}": {"num_queries": 60, "metrics": {"nDCG@10": interval(0.5)}}}
+        each["slices"] = {
+            f"module={text}": {"num_queries": 60, "num_groups": None, "metrics": {"nDCG@10": interval(0.5)}}
+        }
         each["metrics"][text or "m"] = interval(0.5)
-    last = {**data.events[-1], "model_id": text, "detail": {"reasons": [text], "forced": text}}
+    last = replace(data.events[-1], model_id=text, reasons=(text,), forced=text)
     hostile_suite = {**suite(), "file": text}
     hostile_suite["results"][1] |= {"system": text}
     hostile_suite["results"][1]["failed"][0] |= {"name": text, "query": text, "why": text}
     hostile_suite["changes"][0] |= {"newly_failing": [text], "newly_passing": [text]}
-    trained = {**data.models[CANDIDATE], "training": {**training(), "recipe": {"name": text or "n"}}}
-    trained["training"]["passes"][1]["mining"]["samples"][0] |= dict.fromkeys(("query", "positive", "negative"), text)
+    trained = {**training(), "recipe": {"name": text or "n"}}
+    trained["passes"][1]["mining"]["samples"][0] |= dict.fromkeys(("query", "positive", "negative"), text)
     html = render(
         replace(
-            data,
-            name=text,
-            evaluation=hostile,
+            with_training(data, trained),
+            name=text + "\ud800",
+            evaluation=Evaluation.read(hostile),
             origin=text,
             events=[*data.events, last],
-            models={**data.models, CANDIDATE: trained},
             splits={text: 3},
-            suite=hostile_suite,
+            suite=kept_suite(hostile_suite),
         )
     )
     page = Page(html)
@@ -490,7 +525,7 @@ def watched(**changes):
         "alarms": [alarm("rank_lost", raised=False, value=None), alarm("train_dev_gap", raised=True)],
         **changes,
     }
-    return replace(data, models={**data.models, CANDIDATE: {**data.models[CANDIDATE], "training": trained}})
+    return with_training(data, trained)
 
 
 def test_training_queries_and_alarms_are_shown_with_dev():
@@ -516,7 +551,7 @@ def test_slices_that_are_too_small_have_a_size_and_no_number():
     small = evaluation()
     for each in small["results"]:
         each["slices"]["module=tiny"] = {"num_queries": 2, "num_groups": None, "metrics": None}
-    html = render(replace(full_data(), evaluation=small))
+    html = render(replace(full_data(), evaluation=Evaluation.read(small)))
     [row] = [part.partition("</tr>")[0] for part in html.split('<tr role="row"') if "module=<wbr>tiny" in part]
     assert row.count(">too small<") == 2
     assert 'class="value"' not in row
@@ -527,38 +562,37 @@ def test_p_is_the_adjusted_one_where_several_systems_were_compared():
     several["results"].insert(1, result(1, "base", "model-0000aaaa1111"))
     for each in several["comparisons"]:
         each["p_adjusted"] = 0.0321
-    html = render(replace(full_data(), evaluation=several))
+    html = render(replace(full_data(), evaluation=Evaluation.read(several)))
     assert html.count("p = 0.0321 after Holm") == 1 + len(METRICS)
     assert "after Holm<" not in render(full_data())
 
 
+def entry(number, split, *model_ids):
+    return EvaluationEntry(result_id=number, split=split, model_ids=model_ids)
+
+
 def test_measurements_of_other_test_splits_stand_apart():
-    chosen, dev, old = evaluation(), {**evaluation(), "split": "dev"}, {**evaluation(), "split": "test_late"}
-    late = {
-        **evaluation(),
-        "split": "test_late",
-        "num_queries": 77,
-        "ledger": {"split": "test_late", "num_test_uses": 5},
-    }
-    alone = {**evaluation(), "split": "test_new", "comparisons": [], "results": chosen["results"][:1]}
-    apart = measured_apart([old, dev, late, chosen, alone], chosen)
-    assert apart == [late, alone]
-    section = render(replace(full_data(), apart=apart)).partition("Other test splits")[2].partition("</table>")[0]
+    splits = ["test_late", "dev", "test_late", "test", "test_new"]
+    entries = [entry(number, split, LIVE, CANDIDATE) for number, split in enumerate(splits)]
+    assert measured_apart(entries, "test") == [2, 4]
+    late = measured(split="test_late", num_queries=77, ledger={"split": "test_late", "num_test_uses": 5})
+    alone = measured(split="test_new", comparisons=[], results=evaluation()["results"][:1])
+    section = render(replace(full_data(), apart=[late, alone])).partition("Other test splits")[2]
+    section = section.partition("</table>")[0]
     assert "<bdi>test_late</bdi>, nDCG@10" in section
     assert ">77<" in section
     assert section.count("p &lt; 0.0001") + section.count("p = 0.0002") == 1
     assert "Other test splits" not in render(full_data())
-    assert measured_apart([late], None) == []
 
 
 def test_numbers_that_are_not_finite_are_named_and_leave_no_mark():
     data = full_data()
     broken = evaluation()
     broken["results"][1]["metrics"]["MAP"] = {"value": nan, "low": nan, "high": nan}
-    model = {**data.models[CANDIDATE], "training": training()}
-    model["training"]["passes"][0]["fit"]["losses"][3] = nan
-    model["training"]["passes"][0]["fit"]["dev"][1]["value"] = nan
-    html = render(replace(data, evaluation=broken, models={CANDIDATE: model}))
+    trained = training()
+    trained["passes"][0]["fit"]["losses"][3] = nan
+    trained["passes"][0]["fit"]["dev"][1]["value"] = nan
+    html = render(replace(with_training(data, trained), evaluation=Evaluation.read(broken)))
     assert not re.search(r"\bnan\b", html)
     assert "none [none, none]" in Page(html).words
 
@@ -568,7 +602,7 @@ def test_numbers_that_are_not_finite_are_named_and_leave_no_mark():
     [
         ({"events": (), "live": None}, "nearer promote base"),
         ({"evaluation": None}, "nearer evaluate base"),
-        ({"models": {}}, "Nothing has been trained yet"),
+        ({"trained": None}, "Nothing has been trained yet"),
         ({"counts": {}}, "nearer add beir DIR"),
         ({"suite": None}, "nearer suite"),
     ],
@@ -580,7 +614,7 @@ def test_what_is_missing_gets_a_sentence_with_a_command(missing, sentence):
 def test_a_system_measured_alone_is_shown_as_the_baseline():
     alone = {**evaluation(), "comparisons": [], "examples": []}
     alone["results"] = alone["results"][:1]
-    words = Page(render(replace(full_data(), evaluation=alone))).words
+    words = Page(render(replace(full_data(), evaluation=Evaluation.read(alone)))).words
     assert "live was measured alone" in words
     assert "0.541 [0.521, 0.561]" in words
 
@@ -597,11 +631,11 @@ def test_a_system_measured_alone_is_shown_as_the_baseline():
 def test_the_interval_is_put_into_words(low, high, words):
     changed = evaluation()
     changed["comparisons"][0].update(low=low, high=high)
-    assert words in Page(render(replace(full_data(), evaluation=changed))).words
+    assert words in Page(render(replace(full_data(), evaluation=Evaluation.read(changed)))).words
 
 
 def test_a_comparison_on_dev_is_not_called_a_proof():
-    on_dev = {**evaluation(), "split": "dev", "ledger": {"split": "dev", "num_test_uses": None}}
+    on_dev = measured(split="dev", ledger={"split": "dev", "num_test_uses": None})
     words = Page(render(replace(full_data(), evaluation=on_dev))).words
     assert "the gain is proven" not in words
     assert "dev may be looked at freely, so this is no judgment" in words
@@ -613,25 +647,30 @@ def test_refusal_force_and_rollback_are_told_apart():
     words = Page(render(refused)).words
     assert f"model-77aa01bc5512 was refused; {CANDIDATE} stays live." in words
     assert "The comparison behind this decision was not kept." in words
-    forced = {**data.events[-1], "detail": {"reasons": ["not proven"], "forced": "a demonstration"}}
+    forced = replace(data.events[-1], reasons=("not proven",), forced="a demonstration")
     words = Page(render(replace(data, events=[forced]))).words
     assert f"{CANDIDATE} is live by force: the gate had refused it." in words
     assert "a demonstration" in words
-    back = {**data.events[-1], "action": "rollback", "model_id": LIVE, "detail": {}}
+    back = replace(data.events[-1], action="rollback", model_id=LIVE, reasons=())
     assert f"Rolled back: {LIVE} is live again." in Page(render(replace(data, events=[*data.events, back]))).words
 
 
 def test_the_evaluation_behind_the_last_decision_is_chosen():
-    own, other = evaluation(), {**evaluation(), "num_queries": 7}
-    alone = {**evaluation(), "comparisons": []}
-    live = Release(release_id="release-1", model_id=LIVE, space_id="s", evidence={"evaluation": other})
-    refusal = Event(at="t", action="refuse", release_id=None, previous_release_id=None, detail={"model_id": CANDIDATE})
-    assert choose_evaluation([], None, []) == (None, "")
-    assert choose_evaluation([], live, [own])[0] is other
-    assert choose_evaluation([refusal], live, [own])[0] is own
-    assert choose_evaluation([refusal], live, [])[0] is other
-    assert choose_evaluation([], replace(live, evidence={"evaluation": alone}), [own, alone])[0] is own
-    assert choose_evaluation([], replace(live, evidence={"evaluation": alone}), [])[0] is alone
+    own, other, alone = measured(), measured(num_queries=7), measured(comparisons=[])
+    live = Release(release_id="release-1", model_id=LIVE, space_id="s")
+    refusal, promotion = (
+        Decision(action=action, model_id=model_id) for action, model_id in (("refuse", CANDIDATE), ("promote", LIVE))
+    )
+    with_other, with_alone = (replace(promotion, evaluation=each) for each in (other, alone))
+    compared, single = entry(1, "test", LIVE, CANDIDATE), entry(2, "test", LIVE)
+    assert choose_evaluation(None, None, None, []) == (None, "")
+    assert choose_evaluation(with_other, with_other, live, [compared])[0] is other
+    assert choose_evaluation(refusal, with_other, live, [compared])[0] == 1
+    assert choose_evaluation(replace(refusal, evaluation=own), with_other, live, [compared])[0] is own
+    assert choose_evaluation(refusal, with_other, live, [])[0] is other
+    assert choose_evaluation(with_alone, with_alone, live, [compared, single])[0] == 1
+    assert choose_evaluation(with_alone, with_alone, live, [])[0] is alone
+    assert choose_evaluation(None, None, None, [entry(3, "dev", LIVE), single])[0] == 2
 
 
 def test_the_report_of_an_empty_workspace_is_written(workspace):
@@ -645,17 +684,18 @@ def test_the_report_of_an_empty_workspace_is_written(workspace):
 def test_the_report_of_a_workspace_with_a_release_replaces_the_last_one(workspace):
     report(workspace)
     registry = workspace.registry
-    registry.add_model(Model(model_id=LIVE, encoder_id="encoder-0", source="x", encoder={}))
-    model = Model(
-        model_id=CANDIDATE, encoder_id="encoder-1", source="y", encoder={}, parent_model_id=LIVE, training=training()
-    )
-    registry.add_model(model)
-    registry.add_evaluation(split="test", result=evaluation())
-    release = registry.add_release(model=model, system={}, evidence={"notes": [], "evaluation": evaluation()})
-    registry.move_live(expected=None, release_id=release.release_id, action="promote", detail={"reasons": []})
+    model = a_model(CANDIDATE, parent_model_id=LIVE)
+    record = TrainingRecord.read(training())
+    entered = Training(verb="train", part_id=CANDIDATE, is_improved=True, record=record)
+    registry.add_training(entered, made=model, parent=a_model(LIVE))
+    workspace.results.keep("evaluate", measured(), split="test", model_ids=[LIVE, CANDIDATE])
+    release = registry.add_release(model=model, system={})
+    decision = Decision(action="promote", model_id=CANDIDATE, reasons=("it gains",), evaluation=measured())
+    registry.move_live(decision, expected=None, release_id=release.release_id)
     assert report(workspace)["num_evaluations"] == 1
     words = Page((workspace.reports / "report.html").read_text()).words
     assert f"{CANDIDATE} is live, as the first release." in words
+    assert "30,120 hard negatives were proposed" in words
     assert f"the comparison that {release.release_id} was promoted on" in words
     assert [path.name for path in workspace.reports.iterdir()] == ["report.html"]
 

@@ -4,12 +4,14 @@ import json
 import math
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from conftest import synthetic_rows
 from flows import processes
 from flows.folders import write_jsonl
+from kept import trainings
 from learn.test_resume import flip
 from nearer.core.errors import Conflict, NotFound, RecipeError, WorkspaceError
 from nearer.encode.encoder import Encoder
@@ -83,13 +85,11 @@ def run(folder):
 
 def outcome(workspace, result):
     """All that a training leaves, but for the times it took."""
-    model = workspace.registry.model(result["model_id"])
-    events = [event for event in workspace.registry.history() if event.action == "train"]
-    training = {key: value for key, value in model.training.items() if key != "duration_s"}
+    training = replace(workspace.registry.training_of(result["model_id"]), duration_s=None)
     return {
-        "result": {key: value for key, value in result.items() if key != "duration_s"},
+        "result": {key: value for key, value in dict(result).items() if key != "duration_s"},
         "training": training,
-        "events": [(event.detail["model_id"], event.detail["improved"]) for event in events],
+        "events": trainings(workspace),
         "left": sorted(path.name for path in workspace.training.iterdir()),
         "unfinished": sorted(map(str, workspace.state.rglob(".tmp-*"))),
     }
@@ -239,7 +239,7 @@ def test_a_resumed_run_claims_no_duration(run, cut_short, monkeypatch, folder):
     cut_short("train.pass", overrides=("train.passes=1",))
     got, _ = run("train.passes=1")
     workspace = Workspace.open(folder)
-    assert workspace.registry.model(got["result"]["model_id"]).training["duration_s"] is None
+    assert workspace.registry.training_of(got["result"]["model_id"]).duration_s is None
     workspace.close()
 
 

@@ -75,9 +75,8 @@ def train_stub(workspace: nearer.Workspace, *, seed: int) -> str:
         source=f"models/{encoder.encoder_id}",
         encoder=base.model.encoder,
         parent_model_id=base.model.model_id,
-        training={},
     )
-    workspace.registry.add_model(record)
+    workspace.registry.add_model(record, parent=base.model)
     return encoder.model_id
 
 

@@ -12,6 +12,7 @@ from flows.processes import run
 from nearer.core.errors import Conflict
 from nearer.core.progress import Silent
 from nearer.core.records import Query
+from nearer.core.results.measuring import SuiteRun
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.suite import open_suite, run_suite
 from nearer.flows.add import remove
@@ -165,7 +166,7 @@ def test_it_is_a_function_too(base_live, tmp_path):
     workspace = Workspace.open(base_live)
     result = package.suite(workspace, ["base"], file=write_suite(tmp_path / "suite.toml", a_case(k=80)))
     assert result["verdict"] == "ok"
-    assert workspace.registry.last_suite_run().items() > result.to_dict().items()
+    assert workspace.results.last("suite", SuiteRun).result == result
     workspace.close()
 
 
@@ -213,8 +214,7 @@ def test_a_case_that_must_not_fail_refuses(ask, trained, gated, severity, kind):
     assert refused["suite"]["results"][-1]["num_failed"] == 1
     assert ask(trained, "status")["live"] == before
     event = ask(trained, "history")["events"][-1]
-    assert (event["action"], event["detail"]["reasons"]) == ("refuse", [reason])
-    assert "suite" not in event["detail"]
+    assert (event["action"], event["reasons"]) == ("refuse", [reason])
 
 
 @pytest.mark.parametrize(
@@ -233,13 +233,10 @@ def test_a_case_that_may_fail_is_noted(trained, gated, severity, kind, note):
     assert len(found) == (note is not None)
     assert not note or found[0].startswith(note)
     workspace = Workspace.open(trained)
-    evidence = workspace.registry.live().evidence
+    seen = workspace.registry.last_decision(release_id=workspace.registry.live().release_id).suite
     workspace.close()
-    assert evidence["suite"] == promoted["suite"]
-    assert [each["system"] for each in evidence["suite"]["results"]] == [
-        "live",
-        evidence["suite"]["results"][1]["model_id"],
-    ]
+    assert seen.to_dict() == promoted["suite"]
+    assert [each.system for each in seen.results] == ["live", seen.results[1].model_id]
 
 
 def test_a_promotion_says_how_many_cases_pass(nearer, gated, trained):
@@ -254,7 +251,7 @@ def test_a_refusal_can_be_overruled_with_a_reason(ask, gated, trained):
     forced = gated("critical", "never", "--force", "--reason", "the case is out of date")
     assert forced["verdict"] == "promoted"
     assert forced["reasons"][0].startswith("Critical case 'never' fails")
-    assert ask(trained, "history")["events"][-1]["detail"]["forced"] == "the case is out of date"
+    assert ask(trained, "history")["events"][-1]["forced"] == "the case is out of date"
 
 
 def test_critical_cases_refuse_where_live_cannot_be_compared_with_too(ask, gated, trained):
@@ -296,8 +293,8 @@ def test_the_first_release_fails_no_critical_case_either(ask, new_workspace, bei
 
 def test_without_a_suite_the_gate_asks_for_none(base_live):
     workspace = Workspace.open(base_live)
-    assert workspace.registry.live().evidence["suite"] is None
-    assert workspace.registry.last_suite_run() is None
+    assert workspace.registry.last_decision().suite is None
+    assert workspace.results.last("suite", SuiteRun) is None
     workspace.close()
 
 

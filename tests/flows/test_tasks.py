@@ -326,5 +326,5 @@ def test_killed_after_the_look_it_is_counted_and_the_command_can_be_repeated(top
     assert again.code == 0
     assert again.json["ledger"]["num_test_uses"] == 3  # the promotion's, the killed one's, and this
     workspace = Workspace.open(topics)
-    assert len(workspace.registry.evaluations()) == 0
+    assert len(workspace.results.evaluations()) == 0
     workspace.close()

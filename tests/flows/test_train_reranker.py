@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from embedding_server import EmbeddingServer
 from flows.folders import write_jsonl
 from flows.processes import run
+from kept import trainings
 from learn.test_resume import flip
 from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.core.progress import Silent
@@ -43,13 +45,14 @@ def outcome(folder, result):
     workspace = Workspace.open(folder)
     try:
         registry = workspace.registry
-        known = [(each.reranker_id, {**each.training, "duration_s": None}) for each in registry.rerankers()]
-        events = [event.detail["reranker_id"] for event in registry.history() if event.action == "train_reranker"]
+        ids = [each.reranker_id for each in registry.rerankers()]
+        known = [(each, replace(registry.training_of(each), duration_s=None)) for each in ids]
+        events = [part_id for part_id, _ in trainings(workspace, "train_reranker")]
         models = sorted(path.name for path in workspace.models.glob("*")) if workspace.models.is_dir() else []
         left = sorted(path.name for path in workspace.training.rglob("run-*"))
     finally:
         workspace.close()
-    told = {key: value for key, value in result.items() if key != "duration_s"}
+    told = {key: value for key, value in dict(result).items() if key != "duration_s"}
     return {"result": told, "rerankers": known, "events": events, "models": models, "left": left}
 
 

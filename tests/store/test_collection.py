@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from nearer.core.records import Document, Judgment, Pair, Query
 from nearer.core.results.data import Changes
 from nearer.store import collection as c
-from nearer.store import database as tables
+from nearer.store import tables
 from nearer.store.collection import Collection
 from nearer.store.database import Database
 

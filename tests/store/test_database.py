@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
 from nearer.store import database as tables
 from nearer.store.database import Database
-from nearer.store.migrations import MIGRATIONS
+from nearer.store.migrations import FIRST, MIGRATIONS
+from nearer.store.tables import ledger, metadata
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def names(path):
 def test_migrations_are_applied_once_and_in_order(path, monkeypatch):
     Database.open(path).close()
     Database.open(path).close()
-    assert names(path) == [migration.__name__ for migration in MIGRATIONS]
+    assert names(path) == [FIRST]
     calls = []
 
     def m999_later(connection):
@@ -77,12 +78,12 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 def test_a_reader_sees_one_state_however_many_statements_it_takes(path):
     database = Database.open(path)
-    statement = sa.select(sa.func.count()).select_from(tables.ledger)
+    statement = sa.select(sa.func.count()).select_from(ledger)
     row = {"at": "now", "split": "test", "systems": [], "purpose": "x"}
     with database.read() as reader:
         assert reader.scalar(statement) == 0
         with database.write() as writer:
-            writer.execute(tables.ledger.insert(), [row])
+            writer.execute(ledger.insert(), [row])
         assert reader.scalar(statement) == 0
     with database.read() as reader:
         assert reader.scalar(statement) == 1
@@ -125,10 +126,10 @@ def schema_of(connection):
     return found
 
 
-def test_all_migrations_together_make_the_tables_that_the_code_uses(path):
+def test_a_new_database_has_the_tables_that_the_code_uses(path):
     database = Database.open(path)
     live = sa.create_engine("sqlite://")
-    tables.metadata.create_all(live)
+    metadata.create_all(live)
     with database.read() as migrated, live.connect() as wanted:
         assert schema_of(migrated) == schema_of(wanted)
     live.dispose()

@@ -5,9 +5,10 @@ import threading
 import pytest
 
 from forked import die_at
-from nearer.core.errors import Conflict, NotFound
+from nearer.core.errors import Conflict, NotFound, WorkspaceError
+from nearer.core.results.training import TrainingRecord
 from nearer.store.database import Database
-from nearer.store.registry import Model, Registry, Reranker
+from nearer.store.registry import Decision, Model, Registry, Reranker, Training
 
 
 @pytest.fixture
@@ -22,13 +23,17 @@ def model(name):
 
 
 def release(registry, name):
-    return registry.add_release(model=registry.add_model(model(name)), system={"name": name}, evidence={"n": 1})
+    return registry.add_release(model=registry.add_model(model(name)), system={"name": name})
+
+
+def moving(release, action="promote"):
+    return Decision(action=action, model_id=release.model_id)
 
 
 def promote(registry, release, *, action="promote"):
     live = registry.live()
     expected = live.release_id if live else None
-    registry.move_live(expected=expected, release_id=release.release_id, action=action, detail={})
+    registry.move_live(moving(release, action), expected=expected, release_id=release.release_id)
 
 
 def test_a_model_is_entered_once_and_may_move(registry):
@@ -49,8 +54,8 @@ def test_releases_are_immutable_and_have_ids_of_their_content(registry, tmp_path
     assert registry.release(made.release_id) == made
     database = Database.open(tmp_path / "control.sqlite")
     frozen = Registry(database, now=lambda: made.created_at)
-    assert frozen.add_release(model=model("a"), system=made.system, evidence=made.evidence) == made
-    assert frozen.add_release(model=model("a"), system=made.system, evidence={"n": 2}) != made
+    assert frozen.add_release(model=model("a"), system=made.system) == made
+    assert frozen.add_release(model=model("a"), system={"name": "b"}) != made
     database.close()
     with pytest.raises(NotFound):
         registry.release("release-0")
@@ -61,19 +66,26 @@ def reranker(name):
         reranker_id=f"reranker-{name}",
         cross_encoder_id=f"ce-{name}",
         source=name,
-        training={"seed": 0},
         parent_id="model-a",
     )
 
 
+def trained(registry, made, *, parent=None, started_at=None, seed=0):
+    part_id = made.model_id if isinstance(made, Model) else made.reranker_id
+    record = TrainingRecord(recipe={"seed": seed})
+    training = Training(verb="train", part_id=part_id, is_improved=True, record=record, started_at=started_at)
+    registry.add_training(training, made=made, parent=parent)
+
+
 def test_a_reranker_is_entered_once_and_is_no_model(registry):
-    first = registry.add_reranker(reranker("a"))
-    assert (first, first.created_at) == (
-        dataclasses.replace(reranker("a"), created_at=first.created_at),
-        first.created_at,
-    )
-    assert registry.add_reranker(dataclasses.replace(reranker("a"), training={})) == first
-    registry.add_reranker(reranker("b"))
+    trained(registry, reranker("a"))
+    first = registry.reranker("reranker-a")
+    assert first == dataclasses.replace(reranker("a"), created_at=first.created_at)
+    trained(registry, reranker("a"), seed=1)
+    assert registry.reranker("reranker-a") == first
+    assert registry.knows_cross_encoder("ce-a")
+    assert not registry.knows_cross_encoder("ce-b")
+    trained(registry, reranker("b"))
     assert [each.reranker_id for each in registry.rerankers()] == ["reranker-a", "reranker-b"]
     assert registry.models() == []
     with pytest.raises(NotFound, match="no reranker 'reranker-c'; known: reranker-a, reranker-b") as caught:
@@ -84,10 +96,10 @@ def test_a_reranker_is_entered_once_and_is_no_model(registry):
 def test_releases_are_found_by_what_they_are_made_of(registry):
     plain = release(registry, "a")
     system = {"stages": ["rerank"], "search": {"rerank": {"model": "reranker-a"}}}
-    reranked = registry.add_release(model=registry.add_model(model("a")), system=system, evidence={})
+    reranked = registry.add_release(model=registry.add_model(model("a")), system=system)
     assert (plain.reranker, reranked.reranker) == (None, "reranker-a")
-    assert registry.releases("model-a") == [plain, reranked]
-    assert registry.releases("reranker-a") == [reranked]
+    assert registry.releases("model-a") == [plain.release_id, reranked.release_id]
+    assert registry.releases("reranker-a") == [reranked.release_id]
     assert registry.releases("reranker-b") == []
 
 
@@ -105,7 +117,7 @@ def test_only_one_of_two_racing_promotions_wins(registry):
     def race(candidate):
         barrier.wait()
         try:
-            registry.move_live(expected=first.release_id, release_id=candidate.release_id, action="promote", detail={})
+            registry.move_live(moving(candidate), expected=first.release_id, release_id=candidate.release_id)
             outcomes.append(candidate.release_id)
         except Conflict:
             outcomes.append("conflict")
@@ -126,7 +138,7 @@ def test_a_stale_expectation_moves_and_records_nothing(registry, expected):
     first, second = release(registry, "a"), release(registry, "b")
     promote(registry, first)
     with pytest.raises(Conflict):
-        registry.move_live(expected=expected, release_id=second.release_id, action="promote", detail={})
+        registry.move_live(moving(second), expected=expected, release_id=second.release_id)
     assert registry.live() == first
     assert len(registry.history()) == 1
 
@@ -150,10 +162,11 @@ def test_previous_follows_promotions_and_rollbacks(registry):
 def test_a_refusal_is_history_and_moves_nothing(registry):
     a = release(registry, "a")
     promote(registry, a)
-    registry.record("refuse", detail={"reason": "worse"})
+    registry.add_decision(Decision(action="refuse", model_id="model-b", reasons=("worse",)))
     event = registry.history()[-1]
     assert (event.action, event.release_id, event.previous_release_id) == ("refuse", None, a.release_id)
-    assert event.detail == {"reason": "worse"}
+    assert (event.model_id, event.reasons) == ("model-b", ("worse",))
+    assert registry.last_decision().reasons == ("worse",)
     assert registry.live() == a
 
 
@@ -164,10 +177,33 @@ def test_looks_at_test_splits_are_counted_by_split_and_others_are_not(registry):
     assert [num_test_uses(split) for split in ("test", "dev", "test", "test-b", "dev")] == [1, None, 2, 1, None]
 
 
-def test_evaluations_come_back_in_order(registry):
-    for number in range(3):
-        registry.add_evaluation(split="dev", result={"number": number})
-    assert [each["number"] for each in registry.evaluations()] == [0, 1, 2]
+def test_a_training_is_entered_once_with_what_it_made_and_began_with(registry):
+    made = dataclasses.replace(model("b"), parent_model_id="model-a")
+    for _ in range(2):
+        trained(registry, made, parent=model("a"), started_at="2026-01-01")
+    assert registry.model_ids() == ["model-a", "model-b"]
+    assert registry.trained_parts() == ["model-b"]
+    assert registry.training_of("model-b").recipe == {"seed": 0}
+    assert registry.training_of("model-a") is None
+    assert registry.last_training(["train"]) == ("model-b", True)
+    assert registry.last_training(["adapt"]) is None
+    registry.forget(["model-b"])
+    assert (registry.model_ids(), registry.trained_parts()) == (["model-a"], [])
+
+
+def test_lookups_leave_the_records_of_trainings_and_decisions_alone(registry):
+    """Nothing but who asks for a record reads it: one that cannot be read is in nobody's way."""
+    trained(registry, model("a"))
+    promote(registry, release(registry, "a"))
+    with registry._database.write() as connection:
+        connection.exec_driver_sql("UPDATE trainings SET record = '{'")
+        connection.exec_driver_sql("UPDATE decisions SET evaluation = '{', suite = '{'")
+    assert [each.model_id for each in registry.models()] == registry.trained_parts() == ["model-a"]
+    assert registry.find_model("model-a") == registry.model("model-a")
+    assert registry.live().model_id == "model-a"
+    assert len(registry.history()) == 1
+    with pytest.raises(WorkspaceError):
+        registry.training_of("model-a")
 
 
 def test_the_first_probe_is_kept_for_good(registry):
@@ -202,8 +238,8 @@ def go_live(path):
     kept = registry.keep_probe("api-a", b"first")
     made = registry.add_model(model("a"))
     if registry.live() is None:
-        made_release = registry.add_release(model=made, system={}, evidence={})
-        registry.move_live(expected=None, release_id=made_release.release_id, action="promote", detail={})
+        made_release = registry.add_release(model=made, system={})
+        registry.move_live(moving(made_release), expected=None, release_id=made_release.release_id)
     seen = kept, registry.live().model_id, len(registry.history())
     database.close()
     return seen

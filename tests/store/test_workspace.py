@@ -13,6 +13,7 @@ from nearer.store import database
 from nearer.store import workspace as module
 from nearer.store.files import unfinished_name
 from nearer.store.leases import is_held
+from nearer.store.registry import Decision
 from nearer.store.workspace import Workspace
 
 HOLD = """
@@ -221,9 +222,10 @@ def test_who_waits_for_the_database_says_for_whom(folder, caplog, monkeypatch):
     monkeypatch.setattr(database, "_PATIENCE_S", 0.05)
     with Workspace.open(folder) as workspace, ThreadPoolExecutor(1) as thread:
         with workspace.write("add corpus"):
-            waiting = thread.submit(workspace.registry.record, "train", detail={})
+            decision = Decision(action="refuse", model_id="model-a")
+            waiting = thread.submit(workspace.registry.add_decision, decision)
             while not caplog.messages:
                 time.sleep(0.01)
         waiting.result()
-        assert [event.action for event in workspace.registry.history()] == ["train"]
+        assert [event.action for event in workspace.registry.history()] == ["refuse"]
     assert re.search(r"busy with nearer add corpus \(process \d+\)", caplog.messages[0])

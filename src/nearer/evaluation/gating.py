@@ -44,7 +44,7 @@ def judge_candidate(
     except (ModelRefused, ServiceError) as error:
         ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
         measured = [measure(workspace, candidate, judged, progress=progress)]
-        evaluation = _summarised(workspace, judged, measured, purpose="gate", progress=progress)
+        evaluation = _evaluated(workspace, judged, measured, purpose="gate", progress=progress)
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
         verdict = _alone(ran, (reason, *verify(workspace, candidate)), note=note)
@@ -52,7 +52,7 @@ def judge_candidate(
     if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
         ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
         measured = [measure(workspace, candidate, judged, progress=progress)]
-        evaluation = _summarised(workspace, judged, measured, purpose="first release", progress=progress)
+        evaluation = _evaluated(workspace, judged, measured, purpose="first release", progress=progress)
         evaluation = replace(evaluation, api=api_use([baseline, candidate]))
         verdict = _alone(ran, verify(workspace, candidate))
         if verdict.promoted:
@@ -60,7 +60,7 @@ def judge_candidate(
         return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
     ran, suite_run = _run_suite(workspace, suite, [baseline, candidate], progress)
     measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
-    evaluation = _summarised(workspace, judged, measured, purpose="gate", progress=progress)
+    evaluation = _evaluated(workspace, judged, measured, purpose="gate", progress=progress)
     evidence = _evidence(workspace, measured, judged, index_faults=verify(workspace, candidate), suite=ran)
     gate = workspace.recipe.gate
     policy = Policy(
@@ -72,7 +72,7 @@ def judge_candidate(
     return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
 
 
-def _summarised(
+def _evaluated(
     workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str, progress: Progress
 ) -> Evaluation:
     """What was measured, entered as a look at the test split."""
@@ -99,9 +99,9 @@ def _alone(suite: SuiteEvidence, faults: tuple[str, ...], *, note: str = "") -> 
     return Verdict(promoted=not reasons, reasons=tuple(reasons), notes=(*([note] if note else []), *notes))
 
 
-def alarm_notes(candidate: System) -> tuple[str, ...]:
+def alarm_notes(workspace: Workspace, candidate: System) -> tuple[str, ...]:
     """What was raised when the candidate was trained; an alarm is no reason to refuse it."""
-    training = candidate.model.training
+    training = workspace.registry.training_of(candidate.model.model_id)
     raised = training.raised if training else ()
     return tuple(f"Alarm {alarm.name} was raised in training: {alarm.sentence}" for alarm in raised)
 

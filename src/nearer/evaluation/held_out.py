@@ -119,9 +119,7 @@ def _refuse_trained_on(
         if not {"train", "dev"}.isdisjoint(splits_of.get(query_id, ()))
         and not set(splits) <= set(splits_of[query_id])  # else only an import put it there once more
     ]
-    registry = workspace.registry
-    trained = [model.model_id for model in registry.models() if model.training]
-    trained += [each.reranker_id for each in registry.rerankers()]
+    trained = workspace.registry.trained_parts()
     if known and trained:
         raise InputError(
             f"split.held_out: {len(known)} queries, such as {known[0]!r}, are in train or dev, and {trained[-1]} was "

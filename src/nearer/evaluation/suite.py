@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults
+from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress
 from nearer.core.records import CASE_GROUPS, Case, CaseGroup, Query, Severity
 from nearer.core.results.measuring import CaseCounts, FailedCase, PlacedDocument, SuiteChange, SuiteRun, SuiteValues
@@ -90,7 +91,8 @@ def keep_suite_run(workspace: Workspace, suite: Suite, ran: Sequence[tuple[Syste
         ),
         verdict="faults" if failed else "ok",
     )
-    workspace.registry.add_suite_run(result.to_dict())
+    workspace.results.keep("suite", result)
+    failpoint("registry.suite")
     return result
 
 

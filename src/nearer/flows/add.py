@@ -16,7 +16,7 @@ from nearer.core.records import Document, Judgment
 from nearer.core.results.data import Changes, Imported, Removed
 from nearer.evaluation.grades import make_scale
 from nearer.evaluation.splits import assign
-from nearer.store import database as tables
+from nearer.store import tables
 from nearer.store.collection import (
     batches,
     grades_of,

@@ -83,7 +83,7 @@ def advise(
         duration_s=round(clock() - began, 1),
         api=api_use([data.system, *data.others.values(), *([advised.system] if advised else [])]),
     )
-    workspace.registry.record("advise", detail=result.to_dict())
+    workspace.results.keep("advise", result)
     return result
 
 

@@ -36,7 +36,7 @@ def compress(workspace: Workspace, system: str, *, dimension: int) -> Compressed
         parent_model_id=opened.model.model_id,
     )
     workspace.begin_writing()
-    model = workspace.registry.add_model(record)
+    model = workspace.registry.add_model(record, parent=opened.model)
     return Compressed(
         model_id=model.model_id,
         encoder_id=model.encoder_id,
@@ -74,7 +74,6 @@ def compression_curve(
     ]
     rows = rows_of(workspace, judged, full, others, measured_corpus.corpus)
     workspace.begin_writing()
-    registry = workspace.registry
     result = CompressionCurve(
         system=system,
         model_id=opened.model.model_id,
@@ -88,10 +87,10 @@ def compression_curve(
         rows=rows,
         proposal=(proposal := proposed(rows)),
         next=_next(workspace, opened, proposal, rows[0]),
-        ledger=registry.use_test_split(split=judged.split, systems=[system], purpose="compress"),
+        ledger=workspace.registry.use_test_split(split=judged.split, systems=[system], purpose="compress"),
         api=api_use([opened]),
     )
-    registry.record("compress", detail=result.to_dict())
+    workspace.results.keep("compress", result)
     failpoint("compress.curve")
     return result
 

@@ -39,5 +39,6 @@ def evaluate(
     names = [each.system.name for each in measured]
     ledger = workspace.registry.use_test_split(split=judged.split, systems=names, purpose=purpose)
     result = summarise(workspace, judged, measured, ledger=ledger, progress=progress)
-    workspace.registry.add_evaluation(split=split, result=result.to_dict())
+    model_ids = [each.model_id for each in result.results]
+    workspace.results.keep("evaluate", result, split=split, model_ids=model_ids)
     return result

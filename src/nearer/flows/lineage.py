@@ -2,7 +2,7 @@
 
 from nearer.core.errors import NotFound
 from nearer.core.results.serving import Lineage, Link, MergedShare
-from nearer.store.registry import Registry
+from nearer.store.registry import Model, Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, open_system
 from nearer.systems.reranker import is_reranker_id
@@ -18,43 +18,42 @@ def lineage(workspace: Workspace, system: str = LIVE) -> Lineage:
     live = registry.live()
     if system == LIVE and live is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
-    model_id: str | None = live.model_id if live and system == LIVE else system
-    if system == BASE:
-        model_id = open_system(workspace, BASE).model.model_id
+    model_id = live.model_id if live and system == LIVE else system
+    base = open_system(workspace, BASE).model if system == BASE else None
     reranker = live.reranker if live and system == LIVE else None
     return Lineage(
-        lineage=_chain(registry, model_id),
+        lineage=_chain(registry, base.model_id if base else model_id, base=base),
         reranker=_chain(registry, reranker) if reranker and is_reranker_id(reranker) else (),
     )
 
 
-def _chain(registry: Registry, part_id: str | None) -> tuple[Link, ...]:
-    """A model or reranker, and what it was made from after it."""
-    chain, found = [], [part_id] if part_id else []
+def _chain(registry: Registry, part_id: str, *, base: Model | None = None) -> tuple[Link, ...]:
+    """A model or reranker, and what it was made from after it; ``base`` may not be entered yet."""
+    chain, found = [], [part_id]
     for each in found:  # grows while it is read
-        link, parents = _link(registry, each)
+        link, parents = _link(registry, each, base)
         found += [parent for parent in dict.fromkeys(parents) if parent and parent not in found]
         chain.append(link)
     return tuple(chain)
 
 
-def _link(registry: Registry, part_id: str) -> tuple[Link, list[str | None]]:
+def _link(registry: Registry, part_id: str, base: Model | None) -> tuple[Link, list[str | None]]:
     """What is known of a model or reranker, and the ids of what it was made from."""
+    training = registry.training_of(part_id)
     if is_reranker_id(part_id):
         reranker = registry.reranker(part_id)
         link = Link(
             reranker_id=part_id,
             cross_encoder_id=reranker.cross_encoder_id,
-            start=reranker.training.start,
+            start=training.start if training else None,
             source=reranker.source,
             created_at=reranker.created_at,
-            data=reranker.training.data,
-            seed=reranker.training.recipe["reranker"]["seed"],
+            data=training.data if training else None,
+            seed=training.recipe["reranker"]["seed"] if training else None,
             releases=_releases(registry, part_id),
         )
         return link, [reranker.parent_id]
-    model = registry.model(part_id)
-    training = model.training
+    model = base if base and base.model_id == part_id else registry.model(part_id)
     merged = training.merged if training else None
     link = Link(
         model_id=part_id,
@@ -71,4 +70,4 @@ def _link(registry: Registry, part_id: str) -> tuple[Link, list[str | None]]:
 
 
 def _releases(registry: Registry, part_id: str) -> tuple[str, ...]:
-    return tuple(release.release_id for release in registry.releases(part_id))
+    return tuple(registry.releases(part_id))

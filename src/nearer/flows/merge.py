@@ -23,7 +23,7 @@ from nearer.learn.checkpoint import weights_of
 from nearer.learn.matrices import align
 from nearer.learn.merge import interpolated, refuse_unlike
 from nearer.measure.suite import newly_failing, run_case
-from nearer.store.registry import Model
+from nearer.store.registry import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
 from nearer.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
@@ -95,7 +95,7 @@ def merge(
         points=measured,
         broken=chosen.broken(points[0]),
     )
-    workspace.registry.record("merge", detail=result.to_dict())
+    workspace.results.keep("merge", result)
     failpoint("merge.registered")
     return result
 
@@ -179,6 +179,14 @@ def _register(
         source=source,
         encoder=asdict(encoder.settings),
         parent_model_id=second.model.model_id,
-        training=TrainingRecord(recipe=workspace.recipe.model_dump(mode="json"), merged=merged),
     )
-    return workspace.registry.add_model(record)
+    training = Training(
+        verb="merge",
+        part_id=record.model_id,
+        is_improved=True,
+        record=TrainingRecord(recipe=workspace.recipe.model_dump(mode="json"), merged=merged),
+    )
+    for each in (first.model, second.model):
+        workspace.registry.add_model(each)
+    workspace.registry.add_training(training, made=record)
+    return record

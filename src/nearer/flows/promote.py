@@ -1,6 +1,6 @@
 """Releases: promote through the gate, roll back, and say what is live."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from nearer.core.errors import InputError, NotFound
 from nearer.core.progress import Progress, Silent
@@ -9,7 +9,7 @@ from nearer.evaluation.gating import alarm_notes, judge_candidate
 from nearer.evaluation.splits import ensure_splits
 from nearer.evaluation.suite import gate_suite
 from nearer.flows.rollback import move_pointer
-from nearer.store.registry import Release
+from nearer.store.registry import Decision, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import api_use, chunk_of, open_system
 from nearer.systems.filtering import refuse_unindexed
@@ -53,7 +53,7 @@ def promote(
     workspace.begin_writing()
     built = build(workspace, candidate, progress=progress)
     judged = judge_candidate(workspace, candidate, live, suite=suite, split=split, progress=progress)
-    verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *alarm_notes(candidate)))
+    verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *alarm_notes(workspace, candidate)))
     forced = None if verdict.promoted else force_reason
     answer = Promotion(
         verdict="promoted",
@@ -64,33 +64,35 @@ def promote(
         suite=judged.suite,
         api=judged.evaluation.api,
     )
-    measured = {key: value for key, value in answer.to_dict().items() if key in ("evaluation", "suite")}
-    evidence = {**asdict(verdict), "forced": forced, "split": judged.evaluation.split, **measured}
-    if not verdict.promoted and forced is None:
-        registry.record("refuse", detail={"model_id": candidate.model.model_id, **evidence})
+    decision = Decision(
+        action="promote" if verdict.promoted or forced is not None else "refuse",
+        model_id=candidate.model.model_id,
+        reasons=verdict.reasons,
+        notes=verdict.notes,
+        forced=forced,
+        evaluation=judged.evaluation,
+        suite=judged.suite,
+    )
+    if decision.action == "refuse":
+        registry.add_decision(decision)
         return replace(answer, verdict="refused")
     release = registry.add_release(
         model=candidate.model,
         system={**candidate.pinned, "index": built.index.to_dict()},
-        evidence=evidence,
     )
-    registry.move_live(
-        expected=live.release_id if live else None,
-        release_id=release.release_id,
-        action="promote",
-        detail={"reasons": list(verdict.reasons), "forced": forced, "num_documents": built.num_documents},
-    )
+    registry.move_live(decision, expected=live.release_id if live else None, release_id=release.release_id)
     return replace(answer, release_id=release.release_id)
 
 
 def newest_model(workspace: Workspace) -> str:
     """The model that the last training made. Raises NotFound when there is none, or it was no better."""
-    training = workspace.registry.last_event("train")
+    training = workspace.registry.last_training(("train", "adapt"))
     if training is None:
         raise NotFound("no trained model", hint="train one: nearer train; or begin with: nearer promote base")
-    if not training.detail["improved"]:
+    model_id, is_improved = training
+    if not is_improved:
         raise NotFound("the last training brought nothing better", hint="name a model: nearer promote MODEL")
-    return str(training.detail["model_id"])
+    return str(model_id)
 
 
 def _promote_release(workspace: Workspace, release: Release, *, progress: Progress) -> Promotion:
@@ -99,7 +101,8 @@ def _promote_release(workspace: Workspace, release: Release, *, progress: Progre
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
     workspace.begin_writing()
     system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
-    forced = release.evidence.get("forced")
+    judged = workspace.registry.last_decision(release_id=release.release_id)
+    forced = judged.forced if judged else None
     how = f"this release was forced before: {forced}" if forced else "this release went through the gate before"
     return Promotion(
         verdict="promoted",

@@ -18,4 +18,4 @@ def report(workspace: Workspace, *, now: Callable[[], str] = utc_now) -> Written
     workspace.reports.mkdir(parents=True, exist_ok=True)
     path = workspace.reports / REPORT_FILE
     write_atomic(path, page)
-    return WrittenReport(report=str(path), num_evaluations=len(workspace.registry.evaluations()))
+    return WrittenReport(report=str(path), num_evaluations=len(workspace.results.evaluations()))

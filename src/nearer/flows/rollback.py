@@ -3,7 +3,7 @@
 from nearer.core.errors import NotFound, WorkspaceError
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.releases import Rollback
-from nearer.store.registry import Release
+from nearer.store.registry import Action, Decision, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use, open_release
 from nearer.systems.space_index import build, verify
@@ -30,7 +30,7 @@ def rollback(workspace: Workspace, *, progress: Progress | None = None) -> Rollb
 
 
 def move_pointer(
-    workspace: Workspace, *, live: Release | None, target: Release, action: str, progress: Progress
+    workspace: Workspace, *, live: Release | None, target: Release, action: Action, progress: Progress
 ) -> System:
     """Bring the target's index up to today's documents if it is not, then move the pointer.
 
@@ -44,7 +44,6 @@ def move_pointer(
                 f"the index of {target.release_id} cannot serve: {'; '.join(faults)}",
                 hint=f"mend what it says, then see: nearer index {target.model_id} --verify",
             )
-    workspace.registry.move_live(
-        expected=live.release_id if live else None, release_id=target.release_id, action=action, detail={}
-    )
+    decision = Decision(action=action, model_id=target.model_id)
+    workspace.registry.move_live(decision, expected=live.release_id if live else None, release_id=target.release_id)
     return system

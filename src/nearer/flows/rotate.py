@@ -11,10 +11,11 @@ from nearer.core.results.vectors import Rotated
 from nearer.encode.adapter import Adapter, Map
 from nearer.evaluation.splits import ensure_splits
 from nearer.learn.rotation import pair_rotation
+from nearer.store.registry import Training
 from nearer.store.workspace import Workspace
 from nearer.systems import api_use, open_system, refuse_stages
 from nearer.training.adapter_set import read_adapter_set
-from nearer.training.adapters import judged_learners, refuse_or_tell, register_adapter
+from nearer.training.adapters import judged_learners, kept_adapter, refuse_or_tell
 from nearer.training.examples import find_excluded
 
 
@@ -49,7 +50,9 @@ def rotate(workspace: Workspace, system: str, *, progress: Progress | None = Non
         adapter={"sides": "rotated"},
     )
     adapter = Adapter(space_id=known.space_id, query=both, document=both)
-    model = register_adapter(workspace, parent, adapter, training=training)
+    model = kept_adapter(workspace, parent, adapter, sides="rotated")
+    entry = Training(verb="rotate", part_id=model.model_id, is_improved=True, record=training)
+    workspace.registry.add_training(entry, made=model, parent=parent.model)
     progress.say(f"{model.model_id}: {system}, rotated onto the axes of {len(pairs.queries_E)} pairs")
     return Rotated(
         model_id=model.model_id,

@@ -21,7 +21,7 @@ from nearer.encode.paired import paired_id
 from nearer.evaluation.splits import ensure_splits
 from nearer.learn.batch_sampler import Source, sources_of
 from nearer.learn.examples import Example
-from nearer.store.registry import Model
+from nearer.store.registry import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
 from nearer.training.deadline import Deadline
@@ -106,9 +106,17 @@ def train(
             duration_s=None if run.is_resumed else round(clock() - began, 1),
         )
         improved = any(each.fit.best_step for each in passes)
-        model = _register(workspace, source.parent, training=training) if improved else source.parent.model
-        raised = [alarm.name for alarm in training.raised]
-        _record(workspace, run, detail={"model_id": model.model_id, "improved": improved, "alarms": raised})
+        made = _kept(workspace, source.parent) if improved else None
+        model = made or source.parent.model
+        entry = Training(
+            verb="train",
+            part_id=model.model_id,
+            is_improved=improved,
+            record=training,
+            started_at=run.started_at,
+        )
+        workspace.registry.add_training(entry, made=made, parent=source.parent.model)
+        failpoint("train.registered")
         run.remove()
     return _answer(
         workspace, model, training, improved=improved, dev=source.dev, excluded=excluded, duration_s=clock() - began
@@ -227,8 +235,8 @@ def _answer(
     )
 
 
-def _register(workspace: Workspace, parent: LocalSystem, *, training: TrainingRecord) -> Model:
-    """Save the trained encoder under its id, then enter it.
+def _kept(workspace: Workspace, parent: LocalSystem) -> Model:
+    """The trained encoder, saved under its id.
 
     Trained for queries alone it is a pair with the parent, whose space it searches.
     """
@@ -239,23 +247,13 @@ def _register(workspace: Workspace, parent: LocalSystem, *, training: TrainingRe
         settings = {"queries": settings, "space_id": parent.model.space_id}
     source = keep_model(workspace, encoder_id, encoder.save)
     failpoint("train.model")
-    record = Model(
+    return Model(
         model_id=model_id_of(encoder_id),
         encoder_id=encoder_id,
         source=source,
         encoder=settings,
         parent_model_id=parent.model.model_id,
-        training=training,
     )
-    return workspace.registry.add_model(record)
-
-
-def _record(workspace: Workspace, run: TrainingRun, *, detail: JSON) -> None:
-    """Write the run into the history, once however often it was cut short."""
-    registry = workspace.registry
-    if not registry.has_training(run.started_at):
-        registry.record("train", detail={**detail, "started_at": run.started_at})
-    failpoint("train.registered")
 
 
 _NUM_RECORDED, _NUM_TOLD = 50, 8

@@ -10,12 +10,11 @@ from contextlib import ExitStack
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import Recipe
-from nearer.core.results.base import JSON
 from nearer.core.results.training import ExcludedFromTraining, TrainedReranker, TrainingData, TrainingRecord
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.evaluation.splits import ensure_splits
-from nearer.store.registry import Reranker
+from nearer.store.registry import Reranker, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, api_use, refuse_stages
 from nearer.training.examples import find_excluded, read_examples
@@ -104,8 +103,16 @@ def train_reranker(
             dev=values,
             duration_s=None if run.is_resumed else round(clock() - began, 1),
         )
-        kept = _register(workspace, begin, training=training) if improved else None
-        _record(workspace, run, detail={"reranker_id": kept.reranker_id if kept else None, "improved": improved})
+        kept = _kept(workspace, begin) if improved else None
+        entry = Training(
+            verb="train_reranker",
+            part_id=kept.reranker_id if kept else None,
+            is_improved=improved,
+            record=training,
+            started_at=run.started_at,
+        )
+        workspace.registry.add_training(entry, made=kept, parent=begin.retriever.model)
+        failpoint("reranker.registered")
         run.remove()
     return TrainedReranker(
         reranker_id=kept.reranker_id if kept else None,
@@ -123,25 +130,14 @@ def train_reranker(
     )
 
 
-def _register(workspace: Workspace, begin: RerankerStart, *, training: TrainingRecord) -> Reranker:
-    """Save the trained cross-encoder under its id, then enter it."""
+def _kept(workspace: Workspace, begin: RerankerStart) -> Reranker:
+    """The trained cross-encoder, saved under its id."""
     trained = CrossEncoder(begin.reranker.model, max_length=begin.reranker.max_length)
     source = keep_model(workspace, trained.cross_encoder_id, trained.save)
     failpoint("reranker.model")
-    return workspace.registry.add_reranker(
-        Reranker(
-            reranker_id=trained.reranker_id,
-            cross_encoder_id=trained.cross_encoder_id,
-            source=source,
-            training=training,
-            parent_id=begin.parent_id,
-        )
+    return Reranker(
+        reranker_id=trained.reranker_id,
+        cross_encoder_id=trained.cross_encoder_id,
+        source=source,
+        parent_id=begin.parent_id,
     )
-
-
-def _record(workspace: Workspace, run: TrainingRun, *, detail: JSON) -> None:
-    """Write the run into the history, once however often it was cut short."""
-    registry = workspace.registry
-    if not registry.has_training(run.started_at):
-        registry.record("train_reranker", detail={**detail, "started_at": run.started_at})
-    failpoint("reranker.registered")

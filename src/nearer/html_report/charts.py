@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from itertools import pairwise
 from math import ceil, floor, isfinite, log2, log10
-from typing import Any, Literal
+from typing import Literal
 
 from markupsafe import Markup
 
@@ -72,12 +72,10 @@ UNIT = Axis(low=0.0, high=1.0, ticks=(0.0, 0.25, 0.5, 0.75, 1.0))
 """The range of a measure."""
 
 
-def mark(interval: Mapping[str, Any], role: Role, *, key: str = "value") -> Mark | None:
-    """The mark of an interval; None when one of its numbers is missing or not finite."""
-    numbers = [interval.get(name) for name in (key, "low", "high")]
-    if not all(isinstance(number, int | float) and isfinite(number) for number in numbers):
+def mark(value: float, low: float, high: float, role: Role) -> Mark | None:
+    """The mark of a value and its interval; None when one of the numbers is not finite."""
+    if not all(map(isfinite, (value, low, high))):
         return None
-    value, low, high = (float(number) for number in numbers if number is not None)
     return Mark(value=value, low=low, high=high, role=role)
 
 

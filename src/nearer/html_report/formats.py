@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from nearer.core.results.advice import RemedyValues
+from nearer.core.results.measuring import Comparison, Interval
+
 MAX_CHARACTERS = 8000
 """Of a text in the report; what is longer is cut, and the report says so."""
 
@@ -76,14 +79,14 @@ def probability(value: Any) -> str:
     return f"p = {value:.4f}" if value >= 0.0001 else "p < 0.0001"
 
 
-def span(interval: Any, *, with_sign: bool = False) -> str:
+def span(interval: Interval | Comparison | RemedyValues, *, with_sign: bool = False) -> str:
     """The ends of an interval.
 
-    >>> span({"low": 0.1, "high": 0.2})
+    >>> span(Interval(value=0.15, low=0.1, high=0.2))
     '[0.100, 0.200]'
     """
     write = signed if with_sign else number
-    return f"[{write(interval.get('low'))}, {write(interval.get('high'))}]"
+    return f"[{write(interval.low)}, {write(interval.high)}]"
 
 
 def moment(value: Any) -> str:

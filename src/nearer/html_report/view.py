@@ -1,23 +1,23 @@
 """The page: what was gathered, put into words and charts, and set in the template."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nearer.core.escape import escape_controls
+from nearer.core.results.releases import HistoryEvent
 from nearer.html_report import formats
 from nearer.html_report.comparison import NUM_SLICES_SHOWN, ComparisonView, compared
-from nearer.html_report.data import DECISIONS, ReportData
+from nearer.html_report.data import ReportData
 from nearer.html_report.merge import merge_of
 from nearer.html_report.size import size_of
 from nearer.html_report.suite import suite_of
 from nearer.html_report.training import training_of
 
-JSON = Mapping[str, Any]
-
+DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back"}
 _FOLDER = Path(__file__).parent
 _FILTERS = ("count", "moment", "number", "plural", "probability", "signed", "span")
 
@@ -35,7 +35,7 @@ def render(data: ReportData) -> str:
     )
     environment.filters.update({name: getattr(formats, name) for name in _FILTERS})
     comparison = compared(data.evaluation, data.recipe) if data.evaluation else None
-    is_test = str((data.evaluation or {}).get("split", "")).startswith("test")
+    is_test = data.evaluation is not None and data.evaluation.split.startswith("test")
     page = environment.get_template("page.html").render(
         data=data,
         style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
@@ -50,48 +50,61 @@ def render(data: ReportData) -> str:
         training=training_of(data),
         merge=merge_of(data.merge),
         size=size_of(data.sizes),
-        events=[_event(event) for event in reversed(data.events)],
-        notes=_notes(data),
+        events=list(reversed(data.events)),
+        decisions=DECISIONS,
+        notes=data.notes,
         lineage=_lineage(data),
     )
     return page.encode("utf-8", errors="replace").decode("utf-8")
 
 
-def _headline(data: ReportData) -> dict[str, Any]:
-    """The last decision in a sentence, its reasons, and what else there is to say."""
-    decisions = [event for event in data.events if event["action"] in DECISIONS]
-    if not decisions:
-        title = "Nothing is live yet."
-        return {"decision": "", "title": title, "reasons": [], "forced": None, "at": None, "is_elsewhere": False}
-    last = decisions[-1]
-    detail, model = last["detail"], last.get("model_id") or "a model"
-    live = data.live["model_id"] if data.live else None
-    forced = detail.get("forced") if last["action"] == "promote" else None
-    match last["action"]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The last decision in a sentence, its reasons, and what else there is to say.
+
+    ``is_elsewhere`` says that what is shown was not measured of the model that was decided on.
+    """
+
+    decision: str = ""
+    title: str = "Nothing is live yet."
+    reasons: Sequence[str] = ()
+    forced: str | None = None
+    at: str | None = None
+    is_elsewhere: bool = False
+
+
+def _headline(data: ReportData) -> Headline:
+    if not data.events:
+        return Headline()
+    last = data.events[-1]
+    return Headline(
+        decision=DECISIONS[last.action].capitalize(),
+        title=_title(last, data.live.model_id if data.live else None),
+        reasons=last.reasons if last.action == "refuse" or last.forced else (),
+        forced=last.forced,
+        at=last.at,
+        is_elsewhere=last.model_id not in _measured(data),
+    )
+
+
+def _title(last: HistoryEvent, live: str | None) -> str:
+    match last.action:
         case "refuse":
-            title = f"{model} was refused; " + (f"{live} stays live." if live else "nothing is live yet.")
+            return f"{last.model_id} was refused; " + (f"{live} stays live." if live else "nothing is live yet.")
         case "rollback":
-            title = f"Rolled back: {model} is live again."
-        case _ if forced:
-            title = f"{model} is live by force: the gate had refused it."
-        case _ if not _was_judged(last):
-            title = f"{model} is live again: a former release came back."
-        case _ if not last.get("previous_release_id"):
-            title = f"{model} is live, as the first release."
+            return f"Rolled back: {last.model_id} is live again."
+        case _ if last.forced:
+            return f"{last.model_id} is live by force: the gate had refused it."
+        case _ if not last.reasons:
+            return f"{last.model_id} is live again: a former release came back."
+        case _ if not last.previous_release_id:
+            return f"{last.model_id} is live, as the first release."
         case _:
-            title = f"{model} is live."
-    return {
-        "decision": {"promote": "Promoted", "refuse": "Refused", "rollback": "Rolled back"}[last["action"]],
-        "title": title,
-        "reasons": list(detail.get("reasons", [])) if last["action"] == "refuse" or forced else [],
-        "forced": forced,
-        "at": last["at"],
-        "is_elsewhere": last.get("model_id") not in _measured(data),
-    }
+            return f"{last.model_id} is live."
 
 
-def _measured(data: ReportData) -> list[str]:
-    return [result["model_id"] for result in (data.evaluation or {}).get("results", [])]
+def _measured(data: ReportData) -> list[str | None]:
+    return [result.model_id for result in data.evaluation.results] if data.evaluation else []
 
 
 def _meaning(comparison: ComparisonView, data: ReportData) -> str:
@@ -99,7 +112,7 @@ def _meaning(comparison: ComparisonView, data: ReportData) -> str:
     main = comparison.main
     if main is None:
         return ""
-    low, high = main["low"], main["high"]
+    low, high = main.low, main.high
     if low == -1 and high == 1:
         return "There are too few queries or groups for an interval, so nothing is proven either way."
     if low > data.recipe.gate.min_gain and low > 0:
@@ -111,63 +124,53 @@ def _meaning(comparison: ComparisonView, data: ReportData) -> str:
     return f"The gain is positive, but not proven to exceed {formats.signed(data.recipe.gate.min_gain)}."
 
 
-def _event(event: JSON) -> dict[str, Any]:
-    """A line of the history; a promotion without reasons met the gate, one without a gate brought a release back."""
-    detail, action = event["detail"], event["action"]
-    remark = ""
-    if action == "promote" and not detail.get("reasons"):
-        remark = "Every demand of the gate was met." if _was_judged(event) else "A former release came back."
-    return {
-        "at": event["at"],
-        "action": {"promote": "promoted", "refuse": "refused", "rollback": "rolled back"}.get(action, action),
-        "remark": remark,
-        "release_id": event.get("release_id"),
-        "model_id": event.get("model_id"),
-        "reasons": list(detail.get("reasons", [])),
-        "forced": detail.get("forced"),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineageRow:
+    """A model: where it came from, and how it was measured."""
+
+    model_id: str
+    encoder_id: str | None
+    space_id: str | None
+    parent: str | None
+    system: str | None
+    is_live: bool
+    num_passages: int | None
+    num_truncated: int | None
 
 
-def _was_judged(event: JSON) -> bool:
-    return "reasons" in event["detail"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineageView:
+    """The models of the comparison and of live, and what decided the draws."""
+
+    models: Sequence[LineageRow]
+    seeds: Mapping[str, int]
+    num_resamples: int
+    confidence: float
 
 
-def _notes(data: ReportData) -> list[str]:
-    """What the gate could not settle: of the last decision, else of the live release."""
-    decisions = [event for event in data.events if event["action"] in DECISIONS]
-    last = decisions[-1] if decisions else None
-    if last and last["action"] == "refuse":
-        return list(last["detail"].get("notes", []))
-    return list((data.live or {}).get("evidence", {}).get("notes", []))
-
-
-def _lineage(data: ReportData) -> dict[str, Any]:
-    results: Sequence[JSON] = (data.evaluation or {}).get("results", [])
-    live_id = data.live["model_id"] if data.live else None
-    wanted = dict.fromkeys(
-        [*(each["model_id"] for each in results if each["model_id"]), *([live_id] if live_id else [])]
-    )
-    measured = {result["model_id"]: result for result in results}
+def _lineage(data: ReportData) -> LineageView:
+    live_id = data.live.model_id if data.live else None
+    measured = {each.model_id: each for each in data.evaluation.results if each.model_id} if data.evaluation else {}
     rows = []
-    for model_id in wanted:
-        known, result = data.models.get(model_id, {}), measured.get(model_id, {})
+    for model_id in dict.fromkeys([*measured, *([live_id] if live_id else [])]):
+        known, result = data.models.get(model_id), measured.get(model_id)
         rows.append(
-            {
-                "model_id": model_id,
-                "encoder_id": known.get("encoder_id") or result.get("encoder_id"),
-                "space_id": known.get("space_id") or result.get("space_id"),
-                "parent": known.get("parent_model_id"),
-                "system": result.get("system"),
-                "is_live": model_id == live_id,
-                "num_passages": result.get("num_passages"),
-                "num_truncated": result.get("num_truncated"),
-            }
+            LineageRow(
+                model_id=model_id,
+                encoder_id=known.encoder_id if known else result.encoder_id if result else None,
+                space_id=known.space_id if known else result.space_id if result else None,
+                parent=known.parent_model_id if known else None,
+                system=result.system if result else None,
+                is_live=model_id == live_id,
+                num_passages=result.num_passages if result else None,
+                num_truncated=result.num_truncated if result else None,
+            )
         )
-    recipe, settings = data.recipe, (data.evaluation or {}).get("settings", {})
-    used = recipe.evaluate.model_copy(update=settings)  # what it was measured with, whatever the recipe says by now
-    return {
-        "models": rows,
-        "seeds": {"split": recipe.split.seed, "training": recipe.train.seed, "resampling": used.seed},
-        "num_resamples": used.num_resamples,
-        "confidence": used.confidence,
-    }
+    recipe, settings = data.recipe, data.evaluation.settings if data.evaluation else {}
+    used = recipe.evaluate.model_copy(update=dict(settings))  # what it was measured with, whatever the recipe says now
+    return LineageView(
+        models=rows,
+        seeds={"split": recipe.split.seed, "training": recipe.train.seed, "resampling": used.seed},
+        num_resamples=used.num_resamples,
+        confidence=used.confidence,
+    )

@@ -79,8 +79,8 @@ def history(result: History) -> str:
     """The result of `nearer history`."""
     lines = []
     for event in result.events:
-        why = "; ".join(event.detail.get("reasons", []))
-        forced = f" [forced: {event.detail['forced']}]" if event.detail.get("forced") else ""
+        why = "; ".join(event.reasons)
+        forced = f" [forced: {event.forced}]" if event.forced else ""
         lines.append(f"{event.at} {event.action} {event.release_id or ''}{forced} {why}".rstrip())
     return "\n".join(lines) or "nothing has been live yet"
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from nearer.core.ids import content_id, text_hash
 from nearer.core.records import Document, Judgment, Metadata, Pair, Query
 from nearer.core.results.data import Changes
-from nearer.store import database as tables
+from nearer.store import tables
 from nearer.store.database import Database
 
 T = TypeVar("T")

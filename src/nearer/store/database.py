@@ -1,4 +1,4 @@
-"""The control plane: one database and its schema; ``store/migrations.py`` says how it came about.
+"""The control plane: one database. Its tables are in ``store/tables.py``; ``store/migrations.py`` changes older ones.
 
 SQLite by default. Writers take the write lock when a transaction begins, so a reader never sees half a change.
 """
@@ -17,166 +17,12 @@ from sqlalchemy.engine import Connection, Engine
 
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
 from nearer.store.leases import holder_in
-from nearer.store.migrations import MIGRATIONS
+from nearer.store.migrations import FIRST, MIGRATIONS
+from nearer.store.tables import metadata, migrations
 
 _log = logging.getLogger(__name__)
 _PATIENCE_S = 5.0
 """How long a writer waits before it says for whom, and again each time."""
-
-metadata = sa.MetaData()
-
-migrations = sa.Table("migrations", metadata, sa.Column("name", sa.Text, primary_key=True))
-
-documents = sa.Table(
-    "documents",
-    metadata,
-    sa.Column("doc_id", sa.Text, primary_key=True),
-    sa.Column("title", sa.Text, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("metadata", sa.JSON, nullable=False),
-    sa.Column("text_hash", sa.Text, nullable=False),
-)
-
-queries = sa.Table(
-    "queries",
-    metadata,
-    sa.Column("query_id", sa.Text, primary_key=True),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("metadata", sa.JSON, nullable=False),
-)
-
-split_members = sa.Table(
-    "split_members",
-    metadata,
-    sa.Column("split", sa.Text, primary_key=True),
-    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
-)
-
-judgments = sa.Table(
-    "judgments",
-    metadata,
-    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
-    sa.Column("doc_id", sa.Text, sa.ForeignKey("documents.doc_id"), primary_key=True),
-    sa.Column("grade", sa.Integer, nullable=False),
-)
-
-pairs = sa.Table(
-    "pairs",
-    metadata,
-    sa.Column("pair_id", sa.Text, primary_key=True),
-    sa.Column("query", sa.Text, nullable=False),
-    sa.Column("positive", sa.Text, nullable=False),
-    sa.Column("negatives", sa.JSON, nullable=False),
-    sa.Column("score", sa.Float),
-    sa.Column("negative_scores", sa.JSON, nullable=False),
-    sa.Column("source", sa.Text, nullable=False),
-)
-
-models = sa.Table(
-    "models",
-    metadata,
-    sa.Column("model_id", sa.Text, primary_key=True),
-    sa.Column("encoder_id", sa.Text, nullable=False, unique=True),
-    sa.Column("parent_model_id", sa.Text),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("encoder", sa.JSON, nullable=False),
-    sa.Column("training", sa.JSON),
-    sa.Column("created_at", sa.Text, nullable=False),
-)
-
-rerankers = sa.Table(
-    "rerankers",
-    metadata,
-    sa.Column("reranker_id", sa.Text, primary_key=True),
-    sa.Column("cross_encoder_id", sa.Text, nullable=False, unique=True),
-    sa.Column("parent_id", sa.Text),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("training", sa.JSON, nullable=False),
-    sa.Column("created_at", sa.Text, nullable=False),
-)
-
-releases = sa.Table(
-    "releases",
-    metadata,
-    sa.Column("release_id", sa.Text, primary_key=True),
-    sa.Column("model_id", sa.Text, sa.ForeignKey("models.model_id"), nullable=False),
-    sa.Column("space_id", sa.Text, nullable=False),
-    sa.Column("system", sa.JSON, nullable=False),
-    sa.Column("evidence", sa.JSON, nullable=False),
-    sa.Column("created_at", sa.Text, nullable=False),
-)
-
-pointers = sa.Table(
-    "pointers",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
-)
-
-history = sa.Table(
-    "history",
-    metadata,
-    sa.Column("event_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("release_id", sa.Text),
-    sa.Column("previous_release_id", sa.Text),
-    sa.Column("detail", sa.JSON, nullable=False),
-)
-
-ledger = sa.Table(
-    "ledger",
-    metadata,
-    sa.Column("look_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("split", sa.Text, nullable=False),
-    sa.Column("systems", sa.JSON, nullable=False),
-    sa.Column("purpose", sa.Text, nullable=False),
-)
-
-evaluations = sa.Table(
-    "evaluations",
-    metadata,
-    sa.Column("evaluation_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("split", sa.Text, nullable=False),
-    sa.Column("result", sa.JSON, nullable=False),
-)
-
-probes = sa.Table(
-    "probes",
-    metadata,
-    sa.Column("declaration_id", sa.Text, primary_key=True),
-    sa.Column("vectors", sa.LargeBinary, nullable=False),
-    sa.Column("created_at", sa.Text, nullable=False),
-)
-
-api_usage = sa.Table(
-    "api_usage",
-    metadata,
-    sa.Column("usage_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("endpoint", sa.Text, nullable=False),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("num_requests", sa.Integer, nullable=False),
-    sa.Column("num_tokens", sa.Integer, nullable=False),
-    sa.Column("cost_usd", sa.Float),
-)
-
-revisions = sa.Table(
-    "revisions",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("number", sa.Integer, nullable=False),
-)
-
-suite_runs = sa.Table(
-    "suite_runs",
-    metadata,
-    sa.Column("suite_run_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("result", sa.JSON, nullable=False),
-)
 
 
 class Database:
@@ -281,17 +127,21 @@ class Database:
         self._engine.dispose()
 
     def _migrate(self) -> None:
+        """Make the tables, or bring older ones up to date."""
         with self.read() as connection:
             tables = sa.inspect(connection).get_table_names()
             if tables and migrations.name not in tables:
                 hint = "restore the file from a backup"
                 raise WorkspaceError(f"{self._engine.url.database}: not a database of Nearer's", hint=hint)
-            if tables and self._applied(connection) == _names():
+            if tables and self._applied(connection) == set(_names()):
                 return
         with self.write() as connection:
-            migrations.create(connection, checkfirst=True)
+            if not sa.inspect(connection).has_table(migrations.name):
+                metadata.create_all(connection)
+                connection.execute(migrations.insert(), [{"name": name} for name in _names()])
+                return
             applied = self._applied(connection)
-            if unknown := applied - _names():
+            if unknown := applied - set(_names()):
                 raise WorkspaceError(
                     f"the workspace was made by a newer version ({', '.join(sorted(unknown))})",
                     hint="upgrade: pip install --upgrade nearer",
@@ -317,8 +167,8 @@ def _attached(connection: Connection, databases: Mapping[str, Path]) -> Iterator
             connection.exec_driver_sql(f"DETACH DATABASE {name}")
 
 
-def _names() -> set[str]:
-    return {migration.__name__ for migration in MIGRATIONS}
+def _names() -> list[str]:
+    return [FIRST, *(migration.__name__ for migration in MIGRATIONS)]
 
 
 def _is_writable(path: Path) -> bool:

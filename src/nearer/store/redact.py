@@ -7,18 +7,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from nearer.core.records import Document
-from nearer.store import database as tables
+from nearer.store import tables
 
 REMOVED = "(removed since)"
 _LEAST = 12
 """Shorter strings than so many characters may be of anything; beside a removed document's id they go all the same."""
 _RECORDS = (
-    (tables.evaluations, tables.evaluations.c.result),
-    (tables.history, tables.history.c.detail),
-    (tables.releases, tables.releases.c.evidence),
-    (tables.models, tables.models.c.training),
-    (tables.rerankers, tables.rerankers.c.training),
-    (tables.suite_runs, tables.suite_runs.c.result),
+    (tables.results, tables.results.c.content),
+    (tables.decisions, tables.decisions.c.evaluation),
+    (tables.decisions, tables.decisions.c.suite),
+    (tables.decisions, tables.decisions.c.reasons),
+    (tables.decisions, tables.decisions.c.notes),
+    (tables.trainings, tables.trainings.c.record),
 )
 
 

@@ -1,9 +1,9 @@
-"""Models, immutable releases, and the one pointer that says which release is live."""
+"""Models, immutable releases, the one pointer that says which release is live, and how all of them came about."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -12,14 +12,17 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
-from nearer.core.results.measuring import Ledger
+from nearer.core.results.base import JSON
+from nearer.core.results.measuring import Evaluation, Ledger, SuiteRun
+from nearer.core.results.releases import HistoryEvent
 from nearer.core.results.training import TrainingRecord
-from nearer.store import database as tables
+from nearer.store import tables
 from nearer.store.database import Database
 
 LIVE = "live"
-_AGE = (tables.models.c.created_at, tables.models.c.model_id)
-JSON = Mapping[str, Any]
+_AGE: tuple[sa.ColumnElement[str], ...] = (tables.models.c.created_at, sa.literal_column("models.rowid"))
+_RERANKER = sa.func.json_extract(tables.releases.c.system, "$.search.rerank.model")
+Action = Literal["promote", "refuse", "rollback"]
 
 
 def utc_now() -> str:
@@ -40,7 +43,6 @@ class Model:
     source: str
     encoder: JSON
     parent_model_id: str | None = None
-    training: TrainingRecord | None = None
     created_at: str = ""
 
     @property
@@ -56,20 +58,32 @@ class Reranker:
     reranker_id: str
     cross_encoder_id: str
     source: str
-    training: TrainingRecord
     parent_id: str | None = None
     created_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """A training that ended, and the id of the model or reranker that stands after it, None where there is none.
+
+    ``started_at`` tells it from others: a training that was cut short after it was entered is entered once.
+    """
+
+    verb: str
+    part_id: str | None
+    is_improved: bool
+    record: TrainingRecord
+    started_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A system that may answer queries: a model, its space, and how it was allowed to go live."""
+    """A system that may answer queries: a model and its space."""
 
     release_id: str
     model_id: str
     space_id: str
     system: JSON = field(default_factory=dict)
-    evidence: JSON = field(default_factory=dict)
     created_at: str = ""
 
     @property
@@ -80,14 +94,16 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One line of the history."""
+class Decision:
+    """What was decided of a model, why, and what the gate saw; without measurements where no gate was asked."""
 
-    at: str
-    action: str
-    release_id: str | None
-    previous_release_id: str | None
-    detail: JSON
+    action: Action
+    model_id: str
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    forced: str | None = None
+    evaluation: Evaluation | None = None
+    suite: SuiteRun | None = None
 
 
 def _is_test(split: str) -> bool:
@@ -101,56 +117,94 @@ class Registry:
         self._database = database
         self._now = now
 
-    def add_model(self, model: Model) -> Model:
-        """Enter a model; entering it again says anew where it lies and, behind an API, how it is called."""
-        row = {
-            "model_id": model.model_id,
-            "encoder_id": model.encoder_id,
-            "parent_model_id": model.parent_model_id,
-            "source": model.source,
-            "encoder": dict(model.encoder),
-            "training": model.training.to_dict() if model.training else None,
-            "created_at": self._now(),
-        }
-        known = self._model(model.model_id)
-        if known and (known.source, dict(known.encoder)) == (model.source, row["encoder"]):
+    def add_model(self, model: Model, *, parent: Model | None = None) -> Model:
+        """Enter a model, and what it was made from where that is not known yet.
+
+        Entering one again says anew where it lies and, behind an API, how it is called.
+        """
+        known = self.find_model(model.model_id)
+        if known and (known.source, dict(known.encoder)) == (model.source, dict(model.encoder)):
             return known  # reading writes nothing
         with self._database.write() as connection:
-            statement = insert(tables.models).on_conflict_do_update(
-                index_elements=["model_id"], set_={"source": model.source, "encoder": row["encoder"]}
-            )
-            connection.execute(statement, [row])
+            self._put_model(connection, model, parent=parent)
         failpoint("registry.model")
         return self.model(model.model_id)
 
+    def find_model(self, model_id: str) -> Model | None:
+        """The model of that id, if there is one."""
+        statement = sa.select(tables.models).where(tables.models.c.model_id == model_id)
+        with self._database.read() as connection:
+            row = connection.execute(statement).one_or_none()
+        return Model(**row._mapping) if row else None
+
+    def model_ids(self) -> list[str]:
+        """The ids of all models, oldest first."""
+        with self._database.read() as connection:
+            return list(connection.scalars(sa.select(tables.models.c.model_id).order_by(*_AGE)))
+
     def model(self, model_id: str) -> Model:
         """The model of that id. Raises NotFound, naming the ids there are."""
-        if found := self._model(model_id):
+        if found := self.find_model(model_id):
             return found
-        with self._database.read() as connection:
-            known = ", ".join(connection.scalars(sa.select(tables.models.c.model_id).order_by(*_AGE))) or "none"
+        known = ", ".join(self.model_ids()) or "none"
         raise NotFound(f"no model {model_id!r}; known: {known}", hint="train one: nearer train")
 
     def models(self) -> list[Model]:
         """All models, oldest first."""
         statement = sa.select(tables.models).order_by(*_AGE)
         with self._database.read() as connection:
-            return [_model_in(row) for row in connection.execute(statement)]
+            return [Model(**row._mapping) for row in connection.execute(statement)]
 
-    def add_reranker(self, reranker: Reranker) -> Reranker:
-        """Enter a cross-encoder; entering it again changes nothing."""
+    def add_training(
+        self, training: Training, *, made: Model | Reranker | None = None, parent: Model | None = None
+    ) -> None:
+        """Enter a training and what it made, and the model that it began with where that is not known yet.
+
+        All of it is one transaction, and entering it again changes nothing.
+        """
         row = {
-            "reranker_id": reranker.reranker_id,
-            "cross_encoder_id": reranker.cross_encoder_id,
-            "parent_id": reranker.parent_id,
-            "source": reranker.source,
-            "training": reranker.training.to_dict(),
-            "created_at": self._now(),
+            "at": self._now(),
+            "started_at": training.started_at,
+            "verb": training.verb,
+            "part_id": training.part_id,
+            "is_improved": training.is_improved,
+            "record": training.record.to_dict(),
         }
         with self._database.write() as connection:
-            connection.execute(insert(tables.rerankers).on_conflict_do_nothing(), [row])
-        failpoint("registry.reranker")
-        return self.reranker(reranker.reranker_id)
+            if isinstance(made, Model):
+                self._put_model(connection, made, parent=parent)
+            elif parent:
+                self._put_model(connection, parent)
+            if isinstance(made, Reranker):
+                values = {**asdict(made), "created_at": self._now()}
+                connection.execute(insert(tables.rerankers).on_conflict_do_nothing(), [values])
+            connection.execute(insert(tables.trainings).on_conflict_do_nothing(), [row])
+        if made:
+            failpoint("registry.model" if isinstance(made, Model) else "registry.reranker")
+
+    def training_of(self, part_id: str) -> TrainingRecord | None:
+        """How a model or reranker was made; None of one that was not made here."""
+        table = tables.trainings
+        condition = (table.c.part_id == part_id) & table.c.is_improved
+        statement = sa.select(table.c.record).where(condition).order_by(table.c.training_id.desc()).limit(1)
+        with self._database.read() as connection:
+            record = connection.scalar(statement)
+        return TrainingRecord.read(record) if record else None
+
+    def last_training(self, verbs: Sequence[str]) -> tuple[str | None, bool] | None:
+        """What stands after the newest training by one of the verbs, and whether it was improved."""
+        table = tables.trainings
+        statement = sa.select(table.c.part_id, table.c.is_improved).where(table.c.verb.in_(verbs))
+        with self._database.read() as connection:
+            row = connection.execute(statement.order_by(table.c.training_id.desc()).limit(1)).one_or_none()
+        return (row.part_id, row.is_improved) if row else None
+
+    def trained_parts(self) -> list[str]:
+        """The ids of the models and rerankers that were trained here, oldest first."""
+        table = tables.trainings
+        statement = sa.select(table.c.part_id).where(table.c.is_improved).order_by(table.c.training_id)
+        with self._database.read() as connection:
+            return list(dict.fromkeys(connection.scalars(statement)))
 
     def reranker(self, reranker_id: str) -> Reranker:
         """The reranker of that id. Raises NotFound, naming the ids there are."""
@@ -158,7 +212,7 @@ class Registry:
         with self._database.read() as connection:
             row = connection.execute(sa.select(table).where(table.c.reranker_id == reranker_id)).one_or_none()
             if row:
-                return _reranker_in(row)
+                return Reranker(**row._mapping)
             known = ", ".join(connection.scalars(sa.select(table.c.reranker_id).order_by(table.c.created_at))) or "none"
         raise NotFound(f"no reranker {reranker_id!r}; known: {known}", hint="train one: nearer train --reranker")
 
@@ -166,7 +220,14 @@ class Registry:
         """All rerankers trained here, oldest first."""
         statement = sa.select(tables.rerankers).order_by(tables.rerankers.c.created_at, tables.rerankers.c.reranker_id)
         with self._database.read() as connection:
-            return [_reranker_in(row) for row in connection.execute(statement)]
+            return [Reranker(**row._mapping) for row in connection.execute(statement)]
+
+    def knows_cross_encoder(self, cross_encoder_id: str) -> bool:
+        """Whether a cross-encoder was trained here."""
+        table = tables.rerankers
+        statement = sa.select(table.c.reranker_id).where(table.c.cross_encoder_id == cross_encoder_id)
+        with self._database.read() as connection:
+            return connection.scalar(statement) is not None
 
     def keep_probe(self, declaration_id: str, vectors: bytes) -> bytes:
         """The first probe of an encoder behind an API: ``vectors`` unless one is kept already."""
@@ -183,20 +244,20 @@ class Registry:
         failpoint("registry.probe")
         return bytes(kept)
 
-    def add_release(self, *, model: Model, system: JSON, evidence: JSON) -> Release:
-        """Make an immutable release of a model."""
+    def add_release(self, *, model: Model, system: JSON) -> Release:
+        """Make an immutable release of a model, which is entered where it is not known yet."""
         created_at = self._now()
-        content = {"model_id": model.model_id, "system": dict(system), "evidence": dict(evidence), "at": created_at}
+        content = {"model_id": model.model_id, "system": dict(system), "at": created_at}
         release_id = content_id("release", content, num_hex=12)
         row = {
             "release_id": release_id,
             "model_id": model.model_id,
             "space_id": model.space_id,
             "system": dict(system),
-            "evidence": dict(evidence),
             "created_at": created_at,
         }
         with self._database.write() as connection:
+            self._put_model(connection, model)
             connection.execute(insert(tables.releases).on_conflict_do_nothing(), [row])
         failpoint("registry.release")
         return self.release(release_id)
@@ -210,26 +271,26 @@ class Registry:
             raise NotFound(f"no release {release_id!r}", hint="list them: nearer history")
         return Release(**row._mapping)
 
-    def releases(self, part_id: str) -> list[Release]:
-        """The releases of a model, or those that rerank with a reranker trained here, oldest first."""
-        statement = sa.select(tables.releases).order_by(tables.releases.c.created_at)
+    def releases(self, part_id: str) -> list[str]:
+        """The ids of the releases of a model, or of those that rerank with a reranker trained here, oldest first."""
+        table = tables.releases
+        condition = (table.c.model_id == part_id) | (part_id == _RERANKER)
+        statement = sa.select(table.c.release_id).where(condition).order_by(table.c.created_at)
         with self._database.read() as connection:
-            found = [Release(**row._mapping) for row in connection.execute(statement)]
-        return [release for release in found if part_id in (release.model_id, release.reranker)]
+            return list(connection.scalars(statement))
 
     def released_parts(self) -> set[str]:
         """The ids of all models and rerankers that a release names."""
-        table = tables.releases
-        reranker = sa.func.json_extract(table.c.system, "$.search.rerank.model")
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(table.c.model_id, reranker)).all()
+            rows = connection.execute(sa.select(tables.releases.c.model_id, _RERANKER)).all()
         return {part_id for row in rows for part_id in row if part_id}
 
     def forget(self, part_ids: Sequence[str]) -> None:
-        """Take models and rerankers out that no release names."""
+        """Take models and rerankers out that no release names, and how they were made."""
         with self._database.write() as connection:
             connection.execute(tables.models.delete().where(tables.models.c.model_id.in_(part_ids)))
             connection.execute(tables.rerankers.delete().where(tables.rerankers.c.reranker_id.in_(part_ids)))
+            connection.execute(tables.trainings.delete().where(tables.trainings.c.part_id.in_(part_ids)))
 
     def live_id(self) -> str | None:
         """The id of the release that answers queries now."""
@@ -244,55 +305,53 @@ class Registry:
 
     def previous(self) -> Release | None:
         """The release that a rollback returns to: the one that was live when the current one was promoted."""
-        table, live = tables.history, self.live()
+        table, live = tables.decisions, self.live()
         if live is None:
             return None
         condition = (table.c.release_id == live.release_id) & (table.c.action == "promote")
-        statement = sa.select(table.c.previous_release_id).where(condition).order_by(table.c.event_id.desc()).limit(1)
+        statement = (
+            sa.select(table.c.previous_release_id).where(condition).order_by(table.c.decision_id.desc()).limit(1)
+        )
         with self._database.read() as connection:
             release_id = connection.scalar(statement)
         return self.release(release_id) if release_id else None
 
-    def move_live(self, *, expected: str | None, release_id: str, action: str, detail: JSON) -> None:
-        """Point live at a release, if it still points at ``expected``; the move and its history are one transaction.
+    def move_live(self, decision: Decision, *, expected: str | None, release_id: str) -> None:
+        """Point live at a release, if it still points at ``expected``; the move and the decision are one transaction.
 
         Raises Conflict when another process moved it first.
         """
         with self._database.write() as connection:
             if not self._swap(connection, expected=expected, release_id=release_id):
                 raise Conflict("the live release changed meanwhile", hint="look: nearer status, then repeat")
-            self._record(connection, action, release_id=release_id, previous=expected, detail=detail)
+            self._put_decision(connection, decision, release_id=release_id, previous=expected)
         failpoint("registry.pointer")
 
-    def record(self, action: str, *, detail: JSON) -> None:
-        """Write a line of history that moves nothing, such as a refusal."""
+    def add_decision(self, decision: Decision) -> None:
+        """Enter a decision that moves nothing, such as a refusal."""
         live = self.live()
         with self._database.write() as connection:
-            previous = live.release_id if live else None
-            self._record(connection, action, release_id=None, previous=previous, detail=detail)
+            self._put_decision(connection, decision, release_id=None, previous=live.release_id if live else None)
 
-    def history(self) -> list[Event]:
-        """Everything that happened to the live pointer, and trainings, oldest first."""
-        table = tables.history
-        columns = [table.c[name] for name in ("at", "action", "release_id", "previous_release_id", "detail")]
+    def history(self) -> list[HistoryEvent]:
+        """Everything that happened to the live pointer, oldest first."""
+        columns = [tables.decisions.c[each.name] for each in fields(HistoryEvent)]
         with self._database.read() as connection:
-            return [Event(**row._mapping) for row in connection.execute(sa.select(*columns).order_by(table.c.event_id))]
+            rows = connection.execute(sa.select(*columns).order_by(tables.decisions.c.decision_id)).all()
+        return [
+            HistoryEvent(**{**row._mapping, "reasons": tuple(row.reasons), "notes": tuple(row.notes)}) for row in rows
+        ]
 
-    def last_event(self, action: str) -> Event | None:
-        """The newest event of an action."""
-        table = tables.history
-        columns = [table.c[name] for name in ("at", "action", "release_id", "previous_release_id", "detail")]
-        statement = sa.select(*columns).where(table.c.action == action).order_by(table.c.event_id.desc()).limit(1)
+    def last_decision(self, *, release_id: str | None = None) -> Decision | None:
+        """The newest decision, with what the gate saw; or the newest promotion of a release that a gate judged."""
+        table = tables.decisions
+        columns = [table.c[each.name] for each in fields(Decision)]
+        statement = sa.select(*columns).order_by(table.c.decision_id.desc()).limit(1)
+        if release_id:
+            statement = statement.where((table.c.release_id == release_id) & table.c.evaluation.is_not(None))
         with self._database.read() as connection:
             row = connection.execute(statement).one_or_none()
-        return Event(**row._mapping) if row else None
-
-    def has_training(self, started_at: str) -> bool:
-        """Whether the history knows a training that began then."""
-        table = tables.history
-        condition = sa.func.json_extract(table.c.detail, "$.started_at") == started_at
-        with self._database.read() as connection:
-            return connection.scalar(sa.select(table.c.event_id).where(condition).limit(1)) is not None
+        return _decision_in(row) if row else None
 
     def refuse_look(self, split: str) -> None:
         """Raises WorkspaceError, before anything is measured, where a look at a test split could not be entered."""
@@ -315,37 +374,14 @@ class Registry:
         failpoint("registry.use_test_split")
         return Ledger(split=split, num_test_uses=num_test_uses)
 
-    def add_evaluation(self, *, split: str, result: JSON) -> None:
-        """Keep the result of an evaluation for the report."""
-        row = {"at": self._now(), "split": split, "result": dict(result)}
-        with self._database.write() as connection:
-            connection.execute(tables.evaluations.insert(), [row])
-
-    def evaluations(self) -> list[dict[str, Any]]:
-        """The results of all evaluations, oldest first."""
-        table = tables.evaluations
-        with self._database.read() as connection:
-            return list(connection.scalars(sa.select(table.c.result).order_by(table.c.evaluation_id)))
-
-    def add_suite_run(self, result: JSON) -> None:
-        """Keep what the regression suite found, for the report."""
-        with self._database.write() as connection:
-            connection.execute(tables.suite_runs.insert(), [{"at": self._now(), "result": dict(result)}])
-        failpoint("registry.suite")
-
-    def last_suite_run(self) -> dict[str, Any] | None:
-        """What the regression suite found when it was last run, with the time under ``at``."""
-        table = tables.suite_runs
-        statement = sa.select(table.c.at, table.c.result).order_by(table.c.suite_run_id.desc()).limit(1)
-        with self._database.read() as connection:
-            row = connection.execute(statement).one_or_none()
-        return {**row.result, "at": row.at} if row else None
-
-    def _model(self, model_id: str) -> Model | None:
-        statement = sa.select(tables.models).where(tables.models.c.model_id == model_id)
-        with self._database.read() as connection:
-            row = connection.execute(statement).one_or_none()
-        return _model_in(row) if row else None
+    def _put_model(self, connection: Connection, model: Model, *, parent: Model | None = None) -> None:
+        if parent:
+            self._put_model(connection, parent)
+        row = {**asdict(model), "encoder": dict(model.encoder), "created_at": model.created_at or self._now()}
+        statement = insert(tables.models).on_conflict_do_update(
+            index_elements=["model_id"], set_={"source": model.source, "encoder": row["encoder"]}
+        )
+        connection.execute(statement, [row])
 
     @staticmethod
     def _swap(connection: Connection, *, expected: str | None, release_id: str) -> bool:
@@ -356,23 +392,31 @@ class Registry:
         condition = (table.c.name == LIVE) & (table.c.release_id == expected)
         return connection.execute(table.update().where(condition).values(release_id=release_id)).rowcount == 1
 
-    def _record(
-        self, connection: Connection, action: str, *, release_id: str | None, previous: str | None, detail: JSON
+    def _put_decision(
+        self, connection: Connection, decision: Decision, *, release_id: str | None, previous: str | None
     ) -> None:
         row = {
             "at": self._now(),
-            "action": action,
+            "action": decision.action,
+            "model_id": decision.model_id,
             "release_id": release_id,
             "previous_release_id": previous,
-            "detail": dict(detail),
+            "reasons": list(decision.reasons),
+            "notes": list(decision.notes),
+            "forced": decision.forced,
+            "evaluation": decision.evaluation.to_dict() if decision.evaluation else None,
+            "suite": decision.suite.to_dict() if decision.suite else None,
         }
-        connection.execute(tables.history.insert(), [row])
+        connection.execute(tables.decisions.insert(), [row])
 
 
-def _model_in(row: sa.Row[Any]) -> Model:
-    training = TrainingRecord.read(row.training) if row.training else None
-    return Model(**{**row._mapping, "training": training})
-
-
-def _reranker_in(row: sa.Row[Any]) -> Reranker:
-    return Reranker(**{**row._mapping, "training": TrainingRecord.read(row.training)})
+def _decision_in(row: Any) -> Decision:
+    return Decision(
+        action=row.action,
+        model_id=row.model_id,
+        reasons=tuple(row.reasons),
+        notes=tuple(row.notes),
+        forced=row.forced,
+        evaluation=Evaluation.read(row.evaluation) if row.evaluation else None,
+        suite=SuiteRun.read(row.suite) if row.suite else None,
+    )

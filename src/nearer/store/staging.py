@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Conflict, WorkspaceError
 from nearer.core.results.data import Changes
-from nearer.store import database as tables
+from nearer.store import tables
 from nearer.store.collection import revise
 from nearer.store.files import unfinished_name
 

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from nearer.core.errors import WorkspaceError
 from nearer.core.failpoints import failpoint
 from nearer.core.results.serving import ApiTotal
-from nearer.store.database import Database, api_usage
+from nearer.store.database import Database
 from nearer.store.registry import utc_now
+from nearer.store.tables import api_usage
 
 _WAIT_S = 5.0
 """A search is not to wait for an import to end only to note its cost."""

@@ -25,6 +25,7 @@ from nearer.store.database import Database
 from nearer.store.files import write_atomic
 from nearer.store.leases import enter, lease, leave, sweep
 from nearer.store.registry import Registry
+from nearer.store.results import Results
 
 STATE_FOLDER = ".nearer"
 DATABASE = "control.sqlite"
@@ -43,6 +44,7 @@ class Workspace:
         self._is_swept = False
         self.collection = Collection(database)
         self.registry = Registry(database)
+        self.results = Results(database)
 
     def __enter__(self) -> Self:
         return self

@@ -84,9 +84,8 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
         if release is None:
             raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
         return open_release(workspace, release, name=LIVE)
-    known = {model.model_id: model for model in registry.models()}
-    if name in known:
-        return load(workspace, known[name], name=name, chunk=workspace.recipe.chunk)
+    if model := registry.find_model(name):
+        return load(workspace, model, name=name, chunk=workspace.recipe.chunk)
     if name in workspace.recipe.other_encoders:
         return open_described(workspace, workspace.recipe.other_encoders[name], name=name)
     if name == DEFAULT_MODEL or "/" in name or os.path.isdir(name):
@@ -95,7 +94,7 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
         hint = f'it ranks anew what a system finds: search.rerank.model = "{name}", then base+rerank'
         raise NotFound(f"{name} is a reranker, and no system of its own", hint=hint)
     hint = "train one: nearer train; or name a folder, or a Hub name with its owner: OWNER/MODEL"
-    raise NotFound(f"no system {name!r}; models: {', '.join(known) or 'none'}", hint=hint)
+    raise NotFound(f"no system {name!r}; models: {', '.join(registry.model_ids()) or 'none'}", hint=hint)
 
 
 def open_local(workspace: Workspace, name: str) -> LocalSystem:
@@ -145,8 +144,8 @@ def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "quer
     live = registry.live()
     if name == LIVE and live is None:
         return False
-    known = {model.model_id: model.encoder for model in registry.models()}
-    return kind in known.get(live.model_id if live and name == LIVE else name, {})
+    model = registry.find_model(live.model_id if live and name == LIVE else name)
+    return model is not None and kind in model.encoder
 
 
 def open_release(workspace: Workspace, release: Release, *, name: str) -> System:
@@ -183,7 +182,7 @@ def open_described(workspace: Workspace, recipe: EncoderRecipe, *, name: str) ->
         document_prompt=recipe.document_prompt,
         batch_size=recipe.batch_size,
     )
-    return _entered(workspace, encoder, name=name, source=source, settings=asdict(encoder.settings))
+    return _described_as(workspace, encoder, name=name, source=source, settings=asdict(encoder.settings))
 
 
 def _open_elsewhere(workspace: Workspace, name: str) -> System:
@@ -191,7 +190,7 @@ def _open_elsewhere(workspace: Workspace, name: str) -> System:
     source = os.path.realpath(os.path.expanduser(name)) if os.path.isdir(os.path.expanduser(name)) else name
     encoder = Encoder.load(source, batch_size=workspace.recipe.encoder.batch_size)
     registry = workspace.registry
-    entered = next((model for model in registry.models() if model.model_id == encoder.model_id), None)
+    entered = registry.find_model(encoder.model_id)
     if entered is None or (os.path.isabs(entered.source) and not os.path.isdir(entered.source)):
         settings = asdict(encoder.settings)
         entered = registry.add_model(
@@ -208,12 +207,13 @@ def _open_described_remote(workspace: Workspace, recipe: EncoderRecipe, *, name:
     )
     meter, encoder = open_remote(workspace, recipe.api, model=recipe.model, settings=settings)
     declared = {**asdict(settings), "api": recipe.api.model_dump(mode="json")}
-    system = _entered(workspace, encoder, name=name, source=recipe.model, settings=declared)
+    system = _described_as(workspace, encoder, name=name, source=recipe.model, settings=declared)
     return replace(system, meter=meter)
 
 
-def _entered(workspace: Workspace, encoder: TextEncoder, *, name: str, source: str, settings: JSON) -> System:
-    """The system of an encoder, which is entered into the registry."""
+def _described_as(workspace: Workspace, encoder: TextEncoder, *, name: str, source: str, settings: JSON) -> System:
+    """The system of an encoder. What is made of it enters it; where it is known, it says anew how it is called."""
     model = Model(model_id=encoder.model_id, encoder_id=encoder.encoder_id, source=source, encoder=settings)
-    entered = workspace.registry.add_model(model)
-    return System(name=name, model=entered, encoder=encoder, chunk=workspace.recipe.chunk)
+    if workspace.registry.find_model(model.model_id):
+        model = workspace.registry.add_model(model)
+    return System(name=name, model=model, encoder=encoder, chunk=workspace.recipe.chunk)

@@ -55,5 +55,5 @@ def named_reranker(workspace: Workspace, named: RerankRecipe) -> CrossEncoder | 
 
 def was_trained_here(workspace: Workspace, named: RerankRecipe, reranker: CrossEncoder) -> bool:
     """Whether a cross-encoder, by its id or from a folder, learned from this workspace's training queries."""
-    known = {each.cross_encoder_id for each in workspace.registry.rerankers()}
-    return is_reranker_id(named.model or "") or reranker.cross_encoder_id in known
+    known = workspace.registry.knows_cross_encoder(reranker.cross_encoder_id)
+    return is_reranker_id(named.model or "") or known

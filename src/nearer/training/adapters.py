@@ -15,7 +15,7 @@ from nearer.encode.adapter import Adapter
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.splits import ensure_splits
 from nearer.learn.fit_adapter import AdapterSettings, AdapterSides, fit_adapter
-from nearer.store.registry import Model
+from nearer.store.registry import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, api_use, open_system, refuse_stages
 from nearer.training.adapter_set import AdapterSet, read_adapter_set
@@ -60,9 +60,11 @@ def train_adapter(
         passes=(Pass(number=1, fit=report, mining=known.pairs.mining),),
         duration_s=round(clock() - began, 1),
     )
-    model = register_adapter(workspace, parent, adapter, training=training) if report.best_step else parent.model
+    made = kept_adapter(workspace, parent, adapter, sides=sides) if report.best_step else None
+    model = made or parent.model
     improved = model.model_id != parent.model.model_id
-    workspace.registry.record("train", detail={"model_id": model.model_id, "improved": improved})
+    entry = Training(verb="adapt", part_id=model.model_id, is_improved=improved, record=training)
+    workspace.registry.add_training(entry, made=made, parent=parent.model)
     failpoint("adapt.registered")
     return Trained(
         model_id=model.model_id,
@@ -120,20 +122,18 @@ def refuse_or_tell(workspace: Workspace, known: AdapterSet, progress: Progress) 
         progress.say(f"{num_unused} pairs given as text are not used: an adapter learns from judgments on documents")
 
 
-def register_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, training: TrainingRecord) -> Model:
-    """Save the adapter under the id of its computation, then enter it."""
+def kept_adapter(workspace: Workspace, parent: System, adapter: Adapter, *, sides: str) -> Model:
+    """The model of an adapter, saved under the id of its computation."""
     encoder = AdaptedEncoder(parent.encoder, adapter)
     source = keep_model(workspace, encoder.encoder_id, adapter.save)
     failpoint("adapt.model")
-    record = Model(
+    return Model(
         model_id=encoder.model_id,
         encoder_id=encoder.encoder_id,
         source=source,
         encoder={
-            "adapter": {"sides": training.adapter["sides"]} if training.adapter else {},
+            "adapter": {"sides": sides},
             "space_id": encoder.space_id,
         },
         parent_model_id=parent.model.model_id,
-        training=training,
     )
-    return workspace.registry.add_model(record)

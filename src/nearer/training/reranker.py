@@ -44,8 +44,8 @@ class RerankerStart:
 
 def open_start(workspace: Workspace, name: str) -> RerankerStart:
     """A cross-encoder to go on with, or an encoder's transformer to begin with, and who retrieves."""
-    recipe, registered = workspace.recipe.reranker, workspace.registry.models()
-    if name in {BASE, LIVE, *workspace.recipe.other_encoders, *(model.model_id for model in registered)}:
+    recipe = workspace.recipe.reranker
+    if name in {BASE, LIVE, *workspace.recipe.other_encoders} or workspace.registry.find_model(name):
         retriever = open_system(workspace, name)
         encoder = _with_weights(retriever.encoder, name=name)
         fresh = CrossEncoder.over(encoder, name=name, max_length=recipe.max_seq_length, seed=recipe.seed)

@@ -19,7 +19,7 @@ _SEARCHED_EPOCHS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class Selection:
     """How the training that is kept was chosen: fitted to a time, of several settings, of several seeds."""
 
     budget: Budget | None = None
@@ -49,17 +49,17 @@ def deadline_of(run: TrainingRun, budget_s: float | None, *, began: float, clock
 
 def select_training(
     job: TrainingJob, asked: TrainingRequest, *, run_passes: RunPasses, clock: Callable[[], float]
-) -> tuple[TrainingJob, Chosen]:
+) -> tuple[TrainingJob, Selection]:
     """The training that is kept, begun, and how it was chosen; of several its passes are done.
 
     Raises RecipeError when the time is too short for any, or every one of several broke down.
     """
-    own, chosen = job.workspace.recipe.train.epochs, Chosen()
+    own, chosen = job.workspace.recipe.train.epochs, Selection()
     longest = own * (_SEARCHED_EPOCHS if asked.num_trials else 1)
     if asked.budget_s is not None:
         job, kept = planned(job, number=asked.num_trials or 1, longest=longest, clock=clock)
         longest = job.workspace.recipe.train.epochs
-        chosen = Chosen(budget=Budget(budget_s=asked.budget_s, plan=kept.plan, pace=kept.pace))
+        chosen = Selection(budget=Budget(budget_s=asked.budget_s, plan=kept.plan, pace=kept.pace))
     else:
         job = job.begin()
     job = job.under({"train.epochs": min(own, longest)})

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nearer.core.results.base import JSON, OMITTED, Result
+from nearer.core.results.base import OMITTED, Result
 from nearer.core.results.measuring import ApiUse, ComparedSystems, Evaluation, SuiteRun, SystemValues
 
 
@@ -32,13 +32,19 @@ class Rollback(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEvent(Result):
-    """A line of the history; ``detail`` is what was noted with the action."""
+    """A decision on what is live: "promote", "refuse" or "rollback" of a model, and why.
+
+    ``forced`` is the reason why a model that the gate refused is live all the same.
+    """
 
     at: str
     action: str
+    model_id: str
     release_id: str | None
     previous_release_id: str | None
-    detail: JSON
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    forced: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

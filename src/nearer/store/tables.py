@@ -1,0 +1,169 @@
+"""The tables of a workspace's database."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+migrations = sa.Table("migrations", metadata, sa.Column("name", sa.Text, primary_key=True))
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("doc_id", sa.Text, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("text_hash", sa.Text, nullable=False),
+)
+
+queries = sa.Table(
+    "queries",
+    metadata,
+    sa.Column("query_id", sa.Text, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+)
+
+split_members = sa.Table(
+    "split_members",
+    metadata,
+    sa.Column("split", sa.Text, primary_key=True),
+    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
+)
+
+judgments = sa.Table(
+    "judgments",
+    metadata,
+    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
+    sa.Column("doc_id", sa.Text, sa.ForeignKey("documents.doc_id"), primary_key=True),
+    sa.Column("grade", sa.Integer, nullable=False),
+)
+
+pairs = sa.Table(
+    "pairs",
+    metadata,
+    sa.Column("pair_id", sa.Text, primary_key=True),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("positive", sa.Text, nullable=False),
+    sa.Column("negatives", sa.JSON, nullable=False),
+    sa.Column("score", sa.Float),
+    sa.Column("negative_scores", sa.JSON, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("encoder_id", sa.Text, nullable=False, unique=True),
+    sa.Column("parent_model_id", sa.Text),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("encoder", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+)
+
+rerankers = sa.Table(
+    "rerankers",
+    metadata,
+    sa.Column("reranker_id", sa.Text, primary_key=True),
+    sa.Column("cross_encoder_id", sa.Text, nullable=False, unique=True),
+    sa.Column("parent_id", sa.Text),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+)
+
+releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("release_id", sa.Text, primary_key=True),
+    sa.Column("model_id", sa.Text, sa.ForeignKey("models.model_id"), nullable=False),
+    sa.Column("space_id", sa.Text, nullable=False),
+    sa.Column("system", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+)
+
+trainings = sa.Table(
+    "trainings",
+    metadata,
+    sa.Column("training_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("started_at", sa.Text, unique=True),
+    sa.Column("verb", sa.Text, nullable=False),
+    sa.Column("part_id", sa.Text, index=True),
+    sa.Column("is_improved", sa.Boolean, nullable=False),
+    sa.Column("record", sa.JSON, nullable=False),
+)
+"""How models and rerankers were made; ``part_id`` is the one that stands after it."""
+
+pointers = sa.Table(
+    "pointers",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("decision_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("model_id", sa.Text),
+    sa.Column("release_id", sa.Text, index=True),
+    sa.Column("previous_release_id", sa.Text),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("notes", sa.JSON, nullable=False),
+    sa.Column("forced", sa.Text),
+    sa.Column("evaluation", sa.JSON(none_as_null=True)),
+    sa.Column("suite", sa.JSON(none_as_null=True)),
+)
+"""What was promoted, refused and rolled back, and what the gate saw."""
+
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("look_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("split", sa.Text, nullable=False),
+    sa.Column("systems", sa.JSON, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+)
+
+probes = sa.Table(
+    "probes",
+    metadata,
+    sa.Column("declaration_id", sa.Text, primary_key=True),
+    sa.Column("vectors", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+)
+
+api_usage = sa.Table(
+    "api_usage",
+    metadata,
+    sa.Column("usage_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("num_requests", sa.Integer, nullable=False),
+    sa.Column("num_tokens", sa.Integer, nullable=False),
+    sa.Column("cost_usd", sa.Float),
+)
+
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+)
+
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("result_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("verb", sa.Text, nullable=False, index=True),
+    sa.Column("split", sa.Text),
+    sa.Column("model_ids", sa.JSON, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+"""What verbs answered, kept for the report; ``model_ids`` are of the systems of an evaluation, in their order."""
