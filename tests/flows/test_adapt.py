@@ -289,7 +289,7 @@ def test_rows_choose_what_is_learned_and_what_is_measured(adapted, opened):
         mine, others = rows[rows % 2 == fold], rows[rows % 2 != fold]
         adapter, report = known.fit(others, mine, settings=settings, progress=Silent())
         assert known.measure(adapter, mine) == max(point.value for point in report.dev) >= report.dev[0].value
-        assert report.num_pairs == len(others)
+        assert report.num_examples == len(others)
     assert (workspace.registry.history(), sorted(workspace.models.iterdir())) == before
 
 

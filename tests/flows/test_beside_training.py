@@ -74,7 +74,7 @@ def test_everything_else_works_at_once_beside_a_training(base_live, held_trainin
         result = training.result()
         data = workspace.registry.training_of(result["model_id"]).data
         assert (data["revision"], data["revision_at_end"]) == (before, before + 2)
-        assert status(workspace)["unfinished"] == []
+        assert status(workspace)["unfinished"] == ()
 
 
 def test_a_document_edited_between_two_systems_of_a_measurement_is_noticed(base_live, tmp_path, monkeypatch):

@@ -256,7 +256,7 @@ def test_what_filters_boosts_and_reranks_serves_what_was_measured(versioned, ask
         known = {"region": query.metadata["region"]} if "filter" in name else {}
         answer = search(versioned, query.text, k=5, known=known)
         assert [each["doc_id"] for each in answer["results"]] == [corpus.doc_ids[row] for row in rows_K[:5] if row >= 0]
-        assert answer["unused_rules"] == []
+        assert answer["unused_rules"] == ()
 
 
 def test_a_query_that_says_nothing_is_filtered_by_what_is_left(versioned, nearer):

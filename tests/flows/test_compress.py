@@ -2,6 +2,7 @@
 
 import shutil
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_the_recipe_says_which_sizes_there_are(ask, base_live):
 
 
 def size(stored, value, *, ratio=1.0, within):
-    return {"bytes_per_document": stored, "value": value, "search_time_ratio": ratio, "is_within": within}
+    return SimpleNamespace(bytes_per_document=stored, value=value, search_time_ratio=ratio, is_within=within)
 
 
 def test_the_smallest_that_is_near_enough_is_proposed():

@@ -62,7 +62,7 @@ def test_the_same_as_json(nearer, tmp_path, monkeypatch):
     assert rows[384, "float32"]["hours_origin"] == "measured"
     assert rows[3072, "float32"]["hours_origin"] == "estimated"
     assert rows[1024, "binary"]["relative_search_cost"] == pytest.approx(1024 / 8 / 1536)
-    assert rows[384, "int8"]["usd"] == {"reembedding": None, "storage_month": None}
+    assert rows[384, "int8"]["usd"].to_dict() == {"reembedding": None, "storage_month": None}
     assert found["api_usd"] is None
     assert found["throughput"]["origin"] == "measured"
 
@@ -97,7 +97,7 @@ def test_a_given_rate_needs_no_model_and_no_workspace(nearer, tmp_path, monkeypa
     assert "one rate" in found["notes"][0]
     each = nearer("cost", "--documents", "10k", "--dims", "384,768", "--documents-per-second", "50,10", "--json").json
     assert [row["reembedding_hours"] * 3600 for row in each["rows"]] == pytest.approx([200, 1000])
-    assert each["notes"] == []
+    assert not each["notes"]
     assert nearer("cost", "--documents", "10k", "--documents-per-second", "50").out.splitlines()[0].endswith("as given")
 
 
@@ -108,7 +108,7 @@ def test_passages_make_more_vectors_and_a_slower_job():
     assert twice["rows"][0]["raw_bytes"] == 2 * once["rows"][0]["raw_bytes"]
     assert twice["rows"][0]["reembedding_hours"] == pytest.approx(2 * once["rows"][0]["reembedding_hours"])
     assert "--passages-per-document 2.00" in once["notes"][0]
-    assert twice["notes"] == []
+    assert not twice["notes"]
 
 
 @pytest.mark.parametrize(

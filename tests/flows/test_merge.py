@@ -42,7 +42,7 @@ def test_a_weight_of_ones_own_makes_a_model_between(ask, trained, model_id):
     assert ask(trained, "merge", model_id, "--weight", 0.3)["model_id"] == merged["model_id"]
     first, *parents = ask(trained, "lineage", merged["model_id"])["lineage"]
     base_id = merged["parents"][1]
-    assert first["merged"] == {"with": base_id, "weight": 0.3}
+    assert first["merged"] == {"model_id": base_id, "weight": 0.3}
     assert [each["model_id"] for each in parents] == [model_id, base_id]
     measured = ask(trained, "evaluate", "base", merged["model_id"])
     assert measured["results"][1]["model_id"] == merged["model_id"]
@@ -70,7 +70,7 @@ def test_what_breaks_a_case_is_told_and_shown(ask, trained, model_id, tmp_path):
     file = write_suite(tmp_path / "suite.toml", case, {**case, "name": "hopeless", "k": 1, "must": before[-1:]})
     setting = ("--set", f'gate.suite="{file}"')
     merged = ask(trained, "merge", model_id, "--weight", 0.99, *setting)
-    first, between, last = (each["suite"] for each in merged["points"])
+    first, between, last = merged["points"]
     assert (first["num_cases"], first["newly_failing"], last["newly_failing"]) == (2, [], ["kept"])
     assert merged["broken"] == between["newly_failing"]
     page = Path(ask(trained, "report")["report"]).read_text()
@@ -84,7 +84,7 @@ def test_the_suite_is_run_as_the_verb_runs_it(ask, trained, model_id, tmp_path):
     file = write_suite(tmp_path / "suite.toml", *cases)
     ran = ask(trained, "suite", "base", model_id, "--file", file, code=None)
     merged = ask(trained, "merge", model_id, "--weight", 1, "--set", f'gate.suite="{file}"')
-    assert [each["suite"]["num_failed"] for each in merged["points"]] == [each["num_failed"] for each in ran["results"]]
+    assert [each["num_failed"] for each in merged["points"]] == [each["num_failed"] for each in ran["results"]]
     assert merged["broken"] == ran["changes"][0]["newly_failing"]
 
 
