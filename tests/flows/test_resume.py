@@ -85,9 +85,9 @@ def run(folder):
 
 def outcome(workspace, result):
     """All that a training leaves, but for the times it took."""
-    training = replace(workspace.registry.training_of(result["model_id"]), duration_s=None)
+    training = replace(workspace.registry.training_of(result["model_id"]), duration_s=None).to_dict()
     return {
-        "result": {key: value for key, value in dict(result).items() if key != "duration_s"},
+        "result": {key: value for key, value in result.to_dict().items() if key != "duration_s"},
         "training": training,
         "events": trainings(workspace),
         "left": sorted(path.name for path in workspace.training.iterdir()),

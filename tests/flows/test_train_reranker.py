@@ -46,13 +46,13 @@ def outcome(folder, result):
     try:
         registry = workspace.registry
         ids = [each.reranker_id for each in registry.rerankers()]
-        known = [(each, replace(registry.training_of(each), duration_s=None)) for each in ids]
+        known = [(each, replace(registry.training_of(each), duration_s=None).to_dict()) for each in ids]
         events = [part_id for part_id, _ in trainings(workspace, "train_reranker")]
         models = sorted(path.name for path in workspace.models.glob("*")) if workspace.models.is_dir() else []
         left = sorted(path.name for path in workspace.training.rglob("run-*"))
     finally:
         workspace.close()
-    told = {key: value for key, value in dict(result).items() if key != "duration_s"}
+    told = {key: value for key, value in result.to_dict().items() if key != "duration_s"}
     return {"result": told, "rerankers": known, "events": events, "models": models, "left": left}
 
 
@@ -148,7 +148,7 @@ def test_a_fresh_one_comes_from_the_encoder_and_its_parents_follow_in_the_lineag
     [*_, model] = ask(trained, "status")["models"]
     workspace = opened(trained, "reranker.epochs=0.1", "reranker.evals=1", "reranker.max_dev_queries=5")
     result = train_reranker(workspace, model["model_id"])
-    assert result["start"] == {"name": model["model_id"], "is_fresh": True, "cross_encoder_id": None}
+    assert result["start"].to_dict() == {"name": model["model_id"], "is_fresh": True, "cross_encoder_id": None}
     assert result["retriever"] == model["model_id"]
     assert result["improved"] is False, "after two steps a fresh head knows nothing"
     assert (result["reranker_id"], workspace.registry.rerankers()) == (None, [])
