@@ -68,9 +68,9 @@ def run(base_live, clock):
         workspace, said = Workspace.open(base_live, overrides=overrides), Said()
         try:
             result = train(workspace, **asked, progress=said, clock=clock)
-            model = workspace.registry.model(result["model_id"])
+            training = workspace.registry.training_of(result["model_id"])
             assert not list(workspace.training.iterdir())
-            return result, model.training, said.said
+            return result.to_dict(), training and training.to_dict(), said.said
         finally:
             workspace.close()
 
