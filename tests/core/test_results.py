@@ -1,9 +1,20 @@
+import dataclasses
+import inspect
 import json
+import pkgutil
 import sys
+from importlib import import_module
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
+import typer
 
+import nearer as package
+from nearer.cli import app
+from nearer.core import results
 from nearer.core.errors import InputError
+from nearer.core.results.base import Result
 from nearer.core.results.measuring import ApiUse, Evaluation, Interval, Ledger, SystemValues
 from nearer.core.results.releases import Rollback
 from nearer.evaluation.exclusions import nothing_excluded
@@ -85,3 +96,91 @@ def test_rows_become_a_table(monkeypatch):
     with pytest.raises(InputError) as caught:
         evaluation().to_pandas()
     assert caught.value.hint == "pip install pandas"
+
+
+def records():
+    """Every record of core/results."""
+    modules = [import_module(f"nearer.core.results.{each.name}") for each in pkgutil.iter_modules(results.__path__)]
+    found = {
+        kind
+        for module in modules
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, Result) and kind is not Result
+    }
+    return sorted(found, key=lambda kind: kind.__name__)
+
+
+def sample(kind):
+    """Some value of a type."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return {"a": [1, "b", None]}
+    if dataclasses.is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{each.name: sample(hints[each.name]) for each in dataclasses.fields(kind)})
+    if origin in (Union, UnionType):
+        return sample(arguments[0])
+    if origin is Literal:
+        return arguments[0]
+    if origin is tuple:
+        kinds = arguments[:1] * 2 if arguments[-1] is ... else arguments
+        return tuple(map(sample, kinds))
+    if origin is not None:
+        return {sample(arguments[0]): sample(arguments[1])}
+    return {str: "<b>text</b>", int: 3, float: 0.5, bool: True}[kind]
+
+
+@pytest.mark.parametrize("kind", records(), ids=lambda kind: kind.__name__)
+def test_every_record_is_json_and_comes_back_and_is_a_table_in_a_notebook(kind):
+    made = sample(kind)
+    plain = json.loads(json.dumps(made.to_dict(), allow_nan=False))
+    assert kind.read(plain) == made
+    assert dict(made).keys() == plain.keys()
+    html = made._repr_html_()
+    assert html.startswith("<table><thead><tr><th>")
+    assert "<b>" not in html
+    several = [value for value in dict(made).values() if isinstance(value, tuple) and isinstance(value[0], Result)]
+    assert html.count("<tr>") == 1 + (len(several[0]) if several else 1)
+
+
+def functions():
+    """The functions of the package, by name."""
+    return {name: value for name in package.__all__ if inspect.isfunction(value := getattr(package, name))}
+
+
+@pytest.mark.parametrize("name", functions())
+def test_every_function_returns_a_record_that_the_package_has(name):
+    returned = inspect.signature(functions()[name]).return_annotation
+    assert issubclass(returned, Result)
+    assert getattr(package, returned.__name__) is returned
+
+
+ELSEWHERE = {
+    "train": {"adapter": "adapt", "reranker": "train_reranker", "discard": "discard_run"},
+    "evaluate": {"task": "evaluate_task", "label": "evaluate_task"},
+    "compress": {"dimension": "compress", "split": "compression_curve", "rotated": "rotate"},
+    "index": {"verify": "index_status"},
+}
+"""Options for which the package has a function of its own."""
+KEYWORDS = {"drop_leaks": "drop", "reason": "force_reason", "force": "force_reason", "no_test": "confirm_on_test"}
+KEYWORDS |= {"documents": "documents", "precision": "precisions"}
+
+
+def options():
+    """Every verb of the command line and each of its options, but for what all verbs have."""
+    group = typer.main.get_command(app)
+    shared = {"folder", "as_json", "overrides", "help", "full"}
+    return [
+        (verb, each.name)
+        for verb, command in sorted(group.commands.items())
+        for each in command.params
+        if each.param_type_name == "option" and each.name not in shared
+    ]
+
+
+@pytest.mark.parametrize(("verb", "option"), options())
+def test_every_option_of_a_verb_is_a_keyword_in_python(verb, option):
+    if other := ELSEWHERE.get(verb, {}).get(option):
+        assert other in functions()
+        return
+    assert KEYWORDS.get(option, option) in inspect.signature(functions()[verb]).parameters

@@ -11,7 +11,7 @@ from flows import processes
 from nearer.core.durations import seconds_of
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.recipe import Recipe
-from nearer.core.results.training import DevPoint
+from nearer.core.results.training import DevPoint, Trial
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.flows.train import train
@@ -491,8 +491,8 @@ def test_what_is_suggested_lies_around_the_recipe_and_learns_from_what_was():
         assert settings["mining.margins"][0] in recipe.mining.margins
         assert settings["mining.margins"][-1] == -1.0
         value = 1 - abs(settings["train.epochs"] - 1.8)
-        finished.append({"settings": settings, "value": None if number == 3 else value})
-    late = [each["settings"]["train.epochs"] for each in finished[-6:]]
+        finished.append(Trial(settings=settings, value=None if number == 3 else value))
+    late = [each.settings["train.epochs"] for each in finished[-6:]]
     assert statistics.fmean(late) > 1.4
     assert set(search.suggest(recipe, [], longest=2.0, num_examples=1000, mines=False)) == {
         "train.learning_rate", "train.epochs", "train.scale", "train.batch_size",
