@@ -62,7 +62,7 @@ def test_the_same_as_json(nearer, tmp_path, monkeypatch):
     assert rows[384, "float32"]["hours_origin"] == "measured"
     assert rows[3072, "float32"]["hours_origin"] == "estimated"
     assert rows[1024, "binary"]["relative_search_cost"] == pytest.approx(1024 / 8 / 1536)
-    assert rows[384, "int8"]["usd"].to_dict() == {"reembedding": None, "storage_month": None}
+    assert rows[384, "int8"]["usd"] == {"reembedding": None, "storage_month": None}
     assert found["api_usd"] is None
     assert found["throughput"]["origin"] == "measured"
 

@@ -25,6 +25,7 @@ from nearer.store.checksummed import fault_in, keep_checksummed
 from nearer.store.files import remove_tree, unfinished_name
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.nn import Module
 
 WRITE_FAILURES = (OSError, SafetensorError)
@@ -117,7 +118,7 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         self._interval = interval
         self._patience = patience
         self._is_over = is_over
-        self._weights: dict[str, Any] = {}
+        self._weights: dict[str, Tensor] = {}
         self.points: list[DevPoint] = []
         self.fault = ""
         self.out_of_time = False
@@ -220,7 +221,7 @@ class CheckpointWriter(TrainerCallback):  # type: ignore[misc]
         self.is_writing = False
 
 
-def weights_of(model: "Module") -> dict[str, Any]:
+def weights_of(model: "Module") -> "dict[str, Tensor]":
     """A copy of the weights, in main memory."""
     return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
 

@@ -47,7 +47,7 @@ class ListwiseLoss(nn.Module):
         weight = torch.cat(list(labels)).sum()
         return torch.stack(losses_B).sum() / weight.clamp_min(1e-6).to(losses_B[0])
 
-    def get_config_dict(self) -> dict[str, Any]:
+    def get_config_dict(self) -> dict[str, object]:
         """What the trainer writes down of this loss."""
         return {}
 

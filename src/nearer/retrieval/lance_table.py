@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def rows_of(entries: Entries, schema: "pa.Schema", spec: Spec) -> "pa.Table":
     documents = np.repeat(np.arange(len(entries.doc_ids)), entries.sizes_N)
     ordinals = np.arange(len(documents)) - entries.starts_N[documents]
     vectors_PD = np.ascontiguousarray(entries.vectors_PD, dtype=np.float32)
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         KEY: [f"{ordinal}:{entries.doc_ids[row]}" for row, ordinal in zip(documents, ordinals, strict=True)],
         DOC_ID: [entries.doc_ids[row] for row in documents],
         ORDINAL: ordinals,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -168,7 +168,7 @@ def _index_rows(table: "Table", spec: Spec, *, vectors: bool) -> None:
         return
     table.optimize(cleanup_older_than=_FOREVER)
     indexed = {each.columns[0] for each in table.list_indices()}
-    wanted: dict[str, Any] = {}
+    wanted: dict[str, Bitmap | BTree] = {}
     for name, field_type in spec.fields.items():
         wanted[column_of(spec.fields, name)] = Bitmap() if field_type == "boolean" else BTree()
     for column, config in wanted.items():

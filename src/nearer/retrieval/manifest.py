@@ -6,14 +6,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal
 
 from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
 from nearer.core.failpoints import failpoint
 from nearer.core.filters import FieldType
+from nearer.core.results.base import Result
 from nearer.core.results.serving import IndexSummary, Probes, Recall
 from nearer.store.files import remove_tree, write_atomic
 
@@ -27,7 +28,7 @@ Kind = Literal["exact", "lancedb"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class Spec(Result):
     """What cannot change without building anew: the space, how passages are cut, and what may filter.
 
     ``fields`` are typed, and in the order of the store's columns.
@@ -39,7 +40,7 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(Result):
     """A file of an exact index and the SHA-256 of its content."""
 
     name: str
@@ -47,7 +48,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(Result):
     """One version of a table, and since when it is no longer current (UTC); readers may still hold it for a while."""
 
     table: str
@@ -56,7 +57,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(Result):
     """The current index of a space.
 
     ``revision`` is the documents' when it was built. An exact index has ``files``; LanceDB's has ``current``, the
@@ -107,10 +108,10 @@ def read_manifest(folder: Path, *, space_id: str) -> Manifest:
             hint="rebuild: nearer index",
         )
     try:
-        manifest = _parse(content)
-    except (KeyError, TypeError, AttributeError) as error:
+        manifest = Manifest.read(content)
+    except ValueError as error:
         raise damaged(path) from error
-    if manifest.kind not in get_args(Kind) or (manifest.kind == "lancedb") is (manifest.current is None):
+    if (manifest.kind == "lancedb") is (manifest.current is None):
         raise damaged(path)
     if manifest.spec.space_id != space_id:
         raise SpaceMismatch(
@@ -121,7 +122,7 @@ def read_manifest(folder: Path, *, space_id: str) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make ``manifest`` what is current."""
-    content = {"format_version": FORMAT_VERSION, **asdict(manifest)}
+    content = {"format_version": FORMAT_VERSION, **manifest.to_dict()}
     write_atomic(folder / MANIFEST, json.dumps(content, indent=2) + "\n")
     failpoint("index.manifest")
 
@@ -166,27 +167,3 @@ def same_space(spec: Spec, space_id: str) -> None:
             f"a query of space {space_id} met an index of space {spec.space_id}",
             hint="search with the release's own model",
         )
-
-
-def _parse(content: dict[str, Any]) -> Manifest:
-    spec = content["spec"]
-    return Manifest(
-        kind=content["kind"],
-        spec=Spec(
-            space_id=spec["space_id"],
-            chunking=spec["chunking"],
-            fields=dict(spec["fields"]),
-        ),
-        num_documents=content["num_documents"],
-        num_passages=content["num_passages"],
-        revision=content["revision"],
-        files={name: File(**entry) for name, entry in content["files"].items()},
-        current=_record(Version, content["current"]),
-        retired=tuple(Version(**each) for each in content["retired"]),
-        probes=_record(Probes, content["probes"]),
-        recall=_record(Recall, content["recall"]),
-    )
-
-
-def _record(kind: Any, content: dict[str, Any] | None) -> Any:
-    return None if content is None else kind(**content)

@@ -4,7 +4,7 @@ Functions that change something, or read what they changed, take the connection 
 import of several files is one change. Everything is returned in id order (by UTF-8 bytes, as trec_eval sorts).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypeVar
@@ -161,7 +161,7 @@ def _queries(connection: Connection, statement: sa.Select[Any]) -> list[Query]:
     ]
 
 
-def _put(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *, key: str) -> Changes:
+def _put(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], *, key: str) -> Changes:
     """Insert what is new; only where something was there already, look at it and replace what differs."""
     statement = insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     num_added = connection.execute(statement, rows).rowcount if rows else 0
@@ -188,7 +188,9 @@ def revise(connection: Connection, table: sa.Table) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"number": number + 1}))
 
 
-def _upsert(connection: Connection, table: sa.Table, rows: list[dict[str, Any]], *, keys: tuple[str, ...]) -> None:
+def _upsert(
+    connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], *, keys: tuple[str, ...]
+) -> None:
     if not rows:
         return
     statement = insert(table)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from nearer.core.errors import WorkspaceError
 from nearer.core.progress import Progress, Silent
@@ -37,7 +37,7 @@ class DemoSize:
     num_documents: int | None
     num_queries: dict[str, int] | None
     max_seq_length: int
-    train: dict[str, Any]
+    train: dict[str, object]
 
 
 QUICK = DemoSize(
@@ -88,7 +88,16 @@ def demo(
     return _summary(first.evaluation, decision, page, duration_s=clock() - began)
 
 
-def choose(functions: Sequence[StdlibFunction], size: DemoSize, *, side_of: Callable[[str], str]) -> dict[str, Any]:
+class DemoRows(TypedDict):
+    """Documents, queries and judgments as rows for import, and how many sentences were left out."""
+
+    num_excluded: int
+    corpus: list[dict[str, object]]
+    queries: list[dict[str, object]]
+    judgments: list[dict[str, object]]
+
+
+def choose(functions: Sequence[StdlibFunction], size: DemoSize, *, side_of: Callable[[str], str]) -> DemoRows:
     """Documents, queries and judgments as rows for import.
 
     A first sentence is one query, with every function that has it as a positive. Sentences of functions in several
@@ -159,9 +168,10 @@ def _import_functions(workspace: Workspace, size: DemoSize, *, progress: Progres
     rows = choose(list(stdlib_functions()), size, side_of=lambda module: side_of.get(module, "train"))
     data = workspace.folder / "data"
     data.mkdir(exist_ok=True)
-    for kind in ("corpus", "queries", "judgments"):
+    files = {"corpus": rows["corpus"], "queries": rows["queries"], "judgments": rows["judgments"]}
+    for kind, lines in files.items():
         path = data / f"{kind}.jsonl"
-        write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows[kind]))
+        write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines))
         added = add(workspace, kind, path, progress=progress)
     checked = check(workspace, progress=progress)
     splits = ", ".join(f"{name} {count}" for name, count in checked["splits"].items())
