@@ -6,9 +6,9 @@ import numpy as np
 import openai
 import pytest
 
+from nearer.core.results.training import TrainingRecord
 from nearer.encode.encoder import Encoder
 from nearer.serving.models import cut_dimensions
-from nearer.store.registry import Model
 
 TEXTS = ["a river", "the army of the school", "water " * 200]
 
@@ -83,8 +83,8 @@ def test_models_and_releases_encode_by_their_ids(serving, trained):
     ],
 )
 def test_only_models_made_for_it_are_cut(training, allowed):
-    model = Model(model_id="m", encoder_id="e", source="s", encoder={}, training=training)
-    assert cut_dimensions(model, 32) == allowed
+    record = None if training is None else TrainingRecord.read({"recipe": {}, **training})
+    assert cut_dimensions(record, 32) == allowed
 
 
 def test_cut_vectors_have_length_one(live, monkeypatch):

@@ -5,9 +5,9 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 from nearer.core.errors import NotFound
+from nearer.core.results.training import TrainingRecord
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.serving.searcher import Searcher
-from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
 from nearer.systems import LIVE, System, open_release
 from nearer.systems.loading import load
@@ -50,7 +50,9 @@ class Models:
         if name.startswith(_RELEASE):
             release = registry.release(name)
             return self._system.get(name, lambda: open_release(self._workspace, release, name=name))
-        model = _named(registry.models(), name)
+        if (model := registry.find_model(name)) is None:
+            known = ", ".join([LIVE, *registry.model_ids()])
+            raise NotFound(f"no model {name!r}; known: {known}", hint="list them: GET /v1/models")
         chunk = self._workspace.recipe.chunk
         return self._system.get(name, lambda: load(self._workspace, model, name=name, chunk=chunk))
 
@@ -63,18 +65,11 @@ class Models:
         return self._reranker.get(name, lambda: open_reranker(self._workspace, name))
 
 
-def cut_dimensions(model: Model, dimension: int) -> tuple[int, ...]:
+def cut_dimensions(training: TrainingRecord | None, dimension: int) -> tuple[int, ...]:
     """The dimensions to which a model's vectors may be cut, its own first: those that it was trained or rotated for."""
-    training = model.training or {}
-    if training.get("adapter", {}).get("sides") == "rotated":
+    if training is None:
+        return (dimension,)
+    if training.adapter and training.adapter.get("sides") == "rotated":
         return tuple(range(dimension, 0, -1))
-    trained = training.get("recipe", {}).get("train", {}).get("matryoshka_dims", ())
+    trained = training.recipe.get("train", {}).get("matryoshka_dims", ())
     return (dimension, *(each for each in sorted(trained, reverse=True) if each < dimension))
-
-
-def _named(models: list[Model], name: str) -> Model:
-    for model in models:
-        if model.model_id == name:
-            return model
-    known = ", ".join([LIVE, *(model.model_id for model in models)])
-    raise NotFound(f"no model {name!r}; known: {known}", hint="list them: GET /v1/models")

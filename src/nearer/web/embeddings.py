@@ -56,7 +56,7 @@ def embedding_routes(service: Service) -> APIRouter:
 def _embedded(service: Service, request: EmbeddingsRequest, texts: list[str], deadline: float) -> dict[str, Any]:
     system = service.models.encoder(request.model)
     encoder = system.encoder
-    allowed = cut_dimensions(system.model, encoder.dimension)
+    allowed = cut_dimensions(service.workspace.registry.training_of(system.model.model_id), encoder.dimension)
     dimension = request.dimensions or encoder.dimension
     if dimension not in allowed:
         raise InputError(
@@ -113,12 +113,13 @@ def _entries(service: Service) -> list[dict[str, Any]]:
     registry = service.workspace.registry
     current = registry.model(live.release.model_id)
     dimension = live.system.encoder.dimension
+    cuts = cut_dimensions(registry.training_of(current.model_id), dimension)
     entries = [
-        _entry(name, current, created_at=live.release.created_at, dimensions=cut_dimensions(current, dimension))
+        _entry(name, current, created_at=live.release.created_at, dimensions=cuts)
         for name in (LIVE, live.release.release_id)
     ]
     for model in registry.models():
-        known = cut_dimensions(model, dimension) if model.model_id == current.model_id else ()
+        known = cuts if model.model_id == current.model_id else ()
         entries.append(_entry(model.model_id, model, created_at=model.created_at, dimensions=known))
     return entries
 
