@@ -167,14 +167,14 @@ KEYWORDS |= {"documents": "documents", "precision": "precisions"}
 
 
 def options():
-    """Every verb of the command line and each of its options, but for what all verbs have."""
+    """Every verb and each of its options, but for what all verbs have; `serve` runs until it is stopped."""
     group = typer.main.get_command(app)
     shared = {"folder", "as_json", "overrides", "help", "full"}
     return [
         (verb, each.name)
         for verb, command in sorted(group.commands.items())
         for each in command.params
-        if each.param_type_name == "option" and each.name not in shared
+        if each.param_type_name == "option" and each.name not in shared and verb != "serve"
     ]
 
 
