@@ -175,7 +175,7 @@ def test_another_training_keeps_what_there_is_until_it_is_resumed_or_discarded(r
         assert (unfinished["run_id"], unfinished["is_running"]) == (before.name, False)
         with pytest.raises(NotFound, match=before.name):
             train(workspace, resume="run-0")
-        assert train(workspace, resume="newest")["passes"] == wanted["result"]["passes"]
+        assert train(workspace, resume="newest").to_dict()["passes"] == wanted["result"]["passes"]
         with pytest.raises(NotFound, match="known: none"):
             discard_run(workspace, before.name)
 
@@ -189,7 +189,7 @@ def test_other_libraries_are_told_and_asked_for(run, cut_short, monkeypatch, fol
     assert f"nearer train --resume {before.name}" in caught.value.hint
     assert f"nearer train --discard {before.name}" in caught.value.hint
     with Workspace.open(folder) as workspace:
-        assert train(workspace, resume=before.name)["passes"] == wanted["result"]["passes"]
+        assert train(workspace, resume=before.name).to_dict()["passes"] == wanted["result"]["passes"]
         assert not list(workspace.training.iterdir())
 
 

@@ -52,7 +52,7 @@ def outcome(folder, result):
         left = sorted(path.name for path in workspace.training.rglob("run-*"))
     finally:
         workspace.close()
-    told = {key: value for key, value in result.to_dict().items() if key != "duration_s"}
+    told = {key: value for key, value in dict(result).items() if key != "duration_s"}
     return {"result": told, "rerankers": known, "events": events, "models": models, "left": left}
 
 
@@ -65,7 +65,7 @@ def _reranked(_made, topic_cross_encoder_folder, tmp_path_factory):
         values = "".join(f"{key} = {value}\n" for key, value in RECIPE.items())
         (folder / "nearer.toml").write_text((folder / "nearer.toml").read_text() + "\n[reranker]\n" + values)
     workspace = Workspace.open(folder)
-    told = train_reranker(workspace, str(topic_cross_encoder_folder))
+    told = train_reranker(workspace, str(topic_cross_encoder_folder)).to_dict()
     workspace.close()
     return root / "before", folder, told, outcome(folder, told)
 
@@ -503,7 +503,7 @@ def test_a_disk_that_is_full_in_the_end_costs_no_training(
     assert "room" in caught.value.hint
     monkeypatch.setattr(ListwiseLoss, "forward", None)
     result = train_reranker(workspace, str(topic_cross_encoder_folder))
-    assert outcome(before, result) == wanted
+    assert outcome(before, result.to_dict()) == wanted
 
 
 @pytest.mark.slow
