@@ -18,6 +18,7 @@ from nearer.store.registry import Decision, Model, Release, Training
 from nearer.store.results import EvaluationEntry, Kept
 from nearer.store.workspace import Workspace
 
+EXCLUDED = ("num_documents", "num_queries", "num_named", "num_judged", "num_same_id", "num_unknown")
 METRICS = {
     "nDCG@10": (0.5412, 0.6123),
     "Recall@1": (0.4021, 0.4713),
@@ -148,7 +149,11 @@ def evaluation():
     return {
         "split": "test",
         "num_queries": 1020,
-        "num_without_relevant": 0,
+        "num_with_relevant": 1020,
+        "num_without_gain": 0,
+        "num_unjudged": 0,
+        "relevant_from": 1,
+        "excluded": dict.fromkeys(EXCLUDED, 0) | {"rule": "identical_text"},
         "num_groups": 63,
         "settings": {},
         "notes": [],
