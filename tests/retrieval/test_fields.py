@@ -20,6 +20,17 @@ def types_of(*values):
         ([1, -(2**63), 2**63 - 1], "integer"),
         ([1, 2.5, None], "number"),
         ([True, False], "boolean"),
+        (["5", "9.90", "-1e-05"], "number"),
+        (["5", "10"], "integer"),
+        (["5", 10, 2.5], "number"),
+        (["007", "12"], "text"),
+        (["1e5", "2"], "text"),
+        (["5", "10 EUR"], "text"),
+        (["true", "False"], "boolean"),
+        (["2024-05-31", "2024-05-31T10:00:00Z"], "date"),
+        (["2024-05-31", "31.05.2024"], "text"),
+        ([["a", "b"], "a", []], "list"),
+        ([[1, 2.5], [True]], "list"),
     ],
 )
 def test_types_are_read_from_the_documents(values, wanted):
@@ -35,7 +46,7 @@ def test_a_field_that_no_document_has_has_no_type():
     [
         (["a", "b", 3], "document 'd0' has text, document 'd2' has integer"),
         ([True, 1], "document 'd0' has boolean, document 'd1' has integer"),
-        ([1, ["a", "b"]], "document 'd1' cannot filter: it holds \\['a', 'b'\\]"),
+        ([1, ["a", {}]], "document 'd1' cannot filter: it holds \\['a', {}\\]"),
         ([{"a": 1}], "document 'd0'"),
         ([2**63], "document 'd0'"),
         ([math.nan], "document 'd0'"),

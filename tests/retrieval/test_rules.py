@@ -141,7 +141,7 @@ def test_passing_pairs_is_passing_pair_by_pair(text, queries, documents, draws):
     assert (mask.dtype, mask.tolist()) == (np.bool_, wanted)
 
 
-@pytest.mark.parametrize("value", ["2020", [2020], {"year": 2020}])
+@pytest.mark.parametrize("value", ["soon", [2020], {"year": 2020}])
 def test_a_document_of_another_type_is_told(value):
     with pytest.raises(InputError, match=r"field 'year' of a document holds .* cannot be compared with 2020"):
         passing(Comparison(type="gte", key="year", value=2020), [{"year": 2021}, {}, {"year": value}])

@@ -160,7 +160,7 @@ def test_files_without_a_header_are_not_mapped(tmp_path):
     [
         ('doc_id = ""', "columns.documents.doc_id"),
         ("text = []", "columns.documents.text"),
-        ('metadata = { year = "date" }', "columns.documents.metadata.year"),
+        ('metadata = { year = "money" }', "columns.documents.metadata.year"),
         ('sku = "doc_id"', "columns.documents.sku: unknown key"),
     ],
 )

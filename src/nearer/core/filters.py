@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from nearer.core.errors import InputError
+from nearer.core.types import TRUTH, FieldType, Value, item_text, items_of, read_as
 
-Value = str | int | float | bool
-Values = Mapping[str, Value | None]
-FieldType = Literal["text", "integer", "number", "boolean"]
+Values = Mapping[str, object]
 Fields = Mapping[str, FieldType]
 Comparator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
 Combiner = Literal["and", "or"]
@@ -31,7 +30,7 @@ _ORDERED = ("gt", "gte", "lt", "lte")
 _INTEGERS = range(-(2**63), 2**63)
 _WHERE = re.compile(r"\s*(?P<key>[^<>=!]+?)\s*(?P<sign>>=|<=|!=|=|>|<)\s*(?P<value>.*?)\s*", flags=re.DOTALL)
 _SIGNS: dict[str, Comparator] = {"=": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
-_TRUTH = {"true": True, "false": False}
+_FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,17 +127,18 @@ def typed_comparison(kind: Comparator, key: str, value: object, *, fields: Field
     """A field compared with a value, a text being read as the field's type. Raises InputError as ``parse_filter``."""
     field_type = compared_type(kind, key, fields=fields)
     typed = _typed(value, field_type) if isinstance(value, str) else value
-    return Comparison(type=kind, key=key, value=_fitting(typed, field_type, key))
+    return Comparison(type=kind, key=key, value=_ordered(kind, _fitting(typed, field_type, key), key))
 
 
 def compared_type(kind: Comparator, key: object, *, fields: Fields) -> FieldType:
     """The type of a field that is compared so.
 
-    Raises InputError for a field that may not filter, and for an order of true and false.
+    Raises InputError for a field that may not filter, and for an order of lists, and of true and false.
     """
     field_type = _type_of(key, fields)
-    if kind in _ORDERED and field_type == "boolean":
-        raise InputError(f"{key!r} is true or false, which {kind!r} cannot compare", hint='use "eq" or "ne"')
+    if kind in _ORDERED and field_type in ("boolean", "list"):
+        what = "is true or false" if field_type == "boolean" else "holds lists"
+        raise InputError(f"{key!r} {what}, which {kind!r} cannot compare", hint='use "eq" or "ne"')
     return field_type
 
 
@@ -151,7 +151,25 @@ def matches(condition: Filter, values: Values) -> bool:
     if isinstance(condition, Compound):
         return _COMBINED[condition.type](matches(each, values) for each in condition.filters)
     value = values.get(condition.key)
-    return value is not None and bool(_COMPARED[condition.type](value, condition.value))
+    if value is None:
+        return False
+    wanted = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    if isinstance(value, list | tuple):
+        if condition.type in _ORDERED:
+            raise TypeError("a list has no order")
+        held = not {item_text(each) for each in wanted}.isdisjoint(items_of(value))
+        return held == (condition.type in ("eq", "in"))
+    return bool(_COMPARED[condition.type](_like(value, wanted[0]), condition.value))
+
+
+def _like(value: object, wanted: Value) -> object:
+    """A document's value as it is compared with a condition's: a text as what it says, where no text is wanted."""
+    if isinstance(wanted, str):
+        return value if isinstance(value, str) else item_text(value)
+    if not isinstance(value, str):
+        return value
+    kinds: tuple[FieldType, ...] = ("boolean",) if isinstance(wanted, bool) else ("integer", "number", "date")
+    return next((found for kind in kinds if (found := read_as(value, kind)) is not None), value)
 
 
 _COMBINED: dict[str, Callable[[Iterable[bool]], bool]] = {"and": all, "or": any}
@@ -188,7 +206,17 @@ def _comparison(kind: Comparator, key: object, value: object, *, fields: Fields)
         if not isinstance(value, list | tuple) or not value:
             raise InputError(f'"{kind}" needs a list of values, got {_shown(value)}', hint=_EXAMPLE)
         return Comparison(type=kind, key=str(key), value=tuple(_fitting(each, field_type, key) for each in value))
-    return Comparison(type=kind, key=str(key), value=_fitting(value, field_type, key))
+    return Comparison(type=kind, key=str(key), value=_ordered(kind, _fitting(value, field_type, key), key))
+
+
+def _ordered(kind: Comparator, value: Value, key: object) -> Value:
+    """The value itself. Raises InputError where text would be ordered by a number."""
+    if kind in _ORDERED and isinstance(value, str) and _FLOAT.fullmatch(value.strip()):
+        raise InputError(
+            f"{key!r} holds text, which {kind!r} would compare with {value} letter by letter",
+            hint="compare it with = or !=; or make all its values numbers, import them again, and: nearer index",
+        )
+    return value
 
 
 def _type_of(key: object, fields: Fields) -> FieldType:
@@ -201,6 +229,12 @@ def _type_of(key: object, fields: Fields) -> FieldType:
 
 def _fitting(value: object, field_type: FieldType, key: object) -> Value:
     """The value as its field holds it. Raises InputError."""
+    if isinstance(value, str) and field_type not in ("text", "list"):
+        value = read_as(value, field_type) if read_as(value, field_type) is not None else value
+        if field_type == "date" and isinstance(value, float):
+            return value
+    if field_type == "list" and isinstance(value, str | int | float):
+        value, field_type = item_text(value), "text"
     match value:
         case bool():
             fits = field_type == "boolean"
@@ -221,8 +255,8 @@ def _fitting(value: object, field_type: FieldType, key: object) -> Value:
 def _typed(text: str, field_type: FieldType) -> object:
     """What was typed, as the field's type if it can be read so."""
     if field_type == "boolean":
-        return _TRUTH.get(text.lower(), text)
-    if field_type == "text":
+        return TRUTH.get(text.lower(), text)
+    if field_type in ("text", "list", "date"):
         return text
     for read in (int, float):
         try:

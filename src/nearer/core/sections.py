@@ -152,7 +152,7 @@ class ChunkRecipe(Section):
 
 ColumnName = Annotated[str, Field(min_length=1)]
 ColumnNames = ColumnName | Annotated[tuple[ColumnName, ...], Field(min_length=1)]
-MetadataTypes = dict[str, Literal["text", "number", "boolean"]]
+MetadataTypes = dict[str, Literal["text", "number", "boolean", "date"]]
 
 
 class DocumentColumns(Section):
@@ -176,6 +176,11 @@ class DocumentColumns(Section):
     )
     ignore: tuple[ColumnName, ...] = Field(default=(), description="columns to leave out")
 
+    @property
+    def texts(self) -> frozenset[str]:
+        """The metadata that is text, whatever it looks like."""
+        return frozenset(name for name, kind in (self.metadata or {}).items() if kind == "text")
+
 
 class QueryColumns(Section):
     """Where a query's fields are in imported files."""
@@ -184,6 +189,11 @@ class QueryColumns(Section):
     text: ColumnNames | None = Field(default=None, description="the text's column, or several")
     metadata: MetadataTypes | None = Field(default=None, description="as for documents")
     ignore: tuple[ColumnName, ...] = Field(default=(), description="columns to leave out")
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The metadata that is text, whatever it looks like."""
+        return frozenset(name for name, kind in (self.metadata or {}).items() if kind == "text")
 
 
 class JudgmentColumns(Section):

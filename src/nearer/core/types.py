@@ -11,6 +11,7 @@ from typing import Literal
 
 FieldType = Literal["text", "integer", "number", "boolean", "date", "list"]
 
+Value = str | int | float | bool
 TRUTH = {"true": True, "false": False}
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -71,6 +72,51 @@ def type_of(value: object) -> FieldType | None:
         case list() if all(isinstance(each, str | int | float) for each in value):
             return "list"
     return None
+
+
+def read_as(value: object, field_type: FieldType) -> Value | None:
+    """A value as it is compared in a field of a type, lists apart; None where it is none of that type.
+
+    Dates are seconds since 1970.
+
+    >>> read_as("9.90", "number"), read_as("1970-01-02", "date"), read_as("True", "boolean"), read_as(7, "text")
+    (9.9, 86400.0, True, None)
+    """
+    if isinstance(value, str):
+        return _text_as(value, field_type)
+    if isinstance(value, bool):
+        return value if field_type == "boolean" else None
+    if isinstance(value, int | float) and field_type in ("integer", "number"):
+        return float(value) + 0.0 if field_type == "number" else value  # -0.0 and 0.0 are one number
+    return None
+
+
+def item_text(value: object) -> str:
+    """An item of a list as it is compared.
+
+    >>> item_text("a"), item_text(1.0), item_text(True)
+    ('a', '1', 'true')
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def items_of(value: object) -> tuple[str, ...]:
+    """The items of a list, or of one value as a list of its own."""
+    return tuple(map(item_text, value)) if isinstance(value, list | tuple) else (item_text(value),)
+
+
+def _text_as(text: str, field_type: FieldType) -> Value | None:
+    match field_type:
+        case "boolean":
+            return TRUTH.get(text.lower())
+        case "date":
+            return as_date(text)
+        case "integer" | "number":
+            number = as_number(text)
+            return number if number is None or field_type == "integer" else float(number)
+    return text
 
 
 def _type_of_text(text: str) -> FieldType:

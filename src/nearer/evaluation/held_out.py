@@ -1,17 +1,17 @@
 """Slices that are held out of training whole: queries that meet a condition go into a test split of their own."""
 
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Collection, Mapping, Sequence
 
 from nearer.core.errors import InputError
-from nearer.core.filters import FieldType, Filter, Values, fields_in, matches, parse_where
+from nearer.core.filters import Filter, fields_in, matches, parse_where
 from nearer.core.records import Query
 from nearer.core.sections import SplitRecipe
+from nearer.core.types import FieldType
+from nearer.retrieval.fields import FieldTypes
 from nearer.store.collection import LEAKED
 from nearer.store.workspace import Workspace
 
 _PREFIX = "test_"
-_TYPES: dict[type, FieldType] = {bool: "boolean", str: "text", int: "integer", float: "number"}
 
 
 def held_out_splits(recipe: SplitRecipe) -> list[str]:
@@ -37,7 +37,7 @@ def find_held_out(workspace: Workspace) -> dict[str, list[str]]:
     splits_of = collection.split_of()
     wanted: dict[str, list[str]] = {}
     for split, name in zip(held_out_splits(recipe), recipe.held_out, strict=True):
-        members = _meeting(name, recipe.held_out[name], queries)
+        members = _meeting(name, recipe.held_out[name], queries, workspace.recipe.columns.queries.texts)
         _refuse_others(split, members, splits_of)
         for query_id in members:
             wanted.setdefault(query_id, []).append(split)
@@ -50,53 +50,39 @@ def find_held_out(workspace: Workspace) -> dict[str, list[str]]:
     return misplaced
 
 
-def _meeting(name: str, conditions: str | Sequence[str], queries: Sequence[Query]) -> dict[str, None]:
+def _meeting(
+    name: str, conditions: str | Sequence[str], queries: Sequence[Query], texts: Collection[str]
+) -> dict[str, None]:
     """The ids of the queries that meet all conditions."""
-    texts = [conditions] if isinstance(conditions, str) else list(conditions)
+    written = [conditions] if isinstance(conditions, str) else list(conditions)
     try:
-        condition = _parse(texts, queries)
+        condition = _parse(written, queries, texts)
     except InputError as error:
         raise InputError(f"split.held_out.{name}: {error.message}", hint=error.hint) from error
-    found = dict.fromkeys(
-        query.query_id
-        for query in queries
-        if matches(condition, cast(Values, query.metadata))  # as _type_of checked
-    )
+    found = dict.fromkeys(query.query_id for query in queries if matches(condition, query.metadata))
     if not found:
         raise InputError(
-            f"split.held_out.{name}: no query meets {' and '.join(texts)}",
+            f"split.held_out.{name}: no query meets {' and '.join(written)}",
             hint="correct the condition, or take it out of nearer.toml until there are such queries",
         )
     return found
 
 
-def _parse(texts: Sequence[str], queries: Sequence[Query]) -> Filter:
-    condition = parse_where(texts, {field: _type_of(field, queries) for field in fields_in(texts)})
+def _parse(written: Sequence[str], queries: Sequence[Query], texts: Collection[str]) -> Filter:
+    condition = parse_where(written, {field: _type_of(field, queries, texts) for field in fields_in(written)})
     assert condition is not None, "the recipe has a condition for every name"
     return condition
 
 
-def _type_of(field: str, queries: Sequence[Query]) -> FieldType:
-    """The one type of a field's values. Raises InputError for an unknown field, mixed types, lists and objects."""
-    first: dict[FieldType, str] = {}
+def _type_of(field: str, queries: Sequence[Query], texts: Collection[str]) -> FieldType:
+    """The type of a field's values. Raises InputError for an unknown field, mixed types, and objects."""
+    types = FieldTypes([field], texts=texts, noun="query")
     for query in queries:
-        value = query.metadata.get(field)
-        if value is None:
-            continue
-        if type(value) not in _TYPES:
-            reason = f"query {query.query_id!r} has a {type(value).__name__} in {field!r}, which no condition compares"
-            raise InputError(reason, hint="give the field one plain value a query")
-        first.setdefault(_TYPES[type(value)], query.query_id)
-    if not first:
+        types.see(query.query_id, query.metadata)
+    if field not in (found := types.found()):
         known = ", ".join(sorted({name for query in queries for name in query.metadata})) or "none"
         raise InputError(f"no query has the field {field!r}", hint=f"the fields are: {known}")
-    if first.keys() == {"integer", "number"}:
-        return "number"
-    if len(first) > 1:
-        (one, one_id), (other, other_id), *_ = first.items()
-        reason = f"{field!r} is of mixed types: query {one_id!r} has {one}, query {other_id!r} has {other}"
-        raise InputError(reason, hint="give the field one type in all queries")
-    return next(iter(first))
+    return found[field]
 
 
 def _refuse_others(split: str, members: Mapping[str, None], splits_of: Mapping[str, Sequence[str]]) -> None:

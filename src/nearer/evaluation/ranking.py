@@ -98,7 +98,9 @@ def rank(
         corpus=corpus,
         k=max(k, depth),
         excluded=exclusions.pairs,
-        conditions=conditions_of(system.search, queries, corpus.documents) if "filter" in system.stages else None,
+        conditions=conditions_of(system.search, queries, corpus.documents, workspace.recipe.columns.documents.texts)
+        if "filter" in system.stages
+        else None,
     )
     vectors = _Vectors(workspace, system.encoder, corpus, queries, progress)
     found = Found(

@@ -1,7 +1,8 @@
 """Import files: all or nothing, every fault listed; with ``skip_bad`` the bad rows are set aside and counted."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,11 +12,15 @@ from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.failpoints import failpoint
+from nearer.core.filters import fields_in
 from nearer.core.progress import Progress, Silent
-from nearer.core.records import Document, Judgment
+from nearer.core.records import Judgment, Metadata
 from nearer.core.results.data import Changes, Imported, Removed
+from nearer.core.types import FieldType
 from nearer.evaluation.grades import make_scale
 from nearer.evaluation.splits import assign
+from nearer.retrieval.fields import FieldTypes
+from nearer.retrieval.imported_types import ImportedTypes
 from nearer.store import tables
 from nearer.store.collection import (
     batches,
@@ -69,6 +74,7 @@ class _Import:
         self.asked = asked
         self.progress = progress
         self.notes = Notes()
+        self.summary: list[str] = []
         self.faults = FaultLog()
         self.repeated: dict[str, Changes] = {}
         self.drawn: list[str] = []
@@ -220,7 +226,7 @@ def add(
     failpoint("import.commit")
     return Imported(
         changes=changes,
-        notes=task.notes.lines(),
+        notes=(*task.notes.lines(), *filter(None, task.summary)),
         num_skipped=task.faults.num_rows,
         faults=tuple(task.faults.kept),
         num_faults=task.faults.num_faults,
@@ -248,17 +254,43 @@ def remove(workspace: Workspace, doc_ids: Sequence[str]) -> Removed:
     return Removed(num_removed=num_removed, counts=workspace.collection.counts())
 
 
-def _documents(task: _Import, path: Path) -> Iterator[Row[Document] | Fault]:
-    return read_documents(task.source(path), columns=task.columns, make_ids=task.asked.make_ids)
-
-
 def _add_corpus(task: _Import, path: Path) -> None:
-    task.put("documents", _documents(task, path), put_documents)
+    recipe = task.workspace.recipe
+    used = [*recipe.index.filter_fields, *fields_in(recipe.search.filters), *recipe.search.boosts]
+    rows = ((doc_id, metadata) for doc_id, _, metadata in task.workspace.collection.document_metadata())
+    types = _types("documents", used, rows, texts=task.columns.documents.texts)
+    found = read_documents(task.source(path), columns=task.columns, make_ids=task.asked.make_ids)
+    task.put("documents", types.checked(found, path), put_documents)
+    task.summary += [types.note()]
 
 
 def _add_queries(task: _Import, path: Path) -> None:
-    rows = read_queries(task.source(path), columns=task.columns, make_ids=task.asked.make_ids)
-    task.put("queries", rows, put_queries)
+    recipe = task.workspace.recipe
+    conditions = [text for of in recipe.split.held_out.values() for text in ([of] if isinstance(of, str) else of)]
+    rows = ((each.query_id, each.metadata) for each in task.workspace.collection.queries())
+    used = [*fields_in(conditions), *recipe.search.query_time_fields]
+    types = _types("queries", used, rows, texts=task.columns.queries.texts)
+    found = read_queries(task.source(path), columns=task.columns, make_ids=task.asked.make_ids)
+    task.put("queries", types.checked(found, path), put_queries)
+    task.summary += [types.note()]
+
+
+def _types(
+    kind: str, used: Sequence[str], rows: Iterable[tuple[str, Metadata]], *, texts: Collection[str]
+) -> ImportedTypes:
+    """The types that an import must keep: those of fields that the recipe compares, where the workspace has them."""
+    kept: dict[str, FieldType] = {}
+    of_each = {name: FieldTypes([name], texts=texts) for name in used}
+    for key, metadata in rows if used else ():
+        for name, types in list(of_each.items()):
+            try:
+                types.see(key, metadata)
+            except InputError:
+                del of_each[name]
+    for types in of_each.values():
+        with suppress(InputError):  # a field of mixed types keeps none
+            kept |= types.found()
+    return ImportedTypes(kind, kept, texts=texts)
 
 
 def _add_pairs(task: _Import, path: Path) -> None:

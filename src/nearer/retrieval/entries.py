@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from nearer.core.arrays import Floats32, Ints
 from nearer.core.errors import InputError, WorkspaceError
-from nearer.core.filters import Value
+from nearer.retrieval.fields import Kept
 
 Ranking = list[tuple[str, float]]
 """Documents and their scores, best first; equal scores go by doc_id descending, as trec_eval sorts."""
@@ -28,7 +28,7 @@ class Entries:
     hashes: tuple[str, ...]
     starts_N: Ints
     vectors_PD: Floats32
-    values: Mapping[str, tuple[Value | None, ...]] = field(default_factory=dict)
+    values: Mapping[str, tuple[Kept | None, ...]] = field(default_factory=dict)
 
     @property
     def sizes_N(self) -> Ints:

@@ -1,35 +1,69 @@
 """The metadata fields that may filter: their types, read from the documents, and the values an index keeps."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nearer.core.errors import InputError
-from nearer.core.filters import Fields, FieldType, Value
+from nearer.core.filters import Fields
 from nearer.core.ids import canonical_json, text_hash
 from nearer.core.records import Metadata
+from nearer.core.types import FieldType, Value, items_of, read_as, type_of
 
-_LARGEST = 2**63
+Kept = Value | tuple[str, ...]
+"""A value as an index keeps it: dates as seconds since 1970, lists as the texts of their items."""
 
 
 class FieldTypes:
-    """Finds the type of every field, document by document; only an example of each type is remembered."""
+    """Finds the type of every field, record by record; only an example of each type is remembered.
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._first: dict[str, dict[FieldType, str]] = {name: {} for name in names}
+    A field has the narrowest type that all its values have: texts that are all numbers are numbers. Those among
+    ``texts`` are text whatever they look like. ``noun`` is what the records are.
+    """
 
-    def see(self, doc_id: str, metadata: Metadata) -> None:
-        """Take note of one document. Raises InputError for a list, an object, or a number that no index can hold."""
+    def __init__(self, names: Sequence[str], *, texts: Collection[str] = (), noun: str = "document") -> None:
+        self._first: dict[str, dict[tuple[FieldType, bool], str]] = {name: {} for name in names}
+        self._texts, self._noun = texts, noun
+
+    def see(self, key: str, metadata: Metadata) -> None:
+        """Take note of one record. Raises InputError for an object, or a number that no index can hold."""
         for name, first in self._first.items():
             value = metadata.get(name)
             if value is not None:
-                first.setdefault(_type_of(value, name=name, doc_id=doc_id), doc_id)
+                first.setdefault((self._type_of(value, name=name, key=key), isinstance(value, str)), key)
 
     def found(self) -> dict[str, FieldType]:
-        """The type of every field that a document has. Raises InputError, naming two documents, for mixed types."""
-        return {name: _common_type(name, first) for name, first in self._first.items() if first}
+        """The type of every field that a record has. Raises InputError, naming two records, for mixed types."""
+        return {name: self._common_type(name, first) for name, first in self._first.items() if first}
+
+    def _type_of(self, value: object, *, name: str, key: str) -> FieldType:
+        if isinstance(value, str) and name in self._texts:
+            return "text"
+        found = type_of(value)
+        if found is None:
+            raise InputError(
+                f"field {name!r} of {self._noun} {key!r} cannot filter: it holds {str(value)[:40]}, which is no text, "
+                "number of 64 bits, true or false, nor a list of these",
+                hint="take the field out of index.filter_fields, or give it plain values",
+            )
+        return found
+
+    def _common_type(self, name: str, first: Mapping[tuple[FieldType, bool], str]) -> FieldType:
+        kinds = {kind for kind, _ in first}
+        if "list" in kinds:
+            return "list"
+        if kinds == {"integer", "number"}:
+            return "number"
+        if len(kinds) == 1:
+            return next(iter(kinds))
+        if all(is_text for _, is_text in first):
+            return "text"
+        (left, left_id), (right, right_id), *_ = {kind: key for (kind, _), key in first.items()}.items()
+        raise InputError(
+            f"field {name!r} cannot filter: {self._noun} {left_id!r} has {left}, {self._noun} {right_id!r} has {right}",
+            hint="give the field one type in all of them, or take it out of index.filter_fields",
+        )
 
 
-def kept_values(metadata: Metadata, fields: Fields) -> tuple[Value | None, ...]:
+def kept_values(metadata: Metadata, fields: Fields) -> tuple[Kept | None, ...]:
     """What an index keeps of a document's metadata, in the order of ``fields``.
 
     >>> kept_values({"year": 2020, "lang": "en"}, {"year": "number", "topic": "text"})
@@ -47,7 +81,7 @@ def entry_hash(hash_of_text: str, metadata: Metadata, fields: Fields) -> str:
     return text_hash(canonical_json([hash_of_text, values])) if values else hash_of_text
 
 
-def columns(rows: Iterable[Sequence[Value | None]], fields: Fields) -> dict[str, tuple[Value | None, ...]]:
+def columns(rows: Iterable[Sequence[Kept | None]], fields: Fields) -> dict[str, tuple[Kept | None, ...]]:
     """Rows of values as one tuple a field.
 
     >>> columns([(2020, "en"), (2021, None)], {"year": "integer", "lang": "text"})
@@ -57,37 +91,7 @@ def columns(rows: Iterable[Sequence[Value | None]], fields: Fields) -> dict[str,
     return dict(zip(fields, by_field, strict=True))
 
 
-def _type_of(value: object, *, name: str, doc_id: str) -> FieldType:
-    match value:
-        case bool():
-            return "boolean"
-        case str():
-            return "text"
-        case int() if -_LARGEST <= value < _LARGEST:
-            return "integer"
-        case float() if math.isfinite(value):
-            return "number"
-    raise InputError(
-        f"field {name!r} of document {doc_id!r} cannot filter: it holds {str(value)[:40]}, which is no text, "
-        "number of 64 bits, true or false",
-        hint="take the field out of index.filter_fields, or give it one plain value a document",
-    )
-
-
-def _common_type(name: str, first: dict[FieldType, str]) -> FieldType:
-    if first.keys() == {"integer", "number"}:
-        return "number"
-    if len(first) == 1:
-        return next(iter(first))
-    (left, left_id), (right, right_id), *_ = first.items()
-    raise InputError(
-        f"field {name!r} cannot filter: document {left_id!r} has {left}, document {right_id!r} has {right}",
-        hint="give the field one type in all documents, or take it out of index.filter_fields",
-    )
-
-
-def _as_kept(value: object, field_type: FieldType) -> Value | None:
-    if isinstance(value, int) and field_type == "number":
-        return float(value)
-    assert value is None or isinstance(value, Value)
-    return value + 0.0 if isinstance(value, float) else value  # -0.0 and 0.0 are one number
+def _as_kept(value: object, field_type: FieldType) -> Kept | None:
+    if value is None:
+        return None
+    return items_of(value) if field_type == "list" else read_as(value, field_type)

@@ -9,8 +9,9 @@ check    CRC-32 of the vector's bytes: the store keeps no checksums
 field_i  the i-th field that may filter
 """
 
+import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import NearerError
-from nearer.core.filters import Comparison, Fields, FieldType, Filter
+from nearer.core.filters import Comparison, Fields, Filter
+from nearer.core.types import FieldType
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.manifest import Spec, damaged
 from nearer.store.files import inside
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from lancedb.table import Table
 
 KEY, DOC_ID, ORDINAL, HASH, VECTOR, CHECK = "key", "doc_id", "ordinal", "hash", "vector", "check"
+_MARK = "\x1f"
 _PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
 
 
@@ -47,6 +50,8 @@ def schema_of(spec: Spec, *, dimension: int) -> "pa.Schema":
         "integer": pa.int64(),
         "number": pa.float64(),
         "boolean": pa.bool_(),
+        "date": pa.float64(),
+        "list": pa.utf8(),
     }
     columns = [
         pa.field(KEY, pa.utf8(), nullable=False, metadata=_PRIMARY_KEY),
@@ -76,8 +81,14 @@ def rows_of(entries: Entries, schema: "pa.Schema", spec: Spec) -> "pa.Table":
         CHECK: checks(vectors_PD),
     }
     for name, values in entries.values.items():
-        columns[column_of(spec.fields, name)] = [values[row] for row in documents]
+        kept = [_marked(each) if isinstance(each, tuple) else each for each in values]
+        columns[column_of(spec.fields, name)] = [kept[row] for row in documents]
     return pa.table(columns, schema=schema)
+
+
+def _marked(items: Iterable[str]) -> str:
+    """The items of a list as one text that holds each between marks, which no item holds: JSON escapes them."""
+    return _MARK + "".join(json.dumps(each) + _MARK for each in items)
 
 
 def checks(vectors_PD: Floats32) -> list[int]:
@@ -104,6 +115,9 @@ def compiled(condition: Filter, fields: Fields) -> "Expr":
         return reduce(and_ if condition.type == "and" else or_, parts)
     column, value = col(column_of(fields, condition.key)), condition.value
     values = value if isinstance(value, tuple) else (value,)
+    if fields[condition.key] == "list":
+        has = reduce(or_, [column.contains(_marked([str(each)])) for each in values])
+        return has if condition.type in ("eq", "in") else ~has
     if fields[condition.key] == "integer" and any(isinstance(each, float) for each in values):
         column = column.cast("double")  # counting takes SQL, which does not turn a fraction into an integer
     if isinstance(value, tuple):

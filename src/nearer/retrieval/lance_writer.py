@@ -170,7 +170,8 @@ def _index_rows(table: "Table", spec: Spec, *, vectors: bool) -> None:
     indexed = {each.columns[0] for each in table.list_indices()}
     wanted: dict[str, Bitmap | BTree] = {}
     for name, field_type in spec.fields.items():
-        wanted[column_of(spec.fields, name)] = Bitmap() if field_type == "boolean" else BTree()
+        if field_type != "list":  # whose items are looked through
+            wanted[column_of(spec.fields, name)] = Bitmap() if field_type == "boolean" else BTree()
     for column, config in wanted.items():
         if column not in indexed:
             table.create_index(column, config=config)

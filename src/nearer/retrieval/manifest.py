@@ -13,9 +13,9 @@ from typing import Literal
 
 from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
 from nearer.core.failpoints import failpoint
-from nearer.core.filters import FieldType
 from nearer.core.results.base import Result
 from nearer.core.results.serving import IndexSummary, Probes, Recall
+from nearer.core.types import FieldType
 from nearer.store.files import remove_tree, write_atomic
 
 FORMAT_VERSION = 1

@@ -13,11 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nearer.core.filters import Comparison, Fields, FieldType, Filter, Value
+from nearer.core.filters import Comparison, Fields, Filter
+from nearer.core.types import FieldType, Value
 
 Bools = NDArray[np.bool_]
 
-_DTYPES: dict[FieldType, Any] = {"text": object, "integer": np.int64, "number": np.float64, "boolean": np.bool_}
+_DTYPES: dict[FieldType, Any] = {
+    "text": object,
+    "integer": np.int64,
+    "number": np.float64,
+    "boolean": np.bool_,
+    "date": np.float64,
+    "list": object,
+}
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "eq": operator.eq,
     "gt": operator.gt,
@@ -35,12 +43,15 @@ class Column:
     held_N: Bools
 
 
-def columns_of(values: Mapping[str, Sequence[Value | None]], fields: Fields) -> dict[str, Column]:
+def columns_of(values: Mapping[str, Sequence[Any]], fields: Fields) -> dict[str, Column]:
     """The values that an index keeps of every field, as arrays."""
     made = {}
     for name, kept in values.items():
-        filler: Value = "" if fields[name] == "text" else 0
-        array_N = np.array([filler if each is None else each for each in kept], dtype=_DTYPES[fields[name]])
+        if fields[name] == "list":
+            array_N = np.fromiter(map(frozenset, (each or () for each in kept)), dtype=object, count=len(kept))
+        else:
+            filler: Value = "" if fields[name] == "text" else 0
+            array_N = np.array([filler if each is None else each for each in kept], dtype=_DTYPES[fields[name]])
         made[name] = Column(values_N=array_N, held_N=np.array([each is not None for each in kept], dtype=np.bool_))
     return made
 
@@ -62,6 +73,8 @@ def mask_of(condition: Filter, columns: Mapping[str, Column]) -> Bools:
 
 def _compared(kind: str, column: Column, value: Value) -> Bools:
     """The comparison as Python makes it: an integer meets a fraction exactly, without becoming a float itself."""
+    if len(column.values_N) and isinstance(column.values_N[0], frozenset):
+        return np.fromiter((value in each for each in column.values_N), np.bool_, count=len(column.values_N))
     if column.values_N.dtype == np.int64 and isinstance(value, float):
         if not value.is_integer() and kind == "eq":
             return np.zeros(len(column.values_N), np.bool_)

@@ -1,19 +1,17 @@
 """What documents' metadata offers to filters and boosts: which fields may be used, and the rules worth trying."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nearer.core.errors import InputError
-from nearer.core.filters import DERIVED, Comparator, Fields, FieldType, Value, written
+from nearer.core.filters import DERIVED, Comparator, Fields, written
 from nearer.core.records import Document, Metadata
+from nearer.core.types import FieldType, Value, item_text, items_of, read_as
 from nearer.retrieval.fields import FieldTypes
 from nearer.retrieval.rules import Rule, condition_of, parse_rules, refuse_derived
 
 MOST_VALUES = 20
 """A document field of more values than this is no candidate for a rule that is the same for every query."""
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,10 +71,8 @@ def _between(name: str, fields: Fields, documents: Sequence[Metadata], queries: 
 
     Raises InputError for a name that cannot be written in a rule, and where a query's value cannot be compared.
     """
-    values = [value for each in documents if (value := each.get(name)) is not None]
-    is_date = all(isinstance(value, str) and _DATE.fullmatch(value) for value in values)
     ordered: tuple[Comparator, ...] = ("eq", "lte", "gte")
-    kinds = ordered if fields[name] in ("integer", "number") or is_date else ordered[:1]
+    kinds = ordered if fields[name] in ("integer", "number", "date") else ordered[:1]
     texts = [written(kind, name, f"query.{name}") for kind in kinds]
     rules = parse_rules(texts, fields=fields, query_time_fields=[name])
     for query in queries:
@@ -86,7 +82,14 @@ def _between(name: str, fields: Fields, documents: Sequence[Metadata], queries: 
 
 def _of_values(name: str, fields: Fields, documents: Sequence[Metadata]) -> list[Rule]:
     """The rules that a document has a value, for each value that can be written as one and that not all have."""
-    values = {value for each in documents if isinstance(value := each.get(name), Value)}
+    if fields[name] == "list":
+        held = {item for each in documents if each.get(name) is not None for item in items_of(each[name])}
+        return (
+            [rule for item in sorted(held) for rule in _equality(name, item, fields)]
+            if len(held) <= MOST_VALUES
+            else []
+        )
+    values = {value: None for each in documents if isinstance(value := each.get(name), Value)}
     divides = len(values) > 1 or any(each.get(name) is None for each in documents)
     if len(values) > MOST_VALUES or not divides:
         return []
@@ -99,4 +102,5 @@ def _equality(name: str, value: Value, fields: Fields) -> tuple[Rule, ...]:
         [rule] = parse_rules([text], fields=fields, query_time_fields=())
     except InputError:
         return ()
-    return (rule,) if (rule.key, rule.value) == (name, value) else ()
+    kept = item_text(value) if fields[name] == "list" else read_as(value, fields[name])
+    return (rule,) if (rule.key, rule.value) == (name, kept) else ()

@@ -8,6 +8,7 @@ Shapes: N documents, R pairs of a query and a document.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -19,9 +20,7 @@ from nearer.core.filters import (
     Comparison,
     Compound,
     Fields,
-    FieldType,
     Filter,
-    Value,
     compared_type,
     matches,
     parts_of,
@@ -29,6 +28,7 @@ from nearer.core.filters import (
     written,
 )
 from nearer.core.records import Metadata
+from nearer.core.types import FieldType, Value
 
 Pairs = tuple[Ints, Ints]
 """Rows of queries, and beside each the row of a document."""
@@ -49,6 +49,9 @@ class Rule:
     def __str__(self) -> str:
         if self.query_field is not None:
             return written(self.type, self.key, _OF_THE_QUERY + self.query_field)
+        if self.field_type == "date" and isinstance(self.value, float):
+            moment = datetime.fromtimestamp(self.value, UTC).isoformat().removesuffix("+00:00")
+            return written(self.type, self.key, moment.removesuffix("T00:00:00"))
         return written(
             self.type, self.key, str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
         )
@@ -105,9 +108,10 @@ def passing(condition: Filter, documents: Sequence[Metadata]) -> Bools:
     mask_N = np.zeros(len(documents), np.bool_)
     for row, document in enumerate(documents):
         value = document.get(condition.key)
+        value = tuple(value) if isinstance(value, list) else value
         try:
             if value not in known:
-                known[value] = matches(condition, {condition.key: value})  # type: ignore[dict-item]
+                known[value] = matches(condition, {condition.key: value})
             mask_N[row] = known[value]
         except TypeError as error:
             raise InputError(

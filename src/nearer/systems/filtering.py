@@ -1,7 +1,7 @@
 """The filter of a composed system: the recipe's rules, and what they ask of documents for each query."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nearer.core.errors import InputError
 from nearer.core.filters import Fields, Filter, fields_in
@@ -21,12 +21,12 @@ def refuse_unindexed(search: SearchRecipe, filter_fields: Sequence[str]) -> None
         )
 
 
-def types_of(names: Sequence[str], documents: Iterable[Document]) -> Fields:
-    """The types of document fields.
+def types_of(names: Sequence[str], documents: Iterable[Document], texts: Collection[str] = ()) -> Fields:
+    """The types of document fields; those among ``texts`` are text.
 
     Raises InputError for one that no document has, or whose values cannot be compared with one another.
     """
-    types = FieldTypes(list(names))
+    types = FieldTypes(list(names), texts=texts)
     for document in documents:
         types.see(document.doc_id, document.metadata)
     found = types.found()
@@ -43,9 +43,11 @@ def rules_of(search: SearchRecipe, fields: Fields) -> tuple[Rule, ...]:
     return parse_rules(search.filters, fields=fields, query_time_fields=search.query_time_fields)
 
 
-def conditions_of(search: SearchRecipe, queries: Sequence[Query], documents: Sequence[Document]) -> list[Filter | None]:
+def conditions_of(
+    search: SearchRecipe, queries: Sequence[Query], documents: Sequence[Document], texts: Collection[str] = ()
+) -> list[Filter | None]:
     """What documents must pass for each query; nothing where the query has no field that a rule needs."""
-    rules = rules_of(search, types_of(fields_in(search.filters), documents))
+    rules = rules_of(search, types_of(fields_in(search.filters), documents, texts))
     return [condition_of(rules, known_of(query.metadata, search)) for query in queries]
 
 

@@ -1,6 +1,7 @@
 """Build and verify the index of a system's space."""
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class _Source:
         self._spec = Spec(
             space_id=system.model.space_id,
             chunking=chunking_name(self._window),
-            fields=_field_types(self._collection, recipe.filter_fields),
+            fields=_field_types(self._collection, recipe.filter_fields, workspace.recipe.columns.documents.texts),
         )
         self._has_types = bool(self._spec.fields) or not recipe.filter_fields  # without documents there are none
 
@@ -173,14 +174,14 @@ def folder_of(workspace: Workspace, space_id: str) -> Path:
     return inside(workspace.indexes, space_id)
 
 
-def _field_types(collection: Collection, names: Sequence[str]) -> Fields:
+def _field_types(collection: Collection, names: Sequence[str], texts: AbstractSet[str]) -> Fields:
     """The type of every field that may filter.
 
     Raises InputError for a field that no document has, and for values that cannot be compared with one another.
     """
     if not names:
         return {}
-    types, num_documents = FieldTypes(names), 0
+    types, num_documents = FieldTypes(names, texts=texts), 0
     for doc_id, _, metadata in collection.document_metadata():
         types.see(doc_id, metadata)
         num_documents += 1
