@@ -23,9 +23,9 @@ import nearer
 from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.confirm import build
 from nearer.advice.verdict import FINE_TUNE
-from nearer.cli import Watch
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure
+from nearer.printing.progress import ConsoleProgress
 from nearer.systems import open_system
 from sets import add_size_arguments, cell, open_workspace
 
@@ -65,10 +65,12 @@ def run(name: str, arguments: argparse.Namespace) -> str:
     """One set: import, advice, truth; its row of the table."""
     work: Path = arguments.work / name
     workspace = open_workspace(name, work, arguments, "train.passes=1")
-    advice = cell(work / "advice.json", lambda: nearer.advise(workspace, confirm_on_test=False, progress=Watch()))
+    advice = cell(
+        work / "advice.json", lambda: nearer.advise(workspace, confirm_on_test=False, progress=ConsoleProgress())
+    )
     if arguments.time:
         return f"{name}: {advice['num_queries']} queries, {advice['verdict']}, {advice['duration_s']:.0f} s"
-    trained = cell(work / "train.json", lambda: nearer.train(workspace, progress=Watch()))
+    trained = cell(work / "train.json", lambda: nearer.train(workspace, progress=ConsoleProgress()))
     truth = cell(work / "truth.json", lambda: values_on_test(workspace, advice, trained["model_id"]))
     if name == "banking77":
         dedup = cell(work / "dedup.json", lambda: duplicates(workspace, trained["model_id"]))
@@ -79,7 +81,7 @@ def run(name: str, arguments: argparse.Namespace) -> str:
 
 def values_on_test(workspace: nearer.Workspace, advice: Mapping[str, Any], model_id: str) -> dict[str, Any]:
     """nDCG@10 of every remedy on test, fitted on all of train and dev; the trained model's is fine-tuning's."""
-    progress = Watch()
+    progress = ConsoleProgress()
     data, judged = AdviceData(workspace, progress), read_judged_split(workspace, "test")
     systems = {"base": data.system, FINE_TUNE: open_system(workspace, model_id)}
     for row in advice["remedies"][1:]:
@@ -95,7 +97,7 @@ def values_on_test(workspace: nearer.Workspace, advice: Mapping[str, Any], model
 def duplicates(workspace: nearer.Workspace, model_id: str) -> dict[str, Any]:
     """The F1 of duplicate pairs on test, with the threshold that was best on dev, before and after training."""
     result = nearer.evaluate_task(
-        workspace, ["base", model_id], task="dedup", label="label_intent", split="test", progress=Watch()
+        workspace, ["base", model_id], task="dedup", label="label_intent", split="test", progress=ConsoleProgress()
     )
     before, after = (each["metrics"] for each in result["results"])
     return {"values": {"base": before, "fine-tuned": after}, "comparisons": result["comparisons"]}

@@ -109,7 +109,7 @@ def check(number: int, work: Path) -> None:
 _CHECK = """
 import resource, sys, time
 import nearer
-from nearer.cli import ConsoleProgress
+from nearer.printing.progress import ConsoleProgress
 began, cpu = time.monotonic(), time.process_time()
 result = nearer.check(nearer.Workspace.open(sys.argv[1]), progress=ConsoleProgress())
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -33,13 +33,13 @@ from typing import Any
 import numpy as np
 
 import nearer
-from nearer.cli import Watch
 from nearer.core.ids import canonical_json
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.evaluation.comparison import compare_measured
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ranking import Measured, measure
 from nearer.measure.significance import holm
+from nearer.printing.progress import ConsoleProgress
 from nearer.systems import open_local, open_system
 from nearer.training.dev_set import DevSet, build_dev_set
 from nearer.training.examples import find_excluded, read_examples
@@ -106,7 +106,7 @@ def prepare(name: str, arguments: argparse.Namespace) -> None:
     """Import a set and measure the base on dev."""
     workspace = opened(name, 0, arguments)
     path = arguments.work / name / "base.json"
-    cell(path, partial(nearer.evaluate, workspace, ["base"], split="dev", progress=Watch()))
+    cell(path, partial(nearer.evaluate, workspace, ["base"], split="dev", progress=ConsoleProgress()))
     workspace.close()
 
 
@@ -162,7 +162,7 @@ def run_stock(
     workspace: nearer.Workspace, folder: Path, seed: int, seconds: float, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """The stock recipe; what it is given (pairs, passages, the dev set) is read before the clock starts."""
-    base, excluded, progress = open_local(workspace, "base"), find_excluded(workspace), Watch()
+    base, excluded, progress = open_local(workspace, "base"), find_excluded(workspace), ConsoleProgress()
     corpus = read_corpus(workspace, base.encoder)
     vectors_PD, _ = embed_corpus(workspace, base.encoder, corpus, progress)
     ids = excluded.query_ids
@@ -191,7 +191,7 @@ def run_nearer(workspace: nearer.Workspace, seconds: float, num_trials: int) -> 
     """Training fitted to the time."""
     began = time.monotonic()
     trained = nearer.train(
-        workspace, budget=seconds, search=num_trials, seeds=1 if num_trials else SEEDS, progress=Watch()
+        workspace, budget=seconds, search=num_trials, seeds=1 if num_trials else SEEDS, progress=ConsoleProgress()
     )
     plain = trained.to_dict()
     told = {key: plain.get(key) for key in ("budget", "trials", "seeds", "dev", "num_pairs", "duration_s")}
@@ -235,7 +235,7 @@ def systems_of(folder: Path) -> dict[str, str]:
 
 def measured_on(workspace: nearer.Workspace, split: str, systems: Mapping[str, str]) -> dict[str, Any]:
     """nDCG@10 of every system, each compared with stock; Nearer's slices compared with the base."""
-    judged, progress = read_judged_split(workspace, split), Watch()
+    judged, progress = read_judged_split(workspace, split), ConsoleProgress()
     workspace.registry.use_test_split(split=split, systems=list(systems.values()), purpose="benchmark")
     values = {
         name: measure(workspace, open_system(workspace, system), judged, progress=progress)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import nearer
-from nearer.cli import Watch
 from nearer.core.errors import NearerError
 from nearer.flows.demo import GROUP, DemoSize, choose, held_out
 from nearer.flows.demo.corpus import stdlib_functions
+from nearer.printing.progress import ConsoleProgress
 
 EDITIONS = ("north", "south", "west")
 GROUPS = {"medquad": "label_focus", "graded": "label_focus", "demo": GROUP, "filter": GROUP}
@@ -106,12 +106,12 @@ def _fill(workspace: nearer.Workspace, name: str, work: Path, arguments: argpars
     if name in ("demo", "filter"):
         for kind, rows in _demo_rows(arguments, in_editions=name == "filter").items():
             write_lines(work / f"{kind}.jsonl", (json.dumps(row) for row in rows))
-            nearer.add(workspace, kind, work / f"{kind}.jsonl", progress=Watch())
+            nearer.add(workspace, kind, work / f"{kind}.jsonl", progress=ConsoleProgress())
     else:
         write = _write_graded if name == "graded" else write_subset
         write(arguments.data / ("medquad" if name == "graded" else name), work / "subset", arguments)
-        nearer.add(workspace, "beir", work / "subset", progress=Watch())
-    checked = nearer.check(workspace, drop=True, progress=Watch())
+        nearer.add(workspace, "beir", work / "subset", progress=ConsoleProgress())
+    checked = nearer.check(workspace, drop=True, progress=ConsoleProgress())
     return {key: checked[key] for key in ("counts", "splits", "num_dropped", "num_truncated", "num_passages")}
 
 

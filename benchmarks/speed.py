@@ -32,7 +32,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nearer
-from nearer.cli import Watch
 from nearer.core.arrays import Floats32
 from nearer.core.progress import Silent
 from nearer.core.records import Judgment
@@ -46,6 +45,7 @@ from nearer.learn.examples import Example
 from nearer.learn.fit import Sides, fit
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.measure.significance import mean_intervals
+from nearer.printing.progress import ConsoleProgress
 from nearer.systems import open_local
 from nearer.training.examples import find_excluded, read_examples
 from nearer.training.mining import mine_negatives
@@ -381,7 +381,7 @@ def train_ours(model: Any, pairs: Sequence[tuple[str, str]], options: dict[str, 
 def training_examples(workspace: nearer.Workspace, encoder: Encoder, corpus: Corpus, *, number: int) -> list[Example]:
     """The first examples as training would make them."""
     excluded = find_excluded(workspace)
-    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Watch())
+    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, ConsoleProgress())
     examples = read_examples(workspace, encoder, corpus, passage_emb_PD, excluded=excluded, progress=Silent())
     return examples[:number]
 
@@ -465,14 +465,14 @@ def update(arguments: argparse.Namespace) -> dict[str, Any]:
     workspace = nearer.Workspace.init(folder)
     nearer.add(workspace, "corpus", write_jsonl(folder / "all.jsonl", documents))
     began = time.perf_counter()
-    nearer.index(workspace, "base", progress=Watch())
+    nearer.index(workspace, "base", progress=ConsoleProgress())
     full_s = time.perf_counter() - began
     ratios = []
     for run in range(arguments.runs):
         changed = [{**each, "text": f"Edited {run}. {each['text']}"} for each in documents[run::100]]
         nearer.add(workspace, "corpus", write_jsonl(folder / "changed.jsonl", changed))
         began = time.perf_counter()
-        [built] = nearer.index(workspace, "base", progress=Watch())["indexes"]
+        [built] = nearer.index(workspace, "base", progress=ConsoleProgress())["indexes"]
         ratios.append((time.perf_counter() - began) / full_s)
     workspace.close()
     return {

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import nearer
-from nearer.cli import Watch
+from nearer.printing.progress import ConsoleProgress
 from sets import add_size_arguments, cell, open_workspace
 
 MAIN = "nDCG@10"
@@ -73,7 +73,7 @@ def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     models = {**trained("matryoshka", seed, ways, arguments), "base": "base"}
     with closing(opened("matryoshka", seed, arguments)) as workspace:
         for name in ("without", "base"):
-            turned = nearer.turn(workspace, models[name], progress=Watch())
+            turned = nearer.turn(workspace, models[name], progress=ConsoleProgress())
             models[f"{name}, turned afterwards"] = turned["model_id"]
         systems = {(name, None): model_id for name, model_id in models.items()}
         for name, model_id in models.items():
@@ -117,7 +117,7 @@ def linear(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
         models = trained("linear", seed, ways, arguments)
         with closing(opened("linear", seed, arguments)) as workspace:
             path = folder_of("linear", seed, arguments) / f"dev-{passes}.json"
-            run = partial(nearer.evaluate, workspace, [*models.values()], split="dev", progress=Watch())
+            run = partial(nearer.evaluate, workspace, [*models.values()], split="dev", progress=ConsoleProgress())
             measured = cell(path, run, {"systems": list(models.values())}, renews=True)
         yield from values_of(measured, [*models])
         yield from differences_of(measured, [*models])
@@ -141,7 +141,7 @@ def trained(part: str, seed: int, ways: Mapping[str, Sequence[str]], arguments: 
         with closing(opened(part, seed, arguments, *overrides)) as workspace:
             path = folder_of(part, seed, arguments) / f"{name}.json"
             of = {"overrides": [*overrides, *arguments.set]}
-            found[name] = cell(path, partial(nearer.train, workspace, progress=Watch()), of)["model_id"]
+            found[name] = cell(path, partial(nearer.train, workspace, progress=ConsoleProgress()), of)["model_id"]
     return found
 
 
@@ -149,7 +149,9 @@ def on_test(part: str, seed: int, systems: Sequence[str], arguments: argparse.Na
     """The evaluation of these systems on test, the first against the others."""
     with closing(opened(part, seed, arguments)) as workspace:
         path = folder_of(part, seed, arguments) / "test.json"
-        run = partial(nearer.evaluate, workspace, systems, split="test", progress=Watch(), purpose="benchmark")
+        run = partial(
+            nearer.evaluate, workspace, systems, split="test", progress=ConsoleProgress(), purpose="benchmark"
+        )
         return cell(path, run, {"systems": list(systems)}, renews=True)
 
 

@@ -5,16 +5,16 @@ Exit codes: 0 done; 1 an internal failure; 2 bad input or usage; 3 done, and the
 
 import io
 import json
+import logging
 import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -24,12 +24,9 @@ from nearer.core.escape import escape_controls
 from nearer.core.recipe import load_recipe
 from nearer.core.results.base import Result
 from nearer.core.results.data import NewWorkspace
+from nearer.printing.progress import ConsoleProgress, WarningLines, end_all
 from nearer.store.workspace import Workspace, is_workspace
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-T = TypeVar("T")
 N = TypeVar("N", int, float)
 R = TypeVar("R", bound=Result)
 
@@ -57,38 +54,6 @@ class UsageFault(NearerError):
     """Options that do not go together."""
 
     code = "usage"
-
-
-class ConsoleProgress:
-    """Progress on stderr: bars on a terminal, lines anywhere."""
-
-    @cached_property
-    def _console(self) -> "Console":
-        from rich.console import Console
-
-        return Console(stderr=True, highlight=False)
-
-    def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
-        """Yield ``items`` while a bar moves; a ``total`` of 0 is unknown."""
-        if not self._console.is_terminal:
-            yield from items
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as RichProgress
-
-        columns = (
-            TextColumn("{task.description:24}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TaskProgressColumn(show_speed=True),
-            TimeElapsedColumn(),
-        )
-        with RichProgress(*columns, console=self._console) as bar:
-            yield from bar.track(items, total=total or None, description=label)
-
-    def say(self, text: str) -> None:
-        """Print one line."""
-        self._console.print(escape_controls(text), markup=False, soft_wrap=True)
 
 
 def _tell_version(wanted: bool) -> None:
@@ -680,6 +645,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     as_json = "--json" in given and os.environ.get("RANK", "0") == "0"  # stdout is the first process's alone
     _quieten_libraries()
     _survive_strange_text()
+    _show_warnings()
     try:
         with _joined() as is_first:
             code = app(given or ["--help"], prog_name="nearer", standalone_mode=False) if is_first else 0
@@ -729,6 +695,7 @@ def _fail(
     debug: bool = False,
     faults: Mapping[str, object] | None = None,
 ) -> NoReturn:
+    end_all()
     if debug:
         typer.echo(escape_controls(traceback.format_exc()), err=True)
     if as_json:
@@ -749,6 +716,14 @@ def _quieten_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("LANCEDB_LOG", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+def _show_warnings() -> None:
+    """Show what the library warns of, such as for whom it waits, as a line of the progress."""
+    log = logging.getLogger("nearer")
+    if not log.handlers:
+        log.addHandler(WarningLines(ConsoleProgress()))
+        log.propagate = False
 
 
 def _survive_strange_text() -> None:

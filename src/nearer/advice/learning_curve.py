@@ -19,6 +19,7 @@ from nearer.core.progress import Progress
 from nearer.core.results.advice import CurveForecast, CurvePoint, LearningCurve
 from nearer.core.results.measuring import Interval
 from nearer.core.results.training import DevPoint
+from nearer.encode.blocks import longest_first
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.splits import ensure_splits
@@ -37,8 +38,6 @@ from nearer.training.guiding import guide_of
 from nearer.training.query_side import learner, sides_of
 
 SHARES = (0.25, 0.5, 1.0)
-_BLOCK = 256
-"""Texts encoded between two steps of the progress bar."""
 _METHOD = (
     "one pass with in-batch negatives on nested random subsets, always from the base, the last weights measured; "
     "later passes with mined negatives are not in it"
@@ -168,9 +167,11 @@ def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *,
 
 
 def _encoded(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Floats32:
-    starts = range(0, len(texts), _BLOCK)
-    blocks = progress.track(starts, label="encode for the learning curve", total=len(starts))
-    return np.concatenate([encoder.encode_documents(texts[first : first + _BLOCK]) for first in blocks])
+    blocks = longest_first(texts)
+    emb_PD = np.empty((len(texts), encoder.dimension), np.float32)
+    for block in progress.track(blocks, label="encode for the learning curve", total=len(texts), size=len):
+        emb_PD[block] = encoder.encode_documents([texts[row] for row in block])
+    return emb_PD
 
 
 def _forecasts(

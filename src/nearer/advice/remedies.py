@@ -29,6 +29,9 @@ from nearer.vectors.topk import NO_ROW, TopK
 Work = Callable[[int], object]
 """What a remedy adds to answering the query of a row."""
 
+_BLOCK = 256
+"""Pairs read between two moves of the progress bar."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Remedy:
@@ -217,10 +220,9 @@ def rerank_remedy(data: AdviceData, reranker: CrossEncoder) -> Remedy | SkippedR
 
     def score(queries: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Floats32:
         texts = [(data.queries[queries[place]].text, text_of(queries[place], row)) for place, row in pairs]
-        blocks = range(0, len(texts), 256)
-        label = "rerank"
-        tracked = data.progress.track(blocks, label=label, total=len(blocks)) if len(blocks) > 1 else blocks
-        return np.concatenate([reranker.scores(texts[first : first + 256]) for first in tracked])
+        blocks = [texts[first : first + _BLOCK] for first in range(0, len(texts), _BLOCK)]
+        tracked = data.progress.track(blocks, label="rerank passages", total=len(texts), size=len)
+        return np.concatenate([reranker.scores(block) for block in (tracked if len(blocks) > 1 else blocks)])
 
     depth = recipe.search.rerank.depth
     ranked = rerank(some(data.dense, queries_S), lambda pairs: score(queries_S.tolist(), pairs), depth=depth)

@@ -1,16 +1,25 @@
 """How a long step reports that it moves, without knowing who watches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
 
+def one(_: object) -> int:
+    """What an item counts, unless its size is told."""
+    return 1
+
+
 class Progress(Protocol):
     """What a flow tells its watcher."""
 
-    def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
-        """Yield ``items`` unchanged while showing how many of ``total`` are done."""
+    def track(self, items: Iterable[T], *, label: str, total: int, size: Callable[[T], int] = one) -> Generator[T]:
+        """Yield ``items`` unchanged while showing how much of ``total`` is done; an item counts its ``size``.
+
+        A ``total`` of 0 is unknown.
+        """
         ...
 
     def say(self, text: str) -> None:
@@ -21,9 +30,19 @@ class Progress(Protocol):
 class Silent:
     """Nobody watches."""
 
-    def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
+    def track(self, items: Iterable[T], *, label: str, total: int, size: Callable[[T], int] = one) -> Generator[T]:
         """Yield ``items`` unchanged."""
         yield from items
 
     def say(self, text: str) -> None:
         """Say nothing."""
+
+
+@contextmanager
+def phase(progress: Progress, label: str) -> Iterator[None]:
+    """Show that something is done that cannot be counted, until it is."""
+    steps = progress.track((None,), label=label, total=0)
+    with closing(steps):
+        next(steps)
+        yield
+        next(steps, None)

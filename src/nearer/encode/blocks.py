@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 BLOCK_TEXTS = 256
-"""How many texts are encoded between two commits, or two steps of the progress bar."""
+"""How many texts are encoded between two commits, or two moves of the progress bar."""
 
 
 def longest_first(texts: Sequence[str], size: int = BLOCK_TEXTS) -> list[list[int]]:

@@ -83,7 +83,7 @@ class EmbeddingCache:
             return encode([distinct[row] for row in block])
 
         done = _worked_on(blocks, work, workers=batching.workers)
-        for block, made_ND in progress.track(done, label=label, total=len(blocks)):
+        for block, made_ND in progress.track(done, label=label, total=len(keys), size=lambda made: len(made[0])):
             self._keep([keys[row] for row in block], made_ND)
             for row, vector_D in zip(block, made_ND, strict=True):
                 vectors_ND[rows_of[keys[row]]] = vector_D

@@ -153,7 +153,7 @@ def embed_passages(
     texts: Sequence[str],
     progress: Progress,
     *,
-    label: str = "encode documents",
+    label: str = "encode passages",
 ) -> tuple[Floats32, int]:
     """The vectors of texts as passages, shape (P, D), and how many were not in the cache."""
     return _embed(workspace, encoder, "documents", texts, progress, label=label)

@@ -75,7 +75,7 @@ def merge(
     encoder, ends = second.encoder, (weights_of(first.encoder.model), weights_of(second.encoder.model))
     weights = sorted({0.0, weight, 1.0})
     points = []
-    for share in progress.track(weights, label="merge and measure", total=len(weights)):
+    for share in progress.track(weights, label="merge and measure weights", total=len(weights)):
         encoder.model.load_state_dict(interpolated(*ends, share))
         points.append(measure.measured(encoder, share, progress))
     chosen = next(each for each in points if each.weight == weight)
@@ -128,7 +128,7 @@ class _DevMeasure:
     def _results(self, suite: Suite, encoder: Encoder, progress: Progress) -> Results:
         emb_PD = np.empty((len(self.corpus.passages), encoder.dimension), np.float32)
         blocks = longest_first(self.corpus.passages)
-        for block in progress.track(blocks, label="encode for the suite", total=len(blocks)):
+        for block in progress.track(blocks, label="encode for the suite", total=len(self.corpus.passages), size=len):
             emb_PD[block] = encoder.encode_documents([self.corpus.passages[row] for row in block])
         k = max(DEPTH, *(case.k for case in suite.cases))
         query_emb_QD = encoder.encode_queries([case.query for case in suite.cases])

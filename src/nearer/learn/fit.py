@@ -84,7 +84,9 @@ def fit(
     writer = CheckpointWriter(checkpoints, keeper, every=recipe.checkpoint_steps)
     if start:
         keeper.go_on_from(start)
-    bar = StepBar(progress, label=f"train {len(examples)} pairs", total=num_steps - (start.step if start else 0))
+    bar = StepBar(
+        progress, label=f"train on {len(examples)} pairs, steps", total=num_steps - (start.step if start else 0)
+    )
     with distributed(model, recipe) as team, as_in_training(model, recipe, sides.activations):
         collator = _collator(model, table, sides)
         fixed_TD = sides.vectors(table.texts) if sides.vectors else None

@@ -89,7 +89,7 @@ def fit_reranker(
     writer = CheckpointWriter(checkpoints, keeper, every=checkpoint_steps)
     if start:
         keeper.go_on_from(start)
-    bar = StepBar(progress, label=f"train on {len(lists)} lists", total=num_steps - (start.step if start else 0))
+    bar = StepBar(progress, label=f"train on {len(lists)} lists, steps", total=num_steps - (start.step if start else 0))
     model.model_card_data.widget = [{}]  # else the trainer draws examples for a model card that nobody reads
     trainer = CrossEncoderTrainer(
         model=model,

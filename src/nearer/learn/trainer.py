@@ -1,7 +1,7 @@
 """What trainings share, of an encoder or a cross-encoder: the trainer's arguments, how it is run, how it went."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +64,9 @@ def run(trainer: Trainer, checkpoints: Checkpoints, writer: CheckpointWriter, *,
         raise cannot_write(checkpoints.folder, error) from error
     finally:
         _release(trainer.model)
+        for each in trainer.callback_handler.callbacks:
+            if isinstance(each, StepBar):
+                each.close()
 
 
 def as_in_search(model: nn.Module, measure: Callable[[int], DevPoint]) -> Callable[[int], DevPoint]:
@@ -105,16 +108,16 @@ class StepBar(TrainerCallback):  # type: ignore[misc]
     """Moves a progress bar at every step."""
 
     def __init__(self, progress: Progress, *, label: str, total: int) -> None:
-        self._steps: Iterator[int] = progress.track(range(total), label=label, total=total)
+        self._steps = progress.track(range(total), label=label, total=total)
+        next(self._steps, None)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """One step further."""
         next(self._steps, None)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Run the bar out."""
-        for _step in self._steps:
-            pass
+    def close(self) -> None:
+        """Take the bar away, wherever training stopped."""
+        self._steps.close()
 
 
 def _mean_losses(log: Sequence[Mapping[str, Any]], *, num_steps: int) -> tuple[float, ...]:

@@ -98,7 +98,7 @@ class Database:
             except sa.exc.OperationalError as error:
                 is_busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
                 if is_busy and wait_s is None:
-                    _log.warning("waits to write what was done: busy with %s", holder_in(self._note))
+                    _log.warning("waits for %s to end, to write what was done", holder_in(self._note))
                     continue
                 hint = "wait until the other process has ended; the folder must be writable"
                 raise WorkspaceBusy(f"the database cannot be written: {error.orig}", hint=hint) from error

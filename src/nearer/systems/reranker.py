@@ -43,9 +43,9 @@ def open_reranker(workspace: Workspace, name: str, *, max_length: int | None = N
 
 def scored(reranker: CrossEncoder, pairs: Sequence[tuple[str, str]], *, label: str, progress: Progress) -> list[float]:
     """The scores of pairs, a block at a time, so that progress is seen."""
-    blocks = range(0, len(pairs), _BLOCK)
-    tracked = progress.track(blocks, label=label, total=len(blocks))
-    return [float(score) for first in tracked for score in reranker.scores(pairs[first : first + _BLOCK])]
+    blocks = [pairs[first : first + _BLOCK] for first in range(0, len(pairs), _BLOCK)]
+    tracked = progress.track(blocks, label=label, total=len(pairs), size=len)
+    return [float(score) for block in tracked for score in reranker.scores(block)]
 
 
 def named_reranker(workspace: Workspace, named: RerankRecipe) -> CrossEncoder | None:

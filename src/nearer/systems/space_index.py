@@ -150,7 +150,7 @@ class _Source:
         encoder, fields = self._system.encoder, self._spec.fields
         passages = (cut(self._collection.documents(part), encoder, self._window).passages for part in parts)
         tell_cost(self._workspace, encoder, "documents", passages, self._progress)
-        for part in self._progress.track(parts, label="encode documents", total=len(parts)):
+        for part in self._progress.track(parts, label="encode documents", total=len(doc_ids), size=len):
             corpus = cut(self._collection.documents(part), encoder, self._window)
             vectors_PD, num_encoded = embed_corpus(self._workspace, encoder, corpus, Silent())
             self.num_encoded += num_encoded

@@ -130,6 +130,6 @@ def _encoded(
     distinct = list(dict.fromkeys(texts))
     blocks = longest_first(distinct)
     emb_TD = np.empty((len(distinct), dimension), np.float32)
-    for block in progress.track(blocks, label="encode for mining", total=len(blocks)):
+    for block in progress.track(blocks, label="encode for mining", total=len(distinct), size=len):
         emb_TD[block] = encode([distinct[row] for row in block])
     return {text: row for row, text in enumerate(distinct)}, emb_TD
