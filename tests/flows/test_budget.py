@@ -93,6 +93,13 @@ def test_much_time_is_the_recipe(run, clock):
     assert result["duration_s"] == pytest.approx(clock.now, abs=0.1)
 
 
+def test_a_time_may_be_written_as_people_do(run, base_live):
+    result, *_ = run("train.passes=1", budget="1000h")
+    assert result["budget"]["budget_s"] == 3.6e6
+    with Workspace.open(base_live) as workspace, pytest.raises(InputError, match="--budget soon: no length of time"):
+        train(workspace, budget="soon")
+
+
 @pytest.mark.slow
 def test_the_choice_changes_no_model_when_all_fits(run, base_live):
     plain, *_ = run()

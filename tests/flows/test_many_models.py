@@ -7,6 +7,10 @@ import pytest
 
 from nearer.core.errors import ModelRefused, NotFound
 from nearer.encode.encoder import Encoder
+from nearer.flows.compress import compress
+from nearer.flows.evaluate import evaluate
+from nearer.flows.lineage import lineage
+from nearer.flows.promote import promote
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -138,3 +142,18 @@ def test_a_name_that_fails_leaves_no_look_at_the_test_split(ask, base_live):
     error = ask(base_live, "evaluate", "base", "./absent", "--split", "test", code=2)["error"]
     assert error["code"] == "model_refused"
     assert ask(base_live, "evaluate", "--split", "test")["ledger"]["num_test_uses"] == before + 1
+
+
+def test_the_base_is_entered_by_what_is_made_of_it_and_not_by_being_measured(make_workspace, fill_workspace):
+    workspace = make_workspace()
+    fill_workspace(workspace, num_documents=40)
+    base_id = evaluate(workspace, ["base"]).results[0].model_id
+    assert workspace.registry.models() == []
+    [link] = lineage(workspace, "base").lineage
+    assert (link.model_id, link.releases, link.data) == (base_id, (), None)
+    small = compress(workspace, "base", dimension=8)
+    assert workspace.registry.model_ids() == [base_id, small.model_id]
+    assert [each.model_id for each in lineage(workspace, small.model_id).lineage] == [small.model_id, base_id]
+    assert evaluate(workspace, [small.model_id]).results[0].model_id == small.model_id
+    released = promote(workspace, "base")
+    assert lineage(workspace, "base").lineage[0].releases == (released.release_id,)
