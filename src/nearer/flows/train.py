@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from nearer.core.durations import seconds_of
 from nearer.core.failpoints import failpoint
@@ -30,6 +31,7 @@ from nearer.training.examples import Excluded, find_excluded, read_examples
 from nearer.training.feasible import refuse_hopeless
 from nearer.training.guiding import guide_of
 from nearer.training.job import TrainingJob
+from nearer.training.model_card import write_card
 from nearer.training.models import keep_model
 from nearer.training.monitor import Monitor, build_monitor
 from nearer.training.passes import run_monitored, run_passes
@@ -106,7 +108,7 @@ def train(
             duration_s=None if run.is_resumed else round(clock() - began, 1),
         )
         improved = any(each.fit.best_step for each in passes)
-        made = _kept(workspace, source.parent) if improved else None
+        made = _kept(workspace, source.parent, training) if improved else None
         model = made or source.parent.model
         entry = Training(
             verb="train",
@@ -235,8 +237,8 @@ def _answer(
     )
 
 
-def _kept(workspace: Workspace, parent: LocalSystem) -> Model:
-    """The trained encoder, saved under its id.
+def _kept(workspace: Workspace, parent: LocalSystem, training: TrainingRecord) -> Model:
+    """The trained encoder, saved under its id with a card.
 
     Trained for queries alone it is a pair with the parent, whose space it searches.
     """
@@ -245,7 +247,13 @@ def _kept(workspace: Workspace, parent: LocalSystem) -> Model:
     if workspace.recipe.train.sides == "query":
         encoder_id = paired_id(encoder_id, parent.model.encoder_id)
         settings = {"queries": settings, "space_id": parent.model.space_id}
-    source = keep_model(workspace, encoder_id, encoder.save)
+
+    def save(folder: Path) -> None:
+        encoder.save(folder)
+        made_from = parent.model.model_id
+        write_card(folder, encoder_id=encoder_id, parent=made_from, settings=encoder.settings, training=training)
+
+    source = keep_model(workspace, encoder_id, save)
     failpoint("train.model")
     return Model(
         model_id=model_id_of(encoder_id),

@@ -21,7 +21,8 @@ def trained(result: Trained) -> str:
     else:
         measures = "nearer compress" if result.dimensions else "nearer evaluate base"
         follows = f"next: {measures} {result.model_id}, or nearer promote"
-        lines = [f"{head} ({what})", *alarms, follows]
+        where = [] if result.adapter else [f"the model is in .nearer/models/{result.encoder_id} of the workspace"]
+        lines = [f"{head} ({what})", *where, *alarms, follows]
     return "\n".join([*lines, *spent(result.api)])
 
 
