@@ -171,6 +171,7 @@ def make_workspace(tmp_path: Path, tiny_model_folder: Path) -> Iterator[Callable
             "encoder": {"model": str(tiny_model_folder)},
             "train": {"batch_size": 16, "learning_rate": 1e-3, "evals_per_pass": 2},
             "evaluate": {"num_resamples": 200},
+            "split": {"test_fraction": 0.2},  # few queries are divided too
         }
         for section, content in (recipe or {}).items():
             merged = {**values.get(section, {}), **content} if isinstance(content, dict) else content

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nearer.flows.fit_clicks import fit_clicks
     from nearer.flows.history import history
     from nearer.flows.index import index, index_status
+    from nearer.flows.judge_sheet import judge_sheet
     from nearer.flows.learning_curve import learning_curve
     from nearer.flows.lineage import lineage
     from nearer.flows.merge import merge
@@ -110,6 +111,7 @@ _WHERE = {
     "export": "nearer.flows.export",
     "fit_clicks": "nearer.flows.fit_clicks",
     "ClickFit": "nearer.core.results.signals",
+    "judge_sheet": "nearer.flows.judge_sheet",
     "history": "nearer.flows.history",
     "index": "nearer.flows.index",
     "index_status": "nearer.flows.index",
@@ -194,6 +196,7 @@ __all__ = [
     "index",
     "index_status",
     "interleaving_preference",
+    "judge_sheet",
     "learning_curve",
     "lineage",
     "merge",

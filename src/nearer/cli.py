@@ -213,6 +213,26 @@ def suite(
     )
 
 
+@app.command("judge-sheet")
+def judge_sheet(
+    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="A text file with a query a line, CSV or JSONL.")],
+    output: Annotated[Path, typer.Option(help="The CSV to write; it must not be there yet.")] = Path("judge-sheet.csv"),
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Write a CSV of what is found for queries, to fill in grades by hand; nearer add judgments reads it."""
+    from nearer.flows.judge_sheet import judge_sheet as flow
+
+    _run(
+        folder,
+        overrides,
+        as_json,
+        printing.sheet_written,
+        lambda w: flow(w, queries, output=output, progress=ConsoleProgress()),
+    )
+
+
 @app.command()
 def export(
     kind: Annotated[str, typer.Argument(metavar="run|qrels|topics")],

@@ -90,6 +90,7 @@ def tiny_recipe(tiny_model_folder: Path) -> dict[str, Any]:
         "chunk": {"overlap_tokens": 8},
         "train": {"batch_size": 16, "learning_rate": 1e-3, "evals_per_pass": 1, "passes": 2},
         "evaluate": {"num_resamples": 200},
+        "split": {"test_fraction": 0.2},  # few queries are divided too
     }
 
 

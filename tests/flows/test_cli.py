@@ -21,6 +21,7 @@ VERBS = [
     "export",
     "train",
     "index",
+    "judge-sheet",
     "promote",
     "rollback",
     "status",
@@ -105,7 +106,7 @@ def test_verbs_on_an_empty_workspace_say_what_to_do_next(ask, new_workspace):
         (["index"], "nearer promote base"),
         (["rollback"], "nearer history"),
         (["promote", "release-0"], "nearer history"),
-        (["evaluate", "model-0"], "nearer train"),
+        (["evaluate", "model-0"], "nearer add"),
         (["lineage"], "nearer promote base"),
     ):
         assert hint in ask(folder, *verb, code=2)["error"]["hint"], verb

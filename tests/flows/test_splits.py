@@ -236,7 +236,7 @@ def test_two_test_splits_are_one_side_and_what_was_set_aside_does_not_leak():
 
 
 def test_new_queries_get_a_side_once_and_old_ones_keep_theirs(open_workspace):
-    workspace = open_workspace()
+    workspace = open_workspace(test_fraction=0.2)
     put(workspace, many(60))
     counts = ensure_splits(workspace)
     assert sum(counts.values()) == 60

@@ -27,7 +27,7 @@ from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
-from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.ready import JUDGE, ready_to_measure
 from nearer.measure.metrics import Measure, score
 from nearer.measure.significance import compare_all
 from nearer.retrieval.fusion import folds_of
@@ -47,10 +47,9 @@ class AdviceData:
     """The data on which remedies compete; a query is always judged by what was tuned without its fold."""
 
     def __init__(self, workspace: Workspace, progress: Progress) -> None:
-        ensure_splits(workspace)
         recipe = workspace.recipe
         self.workspace, self.progress = workspace, progress
-        self.judged = _read(workspace)
+        self.judged = read_advice_queries(workspace)
         self.queries: Sequence[Query] = self.judged.queries
         self.folds_Q = _folds(self.judged, num_folds=recipe.advise.num_folds, seed=recipe.advise.seed)
         self.system: System = open_system(workspace, BASE)
@@ -186,11 +185,12 @@ class AdviceData:
         return np.sort(drawn[:number])
 
 
-def _read(workspace: Workspace) -> JudgedSplit:
+def read_advice_queries(workspace: Workspace) -> JudgedSplit:
     """The judged queries of train and dev that leak nowhere, drawn at random where there are too many.
 
     Raises InputError where there are too few to tune on some and judge others.
     """
+    ready_to_measure(workspace)
     recipe = workspace.recipe.advise
     names = [name for name in ("train", "dev") if workspace.collection.splits().get(name)]
     excluded = find_excluded(workspace).query_ids
@@ -201,7 +201,7 @@ def _read(workspace: Workspace) -> JudgedSplit:
         number = len(judged.queries) if len(texts) == 1 else len(texts)
         raise InputError(
             f"only {number} judged queries of train and dev {what}; advice needs {_FEWEST} different ones",
-            hint="import judgments of more queries: nearer add judgments FILE",
+            hint=JUDGE,
         )
     return judged
 

@@ -57,7 +57,11 @@ def build(
 def confirm(workspace: Workspace, data: AdviceData, advised: Advised, *, progress: Progress) -> Confirmation | None:
     """The advised system against base on the test split, once; none where no test query is judged."""
     try:
-        judged = read_judged_split(workspace, judging_split(workspace))
+        split = judging_split(workspace)
+        if split in data.splits:
+            progress.say("not confirmed: all judged queries were tuned on, each without its fold; they are few")
+            return None
+        judged = read_judged_split(workspace, split)
     except InputError as error:
         progress.say(f"not confirmed on test: {error.message}")
         return None

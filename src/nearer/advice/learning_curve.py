@@ -22,7 +22,7 @@ from nearer.core.results.training import DevPoint
 from nearer.encode.blocks import longest_first
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
 from nearer.encode.encoder import Encoder
-from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.ready import ready_to_train
 from nearer.learn.checkpoint import Checkpoints, weights_of
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import fit
@@ -72,7 +72,7 @@ def measure_curve(
     most = workspace.recipe.advise.curve_pairs if max_pairs is None else max_pairs
     if most < 2:
         raise InputError(f"max_pairs is {most}", hint="a batch needs 2 pairs or more; 600 is the default")
-    ensure_splits(workspace)
+    ready_to_train(workspace)
     excluded = find_excluded(workspace)
     base = open_local(workspace, BASE)
     corpus = read_corpus(workspace, base.encoder)

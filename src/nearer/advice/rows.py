@@ -15,6 +15,8 @@ from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.results.advice import RemedyValues, SkippedRemedy
 from nearer.core.results.measuring import Interval
+from nearer.evaluation.ready import waiting
+from nearer.evaluation.splits import few_queries
 from nearer.measure.significance import mean_intervals
 from nearer.systems import BASE
 
@@ -101,6 +103,8 @@ def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) 
 
 def fine_tuning(data: AdviceData, rate: Rate, *, full_curve: bool) -> MeasuredRemedy | SkippedRemedy:
     """What fine-tuning would bring, from a learning curve on dev; base and queries are the curve's own."""
+    if (few := few_queries(data.workspace)) is not None:
+        return SkippedRemedy(name=FINE_TUNE, reason=waiting(few))
     most = data.num_pairs if full_curve else None
     try:
         curve = measure_curve(data.workspace, max_pairs=most, progress=data.progress)

@@ -19,11 +19,16 @@ from nearer.core.sections import EvaluateRecipe
 from nearer.evaluation.examples import examples
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
+from nearer.evaluation.ready import waiting
+from nearer.evaluation.splits import few_queries
 from nearer.measure.metrics import Measure
 from nearer.measure.power import Spread, detectable, num_queries_needed, spreads
 from nearer.measure.significance import compare_all, holm, mean_intervals, min_units
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use
+
+_WIDTHS = (0.1, 0.05, 0.02)
+"""Half widths of intervals of which is told how many queries they need, where queries are few."""
 
 FEWER_JUDGED = 0.05
 """A fall in Judged that is pointed out: half a document of the first ten. Our rule.
@@ -101,7 +106,7 @@ def summarise(
         results=tuple(_result(each, judged, recipe) for each in measured),
         comparisons=compared,
         excluded=measured[0].excluded,
-        notes=tuple(_unjudged(each) for each in compared if _is_judged_less(each)),
+        notes=(*_few(workspace, measured, judged), *(_unjudged(each) for each in compared if _is_judged_less(each))),
         examples=examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
         ledger=ledger,
         api=api_use(each.system for each in measured if isinstance(each.system, System)),
@@ -166,6 +171,24 @@ def _needed(spread: Spread, recipe: EvaluateRecipe) -> tuple[int | None, int | N
     """How many queries the wanted precision needs, and how many of them are missing."""
     needed = num_queries_needed(spread, half_width=recipe.wanted_precision, confidence=recipe.confidence)
     return needed, None if needed is None else max(0, needed - spread.num_queries)
+
+
+def _few(workspace: Workspace, measured: Sequence[Measured], judged: JudgedSplit) -> list[str]:
+    """What few judged queries tell, and how many more tell more."""
+    number = few_queries(workspace)
+    if number is None:
+        return []
+    recipe = workspace.recipe.evaluate
+    first = recipe.measures[0]
+    values_Q = measured[-1].values[first] - (measured[0].values[first] if len(measured) > 1 else 0.0)
+    spread = _spread(values_Q, first, judged, recipe)
+    what = f"the difference in {first}" if len(measured) > 1 else first
+    wanted = [
+        f"±{width:g}: {max(0, needed - spread.num_queries):,} more"
+        for width in _WIDTHS
+        if (needed := num_queries_needed(spread, half_width=width, confidence=recipe.confidence)) is not None
+    ]
+    return [waiting(number), *([f"an interval of {what} of {', '.join(wanted)} judged queries"] if wanted else [])]
 
 
 def _is_judged_less(comparison: ComparedSystems) -> bool:

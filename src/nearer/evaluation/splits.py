@@ -15,11 +15,19 @@ from nearer.core.records import Judgment, Query
 from nearer.core.sections import SplitRecipe
 from nearer.core.text import normalise
 from nearer.evaluation.held_out import find_held_out, held_out_splits
-from nearer.store.collection import LEAKED, leave_split, move_to_split, put_split
+from nearer.store.collection import LEAKED, end_waiting, leave_split, move_to_split, put_split
 from nearer.store.workspace import Workspace
 
 _ORDER = {"train": 0, "dev": 1}
 """Test splits come last: of two queries that leak, the one on the earlier side is set aside."""
+
+
+FEW_QUERIES = 100
+"""Below so many judged queries, all of them are dev, and nothing is kept for training and test.
+
+Of 100 the default split gives test 20 and dev 10. With fewer, two systems can seldom be told apart: Buckley and
+Voorhees, Evaluating Evaluation Measure Stability (2000), section 5, ask for 25 queries at least, and better 50.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +43,22 @@ def ensure_splits(workspace: Workspace) -> dict[str, int]:
     """Give every query that is in no split its side, and set aside what would leak; how many went where.
 
     Splits that were imported by name stay as they are (`nearer check` tells what leaks between them), but for the
-    queries that the recipe holds out: those are taken from wherever they are.
+    queries that the recipe holds out: those are taken from wherever they are. Where the recipe says nothing of splits
+    and fewer than ``FEW_QUERIES`` queries are judged, all are dev; they are divided once there are enough, unless a
+    model was trained meanwhile.
     """
+    new, held_out = workspace.collection.unsplit_queries(), find_held_out(workspace)
+    together = _together(workspace)
+    if together is not None and _are_few(workspace, together):
+        return _keep_together(workspace, new)
+    if together:
+        new = _divide(workspace, new, together)
+    return _give_sides(workspace, new, held_out) if new or held_out else {}
+
+
+def _give_sides(workspace: Workspace, new: Sequence[Query], held_out: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Give queries their sides, set aside what would leak, and hold out what the recipe holds out."""
     collection, recipe = workspace.collection, workspace.recipe.split
-    new, held_out = collection.unsplit_queries(), find_held_out(workspace)
-    if not new and not held_out:
-        return {}
     side_of = assign([query for query in new if query.query_id not in held_out], recipe=recipe)
     side_of |= {query_id: splits[0] for query_id, splits in held_out.items()}
     known = {query_id: splits[0] for query_id, splits in collection.split_of().items()}
@@ -67,6 +85,47 @@ def ensure_splits(workspace: Workspace) -> dict[str, int]:
                 put_split(connection, split, [query_id])
     failpoint("splits.commit")
     return {side: len(query_ids) for side, query_ids in sorted(members.items())}
+
+
+def few_queries(workspace: Workspace) -> int | None:
+    """How many judged queries there are, where they are so few that all of them are dev; else None."""
+    return workspace.collection.num_judged_queries() if _together(workspace) else None
+
+
+def _together(workspace: Workspace) -> set[str] | None:
+    """The queries that are in dev for they are few; empty while no query has a side, None once they were divided."""
+    waiting = workspace.collection.waiting_queries()
+    return None if workspace.collection.splits() and not waiting else waiting
+
+
+def _are_few(workspace: Workspace, together: set[str]) -> bool:
+    """Whether nobody divided the queries, in the recipe or by names in an import, and few are judged."""
+    collection, recipe = workspace.collection, workspace.recipe.split
+    if recipe.model_fields_set - {"seed"} or collection.num_judged_queries() >= FEW_QUERIES:
+        return False
+    return all(query_id in together for query_id in collection.split_of())
+
+
+def _keep_together(workspace: Workspace, new: Sequence[Query]) -> dict[str, int]:
+    if not new:
+        return {}
+    ids = [query.query_id for query in new]
+    with workspace.write("split") as connection:
+        put_split(connection, "dev", ids, is_waiting=True)
+    return {"dev": len(ids)}
+
+
+def _divide(workspace: Workspace, new: Sequence[Query], together: set[str]) -> list[Query]:
+    """The queries to give a side: the new ones, and those that were dev while few, unless a model knows them."""
+    registry = workspace.registry
+    if registry.last_training(("train", "adapt")) or registry.rerankers():
+        with workspace.write("split") as connection:
+            end_waiting(connection)
+        return list(new)
+    waiting = [query for query in workspace.collection.queries("dev") if query.query_id in together]
+    with workspace.write("split") as connection:
+        leave_split(connection, "dev", [query.query_id for query in waiting])
+    return [*new, *waiting]
 
 
 def assign(queries: Sequence[Query], *, recipe: SplitRecipe) -> dict[str, str]:

@@ -14,7 +14,7 @@ from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.filters import fields_in
 from nearer.core.progress import Progress, Silent
-from nearer.core.records import Judgment, Metadata
+from nearer.core.records import Judgment, Metadata, Query
 from nearer.core.results.data import Changes, Imported, Removed
 from nearer.core.types import FieldType
 from nearer.evaluation.grades import make_scale
@@ -48,6 +48,7 @@ from nearer.store.formats import (
 )
 from nearer.store.formats.beir import find_beir
 from nearer.store.formats.encodings import known_encoding
+from nearer.store.formats.judge_sheet import is_sheet, read_sheet
 from nearer.store.redact import redact
 from nearer.store.staging import STAGED, staging, take_over
 from nearer.store.workspace import Workspace
@@ -104,6 +105,32 @@ class _Import:
                 self._keep("judgments", put_judgments(self.connection, judgments))
             if split is not None:
                 put_split(self.connection, split, dict.fromkeys(judgment.query_id for judgment in judgments))
+
+    def put_sheet(self, path: Path) -> None:
+        """Write the queries of a judge sheet that are new, and the judgments that were filled in."""
+        rows: list[Row[Judgment] | Fault] = []
+        queries: dict[str, Query] = {}
+        num_blank = 0
+        for row in read_sheet(path, max_grade=self.max_grade):
+            if isinstance(row, Fault):
+                rows.append(row)
+                continue
+            query, judgment = row.record
+            if judgment is None:
+                num_blank += 1
+            else:
+                queries.setdefault(query.query_id, query)
+                rows.append(Row(line=row.line, record=judgment))
+        known = {query.query_id for query in self.workspace.collection.queries()}
+        new = [query for query_id, query in queries.items() if query_id not in known]
+        for batch in batches(new):
+            self._keep("queries", put_queries(self.connection, batch))
+        self.put_judgments(path, iter(rows), split=None)
+        if num_blank:
+            self.notes.count(path, "rows without a grade, which are no judgments", num_blank)
+        if not rows:
+            reason, remedy = "no grade is filled in", "fill in the column grade"
+            self.faults.add(Fault(file=str(path), line=0, reason=reason, remedy=remedy))
 
     def refuse_faults(self) -> None:
         """Raise the faults as an error, unless bad rows are set aside."""
@@ -298,6 +325,9 @@ def _add_pairs(task: _Import, path: Path) -> None:
 
 
 def _add_judgments(task: _Import, path: Path, split: str | None = None) -> None:
+    if is_sheet(path):
+        task.put_sheet(path)
+        return
     rows = read_judgments(task.source(path), max_grade=task.max_grade, columns=task.columns)
     task.put_judgments(path, rows, split=split)
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from nearer.advice.advice_data import MAIN, AdviceData
+from nearer.advice.advice_data import MAIN, AdviceData, read_advice_queries
 from nearer.advice.confirm import Advised, build, confirm
 from nearer.advice.measuring import measure_remedies
 from nearer.advice.rows import MeasuredRemedy, base_row
@@ -43,6 +43,7 @@ def advise(
     began = clock()
     recipe = workspace.recipe
     rules = Rules.of(recipe.advise)
+    read_advice_queries(workspace)  # before any model is opened
     reranker = named_reranker(workspace, recipe.search.rerank)
     data = AdviceData(workspace, progress)
     progress.say(f"{len(data.queries)} judged queries in {data.num_folds} folds")

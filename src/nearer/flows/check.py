@@ -7,7 +7,8 @@ from nearer.core.results.data import Preflight, QueryLeak
 from nearer.encode.unknown import UnknownTokens
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.preflight import DocumentScan, scan_documents, unknown_in_queries
-from nearer.evaluation.splits import Leak, drop_leaks, ensure_splits, leaks_of
+from nearer.evaluation.ready import JUDGE, waiting
+from nearer.evaluation.splits import Leak, drop_leaks, ensure_splits, few_queries, leaks_of
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_system
@@ -32,11 +33,13 @@ def check(workspace: Workspace, *, drop: bool = False, progress: Progress | None
     encoder = open_system(workspace, BASE).encoder if collection.counts()["documents"] else None
     scan = scan_documents(workspace, encoder, progress=progress)
     unknown = {"documents": scan.unknown, "queries": unknown_in_queries(workspace, encoder) if encoder else None}
-    faults = [*_leak_faults(leaks), *_missing(collection)]
+    few = few_queries(workspace)
+    faults = [*_leak_faults(leaks), *_missing(collection, is_few=few is not None)]
+    waits = [waiting(few)] if few else []
     return Preflight(
         verdict="faults" if faults else "ok",
         faults=tuple(faults),
-        notes=(*_notes(workspace), *_truncated(scan), *_duplicates(scan), *_unread(unknown), *_uncut(scan)),
+        notes=(*waits, *_notes(workspace), *_truncated(scan), *_duplicates(scan), *_unread(unknown), *_uncut(scan)),
         leaks=tuple(
             QueryLeak(kind=each.kind, query_id=each.set_aside, leaks_into=each.kept) for each in leaks[:_SHOWN]
         ),
@@ -61,13 +64,15 @@ def _leak_faults(leaks: list[Leak]) -> list[str]:
     ]
 
 
-def _missing(collection: Collection) -> list[str]:
+def _missing(collection: Collection, *, is_few: bool) -> list[str]:
     counts, splits = collection.counts(), collection.splits()
     faults = []
     if not counts["documents"]:
         faults.append("no documents: nearer add corpus FILE")
     if not counts["judgments"]:
-        faults.append("no judgments: nearer add judgments FILE")
+        faults.append(f"no judgments, so nothing can be measured: {JUDGE}")
+    elif is_few:
+        pass  # a note says so
     elif not any(split.startswith("test") for split in splits):
         faults.append("no test split, so nothing can be judged: add judgments, or raise split.test_fraction")
     elif "dev" not in splits:

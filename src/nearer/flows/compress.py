@@ -12,8 +12,8 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.results.vectors import Compressed, CompressionCurve, SizeValues
 from nearer.encode.compressed import CompressedEncoder
 from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.sizes import MEASURE, MeasuredCorpus, proposed, rows_of, settings_of
-from nearer.evaluation.splits import ensure_splits
 from nearer.store.registry import Model
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use, open_system
@@ -64,8 +64,8 @@ def compression_curve(
     Raises InputError when the split has no judged queries, and for a system of more than a model.
     """
     progress = progress or Silent()
-    ensure_splits(workspace)
-    opened, judged = _open(workspace, system), read_judged_split(workspace, split)
+    ready_to_measure(workspace)
+    judged, opened = read_judged_split(workspace, split), _open(workspace, system)
     measured_corpus = MeasuredCorpus.read(workspace, opened, judged, progress=progress)
     settings = settings_of(workspace, opened.encoder.dimension)
     full, *others = [

@@ -3,7 +3,7 @@
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.measuring import Diagnosis
 from nearer.evaluation.diagnosis import diagnose_system
-from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, open_system
 
@@ -21,6 +21,7 @@ def diagnose(
     """
     progress = progress or Silent()
     workspace.registry.refuse_look(split)
-    ensure_splits(workspace)
+    ready_to_measure(workspace)
+    refuse_unjudged(workspace, split)
     name = system or (LIVE if workspace.registry.live() else BASE)
     return diagnose_system(workspace, open_system(workspace, name), split=split, progress=progress)

@@ -7,8 +7,8 @@ from nearer.core.results.measuring import Evaluation
 from nearer.evaluation.comparison import summarise
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure, measure_run
+from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.runs import is_run
-from nearer.evaluation.splits import ensure_splits
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
@@ -31,9 +31,9 @@ def evaluate(
     """
     progress = progress or Silent()
     workspace.database.refuse_read_only()
-    ensure_splits(workspace)
-    opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}
+    ready_to_measure(workspace)
     judged = read_judged_split(workspace, split)
+    opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}
     runs = {name: measure_run(workspace, name, judged) for name in systems if is_run(name)}
     measured = [runs.get(name) or measure(workspace, opened[name], judged, progress=progress) for name in systems]
     names = [each.system.name for each in measured]

@@ -12,6 +12,7 @@ from nearer.core.results.measuring import ExcludedDocuments
 from nearer.encode.corpus import refuse_edited
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
+from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.splits import ensure_splits
 from nearer.store.files import write_atomic
 from nearer.store.formats.source import GZIP
@@ -39,10 +40,11 @@ def export(
     """
     if kind not in KINDS:
         raise InputError(f"{kind!r} cannot be exported", hint=f"name one of: {', '.join(KINDS)}")
-    ensure_splits(workspace)
     if kind == "run":
+        ready_to_measure(workspace)
         lines, excluded = _run(workspace, system, split, progress=progress or Silent())
     else:
+        ensure_splits(workspace)
         excluded = None
         lines = _qrels(workspace, split) if kind == "qrels" else _topics(workspace, split)
     num_lines = _write(path, lines)
@@ -52,8 +54,8 @@ def export(
 
 def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> tuple[list[str], ExcludedDocuments]:
     workspace.registry.refuse_look(split)
-    system = open_system(workspace, name)
     judged = read_judged_split(workspace, split)
+    system = open_system(workspace, name)
     corpus, ranked, exclusions = rank(workspace, system, judged.queries, progress=progress)
     refuse_edited(corpus, judged.revision)
     check_words((query.query_id for query in judged.queries), "query")

@@ -17,7 +17,7 @@ from nearer.encode.blocks import longest_first
 from nearer.encode.corpus import Corpus, refuse_other_documents
 from nearer.encode.encoder import Encoder
 from nearer.encode.fingerprint import parts_of
-from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
 from nearer.evaluation.suite import DEPTH, Results, Suite, gate_suite
 from nearer.learn.checkpoint import weights_of
 from nearer.learn.matrices import align
@@ -65,7 +65,8 @@ def merge(
     if not 0 <= weight <= 1:
         raise InputError(f"--weight {weight:g} is not between 0 and 1", hint="0 is the other model, 1 is the first")
     progress = progress or Silent()
-    ensure_splits(workspace)
+    ready_to_measure(workspace)
+    refuse_unjudged(workspace, "dev")
     suite = gate_suite(workspace)
     workspace.begin_writing()
     first, second = open_local(workspace, other), open_local(workspace, system)

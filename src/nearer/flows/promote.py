@@ -5,13 +5,16 @@ from dataclasses import replace
 from nearer.core.errors import InputError, NotFound
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.releases import Promotion
+from nearer.core.results.serving import BuiltIndex
 from nearer.evaluation.gating import alarm_notes, judge_candidate
+from nearer.evaluation.held_out import judging_split
+from nearer.evaluation.ready import JUDGE, refuse_unjudged, refuse_without
 from nearer.evaluation.splits import ensure_splits
 from nearer.evaluation.suite import gate_suite
 from nearer.flows.rollback import move_pointer
-from nearer.store.registry import Decision, Release
+from nearer.store.registry import UNMEASURED, Decision, Release
 from nearer.store.workspace import Workspace
-from nearer.systems import api_use, chunk_of, open_system
+from nearer.systems import BASE, System, api_use, chunk_of, open_system
 from nearer.systems.filtering import refuse_unindexed
 from nearer.systems.space_index import build
 
@@ -27,8 +30,11 @@ def promote(
     """Make a model live if the gate lets it through, or a release that was live before, without a gate.
 
     ``system`` is a model id, ``base``, or a release id; the newest trained model by default. The candidate is
-    compared with what is live, or with the base while nothing is; ``base`` itself may be the first release. With
-    ``force_reason`` a refused candidate goes live all the same, and the reason is kept.
+    compared with what is live, or with the base while nothing is; ``base`` itself may be the first release, and goes
+    live unmeasured where no query is judged to measure it by. With ``force_reason`` a refused candidate goes live all
+    the same, and the reason is kept.
+
+    Raises InputError, before a model is opened, for another candidate than base where no query is judged.
     """
     progress = progress or Silent()
     registry = workspace.registry
@@ -40,10 +46,11 @@ def promote(
         return _promote_release(workspace, registry.release(system), progress=progress)
     if split and not split.startswith("test"):
         raise InputError(f"split {split!r} was used to choose the model", hint="judge by a split named test...")
-    ensure_splits(workspace)
-    candidate = open_system(workspace, system or newest_model(workspace))
-    live = registry.live()
-    if live and candidate.is_released_as(live):
+    name, live = system or newest_model(workspace), registry.live()
+    judges = _judging(workspace, name, split, live)
+    candidate = open_system(workspace, name)
+    is_measured_again = bool(live and live.is_unmeasured and judges)
+    if live and candidate.is_released_as(live) and not is_measured_again:
         raise InputError(f"{candidate.name} is live already", hint="train another: nearer train")
     if "filter" in candidate.stages:
         refuse_unindexed(candidate.search, workspace.recipe.index.filter_fields)
@@ -52,7 +59,10 @@ def promote(
     suite = gate_suite(workspace)
     workspace.begin_writing()
     built = build(workspace, candidate, progress=progress)
-    judged = judge_candidate(workspace, candidate, live, suite=suite, split=split, progress=progress)
+    if judges is None:
+        return _promote_unmeasured(workspace, candidate, built)
+    rival = None if live and candidate.is_released_as(live) else live
+    judged = judge_candidate(workspace, candidate, rival, suite=suite, split=judges, progress=progress)
     verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *alarm_notes(workspace, candidate)))
     forced = None if verdict.promoted else force_reason
     answer = Promotion(
@@ -84,6 +94,45 @@ def promote(
     return replace(answer, release_id=release.release_id)
 
 
+def _judging(workspace: Workspace, name: str, split: str | None, live: Release | None) -> str | None:
+    """The split that judges; None where there is none, and base is to be the first release."""
+    refuse_without(workspace, "documents", outcome="nothing can go live")
+    ensure_splits(workspace)
+    try:
+        refuse_without(workspace, "judgments", outcome=f"{name} cannot be measured")
+        judges = split or judging_split(workspace)
+        refuse_unjudged(workspace, judges)
+    except InputError as error:
+        if name == BASE and split is None and live is None:
+            return None
+        if live is None:
+            hint = f"{error.hint}; base may go live unmeasured: nearer promote base"
+            raise InputError(error.message, hint=hint) from error
+        raise
+    return judges
+
+
+def _promote_unmeasured(workspace: Workspace, base: System, built: BuiltIndex) -> Promotion:
+    """Base as the first release, though nothing is judged that it could be measured by."""
+    reasons = ("the first release, unmeasured: no query of a test split is judged",)
+    notes = (f"to measure it: {JUDGE}; then: nearer promote base",)
+    release = workspace.registry.add_release(
+        model=base.model,
+        system={**base.pinned, "index": built.index.to_dict(), UNMEASURED: True},
+    )
+    decision = Decision(action="promote", model_id=base.model.model_id, reasons=reasons, notes=notes)
+    workspace.registry.move_live(decision, expected=None, release_id=release.release_id)
+    return Promotion(
+        verdict="promoted",
+        reasons=reasons,
+        notes=notes,
+        release_id=release.release_id,
+        evaluation=None,
+        suite=None,
+        api=api_use([base]),
+    )
+
+
 def newest_model(workspace: Workspace) -> str:
     """The model that the last training made. Raises NotFound when there is none, or it was no better."""
     training = workspace.registry.last_training(("train", "adapt"))
@@ -104,6 +153,7 @@ def _promote_release(workspace: Workspace, release: Release, *, progress: Progre
     judged = workspace.registry.last_decision(release_id=release.release_id)
     forced = judged.forced if judged else None
     how = f"this release was forced before: {forced}" if forced else "this release went through the gate before"
+    how = "this release was live before, unmeasured" if release.is_unmeasured else how
     return Promotion(
         verdict="promoted",
         reasons=(how,),

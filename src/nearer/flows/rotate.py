@@ -9,7 +9,7 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.results.training import TrainingData, TrainingRecord
 from nearer.core.results.vectors import Rotated
 from nearer.encode.adapter import Adapter, Map
-from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.ready import ready_to_measure
 from nearer.learn.rotation import pair_rotation
 from nearer.store.registry import Training
 from nearer.store.workspace import Workspace
@@ -30,7 +30,7 @@ def rotate(workspace: Workspace, system: str, *, progress: Progress | None = Non
     """
     progress = progress or Silent()
     refuse_stages(system)
-    ensure_splits(workspace)
+    ready_to_measure(workspace)
     workspace.begin_writing()
     learners = judged_learners(workspace, find_excluded(workspace).query_ids)
     parent = open_system(workspace, system)

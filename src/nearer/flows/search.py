@@ -31,6 +31,7 @@ def search(
         return SearchAnswer(
             release_id=answer.release_id,
             space_id=answer.space_id,
+            is_unmeasured=searcher.is_unmeasured,
             stale=tuple(searcher.stale()),
             unused_rules=answer.unused_rules,
             results=tuple(

@@ -47,6 +47,7 @@ def _describe(release: Release | None, num_documents: int) -> ReleaseStatus | No
         release_id=release.release_id,
         model_id=release.model_id,
         space_id=release.space_id,
+        is_unmeasured=release.is_unmeasured,
         stages=tuple(release.system.get("stages", ())),
         num_documents=num_documents,
         created_at=release.created_at,

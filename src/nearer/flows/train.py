@@ -19,7 +19,7 @@ from nearer.core.results.training import DevValues, ExcludedFromTraining, Traine
 from nearer.encode.corpus import Corpus, embed_corpus, read_corpus
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
-from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.ready import ready_to_train
 from nearer.learn.batch_sampler import Source, sources_of
 from nearer.learn.examples import Example
 from nearer.store.registry import Model, Training
@@ -79,7 +79,7 @@ def train(
     refuse_nonsense(request)
     progress = progress or Silent()
     began = clock()
-    ensure_splits(workspace)
+    ready_to_train(workspace)
     excluded = find_excluded(workspace)
     workspace.begin_writing()
     with ExitStack() as held:

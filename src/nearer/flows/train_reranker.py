@@ -13,7 +13,7 @@ from nearer.core.recipe import Recipe
 from nearer.core.results.training import ExcludedFromTraining, TrainedReranker, TrainingData, TrainingRecord
 from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
-from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.ready import ready_to_train
 from nearer.store.registry import Reranker, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, api_use, refuse_stages
@@ -62,7 +62,7 @@ def train_reranker(
         recipe = workspace.recipe.model_dump(mode="json", exclude_unset=True)
         request = TrainingRequest(verb=_VERB, recipe=recipe, start=start)
     refuse_stages(request.start)
-    ensure_splits(workspace)
+    ready_to_train(workspace)
     excluded = find_excluded(workspace)
     began = clock()
     workspace.begin_writing()

@@ -16,6 +16,7 @@ from nearer.html_report.merge import merge_of
 from nearer.html_report.size import size_of
 from nearer.html_report.suite import suite_of
 from nearer.html_report.training import training_of
+from nearer.store.registry import Release
 
 DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back"}
 _FOLDER = Path(__file__).parent
@@ -79,7 +80,7 @@ def _headline(data: ReportData) -> Headline:
     last = data.events[-1]
     return Headline(
         decision=DECISIONS[last.action].capitalize(),
-        title=_title(last, data.live.model_id if data.live else None),
+        title=_title(last, data.live),
         reasons=last.reasons if last.action == "refuse" or last.forced else (),
         forced=last.forced,
         at=last.at,
@@ -87,7 +88,9 @@ def _headline(data: ReportData) -> Headline:
     )
 
 
-def _title(last: HistoryEvent, live: str | None) -> str:
+def _title(last: HistoryEvent, release: Release | None) -> str:
+    live = release.model_id if release else None
+    is_unmeasured = bool(release and release.is_unmeasured and release.release_id == last.release_id)
     match last.action:
         case "refuse":
             return f"{last.model_id} was refused; " + (f"{live} stays live." if live else "nothing is live yet.")
@@ -95,6 +98,8 @@ def _title(last: HistoryEvent, live: str | None) -> str:
             return f"Rolled back: {last.model_id} is live again."
         case _ if last.forced:
             return f"{last.model_id} is live by force: the gate had refused it."
+        case _ if is_unmeasured:
+            return f"{last.model_id} is live, unmeasured: no query is judged."
         case _ if not last.reasons:
             return f"{last.model_id} is live again: a former release came back."
         case _ if not last.previous_release_id:

@@ -1,7 +1,7 @@
 """What each verb's result looks like to a person."""
 
 from nearer.printing.advice import advised, costed
-from nearer.printing.data import added, checked, exported, removed
+from nearer.printing.data import added, checked, exported, removed, sheet_written
 from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
 from nearer.printing.releases import (
     demonstrated,
@@ -44,6 +44,7 @@ __all__ = [
     "removed",
     "reported",
     "rolled_back",
+    "sheet_written",
     "status",
     "suite_run",
     "trained",

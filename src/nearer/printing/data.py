@@ -1,6 +1,6 @@
 """What comes in and goes out: add, remove, check, export."""
 
-from nearer.core.results.data import Exported, Imported, Preflight, Removed
+from nearer.core.results.data import Exported, Imported, Preflight, Removed, WrittenSheet
 from nearer.printing.parts import excluded
 
 
@@ -41,6 +41,16 @@ def exported(result: Exported) -> str:
     """The result of `nearer export`."""
     line = f"{result.num_lines} lines of {result.kind} for {result.split}: {result.file}"
     return "\n".join([line, *(excluded(result.excluded) if result.excluded else [])])
+
+
+def sheet_written(result: WrittenSheet) -> str:
+    """The result of `nearer judge-sheet`."""
+    known = f", {result.num_judged} of them judged already" if result.num_judged else ""
+    return (
+        f"{result.file}: {result.num_rows} rows to judge{known}, of {result.num_queries} queries, from "
+        f"{' and '.join(result.systems)}\n"
+        f"fill in the column grade (0: not relevant; higher: more), then: nearer add judgments {result.file}"
+    )
 
 
 def _holdings(result: Imported | Preflight) -> str:

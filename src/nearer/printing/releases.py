@@ -117,6 +117,7 @@ def _kind(each: Link) -> str:
 def found(result: SearchAnswer) -> str:
     """The result of `nearer search`."""
     lines = [f"warning: the index is stale ({fault}): nearer index" for fault in result.stale]
+    lines += ["note: what is live is unmeasured: nearer status"] if result.is_unmeasured else []
     lines += [f"not filtered by {rule}: say what is known, with --known" for rule in result.unused_rules]
     for rank, each in enumerate(result.results, start=1):
         lines.append(f"{rank:3} {each.score:.3f} {each.doc_id}  {one_line(each.text)}")
@@ -155,4 +156,5 @@ def _release(release: ReleaseStatus | None) -> str:
     if release is None:
         return "none"
     answers = "+".join([release.model_id, *release.stages])
-    return f"{release.release_id} ({answers}, {release.num_documents} documents)"
+    unmeasured = ", unmeasured" if release.is_unmeasured else ""
+    return f"{release.release_id} ({answers}, {release.num_documents} documents{unmeasured})"

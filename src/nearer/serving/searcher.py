@@ -73,6 +73,11 @@ class Searcher:
             reopen=lambda before: open_live(workspace, before, queue=queue),
         )
 
+    @property
+    def is_unmeasured(self) -> bool:
+        """Whether the release went live with no judged query to measure it by."""
+        return self.served.release.is_unmeasured
+
     def search(
         self,
         text: str,

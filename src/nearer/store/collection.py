@@ -96,10 +96,10 @@ def put_judgments(connection: Connection, judgments: Sequence[Judgment]) -> Chan
     )
 
 
-def put_split(connection: Connection, split: str, query_ids: Iterable[str]) -> None:
-    """Enter queries in a split; a query may be in several test splits."""
+def put_split(connection: Connection, split: str, query_ids: Iterable[str], *, is_waiting: bool = False) -> None:
+    """Enter queries in a split, for good or until enough are judged; a query may be in several test splits."""
     for batch in batches(query_ids):
-        rows = [{"split": split, "query_id": query_id} for query_id in batch]
+        rows = [{"split": split, "query_id": query_id, "is_waiting": is_waiting} for query_id in batch]
         connection.execute(insert(tables.split_members).on_conflict_do_nothing(), rows)
 
 
@@ -115,6 +115,11 @@ def leave_split(connection: Connection, split: str, query_ids: Iterable[str]) ->
     members = tables.split_members
     for batch in batches(query_ids):
         connection.execute(members.delete().where((members.c.split == split) & members.c.query_id.in_(batch)))
+
+
+def end_waiting(connection: Connection) -> None:
+    """Leave every query that waited in its split for good."""
+    connection.execute(tables.split_members.update().values(is_waiting=False))
 
 
 def remove_documents(connection: Connection, doc_ids: Sequence[str]) -> int:
@@ -314,6 +319,19 @@ class Collection:
             for row in connection.execute(sa.select(members).order_by(members.c.query_id, members.c.split)):
                 found.setdefault(row.query_id, []).append(row.split)
         return found
+
+    def waiting_queries(self) -> set[str]:
+        """The queries that are in their split only while few are judged."""
+        members = tables.split_members
+        with self._database.read() as connection:
+            return set(connection.scalars(sa.select(members.c.query_id).where(members.c.is_waiting)))
+
+    def num_judged_queries(self) -> int:
+        """How many queries have a document of a grade above 0."""
+        table = tables.judgments
+        statement = sa.select(sa.func.count(sa.distinct(table.c.query_id))).where(table.c.grade > 0)
+        with self._database.read() as connection:
+            return connection.scalar(statement) or 0
 
     def largest_grade(self) -> int:
         """The largest grade of all judgments, 0 when there are none."""

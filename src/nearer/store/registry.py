@@ -87,6 +87,11 @@ class Release:
     created_at: str = ""
 
     @property
+    def is_unmeasured(self) -> bool:
+        """Whether it went live with no judged query to measure it by."""
+        return bool(self.system.get(UNMEASURED))
+
+    @property
     def reranker(self) -> str | None:
         """What its system calls its cross-encoder: the id of one trained here, a folder, or a Hub name."""
         name = self.system.get("search", {}).get("rerank", {}).get("model")
@@ -104,6 +109,10 @@ class Decision:
     forced: str | None = None
     evaluation: Evaluation | None = None
     suite: SuiteRun | None = None
+
+
+UNMEASURED = "unmeasured"
+"""In a release's system: nothing was judged to measure it by."""
 
 
 def _is_test(split: str) -> bool:

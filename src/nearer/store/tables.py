@@ -29,6 +29,7 @@ split_members = sa.Table(
     metadata,
     sa.Column("split", sa.Text, primary_key=True),
     sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
+    sa.Column("is_waiting", sa.Boolean, nullable=False, server_default=sa.false()),  # there while few are judged
 )
 
 judgments = sa.Table(

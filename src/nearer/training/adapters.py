@@ -13,7 +13,7 @@ from nearer.core.results.training import DevValues, ExcludedFromTraining, Pass, 
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.adapter import Adapter
 from nearer.evaluation.judged_split import read_judged_split
-from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.ready import ready_to_train
 from nearer.learn.fit_adapter import AdapterSettings, AdapterSides, fit_adapter
 from nearer.store.registry import Model, Training
 from nearer.store.workspace import Workspace
@@ -35,7 +35,7 @@ def train_adapter(
     """What ``nearer.adapt`` answers, once the adapter is registered. Raises what it raises."""
     refuse_stages(start)
     settings = settings_of(workspace.recipe, sides)
-    ensure_splits(workspace)
+    ready_to_train(workspace)
     excluded = find_excluded(workspace).query_ids
     began = clock()
     workspace.begin_writing()

@@ -97,6 +97,17 @@ class Exported(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenSheet(Result):
+    """A judge sheet: a row a query and pooled document; the grades of ``num_judged`` rows are known already."""
+
+    file: str
+    systems: tuple[str, ...]
+    num_queries: int
+    num_rows: int
+    num_judged: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexStatus(Result):
     """The faults of each system's index; the verdict is "faults" where there is one."""
 

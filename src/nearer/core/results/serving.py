@@ -86,6 +86,7 @@ class SearchAnswer(Result):
 
     release_id: str
     space_id: str
+    is_unmeasured: bool
     stale: tuple[str, ...]
     unused_rules: tuple[str, ...]
     results: tuple[SearchHit, ...]
@@ -99,6 +100,7 @@ class ReleaseStatus(Result):
     release_id: str
     model_id: str
     space_id: str
+    is_unmeasured: bool
     stages: tuple[str, ...]
     num_documents: int
     created_at: str

@@ -1,0 +1,122 @@
+"""The sheet in which people judge: a CSV for spreadsheets, with a row a query and document and a grade to fill in."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from nearer.core.errors import Fault, InputError
+from nearer.core.records import Judgment, Query
+from nearer.store.formats.rows import Row
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""What spreadsheets take for a formula, or a guarded one. Source: OWASP, CSV Injection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetRow:
+    """A document to judge for a query; ``grade`` is empty until somebody judged."""
+
+    query_id: str
+    query: str
+    doc_id: str
+    title: str
+    text: str
+    grade: str = ""
+
+
+HEADER = tuple(each.name for each in fields(SheetRow))
+
+
+def sheet_text(rows: Iterable[SheetRow]) -> str:
+    """The sheet as CSV; what would be a formula begins with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(HEADER)
+    writer.writerows([_guarded(cell) for cell in astuple(row)] for row in rows)
+    return out.getvalue()
+
+
+def is_sheet(path: Path) -> bool:
+    """Whether a file is a judge sheet: a CSV that begins with a sheet's header, however a spreadsheet saved it."""
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt") or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        first = file.readline(1000).decode("utf-8-sig", errors="replace")
+    return tuple(name.strip().strip('"') for name in first.split(_delimiter(first))) == HEADER
+
+
+def read_sheet(path: Path, *, max_grade: int) -> Iterator[Row[tuple[Query, Judgment | None]] | Fault]:
+    """Each row's query and, where a grade was filled in, its judgment; or what is wrong with the row."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        reason, remedy = "the sheet is not UTF-8", "save it as CSV UTF-8"
+        yield Fault(file=str(path), line=0, reason=reason, remedy=remedy)
+        return
+    seen: dict[tuple[str, str], int] = {}
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    next(reader, None)
+    for cells in reader:
+        line = reader.line_num
+        if not any(cell.strip() for cell in cells):
+            continue
+        try:
+            query, judgment = _read(cells, max_grade=max_grade)
+            _refuse_again(judgment, line, seen)
+        except InputError as error:
+            yield Fault(file=str(path), line=line, reason=error.message, remedy=error.hint)
+            continue
+        yield Row(line=line, record=(query, judgment))
+
+
+def _read(cells: Sequence[str], *, max_grade: int) -> tuple[Query, Judgment | None]:
+    if len(cells) < len(HEADER) or any(cell.strip() for cell in cells[len(HEADER) :]):
+        hint = "leave the columns as they were written"
+        raise InputError(f"{len(cells)} cells, not {len(HEADER)}", hint=hint)
+    row = SheetRow(**dict(zip(HEADER, map(_unguarded, cells), strict=False)))
+    if not row.query_id.strip() or not row.query.strip() or not row.doc_id.strip():
+        raise InputError("an id or the query is empty", hint="leave the first three columns as they were written")
+    query = Query(query_id=row.query_id, text=row.query)
+    grade = row.grade.strip()
+    if not grade:
+        return query, None
+    return query, Judgment(query_id=row.query_id, doc_id=row.doc_id, grade=_grade(grade, max_grade=max_grade))
+
+
+def _grade(text: str, *, max_grade: int) -> int:
+    """A whole number, which a spreadsheet may write as 2.0 or 2,0."""
+    whole, _, decimals = text.replace(",", ".").partition(".")
+    if not (whole.isascii() and whole.isdigit()) or decimals.strip("0") or len(whole) > 9:
+        hint = f"write a whole number from 0 to {max_grade}, or nothing"
+        raise InputError(f"the grade is {text[:40]!r}", hint=hint)
+    if int(whole) > max_grade:
+        hint = f"write a whole number from 0 to {max_grade}, or raise grades.max_grade in the recipe"
+        raise InputError(f"the grade {whole} is above {max_grade}", hint=hint)
+    return int(whole)
+
+
+def _refuse_again(judgment: Judgment | None, line: int, seen: dict[tuple[str, str], int]) -> None:
+    if judgment is None:
+        return
+    before = seen.setdefault((judgment.query_id, judgment.doc_id), line)
+    if before != line:
+        raise InputError(
+            f"{judgment.doc_id!r} is judged for {judgment.query_id!r} in line {before} too", hint="keep one"
+        )
+
+
+def _delimiter(text: str) -> str:
+    """What parts the cells of the header: spreadsheets of some countries write semicolons."""
+    first = text.splitlines()[0] if text else ""
+    return max(",;\t", key=first.count)
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
