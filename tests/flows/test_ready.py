@@ -84,7 +84,7 @@ def test_documents_alone_go_live_unmeasured_and_all_messages_agree(ask, nearer, 
     assert ask(folder, "search", "music")["is_unmeasured"] is True
     assert "unmeasured" in nearer("status", "--dir", folder).out
     assert "what is live is unmeasured" in nearer("search", "music", "--dir", folder).out
-    assert "[unmeasured]" in nearer("history", "--dir", folder).out
+    assert "the first release, unmeasured" in nearer("history", "--dir", folder).out
     page = Path(ask(folder, "report")["report"]).read_text(encoding="utf-8")
     assert "the first release, unmeasured" in page
     again = ask(folder, "promote", "base", code=2)["error"]
