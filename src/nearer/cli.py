@@ -506,8 +506,11 @@ def search(
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port; 0 for any that is free.", min=0, max=65535)] = 8080,
+    origins: Annotated[
+        list[str] | None,
+        typer.Option("--allow-origin", help="A site whose pages may ask from a browser.", metavar="ORIGIN"),
+    ] = None,
     folder: Folder = HERE,
-    overrides: Overrides = None,
 ) -> None:
     """Answer over HTTP from the live release, and follow it, until it is told to end."""
     from nearer.core.extras import extra
@@ -517,8 +520,33 @@ def serve(
         import uvicorn  # noqa: F401
     from nearer.web.run import serve as run
 
-    with Workspace.open(folder, overrides=tuple(overrides or ())) as workspace:
-        run(workspace, host=host, port=port, say=ConsoleProgress().say)
+    with Workspace.open(folder) as workspace:
+        run(workspace, host=host, port=port, origins=origins or (), say=ConsoleProgress().say)
+
+
+@app.command()
+def key(
+    action: Annotated[str, typer.Argument(metavar="add|list|remove")],
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
+    scopes: Annotated[
+        list[str] | None, typer.Option("--scope", help="What it may do: read, write, admin; read unless given.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option(help="Requests in a minute; any number unless given.")] = None,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Add, list or remove the keys with which clients ask the service; the token of a new one is shown once."""
+    from nearer.flows.key import key as flow
+
+    _run(folder, None, as_json, printing.keys, lambda w: flow(w, action, name, scopes=scopes or (), per_minute=rate))
+
+
+@app.command(hidden=True)
+def job(job_id: str, folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Do a job that the service was asked for; the service begins it, in a process of its own."""
+    from nearer.flows.job import run_job
+
+    _run(folder, None, as_json, lambda done: f"{done.job_id}: {done.state}", lambda w: run_job(w, job_id))
 
 
 @app.command()

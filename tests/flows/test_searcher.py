@@ -77,7 +77,7 @@ def test_what_cannot_be_opened_anew_leaves_what_was_served(workspace, monkeypatc
 
     with Searcher.open(workspace) as searcher:
         before = searcher.search("lantern")
-        monkeypatch.setattr("nearer.serving.served.open_index", missing)
+        monkeypatch.setattr("nearer.serving.served.read_manifest", missing)
         with pytest.raises(NotFound):
             searcher.refresh()
         assert searcher.search("lantern") == before

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import uvicorn
 
-from flows.conftest import _made, base_live, beir, tiny_recipe, trained  # noqa: F401
+from flows.conftest import _made, ask, base_live, beir, nearer, tiny_recipe, trained  # noqa: F401
 from nearer.store.workspace import Workspace
 from nearer.web.app import make_app
 from nearer.web.limits import Limits
@@ -32,12 +32,12 @@ def eventually(found: Callable[[], Any], *, what: str, patience_s: float = PATIE
 class Running:
     """A service that listens, and a client of it."""
 
-    def __init__(self, folder: Path, *, limits: Limits) -> None:
+    def __init__(self, folder: Path, *, limits: Limits, origins: Sequence[str] = ()) -> None:
         self.workspace = Workspace.open(folder)
         self.service = Service(self.workspace, limits=limits)
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        config = uvicorn.Config(make_app(self.service), log_level="warning", access_log=False)
+        config = uvicorn.Config(make_app(self.service, origins=origins), log_level="warning", access_log=False)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]})
         self._thread.start()
@@ -67,8 +67,8 @@ def serving() -> Iterator[Callable[..., Running]]:
     """``serving(folder, deadline_s=1.0)``: a service with these limits, ended with the test."""
     running: list[Running] = []
 
-    def start(folder: Path, **limits: Any) -> Running:
-        running.append(Running(folder, limits=Limits(**limits)))
+    def start(folder: Path, *, origins: Sequence[str] = (), **limits: Any) -> Running:
+        running.append(Running(folder, limits=Limits(**limits), origins=origins))
         return running[-1]
 
     yield start

@@ -1,6 +1,8 @@
 """Too much, too large, too late, and failures: each has its status, and nobody else notices."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -77,3 +79,20 @@ def test_failures_show_no_path_and_no_traceback(live, monkeypatch, raised, statu
     assert "Traceback" not in answer.text
     assert "secret" in caplog.text, "the log says it"
     assert live.post("/v1/search", query="rain")["results"]
+
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_texts_of_a_megabyte_leave_memory_as_it_was(live):
+    text = "the river and the school " * 40_000
+
+    def embed():
+        return live.post("/v1/embeddings", input=text)["data"][0]
+
+    assert embed()["truncated"]
+    before = resident_bytes()
+    for _ in range(2):
+        embed()
+    assert resident_bytes() - before < 100 * 2**20

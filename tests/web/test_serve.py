@@ -130,3 +130,13 @@ def test_without_the_extra_it_gives_the_command(base_live, monkeypatch, capsys):
         main(["serve", "--dir", str(base_live)])
     assert ended.value.code == 2
     assert "pip install 'nearer[serve]'" in capsys.readouterr().err
+
+
+def test_the_demo_ends_by_telling_how_to_serve_it():
+    from types import SimpleNamespace
+
+    from nearer.printing import demonstrated
+
+    report = "made/demo/.nearer/reports/report.html"
+    result = SimpleNamespace(comparison=None, num_test_uses=1, verdict="promoted", duration_s=1.0, report=report)
+    assert demonstrated(result).splitlines()[-1] == "serve:   nearer serve --dir made/demo"

@@ -17,6 +17,7 @@ from nearer.printing.releases import (
     status,
     verified,
 )
+from nearer.printing.serving import keys
 from nearer.printing.signals import fitted_clicks
 from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
@@ -37,6 +38,7 @@ __all__ = [
     "found",
     "history",
     "indexed",
+    "keys",
     "lineage",
     "merged",
     "promoted",

@@ -139,6 +139,7 @@ def demonstrated(result: Demo) -> str:
             f"use {result.num_test_uses} of the test set",
             f"verdict: {result.verdict}, in {result.duration_s:.0f} s",
             f"report:  {result.report}",
+            f"serve:   nearer serve --dir {result.report.partition('/.nearer/')[0]}",
         ]
     )
 

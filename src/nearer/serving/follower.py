@@ -1,10 +1,11 @@
 """A searcher that follows the live pointer, the index and the documents while many ask it."""
 
 import logging
+import time
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Condition, Event, Thread
 
-from nearer.core.errors import NearerError, NotFound, NotReady
+from nearer.core.errors import DeadlineExceeded, NearerError, NotFound, NotReady
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.searcher import Searcher
 from nearer.serving.served import Served, index_stamp
@@ -29,7 +30,9 @@ class Follower:
         self._searcher: Searcher | None = None
         self._fault: NearerError = NotReady("the live release is being opened", hint="repeat the request in a moment")
         self._told = ""
-        self._ending = Event()
+        self._is_ending = False
+        self._wake = Event()
+        self._followed = Condition()
         self._thread = Thread(target=self._follow, name="nearer-follow", daemon=True)
 
     def start(self) -> None:
@@ -38,7 +41,8 @@ class Follower:
 
     def close(self) -> None:
         """Stop following; the searcher goes with its last query."""
-        self._ending.set()
+        self._is_ending = True
+        self._wake.set()
         self._thread.join()
         self._searcher = None
 
@@ -49,25 +53,52 @@ class Follower:
             raise self._fault
         return self._searcher
 
+    @property
+    def served(self) -> Served | None:
+        """What is served now, if anything is."""
+        return self._searcher.served if self._searcher else None
+
+    def wake(self) -> None:
+        """Say that something else is to be served."""
+        self._wake.set()
+
+    def wait_for(self, revision: int, *, deadline: float) -> None:
+        """Wait until the documents of that revision can be found; ``deadline`` is a time of ``time.monotonic``.
+
+        Raises DeadlineExceeded, and NotReady where nothing is served.
+        """
+        with self._followed:
+            while self.searcher.served.index.manifest.revision < revision:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    hint = "they are saved, and will be found once the index has followed"
+                    raise DeadlineExceeded("the documents cannot be found yet", hint=hint)
+                self._followed.wait(min(left_s, POLL_S))
+
     def _follow(self) -> None:
         seen: object = None
-        while not self._ending.wait(POLL_S):
+        while not self._is_ending:
+            wait_s = POLL_S
             try:
                 state = self._state()
                 if state != seen:
                     self._catch_up()
+                    with self._followed:
+                        self._followed.notify_all()
                 seen, self._told = state, ""
             except NearerError as error:
                 self._tell(error)
-                self._ending.wait(0 if isinstance(error, NotFound) else _RETRY_S)
+                wait_s = POLL_S if isinstance(error, NotFound) else _RETRY_S
             except Exception:
                 _log.exception("the live release cannot be followed")
-                self._ending.wait(_RETRY_S)
+                wait_s = _RETRY_S
+            self._wake.wait(wait_s)
+            self._wake.clear()
 
     def _state(self) -> object:
         """What differs when something is to be done."""
         live_id, revision = self._workspace.registry.live_id(), self._workspace.collection.revision()
-        served = self._searcher.served if self._searcher else None
+        served = self.served
         return live_id, revision, served and index_stamp(self._workspace, served.release.space_id)
 
     def _catch_up(self) -> None:

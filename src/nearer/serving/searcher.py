@@ -1,10 +1,11 @@
 """A searcher: opened once from the live release, it answers many queries from many threads."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from nearer.core.errors import Conflict, InputError, WorkspaceError
+from nearer.core.errors import Conflict, DeadlineExceeded, InputError, WorkspaceError
 from nearer.core.filters import Fields, Filter, all_of, parse_filter, parse_where
 from nearer.core.records import Metadata, Query
 from nearer.core.results.measuring import ApiUse
@@ -100,8 +101,8 @@ class Searcher:
     def search_many(self, asks: Sequence[Ask], *, deadline: float | None = None) -> list[Answer]:
         """The answers to several queries, all by one release; their texts are encoded together.
 
-        ``deadline`` is a time of ``time.monotonic``, heeded where a queue encodes. Raises what ``search`` raises, and
-        what the queue does.
+        ``deadline`` is a time of ``time.monotonic``. Raises what ``search`` raises, what the queue does, and
+        DeadlineExceeded.
         """
         for ask in asks:
             refuse_question(ask.text, k=ask.k)
@@ -117,7 +118,12 @@ class Searcher:
 
     def _answers(self, served: Served, asks: Sequence[Ask], *, deadline: float | None) -> list[Answer]:
         vectors = QueryVectors(served, [ask.text for ask in asks], deadline=deadline)
-        return [self._answer(served, ask, vectors) for ask in asks]
+        answers = []
+        for ask in asks:
+            if deadline is not None and time.monotonic() > deadline:
+                raise DeadlineExceeded("the queries were not answered in time", hint="send fewer at once")
+            answers.append(self._answer(served, ask, vectors))
+        return answers
 
     def _answer(self, served: Served, ask: Ask, vectors: QueryVectors) -> Answer:
         system, fields = served.system, served.fields

@@ -13,7 +13,7 @@ from nearer.encode.chunk import Window, passages
 from nearer.encode.corpus import chunking_name, window_of
 from nearer.retrieval.fields import columns, kept_values
 from nearer.retrieval.index import Index, differences, open_index
-from nearer.retrieval.manifest import MANIFEST, read_manifest
+from nearer.retrieval.manifest import MANIFEST, Manifest, read_manifest
 from nearer.retrieval.masks import Column, columns_of
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.store.collection import Collection
@@ -108,6 +108,11 @@ class Served:
         if manifest.revision == collection.revision():
             return []
         return list(differences(self.index.hashes(), entry_hashes(collection, self.fields)))
+
+    def manifest_now(self, workspace: Workspace) -> Manifest:
+        """What is current in the folder of its index. Raises what reading it raises."""
+        space_id = self.release.space_id
+        return read_manifest(folder_of(workspace, space_id), space_id=space_id)
 
     def warm_up(self) -> None:
         """Answer a first query, which takes longer than others."""

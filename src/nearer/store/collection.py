@@ -181,7 +181,8 @@ def _put(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, ob
     return Changes(num_added=num_added, num_updated=len(changed), num_unchanged=num_unchanged)
 
 
-def _revision(connection: Connection) -> int:
+def revision_of(connection: Connection) -> int:
+    """How often documents were changed, as the transaction of ``connection`` sees it."""
     statement = sa.select(tables.revisions.c.number).where(tables.revisions.c.name == tables.documents.name)
     return connection.scalar(statement) or 0
 
@@ -220,7 +221,7 @@ class Collection:
         """The revision and the documents as they are together."""
         table = tables.documents
         with self._database.read() as connection:
-            number = _revision(connection)
+            number = revision_of(connection)
             rows = connection.execute(sa.select(table).order_by(table.c.doc_id))
             return number, [
                 Document(doc_id=row.doc_id, title=row.title, text=row.text, metadata=row.metadata) for row in rows
@@ -254,7 +255,7 @@ class Collection:
     def revision(self) -> int:
         """How often documents were added, changed or removed; an equal number means the same documents."""
         with self._database.read() as connection:
-            return _revision(connection)
+            return revision_of(connection)
 
     def queries(self, split: str | None = None) -> list[Query]:
         """The queries of a split, or all."""

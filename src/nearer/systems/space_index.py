@@ -1,12 +1,13 @@
 """Build and verify the index of a system's space."""
 
+import time
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
 from nearer.core.arrays import Floats32
-from nearer.core.errors import InputError, NearerError
+from nearer.core.errors import Conflict, InputError, NearerError, WorkspaceBusy
 from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
@@ -25,12 +26,27 @@ from nearer.systems import System
 DOCUMENTS_AT_ONCE = 1024
 """Documents that are read, cut and encoded together: what is in memory at once."""
 
+_PATIENCE_S = 5.0
+_AGAIN_S = 0.1
+
 
 def build(workspace: Workspace, system: System, *, progress: Progress) -> BuiltIndex:
-    """Bring the index of one system's space up to the documents; the caller holds the workspace's writer lock.
+    """Bring the index of one system's space up to the documents.
 
-    It is built anew where there is none, where it is damaged, and where it was made for another recipe.
+    It is built anew where there is none, where it is damaged, and where it was made for another recipe. A service may
+    be at the same index for a moment: it waits for that. Raises WorkspaceBusy or Conflict when that was not enough.
     """
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return _build(workspace, system, progress=progress)
+        except (WorkspaceBusy, Conflict):
+            if time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_S)
+
+
+def _build(workspace: Workspace, system: System, *, progress: Progress) -> BuiltIndex:
     source = _Source(workspace, system, progress)
     made = source.update() or source.build()
     if source.outdated(made.manifest):  # it outgrew its kind
@@ -43,6 +59,17 @@ def build(workspace: Workspace, system: System, *, progress: Progress) -> BuiltI
         num_encoded=source.num_encoded,
         index=made.manifest.summary,
     )
+
+
+def changed_documents(workspace: Workspace, system: System) -> list[str]:
+    """The ids of the documents that the index of a system's space lacks, or has as they were before an edit.
+
+    Raises what opening the index raises.
+    """
+    index = open_index(folder_of(workspace, system.model.space_id), space_id=system.model.space_id)
+    indexed = index.hashes()
+    hashes = entry_hashes(workspace.collection, index.manifest.spec.fields)
+    return [doc_id for doc_id, each in hashes.items() if indexed.get(doc_id) != each]
 
 
 def verify(workspace: Workspace, system: System) -> tuple[str, ...]:

@@ -1,14 +1,21 @@
 """The application: its routes, its errors and its limits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import Depends, FastAPI
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.security import HTTPBearer
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.middleware.cors import CORSMiddleware
 
 from nearer.core.errors import NotReady
+from nearer.store.keys import Keys
+from nearer.web.access import Access
+from nearer.web.admin import admin_routes
+from nearer.web.documents import document_routes
 from nearer.web.embeddings import embedding_routes
 from nearer.web.errors import add_handlers
 from nearer.web.gate import Gate
@@ -21,6 +28,8 @@ from nearer.web.service import Service
 _DESCRIPTION = "Search, embeddings and reranking by what is live in a Nearer workspace."
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "The request asks for what cannot be done."},
+    401: {"model": ErrorAnswer, "description": "There are keys, and none was sent; or there are none."},
+    403: {"model": ErrorAnswer, "description": "The key may not do this; or a page of another site asks."},
     404: {"model": ErrorAnswer, "description": "An id names nothing."},
     413: {"model": ErrorAnswer, "description": "The request is larger than the service takes."},
     422: {"model": ErrorAnswer, "description": "The body is not JSON, or lacks or has fields that it should not."},
@@ -31,8 +40,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(service: Service) -> FastAPI:
-    """The application of a service, which it starts and closes."""
+def make_app(service: Service, *, origins: Sequence[str] = ()) -> FastAPI:
+    """The application of a service, which it starts and closes; pages of ``origins`` may ask from a browser."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -48,12 +57,16 @@ def make_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=_ERRORS,
+        dependencies=[Depends(HTTPBearer(auto_error=False, description="A key: nearer key add NAME"))],
     )
-    for routes in (search_routes, embedding_routes, rerank_routes):
+    for routes in (search_routes, embedding_routes, rerank_routes, document_routes, admin_routes):
         app.include_router(routes(service))
     _add_health(app, service)
     add_handlers(app)
-    app.add_middleware(Gate, body_bytes=service.limits.body_bytes)
+    app.add_middleware(Access, keys=Keys(service.workspace.database))
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+    app.add_middleware(Gate, body_bytes=service.limits.body_bytes, metrics=service.metrics, origins=origins)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -74,3 +87,8 @@ def _add_health(app: FastAPI, service: Service) -> None:
         if service.is_ending:
             raise NotReady("the service is ending", hint="ask another one")
         return JSONResponse({"status": "ready", "release_id": service.searcher.served.release.release_id})
+
+    @app.get("/metrics", tags=["health"], summary="Numbers for Prometheus", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Count requests, the time of each part, what waits, and how far the index is behind the documents."""
+        return Response(await service.do(lambda _: service.measured()), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,6 +1,7 @@
 """Every answer that is an error: one shape, ``{"error": {"code", "message", "hint"}}``, and no path or traceback."""
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,20 @@ class Forbidden(NearerError):
     code = "forbidden"
 
 
+class Unauthorized(NearerError):
+    """Who asks did not say who they are."""
+
+    code = "unauthorized"
+
+
+class TooMany(errors.Overloaded):
+    """A key has asked as often as it may; ``after_s`` seconds from now it may again."""
+
+    def __init__(self, message: str, *, hint: str, after_s: float) -> None:
+        super().__init__(message, hint=hint)
+        self.after_s = after_s
+
+
 _STATUS: dict[type[NearerError], int] = {
     errors.InputError: 400,
     errors.NotFound: 404,
@@ -36,6 +51,7 @@ _STATUS: dict[type[NearerError], int] = {
     errors.WorkspaceBusy: 503,
     errors.DeadlineExceeded: 504,
     TooLarge: 413,
+    Unauthorized: 401,
     Forbidden: 403,
 }
 """The status of an error whose message may be shown; any other has 500, and its message stays in the log."""
@@ -60,7 +76,7 @@ def answer_to(error: Exception) -> JSONResponse:
     if isinstance(error, NearerError):
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
         if status and type(error) not in _HIDDEN:
-            return error_answer(status, error.code, error.message, error.hint)
+            return error_answer(status, error.code, error.message, error.hint, headers=_headers(error))
         _log.error("%s: %s (%s)", type(error).__name__, error.message, error.hint)
         if status:
             return error_answer(status, error.code, "the workspace is busy", "repeat the request in a moment")
@@ -69,6 +85,12 @@ def answer_to(error: Exception) -> JSONResponse:
         return error_answer(500, error.code, _INTERNAL[1], _INTERNAL[2])
     _log.error("a request failed", exc_info=error)
     return error_answer(500, *_INTERNAL)
+
+
+def _headers(error: NearerError) -> dict[str, str]:
+    if isinstance(error, TooMany):
+        return {"Retry-After": str(math.ceil(error.after_s))}
+    return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
 
 
 def add_handlers(app: FastAPI) -> None:

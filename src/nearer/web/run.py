@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,7 +12,9 @@ import torch
 import uvicorn
 
 from nearer.core.errors import InputError
+from nearer.store.keys import Keys
 from nearer.store.workspace import Workspace
+from nearer.web.access import is_loopback
 from nearer.web.app import make_app
 from nearer.web.limits import Limits
 from nearer.web.service import Service
@@ -25,18 +27,23 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
+    origins: Sequence[str] = (),
     limits: Limits | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Answer requests until SIGTERM or Ctrl-C, then those at hand, and return. A port of 0 is any that is free.
 
-    Raises InputError for an address that cannot be listened at.
+    Pages of ``origins`` may ask from a browser. Raises InputError for an address that cannot be listened at, and for
+    one that other machines reach while there are no keys.
     """
+    if not is_loopback(host) and not Keys(workspace.database).all():
+        hint = "make a key first: nearer key add NAME --scope read"
+        raise InputError(f"without keys the service listens on loopback alone, not at {host}", hint=hint)
     _set_threads()
     listening = _listen(host, port)
     service = Service(workspace, limits=limits)
     config = uvicorn.Config(
-        make_app(service),
+        make_app(service, origins=origins),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -176,6 +176,95 @@ class RerankAnswer(BaseModel):
     num_truncated: Annotated[int, Field(description="Texts whose end was not read.")]
 
 
+class DocumentIn(_Asked):
+    """A document to add, or to put in place of the one of the same id."""
+
+    id: Text
+    text: Text
+    title: Text = ""
+    metadata: Object = {}
+
+
+class DocumentsRequest(_Asked):
+    """Documents to write."""
+
+    documents: list[DocumentIn] = Field(min_length=1)
+
+
+class DocumentOut(BaseModel):
+    """A document."""
+
+    id: str
+    text: str
+    title: str
+    metadata: dict[str, Any]
+
+
+class DocumentIds(BaseModel):
+    """Ids in their order; ``next`` follows the last, where there may be more."""
+
+    ids: list[str]
+    next: str | None
+
+
+class DocumentsWritten(BaseModel):
+    """What was done, durably; ``searchable`` is whether it was waited for until the documents can be found."""
+
+    num_added: int
+    num_updated: int
+    num_unchanged: int
+    searchable: bool
+
+
+class DocumentsRemoved(BaseModel):
+    """How many documents were removed; none of them is found from now on."""
+
+    num_removed: int
+
+
+class PromoteRequest(_Asked):
+    """What is to go live: a model, base, or a former release; the newest trained model unless named."""
+
+    system: Text | None = None
+    split: Text | None = Field(None, description="The split that judges; test unless said otherwise.")
+    force_reason: Text | None = Field(None, min_length=1, description="Why it goes live though the gate refuses.")
+
+
+class PruneRequest(_Asked):
+    """How much stays."""
+
+    keep: int = Field(3, ge=0, description="The newest models, rerankers and reports that stay all the same.")
+    dry_run: bool = Field(False, description="Only say what would go.")
+
+
+class Releases(BaseModel):
+    """The release that is live, the one a rollback returns to, the one this process answers by, and what happened."""
+
+    live: dict[str, Any] | None
+    previous: dict[str, Any] | None
+    served: str | None
+    history: list[dict[str, Any]]
+
+
+class JobAnswer(BaseModel):
+    """A job, and what became of it; a failed one's result is an error."""
+
+    job_id: str
+    verb: str
+    arguments: dict[str, Any]
+    state: Literal["queued", "running", "done", "failed", "lost"]
+    result: dict[str, Any] | None
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+
+
+class JobList(BaseModel):
+    """The newest jobs first."""
+
+    jobs: list[JobAnswer]
+
+
 class Health(BaseModel):
     """How the service is."""
 

@@ -43,6 +43,8 @@ async def _answered(service: Service, requests: list[SearchRequest]) -> list[dic
     asks = [Ask(text=each.query, k=each.k, where=each.filter, known=each.known, mode=each.mode) for each in requests]
     answers = await service.do(lambda deadline: service.searcher.search_many(asks, deadline=deadline))
     total_ms = since_ms(start)
+    for answer in answers:
+        service.metrics.search(answer.took_s)
     return [_plain(answer, total_ms) for answer in answers]
 
 

@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from nearer.flows.job import start_waiting_jobs
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.follower import Follower
+from nearer.serving.indexer import Indexer
 from nearer.serving.models import Models
 from nearer.serving.searcher import Searcher
 from nearer.store.workspace import Workspace
 from nearer.web.errors import TooLarge
 from nearer.web.limits import Limits
+from nearer.web.metrics import Metrics
 from nearer.web.work import Work
 
 T = TypeVar("T")
@@ -22,8 +25,14 @@ class Service:
     def __init__(self, workspace: Workspace, *, limits: Limits | None = None) -> None:
         self.workspace = workspace
         self.limits = limits or Limits()
-        self.queue = EncodeQueue(max_wait_s=self.limits.encode_wait_s, max_waiting=4 * self.limits.texts)
-        self.follower = Follower(workspace, queue=self.queue)
+        self.metrics = Metrics()
+        self.queue = EncodeQueue(
+            max_wait_s=self.limits.encode_wait_s, max_waiting=4 * self.limits.texts, observe=self.metrics.batch
+        )
+        self.follower = Follower(
+            workspace, queue=self.queue, swapped=lambda served: self.metrics.swapped(served.release.release_id)
+        )
+        self.indexer = Indexer(workspace, served=lambda: self.follower.served, updated=self.follower.wake)
         self.models = Models(workspace, searcher=lambda: self.searcher)
         self.is_ending = False
         self._work = Work(self.limits)
@@ -33,16 +42,31 @@ class Service:
         """What answers now. Raises NotReady before something does."""
         return self.follower.searcher
 
+    def refuse_not_ready(self) -> None:
+        """Raises NotReady before something answers."""
+        _ = self.searcher
+
     def start(self) -> None:
         """Begin to open what is live."""
         self.follower.start()
+        self.indexer.start()
+        start_waiting_jobs(self.workspace)
 
     def close(self) -> None:
         """End what was begun, after the requests at hand."""
         self.is_ending = True
         self._work.close()
+        self.indexer.close()
         self.follower.close()
         self.queue.close()
+        self.metrics.close()
+
+    def measured(self) -> bytes:
+        """The numbers for Prometheus."""
+        served = self.follower.served
+        lag = max(0, self.workspace.collection.revision() - served.index.manifest.revision) if served else 0
+        self.metrics.now(pending=self._work.num_pending, texts=self.queue.num_waiting, lag=lag)
+        return self.metrics.text()
 
     async def do(self, work: Callable[[float], T]) -> T:
         """Work in a thread, by its deadline. Raises Overloaded, DeadlineExceeded, and what ``work`` raises."""

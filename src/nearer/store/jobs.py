@@ -1,0 +1,122 @@
+"""Long work that a service was asked for: each a row, and a process of its own that outlives the service.
+
+<workspace>/.nearer/jobs/<job id>.jsonl   what it said of its progress, a line each
+<workspace>/.nearer/jobs/<job id>.log     what else it printed
+<workspace>/.nearer/locks/<job id>.lock   held while it is at work
+"""
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from nearer.core.errors import Conflict, NotFound
+from nearer.core.failpoints import failpoint
+from nearer.store.files import inside
+from nearer.store.leases import is_held
+from nearer.store.registry import utc_now
+from nearer.store.tables import jobs
+from nearer.store.workspace import Workspace
+
+State = Literal["queued", "running", "done", "failed", "lost"]
+"""Lost: its process ended without a word."""
+
+ENDED: tuple[State, ...] = ("done", "failed", "lost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job: a verb with its arguments, and what became of it; a failed one's result is ``{"error": {...}}``."""
+
+    job_id: str
+    verb: str
+    arguments: Mapping[str, Any]
+    state: State
+    result: Mapping[str, Any] | None
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+
+
+class Jobs:
+    """The jobs of a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._database = workspace.database
+        self._folder = workspace.state / "jobs"
+
+    def add(self, verb: str, arguments: Mapping[str, Any]) -> Job:
+        """Enter a job that is to be begun."""
+        job_id = f"job-{secrets.token_hex(8)}"
+        row = {"job_id": job_id, "verb": verb, "arguments": dict(arguments), "state": "queued", "created_at": utc_now()}
+        with self._database.write() as connection:
+            connection.execute(jobs.insert(), [row])
+        failpoint("jobs.added")
+        return self.get(job_id)
+
+    def get(self, job_id: str) -> Job:
+        """The job of that id as it stands. Raises NotFound."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
+        if row is None:
+            raise NotFound(f"no job {job_id!r}", hint="list them: GET /v1/admin/jobs")
+        return self._seen(row)
+
+    def all(self, *, limit: int = 100) -> list[Job]:
+        """The newest jobs, newest first."""
+        statement = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.job_id).limit(limit)
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [self._seen(row) for row in rows]
+
+    @contextmanager
+    def work(self, job_id: str) -> Iterator[Job]:
+        """Be the process that does a job: it is claimed, and others see whether this process still lives.
+
+        Raises Conflict when another has claimed it, NotFound.
+        """
+        job = self.get(job_id)
+        with self._workspace.lease(job.job_id, verb="job"):
+            claim = jobs.update().where((jobs.c.job_id == job_id) & (jobs.c.state == "queued"))
+            with self._database.write() as connection:
+                if connection.execute(claim.values(state="running", started_at=utc_now())).rowcount != 1:
+                    raise Conflict(f"{job_id} was begun before", hint="ask for it anew")
+            failpoint("jobs.claimed")
+            yield self.get(job_id)
+
+    def end(self, job_id: str, *, state: State, result: Mapping[str, Any]) -> None:
+        """Write down what became of a job."""
+        ended = jobs.update().where(jobs.c.job_id == job_id)
+        with self._database.write() as connection:
+            connection.execute(ended.values(state=state, result=dict(result), ended_at=utc_now()))
+
+    def progress_file(self, job_id: str) -> Path:
+        """Where a job says how it moves."""
+        self._folder.mkdir(exist_ok=True)
+        return inside(self._folder, f"{job_id}.jsonl")
+
+    def log_file(self, job_id: str) -> Path:
+        """Where the rest of what its process prints goes."""
+        self._folder.mkdir(exist_ok=True)
+        return inside(self._folder, f"{job_id}.log")
+
+    def progress(self, job_id: str, *, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """What it said since byte ``after``, in whole lines, and the byte after them."""
+        try:
+            with self.progress_file(job_id).open("rb") as file:
+                file.seek(after)
+                whole, line_end, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return [], after
+        return [json.loads(line) for line in whole.splitlines()], after + len(whole) + len(line_end)
+
+    def _seen(self, row: sa.Row[Any]) -> Job:
+        job = dict(row._mapping)
+        is_lost = job["state"] == "running" and not is_held(self._workspace.locks / f"{job['job_id']}.lock")
+        return Job(**{**job, "state": "lost"}) if is_lost else Job(**job)

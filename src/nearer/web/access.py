@@ -1,0 +1,106 @@
+"""Who may ask what: by keys, or, where there are none, from this machine alone."""
+
+import ipaddress
+import time
+from collections import deque
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nearer.core.errors import NearerError
+from nearer.store.keys import Key, Keys, matching
+from nearer.store.keys import Scope as KeyScope
+from nearer.web.errors import Forbidden, TooMany, Unauthorized, answer_to
+
+_OPEN = frozenset({"/healthz", "/readyz"})
+_ADMIN = "/v1/admin/"
+_WRITES = frozenset({"PUT", "DELETE"})
+_FRESH_S = 1.0
+_MINUTE_S = 60.0
+
+
+class Access:
+    """Lets a request pass that may be answered; keys are read anew every second."""
+
+    def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
+        self._app, self._store = app, keys
+        self._keys: list[Key] = []
+        self._read_at = -_FRESH_S
+        self._asked: dict[str, deque[float]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or say why not."""
+        if scope["type"] == "http" and scope["path"] not in _OPEN:
+            try:
+                self._check(scope)
+            except NearerError as error:
+                await answer_to(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        """Raises Unauthorized, Forbidden, TooMany."""
+        keys, headers = self._current(), Headers(scope=scope)
+        if not keys:
+            _refuse_other_machine(scope, headers)
+            return
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        key = matching(token.strip(), keys) if kind.lower() == "bearer" else None
+        if key is None:
+            raise Unauthorized("a key is needed", hint="send it as: Authorization: Bearer TOKEN")
+        if (wanted := scope_of(scope["method"], scope["path"])) not in key.scopes:
+            raise Forbidden(
+                f"this key may not {wanted}", hint=f"make one that may: nearer key add NAME --scope {wanted}"
+            )
+        if key.per_minute is not None:
+            self._count(key, key.per_minute)
+
+    def _current(self) -> list[Key]:
+        now = time.monotonic()
+        if now - self._read_at >= _FRESH_S:
+            self._keys, self._read_at = self._store.all(), now
+        return self._keys
+
+    def _count(self, key: Key, per_minute: int) -> None:
+        """Note a request of a key. Raises TooMany where it is one too many in a minute."""
+        asked, now = self._asked.setdefault(key.key_id, deque()), time.monotonic()
+        while asked and now - asked[0] >= _MINUTE_S:
+            asked.popleft()
+        if len(asked) >= per_minute:
+            left_s = _MINUTE_S - (now - asked[0])
+            raise TooMany(f"{per_minute} requests in a minute are this key's limit", hint="ask later", after_s=left_s)
+        asked.append(now)
+
+
+def scope_of(method: str, path: str) -> KeyScope:
+    """What a request needs to be allowed.
+
+    >>> scope_of("PUT", "/v1/documents"), scope_of("POST", "/v1/search"), scope_of("GET", "/v1/admin/jobs")
+    ('write', 'read', 'admin')
+    """
+    if path.startswith(_ADMIN):
+        return "admin"
+    return "write" if method in _WRITES else "read"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or a name, is of this machine alone.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse_other_machine(scope: Scope, headers: Headers) -> None:
+    """Raises Unauthorized for another machine, and Forbidden for a name that a page of another site gave this one."""
+    client: Any = scope.get("client")
+    if client and not is_loopback(client[0]):
+        raise Unauthorized("without keys only this machine may ask", hint="make a key: nearer key add NAME")
+    host = headers.get("host", "localhost")
+    if not is_loopback(host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host):
+        raise Forbidden("this host is not known here", hint="ask at 127.0.0.1 or localhost, or make a key")
