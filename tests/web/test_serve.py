@@ -13,6 +13,7 @@ import pytest
 
 from flows.processes import Running as Verb
 from nearer.core.errors import InputError
+from nearer.flows.key import add_key
 from nearer.flows.promote import promote
 from nearer.store.workspace import Workspace
 from nearer.web.run import serve
@@ -118,6 +119,7 @@ def test_an_address_that_is_taken_is_said(base_live):
     with socket.create_server(("127.0.0.1", 0)) as taken, Workspace.open(base_live) as workspace:
         with pytest.raises(InputError, match="cannot listen at"):
             serve(workspace, port=taken.getsockname()[1])
+        add_key(workspace, "shop")
         with pytest.raises(InputError, match="cannot listen at"):
             serve(workspace, host="no.such.host.invalid", port=0)
 
