@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
     from nearer.core.results.advice import Advice, LearningCurve, ShortAnswer
     from nearer.core.results.base import Result
-    from nearer.core.results.data import Exported, Imported, IndexStatus, Preflight, Pruned, Removed
+    from nearer.core.results.data import Exported, Imported, IndexStatus, Preflight, Pruned, Removed, WrittenSheet
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import Effect
     from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
@@ -97,6 +97,7 @@ _WHERE = {
     "TrainedReranker": "nearer.core.results.training",
     "Workspace": "nearer.store.workspace",
     "WrittenReport": "nearer.core.results.releases",
+    "WrittenSheet": "nearer.core.results.data",
     "adapt": "nearer.flows.adapt",
     "add": "nearer.flows.add",
     "advise": "nearer.flows.advise",
@@ -177,6 +178,7 @@ __all__ = [
     "TrainedReranker",
     "Workspace",
     "WrittenReport",
+    "WrittenSheet",
     "adapt",
     "add",
     "advise",

@@ -33,6 +33,7 @@ def evaluation():
         slices={},
         num_truncated=0,
         num_passages=3,
+        by_query={"nDCG@10": {"q1": 0.5}},
     )
     return Evaluation(
         split="dev",
@@ -127,7 +128,7 @@ def sample(kind):
         return tuple(map(sample, kinds))
     if origin is not None:
         return {sample(arguments[0]): sample(arguments[1])}
-    return {str: "<b>text</b>", int: 3, float: 0.5, bool: True}[kind]
+    return {object: "<b>any</b>", str: "<b>text</b>", int: 3, float: 0.5, bool: True}[kind]
 
 
 @pytest.mark.parametrize("kind", records(), ids=lambda kind: kind.__name__)
@@ -183,4 +184,4 @@ def test_every_option_of_a_verb_is_a_keyword_in_python(verb, option):
     if other := ELSEWHERE.get(verb, {}).get(option):
         assert other in functions()
         return
-    assert KEYWORDS.get(option, option) in inspect.signature(functions()[verb]).parameters
+    assert KEYWORDS.get(option, option) in inspect.signature(functions()[verb.replace("-", "_")]).parameters

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nearer as package
 from flows.folders import small_rows, write_beir, write_jsonl
+from nearer.core.errors import InputError
 from nearer.evaluation.grades import scale_of
 from nearer.learn import fit as fit_module
 from nearer.learn.checkpoint import weights_of
@@ -114,7 +116,7 @@ def test_promote_search_roll_back_and_go_forward(ask, trained):
     found = ask(trained, "search", "music and water", "-k", "7")
     assert (found["release_id"], found["space_id"]) == (second["release_id"], status["live"]["space_id"])
     assert len(found["results"]) == 7
-    assert all(each.keys() == {"doc_id", "score", "text", "passage"} for each in found["results"])
+    assert all(each.keys() == {"doc_id", "score", "title", "text", "metadata", "passage"} for each in found["results"])
     ranked = [each["score"] for each in found["results"]]
     assert ranked == sorted(ranked, reverse=True)
 
@@ -378,11 +380,13 @@ def test_an_edited_document_is_found_by_its_new_text_once_it_is_indexed(ask, nea
     assert (built["num_documents"], built["num_encoded"]) == (80, 1)
     fresh = ask(base_live, "search", text)
     assert fresh["stale"] == []
-    passage = {"ordinal": 0, "start": 0, "end": len(text)}
+    passage = {"ordinal": 0, "start": 0, "end": len(text), "text": text}
     assert fresh["results"][0] == {
         "doc_id": "d007",
         "score": pytest.approx(1, abs=1e-5),
+        "title": "",
         "text": text,
+        "metadata": {},
         "passage": passage,
     }
     assert ask(base_live, "index", "--verify")["verdict"] == "ok"
@@ -483,3 +487,18 @@ def test_titles_are_searched(ask, base_live, words):
     found = {each["doc_id"]: each for each in ask(base_live, "search", title, "-k", 80)["results"]}
     assert found["d007"]["score"] > found["d008"]["score"]
     assert found["d007"]["text"] == f"{title}\n{text}"
+
+
+def test_one_text_instead_of_a_list_of_systems_is_explained(trained):
+    with Workspace.open(trained) as workspace:
+        for verb in (package.evaluate, package.suite):
+            with pytest.raises(InputError, match="the text 'base', not a list") as caught:
+                verb(workspace, "base")
+            assert caught.value.hint == "write a list: ['base']"
+
+
+def test_every_query_has_its_value_and_their_mean_is_the_measure(ask, trained):
+    [result] = ask(trained, "evaluate", "base")["results"]
+    for measure, interval in result["metrics"].items():
+        values = result["by_query"][measure].values()
+        assert sum(values) / len(values) == pytest.approx(interval["value"], abs=1e-12)

@@ -220,7 +220,14 @@ def _result(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe) -> 
         slices={name: _slice(measured, judged, recipe, mask) for name, mask in judged.slices.items()},
         num_truncated=measured.num_truncated,
         num_passages=measured.num_passages,
+        by_query={name: _by_query(measured, judged, name) for name in judged.measurable(recipe.measures)},
     )
+
+
+def _by_query(measured: Measured, judged: JudgedSplit, metric: str) -> dict[str, float]:
+    """The value of every query that a measure is taken over, by its id."""
+    values_Q = measured.values[metric]
+    return {judged.queries[row].query_id: float(values_Q[row]) for row in judged.rows_of(metric)}
 
 
 def _slice(measured: Measured, judged: JudgedSplit, recipe: EvaluateRecipe, mask: Bools) -> SliceValues:

@@ -11,6 +11,7 @@ from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.runs import is_run
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
+from nearer.systems.names import refuse_text
 
 
 def evaluate(
@@ -30,6 +31,7 @@ def evaluate(
     not be kept.
     """
     progress = progress or Silent()
+    refuse_text(systems)
     workspace.database.refuse_read_only()
     ready_to_measure(workspace)
     judged = read_judged_split(workspace, split)

@@ -27,6 +27,7 @@ from nearer.evaluation.tasks import (
 from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
 from nearer.systems import System, open_system
+from nearer.systems.names import refuse_text
 
 
 def evaluate_task(
@@ -46,6 +47,7 @@ def evaluate_task(
     Raises InputError for a task or field that does not exist, and where there is too little to measure; NotFound for an
     unknown system, WorkspaceError where a look at a test split could not be entered.
     """
+    refuse_text(systems)
     if task not in TASKS:
         raise InputError(f"no task is called {task!r}", hint=f"the tasks are: {', '.join(TASKS)}")
     workspace.registry.refuse_look(split)

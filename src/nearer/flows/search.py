@@ -1,7 +1,7 @@
 """One query against the live release."""
 
 from nearer.core.records import Metadata, Passage
-from nearer.core.results.serving import PassagePlace, SearchAnswer, SearchHit
+from nearer.core.results.serving import FoundPassage, SearchAnswer, SearchHit
 from nearer.serving.searcher import Searcher, Where, refuse_question
 from nearer.store.workspace import Workspace
 
@@ -38,8 +38,10 @@ def search(
                 SearchHit(
                     doc_id=hit.document.doc_id,
                     score=hit.score,
+                    title=hit.document.title,
                     text=hit.document.full_text,
-                    passage=_place(hit.passage),
+                    metadata=hit.document.metadata,
+                    passage=_found(hit.passage, hit.document.full_text),
                 )
                 for hit in answer.hits
             ),
@@ -47,5 +49,8 @@ def search(
         )
 
 
-def _place(passage: Passage | None) -> PassagePlace | None:
-    return None if passage is None else PassagePlace(ordinal=passage.ordinal, start=passage.start, end=passage.end)
+def _found(passage: Passage | None, text: str) -> FoundPassage | None:
+    if passage is None:
+        return None
+    said = text[passage.start : passage.end]
+    return FoundPassage(ordinal=passage.ordinal, start=passage.start, end=passage.end, text=said)

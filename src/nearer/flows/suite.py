@@ -10,6 +10,7 @@ from nearer.core.results.measuring import SuiteRun
 from nearer.evaluation.suite import gate_suite, keep_suite_run, open_suite, run_suite
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, api_use, open_system
+from nearer.systems.names import refuse_text
 
 
 def suite(
@@ -26,6 +27,7 @@ def suite(
     NotFound for an unknown system, WorkspaceError where the run could not be kept.
     """
     registry, progress = workspace.registry, progress or Silent()
+    refuse_text(systems)
     workspace.database.refuse_read_only()
     read = gate_suite(workspace) if file is None else open_suite(workspace, file)
     if read is None:

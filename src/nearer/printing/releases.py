@@ -120,7 +120,9 @@ def found(result: SearchAnswer) -> str:
     lines += ["note: what is live is unmeasured: nearer status"] if result.is_unmeasured else []
     lines += [f"not filtered by {rule}: say what is known, with --known" for rule in result.unused_rules]
     for rank, each in enumerate(result.results, start=1):
-        lines.append(f"{rank:3} {each.score:.3f} {each.doc_id}  {one_line(each.text)}")
+        said = each.passage.text if each.passage else each.text
+        title = f"{one_line(each.title)}: " if each.title and not said.startswith(each.title) else ""
+        lines.append(f"{rank:3} {each.score:.3f} {each.doc_id}  {title}{one_line(said)}")
     return "\n".join([*lines, *spent(result.api)])
 
 

@@ -72,3 +72,9 @@ def refuse_undescribed(stages: Iterable[str], search: SearchRecipe) -> None:
         if not value:
             hint = f"for example, in nearer.toml: search.{key} = {example}; nearer advise finds out what is worth it"
             raise InputError(f"+{stage} needs search.{key}, and the recipe has none", hint=hint)
+
+
+def refuse_text(systems: object) -> None:
+    """Raise InputError for one text where a list of systems is wanted: Python would take each letter for a system."""
+    if isinstance(systems, str):
+        raise InputError(f"the systems are the text {systems!r}, not a list", hint=f"write a list: [{systems!r}]")

@@ -80,7 +80,8 @@ class SystemValues(Result):
     """A system on a split: every measure with its interval, by slice.
 
     ``num_queries_more`` judged queries are missing for an interval of ``evaluate.wanted_precision``. The ids are None
-    for a run, whose model nobody knows; ``run`` counts what its file holds.
+    for a run, whose model nobody knows; ``run`` counts what its file holds. ``by_query`` has the
+    value of every query that a measure is taken over, by measure and query id.
     """
 
     system: str
@@ -94,6 +95,7 @@ class SystemValues(Result):
     slices: Mapping[str, SliceValues]
     num_truncated: int | None
     num_passages: int | None
+    by_query: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

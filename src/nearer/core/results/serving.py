@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nearer.core.records import Metadata
 from nearer.core.results.base import JSON, OMITTED, Result
 from nearer.core.results.measuring import ApiUse
 from nearer.core.results.training import StartingPoint, TrainingData, UnfinishedRun
@@ -59,22 +60,25 @@ class Indexed(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassagePlace(Result):
-    """Where a passage is in its document: its number, and its first and last characters."""
+class FoundPassage(Result):
+    """A passage of a document: its number, where it stands in title and text, in characters, and what it says."""
 
     ordinal: int
     start: int
     end: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchHit(Result):
-    """A document that was found, and its best passage, where it was found by one."""
+    """A document that was found: its text with its title before it, and its best passage, where one found it."""
 
     doc_id: str
     score: float
+    title: str
     text: str
-    passage: PassagePlace | None
+    metadata: Metadata
+    passage: FoundPassage | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
