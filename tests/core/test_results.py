@@ -175,7 +175,7 @@ def options():
         (verb, each.name)
         for verb, command in sorted(group.commands.items())
         for each in command.params
-        if each.param_type_name == "option" and each.name not in shared and verb != "serve"
+        if each.param_type_name == "option" and each.name not in shared and verb not in ("serve", "key")
     ]
 
 

@@ -349,7 +349,7 @@ def test_without_judged_queries_nothing_is_encoded(ask, new_workspace, beir, mon
     folder = new_workspace()
     ask(folder, "add", "corpus", beir / "corpus.jsonl")
     monkeypatch.setattr(Encoder, "_encode", lambda *_, **__: pytest.fail("encoded"))
-    assert "split 'train' has no query" in ask(folder, "train", "--adapter", "query", code=2)["error"]["message"]
+    assert "no judgments" in ask(folder, "train", "--adapter", "query", code=2)["error"]["message"]
 
 
 def test_an_adapter_has_no_weights_to_train_further(ask, adapted):

@@ -282,7 +282,7 @@ def test_what_was_paid_before_a_failure_is_not_paid_again(made, ask, server):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["registry.probe", "registry.model", "usage.commit:6", "cache.commit:5"])
+@pytest.mark.parametrize("step", ["registry.probe", "usage.commit:6", "cache.commit:5"])
 def test_a_killed_job_goes_on_and_pays_only_for_the_rest(made, ask, server, step):
     server.key = None
     folder = made(key_env=None, batch_texts=4, max_parallel=1)
@@ -296,7 +296,7 @@ def test_a_killed_job_goes_on_and_pays_only_for_the_rest(made, ask, server, step
     evaluated = ask(folder, "evaluate", "base")
     assert not kept & set(server.texts)
     assert evaluated["results"][0]["metrics"]["nDCG@10"]["value"] > 0.8
-    assert len(ask(folder, "status")["models"]) == 1
+    assert ask(folder, "status")["models"] == [], "to measure enters no model"
 
 
 @pytest.mark.slow

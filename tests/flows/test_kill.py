@@ -16,7 +16,7 @@ SOURCE = Path(nearer.__file__).parent
 STEPS = {
     step
     for path in SOURCE.rglob("*.py")
-    for step in re.findall(r'failpoint\("([a-z]+\.[a-z]+)"\)', path.read_text(encoding="utf-8"))
+    for step in re.findall(r'failpoint\("([a-z]+\.[a-z_]+)"\)', path.read_text(encoding="utf-8"))
 }
 LANCE = ("--set", "index.kind=lancedb")
 ONE_PASS = ("--set", "train.passes=1")
@@ -52,10 +52,12 @@ ELSEWHERE = {
     "registry.use_test_split": "flows/test_tasks.py",
     "registry.suite": "flows/test_suite.py",
     **dict.fromkeys(("adapter.weights", "adapter.manifest"), "encode/test_adapter.py"),
-    **dict.fromkeys(("reranker.model", "registry.reranker", "reranker.registered"), "flows/test_train_reranker.py"),
+    **dict.fromkeys(("reranker.model", "reranker.registered"), "flows/test_train_reranker.py"),
     **dict.fromkeys(("adapt.model", "adapt.registered"), "flows/test_adapt.py"),
     "compress.curve": "flows/test_compress.py",
     "splits.commit": "flows/test_held_out.py",
+    "documents.commit": "web/test_documents.py",
+    **dict.fromkeys(("jobs.added", "jobs.claimed", "keys.commit"), "store/test_jobs_killed.py"),
     "checksums.written": "flows/test_resume.py",
     **dict.fromkeys(("train.examples", "train.mined", "train.checkpoint", "train.pass"), "flows/test_resume.py"),
     **dict.fromkeys(("train.model", "train.registered"), "flows/test_resume.py"),

@@ -38,7 +38,7 @@ def vectors():
 def test_every_proposal_has_the_score_of_the_model(vectors):
     passages, anchors, anchor_emb_AD, passage_emb_PD = vectors
     recipe = MiningRecipe(sources=ALL["sources"], top_k=3)
-    found = propose(recipe, passages, anchors, anchor_emb_AD, passage_emb_PD, most_masked=2)
+    found = propose(recipe, passages, anchors, anchor_emb_AD, passage_emb_PD, most_masked=2, language="english")
     assert found.sources_K == ("dense",) * 5 + ("bm25",) * 5
     is_there = found.rows_AK >= 0
     expected = np.take_along_axis(anchor_emb_AD @ passage_emb_PD.T, np.maximum(found.rows_AK, 0), axis=1)

@@ -176,5 +176,5 @@ def test_without_judgments_the_way_to_import_them_is_told(ask, new_workspace, tm
         path.write_text("".join(json.dumps(row) + "\n" for row in rows[kind]))
         ask(folder, "add", kind, path)
     error = ask(folder, "evaluate", code=2)["error"]
-    assert "split 'dev' has no query with a document of a grade above 0" in error["message"]
+    assert "no judgments, so nothing can be measured" in error["message"]
     assert "nearer add judgments" in error["hint"]

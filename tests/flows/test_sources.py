@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from flows.folders import write_jsonl
 from flows.test_resume import outcome
 from nearer.core.errors import RecipeError
 from nearer.flows.add import add
-from nearer.flows.train import _drawn, train
+from nearer.flows.train import _data, _told_sources, train
 from nearer.learn.batch_sampler import Source
+from nearer.learn.examples import Example
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
 from nearer.training import pace
@@ -202,8 +204,12 @@ def test_the_report_shows_what_was_drawn(run, folder, ask):
     assert f'<td class="num">1.5</td><td class="num">{drawn}</td>' in page
 
 
-def test_what_is_written_down_of_very_many_sources_is_the_largest():
+def test_what_is_written_down_of_very_many_sources_is_the_largest(folder):
+    examples = [Example(anchor=f"a{n}", positive="p", source=f"s{n}") for n in range(70) for _ in range(n + 1)]
+    run = SimpleNamespace(revision=1, revision_at_end=lambda _: 1)
+    with Workspace.open(folder) as workspace:
+        written = _data(SimpleNamespace(examples=examples, workspace=workspace), run)
+    assert written.num_sources == 70
+    assert [each.num_drawn for each in written.sources] == list(range(70, 20, -1))
     sources = [Source(name=f"s{n}", rows_S=np.arange(n + 1), weight=1.0) for n in range(70)]
-    written = _drawn(sources)
-    assert written["num_sources"] == 70
-    assert [each["num_drawn"] for each in written["sources"]] == list(range(70, 20, -1))
+    assert _told_sources(sources).endswith("and 62 more sources")

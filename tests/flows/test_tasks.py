@@ -56,7 +56,7 @@ def test_every_task_gives_intervals_beside_chance_and_counts_its_look(ask, neare
     assert found["ledger"] == {"split": "test", "num_test_uses": 2}  # the first was the promotion's
     shown = nearer(*arguments, "--dir", topics).out
     assert "random vectors" in shown
-    assert "look 3 at this split" in shown
+    assert "use 3 of this test set" in shown
     assert f"{base['metrics'][MEASURES[task][0]]['value']:.3f} [" in shown
 
 

@@ -34,7 +34,6 @@ STEPS = {
     "train.checkpoint": 2,
     "train.pass": 1,
     "reranker.model": 1,
-    "registry.reranker": 1,
     "reranker.registered": 1,
 }
 """The durable steps of a training, and how often each is reached."""
@@ -403,7 +402,7 @@ def test_negatives_that_seem_to_be_positives_are_named_where_no_others_are(opene
 def test_without_dev_queries_it_is_refused(ask, new_workspace, beir):
     folder = new_workspace()
     ask(folder, "add", "corpus", beir / "corpus.jsonl")
-    assert "split 'dev' has no query" in ask(folder, "train", "--reranker", code=2)["error"]["message"]
+    assert "no judgments" in ask(folder, "train", "--reranker", code=2)["error"]["message"]
 
 
 def test_behind_an_api_there_is_no_transformer_but_a_cross_encoder_can_learn(ask, before, topic_cross_encoder_folder):

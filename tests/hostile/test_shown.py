@@ -70,7 +70,7 @@ def write_suite(path, ids):
     """A case for each id, which it has as its name, query, document and metadata; many fail."""
     cases = []
     for each in ids:
-        text = json.dumps(each, ensure_ascii=False).replace("\x7f", "\\u007f")
+        text = re.sub("[\x7f-\x9f]", lambda sign: f"\\u{ord(sign[0]):04x}", json.dumps(each, ensure_ascii=False))
         cases.append(
             f"[[case]]\nname = {text}\nquery = {text}\nmust = [{text}]\nk = 1\nmetadata = {{ {text} = {text} }}\n"
         )
@@ -93,7 +93,7 @@ def filled(nearer, whole, tmp_path):
             printed.append(outcome.out + outcome.err)
 
         write_set(tmp_path / "beir", ids)
-        call("add", "beir", tmp_path / "beir")
+        call("add", "beir", tmp_path / "beir", "--encoding", "utf-8")
         write_rows(tmp_path / "faulty.jsonl", [{"_id": each, "text": "", each: 1} for each in ids])
         for kind in ("corpus", "queries", "judgments", "pairs"):
             call("add", kind, tmp_path / "faulty.jsonl", code=2)

@@ -113,7 +113,7 @@ def test_no_examples_make_no_batches():
 
 def test_sources_are_told_by_name_with_what_an_epoch_draws():
     found = sources_of(examples("b", "", "b", "unnamed", "b"), {"b": 0.5})
-    assert [source.described for source in found] == [
+    assert [source.described.to_dict() for source in found] == [
         {"source": "b", "num_pairs": 3, "weight": 0.5, "num_drawn": 2},
         {"source": "unnamed", "num_pairs": 2, "weight": 1.0, "num_drawn": 2},
     ]

@@ -11,6 +11,7 @@ def test_the_order_of_precedence_is_written_down():
     assert list(CAUSES) == [
         "absent",
         "stale_index",
+        "unknown_tokens",
         "doubtful_label",
         "truncated",
         "structure",

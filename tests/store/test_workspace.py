@@ -228,4 +228,4 @@ def test_who_waits_for_the_database_says_for_whom(folder, caplog, monkeypatch):
                 time.sleep(0.01)
         waiting.result()
         assert [event.action for event in workspace.registry.history()] == ["refuse"]
-    assert re.search(r"busy with nearer add corpus \(process \d+\)", caplog.messages[0])
+    assert re.search(r"waits for nearer add corpus \(process \d+\) to end", caplog.messages[0])

@@ -265,7 +265,7 @@ def _kept(workspace: Workspace, parent: LocalSystem, training: TrainingRecord) -
 
 
 _NUM_RECORDED, _NUM_TOLD = 50, 8
-"""Sources that are written down, and summary: a field may have a value for every query."""
+"""Sources that are written down, and that are printed: a field may have a value for every query."""
 
 
 def _told_sources(sources: Sequence[Source]) -> str:

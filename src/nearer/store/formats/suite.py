@@ -144,7 +144,7 @@ def _plain_table(table: object) -> Fields:
     """The fields of a case as JSON has them: dates and times are ISO 8601 text. Raises InputError."""
     if not isinstance(table, dict):
         raise InputError(f"it is {type_name(table)}, not a table", hint=_BEGIN)
-    check_storable(table, source=Source(Path()))
+    check_storable(table, source=Source(Path(), encoding="utf-8"))
     return {key: _plain(value) for key, value in table.items()}
 
 
