@@ -97,6 +97,7 @@ def result(side, system, model_id):
         "run": None,
         "num_queries_needed": None,
         "num_queries_more": None,
+        "by_query": {},
     }
 
 
