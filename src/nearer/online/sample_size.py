@@ -24,9 +24,7 @@ def users_needed(
     """
     if not mean or not relative_effect or variance < 0 or not (0 < alpha < 1 and 0 < power < 1):
         raise InputError("a power calculation needs a mean, a variance and an effect", hint="take them from last month")
-    normal = NormalDist()
-    reach = normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)
-    return max(2, ceil(2 * variance * (reach / (mean * relative_effect)) ** 2))
+    return max(2, ceil(2 * variance * (_reach(alpha, power) / (mean * relative_effect)) ** 2))
 
 
 def effect_found(*, mean: float, variance: float, num_users: int, alpha: float = 0.05, power: float = POWER) -> float:
@@ -39,6 +37,10 @@ def effect_found(*, mean: float, variance: float, num_users: int, alpha: float =
     """
     if not mean or variance < 0 or num_users < 2:
         raise InputError("a power calculation needs a mean, a variance and users", hint="take them from last month")
+    return sqrt(2 * variance / num_users) * _reach(alpha, power) / abs(mean)
+
+
+def _reach(alpha: float, power: float) -> float:
+    """How many standard errors away a true effect must lie."""
     normal = NormalDist()
-    reach = normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)
-    return sqrt(2 * variance / num_users) * reach / abs(mean)
+    return normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)

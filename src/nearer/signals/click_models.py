@@ -45,7 +45,7 @@ class ClickModel(Protocol):
 class Examination:
     """A click is a look, whose chance is the rank's, and attraction, which is the pair's; nothing else matters.
 
-    So it is the position-based model, and by what is held fixed also the rates of clicks by pair or by rank.
+    So it is the position-based model, and by what is held fixed also click rates by pair or rank, and COEC.
     """
 
     examination_R: Floats64
@@ -94,30 +94,6 @@ class SimplifiedDbn:
         return found_LR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Coec:
-    """Clicks over expected clicks: a pair's clicks beside those that its ranks usually get.
-
-    Source: Zhang and Jones, Comparing Click Logs and Editorial Labels for Training Query Rewriting (2007).
-    """
-
-    rate_R: Floats64
-    ratio_P: Floats64
-
-    @property
-    def attraction_P(self) -> Floats64:
-        """The ratio: 1 is as often clicked as its ranks usually are."""
-        return self.ratio_P
-
-    def full(self, pair_LR: Ints) -> Floats64:
-        """The chance of a click at every place, shape (L, R)."""
-        return Examination(examination_R=self.rate_R, attraction_P=self.ratio_P).full(pair_LR)
-
-    def given_above(self, pair_LR: Ints, clicked_LR: Bools) -> Floats64:
-        """The same: clicks above say nothing here."""
-        return self.full(pair_LR)
-
-
 def fit_ctr(cells: Cells, *, num_pairs: int) -> Examination:
     """Clicks of a pair over how often it was shown, wherever it stood."""
     return Examination(
@@ -130,12 +106,15 @@ def fit_rank_ctr(cells: Cells, *, num_pairs: int) -> Examination:
     return Examination(examination_R=rank_rates(cells), attraction_P=np.ones(num_pairs + 1))
 
 
-def fit_coec(cells: Cells, *, num_pairs: int) -> Coec:
-    """Clicks over expected clicks, with one expected click more on both sides."""
+def fit_coec(cells: Cells, *, num_pairs: int) -> Examination:
+    """Clicks over expected clicks: a pair's beside those that its ranks usually get, one more on both sides.
+
+    Source: Zhang and Jones, Comparing Click Logs and Editorial Labels for Training Query Rewriting (2007).
+    """
     rate_R = rank_rates(cells)
     expected_P = np.bincount(cells.pair_C, cells.num_C * rate_R[cells.rank_C], num_pairs + 1)
     clicks_P = np.bincount(cells.pair_C, cells.clicks_C, num_pairs + 1)
-    return Coec(rate_R=rate_R, ratio_P=(clicks_P + 1) / (expected_P + 1))
+    return Examination(examination_R=rate_R, attraction_P=(clicks_P + 1) / (expected_P + 1))
 
 
 def fit_pbm(
