@@ -33,6 +33,7 @@ VERBS = [
     "demo",
     "serve",
     "clicks",
+    "key",
 ]
 
 

@@ -5,10 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from forked import die_apart_at
-from nearer.core.records import Document
-from nearer.flows.documents import put
 from nearer.store.workspace import Workspace
 from web.conftest import eventually
+from web.killed import put_one
 
 ZEBRA = {"id": "z/1", "title": "Zebra", "text": "stripes of a zebra", "metadata": {"year": 2024}}
 
@@ -100,12 +99,7 @@ def test_another_service_of_the_workspace_follows(live, serving, base_live):
 
 
 def test_what_was_acknowledged_survives_a_kill(base_live):
-    die_apart_at("documents.commit", _put, base_live)
+    die_apart_at("documents.commit", put_one, base_live)
     with Workspace.open(base_live) as workspace:
         [kept] = workspace.collection.documents(["killed"])
         assert kept.text == "a text"
-
-
-def _put(folder):
-    with Workspace.open(folder) as workspace:
-        put(workspace, [Document(doc_id="killed", text="a text")])
