@@ -69,12 +69,20 @@ def cli_page() -> str:
     ]
     if options := _options(group):
         lines += [options]
-    for name in sorted(group.commands):
-        command = group.commands[name]
+    for name, command in _commands(group):
         lines += [f"## nearer {name}", _cell(command.help or ""), f"```text\n{_usage(command, name)}\n```"]
         if options := _options(command):
             lines.append(options)
     return _page(lines)
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every verb with its full name; of a group of verbs, each of these."""
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        elif not command.hidden:
+            yield before + name, command
 
 
 def _usage(command: Any, name: str) -> str:

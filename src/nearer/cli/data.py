@@ -1,0 +1,116 @@
+"""Verbs of the data: import, check, judge, write for other tools."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearer import printing
+from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, run, show
+from nearer.core.results.data import NewWorkspace
+from nearer.printing.progress import ConsoleProgress
+from nearer.store.workspace import Workspace
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: AsJson = False) -> None:
+    """Make a new workspace."""
+    workspace = Workspace.init(folder)
+    show(NewWorkspace(workspace=str(workspace.folder)), as_json, lambda _: f"made a workspace in {folder}")
+
+
+@app.command()
+def add(
+    kind: Annotated[str, typer.Argument(metavar="beir|corpus|queries|judgments|pairs")],
+    path: Annotated[Path, typer.Argument(metavar="PATH")],
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Set bad rows aside, with their count.")] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of files that are not UTF-8: cp1252, gb18030, utf-16.", metavar="NAME")
+    ] = None,
+    make_ids: Annotated[
+        bool, typer.Option("--make-ids", help="Give documents or queries without an id one by their content.")
+    ] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Import a BEIR folder or one file; all or nothing, every fault listed."""
+    from nearer.flows.add import add as flow
+
+    run(
+        folder,
+        overrides,
+        as_json,
+        printing.added,
+        lambda w: flow(
+            w, kind, path, skip_bad=skip_bad, encoding=encoding, make_ids=make_ids, progress=ConsoleProgress()
+        ),
+    )
+
+
+@app.command()
+def remove(doc_ids: list[str], folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Remove documents, and the judgments on them."""
+    from nearer.flows.add import remove as flow
+
+    run(folder, None, as_json, printing.removed, lambda w: flow(w, doc_ids))
+
+
+@app.command()
+def check(
+    drop_leaks: Annotated[
+        bool, typer.Option("--drop-leaks", help="Set aside the queries that leak into a later split.")
+    ] = False,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Prove that no query leaks between splits; count duplicates, truncation and what is missing."""
+    from nearer.flows.check import check as flow
+
+    run(folder, overrides, as_json, printing.checked, lambda w: flow(w, drop=drop_leaks, progress=ConsoleProgress()))
+
+
+@app.command("judge-sheet")
+def judge_sheet(
+    queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="A text file with a query a line, CSV or JSONL.")],
+    output: Annotated[Path, typer.Option(help="The CSV to write; it must not be there yet.")] = Path("judge-sheet.csv"),
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Write a CSV of what is found for queries, to fill in grades by hand; nearer add judgments reads it."""
+    from nearer.flows.judge_sheet import judge_sheet as flow
+
+    run(
+        folder,
+        overrides,
+        as_json,
+        printing.sheet_written,
+        lambda w: flow(w, queries, output=output, progress=ConsoleProgress()),
+    )
+
+
+@app.command()
+def export(
+    kind: Annotated[str, typer.Argument(metavar="run|qrels|topics")],
+    names: Annotated[list[str], typer.Argument(metavar="[SYSTEM] FILE")],
+    split: Annotated[str, typer.Option(help="A run of a test split uses it once; uses are counted.")] = "dev",
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Write a system's run (base by default), or a split's qrels or topics, as TREC tools read them."""
+    from nearer.flows.export import export as flow
+
+    *system, file = names
+    if len(system) > (kind == "run"):
+        raise UsageFault(f"{' '.join(names)}: too many names", hint="see: nearer export --help")
+    name = system[0] if system else "base"
+    run(
+        folder,
+        overrides,
+        as_json,
+        printing.exported,
+        lambda w: flow(w, kind, Path(file), system=name, split=split, progress=ConsoleProgress()),
+    )

@@ -1,0 +1,26 @@
+"""Verbs of what users did."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearer import printing
+from nearer.cli.options import AsJson, app, show
+
+clicks = typer.Typer(no_args_is_help=True, help="What users clicked on, and what that says of relevance.")
+app.add_typer(clicks, name="clicks")
+
+
+@clicks.command("fit")
+def clicks_fit(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    test: Annotated[Path | None, typer.Option(help="Another log, which the model is measured on.")] = None,
+    model: Annotated[str, typer.Option(help="auto, pbm, harvest, sdbn, coec, ctr or rank_ctr.")] = "auto",
+    first_rank: Annotated[int | None, typer.Option(help="What the top position is called: 0 or 1.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a click model to a log of any search engine; no workspace is needed."""
+    from nearer.flows.fit_clicks import fit_clicks
+
+    show(fit_clicks(file, test=test, model=model, first_rank=first_rank), as_json, printing.fitted_clicks)
