@@ -18,6 +18,7 @@ from typing import Any
 
 import nearer
 from nearer.core.errors import NearerError
+from nearer.core.results.base import Result
 from nearer.flows.demo import GROUP, DemoSize, choose, held_out
 from nearer.flows.demo.corpus import stdlib_functions
 from nearer.printing.progress import ConsoleProgress
@@ -40,7 +41,7 @@ def add_size_arguments(parser: argparse.ArgumentParser, **defaults: int | None) 
 
 
 def cell(
-    path: Path, run: Callable[[], dict[str, Any]], of: dict[str, Any] | None = None, *, renews: bool = False
+    path: Path, run: Callable[[], Result | dict[str, Any]], of: dict[str, Any] | None = None, *, renews: bool = False
 ) -> dict[str, Any]:
     """The stored result of a cell, or run it and store what it gave.
 
@@ -54,8 +55,9 @@ def cell(
             raise SystemExit(f"{path} is of {stored.get('of')}, and {of} was asked for: name another --work")
     path.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
+    made = run()
     result = {
-        **run(),
+        **(made.to_dict() if isinstance(made, Result) else made),
         "of": of,
         "cell_s": round(time.monotonic() - began, 1),
         "date": datetime.date.today().isoformat(),

@@ -4,6 +4,7 @@
     python benchmarks/training.py matryoshka --work FOLDER --data FOLDER [--set-name nl2bash] ...
     python benchmarks/training.py settings --work FOLDER --data FOLDER [--set-name medquad] ...
     python benchmarks/training.py linear --work FOLDER --data FOLDER [--set-name nl2bash] ...
+    python benchmarks/training.py options --work FOLDER --data FOLDER [--set-name nl2bash] ...
 
 graded      judgments of several grades learned from as such, and the same made binary. The set is medquad, its grades
             derived from its structure: the answer itself 4, other answers about the same disease 1, all else 0.
@@ -13,6 +14,9 @@ settings    on dev alone, and in seconds: as the defaults are, with the model's 
             the lower half of the layers frozen. What the defaults and `--budget` rest on.
 linear      on dev alone, over all documents: one pass and two, begun with a linear map where dev proves it better, and
             without.
+options     on dev alone, over all documents: the defaults, and each option that has to earn its place: a guide that
+            masks, training the queries' side alone, a cross-encoder as teacher (both losses), settings that are
+            searched for, and beside them the adapter of the queries' side, which takes seconds.
 The first two are compared on test, query by query. Each training and each measurement leaves
 FOLDER/PART/seed-N/NAME.json and is not run again.
 """
@@ -73,7 +77,7 @@ def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     models = {**trained("matryoshka", seed, ways, arguments), "base": "base"}
     with closing(opened("matryoshka", seed, arguments)) as workspace:
         for name in ("without", "base"):
-            turned = nearer.turn(workspace, models[name], progress=ConsoleProgress())
+            turned = nearer.rotate(workspace, models[name], progress=ConsoleProgress())
             models[f"{name}, turned afterwards"] = turned["model_id"]
         systems = {(name, None): model_id for name, model_id in models.items()}
         for name, model_id in models.items():
@@ -125,7 +129,36 @@ def linear(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     yield f"the map alone: {gain['difference']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}] on the small dev"
 
 
-PARTS = {"graded": graded, "matryoshka": matryoshka, "settings": settings, "linear": linear}
+def options(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
+    """What each option comes to on all of dev against the defaults, and how long it took as a share of theirs."""
+    models = trained("options", seed, {"defaults": (), **ONE_KEY}, arguments)
+    with closing(opened("options", seed, arguments)) as workspace:
+        folder, progress = folder_of("options", seed, arguments), ConsoleProgress()
+        runs = {
+            "query adapter": partial(nearer.adapt, workspace, "query", progress=progress),
+            "search": partial(nearer.train, workspace, search=TRIALS, progress=progress),
+            "teacher": partial(nearer.train_reranker, workspace, progress=progress),
+        }
+        made = {name: cell(folder / f"{name}.json", run, {"of": name}) for name, run in runs.items()}
+        models |= {name: made[name]["model_id"] for name in ("query adapter", "search")}
+    if (teacher := made["teacher"]["reranker_id"]) is None:
+        yield "no cross-encoder was better than the retriever, so none taught"
+    else:
+        use = f'mining.reranker="{teacher}"'
+        taught = {f"teacher, {loss}": (f'train.loss="{loss}"', use) for loss in ("kl", "margin_mse")}
+        models |= trained("options", seed, taught, arguments)
+    with closing(opened("options", seed, arguments)) as workspace:
+        run = partial(nearer.evaluate, workspace, [*models.values()], split="dev", progress=ConsoleProgress())
+        measured = cell(folder / "dev.json", run, {"systems": list(models.values())}, renews=True)
+    yield from values_of(measured, [*models])
+    yield from differences_of(measured, [*models])
+    took = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["cell_s"] for name in models}
+    yield "time: " + ", ".join(f"{name} {seconds / took['defaults']:.2f}" for name, seconds in took.items())
+
+
+PARTS = {"graded": graded, "matryoshka": matryoshka, "settings": settings, "linear": linear, "options": options}
+ONE_KEY = {"guide": ('train.guide="base"',), "query side": ('train.sides="query"',)}
+TRIALS = 4
 
 
 def opened(part: str, seed: int, arguments: argparse.Namespace, *overrides: str) -> nearer.Workspace:

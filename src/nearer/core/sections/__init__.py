@@ -1,0 +1,63 @@
+"""The sections of the recipe: every choice that has a default, by what it is about."""
+
+from nearer.core.sections.base import Section
+from nearer.core.sections.data import (
+    ColumnsRecipe,
+    DocumentColumns,
+    GradesRecipe,
+    JudgmentColumns,
+    PairColumns,
+    QueryColumns,
+    SplitRecipe,
+)
+from nearer.core.sections.encoder import ApiRecipe, ChunkRecipe, EncoderRecipe
+from nearer.core.sections.measuring import (
+    AdviseRecipe,
+    CostRecipe,
+    DiagnosisRecipe,
+    EvaluateRecipe,
+    Exclude,
+    GateRecipe,
+    TasksRecipe,
+)
+from nearer.core.sections.search import BoostRecipe, CompressRecipe, IndexRecipe, RerankRecipe, SearchRecipe
+from nearer.core.sections.training import (
+    AdapterRecipe,
+    LossName,
+    MiningRecipe,
+    MiningSource,
+    RerankerRecipe,
+    TrainRecipe,
+)
+
+__all__ = [
+    "AdapterRecipe",
+    "AdviseRecipe",
+    "ApiRecipe",
+    "BoostRecipe",
+    "ChunkRecipe",
+    "ColumnsRecipe",
+    "CompressRecipe",
+    "CostRecipe",
+    "DiagnosisRecipe",
+    "DocumentColumns",
+    "EncoderRecipe",
+    "EvaluateRecipe",
+    "Exclude",
+    "GateRecipe",
+    "GradesRecipe",
+    "IndexRecipe",
+    "JudgmentColumns",
+    "LossName",
+    "MiningRecipe",
+    "MiningSource",
+    "PairColumns",
+    "QueryColumns",
+    "RerankRecipe",
+    "RerankerRecipe",
+    "SearchRecipe",
+    "Section",
+    "SplitRecipe",
+    "TasksRecipe",
+    "TrainRecipe",
+]

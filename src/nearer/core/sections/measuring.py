@@ -1,0 +1,293 @@
+"""How systems are measured, judged, diagnosed and compared with their cost."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from nearer.core.sections.base import Section, Seed
+from nearer.core.sections.encoder import ChunkRecipe, EncoderRecipe
+
+Exclude = Literal["same-text", "same-id", "none"]
+"""Which documents on which nobody judged are taken for the query itself."""
+
+
+class EvaluateRecipe(Section):
+    """What is measured, and how sure we are of it."""
+
+    measures: tuple[str, ...] = Field(
+        default=(
+            "nDCG@10",
+            "Recall@1",
+            "Recall@10",
+            "Recall@50",
+            "Precision@10",
+            "MRR@10",
+            "MAP",
+            "Judged@10",
+        ),
+        description=(
+            "also `HitRate@k`; the first is measured in slices; `ContextRecall@n` and `ContextPrecision@n`, of a "
+            "prompt of n tokens, are measured where they are named"
+        ),
+    )
+    depth: int = Field(default=100, ge=1, le=100_000, description="documents ranked a query; MAP is cut there")
+    exclude: Exclude = Field(
+        default="same-text",
+        description=(
+            "documents on which nobody judged that are the query itself, and are excluded from its ranking: those of "
+            "its text, and the one of its id if their texts are nearly the same; `same-id`: the one of its id, as "
+            "BEIR does; `none`. A query's field `excluded_ids` names more. A judged document is never excluded"
+        ),
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of every interval")
+    num_resamples: int = Field(default=5000, ge=100, le=1_000_000, description="of bootstrap and randomisation")
+    group_field: str | None = Field(
+        default=None,
+        description=("resample whole groups of this query field; none: `split.field` when splitting by group"),
+    )
+    slice_fields: tuple[str, ...] = Field(
+        default=(), description="query fields to report by, or `document.FIELD` of the relevant documents"
+    )
+    time_field: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "a field of years or ISO dates, named likewise: slices by year, or by four periods where there "
+            "are more than eight years"
+        ),
+    )
+    frequency_field: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "a query field that says how often it is asked: slices of head, torso and tail, up to a third of "
+            "the traffic each"
+        ),
+    )
+    min_slice_queries: int = Field(
+        default=10,
+        ge=1,
+        description=(
+            "a slice of fewer is counted and never measured; nor is one of too few queries or groups for an interval"
+        ),
+    )
+    wanted_precision: float = Field(
+        default=0.02,
+        gt=0,
+        lt=1,
+        description="half the width of an interval; how many judged queries that needs is printed",
+    )
+    seed: Seed = Field(default=0, description="of the resampling")
+
+
+class GateRecipe(Section):
+    """What a candidate must show before it goes live."""
+
+    measure: str = Field(default="nDCG@10", description="what a candidate must gain in")
+    min_gain: float = Field(default=0.0, description="the lower end of the gain's interval must exceed this")
+    min_slice_queries: int = Field(default=50, ge=2, description="smaller slices cannot refuse")
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="a slice is proven worse at this level, after Holm's correction"
+    )
+    suite: str | None = Field(
+        default=None,
+        description=(
+            "file of cases that must keep working (format), as a path from the workspace; none: the gate asks for none"
+        ),
+    )
+
+    @field_validator("suite")
+    @classmethod
+    def _path(cls, value: str | None) -> str | None:
+        if value and "\0" in value:
+            raise ValueError("must be the path of a file")
+        return value
+
+
+class DiagnosisRecipe(Section):
+    """When a cause of a failed query counts as shown.
+
+    Source of 20: what `nearer advise` gives a reranker; of 100: the depth of Recall@100 in BEIR (arXiv 2104.08663,
+    section 4). The others are our rules.
+    """
+
+    order_within: int = Field(default=20, ge=2, description="a relevant document this high is a reranker's work")
+    recall_within: int = Field(
+        default=100, ge=2, le=1000, description="a relevant document below was not found; 1000 at most"
+    )
+    same_cosine: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="two texts this near are one in meaning, where random ones are not as near",
+    )
+    rule_share: float = Field(
+        default=0.95,
+        gt=0.5,
+        le=1,
+        description="share of relevant documents in training that must obey a rule on metadata",
+    )
+    num_examples: int = Field(default=3, ge=0, description="queries shown of each cause")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "DiagnosisRecipe":
+        if self.order_within > self.recall_within:
+            raise ValueError("order_within must not be more than recall_within")
+        return self
+
+
+class TasksRecipe(Section):
+    """How the other tasks than search are measured: duplicates, clusters, classes, items alike."""
+
+    num_neighbours: int = Field(default=5, ge=1, description="labelled neighbours that vote on the class of an item")
+    max_items: int = Field(
+        default=2000, ge=10, description="items of a split that are measured; beyond that a seeded draw"
+    )
+    num_clusterings: int = Field(
+        default=5, ge=1, description="clusterings, each from another seed, whose values are averaged"
+    )
+    seed: int = Field(default=0, ge=0, description="of every draw: items, pairs, clusterings")
+
+
+class AdviseRecipe(Section):
+    """How the remedies are measured, and the rules of the verdict, whose sources are in docs/reference/recipe.md.
+
+    The learning curve trains on up to ``curve_pairs`` pairs, and on shares of them, for some minutes on two cores.
+    """
+
+    num_folds: int = Field(
+        default=5,
+        ge=2,
+        le=20,
+        description=(
+            "of whole groups of queries; what is tuned without a fold is judged on it (Stone 1974, section 2)"
+        ),
+    )
+    max_queries: int = Field(
+        default=2000, ge=10, description="judged queries of train and dev, drawn at random beyond that"
+    )
+    rerank_queries: int = Field(
+        default=100, ge=10, description="of them that a reranker is measured on, for it reads 20 texts a query"
+    )
+    encoders: tuple[EncoderRecipe, ...] = Field(
+        default=(),
+        description=(
+            "other encoders, set beside the base: folders, Hub names, or tables of `encoder`, also behind an "
+            'API: `["./other", { model = "text-embedding-3-small", api = { endpoint = '
+            '"https://api.openai.com/v1", key_env = "OPENAI_API_KEY" } }]`'
+        ),
+    )
+    chunks: tuple[ChunkRecipe, ...] = Field(
+        default=(),
+        description=(
+            "other ways to cut documents, as tables of `chunk`: `[{ max_tokens = 128 }, { repeat_title = true }]`"
+        ),
+    )
+    target: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description=("the nDCG@10 that is wanted; what fine-tuning leaves of it is given to the search around it"),
+    )
+    tolerance: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description=(
+            "of nDCG@10: remedies within it of the best count as good as it. Our rule: about what two seeds "
+            "of one training differ by"
+        ),
+    )
+    min_pairs: int = Field(
+        default=1000,
+        ge=0,
+        description=("training pairs below which there is little to learn from (sentence-transformers issue 1334)"),
+    )
+    broken_base: float = Field(
+        default=0.15,
+        ge=0,
+        le=1,
+        description=(
+            "nDCG@10 of a base that mostly meets faulty data, unless a remedy is proven to gain. Our rule: "
+            "the worst base in results is at 0.45"
+        ),
+    )
+    saturated_base: float = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description=("nDCG@10 from which what is missing is mostly disagreement about the judgments. Our rule"),
+    )
+    data_share: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description=(
+            "share of the diagnosed queries that fail for data no remedy mends, from which data come first. Our rule"
+        ),
+    )
+    cheapest_first: tuple[str, ...] = Field(
+        default=("filter", "hybrid", "rerank", "adapter", "change_encoder", "fine_tune"),
+        description=(
+            "the words of remedies by what they cost to make and keep: settings, then more work a query, then "
+            "training, then new vectors"
+        ),
+    )
+    seed: Seed = Field(default=0, description="of folds and draws")
+    curve_pairs: int = Field(default=600, ge=2, description="pairs of the learning curve's largest training")
+    curve_trainings: int = Field(default=1, ge=1, le=20, description="trainings of each of its sizes, from other seeds")
+    curve_passages: int = Field(
+        default=2000,
+        ge=1,
+        description=(
+            "passages that its dev queries rank; a larger corpus is cut down to the relevant documents, those "
+            "that BM25 ranks high, and random ones"
+        ),
+    )
+
+    @field_validator("encoders", mode="before")
+    @classmethod
+    def _named_alone(cls, value: object) -> object:
+        """A folder or Hub name may stand for the table that holds nothing else."""
+        return (
+            [{"model": each} if isinstance(each, str) else each for each in value]
+            if isinstance(value, list | tuple)
+            else value
+        )
+
+    @field_validator("encoders")
+    @classmethod
+    def _told_apart(cls, value: tuple[EncoderRecipe, ...]) -> tuple[EncoderRecipe, ...]:
+        names = [each.name for each in value]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{repeated[0]} is there more than once")
+        return value
+
+
+class CostRecipe(Section):
+    """Prices; what has none is not priced."""
+
+    machine_usd_per_hour: float | None = Field(
+        default=None, ge=0, description="of the machine that encodes; none: encoding is not priced"
+    )
+    api_usd_per_million_tokens: float | None = Field(
+        default=None, ge=0, description="of an embedding API; none: it is not priced"
+    )
+    tokens_per_document: float | None = Field(
+        default=None, gt=0, description="that the API would charge for; none: those of the measured sample"
+    )
+    storage_usd_per_gb_month: float | None = Field(
+        default=None, ge=0, description="of 10^9 bytes; none: storage is not priced"
+    )
+    gpu_usd_per_hour: float | None = Field(
+        default=None, ge=0, description="of the machine that trains; none: training is not priced"
+    )
+    finetune_usd_per_run: float | None = Field(
+        default=None, ge=0, description="of a service that fine-tunes, in place of that machine"
+    )
+    llm_usd_per_million_tokens: float | None = Field(
+        default=None, ge=0, description="of a model that writes queries for documents; needs `cost.tokens_per_document`"
+    )
+    judgment_usd: tuple[float, float] = Field(
+        default=(0.5, 2.0), description="of one judgment by a person, from and to"
+    )
