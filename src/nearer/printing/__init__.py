@@ -1,25 +1,62 @@
-"""What each verb's result looks like to a person."""
+"""What each verb's result looks like to a person. A module is loaded once a text of it is asked for."""
 
-from nearer.printing.advice import advised, costed
-from nearer.printing.data import added, checked, exported, removed, sheet_written
-from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
-from nearer.printing.releases import (
-    demonstrated,
-    discarded,
-    found,
-    history,
-    indexed,
-    lineage,
-    promoted,
-    pruned,
-    reported,
-    rolled_back,
-    status,
-    verified,
-)
-from nearer.printing.serving import keys
-from nearer.printing.signals import fitted_clicks
-from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nearer.printing.advice import advised, costed
+    from nearer.printing.data import added, checked, exported, removed, sheet_written
+    from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
+    from nearer.printing.releases import (
+        demonstrated,
+        discarded,
+        found,
+        history,
+        indexed,
+        lineage,
+        promoted,
+        pruned,
+        reported,
+        rolled_back,
+        status,
+        verified,
+    )
+    from nearer.printing.serving import keys
+    from nearer.printing.signals import fitted_clicks
+    from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
+
+_WHERE = {
+    "added": "data",
+    "advised": "advice",
+    "checked": "data",
+    "compressed": "training",
+    "compression": "training",
+    "costed": "advice",
+    "demonstrated": "releases",
+    "diagnosed": "measuring",
+    "discarded": "releases",
+    "evaluated": "measuring",
+    "evaluated_task": "measuring",
+    "exported": "data",
+    "fitted_clicks": "signals",
+    "found": "releases",
+    "history": "releases",
+    "indexed": "releases",
+    "keys": "serving",
+    "lineage": "releases",
+    "merged": "training",
+    "promoted": "releases",
+    "pruned": "releases",
+    "removed": "data",
+    "reported": "releases",
+    "rolled_back": "releases",
+    "sheet_written": "data",
+    "status": "releases",
+    "suite_run": "measuring",
+    "trained": "training",
+    "trained_reranker": "training",
+    "verified": "releases",
+}
 
 __all__ = [
     "added",
@@ -53,3 +90,10 @@ __all__ = [
     "trained_reranker",
     "verified",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A function of one of the modules. Raises AttributeError for another name."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

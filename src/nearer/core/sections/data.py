@@ -83,10 +83,10 @@ class PairColumns(Section):
 class ColumnsRecipe(Section):
     """What the columns of a team's own files are called."""
 
-    documents: DocumentColumns = DocumentColumns()
-    queries: QueryColumns = QueryColumns()
-    judgments: JudgmentColumns = JudgmentColumns()
-    pairs: PairColumns = PairColumns()
+    documents: DocumentColumns = DocumentColumns.model_construct()
+    queries: QueryColumns = QueryColumns.model_construct()
+    judgments: JudgmentColumns = JudgmentColumns.model_construct()
+    pairs: PairColumns = PairColumns.model_construct()
 
 
 class GradesRecipe(Section):

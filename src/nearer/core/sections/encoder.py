@@ -109,7 +109,7 @@ class EncoderRecipe(Section):
         default=None, description="put before every passage; none: what the model declares, else nothing"
     )
     batch_size: int = Field(default=32, ge=1, le=65_536, description="texts encoded at once, on this machine")
-    api: ApiRecipe = ApiRecipe()
+    api: ApiRecipe = ApiRecipe.model_construct()
 
     @property
     def name(self) -> str:

@@ -148,7 +148,7 @@ class SearchRecipe(Section):
             f"is cut all the same. One of {', '.join(f'`{each}`' for each in LANGUAGES)}"
         ),
     )
-    rerank: RerankRecipe = RerankRecipe()
+    rerank: RerankRecipe = RerankRecipe.model_construct()
 
     @field_validator("language")
     @classmethod
