@@ -34,6 +34,7 @@ VERBS = [
     "serve",
     "clicks",
     "key",
+    "events",
 ]
 
 

@@ -56,6 +56,7 @@ ELSEWHERE = {
     **dict.fromkeys(("adapt.model", "adapt.registered"), "flows/test_adapt.py"),
     "compress.curve": "flows/test_compress.py",
     "splits.commit": "flows/test_held_out.py",
+    **dict.fromkeys(("events.written", "events.sealed"), "store/test_event_log.py"),
     "documents.commit": "web/test_documents.py",
     **dict.fromkeys(("jobs.added", "jobs.claimed", "keys.commit"), "store/test_jobs_killed.py"),
     "checksums.written": "flows/test_resume.py",

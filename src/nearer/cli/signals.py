@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nearer import printing
-from nearer.cli.options import AsJson, app, show
+from nearer.cli.options import HERE, AsJson, Folder, app, run, show
 
 clicks = typer.Typer(no_args_is_help=True, help="What users clicked on, and what that says of relevance.")
 app.add_typer(clicks, name="clicks")
@@ -24,3 +24,11 @@ def clicks_fit(
     from nearer.flows.fit_clicks import fit_clicks
 
     show(fit_clicks(file, test=test, model=model, first_rank=first_rank), as_json, printing.fitted_clicks)
+
+
+@app.command()
+def events(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Tell what the service showed and what users did: how many, when, and what is kept apart."""
+    from nearer.flows.events import event_counts
+
+    run(folder, None, as_json, printing.counted_events, event_counts)

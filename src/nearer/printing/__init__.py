@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         verified,
     )
     from nearer.printing.serving import keys
-    from nearer.printing.signals import fitted_clicks
+    from nearer.printing.signals import counted_events, fitted_clicks
     from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 _WHERE = {
@@ -32,6 +32,7 @@ _WHERE = {
     "compressed": "training",
     "compression": "training",
     "costed": "advice",
+    "counted_events": "signals",
     "demonstrated": "releases",
     "diagnosed": "measuring",
     "discarded": "releases",
@@ -65,6 +66,7 @@ __all__ = [
     "compressed",
     "compression",
     "costed",
+    "counted_events",
     "demonstrated",
     "diagnosed",
     "discarded",

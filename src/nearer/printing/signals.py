@@ -1,6 +1,8 @@
 """Results of click logs as text."""
 
-from nearer.core.results.signals import ClickFit
+from collections.abc import Mapping
+
+from nearer.core.results.signals import ClickFit, EventCounts
 
 
 def fitted_clicks(result: ClickFit) -> str:
@@ -24,3 +26,28 @@ def fitted_clicks(result: ClickFit) -> str:
             f"  rank {rank}: looked at {'?' if value is None else f'{value:.3f}'}{between} as often as the first"
         )
     return "\n".join([*lines, *result.notes])
+
+
+def counted_events(result: EventCounts) -> str:
+    """The result of `nearer events`."""
+    if not result.num_impressions + result.num_events + result.num_apart:
+        return "no events yet: the service records what it shows, and takes what users do at POST /v1/events"
+    lines = [
+        f"{result.first_at} to {result.last_at}",
+        f"{result.num_impressions:,} impressions of {result.num_queries:,} queries, {result.num_explored:,} of them "
+        "with neighbours swapped",
+        f"{result.num_events:,} events of {result.num_users:,} users in {result.num_sessions:,} sessions: "
+        f"{_counts(result.by_action)}",
+        f"kept apart: {_counts(result.apart)}",
+        f"last hour: {_counts(result.last_hour)}",
+        f"{result.num_files} files, {result.num_bytes:,} bytes",
+    ]
+    if result.num_repeated:
+        lines.append(f"{result.num_repeated:,} events were sent again: each counts once")
+    if result.num_damaged:
+        lines.append(f"{result.num_damaged:,} lines are damaged and cannot be read")
+    return "\n".join(lines)
+
+
+def _counts(number_of: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in number_of.items()) or "none"

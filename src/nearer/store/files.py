@@ -82,7 +82,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def fsync_tree(folder: Path) -> None:
@@ -93,8 +93,8 @@ def fsync_tree(folder: Path) -> None:
     for parent, _, names in os.walk(folder, topdown=False, onerror=_raise):
         for name in names:
             if not Path(parent, name).is_symlink():
-                _sync(Path(parent, name))
-        _sync(Path(parent))
+                sync(Path(parent, name))
+        sync(Path(parent))
 
 
 def move_into_place(source_dir: Path, target_dir: Path) -> None:
@@ -111,7 +111,7 @@ def move_into_place(source_dir: Path, target_dir: Path) -> None:
         if not target_dir.is_dir():
             raise
         remove_tree(source_dir)
-    _sync(target_dir.parent)
+    sync(target_dir.parent)
 
 
 def remove_tree(path: Path) -> None:
@@ -158,7 +158,8 @@ def _temporary_beside(path: Path) -> Path:
     return path.parent / unfinished_name(uuid.uuid4().hex)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, safely to the disk. Raises OSError."""
     if os.name == "nt":  # Windows syncs only what is open for writing, and no folders
         return
     descriptor = os.open(path, os.O_RDONLY)

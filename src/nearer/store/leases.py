@@ -89,13 +89,18 @@ def leave(locks: Path) -> None:
             lock.release()
 
 
+def is_present(locks: Path, token: str) -> bool:
+    """Whether the process of that token has the workspace of ``locks`` open."""
+    return is_held(locks / _process_lock(token))
+
+
 def sweep(state: Path, locks: Path) -> None:
     """Remove what killed processes left half written below ``state``. Raises OSError."""
     is_live: dict[str, bool] = {}
 
     def belongs_to_the_living(token: str) -> bool:
         if token not in is_live:  # asked only now: who began since holds its lock already
-            is_live[token] = is_held(locks / _process_lock(token))
+            is_live[token] = is_present(locks, token)
         return is_live[token]
 
     remove_unfinished(state, is_live=belongs_to_the_living)

@@ -7,6 +7,7 @@ nearer.toml              the recipe
 .nearer/indexes/         one folder a space
 .nearer/lexical/         the words of the documents, one folder a revision of them
 .nearer/embeddings/      one file a space
+.nearer/events/          what was shown and what users did: see store/events
 .nearer/reports/         HTML pages
 .nearer/locks/           who is at work: on a training run, on an index, and which processes there are
 """
@@ -126,6 +127,11 @@ class Workspace:
     def embeddings(self) -> Path:
         """The folder of cached vectors, one file a space."""
         return self.state / "embeddings"
+
+    @property
+    def events(self) -> Path:
+        """The folder of the event log."""
+        return self.state / "events"
 
     @property
     def reports(self) -> Path:

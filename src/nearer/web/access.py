@@ -16,6 +16,7 @@ from nearer.web.errors import Forbidden, TooMany, Unauthorized, answer_to
 _OPEN = frozenset({"/healthz", "/readyz"})
 _ADMIN = "/v1/admin/"
 _WRITES = frozenset({"PUT", "DELETE"})
+_WRITTEN = frozenset({"/v1/events"})
 _FRESH_S = 1.0
 _MINUTE_S = 60.0
 
@@ -81,7 +82,7 @@ def scope_of(method: str, path: str) -> KeyScope:
     """
     if path.startswith(_ADMIN):
         return "admin"
-    return "write" if method in _WRITES else "read"
+    return "write" if method in _WRITES or path in _WRITTEN else "read"
 
 
 def is_loopback(host: str) -> bool:

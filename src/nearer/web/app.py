@@ -18,6 +18,7 @@ from nearer.web.admin import admin_routes
 from nearer.web.documents import document_routes
 from nearer.web.embeddings import embedding_routes
 from nearer.web.errors import add_handlers
+from nearer.web.events import event_routes
 from nearer.web.gate import Gate
 from nearer.web.page import CONTENT_POLICY, reference_page
 from nearer.web.rerank import rerank_routes
@@ -59,7 +60,7 @@ def make_app(service: Service, *, origins: Sequence[str] = ()) -> FastAPI:
         responses=_ERRORS,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="A key: nearer key add NAME"))],
     )
-    for routes in (search_routes, embedding_routes, rerank_routes, document_routes, admin_routes):
+    for routes in (search_routes, embedding_routes, rerank_routes, document_routes, event_routes, admin_routes):
         app.include_router(routes(service))
     _add_health(app, service)
     add_handlers(app)

@@ -18,6 +18,7 @@ class Limits:
     queries: int = 64
     texts: int = 2048
     documents: int = 1000
+    events: int = 1000
     threads: int = 32
     waiting: int = 256
     deadline_s: float = 30.0

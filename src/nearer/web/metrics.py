@@ -25,6 +25,8 @@ class Metrics:
         self._parts = Histogram("nearer_search_seconds", "Of a part", ("part",), registry=own, buckets=_SECONDS)
         self._batch = Histogram("nearer_encode_batch_texts", "Encoded together", registry=own, buckets=_TEXTS)
         self._waited = Histogram("nearer_encode_wait_seconds", "A batch's first text", registry=own, buckets=_SECONDS)
+        self._events = Counter("nearer_events", "Events taken in, or kept apart", ("kept",), registry=own)
+        self._lost = Counter("nearer_impressions_lost", "Impressions that could not be written", registry=own)
         self._swaps = Counter("nearer_swaps", "Releases that were opened", registry=own)
         self._live = Gauge(
             "nearer_live_release", "1 for what answers", ("release_id",), registry=own, multiprocess_mode="livemax"
@@ -55,6 +57,15 @@ class Metrics:
         """Count a batch of texts."""
         self._batch.observe(num_texts)
         self._waited.observe(waited_s)
+
+    def events(self, *, num_counted: int, num_apart: int) -> None:
+        """Count events that came in."""
+        self._events.labels("counted").inc(num_counted)
+        self._events.labels("apart").inc(num_apart)
+
+    def lost(self, num_impressions: int) -> None:
+        """Count impressions that could not be written."""
+        self._lost.inc(num_impressions)
 
     def swapped(self, release_id: str) -> None:
         """Count a release that was opened."""

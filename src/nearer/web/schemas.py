@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 
 def _writable(value: T) -> T:
@@ -14,6 +15,11 @@ def _writable(value: T) -> T:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError as error:
         raise ValueError("it holds half a surrogate pair, which is no text") from error
+    return value
+
+
+def _writable_model(value: M) -> M:
+    _writable(value.model_dump())
     return value
 
 
@@ -39,8 +45,8 @@ class SearchRequest(_Asked):
     mode: Literal["release", "dense", "lexical"] = Field(
         "release", description="What ranks: what the release says, its vectors alone, or BM25 alone."
     )
-    user: Text | None = Field(None, max_length=512, description="Who asks; nothing is kept of it.")
-    session: Text | None = Field(None, max_length=512, description="In which session; nothing is kept of it.")
+    user: Text | None = Field(None, max_length=512, description="Who asks; it is kept hashed, with what was shown.")
+    session: Text | None = Field(None, max_length=512, description="In which session; it is kept hashed too.")
 
 
 class SearchBatch(_Asked):
@@ -235,6 +241,60 @@ class PruneRequest(_Asked):
 
     keep: int = Field(3, ge=0, description="The newest models, rerankers and reports that stay all the same.")
     dry_run: bool = Field(False, description="Only say what would go.")
+
+
+class EventPosition(BaseModel):
+    """Where the document stood."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    ordinal: int | None = Field(None, ge=1, le=2**31 - 1, description="Its place among the results; the first is 1.")
+
+
+class EventObject(BaseModel):
+    """The document."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    object_id: Text | int | None = Field(None, description="The document's id.")
+
+
+class EventAttributes(BaseModel):
+    """What else is known of an event; further fields are kept as they are."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    object: EventObject | None = None
+    position: EventPosition | None = None
+    dwell_s: float | None = Field(default=None, ge=0, description="How long the document was read, in seconds.")
+    value: float | None = Field(default=None, description="A rating, or a price.")
+
+
+class EventIn(_Asked):
+    """What a user did, in the shape of User Behavior Insights 1.3."""
+
+    action_name: Text = Field(min_length=1, max_length=100, description="click, purchase, save, or any other.")
+    query_id: Text | None = Field(None, max_length=100, description="Of the answer that was shown.")
+    object_id: Text | int | None = Field(None, description="The document's id; or in event_attributes.object.")
+    client_id: Text | None = Field(None, max_length=512, description="The browser or device; it is kept hashed.")
+    user_id: Text | None = Field(None, max_length=512, description="The person; kept hashed, and before client_id.")
+    session_id: Text | None = Field(None, max_length=512, description="It is kept hashed.")
+    timestamp: Text | None = Field(None, max_length=64, description="ISO 8601, UTC without an offset; or now.")
+    event_id: Text | None = Field(
+        None, min_length=1, max_length=100, description="What is sent again with it counts once; else equal events do."
+    )
+    application: Text | None = Field(None, max_length=100)
+    message_type: Text | None = Field(None, max_length=100)
+    message: Text | None = Field(None, max_length=1024)
+    event_attributes: Annotated[EventAttributes, AfterValidator(_writable_model)] = EventAttributes()
+
+
+class EventsTaken(BaseModel):
+    """All that was sent is on the disk; ``num_apart`` of it is kept apart, by reason."""
+
+    num_events: int
+    num_apart: int
+    apart: dict[str, int]
 
 
 class Releases(BaseModel):

@@ -1,6 +1,5 @@
 """``/v1/search``: the ranking of ``nearer search``, over HTTP."""
 
-import secrets
 import time
 from typing import Any
 
@@ -9,6 +8,7 @@ from fastapi.responses import JSONResponse
 
 from nearer.serving.query import Hit
 from nearer.serving.searcher import Answer, Ask
+from nearer.web.impressions import Page, show
 from nearer.web.schemas import SearchAnswer, SearchBatch, SearchBatchAnswer, SearchRequest
 from nearer.web.service import Service, since_ms
 
@@ -45,19 +45,20 @@ async def _answered(service: Service, requests: list[SearchRequest]) -> list[dic
     total_ms = since_ms(start)
     for answer in answers:
         service.metrics.search(answer.took_s)
-    return [_plain(answer, total_ms) for answer in answers]
+    pages = show(service, requests, answers, arm=_ARM)
+    return [_plain(answer, page, total_ms) for answer, page in zip(answers, pages, strict=True)]
 
 
-def _plain(answer: Answer, total_ms: float) -> dict[str, Any]:
+def _plain(answer: Answer, page: Page, total_ms: float) -> dict[str, Any]:
     took_ms = {part: round(1000 * seconds, 3) for part, seconds in answer.took_s.items()}
     return {
-        "query_id": f"query-{secrets.token_hex(16)}",
+        "query_id": page.query_id,
         "release_id": answer.release_id,
         "space_id": answer.space_id,
         "arm": _ARM,
         "took_ms": {**took_ms, "total": total_ms},
         "unused_rules": list(answer.unused_rules),
-        "results": [_result(hit) for hit in answer.hits],
+        "results": [_result(hit) for hit in page.hits],
     }
 
 

@@ -1,5 +1,6 @@
 """What the routes share: the workspace, what is live, and the threads in which they work."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,6 +11,8 @@ from nearer.serving.follower import Follower
 from nearer.serving.indexer import Indexer
 from nearer.serving.models import Models
 from nearer.serving.searcher import Searcher
+from nearer.store.events.log import EventLog
+from nearer.store.events.salt import Salt
 from nearer.store.workspace import Workspace
 from nearer.web.errors import TooLarge
 from nearer.web.limits import Limits
@@ -17,6 +20,7 @@ from nearer.web.metrics import Metrics
 from nearer.web.work import Work
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class Service:
@@ -34,6 +38,8 @@ class Service:
         )
         self.indexer = Indexer(workspace, served=lambda: self.follower.served, updated=self.follower.wake)
         self.models = Models(workspace, searcher=lambda: self.searcher)
+        self.salt = _salt(workspace)
+        self.events = EventLog(workspace.events, locks=workspace.locks, lost=self.metrics.lost)
         self.is_ending = False
         self._work = Work(self.limits)
 
@@ -59,6 +65,7 @@ class Service:
         self.indexer.close()
         self.follower.close()
         self.queue.close()
+        self.events.close()
         self.metrics.close()
 
     def measured(self) -> bytes:
@@ -82,6 +89,14 @@ class Service:
         """Raises TooLarge for too many of something."""
         if number > limit:
             raise TooLarge(f"{number} {what} at once, more than {limit}", hint="send them in several requests")
+
+
+def _salt(workspace: Workspace) -> Salt:
+    try:
+        return Salt.open(workspace.events)
+    except OSError as error:
+        _log.warning("%s: cannot be written (%s): what users do is not recorded", workspace.events, error.strerror)
+        return Salt.passing()
 
 
 def since_ms(start: float) -> float:

@@ -1,5 +1,6 @@
 """What click logs say."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,3 +34,31 @@ class ClickFit(Result):
     num_test_lists: int
     measured_on: Literal["test", "the log itself", "nothing"]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventCounts(Result):
+    """What the event log holds: events that count, ``by_action``, and those kept ``apart``, by reason.
+
+    ``num_repeated`` events were sent again and are counted once. ``last_hour`` counts impressions and events of the
+    hour before now. ``num_damaged`` lines of the log cannot be read; ``num_torn_bytes`` at the end of a file were being
+    written.
+    """
+
+    num_impressions: int
+    num_explored: int
+    num_events: int
+    by_action: Mapping[str, int]
+    num_apart: int
+    apart: Mapping[str, int]
+    num_repeated: int
+    num_users: int
+    num_sessions: int
+    num_queries: int
+    first_at: str | None
+    last_at: str | None
+    last_hour: Mapping[str, int]
+    num_files: int
+    num_bytes: int
+    num_torn_bytes: int
+    num_damaged: int

@@ -148,6 +148,15 @@ class SearchRecipe(Section):
             f"is cut all the same. One of {', '.join(f'`{each}`' for each in LANGUAGES)}"
         ),
     )
+    explore: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=(
+            "share of the service's answers in which two neighbours are swapped, drawn evenly, so that the log of "
+            "clicks tells position from document"
+        ),
+    )
     rerank: RerankRecipe = RerankRecipe.model_construct()
 
     @field_validator("language")

@@ -1,0 +1,129 @@
+"""Which events of a log can be believed, and why the others are kept apart.
+
+Arrays: E events, I impressions, S documents that were shown, one after the other over all impressions.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from nearer.core.arrays import Bools, Ints
+from nearer.store.events.records import SERVICE
+
+Reason = Literal[
+    "unknown query", "no query", "no impression", "unknown document", "not shown", "before the impression", "repeated"
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+"""Why an event is kept apart; of several the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sifted:
+    """``reason_E``: the place of the reason in ``REASONS``, -1 for an event that counts; ``impression_E``: its row."""
+
+    reason_E: Ints
+    impression_E: Ints
+
+    @property
+    def counted_E(self) -> Bools:
+        """Which events count."""
+        return self.reason_E < 0
+
+    def counts(self) -> dict[str, int]:
+        """How many events are kept apart, by reason."""
+        number = np.bincount(self.reason_E[~self.counted_E], minlength=len(REASONS)).tolist()
+        return {reason: count for reason, count in zip(REASONS, number, strict=True) if count}
+
+
+def sift(impressions: pa.Table, events: pa.Table, *, doc_ids: Collection[str] | None = None) -> Sifted:
+    """Say of each event whether it counts; with ``doc_ids`` only those on these documents do."""
+    impression_E = rows_of(events["query_id"], impressions["query_id"])
+    has_doc_E, found_E = ~_equal(events["doc_id"], ""), impression_E >= 0
+    faults: dict[Reason, Bools] = {
+        "unknown query": _equal(events["apart"], "unknown query"),
+        "no query": _equal(events["apart"], "no query"),
+        "no impression": ~found_E,
+        "unknown document": has_doc_E & ~_among(events["doc_id"], doc_ids),
+        "not shown": has_doc_E & ~_shown(impressions, events, impression_E),
+        "before the impression": found_E & _too_early(impressions, events, impression_E),
+    }
+    reason_E = np.full(events.num_rows, -1)
+    for reason, is_so_E in faults.items():
+        reason_E[(reason_E < 0) & is_so_E] = REASONS.index(reason)
+    reason_E[(reason_E < 0) & has_doc_E & _repeated(events, reason_E < 0)] = REASONS.index("repeated")
+    return Sifted(reason_E=reason_E, impression_E=impression_E)
+
+
+def rows_of(keys: pa.ChunkedArray, among: pa.ChunkedArray) -> Ints:
+    """The row in ``among`` of every key, -1 for none."""
+    found = pc.index_in(keys, value_set=among.combine_chunks()).fill_null(-1)
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+
+
+def codes(*columns: pa.ChunkedArray) -> Ints:
+    """A number for each row, equal where all columns are."""
+    joined: Ints = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        each = column.combine_chunks().dictionary_encode()
+        number_E = each.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+        joined = np.unique(joined * (len(each.dictionary) + 1) + number_E, return_inverse=True)[1]
+    return joined
+
+
+def microseconds(times: pa.ChunkedArray) -> Ints:
+    """Times as microseconds since 1970."""
+    return np.asarray(times.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
+
+
+def flat_documents(impressions: pa.Table) -> tuple[pa.Array, Ints]:
+    """All documents that were shown, S of them, and the row of the impression of each."""
+    lists = impressions["doc_ids"].combine_chunks()
+    if isinstance(lists, pa.ChunkedArray):
+        lists = pa.concat_arrays(lists.chunks) if lists.num_chunks else pa.array([], impressions["doc_ids"].type)
+    rows_S = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lists.flatten(), rows_S
+
+
+def _equal(column: pa.ChunkedArray, text: str) -> Bools:
+    return np.asarray(pc.equal(column, text).to_numpy(zero_copy_only=False), bool)
+
+
+def _among(doc_ids: pa.ChunkedArray, known: Collection[str] | None) -> Bools:
+    if known is None:
+        return np.ones(len(doc_ids), bool)
+    found = pc.is_in(doc_ids, value_set=pa.array(sorted(known), pa.string()))
+    return np.asarray(found.to_numpy(zero_copy_only=False), bool)
+
+
+def _shown(impressions: pa.Table, events: pa.Table, impression_E: Ints) -> Bools:
+    """Whether the impression of an event holds its document."""
+    shown, row_S = flat_documents(impressions)
+    both = pa.chunked_array([shown.cast(pa.string()), events["doc_id"].combine_chunks().cast(pa.string())])
+    doc = codes(both)
+    key_S = row_S * (int(doc.max(initial=0)) + 1) + doc[: len(row_S)]
+    key_E = impression_E * (int(doc.max(initial=0)) + 1) + doc[len(row_S) :]
+    found: Bools = np.isin(key_E, key_S) & (impression_E >= 0)
+    return found
+
+
+def _too_early(impressions: pa.Table, events: pa.Table, impression_E: Ints) -> Bools:
+    """Whether an imported event is older than its impression; what the service took in came after it by its clock."""
+    if not impressions.num_rows:
+        return np.zeros(events.num_rows, bool)
+    early_E: Bools = microseconds(events["at"]) < microseconds(impressions["at"])[impression_E]
+    return early_E & ~_equal(events["source"], SERVICE)
+
+
+def _repeated(events: pa.Table, counted_E: Bools) -> Bools:
+    """Whether an event that counts is there before: the same action on the same document of the same answer."""
+    key_E = codes(events["query_id"], events["doc_id"], events["action"], events["user"], events["session"])
+    order = np.lexsort((microseconds(events["at"]), ~counted_E))
+    first = order[np.unique(key_E[order], return_index=True)[1]]
+    is_first_E: NDArray[np.bool_] = np.zeros(events.num_rows, bool)
+    is_first_E[first] = True
+    return ~is_first_E
