@@ -110,9 +110,10 @@ def test_a_test_split_is_a_look(ask, base_live):
     assert looks == [2, 3], "the first was the release"
 
 
-def test_times_are_medians_of_single_searches_beside_those_of_full_vectors(base_live):
+def test_times_are_medians_of_single_searches_beside_those_of_full_vectors(base_live, monkeypatch):
     ticks = count()
-    workspace = Workspace.open(base_live, overrides=("compress.num_timed_queries=3", "compress.dimensions=[]"))
+    monkeypatch.setattr("nearer.evaluation.sizes.NUM_TIMED", 3)
+    workspace = Workspace.open(base_live, overrides=("compress.dimensions=[]",))
     curve = compression_curve(workspace, "base", clock=lambda: float(next(ticks) ** 2))
     workspace.close()
     durations = [2 * tick + 1 for tick in range(0, next(ticks), 2)]  # (t + 1)^2 - t^2

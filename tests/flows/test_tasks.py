@@ -105,7 +105,8 @@ def with_topics(ask, folder, tmp_path):
 @pytest.mark.parametrize("task", ["dedup", "clustering"])
 def test_the_same_call_gives_the_same_and_another_seed_another(ask, topics, task):
     first, again, other = (
-        ask(topics, "evaluate", "--task", task, *TOPIC, "--set", f"tasks.seed={seed}")["results"] for seed in (0, 0, 5)
+        ask(topics, "evaluate", "--task", task, *TOPIC, "--set", f"evaluate.seed={seed}")["results"]
+        for seed in (0, 0, 5)
     )
     assert first == again
     assert first != other
@@ -120,8 +121,9 @@ def test_groups_are_resampled_whole(ask, topics):
     assert alone["Accuracy"] != grouped["Accuracy"]
 
 
-def test_items_are_drawn_when_there_are_many(ask, nearer, topics):
-    arguments = ("evaluate", "--task", "clustering", *TOPIC, "--split", "test", "--set", "tasks.max_items=30")
+def test_items_are_drawn_when_there_are_many(ask, nearer, topics, monkeypatch):
+    monkeypatch.setattr("nearer.evaluation.tasks.MAX_ITEMS", 30)
+    arguments = ("evaluate", "--task", "clustering", *TOPIC, "--split", "test")
     assert ask(topics, *arguments)["counts"]["num_items"] == 30
     assert "30 items of 80" in nearer(*arguments, "--dir", topics).out
 

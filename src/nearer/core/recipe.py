@@ -29,7 +29,6 @@ from nearer.core.sections import (
     SearchRecipe,
     Section,
     SplitRecipe,
-    TasksRecipe,
     TrainRecipe,
 )
 
@@ -56,7 +55,6 @@ class Recipe(Section):
     compress: CompressRecipe = CompressRecipe.model_construct()
     search: SearchRecipe = SearchRecipe.model_construct()
     diagnosis: DiagnosisRecipe = DiagnosisRecipe.model_construct()
-    tasks: TasksRecipe = TasksRecipe.model_construct()
     advise: AdviseRecipe = AdviseRecipe.model_construct()
     cost: CostRecipe = CostRecipe.model_construct()
 

@@ -15,6 +15,8 @@ from nearer.measure.significance import min_units
 from nearer.store.workspace import Workspace
 
 NO_LABEL = -1
+MAX_ITEMS = 2000
+"""Items of a split that are measured; beyond that a seeded draw. Clustering takes the square of them in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +118,9 @@ def read_seeds(workspace: Workspace, split: str, field: str, documents: Sequence
     known = [label for label in labels if label is not None]
     check_size(len(rows), known, what=what, confidence=workspace.recipe.evaluate.confidence)
     drawn = rows
-    if len(rows) > workspace.recipe.tasks.max_items:
-        order = np.random.default_rng(workspace.recipe.tasks.seed).permutation(len(rows))
-        drawn = [rows[each] for each in sorted(order[: workspace.recipe.tasks.max_items].tolist())]
+    if len(rows) > MAX_ITEMS:
+        order = np.random.default_rng(workspace.recipe.evaluate.seed).permutation(len(rows))
+        drawn = [rows[each] for each in sorted(order[:MAX_ITEMS].tolist())]
     return Seeds(
         documents=tuple(documents[row] for row in drawn),
         rows_Q=np.asarray(drawn, dtype=np.int64),

@@ -17,7 +17,7 @@ from nearer.encode.corpus import (
     refuse_other_documents,
 )
 from nearer.evaluation.exclusions import same_text_pairs
-from nearer.evaluation.items import Items, Seeds, check_size, encode_labels, read_items, read_seeds, twins
+from nearer.evaluation.items import MAX_ITEMS, Items, Seeds, check_size, encode_labels, read_items, read_seeds, twins
 from nearer.measure.metrics import Measure, score
 from nearer.measure.tasks import (
     Pairs,
@@ -47,6 +47,12 @@ HARD_OF = 10
 The nearest of all would say nothing: on banking77 it is nearer than a random duplicate, and calling all pairs
 duplicates is then best.
 """
+NUM_NEIGHBOURS = 5
+"""Labelled neighbours that vote on the class of an item."""
+
+NUM_CLUSTERINGS = 5
+"""Clusterings, each from another seed, whose values are averaged."""
+
 _CHANCE_DIMS = 32
 
 
@@ -110,7 +116,7 @@ def _pairs(items: Items, vectors: Sequence[Floats32], workspace: Workspace) -> d
     Were they chosen by one system, they would be its own worst mistakes, and any other would seem better.
     """
     labels_N = encode_labels(items.labels)
-    rng = np.random.default_rng(workspace.recipe.tasks.seed)
+    rng = np.random.default_rng(workspace.recipe.evaluate.seed)
     anchors_A, duplicates_A = draw_duplicates(labels_N, rng)
     confidence = workspace.recipe.evaluate.confidence
     check_size(len(anchors_A), items.labels, what=f"pairs of one label in {items.split}", confidence=confidence)
@@ -127,7 +133,7 @@ def _pairs(items: Items, vectors: Sequence[Floats32], workspace: Workspace) -> d
 
 def clustering(workspace: Workspace, systems: Sequence[System], label: str, split: str, progress: Progress) -> Outcome:
     """V-measure and purity of as many clusters as there are labels, averaged over clusterings of several seeds."""
-    items, recipe = _items(workspace, split, label), workspace.recipe.tasks
+    items, seed = _items(workspace, split, label), workspace.recipe.evaluate.seed
     labels_N = encode_labels(items.labels)
     num_labels = len(set(items.labels))
     if num_labels == len(items.labels):
@@ -137,9 +143,7 @@ def clustering(workspace: Workspace, systems: Sequence[System], label: str, spli
         )
     found: list[Values] = []
     for emb_ND in _vectors(workspace, systems, items, progress):
-        runs = [
-            cluster(emb_ND, num_clusters=num_labels, seed=recipe.seed + run) for run in range(recipe.num_clusterings)
-        ]
+        runs = [cluster(emb_ND, num_clusters=num_labels, seed=seed + run) for run in range(NUM_CLUSTERINGS)]
         v_values = [v_measure_values(labels_N, clusters_N) for clusters_N in runs]
         pure = np.mean([purity_values(labels_N, clusters_N) for clusters_N in runs], axis=0)
         spread = {"lowest_run": min(map(_mean, v_values)), "highest_run": max(map(_mean, v_values))}
@@ -175,8 +179,7 @@ def classification(
     train_vectors = _vectors(workspace, systems, train, progress)
     found: list[Values] = []
     for emb_ND, emb_TD in zip(vectors, train_vectors, strict=True):
-        neighbours = workspace.recipe.tasks.num_neighbours
-        right = (classify(emb_ND, emb_TD, labels_T, num_neighbours=neighbours) == labels_N).astype(np.float64)
+        right = (classify(emb_ND, emb_TD, labels_T, num_neighbours=NUM_NEIGHBOURS) == labels_N).astype(np.float64)
         found.append({"Accuracy": Value(values=right, judged=right)})
     num_twins = len(everything.queries) - len(train.queries)
     counts = {"num_train_items": len(train.queries), "num_train_excluded": num_twins, "num_unseen": int(unseen_N.sum())}
@@ -242,11 +245,10 @@ def _document_vectors(
 
 def _items(workspace: Workspace, split: str, label: str, *, besides: Items | None = None) -> Items:
     """The items of a split that are measured, those that nearly repeat one of ``besides`` left out."""
-    recipe = workspace.recipe.tasks
     items = read_items(workspace, split, label)
     if besides:
         items = items.without(twins(items, besides))
-    items = items.draw(recipe.max_items, seed=recipe.seed)
+    items = items.draw(MAX_ITEMS, seed=workspace.recipe.evaluate.seed)
     check_size(len(items.queries), items.labels, what=f"labelled queries of {split}", confidence=_confidence(workspace))
     return items
 
@@ -258,7 +260,7 @@ def _vectors(workspace: Workspace, systems: Sequence[System], items: Items, prog
 
 
 def _random_vectors(number: int, workspace: Workspace, *, of: str) -> Floats32:
-    rng = np.random.default_rng([workspace.recipe.tasks.seed, *of.encode()])
+    rng = np.random.default_rng([workspace.recipe.evaluate.seed, *of.encode()])
     drawn_ND = rng.standard_normal((number, _CHANCE_DIMS))
     unit: Floats32 = (drawn_ND / np.linalg.norm(drawn_ND, axis=1, keepdims=True)).astype(np.float32)
     return unit

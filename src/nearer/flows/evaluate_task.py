@@ -71,7 +71,7 @@ def evaluate_task(
         label=label,
         split=split,
         counts=outcome.counts,
-        settings={**recipe.tasks.model_dump(mode="json"), **recipe.evaluate.model_dump(mode="json")},
+        settings=recipe.evaluate.model_dump(mode="json"),
         results=results,
         chance={name: float(value.values.mean()) for name, value in chance.items()},
         comparisons=tuple(

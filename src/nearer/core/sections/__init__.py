@@ -18,7 +18,6 @@ from nearer.core.sections.measuring import (
     EvaluateRecipe,
     Exclude,
     GateRecipe,
-    TasksRecipe,
 )
 from nearer.core.sections.search import BoostRecipe, CompressRecipe, IndexRecipe, RerankRecipe, SearchRecipe
 from nearer.core.sections.training import (
@@ -58,6 +57,5 @@ __all__ = [
     "SearchRecipe",
     "Section",
     "SplitRecipe",
-    "TasksRecipe",
     "TrainRecipe",
 ]

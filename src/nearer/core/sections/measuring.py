@@ -77,7 +77,7 @@ class EvaluateRecipe(Section):
         lt=1,
         description="half the width of an interval; how many judged queries that needs is printed",
     )
-    seed: Seed = Field(default=0, description="of the resampling")
+    seed: Seed = Field(default=0, description="of the resampling, and of the draws of other tasks")
 
 
 class GateRecipe(Section):
@@ -108,24 +108,12 @@ class DiagnosisRecipe(Section):
     """When a cause of a failed query counts as shown.
 
     Source of 20: what `nearer advise` gives a reranker; of 100: the depth of Recall@100 in BEIR (arXiv 2104.08663,
-    section 4). The others are our rules.
+    section 4).
     """
 
     order_within: int = Field(default=20, ge=2, description="a relevant document this high is a reranker's work")
     recall_within: int = Field(
         default=100, ge=2, le=1000, description="a relevant document below was not found; 1000 at most"
-    )
-    same_cosine: float = Field(
-        default=0.95,
-        gt=0,
-        le=1,
-        description="two texts this near are one in meaning, where random ones are not as near",
-    )
-    rule_share: float = Field(
-        default=0.95,
-        gt=0.5,
-        le=1,
-        description="share of relevant documents in training that must obey a rule on metadata",
     )
     num_examples: int = Field(default=3, ge=0, description="queries shown of each cause")
 
@@ -134,19 +122,6 @@ class DiagnosisRecipe(Section):
         if self.order_within > self.recall_within:
             raise ValueError("order_within must not be more than recall_within")
         return self
-
-
-class TasksRecipe(Section):
-    """How the other tasks than search are measured: duplicates, clusters, classes, items alike."""
-
-    num_neighbours: int = Field(default=5, ge=1, description="labelled neighbours that vote on the class of an item")
-    max_items: int = Field(
-        default=2000, ge=10, description="items of a split that are measured; beyond that a seeded draw"
-    )
-    num_clusterings: int = Field(
-        default=5, ge=1, description="clusterings, each from another seed, whose values are averaged"
-    )
-    seed: int = Field(default=0, ge=0, description="of every draw: items, pairs, clusterings")
 
 
 class AdviseRecipe(Section):

@@ -51,8 +51,7 @@ class IndexRecipe(Section):
 class CompressRecipe(Section):
     """Which shorter and smaller vectors `nearer compress` measures, and what they may lose.
 
-    Source of 4: Shakir, Aarsen and Lee, Binary and Scalar Embedding Quantization (2024, Hugging Face blog), which keeps
-    96% of the quality by it; of 0.01: docs/reference/recipe.md.
+    Source of 0.01: docs/reference/recipe.md.
     """
 
     dimensions: tuple[Dimension, ...] = Field(
@@ -63,15 +62,6 @@ class CompressRecipe(Section):
         default=("float32", "float16", "int8", "binary"),
         description="the same for precisions; the full float32 vectors are always measured",
     )
-    rescore: int = Field(
-        default=4,
-        ge=1,
-        le=1000,
-        description=(
-            "documents that the signs of binary vectors find for each that is wanted; int8 orders them. "
-            "Source: Shakir, Aarsen and Lee (2024), Binary and Scalar Embedding Quantization"
-        ),
-    )
     max_loss: float = Field(
         default=0.01,
         ge=0,
@@ -80,9 +70,6 @@ class CompressRecipe(Section):
             "share of the full vectors' nDCG@10 that the proposed size may lose. Our rule, as for "
             "`advise.tolerance`: about what two seeds of one training differ by"
         ),
-    )
-    num_timed_queries: int = Field(
-        default=20, ge=1, description="queries that are searched one at a time for the search time"
     )
 
 

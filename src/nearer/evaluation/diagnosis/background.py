@@ -21,6 +21,9 @@ from nearer.retrieval.rule_support import RuleSupport, rule_support
 from nearer.retrieval.rules import Rule, passing_pairs
 from nearer.store.workspace import Workspace
 
+_RULE_SHARE = 0.95
+"""Share of the relevant documents in training that must obey a rule on metadata for it to count. Our rule."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
@@ -110,7 +113,7 @@ class Background:
             queries=[query.metadata for query in self._trained],
             relevant=(queries_R, documents_R),
             query_time_fields=self._search.query_time_fields,
-            min_share=self._workspace.recipe.diagnosis.rule_share,
+            min_share=_RULE_SHARE,
         )
 
     def passing(self, rule: Rule, query: Query, rows: Sequence[int]) -> Bools:

@@ -27,6 +27,9 @@ Sentences = dict[str, str]
 LEXICAL_WITHIN = 3
 """Down to this rank words find a document."""
 
+SAME_COSINE = 0.95
+"""Two texts this near are one in meaning, where random ones are not as near. Our rule."""
+
 FAR_BELOW = 10
 """Below this rank a system is far from finding a document: off the first page of results."""
 
@@ -51,7 +54,6 @@ class Scene:
     scores: Scores | None
     reader: TextEncoder | None
     stale: Stale
-    same_cosine: float
 
     def document(self, row: int) -> Document:
         """The document of a row."""
@@ -81,7 +83,6 @@ def explain(
         scores=Scores(workspace, system, background.documents, failures, progress) if system else None,
         reader=system.encoder if system and wants_vectors(system.stages) else None,
         stale=stale,
-        same_cosine=recipe.same_cosine,
     )
     proven: dict[str, dict[Cause, str]] = {failure.query.query_id: {} for failure in failures}
     for cause, seek in _CLUES.items():
@@ -164,7 +165,7 @@ def _alike(scene: Scene, failure: Failure, row: int, other: int) -> str:
         return ""
     query_id = failure.query.query_id
     cosine = float(scene.scores.best(query_id, row)[1] @ scene.scores.best(query_id, other)[1])
-    if cosine < scene.same_cosine or cosine < scene.scores.chance:
+    if cosine < SAME_COSINE or cosine < scene.scores.chance:
         return ""
     return f"is as good as the same (cosine {cosine:.2f}) as"
 
