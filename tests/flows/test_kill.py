@@ -57,6 +57,7 @@ ELSEWHERE = {
     "compress.curve": "flows/test_compress.py",
     "splits.commit": "flows/test_held_out.py",
     **dict.fromkeys(("events.written", "events.sealed"), "store/test_event_log.py"),
+    **dict.fromkeys(("events.staged", "events.imported"), "flows/test_add_events.py"),
     "documents.commit": "web/test_documents.py",
     **dict.fromkeys(("jobs.added", "jobs.claimed", "keys.commit"), "store/test_jobs_killed.py"),
     "checksums.written": "flows/test_resume.py",

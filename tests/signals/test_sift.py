@@ -23,10 +23,11 @@ def sifted(impressions, events, **options):
         ({"query_id": "x", "apart": "unknown query"}, "unknown query"),
         ({"query_id": "", "apart": "no query"}, "no query"),
         ({"doc_id": "d"}, "not shown"),
-        ({"doc_id": "gone"}, "unknown document"),
+        ({"doc_id": "gone"}, "no such document"),
         ({"at": NOON - timedelta(days=4)}, None),
-        ({"at": NOON - timedelta(seconds=1), "source": "import-1"}, "before the impression"),
-        ({"source": "import-1"}, None),
+        ({"at": NOON - timedelta(seconds=2), "source": "import"}, "before the impression"),
+        ({"at": NOON - timedelta(seconds=0.5), "source": "import"}, None),
+        ({"source": "import"}, None),
     ],
 )
 def test_reasons(changes, reason):

@@ -99,7 +99,7 @@ def test_what_the_service_never_gave_is_kept_apart(live):
     assert counts.apart == {
         "unknown query": 2,
         "no query": 1,
-        "unknown document": 1,
+        "no such document": 1,
         "not shown": 1,
     }
 

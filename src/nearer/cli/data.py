@@ -21,7 +21,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: AsJson
 
 @app.command()
 def add(
-    kind: Annotated[str, typer.Argument(metavar="beir|corpus|queries|judgments|pairs")],
+    kind: Annotated[str, typer.Argument(metavar="beir|corpus|queries|judgments|pairs|events")],
     path: Annotated[Path, typer.Argument(metavar="PATH")],
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Set bad rows aside, with their count.")] = False,
     encoding: Annotated[

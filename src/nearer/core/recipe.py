@@ -21,6 +21,7 @@ from nearer.core.sections import (
     DiagnosisRecipe,
     EncoderRecipe,
     EvaluateRecipe,
+    EventsRecipe,
     GateRecipe,
     GradesRecipe,
     IndexRecipe,
@@ -43,6 +44,7 @@ class Recipe(Section):
     encoder: EncoderRecipe = EncoderRecipe.model_construct()
     chunk: ChunkRecipe = ChunkRecipe.model_construct()
     columns: ColumnsRecipe = ColumnsRecipe.model_construct()
+    events: EventsRecipe = EventsRecipe.model_construct()
     grades: GradesRecipe = GradesRecipe.model_construct()
     split: SplitRecipe = SplitRecipe.model_construct()
     train: TrainRecipe = TrainRecipe.model_construct()

@@ -55,6 +55,7 @@ from nearer.store.workspace import Workspace
 
 T = TypeVar("T")
 _SHOWN_TWICE = 5
+EVENTS = "events"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +228,7 @@ def add(
     make_ids: bool = False,
     progress: Progress | None = None,
 ) -> Imported:
-    """Import one file of documents, queries, judgments or pairs (docs/reference/formats.md), or a whole BEIR folder.
+    """Import one file of documents, queries, judgments, pairs or events (docs/reference/formats.md), or a BEIR folder.
 
     ``encoding`` is the files', where they are not UTF-8. ``make_ids`` gives documents and queries without an id one
     that their content makes.
@@ -235,8 +236,14 @@ def add(
     Raises ImportFaults with every fault, and nothing is imported then; InputError for another ``kind``, an encoding
     that is none, and ``make_ids`` where ids refer to others.
     """
+    if kind == EVENTS:
+        if make_ids or encoding:
+            raise InputError("events are UTF-8 and have ids", hint="leave --make-ids and --encoding out")
+        from nearer.flows.add_events import add_events
+
+        return add_events(workspace, path, skip_bad=skip_bad)
     if kind not in _FILL:
-        raise InputError(f"{kind!r} is no kind of file", hint=f"name one of: {', '.join(_FILL)}")
+        raise InputError(f"{kind!r} is no kind of file", hint=f"name one of: {', '.join([*_FILL, EVENTS])}")
     if make_ids and kind in ("judgments", "pairs"):
         raise InputError(f"no ids are made for {kind}", hint="leave --make-ids out")
     asked = _Asked(skip_bad=skip_bad, encoding=encoding and known_encoding(encoding), make_ids=make_ids)

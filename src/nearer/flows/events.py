@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -68,7 +67,7 @@ def _num_named(*columns: pa.ChunkedArray) -> int:
 
 
 def _num_since(times: pa.ChunkedArray, since: datetime) -> int:
-    return int(np.asarray(pc.greater(times, pa.scalar(since, times.type)).to_numpy(zero_copy_only=False)).sum())
+    return int(pc.sum(pc.greater(times, pa.scalar(since, times.type))).as_py() or 0)
 
 
 def _time(of: Callable[[list[datetime]], datetime], *columns: pa.ChunkedArray) -> str | None:

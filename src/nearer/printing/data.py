@@ -13,6 +13,8 @@ def added(result: Imported) -> str:
     num_rows = sum(change.num_rows for change in result.changes.values())
     lines.append(f"{num_rows} rows in {result.duration_s:.1f} s ({num_rows / result.duration_s:.0f} a second)")
     lines += [f"note: {note}" for note in result.notes]
+    if result.apart:
+        lines.append(f"kept apart: {', '.join(f'{number:,} {reason}' for reason, number in result.apart.items())}")
     if result.num_skipped:
         lines.append(f"{result.num_skipped} bad rows set aside, the first:")
         lines += [f"  {f.file}:{f.line}: {f.reason} ({f.remedy})" for f in result.faults[:20]]

@@ -1,6 +1,6 @@
 """Click logs from files: CSV, TSV, JSONL or Parquet with a row for every document that was shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def read_log(path: Path, *, first_rank: int | None = None) -> ClickLog:
     Raises InputError for a file that cannot be read, without these columns, with values that are no position and no
     click, and where some lists start at 0 and others at 1.
     """
-    table = _table(path)
+    table = read_table(path)
     if missing := [name for name in COLUMNS if name not in table.column_names]:
         raise InputError(
             f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}",
@@ -53,24 +53,35 @@ def read_log(path: Path, *, first_rank: int | None = None) -> ClickLog:
     )
 
 
-def _table(path: Path) -> pa.Table:
+def read_table(path: Path, *, names: Mapping[str, str] | None = None, optional: Sequence[str] = OPTIONAL) -> pa.Table:
+    """A file as a table, with our names of columns where ``names`` says what the file calls them.
+
+    Raises InputError for a file that cannot be read, and for a column that is named and not there, or there twice.
+    """
     if not path.is_file():
         raise InputError(f"{path} is not a file", hint="check the path")
-    suffix = path.suffix.lower()
+    called, suffix = dict(names or {}), path.suffix.lower()
     try:
         if suffix == ".parquet":
-            return pyarrow.parquet.read_table(path)
-        if suffix in (".jsonl", ".ndjson", ".json"):
-            return pyarrow.json.read_json(path)
-        delimiter = "\t" if suffix in (".tsv", ".tab") else ","
-        texts = dict.fromkeys((*COLUMNS, *OPTIONAL), pa.string())
-        return pyarrow.csv.read_csv(
-            path,
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
-        )
+            table = pyarrow.parquet.read_table(path)
+        elif suffix in (".jsonl", ".ndjson", ".json"):
+            table = pyarrow.json.read_json(path)
+        else:
+            texts = {called.get(name, name): pa.string() for name in (*COLUMNS, *optional)}
+            table = pyarrow.csv.read_csv(
+                path,
+                parse_options=pyarrow.csv.ParseOptions(delimiter="\t" if suffix in (".tsv", ".tab") else ","),
+                convert_options=pyarrow.csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
+            )
     except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}", hint="give CSV, TSV, JSONL or Parquet in UTF-8") from error
+    if missing := [each for each in called.values() if each not in table.column_names]:
+        raise InputError(f"{path}: no column {missing[0]!r}", hint=f"it has {', '.join(table.column_names)[:500]}")
+    ours = {theirs: name for name, theirs in called.items()}
+    kept = [name for name in table.column_names if name in ours or name not in called]
+    if len(set(kept)) < len(kept):
+        raise InputError(f"{path}: a column is there twice: {', '.join(kept)[:500]}", hint="keep one")
+    return table.select(kept).rename_columns([ours.get(name, name) for name in kept])
 
 
 def _texts(table: pa.Table, name: str, path: Path) -> NDArray[np.object_]:
@@ -122,19 +133,26 @@ def _first(positions: Ints, texts: Mapping[str, Any], path: Path) -> int:
 
 
 def _clicked(table: pa.Table, path: Path) -> Bools:
-    column = table["clicked"].combine_chunks()
-    if pa.types.is_boolean(column.type) and not column.null_count:
-        return np.asarray(column.to_numpy(zero_copy_only=False), bool)
-    names = column.cast(pa.string()).dictionary_encode()
-    kinds = []
-    for each in names.dictionary.to_pylist():
-        if each.strip().lower() not in _TRUE | _FALSE:
-            row = column.cast(pa.string()).to_pylist().index(each)
-            raise InputError(f"{path}: row {row + 1} has {each!r} under clicked", hint="write 1 or 0, true or false")
-        kinds.append(each.strip().lower() in _TRUE)
-    codes = names.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    found: Bools = np.append(np.asarray(kinds, bool), False)[codes]
+    found, is_bad_I = is_true(table["clicked"])
+    if is_bad_I.any():
+        row = int(np.flatnonzero(is_bad_I)[0])
+        said = table["clicked"][row].as_py()
+        raise InputError(f"{path}: row {row + 1} has {said!r} under clicked", hint="write 1 or 0, true or false")
     return found
+
+
+def is_true(column: pa.ChunkedArray) -> tuple[Bools, Bools]:
+    """Which rows say yes, and which neither yes nor no; nothing is no."""
+    column = column.combine_chunks()
+    if pa.types.is_boolean(column.type):
+        found = np.asarray(pc.fill_null(column, False).to_numpy(zero_copy_only=False), bool)
+        return found, np.zeros(len(column), bool)
+    names = column.cast(pa.string()).dictionary_encode()
+    kinds = [each.strip().lower() for each in names.dictionary.to_pylist()]
+    codes = names.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    yes = np.asarray([*(each in _TRUE for each in kinds), False], bool)
+    odd = np.asarray([*(each not in _TRUE | _FALSE for each in kinds), False], bool)
+    return yes[codes], odd[codes]
 
 
 def _is_number(value: object) -> bool:

@@ -16,10 +16,27 @@ from nearer.core.arrays import Bools, Ints
 from nearer.store.events.records import SERVICE
 
 Reason = Literal[
-    "unknown query", "no query", "no impression", "unknown document", "not shown", "before the impression", "repeated"
+    "unknown query",
+    "no query",
+    "no impression",
+    "no such document",
+    "not shown",
+    "before the impression",
+    "machine",
+    "repeated",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 """Why an event is kept apart; of several the first."""
+
+
+RATES = ((30, 60.0), (5, 1.0))
+"""Nobody clicks so often within so many seconds. Our rule."""
+LEAST_READ_S, MANY_CLICKS, MOST_READ = 1.0, 20, 0.1
+"""Of so many clicks a person reads more than a tenth for a second. Our rule."""
+SLACK_S = 1.0
+"""A log may write down a click before the impression by so much."""
+_SECOND = 1_000_000
+NO_TIME = -(2**62)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,9 +51,10 @@ class Sifted:
         """Which events count."""
         return self.reason_E < 0
 
-    def counts(self) -> dict[str, int]:
-        """How many events are kept apart, by reason."""
-        number = np.bincount(self.reason_E[~self.counted_E], minlength=len(REASONS)).tolist()
+    def counts(self, among_E: Bools | None = None) -> dict[str, int]:
+        """How many events, or of those ``among_E``, are kept apart, by reason."""
+        apart_E = ~self.counted_E if among_E is None else ~self.counted_E & among_E
+        number = np.bincount(self.reason_E[apart_E], minlength=len(REASONS)).tolist()
         return {reason: count for reason, count in zip(REASONS, number, strict=True) if count}
 
 
@@ -48,9 +66,10 @@ def sift(impressions: pa.Table, events: pa.Table, *, doc_ids: Collection[str] | 
         "unknown query": _equal(events["apart"], "unknown query"),
         "no query": _equal(events["apart"], "no query"),
         "no impression": ~found_E,
-        "unknown document": has_doc_E & ~_among(events["doc_id"], doc_ids),
+        "no such document": has_doc_E & ~_among(events["doc_id"], doc_ids),
         "not shown": has_doc_E & ~_shown(impressions, events, impression_E),
         "before the impression": found_E & _too_early(impressions, events, impression_E),
+        "machine": _by_machines(impressions, events, impression_E),
     }
     reason_E = np.full(events.num_rows, -1)
     for reason, is_so_E in faults.items():
@@ -65,19 +84,19 @@ def rows_of(keys: pa.ChunkedArray, among: pa.ChunkedArray) -> Ints:
     return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
 
 
-def codes(*columns: pa.ChunkedArray) -> Ints:
+def codes(*columns: pa.ChunkedArray | pa.Array) -> Ints:
     """A number for each row, equal where all columns are."""
     joined: Ints = np.zeros(len(columns[0]), np.int64)
     for column in columns:
-        each = column.combine_chunks().dictionary_encode()
+        each = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).dictionary_encode()
         number_E = each.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
         joined = np.unique(joined * (len(each.dictionary) + 1) + number_E, return_inverse=True)[1]
     return joined
 
 
 def microseconds(times: pa.ChunkedArray) -> Ints:
-    """Times as microseconds since 1970."""
-    return np.asarray(times.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
+    """Times as microseconds since 1970; ``NO_TIME`` where none is known."""
+    return np.asarray(pc.fill_null(times.cast(pa.int64()), NO_TIME).to_numpy(zero_copy_only=False), np.int64)
 
 
 def flat_documents(impressions: pa.Table) -> tuple[pa.Array, Ints]:
@@ -115,8 +134,43 @@ def _too_early(impressions: pa.Table, events: pa.Table, impression_E: Ints) -> B
     """Whether an imported event is older than its impression; what the service took in came after it by its clock."""
     if not impressions.num_rows:
         return np.zeros(events.num_rows, bool)
-    early_E: Bools = microseconds(events["at"]) < microseconds(impressions["at"])[impression_E]
+    at_E, shown_E = microseconds(events["at"]), microseconds(impressions["at"])[impression_E]
+    early_E: Bools = (at_E != NO_TIME) & (at_E < shown_E - int(SLACK_S * _SECOND))
     return early_E & ~_equal(events["source"], SERVICE)
+
+
+def _by_machines(impressions: pa.Table, events: pa.Table, impression_E: Ints) -> Bools:
+    """Whether an event is of somebody who clicks as no person does: too often, or without reading anything.
+
+    The clock is that of the service where it took the event in. A click that has the time of its impression tells
+    nothing of when it was made.
+    """
+    person_E, asked_E = _people(events), impression_E >= 0
+    at_E = np.where(_equal(events["source"], SERVICE), microseconds(events["received_at"]), microseconds(events["at"]))
+    if impressions.num_rows:
+        asked_E &= at_E == microseconds(impressions["at"])[impression_E]
+    rows = np.flatnonzero((at_E != NO_TIME) & ~asked_E & (person_E > 0))
+    rows = rows[np.lexsort((at_E[rows], person_E[rows]))]
+    strange: set[int] = set()
+    for number, seconds in RATES:
+        first, last = rows[:-number], rows[number:]
+        is_fast = (person_E[first] == person_E[last]) & (at_E[last] - at_E[first] < seconds * _SECOND)
+        strange |= set(person_E[first[is_fast]].tolist())
+    dwell_E = np.asarray(pc.fill_null(events["dwell_s"].cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False))
+    known_E = ~np.isnan(dwell_E) & (person_E > 0)
+    size = int(person_E.max(initial=0)) + 1
+    num_U = np.bincount(person_E[known_E], minlength=size)
+    read_U = np.bincount(person_E[known_E & (dwell_E >= LEAST_READ_S)], minlength=size)
+    strange |= set(np.flatnonzero((num_U >= MANY_CLICKS) & (read_U <= MOST_READ * num_U)).tolist())
+    return np.isin(person_E, sorted(strange))
+
+
+def _people(events: pa.Table) -> Ints:
+    """A number for each user, or session where no user is known; 0 where neither is."""
+    name = pc.if_else(pc.equal(events["user"], ""), events["session"], events["user"])
+    number_E = codes(name) + 1
+    number_E[_equal(name, "")] = 0
+    return number_E
 
 
 def _repeated(events: pa.Table, counted_E: Bools) -> Bools:

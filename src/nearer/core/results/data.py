@@ -35,7 +35,8 @@ class Imported(Result):
     """What an import changed, by kind of record, and what is there now.
 
     ``notes`` say how files were taken where that is not word for word what they hold. Rows that were set aside are
-    counted by ``num_skipped``; ``faults`` are the first of ``num_faults``.
+    counted by ``num_skipped``; ``faults`` are the first of ``num_faults``. ``apart`` counts events that are kept apart,
+    by reason.
     """
 
     changes: Mapping[str, Changes]
@@ -46,6 +47,7 @@ class Imported(Result):
     duration_s: float
     counts: Mapping[str, int]
     splits: Mapping[str, int]
+    apart: Mapping[str, int] | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

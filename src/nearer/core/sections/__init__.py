@@ -4,6 +4,7 @@ from nearer.core.sections.base import Section
 from nearer.core.sections.data import (
     ColumnsRecipe,
     DocumentColumns,
+    EventsRecipe,
     GradesRecipe,
     JudgmentColumns,
     PairColumns,
@@ -42,6 +43,7 @@ __all__ = [
     "DocumentColumns",
     "EncoderRecipe",
     "EvaluateRecipe",
+    "EventsRecipe",
     "Exclude",
     "GateRecipe",
     "GradesRecipe",

@@ -89,6 +89,34 @@ class ColumnsRecipe(Section):
     pairs: PairColumns = PairColumns.model_construct()
 
 
+EventColumn = Literal[
+    "session",
+    "query",
+    "doc",
+    "position",
+    "clicked",
+    "time",
+    "user",
+    "ranker",
+    "propensity",
+    "action",
+    "dwell_s",
+    "value",
+]
+
+
+class EventsRecipe(Section):
+    """How logs of what users did are taken in."""
+
+    columns: dict[EventColumn, ColumnName] = Field(
+        default_factory=dict,
+        description='what a log of your own calls its columns: `{ session = "visit", doc = "item_id" }`',
+    )
+    first_rank: Literal[0, 1] | None = Field(
+        default=None, description="what the top position is called; none: what every list that shows its top says"
+    )
+
+
 class GradesRecipe(Section):
     """What grades mean; none of a field means: from the judgments' largest grade."""
 

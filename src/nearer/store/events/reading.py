@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from nearer.core.errors import WorkspaceError
-from nearer.store.events.records import SCHEMAS, Kind
+from nearer.store.events.records import IMPORT, SCHEMAS, Kind
 from nearer.store.events.segments import open_files, read_file, scan, sealed_name
 
 _KEYS: dict[Kind, str] = {"impressions": "query_id", "events": "event_id"}
@@ -69,6 +69,7 @@ def _files(folder: Path) -> list[Path]:
     unsealed = open_files(folder)  # first: what is sealed from here on is found among the Parquet files or gone
     names = {path.stem for path in unsealed}
     sealed = [path for path in folder.glob("*.parquet") if path.name.split(".")[0] not in names]
+    sealed += folder.glob(f"{IMPORT}*/*.parquet")
     return sorted([*unsealed, *(path for path in sealed if not path.is_symlink())])
 
 

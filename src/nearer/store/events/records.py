@@ -15,6 +15,8 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 SERVICE = "service"
 """The source of what the service wrote itself."""
+IMPORT = "import-"
+"""How folders of what was imported begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,7 @@ def read_file(path: Path) -> tuple[dict[Kind, pa.Table], Scanned | None]:
     if path.suffix == ".log":
         scanned = scan(path.read_bytes())
         return as_tables(scanned.lines), scanned
-    kind: Kind = "impressions" if path.name.endswith(".impressions.parquet") else "events"
+    kind: Kind = "impressions" if path.name.endswith("impressions.parquet") else "events"
     with path.open("rb") as file:
         return {kind: pyarrow.parquet.read_table(file, schema=SCHEMAS[kind])}, None
 
