@@ -44,6 +44,7 @@ def show(service: Service, requests: Sequence[SearchRequest], answers: Sequence[
                 doc_ids=tuple(hit.document.doc_id for hit in page.hits),
                 ordinals=tuple(range(1, len(page.hits) + 1)),
                 propensities=shown.propensities,
+                took_ms=1000 * sum(answer.took_s.values()),
             )
         )
     service.events.add(noted)

@@ -1,8 +1,9 @@
 """What experiments with users say."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from nearer.core.results.base import Result
+from nearer.core.results.base import JSON, Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,3 +38,131 @@ class SampleRatio(Result):
 
     p_value: float
     is_alarm: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmValue(Result):
+    """A metric in one arm, and the units (users, or sessions) that it comes from."""
+
+    num_units: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricEffect(Result):
+    """What the treatment does to a metric: the difference, and the same as a share of control.
+
+    ``adjusted`` is the difference with the noise taken out that the time before explains (CUPED), ``share_removed``
+    how much of the variance that was; ``faults`` say why it may not be believed.
+    """
+
+    metric: str
+    meaning: str
+    better: Literal["higher", "lower"]
+    control: ArmValue
+    treatment: ArmValue
+    absolute: Effect
+    relative: Effect | None
+    adjusted: Effect | None
+    share_removed: float | None
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardrailEffect(Result):
+    """A metric that must not get worse by more than ``margin``; neither safe nor harmed: nobody knows yet."""
+
+    metric: str
+    margin: float
+    effect: MetricEffect | None
+    is_safe: bool
+    is_harmed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayEffect(Result):
+    """The effect on the primary metric up to the end of a day, the first of which is 1."""
+
+    day: int
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentEffect(Result):
+    """The effect on a part of the users or searches; ``p_adjusted`` is corrected for all segments (Holm)."""
+
+    segment: str
+    num_units: int
+    effect: Effect
+    p_adjusted: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterleavedResult(Result):
+    """How far users preferred the treatment where both rankings were mixed in one list; a winner a user.
+
+    ``preference`` is from -1/2 to 1/2, above 0 for the treatment.
+    """
+
+    num_wins: int
+    num_losses: int
+    num_ties: int
+    preference: Effect | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerPlan(Result):
+    """What an experiment can show, by the traffic of the days before: ``num_days`` of them were seen.
+
+    ``smallest_effect`` is what ``days`` days find with a power of 80 %, as a share of control's ``mean``.
+    ``days_for`` says for some effects how many days they take.
+    """
+
+    plan_hash: str
+    metric: str
+    num_days: float
+    units_a_day: float
+    mean: float
+    days: int
+    smallest_effect: float | None
+    days_for: dict[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentStatus(Result):
+    """An experiment: what was planned, and since when, or how long, it ran."""
+
+    experiment_id: str
+    name: str
+    kind: str
+    state: Literal["running", "stopped"]
+    plan: JSON
+    plan_hash: str
+    control: str
+    treatment: str
+    started_at: str
+    ended_at: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentReport(Result):
+    """What an experiment found so far, or in the end; ``verdict`` says what follows, ``reasons`` why."""
+
+    experiment: ExperimentStatus
+    verdict: Literal["broken", "harm", "too early", "better", "worse", "not shown"]
+    reasons: tuple[str, ...]
+    day: int
+    num_units: dict[str, int]
+    num_searches: dict[str, int]
+    num_without_unit: int
+    num_mixed_units: int
+    sample_ratio: SampleRatio | None
+    primary: MetricEffect | None
+    metrics: tuple[MetricEffect, ...]
+    guardrails: tuple[GuardrailEffect, ...]
+    by_day: tuple[DayEffect, ...]
+    segments: tuple[SegmentEffect, ...]
+    interleaved: InterleavedResult | None
+    offline: JSON | None

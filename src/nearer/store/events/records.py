@@ -24,7 +24,7 @@ class Impression:
     """What was shown for a query: ``doc_ids`` at ``ordinals``, which count from 1.
 
     ``propensities`` says how likely each document was to be shown where it was, given the ranking. ``user`` and
-    ``session`` are hashed, or empty.
+    ``session`` are hashed, or empty. ``took_ms`` is how long the answer took, where that was measured.
     """
 
     query_id: str
@@ -38,6 +38,7 @@ class Impression:
     doc_ids: tuple[str, ...]
     ordinals: tuple[int, ...]
     propensities: tuple[float, ...]
+    took_ms: float | None = None
     source: str = SERVICE
 
 
@@ -78,6 +79,7 @@ IMPRESSIONS = pa.schema(
         ("doc_ids", pa.list_(pa.string())),
         ("ordinals", pa.list_(pa.int32())),
         ("propensities", pa.list_(pa.float32())),
+        ("took_ms", pa.float32()),
         ("source", pa.string()),
     ]
 )
