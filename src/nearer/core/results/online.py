@@ -166,3 +166,44 @@ class ExperimentReport(Result):
     segments: tuple[SegmentEffect, ...]
     interleaved: InterleavedResult | None
     offline: JSON | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement(Result):
+    """Whether offline differences forecast online effects, over experiments that ended.
+
+    ``share_same_sign``: of experiments where both went the same way. ``tau`` is the rank correlation. ``slope`` is the
+    online effect for an offline difference of 1, with its interval. ``may_decide``: there are enough to act on it.
+    """
+
+    num_experiments: int
+    share_same_sign: float | None
+    tau: float | None
+    slope: float | None
+    slope_low: float | None
+    slope_high: float | None
+    may_decide: bool
+    min_experiments: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffPolicy(Result):
+    """Clicks a search that another ranking would have got, from a log where results were randomised.
+
+    ``ips`` is unbiased, ``snips`` varies less, ``doubly_robust`` rests on a model of clicks too; each with its interval
+    by resampling searches. ``effective_size`` is what the weighted log is worth in searches.
+    """
+
+    num_searches: int
+    logged: float
+    ips: float
+    ips_low: float
+    ips_high: float
+    snips: float
+    snips_low: float
+    snips_high: float
+    doubly_robust: float
+    doubly_robust_low: float
+    doubly_robust_high: float
+    effective_size: float
+    share_matched: float
