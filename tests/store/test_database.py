@@ -10,6 +10,8 @@ from nearer.store.database import Database
 from nearer.store.migrations import FIRST, MIGRATIONS
 from nearer.store.tables import ledger, metadata
 
+NAMES = [FIRST, *(each.__name__ for each in MIGRATIONS)]
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -24,7 +26,7 @@ def names(path):
 def test_migrations_are_applied_once_and_in_order(path, monkeypatch):
     Database.open(path).close()
     Database.open(path).close()
-    assert names(path) == [FIRST]
+    assert names(path) == NAMES
     calls = []
 
     def m999_later(connection):

@@ -30,6 +30,10 @@ def add(
     make_ids: Annotated[
         bool, typer.Option("--make-ids", help="Give documents or queries without an id one by their content.")
     ] = False,
+    by: Annotated[
+        str,
+        typer.Option(help="Who judged: human, import or llm, perhaps with a name; import.", metavar="SOURCE[:RATER]"),
+    ] = "",
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -43,7 +47,7 @@ def add(
         as_json,
         printing.added,
         lambda w: flow(
-            w, kind, path, skip_bad=skip_bad, encoding=encoding, make_ids=make_ids, progress=ConsoleProgress()
+            w, kind, path, skip_bad=skip_bad, encoding=encoding, make_ids=make_ids, by=by, progress=ConsoleProgress()
         ),
     )
 

@@ -22,6 +22,9 @@ def evaluate(
     label: Annotated[
         str | None, typer.Option(help="The metadata field that says what belongs together.", metavar="FIELD")
     ] = None,
+    judgments: Annotated[
+        str, typer.Option(help="Whose judgments count: some of human, import, llm, clicks.", metavar="SOURCES")
+    ] = "human,import",
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -47,7 +50,7 @@ def evaluate(
         overrides,
         as_json,
         printing.evaluated,
-        lambda w: flow(w, named, split=split, progress=ConsoleProgress()),
+        lambda w: flow(w, named, split=split, judgments=judgments, progress=ConsoleProgress()),
     )
 
 

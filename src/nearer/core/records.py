@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 Metadata = Mapping[str, object]
 _NO_METADATA: Metadata = MappingProxyType({})
@@ -68,13 +68,29 @@ class Query:
     metadata: Metadata = field(default_factory=lambda: _NO_METADATA)
 
 
+JudgmentSource = Literal["human", "import", "llm", "clicks"]
+"""Who judged, most trusted first: people here, a file, a language model, what users did."""
+JUDGMENT_SOURCES: tuple[JudgmentSource, ...] = get_args(JudgmentSource)
+TRUSTED: tuple[JudgmentSource, ...] = ("human", "import")
+"""The sources that systems are measured by, unless others are asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgment:
-    """How relevant a document is to a query, as an integer grade from 0."""
+    """How relevant a document is to a query, as an integer grade from 0; and who says so.
+
+    ``rater`` is a person, or the method of a source that is none. ``weight`` says how far it can be believed.
+    ``document_hash`` is the text hash of the document that was judged; ``at`` is when.
+    """
 
     query_id: str
     doc_id: str
     grade: int
+    source: JudgmentSource = "import"
+    rater: str = ""
+    weight: float = 1.0
+    at: str = field(default="", compare=False)
+    document_hash: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.progress import Progress
+from nearer.core.records import TRUSTED
 from nearer.core.results.measuring import (
     ComparedSystems,
     Comparison,
@@ -106,11 +107,22 @@ def summarise(
         results=tuple(_result(each, judged, recipe) for each in measured),
         comparisons=compared,
         excluded=measured[0].excluded,
-        notes=(*_few(workspace, measured, judged), *(_unjudged(each) for each in compared if _is_judged_less(each))),
+        notes=(
+            *_judged_by(workspace),
+            *_few(workspace, measured, judged),
+            *(_unjudged(each) for each in compared if _is_judged_less(each)),
+        ),
         examples=examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
         ledger=ledger,
+        judged_by=workspace.collection.measured_by,
         api=api_use(each.system for each in measured if isinstance(each.system, System)),
     )
+
+
+def _judged_by(workspace: Workspace) -> list[str]:
+    """Whose judgments these are, where they are not those of people alone."""
+    sources = workspace.collection.measured_by
+    return [] if sources == TRUSTED else [f"every number here is by judgments of {', '.join(sources)}"]
 
 
 def _compared(

@@ -13,8 +13,9 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.filters import fields_in
+from nearer.core.judging import named_sources
 from nearer.core.progress import Progress, Silent
-from nearer.core.records import Judgment, Metadata, Query
+from nearer.core.records import Judgment, JudgmentSource, Metadata, Query
 from nearer.core.results.data import Changes, Imported, Removed
 from nearer.core.types import FieldType
 from nearer.evaluation.grades import make_scale
@@ -50,6 +51,7 @@ from nearer.store.formats.beir import find_beir
 from nearer.store.formats.encodings import known_encoding
 from nearer.store.formats.judge_sheet import is_sheet, read_sheet
 from nearer.store.redact import redact
+from nearer.store.registry import utc_now
 from nearer.store.staging import STAGED, staging, take_over
 from nearer.store.workspace import Workspace
 
@@ -65,6 +67,8 @@ class _Asked:
     skip_bad: bool = False
     encoding: str | None = None
     make_ids: bool = False
+    source: JudgmentSource = "import"
+    rater: str = ""
 
 
 class _Import:
@@ -83,6 +87,7 @@ class _Import:
         self.columns = workspace.recipe.columns
         self.max_grade = workspace.recipe.grades.max_grade or DEFAULT_MAX_GRADE
         self.largest_grade = 0
+        self.at = utc_now()
         self.num_twice = 0
 
     def source(self, path: Path) -> Source:
@@ -179,13 +184,15 @@ class _Import:
     def _higher(self, path: Path, rows: list[Row[Judgment]]) -> list[Judgment]:
         """The judgments to write: of a pair that is judged twice in this import the higher grade counts."""
         pairs = [(row.record.query_id, row.record.doc_id) for row in rows]
-        grades, wanted = grades_of(self.connection, pairs), dict[tuple[str, str], Judgment]()
+        staged, wanted = grades_of(self.connection, pairs), dict[tuple[str, str], Judgment]()
+        grades = {(query_id, doc_id): grade for (query_id, doc_id, _, _), grade in staged.items()}
         for row, pair in zip(rows, pairs, strict=True):
             before, now = grades.get(pair), row.record.grade
             if before is not None:
                 self._note_twice(path, row, before)
             if before is None or now > before:
-                grades[pair], wanted[pair] = now, row.record
+                grades[pair] = now
+                wanted[pair] = replace(row.record, source=self.asked.source, rater=self.asked.rater, at=self.at)
         return list(wanted.values())
 
     def _note_twice(self, path: Path, row: Row[Judgment], before: int) -> None:
@@ -226,19 +233,21 @@ def add(
     skip_bad: bool = False,
     encoding: str | None = None,
     make_ids: bool = False,
+    by: str = "",
     progress: Progress | None = None,
 ) -> Imported:
     """Import one file of documents, queries, judgments, pairs or events (docs/reference/formats.md), or a BEIR folder.
 
     ``encoding`` is the files', where they are not UTF-8. ``make_ids`` gives documents and queries without an id one
-    that their content makes.
+    that their content makes. ``by`` says who made the judgments: a source, or a source and a rater as in "human:ann";
+    "import" unless it is given, and "human" for a judge sheet.
 
     Raises ImportFaults with every fault, and nothing is imported then; InputError for another ``kind``, an encoding
-    that is none, and ``make_ids`` where ids refer to others.
+    that is none, ``make_ids`` where ids refer to others, and ``by`` for what is no judgment or names no source.
     """
     if kind == EVENTS:
-        if make_ids or encoding:
-            raise InputError("events are UTF-8 and have ids", hint="leave --make-ids and --encoding out")
+        if make_ids or encoding or by:
+            raise InputError("events are UTF-8 and have ids", hint="leave --make-ids, --encoding and --by out")
         from nearer.flows.add_events import add_events
 
         return add_events(workspace, path, skip_bad=skip_bad)
@@ -246,7 +255,14 @@ def add(
         raise InputError(f"{kind!r} is no kind of file", hint=f"name one of: {', '.join([*_FILL, EVENTS])}")
     if make_ids and kind in ("judgments", "pairs"):
         raise InputError(f"no ids are made for {kind}", hint="leave --make-ids out")
-    asked = _Asked(skip_bad=skip_bad, encoding=encoding and known_encoding(encoding), make_ids=make_ids)
+    source, rater = _judge(kind, path, by)
+    asked = _Asked(
+        skip_bad=skip_bad,
+        encoding=encoding and known_encoding(encoding),
+        make_ids=make_ids,
+        source=source,
+        rater=rater,
+    )
     progress, start = progress or Silent(), time.perf_counter()
     workspace.begin_writing()
     with staging(workspace.state) as (staged, connection):
@@ -268,6 +284,22 @@ def add(
         counts=workspace.collection.counts(),
         splits=workspace.collection.splits(),
     )
+
+
+def _judge(kind: str, path: Path | str, by: str) -> tuple[JudgmentSource, str]:
+    """The source and the rater of a file's judgments."""
+    if not by:
+        is_filled_in = kind == "judgments" and Path(path).is_file() and is_sheet(Path(path))
+        return ("human" if is_filled_in else "import"), ""
+    if kind not in ("judgments", "beir"):
+        raise InputError(f"--by {by}: {kind} are no judgments", hint="leave --by out")
+    name, _, rater = by.partition(":")
+    source, *others = named_sources(name, option="--by")
+    if others:
+        raise InputError(f"--by {by}: one source, two names", hint="for example: --by human:ann")
+    if source == "clicks":
+        raise InputError("--by clicks: judgments of clicks are made here", hint="nearer clicks judge")
+    return source, rater.strip()
 
 
 def remove(workspace: Workspace, doc_ids: Sequence[str]) -> Removed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from nearer.core.judging import named_sources
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.measuring import Evaluation
 from nearer.evaluation.comparison import summarise
@@ -19,20 +20,23 @@ def evaluate(
     systems: Sequence[str] = ("base",),
     *,
     split: str = "dev",
+    judgments: str = "human,import",
     progress: Progress | None = None,
     purpose: str = "evaluate",
 ) -> Evaluation:
     """Measure ``systems`` on ``split`` and compare each with the first.
 
     A system is ``base``, ``live``, a model's id, folder or Hub name, or ``run:FILE``, another engine's TREC run.
+    ``judgments`` names the sources whose judgments count; the result says so.
 
-    Raises InputError when the split has no judged queries, a field cannot be sliced by or a run has faults, NotFound
-    for an unknown system, ModelRefused for what is no model that may be loaded, WorkspaceError where the result could
-    not be kept.
+    Raises InputError for a source that is none, when the split has no judged queries, a field cannot be sliced by or a
+    run has faults, NotFound for an unknown system, ModelRefused for what is no model that may be loaded, WorkspaceError
+    where the result could not be kept.
     """
     progress = progress or Silent()
     refuse_text(systems)
     workspace.database.refuse_read_only()
+    workspace = workspace.judged_by(measured=named_sources(judgments, option="--judgments"))
     ready_to_measure(workspace)
     judged = read_judged_split(workspace, split)
     opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nearer.core.records import CASE_GROUPS
+from nearer.core.records import CASE_GROUPS, TRUSTED
 from nearer.core.results.base import JSON
 from nearer.core.results.measuring import (
     Compared,
@@ -25,6 +25,8 @@ def evaluated(result: Evaluation) -> str:
     uses = result.ledger.num_test_uses
     groups = f" in {result.num_groups} groups" if result.num_groups else ""
     head = f"{result.split}: {result.num_queries} queries{groups}" + (f", use {uses} of this test set" if uses else "")
+    if result.judged_by != TRUSTED:
+        head += f"; judged by {', '.join(result.judged_by)}"
     notes = _query_notes(result)
     names = [each.system for each in result.results]
     rows = [["", *names]]

@@ -14,7 +14,8 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from nearer.core.ids import content_id, text_hash
-from nearer.core.records import Document, Judgment, Metadata, Pair, Query
+from nearer.core.judging import blend
+from nearer.core.records import TRUSTED, Document, Judgment, JudgmentSource, Metadata, Pair, Query
 from nearer.core.results.data import Changes
 from nearer.store import tables
 from nearer.store.database import Database
@@ -23,6 +24,7 @@ T = TypeVar("T")
 BATCH = 500
 """Rows a statement: well below SQLite's limit of 32,766 bound values."""
 
+TRAIN = "train"
 LEAKED = "leaked"
 """The split of queries set aside because another side knows them."""
 
@@ -76,24 +78,47 @@ def put_pairs(connection: Connection, pairs: Sequence[Pair]) -> Changes:
     return _put(connection, tables.pairs, rows, key="pair_id")
 
 
-def grades_of(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """The grades of those pairs of a query and a document that are judged, as ``connection`` sees them."""
+def grades_of(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str, str, str], int]:
+    """The grades of judgments on some pairs of a query and a document, as ``connection`` sees them.
+
+    They are by query, document, source and rater.
+    """
     table = tables.judgments
     statement = sa.select(table).where(sa.tuple_(table.c.query_id, table.c.doc_id).in_(pairs))
-    return {(row.query_id, row.doc_id): row.grade for row in connection.execute(statement)}
+    return {_said_by(row): row.grade for row in connection.execute(statement)}
 
 
 def put_judgments(connection: Connection, judgments: Sequence[Judgment]) -> Changes:
-    """Add judgments, or change the grade of those that are there."""
-    table = tables.judgments
-    keys = [(judgment.query_id, judgment.doc_id) for judgment in judgments]
-    known = grades_of(connection, keys)
-    changed = [j for j in judgments if known.get((j.query_id, j.doc_id)) != j.grade]
-    _upsert(connection, table, [asdict(judgment) for judgment in changed], keys=("query_id", "doc_id"))
-    num_updated = sum((j.query_id, j.doc_id) in known for j in changed)
+    """Add judgments, or change those of the same source and rater where they differ."""
+    table, by = tables.judgments, {_said_by(each): each for each in judgments}
+    pairs = list({(each.query_id, each.doc_id) for each in by.values()})
+    statement = sa.select(table).where(sa.tuple_(table.c.query_id, table.c.doc_id).in_(pairs))
+    known = {_said_by(row): (row.grade, row.weight) for row in connection.execute(statement)}
+    changed = [each for key, each in by.items() if known.get(key) != (each.grade, each.weight)]
+    _upsert(connection, table, [asdict(each) for each in changed], keys=_JUDGED_BY)
+    num_updated = sum(_said_by(each) in known for each in changed)
     return Changes(
-        num_added=len(changed) - num_updated, num_updated=num_updated, num_unchanged=len(keys) - len(changed)
+        num_added=len(changed) - num_updated, num_updated=num_updated, num_unchanged=len(judgments) - len(changed)
     )
+
+
+def remove_judgments(connection: Connection, *, source: JudgmentSource) -> int:
+    """Remove all judgments of a source; how many there were."""
+    return connection.execute(tables.judgments.delete().where(tables.judgments.c.source == source)).rowcount
+
+
+def stamp_judgments(connection: Connection) -> None:
+    """Note of new judgments which text they were made on."""
+    table, documents = tables.judgments, tables.documents
+    text = sa.select(documents.c.text_hash).where(documents.c.doc_id == table.c.doc_id).scalar_subquery()
+    connection.execute(table.update().where(table.c.document_hash == "").values(document_hash=text))
+
+
+_JUDGED_BY = ("query_id", "doc_id", "source", "rater")
+
+
+def _said_by(row: Any) -> tuple[str, str, str, str]:
+    return row.query_id, row.doc_id, row.source, row.rater
 
 
 def put_split(connection: Connection, split: str, query_ids: Iterable[str], *, is_waiting: bool = False) -> None:
@@ -207,8 +232,15 @@ def _upsert(
 class Collection:
     """The reading side."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        measured_by: tuple[JudgmentSource, ...] = TRUSTED,
+        trained_by: tuple[JudgmentSource, ...] = TRUSTED,
+    ) -> None:
         self._database = database
+        self.measured_by, self.trained_by = measured_by, trained_by
 
     def documents(self, doc_ids: Sequence[str] | None = None) -> list[Document]:
         """All documents, or those of ``doc_ids`` that exist."""
@@ -263,23 +295,29 @@ class Collection:
             return queries_of(connection, split)
 
     def judgments(self, split: str | None = None) -> list[Judgment]:
-        """The judgments on the queries of a split, or all."""
+        """What counts of the judgments on the queries of a split, or of all: one a pair, see ``core/judging.py``.
+
+        Those on training queries are of ``trained_by``, all others of ``measured_by``.
+        """
+        return blend(self.all_judgments(split), self.trained_by if split == TRAIN else self.measured_by)
+
+    def all_judgments(self, split: str | None = None) -> list[Judgment]:
+        """Every judgment on the queries of a split, or of all, whoever made it."""
         table, members = tables.judgments, tables.split_members
-        statement = sa.select(table).order_by(table.c.query_id, table.c.doc_id)
+        statement = sa.select(table).order_by(*(table.c[name] for name in _JUDGED_BY))
         if split is not None:
             statement = statement.join(members, members.c.query_id == table.c.query_id).where(members.c.split == split)
         with self._database.read() as connection:
-            return [
-                Judgment(query_id=row.query_id, doc_id=row.doc_id, grade=row.grade)
-                for row in connection.execute(statement)
-            ]
+            return [Judgment(**row._mapping) for row in connection.execute(statement)]
 
     def judged(self, query_ids: Iterable[str]) -> set[tuple[str, str]]:
         """The judged pairs (query_id, doc_id) of some queries, whatever their grade."""
         table, found = tables.judgments, set()
         with self._database.read() as connection:
             for batch in batches(sorted(query_ids)):
-                statement = sa.select(table.c.query_id, table.c.doc_id).where(table.c.query_id.in_(batch))
+                statement = sa.select(table.c.query_id, table.c.doc_id).where(
+                    table.c.query_id.in_(batch) & table.c.source.in_(self.measured_by)
+                )
                 found |= {(row.query_id, row.doc_id) for row in connection.execute(statement)}
         return found
 
@@ -330,14 +368,17 @@ class Collection:
     def num_judged_queries(self) -> int:
         """How many queries have a document of a grade above 0."""
         table = tables.judgments
-        statement = sa.select(sa.func.count(sa.distinct(table.c.query_id))).where(table.c.grade > 0)
+        statement = sa.select(sa.func.count(sa.distinct(table.c.query_id))).where(
+            (table.c.grade > 0) & table.c.source.in_(TRUSTED)
+        )
         with self._database.read() as connection:
             return connection.scalar(statement) or 0
 
     def largest_grade(self) -> int:
         """The largest grade of all judgments, 0 when there are none."""
+        table = tables.judgments
         with self._database.read() as connection:
-            return connection.scalar(sa.select(sa.func.max(tables.judgments.c.grade))) or 0
+            return connection.scalar(sa.select(sa.func.max(table.c.grade)).where(table.c.source.in_(TRUSTED))) or 0
 
     def counts(self) -> dict[str, int]:
         """How many documents, queries, judgments and pairs there are."""

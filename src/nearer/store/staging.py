@@ -14,11 +14,13 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import Conflict, WorkspaceError
 from nearer.core.results.data import Changes
 from nearer.store import tables
-from nearer.store.collection import revise
+from nearer.store.collection import revise, stamp_judgments
 from nearer.store.files import unfinished_name
 
 STAGED = "staged"
 """The name of the attached database."""
+_NOTED = {tables.judgments.name: frozenset({"at", "document_hash"})}
+"""Columns that say when and on what: where all others are the same, they stay."""
 _TABLES = (tables.documents, tables.queries, tables.pairs, tables.judgments, tables.split_members)
 
 
@@ -54,6 +56,7 @@ def take_over(connection: Connection) -> dict[str, Changes]:
     """
     try:
         changes = {table.name: _merged(connection, table) for table in _TABLES}
+        stamp_judgments(connection)
     except sa.exc.IntegrityError as error:
         raise Conflict(
             "queries or documents that these rows refer to were removed meanwhile", hint="repeat the command"
@@ -68,13 +71,14 @@ def _merged(connection: Connection, table: sa.Table) -> Changes:
     keys = [column.name for column in table.primary_key]
     others = [column.name for column in table.c if column.name not in keys]
     same = " AND ".join(f"t.{key} = s.{key}" for key in keys)
-    differs = " OR ".join(f"t.{column} IS NOT s.{column}" for column in others) or "0"
+    compared = [column for column in others if column not in _NOTED.get(name, ())]
+    differs = " OR ".join(f"t.{column} IS NOT s.{column}" for column in compared) or "0"
     joined = f"FROM {STAGED}.{name} AS s JOIN main.{name} AS t ON {same}"
     num_staged = _count(connection, f"FROM {STAGED}.{name}")
     num_known = _count(connection, joined)
     num_updated = _count(connection, f"{joined} WHERE {differs}") if others and num_known else 0
     columns = ", ".join([*keys, *others])
-    changed = " OR ".join(f"main.{name}.{column} IS NOT excluded.{column}" for column in others)
+    changed = " OR ".join(f"main.{name}.{column} IS NOT excluded.{column}" for column in compared)
     values = ", ".join(f"{column} = excluded.{column}" for column in others)
     then = f"UPDATE SET {values} WHERE {changed}" if others else "NOTHING"
     connection.exec_driver_sql(

@@ -37,8 +37,14 @@ judgments = sa.Table(
     metadata,
     sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
     sa.Column("doc_id", sa.Text, sa.ForeignKey("documents.doc_id"), primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("rater", sa.Text, primary_key=True),
     sa.Column("grade", sa.Integer, nullable=False),
+    sa.Column("weight", sa.Float, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("document_hash", sa.Text, nullable=False),
 )
+"""Who judged what; several may judge one pair. ``core/judging.py`` says what counts then."""
 
 pairs = sa.Table(
     "pairs",

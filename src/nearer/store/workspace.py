@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 
 from nearer.core.errors import WorkspaceError
 from nearer.core.recipe import RECIPE_FILE, Recipe, as_toml, load_recipe
+from nearer.core.records import JudgmentSource
 from nearer.store.collection import Collection
 from nearer.store.database import Database
 from nearer.store.files import write_atomic
@@ -96,7 +97,22 @@ class Workspace:
 
     def with_recipe(self, recipe: Recipe) -> "Workspace":
         """The same open workspace under another recipe, which is not written down."""
-        return Workspace(folder=self.folder, recipe=recipe, database=self.database)
+        other = Workspace(folder=self.folder, recipe=recipe, database=self.database)
+        other.collection = self.collection
+        return other
+
+    def judged_by(
+        self,
+        *,
+        measured: tuple[JudgmentSource, ...] | None = None,
+        trained: tuple[JudgmentSource, ...] | None = None,
+    ) -> "Workspace":
+        """The same open workspace, in which the judgments of other sources count: in measuring, or in training."""
+        other, before = self.with_recipe(self.recipe), self.collection
+        other.collection = Collection(
+            self.database, measured_by=measured or before.measured_by, trained_by=trained or before.trained_by
+        )
+        return other
 
     @property
     def state(self) -> Path:

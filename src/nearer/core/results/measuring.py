@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nearer.core.records import CaseGroup, Severity
+from nearer.core.records import TRUSTED, CaseGroup, Severity
 from nearer.core.results.base import JSON, OMITTED, Result
 
 
@@ -176,7 +176,8 @@ class Evaluation(Result):
 
     ``num_queries`` have a document of a grade above 0, ``num_with_relevant`` of them one of ``relevant_from`` or more:
     nDCG and Judged are taken over the former, all else over the latter. Of the split's other queries
-    ``num_without_gain`` have only grades of 0, ``num_unjudged`` no judgment; they are not measured.
+    ``num_without_gain`` have only grades of 0, ``num_unjudged`` no judgment; they are not measured. ``judged_by`` names
+    the sources of the judgments.
     """
 
     split: str
@@ -193,6 +194,7 @@ class Evaluation(Result):
     notes: tuple[str, ...]
     examples: tuple[QueryExample, ...]
     ledger: Ledger
+    judged_by: tuple[str, ...] = TRUSTED
     api: ApiUse | None = field(default=None, metadata=OMITTED)
 
 
