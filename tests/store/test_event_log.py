@@ -6,6 +6,8 @@ import threading
 import time
 from datetime import timedelta
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from forked import SERVER, die_at
@@ -14,7 +16,7 @@ from nearer.store.events import log as writing
 from nearer.store.events import reading
 from nearer.store.events.log import EventLog
 from nearer.store.events.reading import read_events
-from nearer.store.events.records import as_line
+from nearer.store.events.records import as_line, as_tables
 from nearer.store.events.salt import Salt
 from nearer.store.events.segments import OpenFile, framed, open_files, scan, seal
 from nearer.store.workspace import Workspace
@@ -48,6 +50,15 @@ def test_records_come_back_as_they_were(tmp_path):
         assert row == {name: getattr(done, name) for name in row}
         log.close()
     assert files(tmp_path) == ["events.parquet", "impressions.parquet"]
+
+
+def test_files_of_before_lack_columns_and_are_read(tmp_path):
+    folder = tmp_path / "events/import-1"
+    folder.mkdir(parents=True)
+    shown = as_tables([as_line(impression())])["impressions"].drop_columns(["took_ms", "source"])
+    pa.parquet.write_table(shown, folder / "impressions.parquet")
+    [row] = read_events(tmp_path / "events").impressions.to_pylist()
+    assert (row["query_id"], row["took_ms"], row["source"]) == ("query-1", None, None)
 
 
 def test_what_nobody_waits_for_is_written_within_the_wait(tmp_path):

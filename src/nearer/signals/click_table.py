@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.signals.click_log import MAX_RANKS
-from nearer.signals.incoming import Faults, Incoming, constant, ids_of, lists_of, settled, times_of
+from nearer.signals.incoming import Faults, Incoming, constant, ids_of, lists_of, settled, table_of, times_of
 from nearer.signals.read_log import COLUMNS, is_true, read_table
 from nearer.signals.sift import codes
 from nearer.store.events.records import EVENTS, IMPRESSIONS
@@ -187,7 +187,8 @@ def _impressions(
     ordinals_S = ordinal_I[rows_S].astype(np.int32)
     likely_S = _floats(columns["propensity"], 1.0)[rows_S].astype(np.float32)
     take = pa.array(first_L)
-    return pa.table(
+    return table_of(
+        IMPRESSIONS,
         {
             "query_id": query_id_L.take(pa.array(shown_L)),
             "at": _times(columns, list_I, len(query_id_L)).take(pa.array(shown_L)),
@@ -202,7 +203,6 @@ def _impressions(
             "propensities": lists_of(pa.array(likely_S), sizes_L),
             "source": constant("import", len(first_L)),
         },
-        schema=IMPRESSIONS,
     )
 
 
@@ -237,7 +237,8 @@ def _events(
     doc_ids, at = columns["doc"].take(take), columns["time"].take(take)
     nth_E = _nth(codes(query_ids, doc_ids, action, at.cast(pa.int64())))
     parts = [query_ids, doc_ids, action, at.cast(pa.int64())]
-    return pa.table(
+    return table_of(
+        EVENTS,
         {
             "event_id": ids_of("event", [*(each.to_pylist() for each in parts), nth_E.tolist()]),
             "query_id": query_ids,
@@ -254,7 +255,6 @@ def _events(
             "apart": constant("", len(rows_E)),
             "source": constant("import", len(rows_E)),
         },
-        schema=EVENTS,
     )
 
 

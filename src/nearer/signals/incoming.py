@@ -1,6 +1,6 @@
 """What a file of events brings, as tables of the event log, and the faults of its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,6 +114,12 @@ def _from_texts(column: pa.Array) -> tuple[pa.Array, Bools]:
 def lists_of(values: pa.Array, sizes: Ints) -> pa.ListArray:
     """One list after the other, of these sizes."""
     return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32()), values)
+
+
+def table_of(schema: pa.Schema, columns: Mapping[str, pa.Array]) -> pa.Table:
+    """A table of columns; those that a file does not bring are empty."""
+    size = len(next(iter(columns.values())))
+    return pa.table({each.name: columns.get(each.name, pa.nulls(size, each.type)) for each in schema}, schema=schema)
 
 
 def constant(text: str, number: int) -> pa.Array:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from nearer.core.errors import InputError
 from nearer.core.ids import content_id
-from nearer.signals.incoming import Faults, Incoming, settled, times_of
+from nearer.signals.incoming import Faults, Incoming, settled, table_of, times_of
 from nearer.store.events.records import EVENTS, IMPRESSIONS
 
 IMPRESSION = "impression"
@@ -200,9 +200,10 @@ def _with_times(
 ) -> pa.Table:
     """The rows without a fault, with their times."""
     names = [name for name in schema.names if name not in times]
-    columns = {name: pa.array([row[name] for row in made], schema.field(name).type) for name in names} | dict(times)
-    table = pa.table({name: columns[name] for name in schema.names}, schema=schema)
-    return table.filter(pa.array([row not in faults.rows for row in rows], pa.bool_()))
+    columns = {name: pa.array([row.get(name) for row in made], schema.field(name).type) for name in names}
+    return table_of(schema, columns | dict(times)).filter(
+        pa.array([row not in faults.rows for row in rows], pa.bool_())
+    )
 
 
 def _bare(found: Any) -> Any:
