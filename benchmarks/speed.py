@@ -7,6 +7,8 @@ PART is one of
     encode     our encoder against the model's own encode() with its defaults, on texts of mixed lengths
     mine       our mining against mine_hard_negatives, same model and texts; and its memory at 100,000 documents
     train      two epochs of our training against SentenceTransformerTrainer, same pairs, batch size and rate; memory
+    whole      `nearer train` as it comes, with nothing encoded yet and once more, against a script of 20 lines that
+               trains on the same pairs for the same passes, with mine_hard_negatives before the second
     import     a million JSONL documents: rows a second and peak memory
     update     1 % of the documents changed against building everything, through `nearer index`
 --data is a folder in BEIR layout, for the parts that need real text (encode, mine, train, update). Each part prints a
@@ -326,6 +328,54 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def whole(arguments: argparse.Namespace) -> dict[str, Any]:
+    """All that `nearer train` does beside what a script does that only trains: the same pairs, passes and mining."""
+    workspace = beir_workspace(arguments, num_documents=arguments.documents or 600)
+    base = open_local(workspace, "base")
+    corpus = read_corpus(workspace, base.encoder)
+    pairs = [(e.anchor, e.positive) for e in training_examples(workspace, base.encoder, corpus, number=10**6)]
+    found: dict[str, Any] = {}
+
+    def cold() -> None:
+        for path in workspace.embeddings.iterdir():
+            path.unlink()
+        found.update(nearer.train(workspace, progress=ConsoleProgress()))
+
+    def warm() -> None:
+        nearer.train(workspace, progress=ConsoleProgress())
+
+    sides = {"cold": cold, "warm": warm, "script": lambda: script(pairs, corpus.passages)}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(arguments.runs):
+        for name, run in sides.items():
+            began = time.perf_counter()
+            run()
+            seconds[name].append(round(time.perf_counter() - began, 2))
+    least = {name: min(each) for name, each in seconds.items()}
+    return {
+        "num_pairs": len(pairs),
+        "num_passages": len(corpus.passages),
+        "passes": workspace.recipe.train.passes,
+        "dev": {"start": found["dev"]["start"], "best": found["dev"]["best"], "queries": found["dev"]["num_queries"]},
+        **{f"{name}_runs_s": each for name, each in seconds.items()},
+        **{f"{name}_ratio": round(least[name] / least["script"], 3) for name in ("cold", "warm")},
+    }
+
+
+def script(pairs: Sequence[tuple[str, str]], passages: Sequence[str]) -> None:
+    """What a script does that trains a pass, mines, and trains another; nothing is measured, nothing is kept."""
+    from datasets import Dataset
+    from sentence_transformers.util import mine_hard_negatives
+
+    model = Encoder.load("all-MiniLM-L6-v2", max_seq_length=128).model
+    rows = {"anchor": [pair[0] for pair in pairs], "positive": [pair[1] for pair in pairs]}
+    fit_stock(model, rows, rate=TrainRecipe().learning_rate, epochs=1, seed=SEED)
+    data = Dataset.from_dict(rows)
+    mined = mine_hard_negatives(data, model, corpus=list(passages), num_negatives=1, verbose=False).to_dict()
+    triplets = {name: list(mined[name]) for name in ("anchor", "positive", "negative")}
+    fit_stock(model, triplets, rate=TrainRecipe().learning_rate, epochs=1, seed=SEED)
+
+
 TRAIN_ALONE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -495,6 +545,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "encode": encode,
     "mine": mine,
     "train": train,
+    "whole": whole,
     "import": import_documents,
     "update": update,
 }

@@ -11,14 +11,15 @@ from conftest import synthetic_rows
 from flows.folders import write_jsonl
 from flows.test_resume import outcome
 from nearer.core.errors import RecipeError
+from nearer.core.results.training import Costs
 from nearer.flows.add import add
 from nearer.flows.train import _data, _told_sources, train
 from nearer.learn.batch_sampler import Source
 from nearer.learn.examples import Example
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
-from nearer.training import pace
 from nearer.training import passes as passes_module
+from nearer.training import prepare
 from power import PowerCut, cut_at
 from said import Said
 
@@ -183,15 +184,14 @@ def test_other_weights_are_another_run(run, monkeypatch):
 
 @pytest.mark.slow
 def test_a_time_is_planned_by_the_batches_that_there_will_be(run, batches, monkeypatch):
-    rehearsed = []
-    monkeypatch.setattr(pace, "rehearse", lambda *args, **options: rehearsed.append(args[1]) or 1000.0)
+    costs = Costs(encode_s=1e-9, train_s=1e-9, step_s=100.0)
+    monkeypatch.setattr(prepare, "measure_costs", lambda *args, **options: costs)
     settings = (SINGLE, "train.source_weights={bought = 3}", "train.passes=1")
     whole, _ = run(*settings, budget=1e7)
     plan = whole["result"]["budget"]["plan"]
-    assert round(plan["estimate_s"] / 1000) == whole["result"]["passes"][0]["fit"]["num_steps"] == len(batches[-1])
-    assert {each.source for each in rehearsed[0]} == {"", "bought"}
-    part, _ = run(*settings, budget=8000)
-    assert part["result"]["passes"][0]["fit"]["num_steps"] == 7, "0.9 of the time"
+    assert round(plan["estimate_s"] / 100) == whole["result"]["passes"][0]["fit"]["num_steps"] == len(batches[-1])
+    part, _ = run(*settings, budget=1250)
+    assert part["result"]["passes"][0]["fit"]["num_steps"] == 11, "0.9 of the time"
     assert 0 < part["result"]["num_pairs"] < whole["result"]["num_pairs"]
 
 

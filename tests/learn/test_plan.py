@@ -1,4 +1,4 @@
-"""What of a training fits into a time."""
+"""What of a training fits into a time, by made-up costs."""
 
 import dataclasses
 import math
@@ -6,110 +6,138 @@ from itertools import pairwise
 
 import pytest
 
-from learn.test_fit import equal, examples, weights
-from nearer.core.results.training import Pace
+from nearer.core.results.training import Costs
 from nearer.core.sections import TrainRecipe
-from nearer.learn.fit import Sides
-from nearer.learn.objective import Objective
-from nearer.learn.plan import make_plan
-from nearer.learn.rehearse import NUM_STEPS, rehearse
+from nearer.learn.plan import NUM_STEPS, Work, lengths, make_plan
 
-PACE = Pace(plain_step_s=1.0, mined_step_s=2.0, dev_s=1.0, encoding_s=10.0)
+COSTS = Costs(encode_s=0.001, train_s=0.003, step_s=0.1)
+"""A pair of 100 tokens takes 0.3 s, a step of ten of them 3.1 s."""
+LONGEST = 128
 
 
-def plan(time_s, *, pace=PACE, num_pairs=1000, num_batches=None, first=1, map_mines=(), **recipe):
-    recipe = TrainRecipe(**{"batch_size": 10, "epochs": 3, **recipe})
-    return make_plan(
-        pace,
-        recipe=recipe,
-        num_pairs=num_pairs,
-        num_batches=num_batches or (lambda number: math.ceil(number / 10)),
-        time_s=time_s,
-        first=first,
-        mines_before=lambda number: recipe.mines_before(number) or number in map_mines,
-        map_mines=lambda number: number in map_mines,
+def work(**changes):
+    own = Work(
+        num_pairs=1000,
+        pair={length: 100 * length / LONGEST for length in lengths(LONGEST)},
+        negatives={length: 100 * length / LONGEST for length in lengths(LONGEST)},
+        mining=100_000.0,
+        dev=50_000.0,
+        least_dev=500.0,
+        num_batches=lambda number, batch_size: math.ceil(number / batch_size),
+        mines_before=lambda number: number > 1,
+        map_mines=lambda number: False,
+        first=1,
+        longest=LONGEST,
     )
+    return dataclasses.replace(own, **changes)
+
+
+def plan(time_s, *, costs=COSTS, savings=None, recipe=None, **changes):
+    values = {"batch_size": 10, "epochs": 2, "evals_per_pass": 1, **(recipe or {})}
+    return make_plan(costs, work(**changes), recipe=TrainRecipe(**values), time_s=time_s, savings=savings)
 
 
 def test_with_much_time_it_is_the_recipe():
-    made = plan(10_000)
-    assert (made.epochs, made.passes, made.num_pairs, made.evals_per_pass) == (3, 2, 1000, 4)
-    assert made.estimate_s == 10 + 2 * 5 * 1 + 3 * 100 * (1 + 2)
-    assert made.reasons == ("all that the recipe asks for: an epoch of all 1000 pairs in all passes takes 300 s",)
+    made = plan(100_000)
+    assert (made.epochs, made.passes, made.num_pairs, made.savings) == (2, 2, 1000, {})
+    assert (made.plain_step_s, made.mined_step_s) == (pytest.approx(3.1), pytest.approx(6.1))
+    mining_s, dev_s = 100, 2 * 50
+    assert made.estimate_s == pytest.approx(mining_s + dev_s + 200 * 3.1 + 200 * 6.1)
+    assert made.reasons == ("all that the recipe asks for: an epoch of all 1000 pairs in all passes takes 920 s",)
 
 
-def test_epochs_are_what_gives_way_first():
-    made = plan(500)  # 448 s to use, 20 of them for dev and mining: 1.42 epochs of 300 s
-    assert (made.epochs, made.passes, made.num_pairs, made.evals_per_pass) == (1.42, 2, 1000, 4)
-    assert made.reasons == ("1.42 epochs a pass instead of 3: an epoch of all 1000 pairs in all passes takes 300 s",)
+def test_epochs_give_way_before_anything_is_left_out():
+    made = plan(1600)
+    assert 1 <= made.epochs < 2
+    assert (made.passes, made.num_pairs, made.savings) == (2, 1000, {})
+    assert made.reasons[0].startswith(f"{made.epochs:g} epochs a pass instead of 2")
 
 
-def test_then_pairs_do():
-    made = plan(200)
-    assert (made.epochs, made.passes, made.num_pairs) == (1, 2, 520)
-    assert made.reasons == ("520 of 1000 pairs: an epoch of all 1000 pairs in all passes takes 300 s",)
-    assert plan(200, epochs=0.5).num_pairs == 1000, "half an epoch was asked for, and fits"
+def test_then_texts_are_read_to_half_and_after_that_a_pass_is_left_out():
+    made = plan(780)
+    assert (made.savings, made.num_pairs) == ({"train.max_seq_length": 64}, 1000)
+    assert made.reasons[0].startswith("texts are read to 64 tokens in training, instead of 128: so 1000 pairs fit")
+    made = plan(280)
+    assert made.savings["train.passes"] == made.passes == 1
+    assert made.savings["train.warm_start_epochs"] == 5
+    assert "train.freeze_layers" not in made.savings
+
+
+def test_a_map_is_not_learned_where_it_cannot_be_or_is_not_wanted():
+    assert "train.warm_start_epochs" not in plan(280, can_map=False).savings
+    assert "train.warm_start_epochs" not in plan(280, recipe={"warm_start_epochs": 0}).savings
+
+
+def test_layers_are_frozen_where_no_pass_can_be_left_out():
+    once = {"passes": 1, "max_seq_length": 64}
+    made = plan(100, recipe=once, num_layers=6)
+    assert made.savings == {"train.freeze_layers": 3}
+    assert made.num_pairs > 1.25 * plan(100, recipe=once).num_pairs
+    assert plan(100, recipe={**once, "lora_rank": 4}, num_layers=6).savings == {}
+
+
+def test_bfloat16_comes_first_where_it_is_faster():
+    faster = dataclasses.replace(COSTS, coarse_s=0.0012)
+    assert plan(700, costs=faster).savings == {"train.precision": "bfloat16"}
+    as_fast = dataclasses.replace(COSTS, coarse_s=0.003)
+    assert "train.precision" not in plan(700, costs=as_fast).savings
 
 
 def test_mining_that_takes_most_of_the_time_costs_a_pass():
-    slow = dataclasses.replace(PACE, encoding_s=400)
-    made = plan(500, pace=slow)
-    assert (made.passes, made.epochs, made.num_pairs) == (1, 3, 1000)
-    assert made.reasons[0] == "1 pass instead of 2: mining takes 400 s each time"
-    assert plan(500, pace=slow, first=2).passes == 1, "one pass is left, though it mines"
+    made = plan(1600, mining=1_000_000.0)
+    assert made.passes == 1
+    assert "1 pass instead of 2: mining takes 1e+03 s each time" in made.reasons
+    judged = dataclasses.replace(COSTS, judging_s=1000.0)
+    assert plan(1600, costs=judged).passes == 1
 
 
-def test_what_a_map_mines_costs_its_steps_and_what_cross_encoders_read():
-    freely = plan(10_000, map_mines=(1,))
-    assert freely.estimate_s == 10 + 2 * 5 * 1 + 3 * 100 * (2 + 2)
-    assert plan(10_000, map_mines=(1,), passes=1).estimate_s == 5 * 1 + 3 * 100 * 2
-    judged = plan(10_000, map_mines=(1,), pace=dataclasses.replace(PACE, judging_s=30.0))
-    assert judged.estimate_s == freely.estimate_s + 2 * 30
+def test_what_a_map_mines_costs_its_steps_and_what_a_teacher_reads():
+    mines = {"mines_before": lambda number: True, "map_mines": lambda number: number == 1}
+    freely = plan(100_000, **mines)
+    assert freely.estimate_s == pytest.approx(100 + 100 + 400 * 6.1)
+    judged = plan(100_000, costs=dataclasses.replace(COSTS, judging_s=30.0), **mines)
+    assert judged.estimate_s == pytest.approx(freely.estimate_s + 2 * 30)
 
 
-def test_dev_takes_little_of_the_time_but_is_measured_once():
-    slow = dataclasses.replace(PACE, dev_s=20.0)
-    made = plan(500, pace=slow)
-    assert made.evals_per_pass == 1
-    assert made.reasons[0] == "dev measurements a pass: 1 instead of 4, as each takes 20 s"
-    less_slow = dataclasses.replace(PACE, dev_s=10.0)  # 430 s to use, 64.5 s of them for 6 measurements
-    assert plan(500, pace=less_slow).evals_per_pass == 2
+def test_measuring_takes_a_sixth_at_most():
+    for time_s in (30, 100, 300, 1000):
+        made = plan(time_s)
+        assert made.passes * made.dev_tokens * COSTS.encode_s <= time_s / 6
+
+
+@pytest.mark.parametrize("time_s", [4, 6, 10, 15, 20, 30, 60])
+def test_ten_steps_of_some_size_fit_in_little_time(time_s):
+    made = plan(time_s, recipe={"batch_size": 64, "epochs": 1})
+    assert made.num_pairs
+    batch = made.savings.get("train.batch_size", 64)
+    assert made.passes * math.ceil(made.num_pairs / batch) * made.epochs >= NUM_STEPS - 1
+    assert made.estimate_s <= time_s
+
+
+def test_few_pairs_are_no_reason_for_smaller_batches():
+    made = plan(1000, recipe={"batch_size": 32, "epochs": 1}, num_pairs=21)
+    assert (made.num_pairs, made.savings) == (21, {})
+
+
+def test_no_time_is_no_pairs_and_what_would_do():
+    made = plan(0.5)
+    assert made.num_pairs == 0
+    assert plan(1.01 * made.least_s).num_pairs > 0
+    assert plan(0.5 * made.least_s).num_pairs == 0
+
+
+def test_what_is_settled_stays():
+    settled = {"train.passes": 1, "train.warm_start_epochs": 5}
+    made = plan(1000, savings=settled, mines_before=lambda number: True, map_mines=lambda number: True)
+    assert (made.savings, made.passes) == (settled, 1)
 
 
 @pytest.mark.parametrize("first", [1, 2])
-def test_the_estimate_fits_and_as_many_passes_train_no_less_with_more_time(first):
-    made = [plan(time_s, first=first) for time_s in range(40, 2000, 7)]
-    for time_s, each in zip(range(40, 2000, 7), made, strict=True):
-        assert each.estimate_s <= time_s or each.num_pairs == 0
+def test_the_estimate_fits_and_more_time_trains_no_less(first):
+    times = range(5, 3000, 17)
+    made = [plan(time_s, first=first) for time_s in times]
+    for time_s, each in zip(times, made, strict=True):
+        assert each.estimate_s <= time_s or not each.num_pairs
     for before, after in pairwise(made):
-        if (before.passes, before.evals_per_pass) == (after.passes, after.evals_per_pass):
-            assert before.epochs * before.num_pairs <= after.epochs * after.num_pairs
-
-
-def test_batches_are_those_that_sources_make_of_so_many_pairs():
-    twice = plan(10_000, num_batches=lambda number: math.ceil(2 * number / 10))
-    assert twice.estimate_s == 10 + 2 * 5 * 1 + 3 * 200 * (1 + 2)
-    apart = plan(200, num_batches=lambda number: math.ceil(0.7 * number / 10) + math.ceil(0.3 * number / 10))
-    assert (apart.epochs, apart.num_pairs) == (1, 514), "36 batches of 359.8 pairs, and 16 of 154.2"
-    assert apart.estimate_s == 10 + 2 * 5 * 1 + 52 * (1 + 2)
-
-
-def test_no_time_is_no_pairs():
-    assert plan(5).num_pairs == 0
-
-
-def test_a_rehearsal_times_real_steps_and_leaves_no_trace(tiny_encoder, monkeypatch):
-    now, forward, before = [0.0], Objective.__call__, weights(tiny_encoder.model)
-
-    def slow(*args):
-        now[0] += 100.0 if not now[0] else 3.0
-        return forward(*args)
-
-    monkeypatch.setattr(Objective, "__call__", slow)
-    recipe = TrainRecipe(batch_size=8, learning_rate=1e-2)
-    for data in (examples(64), examples(8)):
-        now[0] = 0.0
-        sides = Sides(query="", document="")
-        assert rehearse(tiny_encoder.model, data, recipe=recipe, sides=sides, clock=lambda: now[0]) == 3.0
-        assert now[0] == 100.0 + 3.0 * (NUM_STEPS - 1), "the first, slow one does not count"
-    assert equal(weights(tiny_encoder.model), before)
+        if before.savings == after.savings and before.passes == after.passes:
+            assert before.epochs * before.num_pairs <= after.epochs * after.num_pairs + 1e-9

@@ -3,15 +3,17 @@
 Shapes: Q queries, N documents, P passages, D dimensions, K ranked documents.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
+from nearer.advice.timing import refuse_long_encoding
 from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError
-from nearer.core.progress import Progress
+from nearer.core.progress import Progress, phase
 from nearer.core.records import Query
 from nearer.core.results.measuring import Comparison
 from nearer.core.text import normalise
@@ -35,6 +37,7 @@ from nearer.retrieval.rules import Pairs
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, open_described, open_system
 from nearer.systems.lexical import Bm25, read_bm25
+from nearer.training.deadline import Deadline
 from nearer.training.examples import find_excluded
 from nearer.vectors.topk import NO_ROW, TopK
 
@@ -46,7 +49,14 @@ _FEWEST = 10
 class AdviceData:
     """The data on which remedies compete; a query is always judged by what was tuned without its fold."""
 
-    def __init__(self, workspace: Workspace, progress: Progress) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        progress: Progress,
+        *,
+        deadline: Deadline | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         recipe = workspace.recipe
         self.workspace, self.progress = workspace, progress
         self.judged = read_advice_queries(workspace)
@@ -55,7 +65,10 @@ class AdviceData:
         self.system: System = open_system(workspace, BASE)
         described = recipe.other_encoders.items()
         self.others = {name: open_described(workspace, each, name=name) for name, each in described}
-        self.corpus: Corpus = read_corpus(workspace, self.system.encoder)
+        if deadline:
+            refuse_long_encoding(workspace, self.system, deadline, clock=clock)
+        with phase(progress, "cut documents into passages"):
+            self.corpus: Corpus = read_corpus(workspace, self.system.encoder)
         refuse_edited(self.corpus, self.judged.revision)
         self.depth = recipe.search.depth
         self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)

@@ -3,6 +3,7 @@
 Arrays: A dev queries that are asked, P passages that they rank, D dimensions, C columns: the base, and each size.
 """
 
+import math
 import random
 import tempfile
 import time
@@ -18,10 +19,11 @@ from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Progress
 from nearer.core.results.advice import CurveForecast, CurvePoint, LearningCurve
 from nearer.core.results.measuring import Interval
-from nearer.core.results.training import DevPoint
+from nearer.core.results.training import Costs, DevPoint
 from nearer.encode.blocks import longest_first
 from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
-from nearer.encode.encoder import Encoder
+from nearer.encode.encoder import Encoder, TextEncoder
+from nearer.evaluation.grades import scale_of
 from nearer.evaluation.ready import ready_to_train
 from nearer.learn.checkpoint import Checkpoints, weights_of
 from nearer.learn.examples import Example, text_key
@@ -30,14 +32,21 @@ from nearer.measure.forecast import forecast, remarks
 from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_local
+from nearer.training.budget import PLANNING, measure_costs
 from nearer.training.dev_sample import DevSample
 from nearer.training.dev_set import DEV_MEASURE
+from nearer.training.dev_size import BACKWARD, SHARE, mean_tokens
 from nearer.training.examples import find_excluded, read_examples
 from nearer.training.feasible import refuse_hopeless
 from nearer.training.guiding import guide_of
 from nearer.training.query_side import learner, sides_of
 
 SHARES = (0.25, 0.5, 1.0)
+FEWEST_PAIRS, FEWEST_QUERIES = 50, 30
+"""With fewer pairs, or dev queries, no curve tells a gain from chance. Our rule."""
+_FEWEST_PASSAGES = 200
+"""What a curve ranks at least. Our rule: with fewer every model is good."""
+_MEASURING_S = 5.0
 _METHOD = (
     "one pass with in-batch negatives on nested random subsets, always from the base, the last weights measured; "
     "later passes with mined negatives are not in it"
@@ -61,8 +70,12 @@ def measure_curve(
     max_pairs: int | None = None,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
+    time_s: float = math.inf,
+    corpus: Corpus | None = None,
 ) -> LearningCurve:
     """Train on ``shares`` of ``max_pairs`` pairs (``advise.curve_pairs`` by default), and forecast nDCG@10 with all.
+
+    Where that takes longer than ``time_s`` seconds it is fewer pairs. ``corpus`` are the documents, where they are cut.
 
     Raises InputError for shares or numbers that cannot be and for data that cannot be measured, RecipeError for
     settings or data that cannot be trained with.
@@ -75,14 +88,21 @@ def measure_curve(
     ready_to_train(workspace)
     excluded = find_excluded(workspace)
     base = open_local(workspace, BASE)
-    corpus = read_corpus(workspace, base.encoder)
+    corpus = corpus or read_corpus(workspace, base.encoder)
     passage_emb, _ = embed_corpus(workspace, base.encoder, corpus, progress)
     examples = read_examples(workspace, base.encoder, corpus, passage_emb, excluded=excluded, progress=progress)
-    dev = DevSample.read(workspace, corpus, excluded=excluded.query_ids)
+    sizes = _sizes(shares, min(most, len(examples)))
+    expected_s = _Size.of(workspace, base.encoder, examples, corpus)
+    if math.isfinite(time_s):
+        costs = measure_costs(
+            workspace, base.encoder, corpus.passages, num_judged=0, most_s=time_s * PLANNING, clock=clock
+        )
+        sizes = expected_s.within(sizes, shares, costs, time_s=(1 - PLANNING) * time_s)
+    most_passages = expected_s.num_passages(sizes[-1])
+    dev = DevSample.read(workspace, corpus, excluded=excluded.query_ids, most=most_passages)
     refuse_hopeless(workspace, base.encoder, num_examples=len(examples), num_dev_queries=len(dev.rows_A))
     query_emb_AD = embed_queries(workspace, base.encoder, dev.queries, progress)
     base_values_A = dev.values(query_emb_AD, passage_emb[dev.passages_P])
-    sizes = sorted({max(2, round(share * min(most, len(examples)))) for share in shares})
     encoder = learner(workspace, base.encoder, examples, corpus.passages, progress=progress)
     trained = _train_all(workspace, encoder, examples, sizes, dev, corpus, progress=progress, clock=clock)
     expected = _forecasts(workspace, dev, base_values_A, trained, num_pairs=len(examples))
@@ -100,6 +120,86 @@ def measure_curve(
         hours=round(_hours(workspace, trained[-1], corpus, dev, num_pairs=len(examples)), 4),
         method=_METHOD,
     )
+
+
+def refuse_what_cannot_tell(workspace: Workspace) -> None:
+    """Raise InputError where there are too few pairs or dev queries to tell what training gains."""
+    collection, scale = workspace.collection, scale_of(workspace)
+    positives = [each for each in collection.judgments("train") if each.grade >= scale.positive_from]
+    num_pairs = len(positives) + collection.counts()["pairs"]
+    num_dev = len({each.query_id for each in collection.judgments("dev") if each.grade >= scale.relevant_from})
+    if num_pairs < FEWEST_PAIRS or num_dev < FEWEST_QUERIES:
+        raise InputError(
+            f"{num_pairs} training pairs and {num_dev} dev queries cannot tell what training gains: it takes "
+            f"{FEWEST_PAIRS} pairs and {FEWEST_QUERIES} dev queries",
+            hint="import more judgments: nearer add judgments FILE",
+        )
+
+
+def curve_seconds(
+    workspace: Workspace, encoder: TextEncoder, corpus: Corpus, *, full: bool, clock: Callable[[], float]
+) -> float:
+    """What the learning curve is expected to take, by the cost of a token; 0 where there is none."""
+    collection = workspace.collection
+    texts = {query.query_id: query.text for query in collection.queries("train")}
+    positive_from = scale_of(workspace).positive_from
+    anchors = [texts[j.query_id] for j in collection.judgments("train") if j.grade >= positive_from]
+    anchors += [pair.query for pair in collection.pairs()]
+    if len(anchors) < FEWEST_PAIRS or not isinstance(encoder, Encoder):
+        return 0.0
+    most = len(anchors) if full else min(len(anchors), workspace.recipe.advise.curve_pairs)
+    examples = [Example(anchor=text, positive=corpus.passages[0]) for text in anchors[:most]]
+    costs = measure_costs(workspace, encoder, corpus.passages, num_judged=0, most_s=_MEASURING_S, clock=clock)
+    return _Size.of(workspace, encoder, examples, corpus).seconds(_sizes(SHARES, most), costs)
+
+
+def _sizes(shares: Sequence[float], most: int) -> list[int]:
+    """The numbers of pairs that are trained on."""
+    return sorted({max(2, round(share * most)) for share in shares})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Size:
+    """The tokens of a curve: of a pair and of a passage as means, trained on from so many seeds."""
+
+    pair: float
+    passage: float
+    batch_size: int
+    num_seeds: int
+    most_passages: int
+
+    @classmethod
+    def of(cls, workspace: Workspace, encoder: TextEncoder, examples: Sequence[Example], corpus: Corpus) -> "_Size":
+        recipe = workspace.recipe
+        passage = mean_tokens(encoder, corpus.passages)
+        anchor = mean_tokens(encoder, [each.anchor for each in examples], longest=recipe.train.max_seq_length)
+        return cls(
+            pair=anchor + min(passage, recipe.train.max_seq_length or passage),
+            passage=passage,
+            batch_size=recipe.train.batch_size,
+            num_seeds=recipe.advise.curve_trainings,
+            most_passages=min(recipe.advise.curve_passages, len(corpus.passages)),
+        )
+
+    def num_passages(self, largest: int) -> int:
+        """As many as the largest training is worth: encoding them takes a fifth of its work, and tells something."""
+        fitting = int(SHARE * BACKWARD * largest * self.pair / max(1.0, self.passage))
+        return min(self.most_passages, max(_FEWEST_PASSAGES, fitting))
+
+    def seconds(self, sizes: Sequence[int], costs: Costs) -> float:
+        """What trainings of these sizes take, and measuring them."""
+        token_s = costs.train_s + costs.step_s / (self.batch_size * self.pair)
+        measured = len(sizes) * self.num_passages(sizes[-1]) * self.passage * costs.encode_s
+        return self.num_seeds * (sum(sizes) * self.pair * token_s + measured)
+
+    def within(self, sizes: list[int], shares: Sequence[float], costs: Costs, *, time_s: float) -> list[int]:
+        """These sizes, or smaller ones of these shares that take no longer. Raises InputError when none is enough."""
+        while self.seconds(sizes, costs) > time_s:
+            if sizes[-1] // 2 < FEWEST_PAIRS:
+                took = f"the learning curve takes {self.seconds(sizes, costs):.0f} s for {sizes[-1]} pairs"
+                raise InputError(f"{took}, and {time_s:.0f} s are left", hint="give it more time")
+            sizes = _sizes(shares, sizes[-1] // 2)
+        return sizes
 
 
 def _train_all(
@@ -130,7 +230,8 @@ def _train_all(
             found = _Trained(
                 num_pairs=size, values_A=values_A, training_s=between - began, measuring_s=clock() - between
             )
-            progress.say(f"{size} pairs: {DEV_MEASURE} on dev {values_A.mean():.3f}, {clock() - began:.0f} s")
+            over = f"{len(dev.rows_A)} dev queries over {len(dev.documents_M):,} documents"
+            progress.say(f"{size} pairs: {DEV_MEASURE} {values_A.mean():.3f} of {over}, {clock() - began:.0f} s")
             trained.append(found)
     return trained
 
@@ -234,5 +335,5 @@ def _hours(workspace: Workspace, largest: _Trained, corpus: Corpus, dev: DevSamp
     pass_s = largest.training_s / largest.num_pairs * num_pairs
     training_s = pass_s * (1 + (train.passes - 1) * (1 + num_negatives))
     passage_s = largest.measuring_s / max(1, len(dev.passages_P))
-    measured = train.passes * (train.evals_per_pass + 1) * min(train.num_dev_distractors, len(corpus.passages))
+    measured = train.passes * train.most_evals * min(train.most_dev_distractors, len(corpus.passages))
     return (training_s + passage_s * (measured + (train.passes - 1) * len(corpus.passages))) / 3600

@@ -1,6 +1,6 @@
 """Remedies as the verdict sees them and as the answer shows them: what each brought, and what it takes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -8,17 +8,18 @@ import numpy as np
 
 from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.expense import Expense, Rate, expense, latency_ms, query_ms
-from nearer.advice.learning_curve import measure_curve
+from nearer.advice.learning_curve import measure_curve, refuse_what_cannot_tell
 from nearer.advice.remedies import Remedy
 from nearer.advice.verdict import FINE_TUNE, Tried
 from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError, RecipeError
-from nearer.core.results.advice import RemedyValues, SkippedRemedy
+from nearer.core.results.advice import LearningCurve, RemedyValues, SkippedRemedy
 from nearer.core.results.measuring import Interval
 from nearer.evaluation.ready import waiting
 from nearer.evaluation.splits import few_queries
 from nearer.measure.significance import mean_intervals
 from nearer.systems import BASE
+from nearer.training.deadline import Deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,17 +102,32 @@ def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) 
     return found
 
 
-def fine_tuning(data: AdviceData, rate: Rate, *, full_curve: bool) -> MeasuredRemedy | SkippedRemedy:
-    """What fine-tuning would bring, from a learning curve on dev; base and queries are the curve's own."""
+def fine_tuning(
+    data: AdviceData, rate: Rate, *, full_curve: bool, deadline: Deadline, clock: Callable[[], float]
+) -> MeasuredRemedy | SkippedRemedy:
+    """What fine-tuning would bring, from a learning curve on dev: its gain there, added to what base has here.
+
+    It is left out where it could not tell, and has no more pairs than there is time for.
+    """
     if (few := few_queries(data.workspace)) is not None:
         return SkippedRemedy(name=FINE_TUNE, reason=waiting(few))
     most = data.num_pairs if full_curve else None
     try:
-        curve = measure_curve(data.workspace, max_pairs=most, progress=data.progress)
+        refuse_what_cannot_tell(data.workspace)
+        curve = measure_curve(
+            data.workspace,
+            max_pairs=most,
+            progress=data.progress,
+            clock=clock,
+            time_s=deadline.left_s,
+            corpus=data.corpus,
+        )
     except (InputError, RecipeError) as error:
         return SkippedRemedy(name=FINE_TUNE, reason=error.message)
     forecast, gain = curve.forecast, curve.forecast.gain
     base = data.base[str(MAIN)]
+    is_forecast = forecast.num_pairs > max(each.num_pairs for each in curve.points)
+    origin = "forecast" if is_forecast else "measured"
     tried = Tried(
         name=FINE_TUNE,
         word=FINE_TUNE,
@@ -119,6 +135,7 @@ def fine_tuning(data: AdviceData, rate: Rate, *, full_curve: bool) -> MeasuredRe
         difference=gain.value,
         low=gain.low,
         high=gain.high,
+        basis=f"{origin} {'from' if is_forecast else 'on'} {curve.num_queries} dev queries",
     )
     remedy = Remedy(
         name=FINE_TUNE,
@@ -129,19 +146,33 @@ def fine_tuning(data: AdviceData, rate: Rate, *, full_curve: bool) -> MeasuredRe
         index_work="re-embed",
     )
     takes = expense(data, remedy, rate, num_pairs=data.num_pairs, training_hours=curve.hours)
-    is_forecast = forecast.num_pairs > max(each.num_pairs for each in curve.points)
     described = RemedyValues(
         name=FINE_TUNE,
         word=FINE_TUNE,
-        origin="forecast" if is_forecast else "measured",
+        origin=origin,
         num_queries=curve.num_queries,
-        metrics={curve.metric: Interval(value=forecast.value, low=forecast.low, high=forecast.high)},
+        metrics={curve.metric: _added(float(base.mean()), gain)},
         difference=gain.value,
         low=gain.low,
         high=gain.high,
         latency_ms={"p50": 0.0, "p95": 0.0},
         **_fields(takes),
-        notes=(curve.method, *curve.notes),
+        notes=(_scale(curve, float(base.mean())), curve.method, *curve.notes),
         curve=curve,
     )
     return MeasuredRemedy(tried=tried, described=described, changes={})
+
+
+def _added(base: float, gain: Interval) -> Interval:
+    """What a gain makes of the base, no more than a share can be."""
+    value, low, high = (min(1.0, max(0.0, base + each)) for each in (gain.value, gain.low, gain.high))
+    return Interval(value=value, low=low, high=high)
+
+
+def _scale(curve: LearningCurve, base: float) -> str:
+    """On what the gain was measured, and why the value is not the curve's own."""
+    own = curve.points[0].value
+    return (
+        f"the gain is of {curve.num_queries} dev queries over {curve.num_documents:,} documents, where base has "
+        f"{own:.3f}; it is added to base's {base:.3f}, so that all values are on one scale"
+    )

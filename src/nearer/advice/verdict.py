@@ -36,7 +36,10 @@ DATA_CAUSES = ("absent", "stale_index", "truncated")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """A remedy that was measured: ``word`` recommends it; the difference is from base, with its interval."""
+    """A remedy that was measured: ``word`` recommends it; the difference is from base, with its interval.
+
+    ``basis`` says what the difference was measured on, where that is not what the others were.
+    """
 
     name: str
     word: str
@@ -44,6 +47,7 @@ class Tried:
     difference: float
     low: float
     high: float
+    basis: str = ""
 
     @property
     def is_proven(self) -> bool:
@@ -234,4 +238,5 @@ def _rank(word: str, rules: Rules) -> int:
 
 
 def _gain(each: Tried) -> str:
-    return f"{each.value:.3f}, {each.difference:+.3f} [{each.low:+.3f}, {each.high:+.3f}]"
+    basis = f", {each.basis}" if each.basis else ""
+    return f"{each.value:.3f}, {each.difference:+.3f} [{each.low:+.3f}, {each.high:+.3f}]{basis}"

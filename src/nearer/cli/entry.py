@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from nearer.cli.options import app
+from nearer.cli.options import BEGAN, app
 from nearer.core.errors import ImportFaults, NearerError
 from nearer.core.escape import escape_controls
 from nearer.printing.progress import ConsoleProgress, WarningLines, end_all
@@ -30,6 +31,7 @@ _ParserError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__n
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; errors are printed without a traceback unless --debug is given."""
+    BEGAN.set(time.monotonic())
     given = sys.argv[1:] if arguments is None else arguments
     debug, given = "--debug" in given, [argument for argument in given if argument != "--debug"]
     as_json = "--json" in given and os.environ.get("RANK", "0") == "0"  # stdout is the first process's alone

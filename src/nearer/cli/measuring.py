@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from nearer import printing
-from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, numbers, run, show
+from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, numbers, run, show, time_limit
+from nearer.core.progress import phase
 from nearer.core.recipe import load_recipe
 from nearer.printing.progress import ConsoleProgress
 from nearer.store.workspace import Workspace, is_workspace
@@ -105,19 +106,30 @@ def advise(
         bool, typer.Option("--measure", help="Train on all pairs instead of forecasting from a few; takes long.")
     ] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Do not use the test split to confirm.")] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="Leave out what does not fit into a time: 5m, 1h.", metavar="TIME")
+    ] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
     """Measure every remedy on the judged queries of train and dev; say which to take, what it costs, and why."""
-    from nearer.flows.advise import advise as flow
+    with phase(ConsoleProgress(), "load libraries"):
+        from nearer.flows.advise import advise as flow
 
     run(
         folder,
         overrides,
         as_json,
         printing.advised,
-        lambda w: flow(w, write=write, measure=measure, confirm_on_test=not no_test, progress=ConsoleProgress()),
+        lambda w: flow(
+            w,
+            write=write,
+            measure=measure,
+            confirm_on_test=not no_test,
+            budget=time_limit(budget),
+            progress=ConsoleProgress(),
+        ),
     )
 
 

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from nearer import printing
-from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, run
+from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, run, time_limit
+from nearer.core.progress import phase
 from nearer.printing.progress import ConsoleProgress
 from nearer.store.workspace import Workspace
 
@@ -35,10 +36,11 @@ def train(
     overrides: Overrides = None,
 ) -> None:
     """Train a candidate model."""
-    from nearer.flows.adapt import adapt
-    from nearer.flows.train import train as flow
-    from nearer.flows.train_reranker import train_reranker
-    from nearer.training.unfinished import discard_run
+    with phase(ConsoleProgress(), "load libraries"):
+        from nearer.flows.adapt import adapt
+        from nearer.flows.train import train as flow
+        from nearer.flows.train_reranker import train_reranker
+        from nearer.training.unfinished import discard_run
 
     if discard is not None:
         run(folder, overrides, as_json, printing.discarded, lambda w: discard_run(w, discard))
@@ -71,7 +73,15 @@ def train(
         overrides,
         as_json,
         printing.trained,
-        lambda w: flow(w, start, budget=budget, search=search, seeds=seeds, resume=resume, progress=ConsoleProgress()),
+        lambda w: flow(
+            w,
+            start,
+            budget=time_limit(budget),
+            search=search,
+            seeds=seeds,
+            resume=resume,
+            progress=ConsoleProgress(),
+        ),
     )
 
 

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
+from nearer.core.durations import TimeLimit, seconds_of
 from nearer.core.errors import NearerError
 from nearer.core.escape import escape_controls
 from nearer.core.results.base import Result
@@ -31,6 +33,8 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Set a recipe value for this run.", metavar="SECTION.KEY=VALUE")
 ]
 HERE = Path()
+BEGAN: ContextVar[float | None] = ContextVar("BEGAN", default=None)
+"""When the command began, by the monotonic clock: a time to keep counts from then, loading libraries included."""
 
 
 class UsageFault(NearerError):
@@ -62,6 +66,11 @@ def numbers(text: str, kind: Callable[[str], N], option: str) -> list[N]:
         return [kind(each) for each in text.split(",")] if text else []
     except ValueError as error:
         raise UsageFault(f"{option} {text}: not numbers with commas between", hint=f"{option} 384,1024") from error
+
+
+def time_limit(text: str | None) -> TimeLimit | None:
+    """The time that --budget gives, which began when the command did."""
+    return None if text is None else TimeLimit(seconds=seconds_of(text, option="--budget"), began=BEGAN.get())
 
 
 def named(texts: list[str], option: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Lengths of time as people write them."""
 
 import re
+from dataclasses import dataclass
 
 from nearer.core.errors import InputError
 
@@ -19,3 +20,21 @@ def seconds_of(text: str, *, option: str) -> float:
     if not seconds:
         raise InputError(f"{option} {text}: no length of time", hint=f"for example: {option} 90s, {option} 20m, 2h")
     return seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLimit:
+    """A time that a command may take, in seconds from ``began`` by its clock, or from its call."""
+
+    seconds: float
+    began: float | None = None
+
+    @classmethod
+    def of(cls, budget: "str | float | TimeLimit | None", *, option: str = "--budget") -> "TimeLimit | None":
+        """The same of a length of time or seconds. Raises InputError for what is none, or nothing."""
+        if budget is None or isinstance(budget, TimeLimit):
+            return budget
+        seconds = seconds_of(budget, option=option) if isinstance(budget, str) else budget
+        if not seconds > 0:
+            raise InputError(f"{option} {budget}: a time is above 0", hint=f"for example: {option} 90s, {option} 20m")
+        return cls(seconds=seconds)

@@ -27,6 +27,10 @@ class Progress(Protocol):
         ...
 
 
+class OutOfTime(Exception):
+    """What a progress raises between two items when the time is over."""
+
+
 class Silent:
     """Nobody watches."""
 

@@ -159,6 +159,12 @@ def embed_passages(
     return _embed(workspace, encoder, "documents", texts, progress, label=label)
 
 
+def missing_passages(workspace: Workspace, encoder: TextEncoder, texts: Sequence[str]) -> list[str]:
+    """The passages whose vectors are not in the cache, each once; of an encoder that keeps its own there."""
+    with _cache(workspace, encoder, "documents") as cache:
+        return cache.missing(texts)
+
+
 def embed_queries(workspace: Workspace, encoder: TextEncoder, queries: Sequence[Query], progress: Progress) -> Floats32:
     """The queries' vectors, shape (Q, D)."""
     vectors_QD, _ = _embed(

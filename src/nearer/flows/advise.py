@@ -1,5 +1,6 @@
 """Measure every remedy, and say which to take, what it costs and why."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -9,13 +10,19 @@ from nearer.advice.measuring import measure_remedies
 from nearer.advice.rows import MeasuredRemedy, base_row
 from nearer.advice.verdict import FINE_TUNE, AdviceCase, Decision, Rules, decide
 from nearer.advice.write import refuse_unwritable
-from nearer.core.progress import Progress, Silent
+from nearer.core.durations import TimeLimit
+from nearer.core.errors import InputError
+from nearer.core.progress import OutOfTime, Progress, Silent
 from nearer.core.results.advice import Advice, FailureSummary
 from nearer.core.results.measuring import Diagnosis
 from nearer.evaluation.diagnosis import diagnose_system
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, api_use
 from nearer.systems.reranker import named_reranker
+from nearer.training.deadline import Deadline
+
+_MEASURING = 0.85
+"""Of a time that the remedies may take; the rest is for the diagnosis and for confirming on test."""
 
 
 def advise(
@@ -24,6 +31,7 @@ def advise(
     write: bool = False,
     measure: bool = False,
     confirm_on_test: bool = True,
+    budget: str | float | TimeLimit | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Advice:
@@ -31,23 +39,31 @@ def advise(
 
     Every query is judged by what was tuned without its fold. The choice is made once, and then measured on test, which
     is a look in the ledger. Fine-tuning is forecast from a learning curve; with ``measure`` that has all the pairs.
-    ``write`` puts the advice into the recipe, and registers the adapter where one is advised.
+    ``write`` puts the advice into the recipe, and registers the adapter where one is advised. What each remedy takes is
+    said first; those that do not fit into the ``budget``, in seconds or as in "5m", are left out.
 
     Raises InputError for too few judged queries, ModelRefused for a reranker or encoder that cannot be used,
     WorkspaceError where the advice could not be kept.
     """
     progress = progress or Silent()
+    limit, began = TimeLimit.of(budget), clock()
+    if limit and limit.began is not None:
+        began = limit.began
     workspace.database.refuse_read_only()
     if write:
         refuse_unwritable(workspace)
-    began = clock()
+    deadline = Deadline(began + _MEASURING * limit.seconds if limit else math.inf, clock=clock)
     recipe = workspace.recipe
     rules = Rules.of(recipe.advise)
     read_advice_queries(workspace)  # before any model is opened
     reranker = named_reranker(workspace, recipe.search.rerank)
-    data = AdviceData(workspace, progress)
+    try:
+        data = AdviceData(workspace, deadline.watching(progress), deadline=deadline, clock=clock)
+    except OutOfTime as error:
+        hint = "repeat the command: what was encoded is kept; or give it more time"
+        raise InputError(f"the time was over before anything was measured: {error}", hint=hint) from error
     progress.say(f"{len(data.queries)} judged queries in {data.num_folds} folds")
-    rows, skipped = measure_remedies(data, reranker, full_curve=measure)
+    rows, skipped = measure_remedies(data, reranker, full_curve=measure, deadline=deadline, clock=clock)
     diagnosis = diagnose_system(workspace, data.system, split=data.splits[-1], progress=progress)
     case = AdviceCase(
         base=float(data.base[str(MAIN)].mean()),

@@ -1,41 +1,31 @@
-"""Train a candidate: pass 1 on positives and in-batch negatives, later passes on negatives the last model mined.
-
-Arrays: P passages, D dimensions.
-"""
+"""Train a candidate: pass 1 on positives and in-batch negatives, later passes on negatives the last model mined."""
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from nearer.core.durations import seconds_of
+from nearer.core.durations import TimeLimit
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
-from nearer.core.progress import Progress, Silent
+from nearer.core.progress import Progress, Silent, phase
 from nearer.core.recipe import Recipe
-from nearer.core.results.base import JSON
 from nearer.core.results.training import DevValues, ExcludedFromTraining, Trained, TrainingData, TrainingRecord
-from nearer.encode.corpus import Corpus, embed_corpus, read_corpus
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
 from nearer.evaluation.ready import ready_to_train
 from nearer.learn.batch_sampler import Source, sources_of
-from nearer.learn.examples import Example
 from nearer.store.registry import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
-from nearer.training.deadline import Deadline
-from nearer.training.dev_set import DEV_MEASURE, DevSet, build_dev_set
-from nearer.training.examples import Excluded, find_excluded, read_examples
-from nearer.training.feasible import refuse_hopeless
-from nearer.training.guiding import guide_of
+from nearer.training.dev_set import DEV_MEASURE, DevSet
+from nearer.training.examples import Excluded, find_excluded
 from nearer.training.job import TrainingJob
 from nearer.training.model_card import write_card
 from nearer.training.models import keep_model
-from nearer.training.monitor import Monitor, build_monitor
 from nearer.training.passes import run_monitored, run_passes
-from nearer.training.query_side import learner
+from nearer.training.prepare import Preparing
 from nearer.training.run import TrainingRun, what_decides
 from nearer.training.select import deadline_of, refuse_nonsense, select_training
 from nearer.training.unfinished import TrainingRequest, request_of
@@ -45,7 +35,7 @@ def train(
     workspace: Workspace,
     start: str = BASE,
     *,
-    budget: str | float | None = None,
+    budget: str | float | TimeLimit | None = None,
     search: int = 0,
     seeds: int = 1,
     resume: str | None = None,
@@ -64,6 +54,9 @@ def train(
     Raises RecipeError for settings or data that cannot work, InputError for what cannot be asked, NotFound or Conflict
     for a run that cannot go on, WorkspaceBusy while another process is at it, WorkspaceError when the disk refuses.
     """
+    limit, began = TimeLimit.of(budget), clock()
+    if limit and limit.began is not None:
+        began = limit.began
     if resume:
         resume, request = request_of(workspace, resume, verb="train")
         workspace = workspace.with_recipe(Recipe.model_validate(request.recipe))
@@ -72,30 +65,32 @@ def train(
             verb="train",
             recipe=workspace.recipe.model_dump(mode="json", exclude_unset=True),
             start=start,
-            budget_s=seconds_of(budget, option="--budget") if isinstance(budget, str) else budget,
+            budget_s=limit.seconds if limit else None,
             num_trials=search,
             num_seeds=seeds,
         )
     refuse_nonsense(request)
     progress = progress or Silent()
-    began = clock()
     ready_to_train(workspace)
-    excluded = find_excluded(workspace)
+    with phase(progress, "look for leaks"):
+        excluded = find_excluded(workspace)
     workspace.begin_writing()
     with ExitStack() as held:
-        revision = workspace.collection.revision()
-        source = _Source.read(workspace, request.start, excluded=excluded, progress=progress)
-        run = TrainingRun.open(
+        preparing = _preparing(
             workspace,
-            {**source.decides(workspace), **_asked(request)},
-            request=request,
-            revision=revision,
+            request,
+            excluded=excluded,
             held=held,
-            say=progress.say,
             resume=resume,
+            progress=progress,
+            clock=clock,
+            began=began,
         )
-        job = source.job(workspace, run, deadline_of(run, request.budget_s, began=began, clock=clock), progress)
-        job, chosen = select_training(job, request, run_passes=run_passes, clock=clock)
+        job, fitting = preparing.prepared()
+        run, parent, dev = preparing.run, preparing.parent, job.monitor.dev
+        if len(sources := sources_of(job.examples, workspace.recipe.train.source_weights)) > 1:
+            progress.say(_told_sources(sources))
+        job, chosen = select_training(job, request, fitting=fitting, run_passes=run_passes, clock=clock)
         passes, alarms = run_monitored(job)
         training = TrainingRecord(
             recipe=job.workspace.recipe.model_dump(mode="json"),
@@ -108,8 +103,8 @@ def train(
             duration_s=None if run.is_resumed else round(clock() - began, 1),
         )
         improved = any(each.fit.best_step for each in passes)
-        made = _kept(workspace, source.parent, training) if improved else None
-        model = made or source.parent.model
+        made = _kept(workspace, parent, training) if improved else None
+        model = made or parent.model
         entry = Training(
             verb="train",
             part_id=model.model_id,
@@ -117,71 +112,57 @@ def train(
             record=training,
             started_at=run.started_at,
         )
-        workspace.registry.add_training(entry, made=made, parent=source.parent.model)
+        workspace.registry.add_training(entry, made=made, parent=parent.model)
         failpoint("train.registered")
         run.remove()
     return _answer(
-        workspace, model, training, improved=improved, dev=source.dev, excluded=excluded, duration_s=clock() - began
+        workspace, model, training, improved=improved, dev=dev, excluded=excluded, duration_s=clock() - began
+    )
+
+
+def _preparing(
+    workspace: Workspace,
+    request: TrainingRequest,
+    *,
+    excluded: Excluded,
+    held: ExitStack,
+    resume: str | None,
+    progress: Progress,
+    clock: Callable[[], float],
+    began: float,
+) -> Preparing:
+    """The run, begun or gone on with, and what is known before anything is cut or encoded."""
+    with phase(progress, "read models and documents"):
+        revision, documents = workspace.collection.snapshot()
+        base = open_local(workspace, BASE)
+        parent = base if request.start == BASE else open_local(workspace, request.start)
+    decides = what_decides(workspace, base=base, start=parent, documents=documents, excluded=excluded)
+    run = TrainingRun.open(
+        workspace,
+        {**decides, **_asked(request)},
+        request=request,
+        revision=revision,
+        held=held,
+        say=progress.say,
+        resume=resume,
+    )
+    return Preparing(
+        workspace=workspace,
+        run=run,
+        base=base,
+        parent=parent,
+        documents=documents,
+        excluded=excluded,
+        deadline=deadline_of(run, request.budget_s, began=began, clock=clock),
+        asked=request,
+        progress=progress,
+        clock=clock,
     )
 
 
 def _asked(request: TrainingRequest) -> dict[str, float | int | None]:
     """What was asked beside the recipe and the start, which decides the outcome too."""
     return {"budget_s": request.budget_s, "num_trials": request.num_trials, "num_seeds": request.num_seeds}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Source:
-    """What a training is made from."""
-
-    base: LocalSystem
-    parent: LocalSystem
-    corpus: Corpus
-    dev: DevSet
-    examples: Sequence[Example]
-    monitor: Monitor
-
-    @classmethod
-    def read(cls, workspace: Workspace, start: str, *, excluded: Excluded, progress: Progress) -> "_Source":
-        base = open_local(workspace, BASE)
-        parent = base if start == BASE else open_local(workspace, start)
-        corpus = read_corpus(workspace, base.encoder)
-        passage_emb_PD, _ = embed_corpus(workspace, base.encoder, corpus, progress)
-        known = (workspace, base.encoder, corpus, passage_emb_PD)
-        dev = build_dev_set(*known, excluded=excluded.query_ids, progress=progress)
-        examples = read_examples(*known, excluded=excluded, progress=progress)
-        refuse_hopeless(workspace, parent.encoder, num_examples=len(examples), num_dev_queries=len(dev.queries))
-        monitor = build_monitor(*known, dev=dev, examples=examples, progress=progress)
-        return cls(base=base, parent=parent, corpus=corpus, dev=dev, examples=examples, monitor=monitor)
-
-    def decides(self, workspace: Workspace) -> JSON:
-        return what_decides(
-            workspace,
-            base=self.base,
-            start=self.parent,
-            examples=self.examples,
-            monitor=self.monitor,
-            corpus=self.corpus,
-        )
-
-    def job(self, workspace: Workspace, run: TrainingRun, deadline: Deadline, progress: Progress) -> TrainingJob:
-        is_base = self.parent.model.model_id == self.base.model.model_id
-        texts = self.corpus.passages, *self.monitor.passages
-        job = TrainingJob(
-            workspace=workspace,
-            run=run,
-            encoder=learner(workspace, self.parent.encoder, self.examples, *texts, progress=progress),
-            corpus=self.corpus,
-            examples=self.examples,
-            monitor=self.monitor,
-            first=1 if is_base else 2,
-            deadline=deadline,
-            guide=guide_of(workspace, progress=progress),
-            progress=progress,
-        )
-        if len(sources := sources_of(self.examples, workspace.recipe.train.source_weights)) > 1:
-            progress.say(_told_sources(sources))
-        return job
 
 
 def _data(job: TrainingJob, run: TrainingRun) -> TrainingData:

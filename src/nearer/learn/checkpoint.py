@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.failpoints import failpoint
+from nearer.core.progress import OutOfTime
 from nearer.core.results.training import DevPoint
 from nearer.measure.significance import compare_all
 from nearer.store.checksummed import fault_in, keep_checksummed
@@ -100,8 +101,9 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
     Of a training that went to its end, or that of its time, the last weights stand, unless dev proves the best ones
     better: the rate has fallen by then, and which of two points is the higher on some hundred queries is mostly chance.
 
-    It also stops when ``is_over``, asked after every step, says that the time is, having measured where that left it;
-    and when the loss or a measurement is not a number: ``fault`` then says which, and at what step.
+    What ``start`` says of step 0 is not measured again. It also stops when ``is_over``, asked after every step, says
+    that the time is, having measured where that left it, unless that raises OutOfTime; and when the loss or a
+    measurement is not a number: ``fault`` then says which, and at what step.
     """
 
     def __init__(
@@ -112,9 +114,11 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         interval: int,
         patience: int,
         is_over: Callable[[], bool] = lambda: False,
+        start: DevPoint | None = None,
     ) -> None:
         self._model = model
         self._measure_at = measure
+        self._start = start
         self._interval = interval
         self._patience = patience
         self._is_over = is_over
@@ -123,6 +127,7 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         self.fault = ""
         self.out_of_time = False
         self.has_lost_patience = False
+        self.is_unmeasured = False
 
     @property
     def best(self) -> DevPoint:
@@ -143,7 +148,7 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
     def settle(self) -> DevPoint:
         """Leave the model, which is as training left it, with the weights that stand; what dev said of them."""
         best, last = self.best, self.points[-1]
-        was_broken_off = self.fault or self.has_lost_patience
+        was_broken_off = self.fault or self.has_lost_patience or self.is_unmeasured
         is_better = last.value > self.points[0].value
         if is_better and not was_broken_off and not _is_proven_better(best, last):
             return last
@@ -177,8 +182,13 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
 
     def _measure(self, step: int, control: Any) -> None:
         training = self._model.training
-        point = self._measure_at(step)
-        self._model.train(training)
+        try:
+            point = self._start if step == 0 and self._start else self._measure_at(step)
+        except OutOfTime:
+            self.out_of_time = self.is_unmeasured = control.should_training_stop = True
+            return
+        finally:
+            self._model.train(training)
         if point.fault:
             self._stop(f"{point.fault} was not a number at step {step}", control)
             return

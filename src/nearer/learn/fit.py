@@ -51,6 +51,17 @@ class Sides:
     start: Weights | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """What dev says at step 0, where that is known, and whether the time is over, asked after every step."""
+
+    start: DevPoint | None = None
+    is_over: Callable[[], bool] = lambda: False
+
+
+UNTIMED = Timing()
+
+
 def fit(
     model: "SentenceTransformer",
     examples: Sequence[Example],
@@ -60,14 +71,14 @@ def fit(
     measure: Callable[[int], DevPoint],
     checkpoints: Checkpoints,
     progress: Progress,
-    is_over: Callable[[], bool] = lambda: False,
+    timing: Timing = UNTIMED,
 ) -> Fit:
     """Train ``model`` in place for one pass and leave it with the weights that stand, as ``BestKeeper`` says.
 
-    ``measure`` measures the model as it is, at a step: before the first, and ``evals_per_pass`` times after that.
-    The pass ends early when ``patience`` measurements in a row bring no new best, when ``is_over`` says after a step
-    that the time is, or when a loss or measurement is not a number. From a checkpoint of this pass it goes on to the
-    same weights, on a CPU to the bit.
+    ``measure`` measures the model as it is, at a step: before the first, unless that is known, and
+    ``evals_per_pass`` times after that. The pass ends early when ``patience`` measurements in a row bring no new best,
+    when ``timing.is_over`` says after a step that the time is, or when a loss or measurement is not a number. From a
+    checkpoint of this pass it goes on to the same weights, on a CPU to the bit.
 
     Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start,
     RecipeError when the examples are not what the loss learns from, or none has a negative.
@@ -77,9 +88,14 @@ def fit(
     order = BatchOrder.of(examples, recipe)
     table, negatives = _table(examples, sides, order, loss=loss, why=why)
     num_steps, start = steps_of(order.num_batches, epochs=recipe.epochs), checkpoints.start
-    interval = math.ceil(num_steps / recipe.evals_per_pass)
+    interval = math.ceil(num_steps / recipe.most_evals)
     keeper = BestKeeper(
-        model, as_in_search(model, measure), interval=interval, patience=recipe.patience, is_over=is_over
+        model,
+        as_in_search(model, measure),
+        interval=interval,
+        patience=recipe.patience,
+        is_over=timing.is_over,
+        start=timing.start,
     )
     writer = CheckpointWriter(checkpoints, keeper, every=recipe.checkpoint_steps)
     if start:

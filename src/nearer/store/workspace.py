@@ -15,12 +15,12 @@ nearer.toml              the recipe
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import WorkspaceError
-from nearer.core.recipe import RECIPE_FILE, Recipe, as_toml, load_recipe
+from nearer.core.recipe import RECIPE_FILE, Recipe, as_toml, load_recipe, with_keys
 from nearer.core.records import JudgmentSource
 from nearer.store.collection import Collection
 from nearer.store.database import Database
@@ -113,6 +113,10 @@ class Workspace:
             self.database, measured_by=measured or before.measured_by, trained_by=trained or before.trained_by
         )
         return other
+
+    def with_values(self, values: Mapping[str, Any]) -> "Workspace":
+        """The same under other values of the recipe, by keys such as ``train.epochs``."""
+        return self.with_recipe(with_keys(self.recipe, values))
 
     @property
     def state(self) -> Path:

@@ -17,7 +17,7 @@ from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.measure.metrics import score
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.workspace import Workspace
-from nearer.training.dev_set import DEV_MEASURE
+from nearer.training.dev_set import DEV_MEASURE, first_within
 from nearer.vectors.topk import top_k
 
 
@@ -33,8 +33,12 @@ class DevSample:
     excluded: tuple[Ints, Ints]
 
     @classmethod
-    def read(cls, workspace: Workspace, corpus: Corpus, *, excluded: frozenset[str]) -> "DevSample":
+    def read(
+        cls, workspace: Workspace, corpus: Corpus, *, excluded: frozenset[str], most: int | None = None
+    ) -> "DevSample":
         """The queries that leak into no test split, at most ``train.max_dev_queries`` of them, over a part of corpus.
+
+        It has ``most`` passages, or as many as ``advise.curve_passages`` says.
 
         Which documents are ranked does not depend on what the base finds: its own worst mistakes alone would make any
         training look good.
@@ -42,14 +46,14 @@ class DevSample:
         judged, recipe = read_judged_split(workspace, "dev"), workspace.recipe
         rng = random.Random(recipe.train.seed)
         usable = [row for row, query in enumerate(judged.queries) if query.query_id not in excluded]
-        rows = sorted(rng.sample(usable, min(recipe.train.max_dev_queries, len(usable))))
+        rows = sorted(rng.sample(usable, min(recipe.train.most_dev_queries, len(usable))))
         queries = [judged.queries[row] for row in rows]
         documents = _documents(
             judged,
             rows,
             corpus,
             [query.text for query in queries],
-            most=recipe.advise.curve_passages,
+            most=recipe.advise.curve_passages if most is None else most,
             language=recipe.search.language,
             rng=rng,
         )
@@ -106,13 +110,7 @@ def _documents(
     bm25 = LexicalIndex([document.full_text for document in corpus.documents], language=language)
     by_bm25 = bm25.search(texts, k=10).rows_QK
     hard = [row for row in dict.fromkeys(by_bm25.T.ravel().tolist()) if row >= 0 and row not in chosen]
-    chosen |= dict.fromkeys(_fitting(hard, corpus, room=room // 2))
+    chosen |= dict.fromkeys(first_within(hard, corpus, most_passages=room // 2))
     room = most - sum(len(corpus.passages_of(row)) for row in chosen)
     others = [row for row in range(len(corpus.documents)) if row not in chosen]
-    return sorted([*chosen, *_fitting(rng.sample(others, len(others)), corpus, room=room)])
-
-
-def _fitting(rows: Sequence[int], corpus: Corpus, *, room: int) -> list[int]:
-    """The first documents, as many as have ``room`` passages in all."""
-    ends = np.cumsum([len(corpus.passages_of(row)) for row in rows])
-    return list(rows[: int(np.searchsorted(ends, room, side="right"))])
+    return sorted([*chosen, *first_within(rng.sample(others, len(others)), corpus, most_passages=room)])

@@ -13,8 +13,10 @@ from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
+from nearer.core.results.training import DevSize
 from nearer.encode.adapter import Adapter
 from nearer.encode.corpus import (
+    CachedEncoder,
     Corpus,
     embed_corpus,
     embed_passages,
@@ -72,7 +74,7 @@ class DevSet:
         """The mean of nDCG@10 of the model as it is now, nan if its vectors are not numbers; nothing is cached."""
         return float(self.values(encoder, encoder.encode_documents(self.passages)).mean())
 
-    def values(self, encoder: Encoder, passage_emb_PD: Floats32) -> Floats64:
+    def values(self, encoder: Encoder | CachedEncoder, passage_emb_PD: Floats32) -> Floats64:
         """The same of each query, shape (Q,), with the passages' vectors given."""
         return self.values_of(encoder.encode_queries([query.text for query in self.queries]), passage_emb_PD)
 
@@ -122,25 +124,28 @@ def build_dev_set(
     *,
     excluded: frozenset[str],
     progress: Progress,
+    size: DevSize | None = None,
 ) -> DevSet:
     """Dev queries with their relevant documents and fixed distractors: half the base's best wrong ones, half random.
 
-    The queries of ``excluded`` (those that leak into test) choose nothing.
+    The queries of ``excluded`` (those that leak into test) choose nothing. There are as many of both as ``size`` says,
+    or the most of the recipe; distractors are counted in passages. Queries whose relevant documents are not all in the
+    corpus, which may be a part, choose nothing either.
     """
     recipe = workspace.recipe.train
-    full = read_judged_split(workspace, "dev")
-    usable = [row for row, query in enumerate(full.queries) if query.query_id not in excluded]
+    queries, judgments = dev_queries(workspace, corpus, excluded=excluded)
     rng = random.Random(recipe.seed)
-    chosen = sorted(rng.sample(usable, min(recipe.max_dev_queries, len(usable))))
-    queries = tuple(full.queries[row] for row in chosen)
-    judgments = workspace.collection.judgments(full.split)
+    most = size.num_queries if size else recipe.most_dev_queries
+    chosen = sorted(rng.sample(range(len(queries)), min(most, len(queries))))
+    queries = tuple(queries[row] for row in chosen)
     wanted = judged_rows(queries, judgments, corpus)
     query_emb_QD = embed_queries(workspace, encoder, queries, progress)
-    number = recipe.num_dev_distractors
-    hard = best_wrong(query_emb_QD, passage_emb_PD, wanted, corpus, number=num_hard(number))
+    number = size.num_distractors if size else recipe.most_dev_distractors
+    hard = best_wrong(query_emb_QD, passage_emb_PD, wanted, corpus, most_passages=num_hard(number))
     taken = wanted.union(hard)
     others = [row for row in range(len(corpus.documents)) if row not in taken]
-    rows = sorted(taken.union(rng.sample(others, min(number - len(hard), len(others)))))
+    room = number - sum(len(corpus.passages_of(row)) for row in hard)
+    rows = sorted(taken.union(first_within(rng.sample(others, len(others)), corpus, most_passages=room)))
     documents = [corpus.documents[row] for row in rows]
     return DevSet.over(
         documents,
@@ -150,6 +155,17 @@ def build_dev_set(
         relevant_from=scale_of(workspace).relevant_from,
         excluded=find_exclusions(workspace, queries, documents).pairs,
     )
+
+
+def dev_queries(
+    workspace: Workspace, corpus: Corpus, *, excluded: frozenset[str]
+) -> tuple[tuple[Query, ...], Sequence[Judgment]]:
+    """The dev queries that may choose: none of ``excluded``, with every relevant document in the corpus; judgments."""
+    full = read_judged_split(workspace, "dev")
+    judgments = workspace.collection.judgments(full.split)
+    known = set(corpus.doc_ids)
+    outside = {j.query_id for j in judgments if j.grade > 0 and j.doc_id not in known}
+    return tuple(q for q in full.queries if q.query_id not in excluded and q.query_id not in outside), judgments
 
 
 def read_dev_set(
@@ -177,14 +193,22 @@ def texts_of(corpus: Corpus, row: int) -> list[str]:
 
 
 def num_hard(num_distractors: int) -> int:
-    """How many of the distractors are documents that the base ranks high."""
+    """How many of the distractors are of documents that the base ranks high."""
     return (num_distractors + 1) // 2
 
 
 def best_wrong(
-    query_emb_QD: Floats32, passage_emb_PD: Floats32, right: set[int], corpus: Corpus, *, number: int
+    query_emb_QD: Floats32, passage_emb_PD: Floats32, right: set[int], corpus: Corpus, *, most_passages: int
 ) -> list[int]:
-    """The rows of ``number`` documents that the base wrongly puts first for some query, by rank."""
+    """The rows of documents that the base wrongly puts first for some query, by rank, of so many passages in all."""
     hard_QK = top_k(query_emb_QD, passage_emb_PD, k=10, starts_N=corpus.starts_N).rows_QK
     by_rank = [int(row) for row in hard_QK.T.ravel() if row >= 0]
-    return [row for row in dict.fromkeys(by_rank) if row not in right][:number]
+    return first_within(
+        [row for row in dict.fromkeys(by_rank) if row not in right], corpus, most_passages=most_passages
+    )
+
+
+def first_within(rows: Sequence[int], corpus: Corpus, *, most_passages: int) -> list[int]:
+    """The first documents, as many as have at most so many passages together."""
+    ends = np.cumsum([len(corpus.passages_of(row)) for row in rows])
+    return list(rows[: int(np.searchsorted(ends, most_passages, side="right"))])

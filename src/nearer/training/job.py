@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from nearer.core.errors import RecipeError
-from nearer.core.progress import Progress
-from nearer.core.recipe import with_keys
-from nearer.core.results.training import Plan, Settings
+from nearer.core.progress import OutOfTime, Progress
+from nearer.core.results.training import DevPoint, Plan, Settings
 from nearer.encode.corpus import CachedEncoder, Corpus
 from nearer.encode.encoder import Encoder
 from nearer.learn.checkpoint import weights_of
@@ -33,7 +32,7 @@ class TrainingJob:
     """A training: the model in ``encoder`` is changed by it, all else stays. ``first`` numbers its first pass.
 
     ``warm_start`` is what it begins with, and ``start`` the weights then, where L2-SP holds them; ``activations``
-    are those of frozen layers, for all passes.
+    are those of frozen layers, for all passes. ``start_point`` is what dev says of that, from vectors in the cache.
     """
 
     workspace: Workspace
@@ -48,6 +47,7 @@ class TrainingJob:
     progress: Progress
     warm_start: WarmStart = field(default_factory=WarmStart)
     start: Weights | None = None
+    start_point: DevPoint | None = None
     activations: Activations = field(default_factory=Activations)
 
     @property
@@ -81,21 +81,35 @@ class TrainingJob:
         return self.warm_start.mapped if number == 1 and self.warm_start.mapped else self.encoder
 
     def begin(self) -> "TrainingJob":
-        """The same with what its recipe has it begin with, which is put behind the model in place."""
-        encoder, warm_start = build_warm_start(
-            self.workspace,
-            self.encoder,
-            self.examples,
-            self.monitor.dev,
-            is_base=self.first == 1,
-            progress=self.progress,
-        )
+        """The same with what its recipe has it begin with, put behind the model in place, and dev at step 0."""
+        encoder, warm_start = self.encoder, WarmStart()
+        try:
+            encoder, warm_start = build_warm_start(
+                self.workspace,
+                self.encoder,
+                self.examples,
+                self.monitor.dev,
+                is_base=self.first == 1,
+                progress=self.deadline.watching(self.progress),
+            )
+        except OutOfTime:
+            self.progress.say("the time decides: no linear map is learned first")
         start = weights_of(encoder.model) if self.workspace.recipe.train.l2_sp else None
-        return replace(self, encoder=encoder, warm_start=warm_start, start=start)
+        begun = replace(self, encoder=encoder, warm_start=warm_start, start=start)
+        return replace(begun, start_point=begun._start_point())
+
+    def _start_point(self) -> DevPoint | None:
+        """What dev says at step 0 by vectors that are in the cache; None where they are not."""
+        if self.warm_start.is_rotated:
+            return None
+        source: Encoder | CachedEncoder = self.warm_start.mapped or self.encoder
+        if type(source) is Encoder:
+            source = CachedEncoder(workspace=self.workspace, encoder=source)
+        return self.monitor.point(source, 0, self.progress)
 
     def under(self, settings: Settings) -> "TrainingJob":
         """The same with other values of the recipe, by keys such as ``train.epochs``."""
-        return replace(self, workspace=self.workspace.with_recipe(with_keys(self.workspace.recipe, settings)))
+        return replace(self, workspace=self.workspace.with_values(settings))
 
     def planned(self, plan: Plan) -> "TrainingJob":
         """The same as a plan has it."""

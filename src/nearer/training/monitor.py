@@ -5,27 +5,30 @@ Arrays: Q queries, P passages, D dimensions.
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-from nearer.core.arrays import Floats32, Floats64
-from nearer.core.progress import Progress
+from nearer.core.arrays import Floats32
+from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Judgment, Query
-from nearer.core.results.training import DevPoint
+from nearer.core.results.training import DevPoint, DevSize
 from nearer.core.text import normalise
-from nearer.encode.corpus import Corpus, embed_queries
+from nearer.encode.blocks import BLOCK_TEXTS, longest_first
+from nearer.encode.corpus import CachedEncoder, Corpus, embed_queries
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.learn.examples import Example
 from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DevSet, best_wrong, judged_rows, num_hard, texts_of
+from nearer.training.dev_size import MOST_TRAIN_QUERIES
 from nearer.vectors.geometry import effective_rank
 
-_MOST_TRAIN_QUERIES = 100
-"""Training queries measured beside dev. Our rule: as many as tell a gap of 0.2 from chance, cheaply."""
+_BLOCK = 16
+"""Texts that are encoded between two looks at the clock on a CPU, where small batches are as fast as large ones."""
 _MOST_PASSAGES = 1000
 """Whose geometry is measured, evenly spaced over dev's: as many as tell some hundreds of dimensions apart."""
 
@@ -37,9 +40,14 @@ class Monitor:
     dev: DevSet
     train: DevSet | None
 
-    def point(self, encoder: Encoder, step: int) -> DevPoint:
-        """The model as it is now; a passage that both sides rank is encoded once."""
-        dev_emb_PD = encoder.encode_documents(self.dev.passages)
+    def point(self, encoder: Encoder | CachedEncoder, step: int, progress: Progress | None = None) -> DevPoint:
+        """The model as it is now; a passage that both sides rank is encoded once.
+
+        Raises what ``progress`` does between two blocks of passages, as where the time is over.
+        """
+        row_of = {text: row for row, text in enumerate(dict.fromkeys(chain(*self.passages)))}
+        emb_TD = _encoded(encoder, list(row_of), progress or Silent())
+        dev_emb_PD = emb_TD[[row_of[text] for text in self.dev.passages]]
         values_Q = self.dev.values(encoder, dev_emb_PD)
         value = float(values_Q.mean())
         if not math.isfinite(value):
@@ -49,7 +57,7 @@ class Monitor:
             step=step,
             value=value,
             queries=tuple(values_Q.tolist()),
-            train=self._train_value(encoder, dev_emb_PD),
+            train=self._train_value(encoder, emb_TD, row_of),
             effective_rank=effective_rank(dev_emb_PD[rows]) if len(rows) > 1 else None,
         )
 
@@ -63,18 +71,22 @@ class Monitor:
         """Of how many of dev's passages the geometry is measured."""
         return min(len(self.dev.passages), _MOST_PASSAGES)
 
-    def dev_values(self, encoder: Encoder) -> Floats64:
-        """Dev's measure of each query, shape (Q,)."""
-        return self.dev.values(encoder, encoder.encode_documents(self.dev.passages))
-
-    def _train_value(self, encoder: Encoder, dev_emb_PD: Floats32) -> float | None:
+    def _train_value(
+        self, encoder: Encoder | CachedEncoder, emb_TD: Floats32, row_of: Mapping[str, int]
+    ) -> float | None:
         if self.train is None:
             return None
-        known = set(self.dev.passages)
-        own = list(dict.fromkeys(text for text in self.train.passages if text not in known))
-        row_of = {text: row for row, text in enumerate((*self.dev.passages, *own))}
-        emb_PD = np.concatenate([dev_emb_PD, encoder.encode_documents(own)])
-        return float(self.train.values(encoder, emb_PD[[row_of[text] for text in self.train.passages]]).mean())
+        return float(self.train.values(encoder, emb_TD[[row_of[text] for text in self.train.passages]]).mean())
+
+
+def _encoded(encoder: Encoder | CachedEncoder, texts: Sequence[str], progress: Progress) -> Floats32:
+    """The vectors of distinct texts, shape (T, D), a block at a time, so that progress is seen."""
+    emb_TD = np.empty((len(texts), encoder.dimension), np.float32)
+    is_slow = isinstance(encoder, Encoder) and encoder.model.device.type == "cpu"
+    blocks = longest_first(texts, _BLOCK if is_slow else BLOCK_TEXTS)
+    for block in progress.track(blocks, label="measure dev, passages", total=len(texts), size=len):
+        emb_TD[block] = encoder.encode_documents([texts[row] for row in block])
+    return emb_TD
 
 
 def build_monitor(
@@ -86,15 +98,16 @@ def build_monitor(
     dev: DevSet,
     examples: Sequence[Example],
     progress: Progress,
+    size: DevSize | None = None,
 ) -> Monitor:
     """Dev, and a sample of the queries that are trained on, at most as many.
 
-    They are ranked among their relevant documents, as many documents a query that the base wrongly ranks high as dev
+    They are ranked among their relevant documents, as many passages a query that the base wrongly ranks high as dev
     has, and documents of dev, whose vectors are there already, until there are as many as dev ranks.
     """
     recipe = workspace.recipe
     queries, judgments, given = _trained_on(workspace, corpus, examples)
-    number = min(_MOST_TRAIN_QUERIES if recipe.train.alarms else 0, len(dev.queries), len(queries))
+    number = min(MOST_TRAIN_QUERIES if recipe.train.alarms else 0, len(dev.queries), len(queries))
     if not number:
         return Monitor(dev=dev, train=None)
     rng = random.Random(recipe.train.seed)
@@ -104,8 +117,10 @@ def build_monitor(
     own = [document for document in given if document.doc_id in answers]
     right = judged_rows(sample, judgments, corpus)
     query_emb_QD = embed_queries(workspace, encoder, sample, progress)
-    share = math.ceil(num_hard(recipe.train.num_dev_distractors) * number / len(dev.queries))
-    taken = right.union(best_wrong(query_emb_QD, passage_emb_PD, right, corpus, number=share))
+    share = math.ceil(
+        num_hard(size.num_distractors if size else recipe.train.most_dev_distractors) * number / len(dev.queries)
+    )
+    taken = right.union(best_wrong(query_emb_QD, passage_emb_PD, right, corpus, most_passages=share))
     others = [row for row in _rows_of(dev, corpus) if row not in taken]
     num_more = max(0, len(dev.starts_N) - len(taken) - len(own))
     rows = sorted(taken.union(rng.sample(others, min(num_more, len(others)))))

@@ -10,31 +10,30 @@
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json, content_id
+from nearer.core.records import Document
 from nearer.core.results.base import JSON, Result
-from nearer.core.results.training import MiningReport, Pace, Pass, Plan, Trial
-from nearer.encode.corpus import Corpus
+from nearer.core.results.training import Budget, MiningReport, Pass, Trial
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.distributed import num_processes
 from nearer.learn.examples import Example
 from nearer.store.checksummed import fault_in, keep_checksummed
+from nearer.store.collection import Collection
 from nearer.store.files import remove_tree, scratch_folder, write_atomic
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 from nearer.systems import LocalSystem
-from nearer.training.dev_set import DevSet
+from nearer.training.examples import Excluded
 from nearer.training.guiding import guide_id
-from nearer.training.monitor import Monitor
+from nearer.training.part import Part
 from nearer.training.relabel import teacher_id
 from nearer.training.unfinished import (
     PACKAGES,
@@ -55,11 +54,12 @@ _BUDGET, _PARTS = "budget.json", "parts.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptBudget(Result):
-    """What is left of a time, and what was chosen to fit it."""
+    """What is left of a time, and what was chosen to fit it so far: documents, a plan, the pairs of later passes."""
 
     left_s: float
-    plan: Plan
-    pace: Pace
+    part: Part | None = None
+    budget: Budget | None = None
+    num_pairs: Mapping[str, int] = field(default_factory=dict)
 
 
 class TrainingRun:
@@ -263,32 +263,35 @@ class TrainingRun:
 
 
 def what_decides(
-    workspace: Workspace,
-    *,
-    base: LocalSystem,
-    start: LocalSystem,
-    examples: Sequence[Example],
-    monitor: Monitor,
-    corpus: Corpus,
+    workspace: Workspace, *, base: LocalSystem, start: LocalSystem, documents: Sequence[Document], excluded: Excluded
 ) -> JSON:
-    """Everything that decides which model a run makes, under names that a message can use."""
+    """Everything that decides which model a run makes, under names for a message; nothing is cut or encoded for it."""
+    collection = workspace.collection
     recipe = workspace.recipe.model_dump(
         mode="json", include={"train", "adapter", "mining", "encoder", "chunk", "grades"}
     )
     recipe["train"].pop("checkpoint_steps")
     keys = {f"{section}.{key}": value for section, values in recipe.items() for key, value in values.items()}
+    pairs = [asdict(pair) for pair in collection.pairs() if pair not in excluded.pairs]
     return {
         **keys,
+        "search.language": workspace.recipe.search.language,
+        "evaluate.exclude": workspace.recipe.evaluate.exclude,
         "base model": base.model.encoder_id,
         "start model": start.model.encoder_id,
-        "training pairs": content_id("pairs", _values(examples)),
-        "dev": _dev_id(monitor.dev),
-        "training sample": _dev_id(monitor.train) if monitor.train else "none",
-        "documents": content_id("passages", corpus.passages),
+        "training pairs": content_id("pairs", [_judged(collection, "train", excluded), pairs]),
+        "dev": content_id("dev", _judged(collection, "dev", excluded)),
+        "documents": content_id("documents", [[each.doc_id, each.title, each.text] for each in documents]),
         "teacher": teacher_id(workspace),
         "guide": guide_id(workspace),
         **surroundings(start.encoder.model.device),
     }
+
+
+def _judged(collection: Collection, split: str, excluded: Excluded) -> list[list[JSON]]:
+    """The queries of a split that count, and how they are judged."""
+    queries = [query for query in collection.queries(split) if query.query_id not in excluded.query_ids]
+    return [[asdict(each) for each in queries], [asdict(each) for each in collection.judgments(split)]]
 
 
 def surroundings(device: "torch.device") -> dict[str, str]:
@@ -319,12 +322,6 @@ def _examples(content: JSON) -> list[Example]:
 def _example(values: JSON, *, masked: frozenset[str]) -> Example:
     lists = {name: tuple(values[name]) for name in ("negatives", "scores")}
     return Example(**{**values, **lists, "masked": masked, "known_negatives": frozenset(values["known_negatives"])})
-
-
-def _dev_id(dev: DevSet) -> str:
-    queries = [(query.query_id, query.text) for query in dev.queries]
-    arrays = [dev.starts_N, *dev.excluded, *asdict(dev.qrels).values()]
-    return content_id("dev", [queries, dev.passages, [np.asarray(array).tolist() for array in arrays]])
 
 
 def _json_in(path: Path) -> Any:

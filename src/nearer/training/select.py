@@ -1,4 +1,4 @@
-"""Which training is kept: the one asked for, fitted to a time, or of several the best on dev."""
+"""Which training is kept: the one asked for, fitted to a time, or of several, from the same start, the best on dev."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from nearer.core.errors import InputError
 from nearer.core.extras import extra
 from nearer.core.results.training import Budget, Seeds, Settings, Trial
-from nearer.training.budget import planned
+from nearer.store.workspace import Workspace
+from nearer.training.budget import Planning, refuse_short
 from nearer.training.deadline import Deadline
 from nearer.training.job import TrainingJob
-from nearer.training.run import TrainingRun
+from nearer.training.run import KeptBudget, TrainingRun
 from nearer.training.search import suggest
 from nearer.training.trials import RunPasses, run_trials, spread
 from nearer.training.unfinished import TrainingRequest
@@ -25,6 +26,14 @@ class Selection:
     budget: Budget | None = None
     trials: tuple[Trial, ...] | None = None
     seeds: Seeds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fitting:
+    """What was planned for a time; ``planning`` is what made it, none where an earlier process did."""
+
+    budget: Budget
+    planning: Planning | None
 
 
 def refuse_nonsense(asked: TrainingRequest) -> None:
@@ -48,18 +57,23 @@ def deadline_of(run: TrainingRun, budget_s: float | None, *, began: float, clock
 
 
 def select_training(
-    job: TrainingJob, asked: TrainingRequest, *, run_passes: RunPasses, clock: Callable[[], float]
+    job: TrainingJob,
+    asked: TrainingRequest,
+    *,
+    fitting: Fitting | None,
+    run_passes: RunPasses,
+    clock: Callable[[], float],
 ) -> tuple[TrainingJob, Selection]:
     """The training that is kept, begun, and how it was chosen; of several its passes are done.
 
     Raises RecipeError when the time is too short for any, or every one of several broke down.
     """
     own, chosen = job.workspace.recipe.train.epochs, Selection()
-    longest = own * (_SEARCHED_EPOCHS if asked.num_trials else 1)
-    if asked.budget_s is not None:
-        job, kept = planned(job, number=asked.num_trials or 1, longest=longest, clock=clock)
+    longest = longest_epochs(job.workspace, asked)
+    if fitting:
+        job, budget = _fitted(job.under({"train.epochs": longest}), fitting, number=asked.num_trials or 1)
         longest = job.workspace.recipe.train.epochs
-        chosen = Selection(budget=Budget(budget_s=asked.budget_s, plan=kept.plan, pace=kept.pace))
+        chosen = Selection(budget=budget)
     else:
         job = job.begin()
     job = job.under({"train.epochs": min(own, longest)})
@@ -70,6 +84,35 @@ def select_training(
         job, trained = _seeds(job, asked.num_seeds, run_passes=run_passes, clock=clock)
         chosen = replace(chosen, seeds=trained)
     return job, chosen
+
+
+def longest_epochs(workspace: Workspace, asked: TrainingRequest) -> float:
+    """The most epochs that a training of these may have."""
+    return workspace.recipe.train.epochs * (_SEARCHED_EPOCHS if asked.num_trials else 1)
+
+
+def _fitted(job: TrainingJob, fitting: Fitting, *, number: int) -> tuple[TrainingJob, Budget]:
+    """The training as it is planned, begun; the run keeps the plan.
+
+    Only now is it known whether pass 1 has mined negatives, and takes longer by them.
+    """
+    budget = fitting.budget
+    job = job.under(budget.plan.savings).begin()
+    if fitting.planning:
+        if job.warm_start.mapped:
+            left_s = job.deadline.left_s / number
+            again = fitting.planning.plan(left_s, savings=budget.plan.savings, mapped=job.map_mines)
+            refuse_short(again, budget.costs, budget_s=budget.budget_s, left_s=left_s)
+            reasons = (*budget.plan.reasons[:-1], again.reasons[-1])
+            budget = replace(budget, plan=replace(again, reasons=reasons))
+        kept = job.run.budget() or KeptBudget(left_s=job.deadline.left_s)
+        job.run.keep_budget(replace(kept, left_s=job.deadline.left_s, budget=budget))
+    plan = budget.plan
+    for reason in plan.reasons:
+        job.progress.say(f"the time decides: {reason}")
+    job.progress.say(f"expects to train for {plan.estimate_s:.0f} s" + (" each time" if number > 1 else ""))
+    job.deadline.expects(dev_s=plan.dev_tokens * budget.costs.encode_s / budget.dev.evals_per_pass)
+    return job.planned(plan), budget
 
 
 def _search(

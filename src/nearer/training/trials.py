@@ -66,7 +66,7 @@ def _needed_s(job: TrainingJob, finished: Sequence[Trial]) -> float:
     """What another training needs: as much as the longest took, or what was planned where a process did not see one."""
     took = [each.duration_s for each in finished if each.duration_s is not None]
     budget = job.run.budget()
-    return float(max(took, default=budget.plan.estimate_s if budget else 0.0))
+    return float(max(took, default=budget.budget.plan.estimate_s if budget and budget.budget else 0.0))
 
 
 def _result(part: TrainingJob, settings: Settings, run_passes: RunPasses) -> Trial:
@@ -99,5 +99,5 @@ def _summary(result: Trial) -> str:
     settings = ", ".join(
         f"{key} {value:.3g}" for key, value in result.settings.items() if isinstance(value, int | float)
     )
-    value = "broke down" if result.value is None else f"{result.value:.3f} on dev"
+    value = "broke down" if result.value is None else f"{result.value:.3f} on training dev"
     return f"{value} ({settings})"

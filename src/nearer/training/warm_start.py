@@ -35,10 +35,12 @@ _LEAST_SHARE = 0.25
 class WarmStart:
     """What training begins with beside its encoder: pass 0, if any, as a pass is written down.
 
-    ``mapped`` gives the vectors of the encoder from those in the cache, where pass 0 has a linear map that was kept.
+    ``mapped`` gives the vectors of the encoder from those in the cache, where pass 0 has a linear map that was kept;
+    ``is_rotated`` says that they are turned besides.
     """
 
     mapped: CachedEncoder | None = None
+    is_rotated: bool = False
     passes: Sequence[Pass] = ()
 
 
@@ -86,7 +88,7 @@ def build_warm_start(
         append_matrix(model, ROTATION, pairs.rotation)
         progress.say("vectors are rotated, so that their first dimensions say the most of what pairs have in common")
     started = Encoder(model, settings=encoder.settings, batch_size=encoder.batch_size)
-    return started, WarmStart(mapped=mapped, passes=passes)
+    return started, WarmStart(mapped=mapped, is_rotated=turns, passes=passes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,7 +171,7 @@ def _fitted(
     is_kept = gain.low > 0 and share >= _LEAST_SHARE
     kept = report if is_kept else replace(report, best_step=0)
     why_not = f"it brings {share:.0%} of what is lacking" if gain.low > 0 else "not proven better"
-    gained = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on dev"
+    gained = f"{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on training dev"
     said = "kept" if is_kept else f"not kept: {why_not}"
     progress.say(f"a linear map on the vectors of {report.num_examples} pairs: {gained}, {said}")
     return adapter, Pass(number=0, fit=kept, mining=None, gain=gain)

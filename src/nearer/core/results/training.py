@@ -158,53 +158,63 @@ class Alarm(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace(Result):
-    """Seconds of a step without and with mined negatives, of a dev measurement, and of mining once, as measured.
+class Costs(Result):
+    """Seconds of a token that is encoded, of one that is trained on, and of the optimiser's step.
 
-    Mining is ``encoding_s``, but for what a linear map mines, and ``judging_s``, what a teacher reads of it.
+    ``coarse_s`` is a token's in bfloat16, where the hardware has that; ``judging_s`` what a teacher takes for one
+    mining.
     """
 
-    plain_step_s: float
-    mined_step_s: float
-    dev_s: float
-    encoding_s: float
+    encode_s: float
+    train_s: float
+    step_s: float
+    coarse_s: float | None = None
     judging_s: float = 0.0
-
-    @property
-    def mining_s(self) -> float:
-        """Of mining with the model as it is."""
-        return self.encoding_s + self.judging_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan(Result):
     """What is trained, how long that is expected to take, and why it is no more.
 
-    ``savings`` are other values of the recipe that save time.
+    ``savings`` are other values of the recipe that save time, by keys such as ``train.freeze_layers``. The
+    measurements of a pass may read ``dev_tokens`` together. Without pairs there is no time for anything, and
+    ``least_s`` is what would do.
     """
 
     epochs: float
     passes: int
     num_pairs: int
-    evals_per_pass: int
+    dev_tokens: float
+    plain_step_s: float
+    mined_step_s: float
     estimate_s: float
+    least_s: float
     reasons: tuple[str, ...]
     savings: Settings = field(default_factory=dict)
 
     @property
     def changes(self) -> Settings:
         """The values of the recipe that differ by it."""
-        own: Settings = {f"train.{name}": self[name] for name in ("epochs", "passes", "evals_per_pass")}
-        return {**self.savings, **own}
+        return {**self.savings, "train.epochs": self.epochs, "train.passes": self.passes}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevSize(Result):
+    """So many queries over their relevant documents and so many passages of others, measured so often a pass."""
+
+    num_queries: int
+    num_distractors: int
+    evals_per_pass: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget(Result):
-    """What was chosen to fit a training into ``budget_s`` seconds, and the pace that it was chosen by."""
+    """What was chosen to fit a training into ``budget_s`` seconds, the costs that it was chosen by, and dev."""
 
     budget_s: float
     plan: Plan
-    pace: Pace
+    costs: Costs
+    dev: DevSize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,7 +155,11 @@ class TrainRecipe(Section):
             "what stays float32 in TF32; float32 is exact"
         ),
     )
-    evals_per_pass: int = Field(default=4, ge=1, description="dev measurements a pass, beside step 0")
+    evals_per_pass: int | None = Field(
+        default=None,
+        ge=1,
+        description="dev measurements a pass, beside step 0; none: up to 4, as take a fifth of the work of training",
+    )
     patience: int = Field(default=3, ge=1, description="measurements without a new best before a pass is ended")
     alarms: bool = Field(
         default=True,
@@ -170,15 +174,38 @@ class TrainRecipe(Section):
             "steps between checkpoints, from which a killed training goes on; none: only at every dev measurement"
         ),
     )
-    max_dev_queries: int = Field(
-        default=300,
+    max_dev_queries: int | None = Field(
+        default=None,
         ge=1,
-        description=("dev queries that are measured in training, and may prove an earlier checkpoint better"),
+        description=(
+            "dev queries that are measured in training, and may prove an earlier checkpoint better; none: 300, down "
+            "to 50 where they would take more than a fifth of the work of training"
+        ),
     )
-    num_dev_distractors: int = Field(
-        default=1000, ge=0, description="documents beside the relevant ones that dev ranks"
+    num_dev_distractors: int | None = Field(
+        default=None,
+        ge=0,
+        description=(
+            "passages that dev ranks beside those of the relevant documents; none: 1000, down to 100 where they would "
+            "take more than a fifth of the work of training"
+        ),
     )
     seed: Seed = Field(default=0, description="of the order of pairs, dropout, and every draw")
+
+    @property
+    def most_dev_queries(self) -> int:
+        """Dev queries that are measured at most."""
+        return self.max_dev_queries or 300
+
+    @property
+    def most_dev_distractors(self) -> int:
+        """Passages beside those of the relevant documents at most."""
+        return 1000 if self.num_dev_distractors is None else self.num_dev_distractors
+
+    @property
+    def most_evals(self) -> int:
+        """Dev measurements a pass at most, beside step 0."""
+        return self.evals_per_pass or 4
 
     @property
     def is_distilled(self) -> bool:
