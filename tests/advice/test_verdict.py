@@ -34,6 +34,12 @@ def test_the_cheapest_near_the_best_is_taken():
     assert "cheaper and within 0.01" in decision.reasons[2]
 
 
+def test_what_a_gain_was_measured_on_is_said_where_that_is_another_set():
+    tuned = replace(TUNED, basis="forecast from 25 dev queries")
+    [best] = [reason for reason in decide(CASE, [HYBRID, tuned], RULES).reasons if "The best is" in reason]
+    assert best.endswith("[+0.095, +0.105], forecast from 25 dev queries.")
+
+
 def test_the_order_of_cost_is_the_recipes():
     dear = replace(RULES, cheapest_first=("adapter", "hybrid"))
     assert decide(CASE, [ADAPTER, HYBRID], dear).word == "adapter"

@@ -171,7 +171,7 @@ def test_what_is_no_better_on_dev_is_not_registered(ask, nearer, base_live):
     assert not (base_live / ".nearer" / "models").exists() or not list((base_live / ".nearer" / "models").iterdir())
     assert "brought nothing better" in ask(base_live, "promote", code=2)["error"]["message"]
     said = nearer("train", "--adapter", "query", "--set", "adapter.learning_rate=9", "--dir", base_live)
-    assert "nothing was better on dev" in said.out
+    assert "nothing was better on training dev" in said.out
 
 
 def test_an_api_is_adapted_without_asking_for_a_document_again(ask, beir, tmp_path, monkeypatch):

@@ -145,7 +145,7 @@ def test_every_result_can_be_read_by_a_person_too(nearer, base_live, verb):
 def test_progress_is_told_on_stderr_only(nearer, base_live):
     outcome = nearer("train", "--json", "--dir", base_live, "--set", "train.passes=1")
     assert outcome.exit_code == 0
-    assert "pass 1: nDCG@10 on dev" in outcome.err
+    assert "pass 1: nDCG@10 on training dev" in outcome.err
     assert re.search(r"loss mnrl \(pairs of a query and a positive\), \d+ negatives a query", outcome.err)
     assert json.loads(outcome.out)["num_pairs"] == 140
 

@@ -145,7 +145,7 @@ def test_it_says_from_where_it_goes_on_and_mines_once(run, wanted, cut_short, mo
     got, said = run()
     assert got == wanted
     steps = wanted["result"]["passes"][1]["fit"]["num_steps"]
-    assert said[0].startswith("pass 1: nDCG@10 on dev")
+    assert said[0].startswith("pass 1: nDCG@10 on training dev")
     assert said[1] == f"goes on from pass 2, step {2 * math.ceil(steps / 3)} of {steps}"
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nearer
-from nearer.advice.verdict import RECOMMENDATIONS
+from nearer.advice.verdict import FINE_TUNE, RECOMMENDATIONS, AdviceCase, Rules, Tried, decide
 from nearer.core.errors import InputError
 from nearer.core.sections import AdviseRecipe
 from nearer.flows.should_finetune import LONG_REINDEX_HOURS, should_finetune
@@ -114,6 +114,34 @@ def test_a_curve_measured_with_all_pairs_needs_no_forecast():
         "ndcg": 0.6,
         "origin": "measured learning curve",
     }
+
+
+def test_a_curve_on_other_queries_counts_by_its_gain():
+    curve = measured_curve({150: 0.56, 600: 0.6}, {5000: 0.66, 10_000: 0.68})
+    found = advise(baseline=0.4, target=0.5, pairs=5000, learning_curve=curve)
+    assert found["forecast"]["ndcg"] == pytest.approx(0.4 + 0.66 - 0.55)
+    assert advise(baseline=0.97, target=0.999, pairs=600, learning_curve=curve)["forecast"]["ndcg"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("gain", "pairs", "recommendation"),
+    [
+        ((0.11, 0.05, 0.17), 5000, "fine_tune"),
+        ((0.11, 0.05, 0.17), 335, "fine_tune"),
+        ((0.11, -0.02, 0.2), 5000, "leave"),
+        ((0.11, -0.02, 0.2), 335, "collect_data"),
+        ((0.001, 0.0005, 0.002), 5000, "leave"),
+    ],
+    ids=["proven", "proven of few pairs", "not proven", "not proven, few pairs", "too small"],
+)
+def test_python_says_of_a_curve_what_advice_would(gain, pairs, recommendation):
+    value, low, high = gain
+    curve = measured_curve({100: 0.55 + value / 2}, {pairs: 0.55 + value})
+    curve["forecast"] |= {"gain": {"value": value, "low": low, "high": high}, "is_proven": low > 0}
+    assert advise(target=0.65, pairs=pairs, learning_curve=curve)["recommendation"] == recommendation
+    tried = Tried(name=FINE_TUNE, word=FINE_TUNE, value=0.55 + value, difference=value, low=low, high=high)
+    case = AdviceCase(base=0.55, num_queries=200, num_diagnosed=50, causes={}, num_pairs=pairs)
+    assert decide(case, [tried], Rules.of(RULES)).word == recommendation
 
 
 def test_a_curve_that_reached_the_target_outweighs_few_pairs():

@@ -88,7 +88,10 @@ def _notes(workspace: Workspace) -> list[str]:
     )
     few = workspace.recipe.advise.min_pairs
     if num_pairs < few:
-        notes.append(f"only {num_pairs} training pairs; below about {few} fine-tuning seldom pays")
+        notes.append(
+            f"{num_pairs} training pairs, fewer than {few}, are little to learn from; nearer advise measures whether "
+            "training pays all the same"
+        )
     for split, number in collection.splits().items():
         if split.startswith("test") and number < FEW_TEST_QUERIES:
             notes.append(f"split {split} has only {number} queries: intervals will be wide")

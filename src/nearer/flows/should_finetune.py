@@ -1,7 +1,7 @@
 """The short answer to whether fine-tuning is worth it, from five numbers or from a measured learning curve."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -49,11 +49,15 @@ ADAPTER_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Curve:
-    """The best nDCG@10 that was measured with up to so many pairs, what is forecast beyond, and remarks on that."""
+    """The best nDCG@10 that was measured with up to so many pairs, what is forecast beyond, and remarks on that.
+
+    ``is_proven`` says whether the gain is, where the curve has an interval of it.
+    """
 
     measured: Mapping[int, float]
     beyond: Mapping[int, float]
     notes: tuple[str, ...] = ()
+    is_proven: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,9 @@ def should_finetune(
     nDCG@10 is in [0, 1]. ``learning_curve`` is what ``nearer.learning_curve`` returned, or nDCG@10 measured after
     training, by number of pairs; it replaces the heuristic forecast from its smallest number of pairs on, and
     ``forecast`` says so in ``origin``. It is not extended beyond its largest number of pairs, measured or forecast,
-    and what fewer pairs reached stands.
+    and what fewer pairs reached stands. Of what ``nearer.learning_curve`` returned the gains count, added to the
+    baseline, since it has other queries and documents; fine-tuning is advised where ``nearer advise`` would: where the
+    interval of the gain lies above 0.
 
     Raises InputError for numbers that are not finite, out of range, or not whole where things are counted.
 
@@ -99,9 +105,9 @@ def should_finetune(
         num_training_pairs=_count(num_training_pairs, "num_training_pairs", least=0),
         reindex_cost_hours=_number(reindex_cost_hours, "reindex_cost_hours", most=math.inf),
     )
-    curve = _curve(learning_curve or {})
+    curve = _curve(learning_curve or {}, case.baseline)
     forecast = _forecast(case, curve)
-    recommendation, reasons = _decide(case, forecast)
+    recommendation, reasons = _decide(case, forecast, curve.is_proven)
     if forecast.origin != HEURISTIC:
         reasons += curve.notes
     return ShortAnswer(
@@ -114,13 +120,17 @@ def should_finetune(
     )
 
 
-def _decide(case: _Case, forecast: ExpectedGain) -> tuple[str, list[str]]:
+def _decide(case: _Case, forecast: ExpectedGain, is_proven: bool | None) -> tuple[str, list[str]]:
     if case.target <= case.baseline:
         return LEAVE, [f"The baseline of {case.baseline:.3f} meets the target of {case.target:.3f} already."]
     short = [f"The baseline of {case.baseline:.3f} is {case.gap:.3f} short of the target of {case.target:.3f}."]
-    is_proven = forecast.origin != HEURISTIC and forecast.ndcg >= case.target
+    is_measured = forecast.origin != HEURISTIC
+    reaches = forecast.ndcg >= case.target if is_proven is None else is_proven
     rules = Rules.of(AdviseRecipe())
-    first = None if is_proven else obstacle(case.baseline, case.num_training_pairs, rules)
+    first = None if is_measured and reaches else obstacle(case.baseline, case.num_training_pairs, rules)
+    if first is None and is_measured and is_proven is False:
+        why = f"No gain of fine-tuning is proven: {forecast.ndcg:.3f} is expected ({forecast.origin})."
+        return LEAVE, [*short, why]
     if first is None:
         return _fine_tune(case, forecast, short)
     if first == FIX_DATA:
@@ -168,15 +178,31 @@ def _forecast(case: _Case, curve: _Curve) -> ExpectedGain:
     return ExpectedGain(ndcg=points[below] + share * (points[above] - points[below]), origin=origin)
 
 
-def _curve(given: Mapping[int, float] | LearningCurve | JSON) -> _Curve:
-    """The curve as numbers by number of pairs, or as ``nearer.learning_curve`` returns it, whose base is no point."""
+def _curve(given: Mapping[int, float] | LearningCurve | JSON, baseline: float) -> _Curve:
+    """The curve as numbers by number of pairs, or as ``nearer.learning_curve`` returns it, from the baseline on."""
     found: Any = given
     if "points" not in found:
         return _Curve(measured=_best_so_far(found), beyond={})
-    measured = {each["num_pairs"]: each["value"] for each in found["points"] if each["num_pairs"]}
-    forecasts = {each["num_pairs"]: each["value"] for each in (found["forecast"], *found["more_pairs"])}
-    beyond = {pairs: value for pairs, value in forecasts.items() if pairs > max(measured)}
-    return _Curve(measured=_best_so_far(measured), beyond=beyond, notes=tuple(found["notes"]))
+    begin = next((each["value"] for each in found["points"] if not each["num_pairs"]), baseline)
+
+    def values(points: Sequence[JSON]) -> dict[int, float]:
+        return {each["num_pairs"]: min(1.0, max(0.0, each["value"] + (baseline - begin))) for each in points}
+
+    measured = values([each for each in found["points"] if each["num_pairs"]])
+    forecasts = values([found["forecast"], *found["more_pairs"]])
+    return _Curve(
+        measured=_best_so_far(measured),
+        beyond={pairs: value for pairs, value in forecasts.items() if pairs > max(measured)},
+        notes=tuple(found["notes"]),
+        is_proven=_is_proven(found["forecast"]),
+    )
+
+
+def _is_proven(forecast: JSON) -> bool | None:
+    """Whether a gain that is worth it is proven, as advice has it; None where there is no interval."""
+    if "is_proven" not in forecast:
+        return None
+    return bool(forecast["is_proven"]) and forecast["gain"]["value"] > AdviseRecipe().tolerance
 
 
 def _best_so_far(curve: Mapping[int, float]) -> dict[int, float]:

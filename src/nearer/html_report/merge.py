@@ -33,7 +33,7 @@ def merge_of(kept: Kept[Merged] | None) -> MergeView | None:
         if each.num_cases is not None and each.num_failed is not None
     }
     chosen = last.weight
-    label = f"{last.metric} on dev by weight: {number(dev[0])} at 0, {number(dev[chosen])} at {chosen:g}"
+    label = f"{last.metric} on training dev by weight: {number(dev[0])} at 0, {number(dev[chosen])} at {chosen:g}"
     cases = f"cases that pass by weight: {passed[0]:.0f} at 0, {passed[chosen]:.0f} at {chosen:g}" if passed else ""
     return MergeView(
         at=kept.at,

@@ -87,7 +87,7 @@ def _training(model: Model, training: TrainingRecord, *, is_live: bool) -> Train
     sources = data.sources if data and data.num_sources > 1 else ()
     values = [value for _, _, value, _ in points if isfinite(value)]
     base, kept_dev = (values[0], passes[-1].fit.kept.value) if values else (None, None)
-    label = f"nDCG@10 on dev by training step: base {number(base)}, kept {number(kept_dev)}"
+    label = f"nDCG@10 on training dev by step: base {number(base)}, kept {number(kept_dev)}"
     return TrainingView(
         model_id=model.model_id,
         parent_model_id=model.parent_model_id or "the base",

@@ -20,6 +20,7 @@ def advised(result: Advice) -> str:
     lines = [
         head,
         *table(rows),
+        *(f"{each.name}: {each.notes[0]}" for each in result.remedies if each.curve and each.notes),
         *excluded(result.excluded),
         *(f"not measured: {each.name} ({each.reason})" for each in result.not_measured),
     ]

@@ -137,7 +137,7 @@ def demonstrated(result: Demo) -> str:
     return "\n".join(
         [
             "",
-            comparison(compared) if compared else "nothing was better on dev than the base",
+            comparison(compared) if compared else "nothing was better on training dev than the base",
             f"use {result.num_test_uses} of the test set",
             f"verdict: {result.verdict}, in {result.duration_s:.0f} s",
             f"report:  {result.report}",

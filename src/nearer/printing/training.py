@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nearer.core.results.training import Alarm, ExcludedFromTraining, Pass, Trained, TrainedReranker
+from nearer.core.results.training import Alarm, DevValues, ExcludedFromTraining, Pass, Trained, TrainedReranker
 from nearer.core.results.vectors import Compressed, CompressionCurve, Merged, SizeValues
 from nearer.printing.parts import interval, listed, passed, spent, table
 
@@ -10,20 +10,26 @@ from nearer.printing.parts import interval, listed, passed, spent, table
 def trained(result: Trained) -> str:
     """The result of `nearer train`."""
     dev = result.dev
-    head = f"{result.model_id}: {dev.metric} on dev {dev.start:.3f} -> {dev.best:.3f}"
+    head = f"{result.model_id}: {dev.metric} on training dev {dev.start:.3f} -> {dev.best:.3f}"
     how = f"{result.adapter['sides']} adapter" if result.adapter else _passes(result.passes)
     what = f"{result.num_pairs} pairs, {how}, {result.duration_s:.0f} s"
     what += _excluded(result.num_excluded)
     alarms = [f"alarm {_alarm(alarm)}" for alarm in result.alarms if alarm.raised]
     alarms = [*_chosen(result), *alarms]
     if not result.improved:
-        lines = [f"nothing was better on dev than where it began ({what}); leave it as it is", *alarms]
+        lines = [f"nothing was better on training dev than where it began ({what}); leave it as it is", *alarms]
     else:
         measures = "nearer compress" if result.dimensions else "nearer evaluate base"
         follows = f"next: {measures} {result.model_id}, or nearer promote"
         where = [] if result.adapter else [f"the model is in .nearer/models/{result.encoder_id} of the workspace"]
-        lines = [f"{head} ({what})", *where, *alarms, follows]
+        lines = [f"{head} ({what})", _training_dev(dev), *where, *alarms, follows]
     return "\n".join([*lines, *spent(result.api)])
+
+
+def _training_dev(dev: DevValues) -> str:
+    """What training measures on: less than what `nearer evaluate` does, so with other values."""
+    over = f" over {dev.num_documents:,} documents" if dev.num_documents is not None else ""
+    return f"training dev: {dev.num_queries:,} queries{over}; it chooses; nearer evaluate has other values"
 
 
 def _excluded(number: ExcludedFromTraining) -> str:
@@ -36,14 +42,14 @@ def trained_reranker(result: TrainedReranker) -> str:
     """The result of `nearer train --reranker`."""
     dev, name = result.dev, result.reranker_id
     what = f"{result.num_pairs} pairs, {result.duration_s:.0f} s{_excluded(result.num_excluded)}"
-    measured = f"{dev.metric} on {dev.num_queries} dev queries, the first {dev.depth} of {result.retriever}"
+    measured = f"{dev.metric} on training dev ({dev.num_queries} queries, the first {dev.depth} of {result.retriever})"
     began = "" if result.start.is_fresh else f", {dev.start:.3f} as it began"
     values = f"{dev.retriever:.3f} as found{began}, {dev.best:.3f} reranked at its best"
     lines = [f"{name or 'no reranker'}: {measured}: {values} ({what})"]
     if result.fault:
         lines.append(f"training ended early: {result.fault}")
     if name is None:
-        lines.append("nothing that was trained is better on dev than what there was; leave it as it is")
+        lines.append("nothing that was trained is better on training dev than what there was; leave it as it is")
     else:
         lines.append(f'next: search.rerank.model = "{name}" in nearer.toml, then nearer evaluate base base+rerank')
     return "\n".join([*lines, *spent(result.api)])
@@ -62,13 +68,13 @@ def _chosen(result: Trained) -> list[str]:
     if trials := result.trials:
         values = [each.value for each in trials if each.value is not None]
         span = f"from {min(values):.3f} to {max(values):.3f}"
-        lines.append(f"{len(trials)} settings tried, dev {span}; dev chose, so its best is optimistic")
+        lines.append(f"{len(trials)} settings tried, training dev {span}; it chose, so its best is optimistic")
     if seeds := result.seeds:
         values = [each.value for each in seeds.trainings if each.value is not None]
         deviation = seeds.standard_deviation
         spread = "" if deviation is None else f", standard deviation {deviation:.3f}"
         shown = ", ".join(f"{value:.3f}" for value in values)
-        lines.append(f"{len(values)} seeds, dev {shown}: mean {seeds.mean:.3f}{spread}; the best is kept")
+        lines.append(f"{len(values)} seeds, training dev {shown}: mean {seeds.mean:.3f}{spread}; the best is kept")
     return lines
 
 
@@ -126,5 +132,5 @@ def merged(result: Merged) -> str:
         head += "; that is a model which was there already"
     elif result.broken:
         head += f"; it newly fails {listed(result.broken)}"
-    foot = f"{result.num_queries} dev queries"
+    foot = f"training dev: {result.num_queries} queries"
     return "\n".join([head, *table(rows), foot, f"next: nearer promote {result.model_id}"])

@@ -227,7 +227,7 @@ def _summary(first: Evaluation, decision: Promotion | None, page: WrittenReport,
         comparison=replace(comparison, baseline="base") if comparison else None,  # live is the base until now
         num_test_uses=evaluation.ledger.num_test_uses,
         verdict=decision.verdict if decision else "kept the base",
-        reasons=decision.reasons if decision else ("nothing was better on dev",),
+        reasons=decision.reasons if decision else ("nothing was better on training dev",),
         report=page.report,
         duration_s=round(duration_s, 1),
     )
