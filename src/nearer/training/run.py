@@ -291,7 +291,14 @@ def what_decides(
 def _judged(collection: Collection, split: str, excluded: Excluded) -> list[list[JSON]]:
     """The queries of a split that count, and how they are judged."""
     queries = [query for query in collection.queries(split) if query.query_id not in excluded.query_ids]
-    return [[asdict(each) for each in queries], [asdict(each) for each in collection.judgments(split)]]
+    judgments = collection.judgments(split)
+    return [
+        [asdict(each) for each in queries],
+        [
+            {"query": each.query_id, "document": each.doc_id, "grade": each.grade, "weight": each.weight}
+            for each in judgments
+        ],
+    ]
 
 
 def surroundings(device: "torch.device") -> dict[str, str]:
