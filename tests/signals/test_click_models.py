@@ -11,7 +11,7 @@ from nearer.signals.choose import choose_model, fit_model, intervals, propensiti
 from nearer.signals.click_log import build_log
 from nearer.signals.click_models import fit_coec, fit_ctr, fit_pbm, fit_rank_ctr, fit_sdbn, likelihood
 from nearer.signals.propensities import find_links
-from simulated_clicks import LOOKS, log
+from simulated_clicks import LOOKS, columns, log
 
 
 def by_hand(rows):
@@ -163,3 +163,15 @@ def test_shorter_lists_and_gaps_count_where_they_are():
     assert model.attraction_P[made.pairs.index(("q", "a"))] == pytest.approx(2 / 4)
     found = likelihood(fit_ctr(made.cells(), num_pairs=2), made.pair_LR, made.clicked_LR)
     assert len(found.perplexity_at) == 2  # nothing ever stood at the second rank
+
+
+def test_intervals_of_a_log_whose_last_ranks_few_saw():
+    rng = np.random.default_rng(0)
+    made, _ = columns(rng, num_lists=300, swaps=0.8, num_queries=1, num_ranks=3)
+    session, query, doc, rank, clicked = made
+    long = build_log([*session, "x"], [*query, "q0"], [*doc, "d9"], np.append(rank, 9), np.append(clicked, False))
+    cells = long.cells()
+    links = find_links(cells)
+    found = intervals("pbm", long, fit_model("pbm", long, cells), links, seed=0)
+    assert len(found) == 10
+    assert found[9] is None

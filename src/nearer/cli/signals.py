@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nearer import printing
-from nearer.cli.options import HERE, AsJson, Folder, app, run, show
+from nearer.cli.options import HERE, AsJson, Folder, Overrides, app, run, show
 
 clicks = typer.Typer(no_args_is_help=True, help="What users clicked on, and what that says of relevance.")
 app.add_typer(clicks, name="clicks")
@@ -24,6 +24,27 @@ def clicks_fit(
     from nearer.flows.fit_clicks import fit_clicks
 
     show(fit_clicks(file, test=test, model=model, first_rank=first_rank), as_json, printing.fitted_clicks)
+
+
+@clicks.command("judge")
+def clicks_judge(
+    model: Annotated[str, typer.Option(help="auto, pbm, harvest, sdbn, coec or ctr.")] = "auto",
+    min_impressions: Annotated[int, typer.Option(help="Pairs shown less often are not judged.")] = 10,
+    min_users: Annotated[int, typer.Option(help="Nor those shown to fewer people.")] = 3,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Make judgments of what users did; exit code 3 where the log cannot tell position from document."""
+    from nearer.flows.judge_clicks import judge_clicks
+
+    run(
+        folder,
+        overrides,
+        as_json,
+        printing.judged_clicks,
+        lambda w: judge_clicks(w, model=model, min_impressions=min_impressions, min_users=min_users),
+    )
 
 
 @app.command()

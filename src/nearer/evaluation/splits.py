@@ -22,6 +22,9 @@ _ORDER = {"train": 0, "dev": 1}
 """Test splits come last: of two queries that leak, the one on the earlier side is set aside."""
 
 
+CLICKED = "clicked"
+"""How the ids begin of queries that only the log of clicks knows; they train, and measure nothing."""
+
 FEW_QUERIES = 100
 """Below so many judged queries, all of them are dev, and nothing is kept for training and test.
 
@@ -73,7 +76,7 @@ def _give_sides(workspace: Workspace, new: Sequence[Query], held_out: Mapping[st
         if leak.set_aside in are_new:
             side_of[leak.set_aside] = LEAKED
         elif leak.kept in are_new:
-            side_of[leak.kept] = LEAKED
+            side_of[_yields(workspace, leak)] = LEAKED
     members: defaultdict[str, list[str]] = defaultdict(list)
     for query_id, side in side_of.items():
         members[side].append(query_id)
@@ -87,6 +90,21 @@ def _give_sides(workspace: Workspace, new: Sequence[Query], held_out: Mapping[st
     return {side: len(query_ids) for side, query_ids in sorted(members.items())}
 
 
+def _yields(workspace: Workspace, leak: Leak) -> str:
+    """The query to set aside: one of the log of clicks, as long as no model knows it, or else the new one."""
+    is_known = _is_trained(workspace) or not _is_clicked(leak.set_aside)
+    return leak.kept if is_known else leak.set_aside
+
+
+def _is_clicked(query_id: str) -> bool:
+    return query_id.startswith(f"{CLICKED}-")
+
+
+def _is_trained(workspace: Workspace) -> bool:
+    registry = workspace.registry
+    return bool(registry.last_training(("train", "adapt")) or registry.rerankers())
+
+
 def few_queries(workspace: Workspace) -> int | None:
     """How many judged queries there are, where they are so few that all of them are dev; else None."""
     return workspace.collection.num_judged_queries() if _together(workspace) else None
@@ -95,7 +113,8 @@ def few_queries(workspace: Workspace) -> int | None:
 def _together(workspace: Workspace) -> set[str] | None:
     """The queries that are in dev for they are few; empty while no query has a side, None once they were divided."""
     waiting = workspace.collection.waiting_queries()
-    return None if workspace.collection.splits() and not waiting else waiting
+    is_divided = any(not _is_clicked(query_id) for query_id in workspace.collection.split_of())
+    return None if is_divided and not waiting else waiting
 
 
 def _are_few(workspace: Workspace, together: set[str]) -> bool:
@@ -103,7 +122,7 @@ def _are_few(workspace: Workspace, together: set[str]) -> bool:
     collection, recipe = workspace.collection, workspace.recipe.split
     if recipe.model_fields_set - {"seed"} or collection.num_judged_queries() >= FEW_QUERIES:
         return False
-    return all(query_id in together for query_id in collection.split_of())
+    return all(query_id in together or _is_clicked(query_id) for query_id in collection.split_of())
 
 
 def _keep_together(workspace: Workspace, new: Sequence[Query]) -> dict[str, int]:
@@ -117,8 +136,7 @@ def _keep_together(workspace: Workspace, new: Sequence[Query]) -> dict[str, int]
 
 def _divide(workspace: Workspace, new: Sequence[Query], together: set[str]) -> list[Query]:
     """The queries to give a side: the new ones, and those that were dev while few, unless a model knows them."""
-    registry = workspace.registry
-    if registry.last_training(("train", "adapt")) or registry.rerankers():
+    if _is_trained(workspace):
         with workspace.write("split") as connection:
             end_waiting(connection)
         return list(new)

@@ -12,7 +12,7 @@ from nearer.signals.click_models import Likelihood, likelihood
 from nearer.signals.propensities import find_links
 from nearer.signals.read_log import read_log
 
-_HINT = (
+HINT = (
     "show some results in another order: swap neighbours for a share of queries, serve a second ranking beside the "
     "first, or run an A/B test; until then take --model ctr or coec, which debias nothing"
 )
@@ -31,7 +31,7 @@ def fit_clicks(
     "auto" takes the model that the log identifies. Raises InputError for a file that is no click log (see ``read_log``)
     and for an unknown model. A log of one fixed ranking is "not identified", which is an answer, no error.
     """
-    asked = _named(model)
+    asked = named_model(model)
     if first_rank not in (None, 0, 1):
         raise InputError(f"positions cannot start at {first_rank}", hint="--first-rank 0 or --first-rank 1")
     log = read_log(Path(file), first_rank=first_rank)
@@ -41,7 +41,7 @@ def fit_clicks(
     chosen = choose_model(asked, cells, links)
     if chosen.model is None:
         nothing = Fit(likelihood=None, propensities=(), intervals=())
-        return _record(log, held_out, nothing, verdict="not identified", model=model, why=chosen.why, hint=_HINT)
+        return _record(log, held_out, nothing, verdict="not identified", model=model, why=chosen.why, hint=HINT)
     fitted = fit_model(chosen.model, log, cells)
     measured = held_out or log
     pair_LR = measured.numbered_as(log) if held_out else log.pair_LR
@@ -53,7 +53,8 @@ def fit_clicks(
     return _record(log, held_out, found, verdict="fitted", model=chosen.model, why=chosen.why, hint=None)
 
 
-def _named(model: str) -> ModelName:
+def named_model(model: str) -> ModelName:
+    """The click model of that name. Raises InputError."""
     for each in MODELS:
         if each == model:
             return each

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         verified,
     )
     from nearer.printing.serving import keys
-    from nearer.printing.signals import counted_events, fitted_clicks
+    from nearer.printing.signals import counted_events, fitted_clicks, judged_clicks
     from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 _WHERE = {
@@ -43,6 +43,7 @@ _WHERE = {
     "found": "releases",
     "history": "releases",
     "indexed": "releases",
+    "judged_clicks": "signals",
     "keys": "serving",
     "lineage": "releases",
     "merged": "training",
@@ -77,6 +78,7 @@ __all__ = [
     "found",
     "history",
     "indexed",
+    "judged_clicks",
     "keys",
     "lineage",
     "merged",

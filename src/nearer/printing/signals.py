@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nearer.core.results.signals import ClickFit, EventCounts
+from nearer.core.results.signals import ClickFit, ClickJudgments, EventCounts, JudgeAgreement
 
 
 def fitted_clicks(result: ClickFit) -> str:
@@ -51,3 +51,30 @@ def counted_events(result: EventCounts) -> str:
 
 def _counts(number_of: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in number_of.items()) or "none"
+
+
+def judged_clicks(result: ClickJudgments) -> str:
+    """The result of `nearer clicks judge`."""
+    lines = [
+        f"{result.num_impressions:,} answers to {result.num_users:,} users, {result.num_clicks:,} documents clicked; "
+        f"kept apart: {_counts(result.apart)}"
+    ]
+    if result.verdict == "not identified":
+        return "\n".join([*lines, f"not identified: {result.why}", f"  -> {result.hint}", *result.notes])
+    lines += [
+        f"{result.model}: {result.why}",
+        f"the clicks, weighed by how seldom their rank is looked at, tell as much as {result.effective_size or 0:.0f}",
+        f"{result.num_judgments:,} judgments on {result.num_queries:,} queries, {result.num_new_queries:,} of them "
+        f"new; {result.num_too_few:,} of {result.num_pairs:,} pairs were shown too seldom or to too few people",
+        f"grades: {', '.join(f'{number:,} of {grade}' for grade, number in result.by_grade.items()) or 'none'}; "
+        f"{result.num_preferences:,} preferences",
+    ]
+    return "\n".join([*lines, *map(_agreement, result.agreement), *result.notes])
+
+
+def _agreement(found: JudgeAgreement) -> str:
+    if not found.num_pairs:
+        return f"{found.source}: no pair that people or files judged too"
+    numbers = {"Kendall tau": found.kendall_tau, "weighted kappa": found.weighted_kappa, "mean bias": found.mean_bias}
+    said = ", ".join(f"{name} {'?' if value is None else f'{value:+.2f}'}" for name, value in numbers.items())
+    return f"{found.source} beside people and files on {found.num_pairs:,} pairs: {said}"

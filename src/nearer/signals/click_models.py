@@ -127,6 +127,7 @@ def fit_pbm(
     num_ranks = int(cells.rank_C.max()) + 1
     look_R, attract_P = np.full(num_ranks, 0.5), np.full(num_pairs + 1, 0.5)
     if begin is not None:
+        num_ranks = max(num_ranks, len(begin.examination_R))
         look_R, attract_P = begin.examination_R.copy(), begin.attraction_P.copy()
     num_R = np.bincount(cells.rank_C, cells.num_C, num_ranks)
     num_P = np.bincount(cells.pair_C, cells.num_C, num_pairs + 1)

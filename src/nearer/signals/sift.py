@@ -145,7 +145,7 @@ def _by_machines(impressions: pa.Table, events: pa.Table, impression_E: Ints) ->
     The clock is that of the service where it took the event in. A click that has the time of its impression tells
     nothing of when it was made.
     """
-    person_E, asked_E = _people(events), impression_E >= 0
+    person_E, asked_E = people(events), impression_E >= 0
     at_E = np.where(_equal(events["source"], SERVICE), microseconds(events["received_at"]), microseconds(events["at"]))
     if impressions.num_rows:
         asked_E &= at_E == microseconds(impressions["at"])[impression_E]
@@ -165,12 +165,12 @@ def _by_machines(impressions: pa.Table, events: pa.Table, impression_E: Ints) ->
     return np.isin(person_E, sorted(strange))
 
 
-def _people(events: pa.Table) -> Ints:
+def people(rows: pa.Table) -> Ints:
     """A number for each user, or session where no user is known; 0 where neither is."""
-    name = pc.if_else(pc.equal(events["user"], ""), events["session"], events["user"])
-    number_E = codes(name) + 1
-    number_E[_equal(name, "")] = 0
-    return number_E
+    name = pc.if_else(pc.equal(rows["user"], ""), rows["session"], rows["user"])
+    number_I = codes(name) + 1
+    number_I[_equal(name, "")] = 0
+    return number_I
 
 
 def _repeated(events: pa.Table, counted_E: Bools) -> Bools:

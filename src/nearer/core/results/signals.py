@@ -37,6 +37,51 @@ class ClickFit(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeAgreement(Result):
+    """How far a source agrees with people and files on the pairs that both judged; None where that is not defined.
+
+    ``mean_bias`` is the mean of its grade less theirs.
+    """
+
+    source: str
+    num_pairs: int
+    kendall_tau: float | None
+    weighted_kappa: float | None
+    mean_bias: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickJudgments(Result):
+    """Judgments made of what users did. "not identified": the log cannot tell attraction from position.
+
+    ``num_too_few`` of ``num_pairs`` were shown too seldom, or to too few people. ``num_preferences`` are pairs of
+    documents of one query of which one is better. ``effective_size`` is that of the clicks, each weighed by how seldom
+    its place is looked at. ``apart`` counts events that are kept apart.
+    """
+
+    verdict: Literal["judged", "not identified"]
+    model: str
+    why: str
+    hint: str | None = field(default=None, metadata=OMITTED)
+    num_judgments: int
+    num_queries: int
+    num_new_queries: int
+    num_pairs: int
+    num_too_few: int
+    num_preferences: int
+    by_grade: Mapping[str, int]
+    num_impressions: int
+    num_clicks: int
+    num_users: int
+    effective_size: float | None
+    propensities: tuple[float | None, ...]
+    intervals: tuple[tuple[float, float] | None, ...]
+    agreement: tuple[JudgeAgreement, ...]
+    apart: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventCounts(Result):
     """What the event log holds: events that count, ``by_action``, and those kept ``apart``, by reason.
 

@@ -106,7 +106,7 @@ EventColumn = Literal[
 
 
 class EventsRecipe(Section):
-    """How logs of what users did are taken in."""
+    """How logs of what users did are taken in, and what an action is worth."""
 
     columns: dict[EventColumn, ColumnName] = Field(
         default_factory=dict,
@@ -114,6 +114,22 @@ class EventsRecipe(Section):
     )
     first_rank: Literal[0, 1] | None = Field(
         default=None, description="what the top position is called; none: what every list that shows its top says"
+    )
+    gains: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=lambda: {
+            "click": 0.5,
+            "save": 1.0,
+            "copy": 1.0,
+            "purchase": 1.0,
+            "rating": 1.0,
+            "reformulation": 0.5,
+            "abandonment": 0.5,
+        },
+        description=(
+            "what an action says of a document, from 0 to 1; one that is not named says nothing. A click counts by how "
+            "long was read, double from 30 s on; a rating by its value, of 5; reformulation and abandonment take as "
+            "much from all of their answer"
+        ),
     )
 
 
