@@ -14,6 +14,7 @@ from nearer.flows.judge_clicks import judge_clicks
 from nearer.measure.agreement import agreement
 from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
 from nearer.store.workspace import Workspace
+from nearer.training.sources import with_sources
 from simulated_clicks import columns
 
 QUERIES = {
@@ -163,7 +164,7 @@ def test_queries_of_test_never_become_training_data(folder):
     with Workspace.open(folder) as workspace:
         with workspace.write("test") as connection:
             put_judgments(connection, [Judgment(query_id="q2", doc_id="d5", grade=1, source="llm", rater="m")])
-        trained = workspace.judged_by(trained=("human", "import", "llm", "clicks"))
+        trained = with_sources(workspace, "human,llm,clicks")
         texts = {query.query_id: query.text for query in workspace.collection.queries()}
         learned = {texts[each.query_id] for each in trained.collection.judgments("train")}
         assert learned == {QUERIES["q1"][0], "print a shipping label twice"}

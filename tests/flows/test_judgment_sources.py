@@ -11,6 +11,7 @@ from nearer.core.records import JUDGMENT_SOURCES, Document, Judgment, Query
 from nearer.flows.add import add
 from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
 from nearer.store.workspace import Workspace
+from nearer.training.sources import with_sources
 
 
 def said(grade, source="import", rater="", weight=1.0, doc_id="d1", query_id="q1"):
@@ -125,14 +126,14 @@ def test_measuring_takes_people_and_files_alone_and_training_what_is_asked(folde
         assert [each.doc_id for each in collection.judgments("test")] == ["d1"]
         assert [each.doc_id for each in collection.judgments("train")] == ["d1"]
         assert collection.num_judged_queries() == 2
-        trained = workspace.judged_by(trained=("human", "import", "clicks")).collection
+        trained = with_sources(workspace, "human,clicks").collection
         assert [(each.query_id, each.doc_id) for each in trained.judgments("train")] == [
             ("q0", "d2"),
             ("q1", "d1"),
             ("q1", "d2"),
         ]
         assert [each.doc_id for each in trained.judgments("test")] == ["d1"], "clicks measure nothing"
-        measured = workspace.judged_by(measured=("human", "import", "clicks")).collection
+        measured = workspace.measured_by(("human", "import", "clicks")).collection
         assert [each.doc_id for each in measured.judgments("test")] == ["d1", "d2"]
         assert [each.doc_id for each in measured.judgments("train")] == ["d1"]
 

@@ -30,6 +30,12 @@ def train(
         str | None,
         typer.Option(help="Go on with an unfinished run: its id, or newest.", metavar="RUN"),
     ] = None,
+    sources: Annotated[
+        str,
+        typer.Option(
+            help="Whose judgments to learn from: some of human (and files), import, llm, clicks.", metavar="SOURCES"
+        ),
+    ] = "",
     discard: Annotated[str | None, typer.Option(help="Give an unfinished run up.", metavar="RUN")] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
@@ -40,6 +46,7 @@ def train(
         from nearer.flows.adapt import adapt
         from nearer.flows.train import train as flow
         from nearer.flows.train_reranker import train_reranker
+        from nearer.training.sources import with_sources
         from nearer.training.unfinished import discard_run
 
     if discard is not None:
@@ -60,12 +67,16 @@ def train(
             overrides,
             as_json,
             printing.trained_reranker,
-            lambda w: train_reranker(w, start, resume=resume, progress=ConsoleProgress()),
+            lambda w: train_reranker(with_sources(w, sources), start, resume=resume, progress=ConsoleProgress()),
         )
         return
     if adapter is not None:
         run(
-            folder, overrides, as_json, printing.trained, lambda w: adapt(w, adapter, start, progress=ConsoleProgress())
+            folder,
+            overrides,
+            as_json,
+            printing.trained,
+            lambda w: adapt(with_sources(w, sources), adapter, start, progress=ConsoleProgress()),
         )
         return
     run(
@@ -76,6 +87,7 @@ def train(
         lambda w: flow(
             w,
             start,
+            sources=sources,
             budget=time_limit(budget),
             search=search,
             seeds=seeds,

@@ -1,15 +1,21 @@
 """Preflight: what would spoil training or measuring, found before either begins."""
 
+from collections import Counter
 from collections.abc import Mapping
 
+from nearer.core.judging import conflicts
 from nearer.core.progress import Progress, Silent
+from nearer.core.records import JUDGMENT_SOURCES, TRUSTED
 from nearer.core.results.data import Preflight, QueryLeak
+from nearer.core.text import normalise
 from nearer.encode.unknown import UnknownTokens
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.preflight import DocumentScan, scan_documents, unknown_in_queries
 from nearer.evaluation.ready import JUDGE, waiting
 from nearer.evaluation.splits import Leak, drop_leaks, ensure_splits, few_queries, leaks_of
+from nearer.signals.coverage import coverage
 from nearer.store.collection import Collection
+from nearer.store.events.reading import read_events
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_system
 
@@ -80,8 +86,39 @@ def _missing(collection: Collection, *, is_few: bool) -> list[str]:
     return faults
 
 
+def _sources(workspace: Workspace) -> list[str]:
+    """How much each source judged, where several did, and where they do not agree; what of the log is judged."""
+    said = workspace.collection.all_judgments()
+    volumes = Counter(each.source for each in said)
+    notes = []
+    if len(volumes) > 1:
+        counted = ", ".join(f"{volumes[source]} by {source}" for source in JUDGMENT_SOURCES if volumes[source])
+        apart = conflicts(said, relevant_from=scale_of(workspace).relevant_from)
+        notes.append(
+            f"judgments: {counted}; on {len(apart)} pairs one source says relevant and another does not: the first of "
+            f"{', '.join(JUDGMENT_SOURCES)} counts"
+        )
+    return notes + _coverage(workspace, {each.query_id for each in said if each.source in TRUSTED})
+
+
+def _coverage(workspace: Workspace, judged_ids: set[str]) -> list[str]:
+    """How much of what people ask is judged by people or files."""
+    impressions = read_events(workspace.events).impressions
+    if not impressions.num_rows:
+        return []
+    queries = workspace.collection.queries()
+    judged = {name for each in queries if each.query_id in judged_ids for name in (each.text, each.query_id)}
+    known = {normalise(name) for name in judged}
+    parts = coverage([normalise(each) for each in impressions["query"].to_pylist()], known)
+    said = "; ".join(
+        f"{part.name} {part.num_judged / part.num_asked:.0%} ({part.num_queries} queries, asked {part.num_asked} times)"
+        for part in parts
+    )
+    return [f"of what people ask, so much is judged: {said}"]
+
+
 def _notes(workspace: Workspace) -> list[str]:
-    collection, notes = workspace.collection, []
+    collection, notes = workspace.collection, _sources(workspace)
     scale = scale_of(workspace)
     num_pairs = (
         sum(j.grade >= scale.positive_from for j in collection.judgments("train")) + collection.counts()["pairs"]

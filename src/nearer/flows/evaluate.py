@@ -36,7 +36,7 @@ def evaluate(
     progress = progress or Silent()
     refuse_text(systems)
     workspace.database.refuse_read_only()
-    workspace = workspace.judged_by(measured=named_sources(judgments, option="--judgments"))
+    workspace = workspace.measured_by(named_sources(judgments, option="--judgments"))
     ready_to_measure(workspace)
     judged = read_judged_split(workspace, split)
     opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}

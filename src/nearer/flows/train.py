@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nearer.core.durations import TimeLimit
+from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
 from nearer.core.progress import Progress, Silent, phase
@@ -28,13 +29,15 @@ from nearer.training.passes import run_monitored, run_passes
 from nearer.training.prepare import Preparing
 from nearer.training.run import TrainingRun, what_decides
 from nearer.training.select import deadline_of, refuse_nonsense, select_training
+from nearer.training.sources import refuse_absent, with_sources
 from nearer.training.unfinished import TrainingRequest, request_of
 
 
-def train(
+def train(  # noqa: PLR0913 (what one training is asked, and its clock)
     workspace: Workspace,
     start: str = BASE,
     *,
+    sources: str = "",
     budget: str | float | TimeLimit | None = None,
     search: int = 0,
     seeds: int = 1,
@@ -49,6 +52,7 @@ def train(
     test are left out and counted. A run that was cut short goes on from what it kept. ``budget``, in seconds or as in
     "20m", is the time that the training is fitted into. So many settings as ``search`` says, or so many ``seeds``, are
     trained from the same start, of which dev chooses one.
+    ``sources`` names whose judgments are learned from, instead of ``train.judged_by``: "human,clicks".
     ``resume`` names an unfinished run, or ``newest``, whose recipe, start and request stand in place of these.
 
     Raises RecipeError for settings or data that cannot work, InputError for what cannot be asked, NotFound or Conflict
@@ -57,6 +61,9 @@ def train(
     limit, began = TimeLimit.of(budget), clock()
     if limit and limit.began is not None:
         began = limit.began
+    if resume and sources:
+        raise InputError("--sources with --resume", hint="a run goes on with the judgments that it began with")
+    workspace = with_sources(workspace, sources)
     if resume:
         resume, request = request_of(workspace, resume, verb="train")
         workspace = workspace.with_recipe(Recipe.model_validate(request.recipe))
@@ -71,6 +78,7 @@ def train(
         )
     refuse_nonsense(request)
     progress = progress or Silent()
+    refuse_absent(workspace)
     ready_to_train(workspace)
     with phase(progress, "look for leaks"):
         excluded = find_excluded(workspace)
@@ -88,8 +96,8 @@ def train(
         )
         job, fitting = preparing.prepared()
         run, parent, dev = preparing.run, preparing.parent, job.monitor.dev
-        if len(sources := sources_of(job.examples, workspace.recipe.train.source_weights)) > 1:
-            progress.say(_told_sources(sources))
+        if len(drawn := sources_of(job.examples, workspace.recipe.train.source_weights)) > 1:
+            progress.say(_told_sources(drawn))
         job, chosen = select_training(job, request, fitting=fitting, run_passes=run_passes, clock=clock)
         passes, alarms = run_monitored(job)
         training = TrainingRecord(

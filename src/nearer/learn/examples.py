@@ -56,7 +56,7 @@ def from_judgments(
     max_positives: int,
     graded: bool,
     seed: int,
-    source_field: str = "",
+    source_field: str | None = "",
 ) -> list[Example]:
     """One example a positive, at most ``max_positives`` a query, chosen at random.
 
@@ -64,7 +64,7 @@ def from_judgments(
     missing there are left out. All passages of a document from ``relevant_from`` on are masked; documents judged
     lower are true negatives. When ``graded``, those judged lower but above 0 are to be ranked above the unjudged, and
     positives by their grade: the first passage of each, the others being masked. The source is what the query's
-    metadata has in ``source_field``.
+    metadata has in ``source_field``, or who judged where that is None. The weight is the judgment's.
     """
     rng = random.Random(seed)
     judged: dict[str, list[Judgment]] = {}
@@ -92,7 +92,8 @@ def from_judgments(
                     known_negatives=frozenset(known_negatives),
                     grade=float(judgment.grade) if grades else 1.0,
                     grades=grades,
-                    source=_source(query.metadata.get(source_field)),
+                    weight=judgment.weight,
+                    source=judgment.source if source_field is None else _source(query.metadata.get(source_field)),
                 )
                 examples.append(example)
     return examples

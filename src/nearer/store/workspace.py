@@ -44,7 +44,7 @@ class Workspace:
         self.database = database
         self._is_present = False
         self._is_swept = False
-        self.collection = Collection(database)
+        self.collection = Collection(database, trained_by=recipe.train.judged_by)
         self.registry = Registry(database)
         self.results = Results(database)
 
@@ -98,20 +98,12 @@ class Workspace:
     def with_recipe(self, recipe: Recipe) -> "Workspace":
         """The same open workspace under another recipe, which is not written down."""
         other = Workspace(folder=self.folder, recipe=recipe, database=self.database)
-        other.collection = self.collection
-        return other
+        return other.measured_by(self.collection.measured_by)
 
-    def judged_by(
-        self,
-        *,
-        measured: tuple[JudgmentSource, ...] | None = None,
-        trained: tuple[JudgmentSource, ...] | None = None,
-    ) -> "Workspace":
-        """The same open workspace, in which the judgments of other sources count: in measuring, or in training."""
-        other, before = self.with_recipe(self.recipe), self.collection
-        other.collection = Collection(
-            self.database, measured_by=measured or before.measured_by, trained_by=trained or before.trained_by
-        )
+    def measured_by(self, sources: tuple[JudgmentSource, ...]) -> "Workspace":
+        """The same open workspace, in which systems are measured by judgments of these sources."""
+        other = Workspace(folder=self.folder, recipe=self.recipe, database=self.database)
+        other.collection = Collection(self.database, measured_by=sources, trained_by=self.recipe.train.judged_by)
         return other
 
     def with_values(self, values: Mapping[str, Any]) -> "Workspace":

@@ -26,6 +26,7 @@ from nearer.learn.examples import Example, from_judgments, mask_neighbours, text
 from nearer.learn.fit_adapter import AdapterExamples, AdapterSettings, fit_adapter
 from nearer.learn.negatives import choose
 from nearer.measure.metrics import Qrels, score
+from nearer.store.collection import TRAIN
 from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.training.dev_set import DEV_MEASURE
@@ -127,7 +128,10 @@ def read_adapter_set(
     passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, progress)
     query_emb_QD = embed_queries(workspace, encoder, queries, progress)
     judgments = workspace.collection.judgments()
-    queries_E, examples = _examples(workspace, encoder, corpus, passage_emb_PD, learners, judgments, progress=progress)
+    trained = workspace.collection.judgments(TRAIN)
+    in_train = {each.query_id for each in trained}
+    learned = [*trained, *(each for each in judgments if each.query_id not in in_train)]
+    queries_E, examples = _examples(workspace, encoder, corpus, passage_emb_PD, learners, learned, progress=progress)
     return AdapterSet(
         space_id=encoder.space_id,
         query_emb_QD=query_emb_QD,

@@ -13,7 +13,7 @@ from nearer.core.arrays import Floats32
 from nearer.core.errors import RecipeError
 from nearer.core.near_duplicates import resembling
 from nearer.core.progress import Progress
-from nearer.core.records import Judgment, Pair, Query
+from nearer.core.records import TRUSTED, Judgment, Pair, Query
 from nearer.core.text import normalise
 from nearer.encode.corpus import Corpus, embed_queries
 from nearer.encode.encoder import TextEncoder
@@ -23,6 +23,7 @@ from nearer.evaluation.splits import leaks_of
 from nearer.learn.examples import Example, from_judgments, from_pairs, limit, mask_neighbours, text_key
 from nearer.store.collection import LEAKED
 from nearer.store.workspace import Workspace
+from nearer.training.sources import capped
 
 _OWN_MARGIN = 0.05
 """How far below the positive's soft score a pair's own negative must lie. Source: NV-Retriever (arXiv 2407.15831)."""
@@ -82,11 +83,12 @@ def read_examples(
         max_positives=recipe.max_positives,
         graded=recipe.graded,
         seed=recipe.seed,
-        source_field=recipe.source_field,
+        source_field=recipe.source_field if recipe.judged_by == TRUSTED else None,
     )
     judged = mask_own(judged, own_passages(queries, corpus))
     examples = mask_neighbours([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
     examples = _weighing(examples, recipe.source_weights, progress)
+    examples = capped(examples, recipe.source_caps, seed=recipe.seed, progress=progress)
     return limit(examples, max_pairs=recipe.max_pairs, seed=recipe.seed)
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from nearer.core.records import JUDGMENT_SOURCES, TRUSTED, JudgmentSource
 from nearer.core.sections.base import Section, Seed
 
 SourceWeights = dict[str, Annotated[float, Field(ge=0, le=1000)]]
@@ -50,6 +51,17 @@ class TrainRecipe(Section):
         description=(
             "how often an epoch has the pairs of a source: `{ clicks = 0.5, human = 3 }`; one that is not "
             "named weighs 1, 0 leaves it out, `unnamed` are those without a source"
+        ),
+    )
+    source_caps: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="pairs of a source at most, drawn at random: `{ clicks = 5000 }`"
+    )
+    judged_by: tuple[JudgmentSource, ...] = Field(
+        default=TRUSTED,
+        min_length=1,
+        description=(
+            "whose judgments training learns from: some of human, import, llm, clicks; of a pair that several judged "
+            "the first counts. With others than the first two, the source of a pair is who judged it"
         ),
     )
     batches: Literal["mixed", "single"] = Field(
@@ -191,6 +203,11 @@ class TrainRecipe(Section):
         ),
     )
     seed: Seed = Field(default=0, description="of the order of pairs, dropout, and every draw")
+
+    @field_validator("judged_by")
+    @classmethod
+    def _most_trusted_first(cls, value: tuple[JudgmentSource, ...]) -> tuple[JudgmentSource, ...]:
+        return tuple(each for each in JUDGMENT_SOURCES if each in value)
 
     @property
     def most_dev_queries(self) -> int:
