@@ -146,3 +146,18 @@ def test_nothing_waits_for_one_that_is_closed(slow):
             second.result()
     with pytest.raises(Conflict):
         queue.encode(slow, ["third"], side="query")
+
+
+def test_queries_of_many_clients_are_encoded_together(live, monkeypatch):
+    encoder = type(live.service.follower.served.system.encoder)
+    sizes, encode = [], encoder.encode_queries
+
+    def slow(self, texts):
+        sizes.append(len(texts))
+        time.sleep(0.1)
+        return encode(self, texts)
+
+    monkeypatch.setattr(encoder, "encode_queries", slow)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: live.post("/v1/search", query=f"harbour {n}", mode="dense"), range(16)))
+    assert max(sizes) > 1, "each query waited for the one before"

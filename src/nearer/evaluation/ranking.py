@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -106,7 +105,7 @@ def rank(
     found = Found(
         queries=queries,
         documents=corpus.documents,
-        dense=ranker.by_vectors(*vectors.both) if wants_vectors(system.stages) else None,
+        dense=ranker.by_vectors(*vectors.both()) if wants_vectors(system.stages) else None,
         lexical=ranker.by_bm25(read_bm25(workspace, language=system.search.language))
         if wants_bm25(system.stages)
         else None,
@@ -128,18 +127,24 @@ class _Vectors:
     ) -> None:
         self._workspace, self._encoder, self._progress = workspace, encoder, progress
         self._corpus, self._queries = corpus, queries
+        self._both: tuple[Floats32, Floats32] | None = None
 
-    @cached_property
     def both(self) -> tuple[Floats32, Floats32]:
-        """Those of the queries, and of the passages."""
-        passage_emb_PD, _ = embed_corpus(self._workspace, self._encoder, self._corpus, self._progress)
-        return embed_queries(self._workspace, self._encoder, self._queries, self._progress), passage_emb_PD
+        """Those of the queries, and of the passages.
+
+        No ``cached_property``: in Python 3.11 measurements in other threads would wait for the end of this one.
+        """
+        if self._both is None:
+            passage_emb_PD, _ = embed_corpus(self._workspace, self._encoder, self._corpus, self._progress)
+            queries_QD = embed_queries(self._workspace, self._encoder, self._queries, self._progress)
+            self._both = queries_QD, passage_emb_PD
+        return self._both
 
     def passage_of(self, query_row: int, document_row: int) -> str:
         """The passage of a document that is nearest to a query."""
         if len(self._corpus.passages_of(document_row)) == 1:  # no vectors are needed
             return self._corpus.passages[int(self._corpus.starts_N[document_row])]
-        return passage_of(self._corpus, *self.both)(query_row, document_row)
+        return passage_of(self._corpus, *self.both())(query_row, document_row)
 
 
 def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:

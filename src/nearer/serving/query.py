@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -71,6 +70,7 @@ class AskedQuery:
     ) -> None:
         self._served, self._documents, self._query, self._condition = served, documents, query, condition
         self._vectors = vectors
+        self._vector: Floats32 | None = None
         self._cut: dict[str, list[Passage]] = {}
         self._stored: dict[str, Stored] = {}
         self.took_s = dict.fromkeys(PARTS, 0.0)
@@ -96,19 +96,20 @@ class AskedQuery:
         finally:
             self.took_s[part] += time.perf_counter() - start - (self.took_s["encode"] - encode_s)
 
-    @cached_property
     def _vector_1D(self) -> Floats32:
-        start = time.perf_counter()
-        vector_1D = self._vectors.of(self._query.text)
-        self.took_s["encode"] += time.perf_counter() - start
-        return vector_1D
+        """The query's vector; no ``cached_property``, for in Python 3.11 all queries would wait for one lock."""
+        if self._vector is None:
+            start = time.perf_counter()
+            self._vector = self._vectors.of(self._query.text)
+            self.took_s["encode"] += time.perf_counter() - start
+        return self._vector
 
     def _dense(self, *, k: int) -> Scored:
         """The best documents by the vectors of the index."""
 
         def ranked(wanted: int) -> Ranking:
             space_id = self._served.system.encoder.space_id
-            return self._served.index.search(self._vector_1D, space_id=space_id, k=wanted, where=self._condition)[0]
+            return self._served.index.search(self._vector_1D(), space_id=space_id, k=wanted, where=self._condition)[0]
 
         return self._present(ranked, k=k)
 
@@ -156,7 +157,7 @@ class AskedQuery:
             wanted *= 2
 
     def _hits(self, scored: Scored) -> list[Hit]:
-        has_vector = "_vector_1D" in self.__dict__
+        has_vector = self._vector is not None
         self._stored |= self._served.index.stored([each.doc_id for each, _ in scored]) if has_vector else {}
         return [
             Hit(document=document, score=score, passage=self._shown(document, has_vector)) for document, score in scored
@@ -182,7 +183,7 @@ class AskedQuery:
         emb_PD = self._stored_vectors(document)
         if emb_PD is None or len(emb_PD) != len(cut):
             emb_PD = self._served.encode_passages([passage.text for passage in cut])
-        return cut[int(np.argmax(emb_PD @ self._vector_1D[0]))]
+        return cut[int(np.argmax(emb_PD @ self._vector_1D()[0]))]
 
     def _stored_vectors(self, document: Document) -> Floats32 | None:
         if document.doc_id not in self._stored:
