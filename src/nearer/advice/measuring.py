@@ -15,7 +15,7 @@ from nearer.advice.remedies import (
     read_metadata_schema,
     rerank_remedy,
 )
-from nearer.advice.rows import MeasuredRemedy, fine_tuning, row_of
+from nearer.advice.rows import MeasuredRemedy, fine_tuning, on_the_same_queries, row_of
 from nearer.advice.timing import Step, encoding_s, tell
 from nearer.advice.verdict import FINE_TUNE
 from nearer.core.results.advice import SkippedRemedy
@@ -54,7 +54,7 @@ def measure_remedies(
             rows.append(row)
     rows.sort(key=lambda row: row.tried.word == "change_encoder")  # measured first, since a service may fail
     rows.sort(key=lambda row: row.tried.word == FINE_TUNE)
-    return rows, skipped
+    return on_the_same_queries(rows), skipped
 
 
 def _steps(

@@ -1,7 +1,7 @@
 """Remedies as the verdict sees them and as the answer shows them: what each brought, and what it takes."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from nearer.advice.verdict import FINE_TUNE, Tried
 from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.results.advice import LearningCurve, RemedyValues, SkippedRemedy
-from nearer.core.results.measuring import Interval
+from nearer.core.results.measuring import Comparison, Interval
 from nearer.evaluation.ready import waiting
 from nearer.evaluation.splits import few_queries
 from nearer.measure.significance import mean_intervals
@@ -24,11 +24,15 @@ from nearer.training.deadline import Deadline
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredRemedy:
-    """A remedy as the verdict sees it, as the answer shows it, and the recipe's keys that make it so."""
+    """A remedy as the verdict sees it, as the answer shows it, and the recipe's keys that make it so.
+
+    ``on_dev`` is its difference from base on the queries that training never learns from.
+    """
 
     tried: Tried
     described: RemedyValues
     changes: Mapping[str, Any]
+    on_dev: Comparison | None = None
 
 
 def row_of(data: AdviceData, remedy: Remedy, rate: Rate) -> MeasuredRemedy:
@@ -66,7 +70,36 @@ def row_of(data: AdviceData, remedy: Remedy, rate: Rate) -> MeasuredRemedy:
         changes=dict(remedy.changes),
         notes=remedy.notes,
     )
-    return MeasuredRemedy(tried=tried, described=described, changes=remedy.changes)
+    untrained_S = np.isin(remedy.queries_S, data.sample(len(data.queries), without_train=True))
+    on_dev = None
+    if untrained_S.any():
+        on_dev = data.compare(remedy.values[main][untrained_S], remedy.queries_S[untrained_S])
+    return MeasuredRemedy(tried=tried, described=described, changes=remedy.changes, on_dev=on_dev)
+
+
+def on_the_same_queries(rows: Sequence[MeasuredRemedy]) -> list[MeasuredRemedy]:
+    """The rows; that of fine-tuning, whose gain is of dev alone, says what the best of the others gains there."""
+    others = [each for each in rows if each.on_dev is not None]
+    if not others:
+        return list(rows)
+
+    def gain(row: MeasuredRemedy) -> float:
+        return row.on_dev.difference if row.on_dev else 0.0
+
+    best = max(others, key=gain)
+    there = best.on_dev
+    assert there is not None
+    number = there.num_wins + there.num_losses + there.num_ties
+    note = (
+        f"{best.tried.name} gains {there.difference:+.3f} [{there.low:+.3f}, {there.high:+.3f}] on {number} dev queries"
+    )
+    return [_noted(each, note) if each.tried.word == FINE_TUNE else each for each in rows]
+
+
+def _noted(row: MeasuredRemedy, note: str) -> MeasuredRemedy:
+    """The same, the first of whose notes says this too."""
+    first, *others = row.described.notes
+    return replace(row, described=replace(row.described, notes=(f"{first}; {note}", *others)))
 
 
 def base_row(data: AdviceData) -> RemedyValues:
