@@ -35,6 +35,7 @@ VERBS = [
     "clicks",
     "key",
     "events",
+    "forget",
 ]
 
 

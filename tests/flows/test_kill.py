@@ -58,6 +58,7 @@ ELSEWHERE = {
     "splits.commit": "flows/test_held_out.py",
     **dict.fromkeys(("events.written", "events.sealed"), "store/test_event_log.py"),
     **dict.fromkeys(("events.staged", "events.imported"), "flows/test_add_events.py"),
+    "events.forgotten": "flows/test_forget.py",
     "clicks.judged": "flows/test_judge_clicks.py",
     "documents.commit": "web/test_documents.py",
     **dict.fromkeys(("jobs.added", "jobs.claimed", "keys.commit"), "store/test_jobs_killed.py"),

@@ -53,3 +53,13 @@ def events(folder: Folder = HERE, as_json: AsJson = False) -> None:
     from nearer.flows.events import event_counts
 
     run(folder, None, as_json, printing.counted_events, event_counts)
+
+
+@app.command()
+def forget(
+    user: Annotated[str, typer.Argument(metavar="USER")], folder: Folder = HERE, as_json: AsJson = False
+) -> None:
+    """Remove what a user saw and did from the event log, and say which judgments of clicks change."""
+    from nearer.flows.forget import forget_user
+
+    run(folder, None, as_json, printing.forgotten, lambda w: forget_user(w, user))

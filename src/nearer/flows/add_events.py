@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from nearer.core.errors import ImportFaults
 from nearer.core.results.data import Imported
+from nearer.flows.retention import enforce_retention
 from nearer.signals.click_table import read_click_table
 from nearer.signals.incoming import Faults, Incoming
 from nearer.signals.read_log import read_table
@@ -37,9 +38,10 @@ def add_events(workspace: Workspace, path: Path | str, *, skip_bad: bool = False
         raise ImportFaults(log, hint="mend the file, or leave the bad rows out: --skip-bad")
     tables: dict[Kind, pa.Table] = {"impressions": incoming.impressions, "events": incoming.events}
     changes = enter(workspace.events, tables, known=read_events(workspace.events))
+    num_old = enforce_retention(workspace)
     return Imported(
         changes=changes,
-        notes=incoming.notes,
+        notes=(*incoming.notes, *([f"{num_old} records older than events.keep_days were removed"] if num_old else [])),
         num_skipped=len(faults.rows),
         faults=tuple(log.kept),
         num_faults=log.num_faults,

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nearer.core.results.signals import EventCounts
+from nearer.flows.retention import enforce_retention
 from nearer.signals.sift import sift
 from nearer.store.events.reading import read_events
 from nearer.store.files import bytes_in
@@ -17,6 +18,7 @@ _HOUR = timedelta(hours=1)
 
 def event_counts(workspace: Workspace, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> EventCounts:
     """Count what was shown and done. Raises WorkspaceError when the event log cannot be read."""
+    enforce_retention(workspace)
     logged = read_events(workspace.events)
     impressions, events = logged.impressions, logged.events
     sifted = sift(impressions, events, doc_ids=workspace.collection.document_hashes())

@@ -18,6 +18,7 @@ from nearer.core.text import normalise
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.splits import CLICKED, ensure_splits
 from nearer.flows.fit_clicks import HINT, named_model
+from nearer.flows.retention import enforce_retention
 from nearer.measure.agreement import agreement
 from nearer.signals.choose import choose_model, fit_model, intervals, propensities
 from nearer.signals.judge import Attraction, attraction, grades
@@ -59,6 +60,7 @@ def judge_clicks(
     asked = named_model(model)
     if min(min_impressions, min_users) < 1:
         raise InputError("a minimum below 1", hint="--min-impressions 10 --min-users 3")
+    enforce_retention(workspace)
     logged = read_events(workspace.events)
     sifted = sift(logged.impressions, logged.events, doc_ids=workspace.collection.document_hashes())
     shown = shown_lists(logged.impressions, logged.events, sifted, gains=workspace.recipe.events.gains)

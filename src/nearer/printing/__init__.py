@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         verified,
     )
     from nearer.printing.serving import keys
-    from nearer.printing.signals import counted_events, fitted_clicks, judged_clicks
+    from nearer.printing.signals import counted_events, fitted_clicks, forgotten, judged_clicks
     from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 _WHERE = {
@@ -40,6 +40,7 @@ _WHERE = {
     "evaluated_task": "measuring",
     "exported": "data",
     "fitted_clicks": "signals",
+    "forgotten": "signals",
     "found": "releases",
     "history": "releases",
     "indexed": "releases",
@@ -75,6 +76,7 @@ __all__ = [
     "evaluated_task",
     "exported",
     "fitted_clicks",
+    "forgotten",
     "found",
     "history",
     "indexed",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nearer.core.results.signals import ClickFit, ClickJudgments, EventCounts, JudgeAgreement
+from nearer.core.results.signals import ClickFit, ClickJudgments, EventCounts, ForgottenUser, JudgeAgreement
 
 
 def fitted_clicks(result: ClickFit) -> str:
@@ -78,3 +78,11 @@ def _agreement(found: JudgeAgreement) -> str:
     numbers = {"Kendall tau": found.kendall_tau, "weighted kappa": found.weighted_kappa, "mean bias": found.mean_bias}
     said = ", ".join(f"{name} {'?' if value is None else f'{value:+.2f}'}" for name, value in numbers.items())
     return f"{found.source} beside people and files on {found.num_pairs:,} pairs: {said}"
+
+
+def forgotten(result: ForgottenUser) -> str:
+    """The result of `nearer forget`."""
+    lines = [f"removed {result.num_impressions:,} impressions and {result.num_events:,} events"]
+    lines += [f"{each.query_id} + {each.doc_id}: {each.before} -> {each.after}" for each in result.changed[:20]]
+    lines.append(f"{result.num_changed:,} judgments of clicks changed")
+    return "\n".join(lines)

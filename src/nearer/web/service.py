@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from nearer.flows.job import start_waiting_jobs
+from nearer.flows.retention import enforce_retention
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.follower import Follower
 from nearer.serving.indexer import Indexer
@@ -39,7 +40,12 @@ class Service:
         self.indexer = Indexer(workspace, served=lambda: self.follower.served, updated=self.follower.wake)
         self.models = Models(workspace, searcher=lambda: self.searcher)
         self.salt = _salt(workspace)
-        self.events = EventLog(workspace.events, locks=workspace.locks, lost=self.metrics.lost)
+        self.events = EventLog(
+            workspace.events,
+            locks=workspace.locks,
+            lost=self.metrics.lost,
+            sealed=lambda: enforce_retention(workspace),
+        )
         self.is_ending = False
         self._work = Work(self.limits)
 

@@ -82,6 +82,26 @@ class ClickJudgments(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedJudgment(Result):
+    """A judgment of clicks that changed; None where there is none."""
+
+    query_id: str
+    doc_id: str
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgottenUser(Result):
+    """What was removed of a user, and the judgments of clicks that changed with it."""
+
+    num_impressions: int
+    num_events: int
+    num_changed: int
+    changed: tuple[ChangedJudgment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventCounts(Result):
     """What the event log holds: events that count, ``by_action``, and those kept ``apart``, by reason.
 

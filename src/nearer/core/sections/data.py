@@ -131,6 +131,7 @@ class EventsRecipe(Section):
             "much from all of their answer"
         ),
     )
+    keep_days: int | None = Field(default=None, ge=1, description="days after which events are removed; none: never")
 
 
 class GradesRecipe(Section):

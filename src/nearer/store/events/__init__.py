@@ -7,6 +7,7 @@ It is append-only, and apart from the database.
 .nearer/events/HOUR-TOKEN-X.NAME.parquet   the same once that hour is over or the process has ended: NAME is
                                            impressions or events
 .nearer/events/import-ID/NAME.parquet      what was imported from one file, by its content
+.nearer/events/forgotten.json              who was forgotten, hashed, while a process may still write of them
 
 Each process writes files of its own, so that none waits for another. While a ``.log`` is there it counts, and not its
 Parquet files: they are whole once it is gone.

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from nearer.core.failpoints import failpoint
 from nearer.core.results.data import Changes
+from nearer.store.events.forgetting import write_table
 from nearer.store.events.reading import Logged
 from nearer.store.events.records import IMPORT, SCHEMAS, Kind
-from nearer.store.events.segments import write_table
 from nearer.store.files import move_into_place, scratch_folder
 
 _KEYS: Mapping[Kind, str] = {"impressions": "query_id", "events": "event_id"}

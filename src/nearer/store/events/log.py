@@ -37,8 +37,9 @@ def _utc_now() -> datetime:
 
 
 class EventLog:
-    """Appends to the event log of a workspace; ``close`` it. ``lost`` is given how many records could not be written.
+    """Appends to the event log of a workspace; ``close`` it.
 
+    ``lost`` is given how many records could not be written, ``sealed`` called every hour, once what was left is sealed.
     Everything is written in the order in which it was added, so an event that was acknowledged has its impression on
     the disk before it, where this process wrote both.
     """
@@ -50,8 +51,10 @@ class EventLog:
         locks: Path,
         now: Callable[[], datetime] = _utc_now,
         lost: Callable[[int], None] = lambda number: None,
+        sealed: Callable[[], object] = lambda: None,
     ) -> None:
         self._folder, self._locks, self._now, self._lost = folder, locks, now, lost
+        self._sealed = sealed
         self._changed = threading.Condition()
         self._waiting: list[tuple[Sequence[Record], Future[None] | None]] = []
         self._num_waiting, self._since, self._is_closed = 0, 0.0, False
@@ -190,5 +193,6 @@ class EventLog:
     def _seal_ended(self) -> None:
         try:
             seal_ended(self._folder, is_live=self._is_live)
-        except OSError as error:
-            _log.error("what an ended process left cannot be made Parquet: %s", error)
+            self._sealed()
+        except (OSError, NearerError) as error:
+            _log.error("what was left cannot be sealed, or what is old not be removed: %s", error)

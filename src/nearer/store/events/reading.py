@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from nearer.core.errors import WorkspaceError
+from nearer.store.events.forgetting import read_forgotten, without
 from nearer.store.events.records import IMPORT, SCHEMAS, Kind
 from nearer.store.events.segments import open_files, read_file, scan, sealed_name
 
@@ -53,11 +54,12 @@ def read_events(folder: Path) -> Logged:
             num_damaged += scanned.num_damaged
     num_damaged += sum(scan(path.read_bytes()).num_damaged for path in folder.glob("*.damaged"))
     whole = {kind: pa.concat_tables([schema.empty_table(), *tables[kind]]) for kind, schema in SCHEMAS.items()}
-    once = {kind: _once(whole[kind], _KEYS[kind]) for kind in SCHEMAS}
+    forgotten = read_forgotten(folder)
+    once = {kind: _once(without(forgotten, kind, whole[kind]), _KEYS[kind]) for kind in SCHEMAS}
     return Logged(
         impressions=once["impressions"],
         events=once["events"],
-        num_repeated=whole["events"].num_rows - once["events"].num_rows,
+        num_repeated=without(forgotten, "events", whole["events"]).num_rows - once["events"].num_rows,
         num_torn_bytes=num_torn_bytes,
         num_damaged=num_damaged,
         num_files=num_files,

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from nearer.core.failpoints import failpoint
+from nearer.store.events.forgetting import read_forgotten, without, write_table
 from nearer.store.events.records import SCHEMAS, Kind, as_tables
-from nearer.store.files import sync, write_atomic
+from nearer.store.files import sync
 
 _log = logging.getLogger(__name__)
 _CHECKSUM = 9
@@ -74,8 +75,9 @@ def seal(path: Path) -> None:
         scanned = scan(path.read_bytes())
     except FileNotFoundError:  # another process was first
         return
-    for kind, table in as_tables(scanned.lines).items():
-        if table.num_rows:
+    forgotten = read_forgotten(path.parent)
+    for kind, whole in as_tables(scanned.lines).items():
+        if (table := without(forgotten, kind, whole)).num_rows:
             write_table(sealed_name(path, kind), table)
     failpoint("events.sealed")
     if scanned.num_torn_bytes:
@@ -99,13 +101,6 @@ def seal_ended(folder: Path, *, is_live: Callable[[str], bool]) -> None:
 def sealed_name(path: Path, kind: Kind) -> Path:
     """What the records of one kind of a file are called once it is sealed."""
     return path.with_name(f"{path.stem}.{kind}.parquet")
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table in one step. Raises OSError."""
-    sink = pa.BufferOutputStream()
-    pyarrow.parquet.write_table(table, sink, compression="zstd")
-    write_atomic(path, sink.getvalue().to_pybytes())
 
 
 def read_file(path: Path) -> tuple[dict[Kind, pa.Table], Scanned | None]:
