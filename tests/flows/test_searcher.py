@@ -152,3 +152,23 @@ def test_a_document_edited_since_is_read_as_it_is_now(long_documents, words, tmp
         hits = [hit for hit in searcher.search(asked, k=20).hits if hit.document.doc_id == first]
         assert hits
         assert hits[0].document.full_text[hits[0].passage.start : hits[0].passage.end].split()[-1] == words[23]
+
+
+@pytest.mark.parametrize("system", ["base", "hybrid", "bm25"])
+def test_documents_of_one_text_take_one_rank(workspace, tmp_path, system):
+    rows = [{"_id": f"same-{n}", "title": "Zebra", "text": "a zebra on the quay"} for n in range(3)]
+    rows += [{"_id": f"zebra-{n}", "text": f"a zebra on quay number {n}"} for n in range(6)]
+    rows += [{"_id": "other-title", "title": "Horse", "text": "a zebra on the quay"}]
+    add(workspace, "corpus", write_jsonl(tmp_path / "zebras.jsonl", rows))
+    index(workspace)
+    if system != "base":
+        promote(workspace, system, force_reason="to search it")
+    found = search(workspace, "a zebra on the quay", k=8)["results"]
+    assert len({each["title"] + each["text"] for each in found}) == len(found) == 8
+    [same] = [each for each in found if each["doc_id"].startswith("same-")]
+    assert {same["doc_id"], *same["identical_ids"]} == {"same-0", "same-1", "same-2"}
+    assert all(not each["identical_ids"] for each in found if each is not same)
+    [first] = search(workspace, "a zebra on the quay", k=1)["results"]
+    alone = search(workspace, "a zebra on the quay", k=1, lexical=True)["results"][0]
+    for each in (first, alone):
+        assert len(each["identical_ids"]) == (2 if each["doc_id"].startswith("same-") else 0)

@@ -88,7 +88,7 @@ def test_only_models_made_for_it_are_cut(training, allowed):
 
 
 def test_cut_vectors_have_length_one(live, monkeypatch):
-    monkeypatch.setattr("nearer.web.embeddings.cut_dimensions", lambda model, dimension: (dimension, 8))
+    monkeypatch.setattr("nearer.serving.models.cut_dimensions", lambda model, dimension: (dimension, 8))
     whole = np.asarray(live.post("/v1/embeddings", input="a river")["data"][0]["embedding"])[:8]
     cut = live.post("/v1/embeddings", input="a river", dimensions=8)["data"][0]["embedding"]
     assert np.allclose(cut, whole / np.linalg.norm(whole), atol=1e-6)

@@ -15,7 +15,7 @@ from nearer.core.progress import Progress, one
 from nearer.core.results.base import Result
 from nearer.core.results.service import JobEntry
 from nearer.flows.promote import promote
-from nearer.store.jobs import Job, Jobs
+from nearer.store.jobs import Jobs
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 
@@ -51,7 +51,7 @@ class WrittenProgress:
             file.write(json.dumps({"at": utc_now(), **content}) + "\n")
 
 
-def start_job(workspace: Workspace, verb: str, arguments: Mapping[str, Any]) -> Job:
+def start_job(workspace: Workspace, verb: str, arguments: Mapping[str, Any]) -> JobEntry:
     """Enter a job and begin it; a service that is killed between the two begins it when it starts again."""
     job = Jobs(workspace).add(verb, arguments)
     _spawn(workspace, job.job_id)
@@ -83,21 +83,7 @@ def run_job(workspace: Workspace, job_id: str) -> JobEntry:
             traceback.print_exc()
             told = {"code": "internal", "message": "the job failed", "hint": f"see .nearer/jobs/{job_id}.log"}
             known.end(job_id, state="failed", result={"error": told})
-        return job_entry(known.get(job_id))
-
-
-def job_entry(job: Job) -> JobEntry:
-    """A job as it may be shown."""
-    return JobEntry(
-        job_id=job.job_id,
-        verb=job.verb,
-        arguments=job.arguments,
-        state=job.state,
-        result=job.result,
-        created_at=job.created_at,
-        started_at=job.started_at,
-        ended_at=job.ended_at,
-    )
+        return known.get(job_id)
 
 
 def _spawn(workspace: Workspace, job_id: str) -> None:

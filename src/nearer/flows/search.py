@@ -1,7 +1,8 @@
 """One query against the live release."""
 
-from nearer.core.records import Metadata, Passage
+from nearer.core.records import Metadata
 from nearer.core.results.serving import FoundPassage, SearchAnswer, SearchHit
+from nearer.serving.query import Hit
 from nearer.serving.searcher import Searcher, Where, refuse_question
 from nearer.store.workspace import Workspace
 
@@ -16,6 +17,8 @@ def search(
     lexical: bool = False,
 ) -> SearchAnswer:
     """The ``k`` best documents for ``text`` (10, or as many as a reranker keeps); removed documents are left out.
+
+    Documents of one title and text take one rank: the best is shown, ``identical_ids`` names the others.
 
     ``where`` is a filter in the grammar of OpenAI's vector stores, or conditions such as "year>=2020" that must all
     hold. ``known`` has what else is known of the query, for the rules of a system that filters; ``unused_rules`` names
@@ -41,7 +44,8 @@ def search(
                     title=hit.document.title,
                     text=hit.document.full_text,
                     metadata=hit.document.metadata,
-                    passage=_found(hit.passage, hit.document.full_text),
+                    passage=_found(hit),
+                    identical_ids=hit.identical_ids,
                 )
                 for hit in answer.hits
             ),
@@ -49,8 +53,8 @@ def search(
         )
 
 
-def _found(passage: Passage | None, text: str) -> FoundPassage | None:
-    if passage is None:
+def _found(hit: Hit) -> FoundPassage | None:
+    passage, text = hit.passage, hit.passage_text
+    if passage is None or text is None:
         return None
-    said = text[passage.start : passage.end]
-    return FoundPassage(ordinal=passage.ordinal, start=passage.start, end=passage.end, text=said)
+    return FoundPassage(ordinal=passage.ordinal, start=passage.start, end=passage.end, text=text)

@@ -122,7 +122,8 @@ def found(result: SearchAnswer) -> str:
     for rank, each in enumerate(result.results, start=1):
         said = each.passage.text if each.passage else each.text
         title = f"{one_line(each.title)}: " if each.title and not said.startswith(each.title) else ""
-        lines.append(f"{rank:3} {each.score:.3f} {each.doc_id}  {title}{one_line(said)}")
+        others = f" (also {', '.join(each.identical_ids)})" if each.identical_ids else ""
+        lines.append(f"{rank:3} {each.score:.3f} {each.doc_id}{others}  {title}{one_line(said)}")
     return "\n".join([*lines, *spent(result.api)])
 
 

@@ -40,6 +40,7 @@ class Models:
         self._workspace, self._searcher = workspace, searcher
         self._system: _Last[System] = _Last()
         self._reranker: _Last[CrossEncoder] = _Last()
+        self._dimensions: dict[str, tuple[int, ...]] = {}
 
     def encoder(self, name: str) -> System:
         """The system of ``live``, a release or a model. Raises NotFound for another name, and what opening raises."""
@@ -55,6 +56,14 @@ class Models:
             raise NotFound(f"no model {name!r}; known: {known}", hint="list them: GET /v1/models")
         chunk = self._workspace.recipe.chunk
         return self._system.get(name, lambda: load(self._workspace, model, name=name, chunk=chunk))
+
+    def dimensions(self, system: System) -> tuple[int, ...]:
+        """What its vectors may be cut to, its own dimension first; how it was trained is read once a model."""
+        model_id = system.model.model_id
+        if model_id not in self._dimensions:
+            training = self._workspace.registry.training_of(model_id)
+            self._dimensions[model_id] = cut_dimensions(training, system.encoder.dimension)
+        return self._dimensions[model_id]
 
     def reranker(self, name: str) -> CrossEncoder | None:
         """The cross-encoder of ``live``, if it has one, or one trained here. Raises NotFound for another name."""

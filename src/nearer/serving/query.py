@@ -33,12 +33,19 @@ PARTS = ("encode", "rank", "passages")
 class Hit:
     """A document that was found, its score, and its passage nearest to the query.
 
-    Where no vectors rank, none are made for it: then only a document of one passage has one here.
+    Where no vectors rank, none are made for it: then only a document of one passage has one here. Documents of one
+    title and text take one rank: ``identical_ids`` are the others that were found, best first.
     """
 
     document: Document
     score: float
     passage: Passage | None
+    identical_ids: tuple[str, ...] = ()
+
+    @property
+    def passage_text(self) -> str | None:
+        """What the passage says, as the document's title and text have it."""
+        return self.document.full_text[self.passage.start : self.passage.end] if self.passage else None
 
 
 class QueryVectors:
@@ -77,15 +84,16 @@ class AskedQuery:
 
     def answer(self, *, k: int, mode: Mode = "release") -> list[Hit]:
         """The best documents by the stages of the system, by vectors alone, or by BM25 alone."""
+        if mode == "lexical":
+            ranked = self._bm25
+        elif mode == "dense" or not self._served.system.stages:
+            ranked = self._dense
+        else:
+            ranked = self._composed
         with self._timed("rank"):
-            if mode == "lexical":
-                scored = self._bm25(k=k)
-            elif mode == "dense" or not self._served.system.stages:
-                scored = self._dense(k=k)
-            else:
-                scored = self._composed(k=k)
+            groups = _distinct(ranked, k=k)
         with self._timed("passages"):
-            return self._hits(scored)
+            return self._hits(groups)
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
@@ -104,7 +112,7 @@ class AskedQuery:
             self.took_s["encode"] += time.perf_counter() - start
         return self._vector
 
-    def _dense(self, *, k: int) -> Scored:
+    def _dense(self, k: int) -> Scored:
         """The best documents by the vectors of the index."""
 
         def ranked(wanted: int) -> Ranking:
@@ -113,7 +121,8 @@ class AskedQuery:
 
         return self._present(ranked, k=k)
 
-    def _bm25(self, *, k: int) -> Scored:
+    def _bm25(self, k: int) -> Scored:
+        """The best documents by BM25."""
         bm25 = self._served.lexical.bm25
         passing_N: Bools | None = None
         if self._condition is not None:
@@ -126,11 +135,12 @@ class AskedQuery:
 
         return self._present(ranked, k=k)
 
-    def _composed(self, *, k: int) -> Scored:
+    def _composed(self, k: int) -> Scored:
+        """The best documents by the stages of the system."""
         system = self._served.system
         depth = max(k, system.search.depth)
-        dense = self._dense(k=depth) if wants_vectors(system.stages) else None
-        lexical = self._bm25(k=depth) if wants_bm25(system.stages) else None
+        dense = self._dense(depth) if wants_vectors(system.stages) else None
+        lexical = self._bm25(depth) if wants_bm25(system.stages) else None
         pool = {document.doc_id: document for document, _ in [*(dense or ()), *(lexical or ())]}
         documents = [pool[doc_id] for doc_id in sorted(pool, key=str.encode)]
         rows = {document.doc_id: row for row, document in enumerate(documents)}
@@ -156,11 +166,18 @@ class AskedQuery:
                 return present[:k]
             wanted *= 2
 
-    def _hits(self, scored: Scored) -> list[Hit]:
+    def _hits(self, groups: Sequence[Scored]) -> list[Hit]:
         has_vector = self._vector is not None
-        self._stored |= self._served.index.stored([each.doc_id for each, _ in scored]) if has_vector else {}
+        shown = [group[0][0].doc_id for group in groups]
+        self._stored |= self._served.index.stored(shown) if has_vector else {}
         return [
-            Hit(document=document, score=score, passage=self._shown(document, has_vector)) for document, score in scored
+            Hit(
+                document=document,
+                score=score,
+                passage=self._shown(document, has_vector),
+                identical_ids=tuple(other.doc_id for other, _ in others),
+            )
+            for (document, score), *others in groups
         ]
 
     def _shown(self, document: Document, has_vector: bool) -> Passage | None:
@@ -193,6 +210,22 @@ class AskedQuery:
             return None
         today = entry_hash(text_hash(document.full_text), document.metadata, spec.fields)
         return stored.emb_PD if stored.hash == today else None
+
+
+def _distinct(ranked: Callable[[int], Scored], *, k: int) -> list[Scored]:
+    """The ``k`` best texts, each with the documents that have it, best first.
+
+    More documents are asked for until one text more was seen, so that the last one's documents are there too.
+    """
+    wanted = k + 1
+    while True:
+        scored = ranked(wanted)
+        groups: dict[str, Scored] = {}
+        for document, score in scored:
+            groups.setdefault(document.full_text, []).append((document, score))
+        if len(groups) > k or len(scored) < wanted:
+            return list(groups.values())[:k]
+        wanted *= 2
 
 
 def _as_top_k(scored: Scored, rows: Mapping[str, int]) -> TopK:

@@ -9,38 +9,21 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
+from nearer.core.results.service import JobEntry, JobState
 from nearer.store.files import inside
 from nearer.store.leases import is_held
 from nearer.store.registry import utc_now
 from nearer.store.tables import jobs
 from nearer.store.workspace import Workspace
 
-State = Literal["queued", "running", "done", "failed", "lost"]
-"""Lost: its process ended without a word."""
-
-ENDED: tuple[State, ...] = ("done", "failed", "lost")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A job: a verb with its arguments, and what became of it; a failed one's result is ``{"error": {...}}``."""
-
-    job_id: str
-    verb: str
-    arguments: Mapping[str, Any]
-    state: State
-    result: Mapping[str, Any] | None
-    created_at: str
-    started_at: str | None
-    ended_at: str | None
+ENDED: tuple[JobState, ...] = ("done", "failed", "lost")
 
 
 class Jobs:
@@ -51,7 +34,7 @@ class Jobs:
         self._database = workspace.database
         self._folder = workspace.state / "jobs"
 
-    def add(self, verb: str, arguments: Mapping[str, Any]) -> Job:
+    def add(self, verb: str, arguments: Mapping[str, Any]) -> JobEntry:
         """Enter a job that is to be begun."""
         job_id = f"job-{secrets.token_hex(8)}"
         row = {"job_id": job_id, "verb": verb, "arguments": dict(arguments), "state": "queued", "created_at": utc_now()}
@@ -60,7 +43,7 @@ class Jobs:
         failpoint("jobs.added")
         return self.get(job_id)
 
-    def get(self, job_id: str) -> Job:
+    def get(self, job_id: str) -> JobEntry:
         """The job of that id as it stands. Raises NotFound."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).one_or_none()
@@ -68,7 +51,7 @@ class Jobs:
             raise NotFound(f"no job {job_id!r}", hint="list them: GET /v1/admin/jobs")
         return self._seen(row)
 
-    def all(self, *, limit: int = 100) -> list[Job]:
+    def all(self, *, limit: int = 100) -> list[JobEntry]:
         """The newest jobs, newest first."""
         statement = sa.select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.job_id).limit(limit)
         with self._database.read() as connection:
@@ -76,7 +59,7 @@ class Jobs:
         return [self._seen(row) for row in rows]
 
     @contextmanager
-    def work(self, job_id: str) -> Iterator[Job]:
+    def work(self, job_id: str) -> Iterator[JobEntry]:
         """Be the process that does a job: it is claimed, and others see whether this process still lives.
 
         Raises Conflict when another has claimed it, NotFound.
@@ -90,11 +73,17 @@ class Jobs:
             failpoint("jobs.claimed")
             yield self.get(job_id)
 
-    def end(self, job_id: str, *, state: State, result: Mapping[str, Any]) -> None:
+    def end(self, job_id: str, *, state: JobState, result: Mapping[str, Any]) -> None:
         """Write down what became of a job."""
         ended = jobs.update().where(jobs.c.job_id == job_id)
         with self._database.write() as connection:
             connection.execute(ended.values(state=state, result=dict(result), ended_at=utc_now()))
+
+    def lose_unended(self) -> None:
+        """Give up the jobs that have not ended: those of a workspace that was copied, whose processes are elsewhere."""
+        unended = jobs.update().where(jobs.c.state.in_(("queued", "running")))
+        with self._database.write() as connection:
+            connection.execute(unended.values(state="lost", ended_at=utc_now()))
 
     def progress_file(self, job_id: str) -> Path:
         """Where a job says how it moves."""
@@ -116,7 +105,7 @@ class Jobs:
             return [], after
         return [json.loads(line) for line in whole.splitlines()], after + len(whole) + len(line_end)
 
-    def _seen(self, row: sa.Row[Any]) -> Job:
+    def _seen(self, row: sa.Row[Any]) -> JobEntry:
         job = dict(row._mapping)
         is_lost = job["state"] == "running" and not is_held(self._workspace.locks / f"{job['job_id']}.lock")
-        return Job(**{**job, "state": "lost"}) if is_lost else Job(**job)
+        return JobEntry(**{**job, "state": "lost"}) if is_lost else JobEntry(**job)

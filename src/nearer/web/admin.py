@@ -9,12 +9,13 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from nearer.flows.job import job_entry, start_job
+from nearer.core.results.service import JobEntry
+from nearer.flows.job import start_job
 from nearer.flows.prune import prune
 from nearer.flows.rollback import rollback
 from nearer.store.jobs import ENDED, Jobs
 from nearer.store.registry import Release
-from nearer.web.schemas import JobAnswer, JobList, PromoteRequest, PruneRequest, Releases
+from nearer.web.schemas import JobList, PromoteRequest, PruneRequest, Releases
 from nearer.web.service import Service
 
 _POLL_S = 0.2
@@ -30,12 +31,12 @@ def admin_routes(service: Service) -> APIRouter:
         """Tell what is live, what a rollback returns to, and all that happened to the live release."""
         return JSONResponse(await service.do(lambda _: _releases(service)))
 
-    @routes.post("/promote", response_model=JobAnswer, status_code=202, summary="Promote a system, as a job")
+    @routes.post("/promote", response_model=JobEntry, status_code=202, summary="Promote a system, as a job")
     async def promote(request: PromoteRequest) -> JSONResponse:
         """Judge a system, and make it live if the gate lets it through; a former release goes live again at once."""
         arguments = request.model_dump(exclude_none=True)
         job = await service.do(lambda _: start_job(workspace, "promote", arguments))
-        return JSONResponse(job_entry(job).to_dict(), status_code=202)
+        return JSONResponse(job.to_dict(), status_code=202)
 
     @routes.post("/rollback", summary="Roll back")
     async def back() -> JSONResponse:
@@ -54,12 +55,12 @@ def admin_routes(service: Service) -> APIRouter:
     async def jobs() -> JSONResponse:
         """List the newest hundred jobs, newest first."""
         found = await service.do(lambda _: Jobs(workspace).all())
-        return JSONResponse({"jobs": [job_entry(job).to_dict() for job in found]})
+        return JSONResponse({"jobs": [job.to_dict() for job in found]})
 
-    @routes.get("/jobs/{job_id}", response_model=JobAnswer, summary="One job")
+    @routes.get("/jobs/{job_id}", response_model=JobEntry, summary="One job")
     async def one(job_id: str) -> JSONResponse:
         """Tell how a job stands."""
-        return JSONResponse(job_entry(await service.do(lambda _: Jobs(workspace).get(job_id))).to_dict())
+        return JSONResponse((await service.do(lambda _: Jobs(workspace).get(job_id))).to_dict())
 
     @routes.get("/jobs/{job_id}/events", response_class=StreamingResponse, summary="Follow a job")
     async def events(job_id: str) -> StreamingResponse:
@@ -78,7 +79,7 @@ async def _events(service: Service, job_id: str) -> AsyncIterator[str]:
         for each in said:
             yield _event("progress", each)
         if job.state in ENDED:
-            yield _event("ended", job_entry(job).to_dict())
+            yield _event("ended", job.to_dict())
             return
         await asyncio.sleep(_POLL_S)
 

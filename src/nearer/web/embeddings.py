@@ -15,7 +15,6 @@ from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, NotFound
 from nearer.encode.encoder import TextEncoder
 from nearer.serving.encode_queue import Side
-from nearer.serving.models import cut_dimensions
 from nearer.store.registry import Model
 from nearer.systems import LIVE
 from nearer.web.schemas import EmbeddingsAnswer, EmbeddingsRequest, ModelEntry, ModelList
@@ -56,7 +55,7 @@ def embedding_routes(service: Service) -> APIRouter:
 def _embedded(service: Service, request: EmbeddingsRequest, texts: list[str], deadline: float) -> dict[str, Any]:
     system = service.models.encoder(request.model)
     encoder = system.encoder
-    allowed = cut_dimensions(service.workspace.registry.training_of(system.model.model_id), encoder.dimension)
+    allowed = service.models.dimensions(system)
     dimension = request.dimensions or encoder.dimension
     if dimension not in allowed:
         raise InputError(
@@ -112,8 +111,7 @@ def _entries(service: Service) -> list[dict[str, Any]]:
     live = service.searcher.served
     registry = service.workspace.registry
     current = registry.model(live.release.model_id)
-    dimension = live.system.encoder.dimension
-    cuts = cut_dimensions(registry.training_of(current.model_id), dimension)
+    cuts = service.models.dimensions(live.system)
     entries = [
         _entry(name, current, created_at=live.release.created_at, dimensions=cuts)
         for name in (LIVE, live.release.release_id)

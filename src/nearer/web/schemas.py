@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from nearer.core.results.service import JobEntry
+
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
@@ -71,6 +73,7 @@ class SearchResult(BaseModel):
     snippet: str = Field(description="The beginning of the passage.")
     span: Span | None = Field(description="Where the passage is; none where no single passage was chosen.")
     metadata: dict[str, Any]
+    identical_ids: list[str] = Field(description="Documents of the same title and text, which share its rank.")
 
 
 class SearchAnswer(BaseModel):
@@ -306,23 +309,10 @@ class Releases(BaseModel):
     history: list[dict[str, Any]]
 
 
-class JobAnswer(BaseModel):
-    """A job, and what became of it; a failed one's result is an error."""
-
-    job_id: str
-    verb: str
-    arguments: dict[str, Any]
-    state: Literal["queued", "running", "done", "failed", "lost"]
-    result: dict[str, Any] | None
-    created_at: str
-    started_at: str | None
-    ended_at: str | None
-
-
 class JobList(BaseModel):
     """The newest jobs first."""
 
-    jobs: list[JobAnswer]
+    jobs: list[JobEntry]
 
 
 class Health(BaseModel):

@@ -65,14 +65,14 @@ def _plain(answer: Answer, page: Page, total_ms: float) -> dict[str, Any]:
 def _result(hit: Hit) -> dict[str, Any]:
     document, passage = hit.document, hit.passage
     span = None if passage is None else {"start": passage.start, "end": passage.end}
-    text = document.text if passage is None else document.full_text[passage.start : passage.end]
     return {
         "doc_id": document.doc_id,
         "score": float(hit.score),
         "title": document.title,
-        "snippet": shortened(text),
+        "snippet": shortened(document.text if passage is None else hit.passage_text or ""),
         "span": span,
         "metadata": dict(document.metadata),
+        "identical_ids": list(hit.identical_ids),
     }
 
 

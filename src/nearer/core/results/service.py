@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from nearer.core.results.base import OMITTED, Result
 
+JobState = Literal["queued", "running", "done", "failed", "lost"]
+"""Lost: its process ended without a word."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyEntry(Result):
@@ -41,7 +44,7 @@ class JobEntry(Result):
     job_id: str
     verb: str
     arguments: Mapping[str, Any]
-    state: Literal["queued", "running", "done", "failed", "lost"]
+    state: JobState
     result: Mapping[str, Any] | None
     created_at: str
     started_at: str | None

@@ -71,7 +71,10 @@ class FoundPassage(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchHit(Result):
-    """A document that was found: its text with its title before it, and its best passage, where one found it."""
+    """A document that was found: its text with its title before it, and its best passage, where one found it.
+
+    ``identical_ids`` are the documents of the same title and text, which share its rank.
+    """
 
     doc_id: str
     score: float
@@ -79,6 +82,7 @@ class SearchHit(Result):
     text: str
     metadata: Metadata
     passage: FoundPassage | None
+    identical_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
