@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
     from nearer.core.results.advice import Advice, LearningCurve, ShortAnswer
     from nearer.core.results.base import Result
-    from nearer.core.results.data import Exported, Imported, IndexStatus, Preflight, Pruned, Removed, WrittenSheet
+    from nearer.core.results.data import (
+        Exported,
+        ExportedVectors,
+        Imported,
+        IndexStatus,
+        Preflight,
+        Pruned,
+        Removed,
+        WrittenSheet,
+    )
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import Effect
-    from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
+    from nearer.core.results.releases import BackedUp, Demo, History, Promotion, Restored, Rollback, WrittenReport
     from nearer.core.results.serving import Indexed, Lineage, SearchAnswer, Status
     from nearer.core.results.signals import ClickFit
     from nearer.core.results.training import Discarded, Trained, TrainedReranker
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
     from nearer.flows.advise import advise
+    from nearer.flows.backup import backup, restore
     from nearer.flows.check import check
     from nearer.flows.compress import compress, compression_curve
     from nearer.flows.cost import cost
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from nearer.flows.evaluate import evaluate
     from nearer.flows.evaluate_task import evaluate_task
     from nearer.flows.export import export
+    from nearer.flows.export_vectors import export_vectors
     from nearer.flows.fit_clicks import fit_clicks
     from nearer.flows.history import history
     from nearer.flows.index import index, index_status
@@ -61,6 +72,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Imported": "nearer.core.results.data",
     "Advice": "nearer.core.results.advice",
+    "BackedUp": "nearer.core.results.releases",
     "Compressed": "nearer.core.results.vectors",
     "CompressionCurve": "nearer.core.results.vectors",
     "Cost": "nearer.core.results.vectors",
@@ -70,6 +82,7 @@ _WHERE = {
     "Document": "nearer.core.records",
     "Evaluation": "nearer.core.results.measuring",
     "Exported": "nearer.core.results.data",
+    "ExportedVectors": "nearer.core.results.data",
     "GradeScale": "nearer.core.records",
     "History": "nearer.core.results.releases",
     "IndexStatus": "nearer.core.results.data",
@@ -84,6 +97,7 @@ _WHERE = {
     "Pruned": "nearer.core.results.data",
     "Query": "nearer.core.records",
     "Removed": "nearer.core.results.data",
+    "Restored": "nearer.core.results.releases",
     "Result": "nearer.core.results.base",
     "Rollback": "nearer.core.results.releases",
     "Rotated": "nearer.core.results.vectors",
@@ -101,6 +115,7 @@ _WHERE = {
     "adapt": "nearer.flows.adapt",
     "add": "nearer.flows.add",
     "advise": "nearer.flows.advise",
+    "backup": "nearer.flows.backup",
     "check": "nearer.flows.check",
     "compress": "nearer.flows.compress",
     "compression_curve": "nearer.flows.compress",
@@ -112,6 +127,7 @@ _WHERE = {
     "event_counts": "nearer.flows.events",
     "evaluate_task": "nearer.flows.evaluate_task",
     "export": "nearer.flows.export",
+    "export_vectors": "nearer.flows.export_vectors",
     "fit_clicks": "nearer.flows.fit_clicks",
     "ClickFit": "nearer.core.results.signals",
     "ClickJudgments": "nearer.core.results.signals",
@@ -129,6 +145,7 @@ _WHERE = {
     "prune": "nearer.flows.prune",
     "remove": "nearer.flows.add",
     "report": "nearer.flows.report",
+    "restore": "nearer.flows.backup",
     "rollback": "nearer.flows.rollback",
     "rotate": "nearer.flows.rotate",
     "search": "nearer.flows.search",
@@ -145,6 +162,7 @@ _WHERE = {
 
 __all__ = [
     "Advice",
+    "BackedUp",
     "ClickFit",
     "ClickJudgments",
     "Compressed",
@@ -158,6 +176,7 @@ __all__ = [
     "Evaluation",
     "EventCounts",
     "Exported",
+    "ExportedVectors",
     "ForgottenUser",
     "GradeScale",
     "History",
@@ -174,6 +193,7 @@ __all__ = [
     "Pruned",
     "Query",
     "Removed",
+    "Restored",
     "Result",
     "Rollback",
     "Rotated",
@@ -191,6 +211,7 @@ __all__ = [
     "adapt",
     "add",
     "advise",
+    "backup",
     "check",
     "compare_means",
     "compare_proportions",
@@ -203,6 +224,7 @@ __all__ = [
     "evaluate_task",
     "event_counts",
     "export",
+    "export_vectors",
     "fit_clicks",
     "forget_user",
     "history",
@@ -218,6 +240,7 @@ __all__ = [
     "prune",
     "remove",
     "report",
+    "restore",
     "rollback",
     "rotate",
     "search",

@@ -161,6 +161,7 @@ ELSEWHERE = {
     "evaluate": {"task": "evaluate_task", "label": "evaluate_task"},
     "compress": {"dimension": "compress", "split": "compression_curve", "rotated": "rotate"},
     "index": {"verify": "index_status"},
+    "export": {"store": "export_vectors"},
 }
 """Options for which the package has a function of its own."""
 KEYWORDS = {"drop_leaks": "drop", "reason": "force_reason", "force": "force_reason", "no_test": "confirm_on_test"}

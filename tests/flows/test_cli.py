@@ -36,6 +36,8 @@ VERBS = [
     "key",
     "events",
     "forget",
+    "backup",
+    "restore",
 ]
 
 

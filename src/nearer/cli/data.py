@@ -97,19 +97,36 @@ def judge_sheet(
 
 @app.command()
 def export(
-    kind: Annotated[str, typer.Argument(metavar="run|qrels|topics")],
+    kind: Annotated[str, typer.Argument(metavar="run|qrels|topics|vectors")],
     names: Annotated[list[str], typer.Argument(metavar="[SYSTEM] FILE")],
     split: Annotated[str, typer.Option(help="A run of a test split uses it once; uses are counted.")] = "dev",
+    store: Annotated[
+        str, typer.Option(help="Of vectors: parquet, pgvector, qdrant or opensearch.", metavar="NAME")
+    ] = "parquet",
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
-    """Write a system's run (base by default), or a split's qrels or topics, as TREC tools read them."""
+    """Write a system's run, or a split's qrels or topics, as TREC tools read them; or vectors, for another store.
+
+    The system is base for a run, and live for vectors, unless it is named.
+    """
     from nearer.flows.export import export as flow
+    from nearer.flows.export_vectors import export_vectors
 
     *system, file = names
-    if len(system) > (kind == "run"):
+    if len(system) > (kind in ("run", "vectors")):
         raise UsageFault(f"{' '.join(names)}: too many names", hint="see: nearer export --help")
+    if kind == "vectors":
+        chosen = system[0] if system else "live"
+        run(
+            folder,
+            overrides,
+            as_json,
+            printing.exported_vectors,
+            lambda w: export_vectors(w, Path(file), system=chosen, store=store, progress=ConsoleProgress()),
+        )
+        return
     name = system[0] if system else "base"
     run(
         folder,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nearer.printing.advice import advised, costed
-    from nearer.printing.data import added, checked, exported, removed, sheet_written
+    from nearer.printing.data import added, checked, exported, exported_vectors, removed, sheet_written
     from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
     from nearer.printing.releases import (
         demonstrated,
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
         status,
         verified,
     )
-    from nearer.printing.serving import keys
+    from nearer.printing.serving import backed_up, keys, restored
     from nearer.printing.signals import counted_events, fitted_clicks, forgotten, judged_clicks
     from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 _WHERE = {
     "added": "data",
     "advised": "advice",
+    "backed_up": "serving",
     "checked": "data",
     "compressed": "training",
     "compression": "training",
@@ -39,6 +40,7 @@ _WHERE = {
     "evaluated": "measuring",
     "evaluated_task": "measuring",
     "exported": "data",
+    "exported_vectors": "data",
     "fitted_clicks": "signals",
     "forgotten": "signals",
     "found": "releases",
@@ -52,6 +54,7 @@ _WHERE = {
     "pruned": "releases",
     "removed": "data",
     "reported": "releases",
+    "restored": "serving",
     "rolled_back": "releases",
     "sheet_written": "data",
     "status": "releases",
@@ -64,6 +67,7 @@ _WHERE = {
 __all__ = [
     "added",
     "advised",
+    "backed_up",
     "checked",
     "compressed",
     "compression",
@@ -75,6 +79,7 @@ __all__ = [
     "evaluated",
     "evaluated_task",
     "exported",
+    "exported_vectors",
     "fitted_clicks",
     "forgotten",
     "found",
@@ -88,6 +93,7 @@ __all__ = [
     "pruned",
     "removed",
     "reported",
+    "restored",
     "rolled_back",
     "sheet_written",
     "status",

@@ -1,7 +1,7 @@
 """What comes in and goes out: add, remove, check, export."""
 
-from nearer.core.results.data import Exported, Imported, Preflight, Removed, WrittenSheet
-from nearer.printing.parts import excluded
+from nearer.core.results.data import Exported, ExportedVectors, Imported, Preflight, Removed, WrittenSheet
+from nearer.printing.parts import excluded, spent
 
 
 def added(result: Imported) -> str:
@@ -43,6 +43,13 @@ def exported(result: Exported) -> str:
     """The result of `nearer export`."""
     line = f"{result.num_lines} lines of {result.kind} for {result.split}: {result.file}"
     return "\n".join([line, *(excluded(result.excluded) if result.excluded else [])])
+
+
+def exported_vectors(result: ExportedVectors) -> str:
+    """The result of `nearer export vectors`."""
+    what = f"{result.num_vectors} vectors of {result.num_documents} documents, {result.dimension} dimensions"
+    lines = [f"{result.file}: {what}, for {result.store}", f"space {result.space_id} of {result.model_id}"]
+    return "\n".join([*lines, *spent(result.api)])
 
 
 def sheet_written(result: WrittenSheet) -> str:

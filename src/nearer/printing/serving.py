@@ -1,5 +1,6 @@
-"""Keys as text."""
+"""Keys and backups as text."""
 
+from nearer.core.results.releases import BackedUp, Restored
 from nearer.core.results.service import KeyChange, KeyEntry, KeyList
 
 
@@ -10,6 +11,24 @@ def keys(result: KeyChange | KeyList) -> str:
     lines = [f"{result.action}: {_line(result.key)}"]
     if result.token:
         lines += [f"token: {result.token}", "It is shown this once. A client sends it as: Authorization: Bearer TOKEN"]
+    return "\n".join(lines)
+
+
+def backed_up(result: BackedUp) -> str:
+    """The result of `nearer backup`."""
+    size = f"{result.num_files} files, {result.num_bytes / 2**20:.1f} MB"
+    lines = [f"backup: {result.file} ({size}), live: {result.release_id or 'nothing'}"]
+    lines += [
+        f"without the index of {space_id}, which is damaged: nearer index" for space_id in result.indexes_left_out
+    ]
+    return "\n".join(lines)
+
+
+def restored(result: Restored) -> str:
+    """The result of `nearer restore`."""
+    what = f"{result.num_documents} documents, live: {result.release_id or 'nothing'}"
+    lines = [f"restored {result.workspace} as it was at {result.made_at}: {what}"]
+    lines += [f"the live index cannot serve ({fault}): nearer index" for fault in result.faults]
     return "\n".join(lines)
 
 

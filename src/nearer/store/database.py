@@ -8,7 +8,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from nearer.store.migrations import FIRST, MIGRATIONS
 from nearer.store.tables import metadata, migrations
 
 _log = logging.getLogger(__name__)
+_MAGIC = b"SQLite format 3\0"
 _PATIENCE_S = 5.0
 """How long a writer waits before it says for whom, and again each time."""
 
@@ -154,6 +155,29 @@ class Database:
     @staticmethod
     def _applied(connection: Connection) -> set[str]:
         return set(connection.scalars(sa.select(migrations.c.name)))
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file is one of SQLite's."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database as it is at one moment, while others write to it. Raises WorkspaceError."""
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{quote(str(source.resolve()))}?mode=ro", uri=True)) as reader,
+            closing(sqlite3.connect(target)) as writer,
+        ):
+            reader.backup(writer)
+            [(found,)] = writer.execute("PRAGMA quick_check(1)")
+    except sqlite3.Error as error:
+        raise WorkspaceError(f"{source}: cannot be copied: {error}", hint="see: nearer status") from error
+    if found != "ok":
+        raise WorkspaceError(f"{source}: damaged: {found}", hint="restore it from an earlier backup")
 
 
 @contextmanager

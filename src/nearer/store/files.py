@@ -85,6 +85,23 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     sync(path.parent)
 
 
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A path to write a file at, which gets the name ``path`` after the block; gone where that fails.
+
+    Raises OSError.
+    """
+    unfinished = path.parent / unfinished_name(path.name)
+    try:
+        yield unfinished
+        sync(unfinished)
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
 def fsync_tree(folder: Path) -> None:
     """Bring every file and folder below ``folder``, and itself, safely to the disk.
 

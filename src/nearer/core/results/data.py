@@ -6,7 +6,7 @@ from typing import Literal
 
 from nearer.core.errors import Fault
 from nearer.core.results.base import OMITTED, Result
-from nearer.core.results.measuring import ExcludedDocuments
+from nearer.core.results.measuring import ApiUse, ExcludedDocuments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,20 @@ class Exported(Result):
     file: str
     num_lines: int
     excluded: ExcludedDocuments | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedVectors(Result):
+    """A file with the vectors of a system's passages for another store; queries of another space may not meet them."""
+
+    file: str
+    store: str
+    space_id: str
+    model_id: str
+    dimension: int
+    num_documents: int
+    num_vectors: int
+    api: ApiUse | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

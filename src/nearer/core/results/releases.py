@@ -55,6 +55,30 @@ class History(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackedUp(Result):
+    """A backup: where it lies, what is live in it, and the spaces whose damaged indexes it lacks."""
+
+    file: str
+    made_at: str
+    release_id: str | None
+    num_files: int
+    num_bytes: int
+    indexes_left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored(Result):
+    """A workspace made of a backup; ``faults`` are those of the live index, which ``nearer index`` mends."""
+
+    workspace: str
+    made_at: str
+    release_id: str | None
+    num_documents: int
+    num_files: int
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenReport(Result):
     """Where the HTML page lies, and of how many evaluations it tells."""
 
