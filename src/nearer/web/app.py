@@ -32,10 +32,13 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"model": ErrorAnswer, "description": "There are keys, and none was sent; or there are none."},
     403: {"model": ErrorAnswer, "description": "The key may not do this; or a page of another site asks."},
     404: {"model": ErrorAnswer, "description": "An id names nothing."},
+    405: {"model": ErrorAnswer, "description": "This path does not take this method: see Allow."},
+    409: {"model": ErrorAnswer, "description": "Something else was changed meanwhile: look, then ask again."},
     413: {"model": ErrorAnswer, "description": "The request is larger than the service takes."},
     422: {"model": ErrorAnswer, "description": "The body is not JSON, or lacks or has fields that it should not."},
     429: {"model": ErrorAnswer, "description": "Too much is asked at once: see Retry-After."},
     500: {"model": ErrorAnswer, "description": "The service failed; its log says why."},
+    502: {"model": ErrorAnswer, "description": "The service that encodes gave no usable answer."},
     503: {"model": ErrorAnswer, "description": "The service is not ready: see Retry-After."},
     504: {"model": ErrorAnswer, "description": "There was no answer in time."},
 }
