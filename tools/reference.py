@@ -8,6 +8,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,47 @@ def results_page() -> str:
     return _page(lines)
 
 
+def http_page() -> str:
+    """Every path of the service, and the fields of what comes in and goes out: its OpenAPI document."""
+    from nearer.store.workspace import Workspace
+    from nearer.web.app import make_app
+    from nearer.web.page import operations_of, rows_of
+    from nearer.web.service import Service
+
+    with tempfile.TemporaryDirectory() as folder, Workspace.init(Path(folder) / "none") as workspace:
+        service = Service(workspace)
+        document = make_app(service).openapi()
+        service.queue.close()
+        service.events.close()
+    lines = [
+        "# The service over HTTP",
+        _GENERATED,
+        "The same as a page of the service: `/docs`; for programs: `/openapi.json`. How to use it:\n"
+        '[serve](../how-to/serve.md). Every error is `{"error": {"code", "message", "hint"}}`.',
+    ]
+    for each in operations_of(document):
+        parameters = [f"`{one['name']}` ({one['in']})" for one in each.get("parameters", ())]
+        told = {"Body": each["asked"], "Answer": each["answered"], "Parameters": ", ".join(parameters)}
+        lines += [f"## {each['method']} {each['path']}", _cell(each["description"])]
+        lines.append(" ".join(f"{name}: {_schema(value)}." for name, value in told.items() if value))
+    for name, rows in rows_of(document).items():
+        if rows:
+            table = [
+                f"| `{row['name']}`{_required(row)} | {_cell(row['type'])} | {_cell(row['text'])} |" for row in rows
+            ]
+            lines += [f"### {name}", _cell(document["components"]["schemas"][name].get("description", ""))]
+            lines.append("\n".join(["| field | type | meaning |", "| --- | --- | --- |", *table]))
+    return _page(lines)
+
+
+def _schema(name: str) -> str:
+    return name if name.startswith("`") else f"[{name}](#{name.lower()})"
+
+
+def _required(row: dict[str, Any]) -> str:
+    return " (required)" if row["required"] else ""
+
+
 def _result_modules() -> list[Any]:
     names = sorted(each.name for each in pkgutil.iter_modules(results.__path__) if each.name != "base")
     return [importlib.import_module(f"{results.__name__}.{name}") for name in names]
@@ -176,6 +218,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "command-line.md": cli_page,
     "errors.md": errors_page,
     "results.md": results_page,
+    "http.md": http_page,
 }
 
 

@@ -28,14 +28,25 @@ if TYPE_CHECKING:
     )
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import Effect
-    from nearer.core.results.releases import BackedUp, Demo, History, Promotion, Restored, Rollback, WrittenReport
+    from nearer.core.results.releases import (
+        ArmStatus,
+        BackedUp,
+        Demo,
+        History,
+        Promotion,
+        Restored,
+        Rollback,
+        WrittenReport,
+    )
     from nearer.core.results.serving import Indexed, Lineage, SearchAnswer, Status
+    from nearer.core.results.shadow import ShadowReport
     from nearer.core.results.signals import ClickFit
     from nearer.core.results.training import Discarded, Trained, TrainedReranker
     from nearer.core.results.vectors import Compressed, CompressionCurve, Cost, Merged, Rotated
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
     from nearer.flows.advise import advise
+    from nearer.flows.arm import arm_status, stop_arm
     from nearer.flows.backup import backup, restore
     from nearer.flows.check import check
     from nearer.flows.compress import compress, compression_curve
@@ -58,6 +69,7 @@ if TYPE_CHECKING:
     from nearer.flows.rollback import rollback
     from nearer.flows.rotate import rotate
     from nearer.flows.search import search
+    from nearer.flows.shadow import shadow_report, start_shadow, stop_shadow
     from nearer.flows.should_finetune import should_finetune
     from nearer.flows.status import status
     from nearer.flows.suite import suite
@@ -72,6 +84,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Imported": "nearer.core.results.data",
     "Advice": "nearer.core.results.advice",
+    "ArmStatus": "nearer.core.results.releases",
     "BackedUp": "nearer.core.results.releases",
     "Compressed": "nearer.core.results.vectors",
     "CompressionCurve": "nearer.core.results.vectors",
@@ -103,6 +116,7 @@ _WHERE = {
     "Rotated": "nearer.core.results.vectors",
     "SearchAnswer": "nearer.core.results.serving",
     "Searcher": "nearer.serving.searcher",
+    "ShadowReport": "nearer.core.results.shadow",
     "ShortAnswer": "nearer.core.results.advice",
     "Status": "nearer.core.results.serving",
     "SuiteRun": "nearer.core.results.measuring",
@@ -115,6 +129,7 @@ _WHERE = {
     "adapt": "nearer.flows.adapt",
     "add": "nearer.flows.add",
     "advise": "nearer.flows.advise",
+    "arm_status": "nearer.flows.arm",
     "backup": "nearer.flows.backup",
     "check": "nearer.flows.check",
     "compress": "nearer.flows.compress",
@@ -149,8 +164,12 @@ _WHERE = {
     "rollback": "nearer.flows.rollback",
     "rotate": "nearer.flows.rotate",
     "search": "nearer.flows.search",
+    "shadow_report": "nearer.flows.shadow",
     "should_finetune": "nearer.flows.should_finetune",
+    "start_shadow": "nearer.flows.shadow",
     "status": "nearer.flows.status",
+    "stop_arm": "nearer.flows.arm",
+    "stop_shadow": "nearer.flows.shadow",
     "suite": "nearer.flows.suite",
     "train": "nearer.flows.train",
     "train_reranker": "nearer.flows.train_reranker",
@@ -162,6 +181,7 @@ _WHERE = {
 
 __all__ = [
     "Advice",
+    "ArmStatus",
     "BackedUp",
     "ClickFit",
     "ClickJudgments",
@@ -199,6 +219,7 @@ __all__ = [
     "Rotated",
     "SearchAnswer",
     "Searcher",
+    "ShadowReport",
     "ShortAnswer",
     "Status",
     "SuiteRun",
@@ -211,6 +232,7 @@ __all__ = [
     "adapt",
     "add",
     "advise",
+    "arm_status",
     "backup",
     "check",
     "compare_means",
@@ -244,8 +266,12 @@ __all__ = [
     "rollback",
     "rotate",
     "search",
+    "shadow_report",
     "should_finetune",
+    "start_shadow",
     "status",
+    "stop_arm",
+    "stop_shadow",
     "suite",
     "train",
     "train_reranker",

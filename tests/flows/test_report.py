@@ -6,8 +6,9 @@ from math import nan
 import pytest
 
 from nearer.core.recipe import Recipe
-from nearer.core.results.measuring import Evaluation, SuiteRun
+from nearer.core.results.measuring import Evaluation, Interval, SuiteRun
 from nearer.core.results.releases import HistoryEvent
+from nearer.core.results.shadow import ShadowAgreement, ShadowHit, ShadowQuery, ShadowReport, ShadowSide, Spread
 from nearer.core.results.training import TrainingRecord
 from nearer.flows.report import report
 from nearer.html_report import charts
@@ -740,3 +741,38 @@ def test_a_chart_of_one_point_and_of_equal_values_can_be_drawn():
     )
     assert charts.sparkline([1.0], label="loss") == ""
     assert "path" in charts.sparkline([1.0, 1.0], label="loss")
+
+
+def test_the_shadow_is_told_with_what_differs_most():
+    hit = ShadowHit(doc_id="<b>d1</b>", score=0.5)
+    spread = Spread(p5=1.0, p50=2.0, p95=31.4, p99=4.0)
+    side = ShadowSide(latency_ms=spread, top_scores=None, scores=None, num_zero_results=7)
+    half = Interval(value=0.5, low=0.4, high=0.6)
+    query = ShadowQuery(query="<i>rain</i>", overlap=0.25, rank_biased_overlap=0.2, live=(hit,), shadow=())
+    told = ShadowReport(
+        shadow_id="shadow-1",
+        system="<u>bm25</u>",
+        model_id=CANDIDATE,
+        space_id="encoder-1",
+        share=0.2,
+        started_at="2026-03-01T09:00:00+00:00",
+        ended_at=None,
+        num_offered=100,
+        num_dropped=3,
+        num_failed=2,
+        live_release_id="release-0a41b2c3d4e5",
+        agreement=ShadowAgreement(
+            num_queries=95,
+            overlap=half,
+            rank_biased_overlap=half,
+            sides={"live": side, "shadow": side},
+            most_different=(query,),
+        ),
+    )
+    html = render(replace(full_data(), shadow=told))
+    words = Page(html).words
+    assert "Of 100 queries drawn 3 found no room and 2 had no answer; 95 queries are compared" in words
+    assert "31.4" in words
+    assert "<i>rain</i> overlap 0.25" in words
+    assert all(raw not in html for raw in ("<b>d1", "<i>rain", "<u>bm25"))
+    assert "No candidate was asked" in Page(render(full_data())).words

@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from nearer.store.jobs import Jobs
+from nearer.store.keys import Keys
+from web.conftest import eventually
 
 pytestmark = pytest.mark.slow
 CHECKS = (
@@ -17,6 +19,7 @@ CHECKS = (
     "negative_data_rejection",
     "unsupported_method",
     "allow_header_conformance",
+    "ignored_auth",
 )
 
 
@@ -25,12 +28,26 @@ def ended_at_once(workspace, job_id):
     Jobs(workspace).end(job_id, state="failed", result={"error": {"code": "not_found", "message": "", "hint": ""}})
 
 
-@pytest.mark.parametrize("phases", ["examples,coverage", "fuzzing", "stateful"])
+@pytest.mark.parametrize("phases", ["examples,coverage", "fuzzing", "stateful"], ids=lambda each: each.split(",")[-1])
 def test_every_answer_is_one_that_the_document_tells(live, phases, monkeypatch, tmp_path):
     monkeypatch.setattr("nearer.flows.job._spawn", ended_at_once)
+    _, token = Keys(live.workspace.database).add("all", scopes=["read", "write", "admin"])
+    key = f"Authorization: Bearer {token}"
+    eventually(lambda: live.client.get("/v1/models").status_code == 401, what="the key is asked for")
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{live.url}/openapi.json"]
-    command += ["--phases", phases, "--checks", ",".join(CHECKS), "--max-examples", "20", "--seed", "1"]
+    command += [
+        "--header",
+        key,
+        "--phases",
+        phases,
+        "--checks",
+        ",".join(CHECKS),
+        "--max-examples",
+        "20",
+        "--seed",
+        "1",
+    ]
     command += ["--warnings", "off", "--continue-on-failure", "--request-timeout", "30", "--no-color"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert live.client.get("/readyz").status_code == 200
+    assert live.client.get("/readyz").status_code == 200, "it serves still"

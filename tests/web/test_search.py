@@ -116,6 +116,7 @@ def test_other_paths_and_methods_have_the_same_shape(live):
     answer = live.client.get("/v1/search")
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "POST"
+    assert live.client.post("/v1/documents").headers["allow"] == "DELETE, GET, PUT"
 
 
 def test_a_page_of_another_site_may_not_ask(live):

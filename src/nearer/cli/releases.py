@@ -35,6 +35,9 @@ def promote(
     split: Annotated[str | None, typer.Option(help="The split that judges; test unless said otherwise.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Make it live although the gate refuses.")] = False,
     reason: Annotated[str | None, typer.Option("--reason", help="Why it is forced; kept in the history.")] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Answer this share of the users, from 0 to 1; live stays live.")
+    ] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -49,8 +52,21 @@ def promote(
         overrides,
         as_json,
         printing.promoted,
-        lambda w: flow(w, system, split=split, force_reason=reason, progress=ConsoleProgress()),
+        lambda w: flow(w, system, split=split, force_reason=reason, share=share, progress=ConsoleProgress()),
     )
+
+
+@app.command("arm")
+def arm(
+    action: Annotated[str, typer.Argument(metavar="status|stop")], folder: Folder = HERE, as_json: AsJson = False
+) -> None:
+    """Tell which release answers a share of the users beside live, or have live answer all again."""
+    from nearer.flows.arm import arm_status, stop_arm
+
+    flows = {"status": arm_status, "stop": stop_arm}
+    if action not in flows:
+        raise UsageFault(f"{action!r} is neither status nor stop", hint="see: nearer arm --help")
+    run(folder, None, as_json, printing.arm, flows[action])
 
 
 @app.command()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError, ModelRefused, ServiceError
-from nearer.core.progress import Progress
+from nearer.core.progress import Progress, Silent
 from nearer.core.results.measuring import Comparison, Evaluation, SuiteRun
 from nearer.evaluation.comparison import compare_measured, summarise
 from nearer.evaluation.held_out import judging_split
@@ -16,7 +16,7 @@ from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, SuiteEviden
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, System, api_use, open_system
-from nearer.systems.space_index import verify
+from nearer.systems.space_index import build, verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,21 +47,21 @@ def judge_candidate(
         evaluation = _evaluated(workspace, judged, measured, purpose="gate", progress=progress)
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
-        verdict = _alone(ran, (reason, *verify(workspace, candidate)), note=note)
+        verdict = _alone(ran, (reason, *_index_faults(workspace, candidate)), note=note)
         return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
     if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
         ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
         measured = [measure(workspace, candidate, judged, progress=progress)]
         evaluation = _evaluated(workspace, judged, measured, purpose="first release", progress=progress)
         evaluation = replace(evaluation, api=api_use([baseline, candidate]))
-        verdict = _alone(ran, verify(workspace, candidate))
+        verdict = _alone(ran, _index_faults(workspace, candidate))
         if verdict.promoted:
             verdict = replace(verdict, reasons=("the first release: measured, with nothing live to compare it with",))
         return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
     ran, suite_run = _run_suite(workspace, suite, [baseline, candidate], progress)
     measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
     evaluation = _evaluated(workspace, judged, measured, purpose="gate", progress=progress)
-    evidence = _evidence(workspace, measured, judged, index_faults=verify(workspace, candidate), suite=ran)
+    evidence = _evidence(workspace, measured, judged, index_faults=_index_faults(workspace, candidate), suite=ran)
     gate = workspace.recipe.gate
     policy = Policy(
         measure=gate.measure, min_gain=gate.min_gain, min_slice_queries=gate.min_slice_queries, alpha=gate.alpha
@@ -70,6 +70,12 @@ def judge_candidate(
     if verdict.promoted:
         verdict = replace(verdict, reasons=(_gain(evidence.comparison),))
     return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
+
+
+def _index_faults(workspace: Workspace, candidate: System) -> tuple[str, ...]:
+    """What is wrong with the candidate's index, once it has what changed while the candidate was measured."""
+    build(workspace, candidate, progress=Silent())
+    return verify(workspace, candidate)
 
 
 def _evaluated(

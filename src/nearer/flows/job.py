@@ -14,7 +14,11 @@ from nearer.core.errors import NearerError
 from nearer.core.progress import Progress, one
 from nearer.core.results.base import Result
 from nearer.core.results.service import JobEntry
+from nearer.flows.advise import advise
+from nearer.flows.evaluate import evaluate
 from nearer.flows.promote import promote
+from nearer.flows.shadow import start_shadow
+from nearer.flows.train import train
 from nearer.store.jobs import Jobs
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
@@ -22,8 +26,17 @@ from nearer.store.workspace import Workspace
 T = TypeVar("T")
 _EVERY_S = 0.2
 
-VERBS: Mapping[str, Callable[..., Result]] = {"promote": promote}
+VERBS: Mapping[str, Callable[..., Result]] = {
+    "promote": promote,
+    "shadow": start_shadow,
+    "train": train,
+    "advise": advise,
+    "evaluate": evaluate,
+}
 """What may be a job."""
+
+STARTED_BY_HAND = ("train", "advise", "evaluate")
+"""What the dashboard starts."""
 
 
 class WrittenProgress:

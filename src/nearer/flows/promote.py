@@ -11,7 +11,9 @@ from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.ready import JUDGE, refuse_unjudged, refuse_without
 from nearer.evaluation.splits import ensure_splits
 from nearer.evaluation.suite import gate_suite
-from nearer.flows.rollback import move_pointer
+from nearer.flows.rollback import brought_up, move_pointer
+from nearer.flows.shadow import shadow_notes
+from nearer.store.arms import Arms
 from nearer.store.registry import UNMEASURED, Decision, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, api_use, chunk_of, open_system
@@ -25,9 +27,13 @@ def promote(
     *,
     split: str | None = None,
     force_reason: str | None = None,
+    share: float | None = None,
     progress: Progress | None = None,
 ) -> Promotion:
     """Make a model live if the gate lets it through, or a release that was live before, without a gate.
+
+    With a ``share`` live stays: the release answers that share of the users, until it goes live, live changes, or
+    ``stop_arm``.
 
     ``system`` is a model id, ``base``, or a release id; the newest trained model by default. The candidate is
     compared with what is live, or with the base while nothing is; ``base`` itself may be the first release, and goes
@@ -38,12 +44,13 @@ def promote(
     """
     progress = progress or Silent()
     registry = workspace.registry
+    _refuse_share(workspace, share)
     if system and system.startswith("release-"):
         if split or force_reason:
             raise InputError(
                 "a release goes live again without a gate", hint=f"leave the options out: nearer promote {system}"
             )
-        return _promote_release(workspace, registry.release(system), progress=progress)
+        return _promote_release(workspace, registry.release(system), share=share, progress=progress)
     if split and not split.startswith("test"):
         raise InputError(f"split {split!r} was used to choose the model", hint="judge by a split named test...")
     name, live = system or newest_model(workspace), registry.live()
@@ -63,7 +70,8 @@ def promote(
         return _promote_unmeasured(workspace, candidate, built)
     rival = None if live and candidate.is_released_as(live) else live
     judged = judge_candidate(workspace, candidate, rival, suite=suite, split=judges, progress=progress)
-    verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *alarm_notes(workspace, candidate)))
+    seen = (*alarm_notes(workspace, candidate), *shadow_notes(workspace, candidate))
+    verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *seen))
     forced = None if verdict.promoted else force_reason
     answer = Promotion(
         verdict="promoted",
@@ -86,12 +94,41 @@ def promote(
     if decision.action == "refuse":
         registry.add_decision(decision)
         return replace(answer, verdict="refused")
+    built = build(
+        workspace, candidate, progress=Silent()
+    )  # documents that came while it was measured are found at once
     release = registry.add_release(
         model=candidate.model,
         system={**candidate.pinned, "index": built.index.to_dict()},
     )
-    registry.move_live(decision, expected=live.release_id if live else None, release_id=release.release_id)
-    return replace(answer, release_id=release.release_id)
+    _go_live(workspace, decision, live=live, release_id=release.release_id, share=share)
+    return replace(answer, release_id=release.release_id, share=share)
+
+
+def _go_live(
+    workspace: Workspace, decision: Decision, *, live: Release | None, release_id: str, share: float | None
+) -> None:
+    """Have a release answer everybody, or a share of the users beside live."""
+    if live and share is not None:
+        shared = _to_share(decision, share)
+        Arms(workspace.database).start(shared, live_id=live.release_id, release_id=release_id, share=share)
+    else:
+        workspace.registry.move_live(decision, expected=live.release_id if live else None, release_id=release_id)
+
+
+def _refuse_share(workspace: Workspace, share: float | None) -> None:
+    """Raises InputError for a share that is none, NotFound while nothing is live, Conflict where another has one."""
+    if share is None:
+        return
+    if not 0 < share < 1:
+        raise InputError(f"a share of {share:g} is none", hint="for example: --share 0.1; without it for all users")
+    if workspace.registry.live_id() is None:
+        raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+    Arms(workspace.database).refuse_active()
+
+
+def _to_share(decision: Decision, share: float) -> Decision:
+    return replace(decision, action="arm", reasons=(f"it answers {share:.3g} of the users", *decision.reasons))
 
 
 def _judging(workspace: Workspace, name: str, split: str | None, live: Release | None) -> str | None:
@@ -144,12 +181,17 @@ def newest_model(workspace: Workspace) -> str:
     return str(model_id)
 
 
-def _promote_release(workspace: Workspace, release: Release, *, progress: Progress) -> Promotion:
+def _promote_release(workspace: Workspace, release: Release, *, share: float | None, progress: Progress) -> Promotion:
     live = workspace.registry.live()
     if live and live.release_id == release.release_id:
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
     workspace.begin_writing()
-    system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
+    if live and share is not None:
+        system = brought_up(workspace, release, progress=progress)
+        decision = _to_share(Decision(action="arm", model_id=release.model_id), share)
+        Arms(workspace.database).start(decision, live_id=live.release_id, release_id=release.release_id, share=share)
+    else:
+        system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
     judged = workspace.registry.last_decision(release_id=release.release_id)
     forced = judged.forced if judged else None
     how = f"this release was forced before: {forced}" if forced else "this release went through the gate before"
@@ -161,5 +203,6 @@ def _promote_release(workspace: Workspace, release: Release, *, progress: Progre
         release_id=release.release_id,
         evaluation=None,
         suite=None,
+        share=share,
         api=api_use([system]),
     )

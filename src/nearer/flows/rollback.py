@@ -36,6 +36,14 @@ def move_pointer(
 
     Raises WorkspaceError when the index has faults all the same; the pointer stays where it was.
     """
+    system = brought_up(workspace, target, progress=progress)
+    decision = Decision(action=action, model_id=target.model_id)
+    workspace.registry.move_live(decision, expected=live.release_id if live else None, release_id=target.release_id)
+    return system
+
+
+def brought_up(workspace: Workspace, target: Release, *, progress: Progress) -> System:
+    """The system of a release, whose index is up to today's documents. Raises WorkspaceError when it has faults."""
     system = open_release(workspace, target, name=target.model_id)
     if verify(workspace, system):
         build(workspace, system, progress=progress)
@@ -44,6 +52,4 @@ def move_pointer(
                 f"the index of {target.release_id} cannot serve: {'; '.join(faults)}",
                 hint=f"mend what it says, then see: nearer index {target.model_id} --verify",
             )
-    decision = Decision(action=action, model_id=target.model_id)
-    workspace.registry.move_live(decision, expected=live.release_id if live else None, release_id=target.release_id)
     return system

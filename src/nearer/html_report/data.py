@@ -8,8 +8,10 @@ from nearer.core.recipe import Recipe
 from nearer.core.results.advice import Advice
 from nearer.core.results.measuring import Evaluation, SuiteRun
 from nearer.core.results.releases import HistoryEvent
+from nearer.core.results.shadow import ShadowReport
 from nearer.core.results.training import TrainingRecord
 from nearer.core.results.vectors import CompressionCurve, Merged
+from nearer.serving.shadow_report import last_shadow
 from nearer.store.registry import Decision, Model, Registry, Release
 from nearer.store.results import EvaluationEntry, Kept
 from nearer.store.workspace import Workspace
@@ -43,6 +45,7 @@ class ReportData:
     advice: Kept[Advice] | None = None
     sizes: Kept[CompressionCurve] | None = None
     merge: Kept[Merged] | None = None
+    shadow: ShadowReport | None = None
 
 
 def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
@@ -75,6 +78,7 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         advice=results.last("advise", Advice),
         sizes=results.last("compress", CompressionCurve),
         merge=results.last("merge", Merged),
+        shadow=last_shadow(workspace),
     )
 
 

@@ -18,7 +18,7 @@ from nearer.html_report.suite import suite_of
 from nearer.html_report.training import training_of
 from nearer.store.registry import Release
 
-DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back"}
+DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back", "arm": "for some users"}
 _FOLDER = Path(__file__).parent
 _FILTERS = ("count", "moment", "number", "plural", "probability", "signed", "span")
 
@@ -94,6 +94,8 @@ def _title(last: HistoryEvent, release: Release | None) -> str:
     match last.action:
         case "refuse":
             return f"{last.model_id} was refused; " + (f"{live} stays live." if live else "nothing is live yet.")
+        case "arm":
+            return f"{last.model_id} answers some of the users; {live} stays live."
         case "rollback":
             return f"Rolled back: {last.model_id} is live again."
         case _ if last.forced:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from nearer.printing.data import added, checked, exported, exported_vectors, removed, sheet_written
     from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
     from nearer.printing.releases import (
+        arm,
         demonstrated,
         discarded,
         found,
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
         verified,
     )
     from nearer.printing.serving import backed_up, keys, restored
+    from nearer.printing.shadow import shadowed
     from nearer.printing.signals import counted_events, fitted_clicks, forgotten, judged_clicks
     from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 _WHERE = {
     "added": "data",
     "advised": "advice",
+    "arm": "releases",
     "backed_up": "serving",
     "checked": "data",
     "compressed": "training",
@@ -56,6 +59,7 @@ _WHERE = {
     "reported": "releases",
     "restored": "serving",
     "rolled_back": "releases",
+    "shadowed": "shadow",
     "sheet_written": "data",
     "status": "releases",
     "suite_run": "measuring",
@@ -67,6 +71,7 @@ _WHERE = {
 __all__ = [
     "added",
     "advised",
+    "arm",
     "backed_up",
     "checked",
     "compressed",
@@ -95,6 +100,7 @@ __all__ = [
     "reported",
     "restored",
     "rolled_back",
+    "shadowed",
     "sheet_written",
     "status",
     "suite_run",

@@ -1,7 +1,7 @@
 """Indexes, releases, searches, and where things stand."""
 
 from nearer.core.results.data import IndexStatus, Pruned
-from nearer.core.results.releases import Demo, History, Promotion, Rollback, WrittenReport
+from nearer.core.results.releases import ArmStatus, Demo, History, Promotion, Rollback, WrittenReport
 from nearer.core.results.serving import Indexed, IndexSummary, Lineage, Link, ReleaseStatus, SearchAnswer, Status
 from nearer.core.results.training import Discarded, UnfinishedRun
 from nearer.printing.parts import comparison, excluded, one_line, passed, spent, usage
@@ -25,7 +25,8 @@ def verified(result: IndexStatus) -> str:
 
 def promoted(result: Promotion) -> str:
     """The result of `nearer promote`."""
-    lines = [f"{result.verdict}: {result.release_id or 'live is as it was'}"]
+    share = f", for {result.share:.3g} of the users" if result.share else ""
+    lines = [f"{result.verdict}: {result.release_id or 'live is as it was'}{share}"]
     if result.evaluation:
         evaluation = result.evaluation
         uses = evaluation.ledger.num_test_uses
@@ -38,6 +39,13 @@ def promoted(result: Promotion) -> str:
     lines += [f"  because {reason}" for reason in result.reasons]
     lines += [f"  note: {note}" for note in result.notes]
     return "\n".join([*lines, *spent(result.api)])
+
+
+def arm(result: ArmStatus) -> str:
+    """The result of `nearer arm`."""
+    when = f"from {result.started_at} to {result.ended_at}" if result.ended_at else f"since {result.started_at}"
+    share = f"{result.share:.3g} of the users, beside {result.live_release_id}"
+    return f"{result.arm_id}: {result.release_id} for {share}, {when}"
 
 
 def rolled_back(result: Rollback) -> str:

@@ -1,4 +1,4 @@
-"""A searcher that follows the live pointer, the index and the documents while many ask it."""
+"""A searcher that follows the live pointer, or another, the index and the documents while many ask it."""
 
 import logging
 import time
@@ -8,25 +8,34 @@ from threading import Condition, Event, Thread
 from nearer.core.errors import DeadlineExceeded, NearerError, NotFound, NotReady
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.searcher import Searcher
-from nearer.serving.served import Served, index_stamp
+from nearer.serving.served import Served, index_stamp, live_release
+from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 
 _log = logging.getLogger(__name__)
-POLL_S = 0.1
+POLL_S, RARE_S = 0.1, 0.5
 _RETRY_S = 1.0
 
 
 class Follower:
-    """Looks every tenth of a second whether something else is live or indexed, and opens it beside what is asked.
+    """Looks every ``poll_s`` whether something else is live or indexed, and opens it beside what is asked.
 
     What is opened answers a query before others may ask it. Until then, and where it cannot be opened, the searcher of
-    before answers; there is none before the first release.
+    before answers; there is none while ``target`` names nothing. What is not ``is_urgent`` waits for what is.
     """
 
     def __init__(
-        self, workspace: Workspace, *, queue: EncodeQueue, swapped: Callable[[Served], None] = lambda served: None
+        self,
+        workspace: Workspace,
+        *,
+        queue: EncodeQueue,
+        swapped: Callable[[Served], None] = lambda served: None,
+        target: Callable[[Workspace], Release] = live_release,
+        is_urgent: bool = True,
+        poll_s: float = POLL_S,
     ) -> None:
         self._workspace, self._queue, self._swapped = workspace, queue, swapped
+        self._target, self._is_urgent, self._poll_s = target, is_urgent, poll_s
         self._searcher: Searcher | None = None
         self._fault: NearerError = NotReady("the live release is being opened", hint="repeat the request in a moment")
         self._told = ""
@@ -78,17 +87,17 @@ class Follower:
     def _follow(self) -> None:
         seen: object = None
         while not self._is_ending:
-            wait_s = POLL_S
+            wait_s = self._poll_s
             try:
                 state = self._state()
-                if state != seen:
+                if state is not None and state != seen:
                     self._catch_up()
                     with self._followed:
                         self._followed.notify_all()
                 seen, self._told = state, ""
             except NearerError as error:
                 self._tell(error)
-                wait_s = POLL_S if isinstance(error, NotFound) else _RETRY_S
+                wait_s = _RETRY_S
             except Exception:
                 _log.exception("the live release cannot be followed")
                 wait_s = _RETRY_S
@@ -97,13 +106,19 @@ class Follower:
 
     def _state(self) -> object:
         """What differs when something is to be done."""
-        live_id, revision = self._workspace.registry.live_id(), self._workspace.collection.revision()
-        served = self.served
-        return live_id, revision, served and index_stamp(self._workspace, served.release.space_id)
+        try:
+            release_id = self._target(self._workspace).release_id
+        except NotFound as error:
+            self._searcher, self._fault = None, NotReady(error.message, hint=error.hint)
+            return None
+        served, revision = self.served, self._workspace.collection.revision()
+        return release_id, revision, served and index_stamp(self._workspace, served.release.space_id)
 
     def _catch_up(self) -> None:
         if self._searcher is None:
-            self._searcher = Searcher.open(self._workspace, queue=self._queue)
+            self._searcher = Searcher.open(
+                self._workspace, target=self._target, queue=self._queue, is_urgent=self._is_urgent
+            )
             self._swapped(self._searcher.served)
         elif self._searcher.refresh():
             self._swapped(self._searcher.served)
@@ -113,8 +128,5 @@ class Follower:
         if str(error) == self._told:
             return
         self._told = str(error)
-        _log.warning("cannot follow the live release: %s", error)
-        if isinstance(error, NotFound) and self._workspace.registry.live_id() is None:
-            self._fault = NotReady(error.message, hint=error.hint)
-        else:
-            self._fault = NotReady("the live release cannot be opened", hint="see the log of the service")
+        _log.warning("cannot open what is to be served: %s", error)
+        self._fault = NotReady("the live release cannot be opened", hint="see the log of the service")

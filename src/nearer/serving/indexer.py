@@ -1,7 +1,7 @@
-"""The index of what is live, brought up to the documents while they change."""
+"""The indexes of what is served, brought up to the documents while they change."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
 from nearer.core.errors import Conflict, NearerError, WorkspaceBusy
@@ -20,13 +20,13 @@ _TOGETHER = 8  # documents encoded between two queries
 
 
 class Indexer:
-    """Updates the index once documents have changed, by whomever; of several services on a workspace one does it.
+    """Updates indexes once documents have changed, by whomever; of several services on a workspace one does it.
 
     New documents are encoded a few at a time, so that queries come between. ``updated`` is called after each update.
     """
 
     def __init__(
-        self, workspace: Workspace, *, served: Callable[[], Served | None], updated: Callable[[], None]
+        self, workspace: Workspace, *, served: Callable[[], Sequence[Served]], updated: Callable[[], None]
     ) -> None:
         self._workspace, self._served, self._updated = workspace, served, updated
         self._wake = Event()
@@ -55,8 +55,9 @@ class Indexer:
             self._wake.clear()
             try:
                 wait_s = _POLL_S
-                if (served := self._served()) and not self._is_ending:
-                    self._follow(served)
+                for served in self._served():
+                    if not self._is_ending:
+                        self._follow(served)
                 self._told = ""
             except (WorkspaceBusy, Conflict):  # another process is at it
                 continue

@@ -17,7 +17,7 @@ T = TypeVar("T")
 _RELEASE = "release-"
 
 
-class _Last(Generic[T]):
+class Last(Generic[T]):
     """What was opened last, by name; another name takes its place."""
 
     def __init__(self) -> None:
@@ -26,6 +26,7 @@ class _Last(Generic[T]):
         self._opening = Lock()
 
     def get(self, name: str, open_it: Callable[[], T]) -> T:
+        """The value of that name, opened where another is held."""
         with self._opening:
             if self._value is None or self._name != name:
                 self._value = None  # two models are never held beside live's
@@ -38,8 +39,8 @@ class Models:
 
     def __init__(self, workspace: Workspace, *, searcher: Callable[[], Searcher]) -> None:
         self._workspace, self._searcher = workspace, searcher
-        self._system: _Last[System] = _Last()
-        self._reranker: _Last[CrossEncoder] = _Last()
+        self._system: Last[System] = Last()
+        self._reranker: Last[CrossEncoder] = Last()
         self._dimensions: dict[str, tuple[int, ...]] = {}
 
     def encoder(self, name: str) -> System:

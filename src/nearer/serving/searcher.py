@@ -13,8 +13,9 @@ from nearer.core.text import normalise
 from nearer.retrieval.rules import Rule, condition_of, unused
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.query import AskedQuery, Hit, Mode, QueryVectors
-from nearer.serving.served import Served, open_live
+from nearer.serving.served import Served, live_release, open_served
 from nearer.store.collection import Collection
+from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use
 from nearer.systems.filtering import known_of, rules_of
@@ -63,16 +64,23 @@ class Searcher:
         self._reopen = reopen
 
     @classmethod
-    def open(cls, workspace: Workspace, *, queue: EncodeQueue | None = None) -> Self:
-        """The searcher of the live release; with a ``queue`` the queries of many threads are encoded together.
+    def open(
+        cls,
+        workspace: Workspace,
+        *,
+        target: Callable[[Workspace], Release] = live_release,
+        queue: EncodeQueue | None = None,
+        is_urgent: bool = True,
+    ) -> Self:
+        """The searcher of the live release, or of another ``target``; with a ``queue`` many threads encode together.
 
         Raises NotFound when nothing is live, and what opening it raises.
         """
-        return cls(
-            open_live(workspace, queue=queue),
-            documents=workspace.collection,
-            reopen=lambda before: open_live(workspace, before, queue=queue),
-        )
+
+        def opened(before: Served | None) -> Served:
+            return open_served(workspace, target(workspace), before, queue=queue, is_urgent=is_urgent)
+
+        return cls(opened(None), documents=workspace.collection, reopen=opened)
 
     @property
     def is_unmeasured(self) -> bool:

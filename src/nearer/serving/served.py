@@ -62,7 +62,7 @@ class Lexical:
 class Served:
     """A snapshot: queries that were asked of it are answered by it, whatever is opened after it.
 
-    With a ``queue`` the texts of many threads are encoded together.
+    With a ``queue`` the texts of many threads are encoded together; those of what is not ``is_urgent`` come last.
     """
 
     release: Release
@@ -71,6 +71,7 @@ class Served:
     lexical: Lexical
     revision: int
     queue: EncodeQueue | None = None
+    is_urgent: bool = True
 
     @property
     def fields(self) -> Fields:
@@ -87,14 +88,14 @@ class Served:
         encoder = self.system.encoder
         if self.queue is None:
             return encoder.encode_queries(texts)
-        return self.queue.encode(encoder, texts, side="query", deadline=deadline, urgent=True)
+        return self.queue.encode(encoder, texts, side="query", deadline=deadline, urgent=self.is_urgent)
 
     def encode_passages(self, texts: Sequence[str]) -> Floats32:
         """The vectors of passages, shape (P, D). Raises what the queue raises."""
         encoder = self.system.encoder
         if self.queue is None:
             return encoder.encode_documents(texts)
-        return self.queue.encode(encoder, texts, side="document", urgent=True)
+        return self.queue.encode(encoder, texts, side="document", urgent=self.is_urgent)
 
     def passages_of(self, document: Document) -> list[Passage]:
         """A document as the index cuts it."""
@@ -124,15 +125,26 @@ class Served:
             self.system.reranker.scores([("a query", "a document")])
 
 
-def open_live(workspace: Workspace, before: Served | None = None, *, queue: EncodeQueue | None = None) -> Served:
-    """What is live now; of ``before`` everything is kept that is the same still.
-
-    With a ``queue``, for a service, it has answered a first query. Raises NotFound when nothing is live, and what
-    opening the release and its index raise.
-    """
+def live_release(workspace: Workspace) -> Release:
+    """The release that answers queries now. Raises NotFound when nothing is live."""
     release = workspace.registry.live()
     if release is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+    return release
+
+
+def open_served(
+    workspace: Workspace,
+    release: Release,
+    before: Served | None = None,
+    *,
+    queue: EncodeQueue | None = None,
+    is_urgent: bool = True,
+) -> Served:
+    """A release as it is served now; of ``before`` everything is kept that is the same still.
+
+    With a ``queue``, for a service, it has answered a first query. Raises what opening the release and its index raise.
+    """
     same = before is not None and before.release.release_id == release.release_id
     system = before.system if before and same else open_release(workspace, release, name=LIVE)
     index = _index(workspace, release, before)
@@ -143,7 +155,15 @@ def open_live(workspace: Workspace, before: Served | None = None, *, queue: Enco
         lexical = before.lexical
     else:
         lexical = Lexical(workspace, fields, language=language)
-    served = Served(release=release, system=system, index=index, lexical=lexical, revision=revision, queue=queue)
+    served = Served(
+        release=release,
+        system=system,
+        index=index,
+        lexical=lexical,
+        revision=revision,
+        queue=queue,
+        is_urgent=is_urgent,
+    )
     if queue:
         served.warm_up()
     return served

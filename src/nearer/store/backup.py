@@ -135,9 +135,11 @@ def _copy(source: Path, target: Path) -> None:
     with suppress(FileNotFoundError):
         if source.is_dir():
             target.mkdir(exist_ok=True)
-            below = sorted(source.iterdir(), key=lambda path: (not is_database(path), path.name))
-            for path in below:  # databases first: what they name is there
-                _copy(path, target / path.name)
+            seen: set[str] = set()
+            while new := [path for path in source.iterdir() if path.name not in seen]:  # what takes another's place too
+                for path in sorted(new, key=lambda path: (not is_database(path), path.name)):  # before what they name
+                    seen.add(path.name)
+                    _copy(path, target / path.name)
         elif is_database(source):
             copy_database(source, target)
         else:

@@ -22,7 +22,8 @@ from nearer.store.database import Database
 LIVE = "live"
 _AGE: tuple[sa.ColumnElement[str], ...] = (tables.models.c.created_at, sa.literal_column("models.rowid"))
 _RERANKER = sa.func.json_extract(tables.releases.c.system, "$.search.rerank.model")
-Action = Literal["promote", "refuse", "rollback"]
+Action = Literal["promote", "refuse", "rollback", "arm"]
+"""An arm is a release that a share of the users is answered by; live stays as it is."""
 
 
 def utc_now() -> str:
@@ -333,14 +334,18 @@ class Registry:
         with self._database.write() as connection:
             if not self._swap(connection, expected=expected, release_id=release_id):
                 raise Conflict("the live release changed meanwhile", hint="look: nearer status, then repeat")
-            self._put_decision(connection, decision, release_id=release_id, previous=expected)
+            put_decision(connection, decision, release_id=release_id, previous=expected, at=self._now())
+            ended = tables.arms.update().where(tables.arms.c.ended_at.is_(None))  # what they were beside is gone
+            connection.execute(ended.values(ended_at=self._now()))
         failpoint("registry.pointer")
 
     def add_decision(self, decision: Decision) -> None:
         """Enter a decision that moves nothing, such as a refusal."""
         live = self.live()
         with self._database.write() as connection:
-            self._put_decision(connection, decision, release_id=None, previous=live.release_id if live else None)
+            put_decision(
+                connection, decision, release_id=None, previous=live.release_id if live else None, at=self._now()
+            )
 
     def history(self) -> list[HistoryEvent]:
         """Everything that happened to the live pointer, oldest first."""
@@ -401,22 +406,24 @@ class Registry:
         condition = (table.c.name == LIVE) & (table.c.release_id == expected)
         return connection.execute(table.update().where(condition).values(release_id=release_id)).rowcount == 1
 
-    def _put_decision(
-        self, connection: Connection, decision: Decision, *, release_id: str | None, previous: str | None
-    ) -> None:
-        row = {
-            "at": self._now(),
-            "action": decision.action,
-            "model_id": decision.model_id,
-            "release_id": release_id,
-            "previous_release_id": previous,
-            "reasons": list(decision.reasons),
-            "notes": list(decision.notes),
-            "forced": decision.forced,
-            "evaluation": decision.evaluation.to_dict() if decision.evaluation else None,
-            "suite": decision.suite.to_dict() if decision.suite else None,
-        }
-        connection.execute(tables.decisions.insert(), [row])
+
+def put_decision(
+    connection: Connection, decision: Decision, *, release_id: str | None, previous: str | None, at: str
+) -> None:
+    """Enter a decision in a transaction; ``previous`` is what was live."""
+    row = {
+        "at": at,
+        "action": decision.action,
+        "model_id": decision.model_id,
+        "release_id": release_id,
+        "previous_release_id": previous,
+        "reasons": list(decision.reasons),
+        "notes": list(decision.notes),
+        "forced": decision.forced,
+        "evaluation": decision.evaluation.to_dict() if decision.evaluation else None,
+        "suite": decision.suite.to_dict() if decision.suite else None,
+    }
+    connection.execute(tables.decisions.insert(), [row])
 
 
 def _decision_in(row: Any) -> Decision:

@@ -198,3 +198,46 @@ jobs = sa.Table(
     sa.Column("started_at", sa.Text),
     sa.Column("ended_at", sa.Text),
 )
+
+shadows = sa.Table(
+    "shadows",
+    metadata,
+    sa.Column("shadow_id", sa.Text, primary_key=True),
+    sa.Column("system", sa.Text, nullable=False),
+    sa.Column("model_id", sa.Text, nullable=False),
+    sa.Column("space_id", sa.Text, nullable=False),
+    sa.Column("description", sa.JSON, nullable=False),
+    sa.Column("share", sa.Float, nullable=False),
+    sa.Column("started_at", sa.Text, nullable=False),
+    sa.Column("ended_at", sa.Text),
+    sa.Column("num_offered", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("num_dropped", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("num_failed", sa.Integer, nullable=False, server_default="0"),
+)
+
+shadow_answers = sa.Table(
+    "shadow_answers",
+    metadata,
+    sa.Column("answer_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("shadow_id", sa.Text, sa.ForeignKey("shadows.shadow_id"), nullable=False, index=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("live_release_id", sa.Text, nullable=False),
+    sa.Column("live", sa.JSON, nullable=False),
+    sa.Column("shadow", sa.JSON, nullable=False),
+    sa.Column("live_ms", sa.Float, nullable=False),
+    sa.Column("shadow_ms", sa.Float, nullable=False),
+)
+"""What live and a candidate answered to the same query: documents with their scores."""
+
+arms = sa.Table(
+    "arms",
+    metadata,
+    sa.Column("arm_id", sa.Text, primary_key=True),
+    sa.Column("release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
+    sa.Column("live_release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
+    sa.Column("share", sa.Float, nullable=False),
+    sa.Column("started_at", sa.Text, nullable=False),
+    sa.Column("ended_at", sa.Text),
+)
+"""Releases that answer a share of the users beside what is live."""

@@ -6,6 +6,8 @@ from collections import deque
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nearer.core.errors import NearerError
@@ -13,7 +15,9 @@ from nearer.store.keys import Key, Keys, matching
 from nearer.store.keys import Scope as KeyScope
 from nearer.web.errors import Forbidden, TooMany, Unauthorized, answer_to
 
-_OPEN = frozenset({"/healthz", "/readyz"})
+COOKIE = "nearer_key"
+DASHBOARD, LOGIN = "/dashboard", "/dashboard/login"
+_OPEN = frozenset({"/healthz", "/readyz", LOGIN, f"{DASHBOARD}/style.css", f"{DASHBOARD}/page.js"})
 _ADMIN = "/v1/admin/"
 _WRITES = frozenset({"PUT", "DELETE"})
 _WRITTEN = frozenset({"/v1/events"})
@@ -36,7 +40,9 @@ class Access:
             try:
                 self._check(scope)
             except NearerError as error:
-                await answer_to(error)(scope, receive, send)
+                to_login = isinstance(error, Unauthorized) and _is_page(scope)
+                answer = RedirectResponse(LOGIN, status_code=303) if to_login else answer_to(error)
+                await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -46,8 +52,7 @@ class Access:
         if not keys:
             _refuse_other_machine(scope, headers)
             return
-        kind, _, token = headers.get("authorization", "").partition(" ")
-        key = matching(token.strip(), keys) if kind.lower() == "bearer" else None
+        key = matching(_token(scope, headers), keys)
         if key is None:
             raise Unauthorized("a key is needed", hint="send it as: Authorization: Bearer TOKEN")
         if (wanted := scope_of(scope["method"], scope["path"])) not in key.scopes:
@@ -80,9 +85,23 @@ def scope_of(method: str, path: str) -> KeyScope:
     >>> scope_of("PUT", "/v1/documents"), scope_of("POST", "/v1/search"), scope_of("GET", "/v1/admin/jobs")
     ('write', 'read', 'admin')
     """
-    if path.startswith(_ADMIN):
+    if path.startswith(_ADMIN) or (method != "GET" and path.startswith(DASHBOARD)):
         return "admin"
     return "write" if method in _WRITES or path in _WRITTEN else "read"
+
+
+def _token(scope: Scope, headers: Headers) -> str:
+    """The key that a request brings: as a bearer, or, to the dashboard alone, in its cookie."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return token.strip()
+    return HTTPConnection(scope).cookies.get(COOKIE, "") if scope["path"].startswith(DASHBOARD) else ""
+
+
+def _is_page(scope: Scope) -> bool:
+    """Whether a person asks, by a browser, for a page of the dashboard."""
+    path: str = scope["path"]
+    return scope["method"] == "GET" and path.startswith(DASHBOARD) and not path.endswith(".json")
 
 
 def is_loopback(host: str) -> bool:

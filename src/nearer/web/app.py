@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import Depends, FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.middleware.cors import CORSMiddleware
@@ -15,6 +15,7 @@ from nearer.core.errors import NotReady
 from nearer.store.keys import Keys
 from nearer.web.access import Access
 from nearer.web.admin import admin_routes
+from nearer.web.dashboard.routes import dashboard_routes
 from nearer.web.documents import document_routes
 from nearer.web.embeddings import embedding_routes
 from nearer.web.errors import add_handlers
@@ -25,7 +26,18 @@ from nearer.web.rerank import rerank_routes
 from nearer.web.schemas import ErrorAnswer, Health
 from nearer.web.search import search_routes
 from nearer.web.service import Service
+from nearer.web.shadow import shadow_routes
 
+_KEY = Depends(HTTPBearer(auto_error=False, description="A key: nearer key add NAME. Where there are none: nothing."))
+_ROUTES = (
+    search_routes,
+    embedding_routes,
+    rerank_routes,
+    document_routes,
+    event_routes,
+    admin_routes,
+    shadow_routes,
+)
 _DESCRIPTION = "Search, embeddings and reranking by what is live in a Nearer workspace."
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "The request asks for what cannot be done."},
@@ -61,12 +73,13 @@ def make_app(service: Service, *, origins: Sequence[str] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=_ERRORS,
-        dependencies=[Depends(HTTPBearer(auto_error=False, description="A key: nearer key add NAME"))],
     )
-    for routes in (search_routes, embedding_routes, rerank_routes, document_routes, event_routes, admin_routes):
-        app.include_router(routes(service))
+    routers = [add(service) for add in _ROUTES]
+    for each in routers:
+        app.include_router(each, dependencies=[_KEY])
+    app.include_router(dashboard_routes(service))
     _add_health(app, service)
-    add_handlers(app)
+    add_handlers(app, [*app.routes, *(route for each in routers for route in each.routes)])
     app.add_middleware(Access, keys=Keys(service.workspace.database))
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
@@ -92,7 +105,13 @@ def _add_health(app: FastAPI, service: Service) -> None:
             raise NotReady("the service is ending", hint="ask another one")
         return JSONResponse({"status": "ready", "release_id": service.searcher.served.release.release_id})
 
-    @app.get("/metrics", tags=["health"], summary="Numbers for Prometheus", response_class=PlainTextResponse)
+    @app.get(
+        "/metrics",
+        tags=["health"],
+        summary="Numbers for Prometheus",
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        dependencies=[_KEY],
+    )
     async def metrics() -> Response:
         """Count requests, the time of each part, what waits, and how far the index is behind the documents."""
         return Response(await service.do(lambda _: service.measured()), media_type=CONTENT_TYPE_PLAIN_0_0_4)

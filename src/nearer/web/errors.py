@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
 
 from nearer.core import errors
 from nearer.core.errors import NearerError
@@ -93,8 +94,8 @@ def _headers(error: NearerError) -> dict[str, str]:
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Have an application tell its errors so."""
+def add_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Have an application tell its errors so; ``routes`` are all that it has."""
 
     async def told(_: Request, error: Exception) -> JSONResponse:
         return answer_to(error)
@@ -103,8 +104,10 @@ def add_handlers(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return _invalid(error.errors())
 
-    async def refused(_: Request, error: Exception) -> JSONResponse:
+    async def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            error.headers = {"Allow": ", ".join(_methods(request, routes))}
         code = _BY_STATUS.get(error.status_code, "bad_input")
         hint = "the service's own page lists what there is: /docs" if error.status_code in (404, 405) else ""
         return error_answer(error.status_code, code, str(error.detail), hint, headers=dict(error.headers or {}))
@@ -112,6 +115,13 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(NearerError, told)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, refused)
+
+
+def _methods(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
+    """What a path takes: each method is a route of its own."""
+    known = [each for each in routes if isinstance(each, Route)]
+    matching = [each for each in known if each.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for each in matching for method in each.methods or ()})
 
 
 def _invalid(found: Sequence[Any]) -> JSONResponse:

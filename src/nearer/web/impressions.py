@@ -23,11 +23,13 @@ class Page:
     hits: tuple[Hit, ...]
 
 
-def show(service: Service, requests: Sequence[SearchRequest], answers: Sequence[Answer], *, arm: str) -> list[Page]:
+def show(
+    service: Service, requests: Sequence[SearchRequest], answers: Sequence[Answer], *, arms: Sequence[str]
+) -> list[Page]:
     """The pages of answers; what each showed is written to the event log, for which nobody waits."""
     pages, noted, at = [], [], datetime.now(UTC)
     share = service.workspace.recipe.search.explore
-    for request, answer in zip(requests, answers, strict=True):
+    for request, answer, arm in zip(requests, answers, arms, strict=True):
         shown = explore(len(answer.hits), share=share, rng=_DRAWS)
         page = Page(query_id=service.salt.new_query_id(), hits=tuple(answer.hits[place] for place in shown.order))
         pages.append(page)

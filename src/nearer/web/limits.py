@@ -8,7 +8,7 @@ class Limits:
     """Sizes above which a request is refused; what waits beyond ``waiting`` is told to come again.
 
     A request is answered within ``deadline_s`` or not at all. ``encode_wait_s`` is how long a text may wait so that
-    others are encoded with it.
+    others are encoded with it, and ``encode_batch`` how many at most.
     """
 
     body_bytes: int = 16 * 2**20
@@ -23,3 +23,4 @@ class Limits:
     waiting: int = 256
     deadline_s: float = 30.0
     encode_wait_s: float = 0.002
+    encode_batch: int = 64

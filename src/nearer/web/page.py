@@ -18,26 +18,43 @@ _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 CONTENT_POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors 'none'"
 """The page may use its own style, and nothing else."""
 
+_FINE = ("200", "202")
 _templates = Environment(loader=PackageLoader("nearer.web", ""), autoescape=select_autoescape(), trim_blocks=True)
 
 
 def reference_page(document: dict[str, Any]) -> str:
     """The page of an OpenAPI document."""
-    schemas = document.get("components", {}).get("schemas", {})
-    operations = [
+    template = _templates.get_template("reference.html")
+    rows = rows_of(document)
+    return template.render(
+        document=document,
+        operations=operations_of(document),
+        schemas=document.get("components", {}).get("schemas", {}),
+        rows=rows,
+        style=_STYLE,
+    )
+
+
+def operations_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every path and method, with the names of the schemas that it is asked and answered with."""
+    return [
         {
             "method": method.upper(),
             "path": path,
             "asked": _name_of(operation.get("requestBody", {})),
-            "answered": _name_of(operation["responses"].get("200", {})),
+            "answered": next(
+                (name for status in _FINE if (name := _name_of(operation["responses"].get(status, {})))), ""
+            ),
             **operation,
         }
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
-    template = _templates.get_template("reference.html")
-    rows = {name: _fields(schema) for name, schema in schemas.items()}
-    return template.render(document=document, operations=operations, schemas=schemas, rows=rows, style=_STYLE)
+
+
+def rows_of(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The fields of every schema: name, type, whether it is required, and meaning."""
+    return {name: _fields(schema) for name, schema in document.get("components", {}).get("schemas", {}).items()}
 
 
 def _name_of(part: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=int(service.limits.deadline_s) + 5,
     )
-    say(f"serving at http://{_shown(listening)} (its page: /docs); end it with Ctrl-C")
+    say(f"serving at http://{_shown(listening)} (its pages: /docs, /dashboard); end it with Ctrl-C")
     _Server(config, service).run(sockets=[listening])
 
 

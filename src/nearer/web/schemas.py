@@ -47,7 +47,9 @@ class SearchRequest(_Asked):
     mode: Literal["release", "dense", "lexical"] = Field(
         "release", description="What ranks: what the release says, its vectors alone, or BM25 alone."
     )
-    user: Text | None = Field(None, max_length=512, description="Who asks; it is kept hashed, with what was shown.")
+    user: Text | None = Field(
+        None, max_length=512, description="Who asks: draws the arm; kept hashed, with what was shown."
+    )
     session: Text | None = Field(None, max_length=512, description="In which session; it is kept hashed too.")
 
 
@@ -82,7 +84,7 @@ class SearchAnswer(BaseModel):
     query_id: str
     release_id: str
     space_id: str
-    arm: str = Field(description='Which of several releases answered; "live".')
+    arm: str = Field(description="live; or control or treatment, where two releases answer a share of the users each.")
     took_ms: dict[str, float] = Field(description="encode, rank, passages, and total with the time spent waiting.")
     unused_rules: list[str] = Field(description="Rules of the release that lacked a field in known.")
     results: list[SearchResult]
@@ -237,6 +239,14 @@ class PromoteRequest(_Asked):
     system: Text | None = None
     split: Text | None = Field(None, description="The split that judges; test unless said otherwise.")
     force_reason: Text | None = Field(None, min_length=1, description="Why it goes live though the gate refuses.")
+    share: float | None = Field(None, gt=0, lt=1, description="Of the users that it answers; live stays live.")
+
+
+class ShadowRequest(_Asked):
+    """Which system to put in the shadow of live, and the share of the queries that it is asked."""
+
+    system: Text
+    share: float = Field(0.1, gt=0, le=1)
 
 
 class PruneRequest(_Asked):

@@ -6,14 +6,16 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from nearer.serving.arms import Arm
 from nearer.serving.query import Hit
 from nearer.serving.searcher import Answer, Ask
 from nearer.web.impressions import Page, show
 from nearer.web.schemas import SearchAnswer, SearchBatch, SearchBatchAnswer, SearchRequest
 from nearer.web.service import Service, since_ms
+from nearer.web.traffic import Seen
 
 SNIPPET_CHARACTERS = 300
-_ARM = "live"
+_QUERY_CHARACTERS = 200
 
 
 def search_routes(service: Service) -> APIRouter:
@@ -28,7 +30,7 @@ def search_routes(service: Service) -> APIRouter:
 
     @routes.post("/v1/search/batch", response_model=SearchBatchAnswer, summary="Search for several queries")
     async def search_batch(request: SearchBatch) -> JSONResponse:
-        """Answer several queries by one release; one that cannot be answered refuses them all."""
+        """Answer several queries, those of an arm by one release; one that cannot be answered refuses them all."""
         service.refuse_many(len(request.queries), what="queries", limit=service.limits.queries)
         return JSONResponse({"answers": await _answered(service, request.queries)})
 
@@ -40,22 +42,48 @@ async def _answered(service: Service, requests: list[SearchRequest]) -> list[dic
     for request in requests:
         service.refuse_text(request.query, what="the query", limit=limits.query_characters)
         service.refuse_many(request.k or 1, what="results", limit=limits.results)
+    arms = [service.router.arm_of(each.user or each.session) for each in requests]
     asks = [Ask(text=each.query, k=each.k, where=each.filter, known=each.known, mode=each.mode) for each in requests]
-    answers = await service.do(lambda deadline: service.searcher.search_many(asks, deadline=deadline))
+    answers = await service.do(lambda deadline: _answers(service, asks, arms, deadline=deadline))
     total_ms = since_ms(start)
-    for answer in answers:
+    pages = show(service, requests, answers, arms=arms)
+    for ask, arm, answer, page in zip(asks, arms, answers, pages, strict=True):
         service.metrics.search(answer.took_s)
-    pages = show(service, requests, answers, arm=_ARM)
-    return [_plain(answer, page, total_ms) for answer, page in zip(answers, pages, strict=True)]
+        service.traffic.add(_seen(ask, answer, query_id=page.query_id, arm=arm, total_ms=total_ms))
+        if arm != "treatment":
+            service.shadow.offer(ask, answer)
+    shown = zip(answers, pages, arms, strict=True)
+    return [_plain(answer, page, arm=arm, total_ms=total_ms) for answer, page, arm in shown]
 
 
-def _plain(answer: Answer, page: Page, total_ms: float) -> dict[str, Any]:
+def _seen(ask: Ask, answer: Answer, *, query_id: str, arm: Arm, total_ms: float) -> Seen:
+    took_ms = {part: 1000 * seconds for part, seconds in answer.took_s.items()}
+    return Seen(
+        query_id=query_id,
+        query=ask.text[:_QUERY_CHARACTERS],
+        arm=arm,
+        num_results=len(answer.hits),
+        took_ms={**took_ms, "total": total_ms},
+    )
+
+
+def _answers(service: Service, asks: list[Ask], arms: list[Arm], *, deadline: float) -> list[Answer]:
+    """The answers in order; those of an arm are one release's."""
+    found: dict[int, Answer] = {}
+    for arm in dict.fromkeys(arms):
+        rows = [row for row, each in enumerate(arms) if each == arm]
+        answered = service.searcher_of(arm).search_many([asks[row] for row in rows], deadline=deadline)
+        found |= dict(zip(rows, answered, strict=True))
+    return [found[row] for row in range(len(asks))]
+
+
+def _plain(answer: Answer, page: Page, *, arm: Arm, total_ms: float) -> dict[str, Any]:
     took_ms = {part: round(1000 * seconds, 3) for part, seconds in answer.took_s.items()}
     return {
         "query_id": page.query_id,
         "release_id": answer.release_id,
         "space_id": answer.space_id,
-        "arm": _ARM,
+        "arm": arm,
         "took_ms": {**took_ms, "total": total_ms},
         "unused_rules": list(answer.unused_rules),
         "results": [_result(hit) for hit in page.hits],

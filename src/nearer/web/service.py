@@ -5,19 +5,24 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from nearer.core.errors import NotFound
 from nearer.flows.job import start_waiting_jobs
 from nearer.flows.retention import enforce_retention
+from nearer.serving.arms import Arm, Router
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.follower import Follower
 from nearer.serving.indexer import Indexer
-from nearer.serving.models import Models
+from nearer.serving.models import Last, Models
 from nearer.serving.searcher import Searcher
+from nearer.serving.served import Served
+from nearer.serving.shadow import Shadow
 from nearer.store.events.log import EventLog
 from nearer.store.events.salt import Salt
 from nearer.store.workspace import Workspace
 from nearer.web.errors import TooLarge
 from nearer.web.limits import Limits
 from nearer.web.metrics import Metrics
+from nearer.web.traffic import Traffic
 from nearer.web.work import Work
 
 T = TypeVar("T")
@@ -31,13 +36,17 @@ class Service:
         self.workspace = workspace
         self.limits = limits or Limits()
         self.metrics = Metrics()
+        self.traffic = Traffic()
         self.queue = EncodeQueue(
-            max_wait_s=self.limits.encode_wait_s, max_waiting=4 * self.limits.texts, observe=self.metrics.batch
+            max_wait_s=self.limits.encode_wait_s,
+            max_batch=self.limits.encode_batch,
+            max_waiting=4 * self.limits.texts,
+            observe=self.metrics.batch,
         )
         self.follower = Follower(
             workspace, queue=self.queue, swapped=lambda served: self.metrics.swapped(served.release.release_id)
         )
-        self.indexer = Indexer(workspace, served=lambda: self.follower.served, updated=self.follower.wake)
+        self.indexer = Indexer(workspace, served=self._all_served, updated=self.follower.wake)
         self.models = Models(workspace, searcher=lambda: self.searcher)
         self.salt = _salt(workspace)
         self.events = EventLog(
@@ -48,20 +57,32 @@ class Service:
         )
         self.is_ending = False
         self._work = Work(self.limits)
+        self._previous: Last[Searcher] = Last()
+        self.router = Router(workspace, queue=self.queue)
+        self.shadow = Shadow(workspace, queue=self.queue, is_busy=lambda: self._work.num_pending > 0)
 
     @property
     def searcher(self) -> Searcher:
         """What answers now. Raises NotReady before something does."""
         return self.follower.searcher
 
+    def searcher_of(self, arm: Arm) -> Searcher:
+        """What answers an arm. Raises NotReady before something does."""
+        return self.router.follower.searcher if arm == "treatment" else self.searcher
+
     def refuse_not_ready(self) -> None:
         """Raises NotReady before something answers."""
         _ = self.searcher
+
+    def _all_served(self) -> list[Served]:
+        return [served for served in (self.follower.served, self.router.served, self.shadow.served) if served]
 
     def start(self) -> None:
         """Begin to open what is live."""
         self.follower.start()
         self.indexer.start()
+        self.router.follower.start()
+        self.shadow.start()
         start_waiting_jobs(self.workspace)
 
     def close(self) -> None:
@@ -69,6 +90,8 @@ class Service:
         self.is_ending = True
         self._work.close()
         self.indexer.close()
+        self.shadow.close()
+        self.router.follower.close()
         self.follower.close()
         self.queue.close()
         self.events.close()
@@ -76,10 +99,31 @@ class Service:
 
     def measured(self) -> bytes:
         """The numbers for Prometheus."""
-        served = self.follower.served
-        lag = max(0, self.workspace.collection.revision() - served.index.manifest.revision) if served else 0
-        self.metrics.now(pending=self._work.num_pending, texts=self.queue.num_waiting, lag=lag)
+        self.metrics.now(pending=self._work.num_pending, texts=self.queue.num_waiting, lag=self.index_lag())
         return self.metrics.text()
+
+    def index_lag(self) -> int:
+        """How many changes of the documents cannot be found yet."""
+        served = self.follower.served
+        return max(0, self.workspace.collection.revision() - served.index.manifest.revision) if served else 0
+
+    def other_searcher(self, name: str) -> Searcher:
+        """What the dashboard compares: live, shadow, treatment or previous. Raises NotFound, NotReady."""
+        found = {"live": lambda: self.searcher, "shadow": lambda: self.shadow.searcher}
+        found |= {"treatment": lambda: self.router.follower.searcher, "previous": self._previous_searcher}
+        if name not in found:
+            raise NotFound(f"no system {name!r} is open", hint=f"one of: {', '.join(found)}")
+        return found[name]()
+
+    def _previous_searcher(self) -> Searcher:
+        release = self.workspace.registry.previous()
+        if release is None:
+            raise NotFound("there is no release before", hint="see: nearer history")
+
+        def opened() -> Searcher:
+            return Searcher.open(self.workspace, target=lambda _: release, queue=self.queue, is_urgent=False)
+
+        return self._previous.get(f"{release.release_id} {self.workspace.collection.revision()}", opened)
 
     async def do(self, work: Callable[[float], T]) -> T:
         """Work in a thread, by its deadline. Raises Overloaded, DeadlineExceeded, and what ``work`` raises."""

@@ -9,7 +9,10 @@ from nearer.core.results.measuring import ApiUse, ComparedSystems, Evaluation, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion(Result):
-    """What the gate decided, why, and what it saw; without an evaluation where a former release came back."""
+    """What the gate decided, why, and what it saw; without an evaluation where a former release came back.
+
+    ``share`` is of the users that the release answers, where that is not all of them.
+    """
 
     verdict: Literal["promoted", "refused"]
     reasons: tuple[str, ...]
@@ -17,7 +20,20 @@ class Promotion(Result):
     release_id: str | None
     evaluation: Evaluation | None
     suite: SuiteRun | None
+    share: float | None = field(default=None, metadata=OMITTED)
     api: ApiUse | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmStatus(Result):
+    """A release that answers a share of the users beside the live one, since when, and until when."""
+
+    arm_id: str
+    release_id: str
+    live_release_id: str
+    share: float
+    started_at: str
+    ended_at: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +48,7 @@ class Rollback(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEvent(Result):
-    """A decision on what is live: "promote", "refuse" or "rollback" of a model, and why.
+    """A decision on what is live: "promote", "refuse", "rollback" or "arm" of a model, and why.
 
     ``forced`` is the reason why a model that the gate refused is live all the same.
     """

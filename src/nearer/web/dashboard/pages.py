@@ -1,0 +1,179 @@
+"""What each page shows, as a record: the template and the JSON twin have the same."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nearer.core.results.base import Result
+from nearer.core.results.releases import ArmStatus, HistoryEvent
+from nearer.core.results.service import JobEntry
+from nearer.core.results.serving import ReleaseStatus
+from nearer.core.results.shadow import ShadowReport, Spread
+from nearer.flows.arm import arm_status
+from nearer.flows.job import STARTED_BY_HAND
+from nearer.flows.status import status
+from nearer.serving.shadow_report import last_shadow
+from nearer.store.arms import Arms
+from nearer.store.jobs import ENDED, Jobs
+from nearer.web.service import Service
+from nearer.web.traffic import MOST_SEEN, latency_of, zero_results_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview(Result):
+    """What is live, since when, on which evidence, and how the service does."""
+
+    live: ReleaseStatus | None
+    since: str | None
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    forced: str | None
+    served: str | None
+    index_lag: int
+    num_searches: int
+    p95_ms: float | None
+    shadow: str | None
+    arm: ArmStatus | None
+    num_jobs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPage(Result):
+    """What happened to the live pointer, oldest first; ``previous`` is what a rollback returns to."""
+
+    live: str | None
+    previous: str | None
+    events: tuple[HistoryEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficPage(Result):
+    """The newest searches of this process."""
+
+    num_searches: int
+    most: int
+    latency_ms: Mapping[str, Spread]
+    by_arm: Mapping[str, int]
+    zero_results: tuple[tuple[str, int], ...]
+    unclicked: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowPage(Result):
+    """The candidate in the shadow, or the last one."""
+
+    report: ShadowReport | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsPage(Result):
+    """The newest jobs, and what may be started."""
+
+    verbs: tuple[str, ...]
+    jobs: tuple[JobEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStep(Result):
+    """How far a part of a job is; a ``total`` of 0 is unknown."""
+
+    label: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage(Result):
+    """One job: its parts, what it said, and the plain values of its result."""
+
+    job: JobEntry
+    is_at_work: bool
+    steps: tuple[JobStep, ...]
+    said: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def overview(service: Service) -> Overview:
+    """The first page."""
+    workspace = service.workspace
+    told, events = status(workspace), workspace.registry.history()
+    live_id = told.live.release_id if told.live else None
+    moved = next((each for each in reversed(events) if each.release_id == live_id and each.action != "arm"), None)
+    evidence = next((each for each in reversed(events) if each.release_id == live_id and each.reasons), moved)
+    served, searches, shadow = service.follower.served, service.traffic.newest(), last_shadow(workspace)
+    is_shared = Arms(workspace.database).active() is not None
+    return Overview(
+        live=told.live,
+        since=moved.at if moved else None,
+        reasons=evidence.reasons if evidence else (),
+        notes=evidence.notes if evidence else (),
+        forced=evidence.forced if evidence else None,
+        served=served.release.release_id if served else None,
+        index_lag=service.index_lag(),
+        num_searches=len(searches),
+        p95_ms=latency_of(searches)["total"].p95 if searches else None,
+        shadow=shadow.system if shadow and not shadow.ended_at else None,
+        arm=arm_status(workspace) if is_shared else None,
+        num_jobs=sum(each.state not in ENDED for each in Jobs(workspace).all()),
+    )
+
+
+def history_page(service: Service) -> HistoryPage:
+    """What was live, and what a rollback returns to."""
+    registry = service.workspace.registry
+    previous = registry.previous()
+    return HistoryPage(
+        live=registry.live_id(),
+        previous=previous.release_id if previous else None,
+        events=tuple(registry.history()),
+    )
+
+
+def traffic_page(service: Service) -> TrafficPage:
+    """What was searched lately."""
+    searches = service.traffic.newest()
+    return TrafficPage(
+        num_searches=len(searches),
+        most=MOST_SEEN,
+        latency_ms=latency_of(searches),
+        by_arm=Counter(each.arm for each in searches),
+        zero_results=tuple(zero_results_of(searches)),
+        unclicked=tuple(service.traffic.unclicked()),
+    )
+
+
+def shadow_page(service: Service) -> ShadowPage:
+    """The shadow."""
+    return ShadowPage(report=last_shadow(service.workspace))
+
+
+def jobs_page(service: Service) -> JobsPage:
+    """The jobs."""
+    return JobsPage(verbs=STARTED_BY_HAND, jobs=tuple(Jobs(service.workspace).all()))
+
+
+def job_page(service: Service, job_id: str) -> JobPage:
+    """One job. Raises NotFound."""
+    jobs = Jobs(service.workspace)
+    job = jobs.get(job_id)
+    told, _ = jobs.progress(job_id)
+    return JobPage(
+        job=job,
+        is_at_work=job.state not in ENDED,
+        steps=_steps(told),
+        said=tuple(str(each["text"]) for each in told if "text" in each)[-50:],
+        facts=tuple((name, str(value)) for name, value in (job.result or {}).items() if _is_plain(value)),
+    )
+
+
+def _steps(told: Sequence[Mapping[str, Any]]) -> tuple[JobStep, ...]:
+    """The newest of each part, in the order in which they began."""
+    newest = {str(each["label"]): each for each in told if "label" in each}
+    return tuple(
+        JobStep(label=label, done=int(each["done"]), total=int(each["total"])) for label, each in newest.items()
+    )
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float)
