@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
+from nearer.core.errors import NotFound
 from nearer.flows.events import event_counts
+from nearer.flows.lineage import lineage
 from nearer.serving.searcher import Searcher
 from nearer.store.events.reading import read_events
 from nearer.store.events.salt import Salt
@@ -257,3 +259,16 @@ def test_the_verb_tells_what_came_in(live, ask, base_live, nearer):
     text = nearer("events", "--dir", str(base_live)).out
     assert "1 click" in text
     assert "kept apart: 1 unknown query" in text
+
+
+def test_an_answer_is_traced_to_its_release_and_model(live):
+    answer = live.post("/v1/search", query="harbour lantern", user="ann", k=2)
+    query_id, doc_id = answer["query_id"], answer["results"][0]["doc_id"]
+    send(live, [click(query_id, doc_id), click(query_id, "never shown")])
+    found = lineage(live.workspace, query_id)
+    assert (found.answer.release_id, found.answer.space_id) == (answer["release_id"], answer["space_id"])
+    assert found.answer.doc_ids == tuple(each["doc_id"] for each in answer["results"])
+    assert found.answer.events == {"click": 1}
+    assert found.lineage == lineage(live.workspace).lineage
+    with pytest.raises(NotFound, match="no answer 'query-0'"):
+        lineage(live.workspace, "query-0")

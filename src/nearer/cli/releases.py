@@ -97,7 +97,7 @@ def history(folder: Folder = HERE, as_json: AsJson = False) -> None:
 def lineage(
     system: Annotated[str, typer.Argument(metavar="[SYSTEM]")] = "live", folder: Folder = HERE, as_json: AsJson = False
 ) -> None:
-    """Tell which data, seed and parents made a system's model."""
+    """Tell which data, seed and parents made a system's model, or that of an answer by its query id."""
     from nearer.flows.lineage import lineage as flow
 
     run(folder, None, as_json, printing.lineage, lambda w: flow(w, system))

@@ -1,8 +1,17 @@
-"""Where a model came from."""
+"""Where a model came from, or an answer that the service gave."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from nearer.core.errors import NotFound
-from nearer.core.results.serving import Lineage, Link, MergedShare
-from nearer.store.registry import Model, Registry
+from nearer.core.results.serving import Lineage, Link, MergedShare, ServedAnswer
+from nearer.signals.sift import sift
+from nearer.store.events.reading import read_events
+from nearer.store.events.salt import QUERY_PREFIX
+from nearer.store.registry import Model, Registry, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, open_system
 from nearer.systems.reranker import is_reranker_id
@@ -11,19 +20,49 @@ from nearer.systems.reranker import is_reranker_id
 def lineage(workspace: Workspace, system: str = LIVE) -> Lineage:
     """Where a system's model came from: itself first, its parents after it, with data, seed and releases of each.
 
-    A reranker that was trained here has a name too; ``reranker`` tells of that of what is live. Raises NotFound for an
-    unknown name.
+    A reranker that was trained here has a name too; ``reranker`` tells of that of what is live. The id of a query is
+    that of an answer: then it is told which release gave it and where that came from. Raises NotFound for an unknown
+    name.
     """
     registry = workspace.registry
+    if system.startswith(QUERY_PREFIX):
+        answer = _answer(workspace, system)
+        return replace(_of_release(registry, registry.release(answer.release_id)), answer=answer)
     live = registry.live()
     if system == LIVE and live is None:
         raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
-    model_id = live.model_id if live and system == LIVE else system
+    if live and system == LIVE:
+        return _of_release(registry, live)
     base = open_system(workspace, BASE).model if system == BASE else None
-    reranker = live.reranker if live and system == LIVE else None
+    return Lineage(lineage=_chain(registry, base.model_id if base else system, base=base), reranker=())
+
+
+def _of_release(registry: Registry, release: Release) -> Lineage:
+    reranker = release.reranker
     return Lineage(
-        lineage=_chain(registry, base.model_id if base else model_id, base=base),
+        lineage=_chain(registry, release.model_id),
         reranker=_chain(registry, reranker) if reranker and is_reranker_id(reranker) else (),
+    )
+
+
+def _answer(workspace: Workspace, query_id: str) -> ServedAnswer:
+    """What the event log says of an answer. Raises NotFound where it has none of that id, or one that failed."""
+    logged = read_events(workspace.events)
+    shown = logged.impressions.filter(pc.equal(logged.impressions["query_id"], query_id)).to_pylist()
+    if not shown or not shown[0]["release_id"]:
+        raise NotFound(f"the event log has no answer {query_id!r}", hint="see what came in: nearer events")
+    events = logged.events.filter(pa.array(sift(logged.impressions, logged.events).counted_E))
+    done = events.filter(pc.equal(events["query_id"], query_id))["action"].to_pylist()
+    [row] = shown
+    return ServedAnswer(
+        query_id=query_id,
+        at=row["at"].isoformat(timespec="milliseconds"),
+        query=row["query"],
+        arm=row["arm"],
+        release_id=row["release_id"],
+        space_id=row["space_id"],
+        doc_ids=tuple(row["doc_ids"]),
+        events=dict(sorted(Counter(done).items())),
     )
 
 

@@ -2,7 +2,16 @@
 
 from nearer.core.results.data import IndexStatus, Pruned
 from nearer.core.results.releases import ArmStatus, Demo, History, Promotion, Rollback, WrittenReport
-from nearer.core.results.serving import Indexed, IndexSummary, Lineage, Link, ReleaseStatus, SearchAnswer, Status
+from nearer.core.results.serving import (
+    Indexed,
+    IndexSummary,
+    Lineage,
+    Link,
+    ReleaseStatus,
+    SearchAnswer,
+    ServedAnswer,
+    Status,
+)
 from nearer.core.results.training import Discarded, UnfinishedRun
 from nearer.printing.parts import comparison, excluded, one_line, passed, spent, usage
 
@@ -95,7 +104,7 @@ def history(result: History) -> str:
 
 def lineage(result: Lineage) -> str:
     """The result of `nearer lineage`."""
-    lines = []
+    lines = _answer(result.answer) if result.answer else []
     for each in (*result.lineage, *result.reranker):
         data, shorter, mixed = each.data, (each.encoder or {}).get("compressed"), each.merged
         made = (
@@ -111,6 +120,14 @@ def lineage(result: Lineage) -> str:
         computed = each.encoder_id or each.cross_encoder_id
         lines.append(f"  {computed}  releases: {', '.join(each.releases) or 'none'}")
     return "\n".join(lines)
+
+
+def _answer(answer: ServedAnswer) -> list[str]:
+    done = ", ".join(f"{action} {number}" for action, number in answer.events.items()) or "nothing"
+    return [
+        f"{answer.query_id}  {answer.at}  {one_line(answer.query)}",
+        f"  answered by {answer.release_id}, arm {answer.arm}: {len(answer.doc_ids)} documents; users did: {done}",
+    ]
 
 
 def _kind(each: Link) -> str:

@@ -187,11 +187,30 @@ class Link(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServedAnswer(Result):
+    """An answer that the service gave: to whom is hashed, which release gave it, and what users did with it.
+
+    ``events`` counts what counts of what they did, by action.
+    """
+
+    query_id: str
+    at: str
+    query: str
+    arm: str
+    release_id: str
+    space_id: str
+    doc_ids: tuple[str, ...]
+    events: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage(Result):
     """Where a model, or a reranker, came from: itself first, its parents after it.
 
-    ``reranker`` tells the same of what ranks anew what is live, where it was trained here.
+    ``reranker`` tells the same of what ranks anew what is live, where it was trained here. ``answer`` is what was asked
+    about, where that was an answer and not a system.
     """
 
     lineage: tuple[Link, ...]
     reranker: tuple[Link, ...]
+    answer: ServedAnswer | None = field(default=None, metadata=OMITTED)

@@ -11,7 +11,7 @@ from nearer.core.errors import WorkspaceError
 from nearer.store.files import sync, unfinished_name
 
 _BYTES = 32
-_PREFIX = "query-"
+QUERY_PREFIX = "query-"
 _HALF = 16
 
 
@@ -48,13 +48,13 @@ class Salt:
     def new_query_id(self) -> str:
         """A query id that no one else can make."""
         drawn = secrets.token_hex(_HALF // 2)
-        return f"{_PREFIX}{drawn}{self._sign(f'query {drawn}', num_hex=_HALF)}"
+        return f"{QUERY_PREFIX}{drawn}{self._sign(f'query {drawn}', num_hex=_HALF)}"
 
     def gave(self, query_id: str) -> bool:
         """Whether a query id was made with this salt."""
-        drawn, signature = query_id.removeprefix(_PREFIX)[:_HALF], query_id[len(_PREFIX) + _HALF :]
+        drawn, signature = query_id.removeprefix(QUERY_PREFIX)[:_HALF], query_id[len(QUERY_PREFIX) + _HALF :]
         made = self._sign(f"query {drawn}", num_hex=_HALF)
-        return query_id.startswith(_PREFIX) and hmac.compare_digest(made.encode(), signature.encode())
+        return query_id.startswith(QUERY_PREFIX) and hmac.compare_digest(made.encode(), signature.encode())
 
     def _sign(self, text: str, *, num_hex: int) -> str:
         return hmac.new(self._secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:num_hex]
