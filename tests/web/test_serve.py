@@ -1,5 +1,6 @@
 """The verb ``nearer serve``: ready once it has answered, drained when it is told to end."""
 
+import contextlib
 import os
 import re
 import signal
@@ -142,3 +143,53 @@ def test_the_demo_ends_by_telling_how_to_serve_it():
     report = "made/demo/.nearer/reports/report.html"
     result = SimpleNamespace(comparison=None, num_test_uses=1, verdict="promoted", duration_s=1.0, report=report)
     assert demonstrated(result).splitlines()[-1] == "serve:   nearer serve --dir made/demo"
+
+
+@pytest.mark.slow
+def test_several_processes_serve_as_one_and_one_that_is_killed_is_begun_anew(served, base_live):
+    process = served(base_live, "--workers", 2)
+
+    def numbers():
+        """The requests counted of all, and the processes that tell."""
+        with httpx2.Client(base_url=process.client.base_url, timeout=30) as client:  # a connection of its own
+            text = client.get("/metrics").text
+        found = re.findall(r'nearer_requests_total\{[^}]*route="/v1/search"[^}]*\} ([0-9.]+)', text)
+        return sum(map(float, found))
+
+    def asked():
+        """The status of an answer; 0 while the processes are still starting."""
+        with (
+            contextlib.suppress(httpx2.TransportError),
+            httpx2.Client(base_url=process.client.base_url, timeout=20) as client,
+        ):
+            return client.post("/v1/search", json={"query": "rain"}).status_code
+        return 0
+
+    eventually(lambda: [asked() for _ in range(8)] == [200] * 8, what="both answer", patience_s=240)
+    before = numbers()
+    assert [asked() for _ in range(20)] == [200] * 20
+    assert {numbers() for _ in range(6)} == {before + 20}, "each tells the numbers of both"
+    children = eventually(lambda: len(workers_of(process)) == 2 and workers_of(process), what="two at work")
+    os.kill(children[0], signal.SIGKILL)
+    eventually(
+        lambda: len(workers_of(process)) == 2 and children[0] not in workers_of(process),
+        what="begun anew",
+        patience_s=120,
+    )
+    eventually(lambda: [asked() for _ in range(8)] == [200] * 8, what="both answer again", patience_s=240)
+    assert numbers() >= before + 20, "what the killed one counted is kept"
+    assert process.end() == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+
+
+def workers_of(process):
+    """The processes that a service began to serve, by their command."""
+    parent = process.verb._process.pid
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError):
+                is_child = f"PPid:\t{parent}\n" in (folder / "status").read_text()
+                if is_child and b"spawn_main" in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+    return sorted(found)

@@ -47,6 +47,7 @@ def serve(
         list[str] | None,
         typer.Option("--allow-origin", help="A site whose pages may ask from a browser.", metavar="ORIGIN"),
     ] = None,
+    workers: Annotated[int, typer.Option(help="Processes; each holds the model.", min=1, max=64)] = 1,
     folder: Folder = HERE,
 ) -> None:
     """Answer over HTTP from the live release, and follow it, until it is told to end."""
@@ -58,7 +59,8 @@ def serve(
     from nearer.web.run import serve as start
 
     with Workspace.open(folder) as workspace:
-        start(workspace, host=host, port=port, origins=origins or (), say=ConsoleProgress().say)
+        say = ConsoleProgress().say
+        start(workspace, host=host, port=port, origins=origins or (), num_processes=workers, say=say)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from nearer.web.access import is_loopback
 from nearer.web.app import make_app
 from nearer.web.limits import Limits
 from nearer.web.service import Service
+from nearer.web.workers import Workers, announce
 
 _BACKLOG = 2048
 
@@ -29,18 +30,35 @@ def serve(
     port: int = 8080,
     origins: Sequence[str] = (),
     limits: Limits | None = None,
+    num_processes: int = 1,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Answer requests until SIGTERM or Ctrl-C, then those at hand, and return. A port of 0 is any that is free.
 
-    Pages of ``origins`` may ask from a browser. Raises InputError for an address that cannot be listened at, and for
-    one that other machines reach while there are no keys.
+    Pages of ``origins`` may ask from a browser. Each of several processes holds the model. Raises InputError for an
+    address that cannot be listened at, and for one that other machines reach while there are no keys.
     """
     if not is_loopback(host) and not Keys(workspace.database).all():
         hint = "make a key first: nearer key add NAME --scope read"
         raise InputError(f"without keys the service listens on loopback alone, not at {host}", hint=hint)
-    _set_threads()
     listening = _listen(host, port)
+    announce(say, _shown(listening), num_processes)
+    if num_processes == 1:
+        serve_at(workspace, listening, origins=origins, limits=limits)
+    else:
+        Workers(workspace.folder.resolve(), listening, number=num_processes, origins=origins, limits=limits).run()
+
+
+def serve_at(
+    workspace: Workspace,
+    listening: socket.socket,
+    *,
+    origins: Sequence[str] = (),
+    limits: Limits | None = None,
+    num_processes: int = 1,
+) -> None:
+    """Answer what comes to a socket until SIGTERM or Ctrl-C; one of so many processes."""
+    _set_threads(num_processes)
     service = Service(workspace, limits=limits)
     config = uvicorn.Config(
         make_app(service, origins=origins),
@@ -49,7 +67,6 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=int(service.limits.deadline_s) + 5,
     )
-    say(f"serving at http://{_shown(listening)} (its pages: /docs, /dashboard); end it with Ctrl-C")
     _Server(config, service).run(sockets=[listening])
 
 
@@ -93,10 +110,10 @@ def _shown(listening: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _set_threads() -> None:
-    """Encode with as many threads as there are cores, unless OMP_NUM_THREADS says otherwise.
+def _set_threads(num_processes: int) -> None:
+    """Encode with as many threads as there are cores for this process, unless OMP_NUM_THREADS says otherwise.
 
     One thread encodes for everybody, so that its product alone has the cores.
     """
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // num_processes))
