@@ -40,6 +40,7 @@ VERBS = [
     "restore",
     "shadow",
     "arm",
+    "simulate",
 ]
 
 

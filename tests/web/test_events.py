@@ -88,6 +88,12 @@ def test_one_or_many_and_each_once(live):
     assert counts.first_at <= counts.last_at
 
 
+def test_what_is_sent_together_is_of_no_machine(live):
+    answer = live.post("/v1/search", query="rain", k=10)
+    send(live, [click(answer["query_id"], each["doc_id"]) for each in answer["results"]])
+    assert event_counts(live.workspace).apart == {}
+
+
 def test_what_the_service_never_gave_is_kept_apart(live):
     answer = live.post("/v1/search", query="rain", k=2)
     [first, *_] = [each["doc_id"] for each in answer["results"]]

@@ -7,6 +7,7 @@ import typer
 
 from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, Overrides, app, run, show
+from nearer.printing.progress import ConsoleProgress
 
 clicks = typer.Typer(no_args_is_help=True, help="What users clicked on, and what that says of relevance.")
 app.add_typer(clicks, name="clicks")
@@ -63,3 +64,38 @@ def forget(
     from nearer.flows.forget import forget_user
 
     run(folder, None, as_json, printing.forgotten, lambda w: forget_user(w, user))
+
+
+@app.command()
+def simulate(
+    to: Annotated[str, typer.Argument(metavar="FILE|URL")],
+    split: Annotated[str, typer.Option(help="Whose judged queries are asked.")] = "dev",
+    users: Annotated[str, typer.Option(help="How users click: position, cascade, trust.")] = "position",
+    sessions: Annotated[int, typer.Option(help="How many lists are shown.")] = 10_000,
+    noise: Annotated[float, typer.Option(help="How likely a document of grade 0 attracts.")] = 0.1,
+    drift: Annotated[float, typer.Option(help="How far what is asked changes over time, 0 to 1.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Let simulated users ask the live release, or a running service, and click as a stated model says."""
+    from nearer.flows.simulate import simulate as flow
+
+    run(
+        folder,
+        overrides,
+        as_json,
+        printing.simulated,
+        lambda w: flow(
+            w,
+            to,
+            split=split,
+            users=users,
+            sessions=sessions,
+            noise=noise,
+            drift=drift,
+            seed=seed,
+            progress=ConsoleProgress(),
+        ),
+    )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from nearer.printing.serving import backed_up, keys, restored
     from nearer.printing.shadow import shadowed
-    from nearer.printing.signals import counted_events, fitted_clicks, forgotten, judged_clicks
+    from nearer.printing.signals import counted_events, fitted_clicks, forgotten, judged_clicks, simulated
     from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 _WHERE = {
@@ -61,6 +61,7 @@ _WHERE = {
     "rolled_back": "releases",
     "shadowed": "shadow",
     "sheet_written": "data",
+    "simulated": "signals",
     "status": "releases",
     "suite_run": "measuring",
     "trained": "training",
@@ -102,6 +103,7 @@ __all__ = [
     "rolled_back",
     "shadowed",
     "sheet_written",
+    "simulated",
     "status",
     "suite_run",
     "trained",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nearer.core.results.signals import ClickFit, ClickJudgments, EventCounts, ForgottenUser, JudgeAgreement
+from nearer.core.results.signals import ClickFit, ClickJudgments, EventCounts, ForgottenUser, JudgeAgreement, Simulated
 
 
 def fitted_clicks(result: ClickFit) -> str:
@@ -86,3 +86,11 @@ def forgotten(result: ForgottenUser) -> str:
     lines += [f"{each.query_id} + {each.doc_id}: {each.before} -> {each.after}" for each in result.changed[:20]]
     lines.append(f"{result.num_changed:,} judgments of clicks changed")
     return "\n".join(lines)
+
+
+def simulated(result: Simulated) -> str:
+    """The result of `nearer simulate`."""
+    return (
+        f"{result.num_sessions:,} sessions of users of the model {result.users}: {result.num_impressions:,} documents "
+        f"shown, {result.num_clicks:,} clicked -> {result.to}"
+    )

@@ -151,6 +151,8 @@ def _by_machines(impressions: pa.Table, events: pa.Table, impression_E: Ints) ->
         asked_E &= at_E == microseconds(impressions["at"])[impression_E]
     rows = np.flatnonzero((at_E != NO_TIME) & ~asked_E & (person_E > 0))
     rows = rows[np.lexsort((at_E[rows], person_E[rows]))]
+    is_new = np.append(True, (np.diff(person_E[rows]) != 0) | (np.diff(at_E[rows]) != 0))[: len(rows)]
+    rows = rows[is_new]  # several that came at once were sent together
     strange: set[int] = set()
     for number, seconds in RATES:
         first, last = rows[:-number], rows[number:]

@@ -127,3 +127,14 @@ class EventCounts(Result):
     num_bytes: int
     num_torn_bytes: int
     num_damaged: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated(Result):
+    """What simulated users were shown and clicked on, and where it was written or sent ``to``."""
+
+    to: str
+    users: str
+    num_sessions: int
+    num_impressions: int
+    num_clicks: int
