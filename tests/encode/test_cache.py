@@ -1,4 +1,5 @@
 import sqlite3
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -91,6 +92,23 @@ def test_more_texts_than_a_block_and_a_lookup(embed, monkeypatch):
         vectors, num_encoded = embed(texts, Counting(), batching=Batching(block_texts=8))
         assert num_encoded == wanted
         assert np.array_equal(vectors, Counting()(texts))
+
+
+def test_vectors_that_are_there_are_read_into_one_matrix(tmp_path):
+    texts, dimension = [f"text {row}" for row in range(4000)], 2048
+    with EmbeddingCache(tmp_path, encoder_id="enc-a", kind="documents", dimension=dimension) as cache:
+
+        def read(encode):
+            return cache.vectors(texts, encode=encode, progress=Silent(), label="encode")
+
+        made, _ = read(lambda some: np.ones((len(some), dimension), np.float32))
+        tracemalloc.start()
+        found, num_encoded = read(lambda _: pytest.fail("all are there"))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert num_encoded == 0
+    assert np.array_equal(found, made)
+    assert peak < 1.4 * found.nbytes
 
 
 def test_no_texts(embed):

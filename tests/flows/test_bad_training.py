@@ -1,10 +1,13 @@
 """What cannot be trained on: refused in words with what to change, and nothing of the workspace is another after it."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from flows.folders import write_jsonl
+from nearer.core.errors import RecipeError
+from nearer.training.job import TrainingJob
 
 PAIR = {"query": "music", "positive": "the film was music"}
 
@@ -49,6 +52,13 @@ def test_pairs_whose_positives_are_all_one_text(ask, new_workspace, beir, tmp_pa
     folder = new_workspace()
     ask(folder, "add", "beir", source)
     assert "all positives are the same text" in refused(ask, folder)["message"]
+
+
+def test_a_training_with_settings_that_cannot_be_is_refused_as_the_recipe_is(opened, base_live):
+    job = SimpleNamespace(workspace=opened(base_live))
+    for settings in ({"train.epochs": -1}, {"train.learning_rate": "fast"}, {"train.no_such_key": 1}):
+        with pytest.raises(RecipeError, match=next(iter(settings))):
+            TrainingJob.under(job, settings)
 
 
 @pytest.mark.parametrize(("score", "reason"), [(1.5, "outside 0 to 1"), (-0.1, "outside 0 to 1"), ("good", "text")])

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, versioned_rows, write_beir
 from flows.processes import Running
+from nearer.advice.remedies import boost_remedy, read_metadata_schema
 from nearer.core import analysis
 from nearer.core.analysis import ENGLISH
 from nearer.core.errors import InputError
 from nearer.core.progress import Silent
+from nearer.evaluation.diagnosis.background import Background
+from nearer.evaluation.exclusions import nothing_excluded
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
 from nearer.flows.add import add
@@ -319,6 +323,29 @@ def test_a_reranker_keeps_as_many_as_the_recipe_says(versioned, ask):
     ask(versioned.folder, "promote", "base+rerank", "--force", "--reason", "a test", code=None)
     assert len(search(versioned, "weather")["results"]) == 5
     assert len(search(versioned, "weather", k=7)["results"]) == 7
+
+
+def test_a_field_that_the_recipe_calls_text_does_not_boost_in_evaluate_or_search(versioned, ask):
+    ask(versioned.folder, "promote", "base+boost", "--force", "--reason", "to serve it", code=None)
+    as_text = ("--set", 'columns.documents.metadata={ year = "text" }')
+    for verb in (("evaluate", "base+boost"), ("search", "weather")):
+        ask(versioned.folder, *verb)
+        error = ask(versioned.folder, *verb, *as_text, code=2)["error"]
+        assert "'year' cannot boost: it is text" in error["message"]
+
+
+def test_advice_and_diagnosis_read_types_as_the_recipe_says(versioned):
+    recipe = versioned.recipe
+    columns = {"documents": {"metadata": {"year": "text"}}}
+    changed = versioned.with_recipe(recipe.model_copy(update={"columns": type(recipe.columns).model_validate(columns)}))
+    judged, documents = read_judged_split(versioned, "dev"), versioned.collection.documents()
+    for opened, kind in ((versioned, "integer"), (changed, "text")):
+        data = SimpleNamespace(workspace=opened, queries=judged.queries, corpus=SimpleNamespace(documents=documents))
+        assert read_metadata_schema(data).fields["year"] == kind
+        background = Background(opened, judged, documents, nothing_excluded())
+        assert background._schema.fields["year"] == kind
+    skipped = boost_remedy(data, read_metadata_schema(data))
+    assert "no document field holds several numbers or dates" in skipped.reason
 
 
 def test_a_boost_by_date_may_be_written_as_dates(versioned):

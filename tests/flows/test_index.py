@@ -286,3 +286,15 @@ def test_a_killed_update_leaves_the_old_index_or_the_new_one(base_live, ask, wor
     assert build(ask, base_live)["num_encoded"] == 0, "what was encoded before the end is kept"
     assert ask(base_live, "index", "--verify")["verdict"] == "ok"
     assert found(ask, base_live, " ".join(words[-20:-10]), "-k", 1) == ["new"]
+
+
+def test_what_the_gate_refuses_leaves_no_index(trained, ask):
+    def folders():
+        with Workspace.open(trained) as workspace:
+            return {path.name for path in workspace.indexes.iterdir() if path.is_dir()}
+
+    before = folders()
+    assert ask(trained, "promote", "--set", "gate.min_gain=0.999", code=3)["verdict"] == "refused"
+    assert folders() == before
+    ask(trained, "promote", "--set", "gate.min_gain=0.999", "--force", "--reason", "to see")
+    assert len(folders()) == len(before) + 1

@@ -34,7 +34,9 @@ def models(ask, folder):
 
 
 def test_a_weight_of_ones_own_makes_a_model_between(ask, trained, model_id):
+    decided = ask(trained, "history")["events"]
     merged = ask(trained, "merge", model_id, "--weight", 0.3)
+    assert ask(trained, "history")["events"] == decided, "a merge decides nothing"
     assert (merged["is_new"], merged["weight"], len(merged["points"])) == (True, 0.3, 3)
     base, tuned, between = (weights(trained, name) for name in ("base", model_id, merged["model_id"]))
     for name, each in between.items():

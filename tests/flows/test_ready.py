@@ -144,6 +144,30 @@ def test_a_sheet_is_written_filled_in_and_read_back_and_live_is_measured(ask, ho
     assert ask(folder, "status")["live"]["is_unmeasured"] is False
 
 
+def test_a_candidate_is_compared_with_a_live_base_that_was_never_measured(ask, holding, tmp_path):
+    folder = holding("corpus")
+    ask(folder, "promote", "base")
+    unmeasured = ask(folder, "status")["live"]
+    rows = synthetic_rows(num_documents=12, queries_each=2)
+    for kind in ("queries", "judgments"):
+        ask(folder, "add", kind, write_jsonl(tmp_path / f"{kind}.jsonl", rows[kind]))
+    judged = ask(folder, "promote", "base+bm25", code=None)
+    measured = judged["evaluation"]
+    assert [each["system"] for each in measured["results"]] == ["live", "base+bm25"]
+    assert measured["results"][0]["model_id"] == unmeasured["model_id"]
+    assert measured["comparisons"][0]["baseline"] == "live"
+    live = ask(folder, "status")["live"]
+    if judged["verdict"] == "refused":
+        assert live == unmeasured
+        forced = ask(folder, "promote", "base+bm25", "--force", "--reason", "to see")
+        assert forced["verdict"] == "promoted"
+        live = ask(folder, "status")["live"]
+    assert (live["is_unmeasured"], live["stages"]) == (False, ["bm25"])
+    ask(folder, "rollback")
+    back = ask(folder, "status")["live"]
+    assert (back["release_id"], back["is_unmeasured"]) == (unmeasured["release_id"], True)
+
+
 def test_a_sheet_keeps_its_texts_and_tells_what_is_wrong(tmp_path):
     texts = ["=1+1", "+2", "-x", "@y", "'=z", 'a "b", c', "two\nlines", "é中文", "plain"]
     rows = [SheetRow(query_id=f"q{n}", query=text, doc_id="d", title="", text=text) for n, text in enumerate(texts)]

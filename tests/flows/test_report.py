@@ -375,14 +375,14 @@ def test_the_top_of_the_page_holds_the_decision_and_the_main_metric_with_all_tha
     for wanted in (
         f"{CANDIDATE} is live.",
         "nDCG@10",
-        "+0.071 [+0.052, +0.090]",
+        "+0.071 [+0.052, +0.090] ▲ gain",
         "0.541 [0.521, 0.561]",
         "0.612 [0.592, 0.632]",
         "p = 0.0002",
         "412 won · 398 tied · 210 lost",
         "1,020 queries of the split test in 63 groups",
         "this was use 2 of that test set",
-        "the gain is proven",
+        "the gain is proven (p = 0.0002, use 2 of this test set)",
     ):
         assert wanted in top_of_page
 
@@ -639,6 +639,28 @@ def test_the_interval_is_put_into_words(low, high, words):
     changed = evaluation()
     changed["comparisons"][0].update(low=low, high=high)
     assert words in Page(render(replace(full_data(), evaluation=Evaluation.read(changed)))).words
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(0.01, 0.05, "▲ gain"), (-0.05, -0.01, "▼ loss"), (-0.01, 0.05, "◇ undecided")]
+)
+def test_gains_and_losses_differ_in_word_and_mark_and_not_in_colour_alone(low, high, said):
+    changed = evaluation()
+    for each in changed["comparisons"]:
+        each.update(difference=(low + high) / 2, low=low, high=high)
+    html = render(replace(full_data(), evaluation=Evaluation.read(changed)))
+    assert Page(html).words.count(said) == 1 + len(METRICS)
+    assert html.count('class="loss dot"') == (len(METRICS) if high < 0 else 0)
+    assert html.count(f'class="figure {said.split()[1]}"') == 1
+
+
+def test_what_has_nothing_to_say_yet_has_no_title_but_a_line_at_the_end():
+    html = render(replace(full_data(), trained=None, suite=None, events=(), live=None, evaluation=None))
+    titles = re.findall(r"<h2>(.*?)</h2>", html)
+    assert titles == ["Data and lineage", "Not done yet"]
+    links = re.findall(r"<nav.*?</nav>", html)[0]
+    assert re.findall(r'href="#(.*?)"', links) == ["lineage"]
+    assert Page(html).words.partition("Not done yet")[2].count("nearer ") == 8
 
 
 def test_a_comparison_on_dev_is_not_called_a_proof():

@@ -57,6 +57,23 @@ def test_length_and_overlap_are_always_there(measured):
     assert sizes(result, "overlap=") == {"overlap=none": 14, "overlap=some": 13, "overlap=all": 13}
 
 
+@pytest.mark.parametrize(
+    ("text", "slice_name"),
+    [
+        ("东京的天气怎么样明天会不会下雨需要带伞吗", "length=13+"),
+        ("ฉันจะรีเซ็ตรหัสผ่านของบัญชีได้อย่างไร", "length=13+"),
+        ("តើខ្ញុំប្តូរលេខសម្ងាត់យ៉ាងដូចម្តេច", "length=13+"),
+        ("退款", "length=1-4"),
+        ("re-set : the — password ?", "length=1-4"),  # signs are no words
+    ],
+)
+def test_the_length_of_a_query_counts_its_words_in_any_script(measured, text, slice_name):
+    rows = some_rows()
+    for query in rows["queries"]:
+        query["text"] = text
+    assert list(sizes(measured(rows), "length=")) == [slice_name]
+
+
 def test_words_are_shared_as_lexical_search_sees_them(measured):
     rows = some_rows()
     for document, query in zip(rows["corpus"], rows["queries"], strict=True):

@@ -27,7 +27,8 @@ HEALTHY = TrainingEvidence(
     num_dev=300,
     num_train=100,
     lessons=[*range(95), *[100] * 5],
-    most_dimensions=384,
+    num_passages=1000,
+    dimension=384,
 )
 
 
@@ -117,3 +118,4 @@ def test_a_collapse_at_the_end_of_a_pass_is_told_though_dev_kept_what_was_before
     alarm = alarms(passes=with_end(0.2, 0.2, rank))["rank_lost"]
     assert alarm.raised == raised
     assert "at pass 1, step 20" in alarm.sentence
+    assert alarm.sentence.startswith("The vectors of 1000 passages effectively spread over 200.0 of 384 dimensions")

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from nearer.core.results.measuring import Comparison
-from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, decide
+from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, decide, with_index_faults
 
 POLICY = Policy(measure="nDCG@10", min_gain=0.01, min_slice_queries=50, alpha=0.05)
 
@@ -27,8 +29,8 @@ def a_slice(difference, *, p_value, num_queries=60, num_groups=60):
     )
 
 
-def evidence(*, gain=0.03, low=0.02, slices=None, index_faults=()):
-    return GateEvidence(comparison=comparison(gain, low), slices=slices or {}, index_faults=index_faults)
+def evidence(*, gain=0.03, low=0.02, slices=None):
+    return GateEvidence(comparison=comparison(gain, low), slices=slices or {})
 
 
 def test_a_proven_gain_is_promoted():
@@ -44,7 +46,7 @@ def test_the_lower_end_must_exceed_the_gain_asked_for(low):
     assert not verdict.promoted
     (reason,) = verdict.reasons
     assert f"+0.0300 [{low:+.4f}, " in reason
-    assert "must exceed +0.0100" in reason
+    assert "p = 0.0010, and the lower end must exceed +0.0100" in reason
 
 
 def test_a_slice_proven_worse_refuses():
@@ -81,27 +83,32 @@ def test_small_slices_are_counted_and_weigh_nothing():
 
 
 def test_index_faults_refuse():
-    verdict = decide(evidence(index_faults=("12 documents have no vector", "spaces differ")), POLICY)
+    promoted = replace(decide(evidence(), POLICY), reasons=("it gains",), notes=("a note",))
+    verdict = with_index_faults(promoted, ["12 documents have no vector", "spaces differ"])
     assert not verdict.promoted
     assert verdict.reasons == (
         "The index has a fault: 12 documents have no vector",
         "The index has a fault: spaces differ",
     )
+    assert verdict.notes == ("it gains", "a note")
+    assert with_index_faults(promoted, []) is promoted
+    forced = with_index_faults(decide(evidence(low=-0.1), POLICY), ["gone"])
+    assert [reason.split(" ")[1] for reason in forced.reasons] == ["gain", "index"]
 
 
 def test_every_reason_is_given():
-    bad = evidence(low=-0.1, slices={"a=b": a_slice(-0.1, p_value=0.001)}, index_faults=("gone",))
-    assert len(decide(bad, POLICY).reasons) == 3
+    bad = evidence(low=-0.1, slices={"a=b": a_slice(-0.1, p_value=0.001)})
+    assert len(decide(bad, POLICY).reasons) == 2
 
 
 def test_evidence_of_another_measure_is_a_bug():
-    other = GateEvidence(comparison=comparison(0.1, 0.05, metric="MAP"), slices={}, index_faults=())
+    other = GateEvidence(comparison=comparison(0.1, 0.05, metric="MAP"), slices={})
     with pytest.raises(AssertionError):
         decide(other, POLICY)
 
 
 def test_an_interval_above_zero_needs_randomisation_to_agree():
-    few_groups = GateEvidence(comparison=comparison(0.05, 0.02, p_value=0.2), slices={}, index_faults=())
+    few_groups = GateEvidence(comparison=comparison(0.05, 0.02, p_value=0.2), slices={})
     verdict = decide(few_groups, POLICY)
     assert not verdict.promoted
     assert "by randomisation" in verdict.reasons[0]

@@ -26,7 +26,7 @@ def seconds(*fields):
     ("values", "wanted"),
     [
         ([1, 2.5, None, "absent"], [1.0, 2.5, np.nan, np.nan]),
-        (["1", "-2.5e1", "absent"], [1.0, -25.0, np.nan]),  # CSV has no numbers
+        (["1", "-2.5e+01", "absent"], [1.0, -25.0, np.nan]),  # CSV has no numbers
         (["2024-05-31", "1970-01-01T00:00:01Z"], [seconds(2024, 5, 31), 1.0]),
         (["2024-05-31 12:00", "2024-05-31T12:00+02:00"], [seconds(2024, 5, 31, 12), seconds(2024, 5, 31, 10)]),
         (["0001-01-01"], [seconds(1, 1, 1)]),
@@ -47,6 +47,8 @@ def test_numbers_and_dates_are_read(values, wanted):
         (["2024-02-30"], "document 'd0' has '2024-02-30'"),
         (["2020", "2024-05-31"], "some texts are numbers and some dates"),
         (["1_000"], "document 'd0' has '1_000'"),
+        (["5", "007"], "document 'd1' has '007'"),  # as filters read them
+        (["5", "1e5"], "document 'd1' has '1e5'"),
         (["nan"], "document 'd0' has 'nan'"),
         (["١"], "document 'd0'"),
         (["1e999"], "document 'd0'"),
@@ -63,6 +65,11 @@ def test_what_cannot_boost_is_told_with_its_document(values, told):
     assert "'x'" in caught.value.message
     assert caught.value.hint
     assert len(caught.value.message) < 300
+
+
+def test_what_the_recipe_says_is_text_cannot_boost():
+    with pytest.raises(InputError, match="'code' cannot boost: it is text, as columns.documents.metadata says"):
+        values_of("code", doc_ids=["d0", "d1"], documents=[{"code": "1"}, {"code": "2"}], texts={"code"})
 
 
 def test_a_field_from_the_right_answer_cannot_boost():

@@ -5,9 +5,9 @@ from nearer.core.records import Document
 from nearer.retrieval.metadata_schema import MetadataSchema
 
 
-def read(metadata, *, queries=(), known=()):
+def read(metadata, *, queries=(), known=(), texts=()):
     documents = [Document(doc_id=f"d{row}", text="x", metadata=each) for row, each in enumerate(metadata)]
-    return MetadataSchema.read(documents, queries, query_time_fields=known)
+    return MetadataSchema.read(documents, queries, query_time_fields=known, texts=texts)
 
 
 def written(schema):
@@ -58,6 +58,14 @@ def test_a_query_whose_value_documents_never_hold_leaves_the_rules_out_and_the_f
     assert "a query whose 'year' is 'soon'" in found.excluded["year"]
     found = read([{"year": 2020}, {"year": 2021}], queries=[{"year": "2020"}], known=["year"])  # as from CSV
     assert written(found)[0] == "year=query.year"
+
+
+def test_what_the_recipe_says_is_text_is_text_whatever_it_looks_like():
+    metadata = [{"version": "1.1"}, {"version": "1.10"}]
+    assert (dict(read(metadata).fields), written(read(metadata))) == ({"version": "number"}, ["version=1.1"])
+    found = read(metadata, known=["version"], texts={"version"})
+    assert dict(found.fields) == {"version": "text"}
+    assert written(found) == ["version=query.version", "version=1.1", "version=1.10"]
 
 
 def test_a_name_that_no_rule_can_hold_is_left_out():

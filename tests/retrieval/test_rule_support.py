@@ -16,7 +16,7 @@ def found(judged, *, corpus=(), known=("year",)):
     metadata = [*(answer for _, answer in answers), *corpus]
     documents = [Document(doc_id=f"d{row}", text="x", metadata=each) for row, each in enumerate(metadata)]
     return rule_support(
-        MetadataSchema.read(documents, queries, query_time_fields=known),
+        MetadataSchema.read(documents, queries, query_time_fields=known, texts=()),
         queries=queries,
         relevant=(np.array([row for row, _ in answers], np.int64), np.arange(len(answers))),
         query_time_fields=known,

@@ -1,4 +1,5 @@
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -99,6 +100,30 @@ def test_a_writer_waits_no_longer_than_it_was_told(path):
         with pytest.raises(WorkspaceBusy), database.write(wait_s=0.1):
             pass
         assert 0.1 <= time.monotonic() - began < 10
+    database.close()
+
+
+def test_what_was_measured_waits_as_long_as_another_writes_and_says_for_whom(path, monkeypatch, caplog):
+    monkeypatch.setattr(tables, "_PATIENCE_S", 0.05)
+    row = {"at": "now", "split": "test", "systems": [], "purpose": "x"}
+    database, written = Database.open(path), threading.Event()
+
+    def keep():
+        other = Database.open(path)
+        with other.write() as connection:
+            connection.execute(ledger.insert(), [row])
+        other.close()
+        written.set()
+
+    with database.write(holder="nearer add"):
+        waiting = threading.Thread(target=keep)
+        waiting.start()
+        assert not written.wait(0.5)
+    waiting.join(timeout=30)
+    assert written.is_set()
+    assert "waits for nearer add" in caplog.text
+    with database.read() as reader:
+        assert reader.scalar(sa.select(sa.func.count()).select_from(ledger)) == 1
     database.close()
 
 

@@ -46,6 +46,23 @@ def faults(found):
     return [(each.line, each.reason) for each in found]
 
 
+def test_a_control_character_as_it_is_has_a_remedy_that_suites_have(read):
+    [fault] = read(a_case(query='"it\x92s late"'))
+    assert (fault.line, "U+0092" in fault.reason) == (3, True)
+    assert "iconv" in fault.remedy
+    assert "\\u0092" in fault.remedy
+    assert "--encoding" not in fault.remedy
+    [row] = read(a_case(query='"it\\u0092s late"'))
+    assert row.record.query == "it\x92s late"
+
+
+def test_a_line_that_is_not_utf8_has_a_remedy_that_suites_have(read):
+    lines = a_case(query='"où"').encode() + a_case(query='"né"').encode() + b'[[case]]\nquery = "o\xf9"\n'
+    [fault] = read(lines)
+    assert "mend this one" in fault.remedy
+    assert "--" not in fault.remedy
+
+
 def a_case(**fields):
     values = {"name": '"a"', "query": '"rain"', "must": '["d1"]', **fields}
     return "[[case]]\n" + "".join(f"{key} = {value}\n" for key, value in values.items() if value)

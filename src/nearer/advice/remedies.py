@@ -103,9 +103,12 @@ def lexical_remedies(data: AdviceData, dense: TopK, lexical: TopK, *, prefix: st
 
 def read_metadata_schema(data: AdviceData) -> MetadataSchema:
     """What the documents' metadata offers to the queries."""
-    known = data.workspace.recipe.search.query_time_fields
+    recipe = data.workspace.recipe
     return MetadataSchema.read(
-        data.corpus.documents, [query.metadata for query in data.queries], query_time_fields=known
+        data.corpus.documents,
+        [query.metadata for query in data.queries],
+        query_time_fields=recipe.search.query_time_fields,
+        texts=recipe.columns.documents.texts,
     )
 
 
@@ -167,7 +170,8 @@ def filter_remedy(data: AdviceData, schema: MetadataSchema) -> tuple[Remedy | Sk
 
 def boost_remedy(data: AdviceData, schema: MetadataSchema) -> Remedy | SkippedRemedy:
     """The fields that are worth adding to the scores: recency, authority, popularity."""
-    values = candidate_values(schema.fields, doc_ids=schema.doc_ids, documents=schema.documents)
+    comparable = [name for name, kind in schema.fields.items() if kind in ("integer", "number", "date")]
+    values = candidate_values(comparable, doc_ids=schema.doc_ids, documents=schema.documents)
     if not values:
         return _without(schema, "base+boost", "no document field holds several numbers or dates")
 

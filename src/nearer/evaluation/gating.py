@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError, ModelRefused, ServiceError
-from nearer.core.progress import Progress, Silent
-from nearer.core.results.measuring import Comparison, Evaluation, SuiteRun
+from nearer.core.progress import Progress
+from nearer.core.results.measuring import Comparison, Evaluation, Ledger, SuiteRun
 from nearer.evaluation.comparison import compare_measured, summarise
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -16,7 +16,6 @@ from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, SuiteEviden
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, System, api_use, open_system
-from nearer.systems.space_index import build, verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,10 @@ def judge_candidate(
     split: str | None,
     progress: Progress,
 ) -> Judgement:
-    """Compare the candidate with its baseline on the test split and in the suite, and ask the gate."""
+    """Compare the candidate with its baseline on the test split and in the suite, and ask the gate.
+
+    No index is needed: rankings are exact, over vectors that the cache keeps for the index to be built.
+    """
     judged = read_judged_split(workspace, split or judging_split(workspace))
     try:
         baseline = open_system(workspace, LIVE if live else BASE)
@@ -47,35 +49,29 @@ def judge_candidate(
         evaluation = _evaluated(workspace, judged, measured, purpose="gate", progress=progress)
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
-        verdict = _alone(ran, (reason, *_index_faults(workspace, candidate)), note=note)
+        verdict = _alone(ran, (reason,), note=note)
         return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
     if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
         ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
         measured = [measure(workspace, candidate, judged, progress=progress)]
         evaluation = _evaluated(workspace, judged, measured, purpose="first release", progress=progress)
         evaluation = replace(evaluation, api=api_use([baseline, candidate]))
-        verdict = _alone(ran, _index_faults(workspace, candidate))
+        verdict = _alone(ran, ())
         if verdict.promoted:
             verdict = replace(verdict, reasons=("the first release: measured, with nothing live to compare it with",))
         return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
     ran, suite_run = _run_suite(workspace, suite, [baseline, candidate], progress)
     measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
     evaluation = _evaluated(workspace, judged, measured, purpose="gate", progress=progress)
-    evidence = _evidence(workspace, measured, judged, index_faults=_index_faults(workspace, candidate), suite=ran)
+    evidence = _evidence(workspace, measured, judged, suite=ran)
     gate = workspace.recipe.gate
     policy = Policy(
         measure=gate.measure, min_gain=gate.min_gain, min_slice_queries=gate.min_slice_queries, alpha=gate.alpha
     )
     verdict = decide(evidence, policy)
     if verdict.promoted:
-        verdict = replace(verdict, reasons=(_gain(evidence.comparison),))
+        verdict = replace(verdict, reasons=(_gain(evidence.comparison, evaluation.ledger),))
     return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
-
-
-def _index_faults(workspace: Workspace, candidate: System) -> tuple[str, ...]:
-    """What is wrong with the candidate's index, once it has what changed while the candidate was measured."""
-    build(workspace, candidate, progress=Silent())
-    return verify(workspace, candidate)
 
 
 def _evaluated(
@@ -112,9 +108,13 @@ def alarm_notes(workspace: Workspace, candidate: System) -> tuple[str, ...]:
     return tuple(f"Alarm {alarm.name} was raised in training: {alarm.sentence}" for alarm in raised)
 
 
-def _gain(comparison: Comparison) -> str:
+def _gain(comparison: Comparison, ledger: Ledger) -> str:
+    """What was proven, by which p, and at which use of the test set; a policy may allow for a loss."""
+    verb = "rose" if comparison.difference > 0 else "fell" if comparison.difference < 0 else "changed"
+    uses = f", use {ledger.num_test_uses} of this test set" if ledger.num_test_uses else ""
     return (
-        f"{comparison.metric} rose by {comparison.difference:.4f} [{comparison.low:.4f}, {comparison.high:.4f}]: "
+        f"{comparison.metric} {verb} by {abs(comparison.difference):.4f} "
+        f"[{comparison.low:+.4f}, {comparison.high:+.4f}], p = {comparison.p_value:.4f}{uses}: "
         f"{comparison.num_wins} queries won, {comparison.num_losses} lost"
     )
 
@@ -124,7 +124,6 @@ def _evidence(
     measured: Sequence[Measured],
     judged: JudgedSplit,
     *,
-    index_faults: tuple[str, ...],
     suite: SuiteEvidence,
 ) -> GateEvidence:
     metric, recipe = workspace.recipe.gate.measure, workspace.recipe.evaluate
@@ -149,7 +148,6 @@ def _evidence(
             for name, mask in judged.slices.items()
             if len(judged.rows_of(metric, mask))
         },
-        index_faults=index_faults,
         suite=suite,
     )
 

@@ -105,6 +105,7 @@ def rank(
     found = Found(
         queries=queries,
         documents=corpus.documents,
+        texts=workspace.recipe.columns.documents.texts,
         dense=ranker.by_vectors(*vectors.both()) if wants_vectors(system.stages) else None,
         lexical=ranker.by_bm25(read_bm25(workspace, language=system.search.language))
         if wants_bm25(system.stages)

@@ -6,7 +6,7 @@ from math import isfinite, nan
 
 import numpy as np
 
-from nearer.core.analysis import analyse
+from nearer.core.analysis import analyse, words
 from nearer.core.arrays import Floats64
 from nearer.core.errors import InputError
 from nearer.core.records import Document, Metadata, Query
@@ -39,7 +39,7 @@ def slices_of(
     documents = {document.doc_id: document for document in collection.documents(sorted(wanted))}
     answers = [[documents[each] for each in relevant[query.query_id] if each in documents] for query in queries]
     masks = by_field([_metadata(*both) for both in zip(queries, answers, strict=True)], fields)
-    masks |= by_length([len(query.text.split()) for query in queries])
+    masks |= by_length([len(words(query.text)) for query in queries])
     masks |= by_overlap(_overlaps(queries, answers, language=recipe.search.language))
     if recipe.evaluate.time_field:
         masks |= by_year(_years(queries, answers, recipe.evaluate.time_field))

@@ -14,11 +14,12 @@ from nearer.evaluation.suite import gate_suite
 from nearer.flows.rollback import brought_up, move_pointer
 from nearer.flows.shadow import shadow_notes
 from nearer.store.arms import Arms
+from nearer.measure.gate import with_index_faults
 from nearer.store.registry import UNMEASURED, Decision, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, api_use, chunk_of, open_system
 from nearer.systems.filtering import refuse_unindexed
-from nearer.systems.space_index import build
+from nearer.systems.space_index import build, verify
 
 
 def promote(
@@ -38,7 +39,7 @@ def promote(
     ``system`` is a model id, ``base``, or a release id; the newest trained model by default. The candidate is
     compared with what is live, or with the base while nothing is; ``base`` itself may be the first release, and goes
     live unmeasured where no query is judged to measure it by. With ``force_reason`` a refused candidate goes live all
-    the same, and the reason is kept.
+    the same, and the reason is kept. An index is built only for what the gate lets through or is forced.
 
     Raises InputError, before a model is opened, for another candidate than base where no query is judged.
     """
@@ -65,13 +66,15 @@ def promote(
         candidate = replace(candidate, chunk=chunk_of(live))
     suite = gate_suite(workspace)
     workspace.begin_writing()
-    built = build(workspace, candidate, progress=progress)
     if judges is None:
-        return _promote_unmeasured(workspace, candidate, built)
+        return _promote_unmeasured(workspace, candidate, build(workspace, candidate, progress=progress))
     rival = None if live and candidate.is_released_as(live) else live
     judged = judge_candidate(workspace, candidate, rival, suite=suite, split=judges, progress=progress)
     seen = (*alarm_notes(workspace, candidate), *shadow_notes(workspace, candidate))
     verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *seen))
+    built = build(workspace, candidate, progress=progress) if verdict.promoted or force_reason is not None else None
+    if built:
+        verdict = with_index_faults(verdict, verify(workspace, candidate))
     forced = None if verdict.promoted else force_reason
     answer = Promotion(
         verdict="promoted",
@@ -91,12 +94,9 @@ def promote(
         evaluation=judged.evaluation,
         suite=judged.suite,
     )
-    if decision.action == "refuse":
+    if built is None or decision.action == "refuse":
         registry.add_decision(decision)
         return replace(answer, verdict="refused")
-    built = build(
-        workspace, candidate, progress=Silent()
-    )  # documents that came while it was measured are found at once
     release = registry.add_release(
         model=candidate.model,
         system={**candidate.pinned, "index": built.index.to_dict()},

@@ -111,11 +111,11 @@ def interval_row(marks: Sequence[Mark | None], axis: Axis, *, label: str) -> Mar
 
 
 def difference_row(each: Mark | None, axis: Axis, *, label: str) -> Markup:
-    """One row of a chart of differences, around a line at zero; hollow while the interval holds zero."""
+    """One row of a chart of differences, around a line at zero; hollow while the interval holds zero, a loss square."""
     zero = axis.place(0.0)
     drawn = [_grid(axis), _element("line", cls="zero", x1=_per(zero), x2=_per(zero), y1="0", y2="100%")]
     if each:
-        drawn.append(_dot(each, axis, y=50, hollow=each.low <= 0 <= each.high))
+        drawn.append(_loss(each, axis) if each.high < 0 else _dot(each, axis, y=50, hollow=each.low <= 0))
     return _svg("row", label, drawn)
 
 
@@ -279,6 +279,14 @@ def _dot(each: Mark, axis: Axis, *, y: float, hollow: bool = False) -> str:
     cls = f"{each.role} hollow" if hollow or each.role == "baseline" else each.role
     line = _element("line", cls=f"{each.role} interval", x1=_per(low), x2=_per(high), y1=_per(y), y2=_per(y))
     return line + _circle(at, y, cls=cls, radius=4.5)
+
+
+def _loss(each: Mark, axis: Axis) -> str:
+    low, at, high = (_per(axis.place(value)) for value in (each.low, each.value, each.high))
+    line = _element("line", cls="loss interval", x1=low, x2=high, y1="50%", y2="50%")
+    return line + _element(
+        "rect", cls="loss dot", x=at, y="50%", width="9", height="9", transform="translate(-4.5 -4.5)"
+    )
 
 
 def _level(axis: Axis, tick: float) -> str:

@@ -48,12 +48,16 @@ class DocumentView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExampleView:
-    """A query that the two systems differ much in; ``missing`` are the relevant documents that neither put first."""
+    """A query that the two systems differ much in; ``missing`` are the relevant documents that neither put first.
+
+    ``direction`` is "gain" or "loss".
+    """
 
     query: str
     metric: str
     baseline_value: float
     candidate_value: float
+    direction: str
     baseline_top: Sequence[DocumentView]
     candidate_top: Sequence[DocumentView]
     missing: Sequence[DocumentView]
@@ -180,6 +184,7 @@ def _example(example: QueryExample) -> ExampleView:
         metric=example.metric,
         baseline_value=example.baseline_value,
         candidate_value=example.candidate_value,
+        direction="gain" if example.kind == "win" else "loss",
         baseline_top=_documents(example.baseline_top),
         candidate_top=_documents(example.candidate_top),
         missing=_documents([each for each in example.relevant if each.doc_id not in shown]),

@@ -5,12 +5,13 @@ from math import isfinite
 from typing import Any
 
 from nearer.core.results.advice import RemedyValues
-from nearer.core.results.measuring import Comparison, Interval
+from nearer.core.results.measuring import Comparison, Interval, direction
 
 MAX_CHARACTERS = 8000
 """Of a text in the report; what is longer is cut, and the report says so."""
 
 _MINUS = "\N{MINUS SIGN}"
+_SIGNS = {"gain": "▲", "loss": "▼", "undecided": "◇"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,16 @@ def span(interval: Interval | Comparison | RemedyValues, *, with_sign: bool = Fa
     """
     write = signed if with_sign else number
     return f"[{write(interval.low)}, {write(interval.high)}]"
+
+
+def word(interval: Interval | Comparison | RemedyValues) -> str:
+    """Whether a difference is a gain or a loss, or undecided, with its sign, so that colour is not all that says so.
+
+    >>> word(Interval(value=-0.15, low=-0.2, high=-0.1))
+    '▼ loss'
+    """
+    found = direction(interval.low, interval.high)
+    return f"{_SIGNS[found]} {found}"
 
 
 def moment(value: Any) -> str:

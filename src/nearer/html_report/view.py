@@ -19,8 +19,21 @@ from nearer.html_report.training import training_of
 from nearer.store.registry import Release
 
 DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back", "arm": "for some users"}
+SECTIONS = {
+    "measured": "Measured",
+    "where": "Where",
+    "examples": "Won and lost",
+    "advice": "Advice",
+    "suite": "Suite",
+    "training": "Training",
+    "size": "Size",
+    "shadow": "Shadow",
+    "decisions": "Decisions",
+    "lineage": "Lineage",
+}
+"""The sections of a page by their anchors; those that have nothing to say yet are lines of the last one."""
 _FOLDER = Path(__file__).parent
-_FILTERS = ("count", "moment", "number", "plural", "probability", "signed", "span")
+_FILTERS = ("count", "moment", "number", "plural", "probability", "signed", "span", "word")
 
 
 def render(data: ReportData) -> str:
@@ -37,8 +50,22 @@ def render(data: ReportData) -> str:
     environment.filters.update({name: getattr(formats, name) for name in _FILTERS})
     comparison = compared(data.evaluation, data.recipe) if data.evaluation else None
     is_test = data.evaluation is not None and data.evaluation.split.startswith("test")
+    suite, training, size = suite_of(data.suite), training_of(data), size_of(data.sizes)
+    there = {
+        "measured": comparison,
+        "where": comparison and comparison.slices,
+        "examples": comparison and (comparison.wins or comparison.losses),
+        "advice": data.advice,
+        "suite": suite,
+        "training": training,
+        "size": size,
+        "shadow": data.shadow,
+        "decisions": data.events,
+        "lineage": True,
+    }
     page = environment.get_template("page.html").render(
         data=data,
+        sections={name: title for name, title in SECTIONS.items() if there[name]},
         style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
         headline=_headline(data),
         comparison=comparison,
@@ -47,10 +74,10 @@ def render(data: ReportData) -> str:
         is_test=is_test,
         verdict=_meaning(comparison, data) if comparison and is_test else "",
         advice=data.advice,
-        suite=suite_of(data.suite),
-        training=training_of(data),
+        suite=suite,
+        training=training,
         merge=merge_of(data.merge),
-        size=size_of(data.sizes),
+        size=size,
         events=list(reversed(data.events)),
         decisions=DECISIONS,
         notes=data.notes,
@@ -120,12 +147,16 @@ def _meaning(comparison: ComparisonView, data: ReportData) -> str:
     if main is None:
         return ""
     low, high = main.low, main.high
+    uses = data.evaluation.ledger.num_test_uses if data.evaluation else None
+    proof = formats.probability(main.p_adjusted) + (f", use {formats.count(uses)} of this test set" if uses else "")
     if low == -1 and high == 1:
         return "There are too few queries or groups for an interval, so nothing is proven either way."
     if low > data.recipe.gate.min_gain and low > 0:
-        return f"The whole interval lies above {formats.signed(data.recipe.gate.min_gain)}: the gain is proven."
+        return (
+            f"The whole interval lies above {formats.signed(data.recipe.gate.min_gain)}: the gain is proven ({proof})."
+        )
     if high < 0:
-        return "The whole interval lies below zero: the candidate is worse."
+        return f"The whole interval lies below zero: the candidate is worse ({proof})."
     if low <= 0:
         return "The interval holds zero: these queries do not tell the two systems apart."
     return f"The gain is positive, but not proven to exceed {formats.signed(data.recipe.gate.min_gain)}."

@@ -70,8 +70,9 @@ class TrainingEvidence:
     """What a training left to judge.
 
     ``passes`` are the points of each pass, step 0 first, ``kept`` the one whose weights were kept. ``lessons`` has an
-    item a training pair, equal for pairs that nearly repeat each other. ``most_dimensions`` is the largest that the
-    effective rank could be, ``num_dev`` and ``num_train`` count the queries measured.
+    item a training pair, equal for pairs that nearly repeat each other. The effective rank is that of the vectors of
+    ``num_passages`` passages, and no larger than their number or ``dimension``; ``num_dev`` and ``num_train`` count the
+    queries measured.
     """
 
     passes: Sequence[Sequence[CurvePoint]]
@@ -79,7 +80,8 @@ class TrainingEvidence:
     num_dev: int
     num_train: int
     lessons: Sequence[Hashable]
-    most_dimensions: int
+    num_passages: int
+    dimension: int
 
     @property
     def start(self) -> CurvePoint:
@@ -162,8 +164,8 @@ def _rank_lost(evidence: TrainingEvidence) -> Alarm:
         "rank_lost",
         1 - after / before,
         MAX_RANK_LOST,
-        f"Of {evidence.most_dimensions} dimensions the passages effectively used {before:.1f} at the start and "
-        f"{after:.1f} at {point}",
+        f"The vectors of {evidence.num_passages} passages effectively spread over {before:.1f} of "
+        f"{evidence.dimension} dimensions at the start and over {after:.1f} at {point}",
         "lower train.learning_rate or take another base model, for passages have collapsed into few directions",
     )
 

@@ -1,8 +1,8 @@
 """The gate: what was measured, and what was asked for, give a verdict."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from nearer.core.results.measuring import Comparison
 from nearer.measure.significance import holm
@@ -45,11 +45,10 @@ class SuiteEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateEvidence:
-    """All that the gate looks at: the comparison with what is live, its slices by name, index faults, and the suite."""
+    """All that the gate looks at: the comparison with what is live, its slices by name, and the suite."""
 
     comparison: Comparison
     slices: Mapping[str, SliceEvidence]
-    index_faults: tuple[str, ...]
     suite: SuiteEvidence = SuiteEvidence()
 
 
@@ -74,9 +73,18 @@ def decide(evidence: GateEvidence, policy: Policy) -> Verdict:
     assert all(each.metric == policy.measure for each in compared), "evidence is of the policy's measure"
     slice_reasons, slice_notes = _judge_slices(evidence.slices, policy)
     suite_reasons, suite_notes = judge_suite(evidence.suite)
-    faults = [f"The index has a fault: {fault}" for fault in evidence.index_faults]
-    reasons = (*_judge_gain(evidence.comparison, policy), *slice_reasons, *suite_reasons, *faults)
+    reasons = (*_judge_gain(evidence.comparison, policy), *slice_reasons, *suite_reasons)
     return Verdict(promoted=not reasons, reasons=reasons, notes=(*slice_notes, *suite_notes))
+
+
+def with_index_faults(verdict: Verdict, faults: Sequence[str]) -> Verdict:
+    """The verdict once the candidate's index is built: a fault of it is a reason against it, whatever spoke for it."""
+    if not faults:
+        return verdict
+    against = tuple(f"The index has a fault: {fault}" for fault in faults)
+    if not verdict.promoted:
+        return replace(verdict, reasons=(*verdict.reasons, *against))
+    return Verdict(promoted=False, reasons=against, notes=(*verdict.reasons, *verdict.notes))
 
 
 def judge_suite(suite: SuiteEvidence) -> tuple[list[str], list[str]]:
@@ -109,7 +117,7 @@ def _judge_gain(comparison: Comparison, policy: Policy) -> list[str]:
     reasons = []
     if comparison.low <= policy.min_gain:
         reasons.append(
-            f"The gain in {policy.measure} is not proven: {_change(comparison)}, "
+            f"The gain in {policy.measure} is not proven: {_change(comparison)}, p = {comparison.p_value:.4f}, "
             f"and the lower end must exceed {policy.min_gain:+.4f}."
         )
     elif policy.min_gain >= 0 and comparison.p_value > policy.alpha:

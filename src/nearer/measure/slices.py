@@ -47,7 +47,7 @@ def by_field(metadata: Sequence[Metadata], fields: Collection[str]) -> Slices:
 
 
 def by_length(num_words_Q: Sequence[int]) -> Slices:
-    """Queries by how many words they have: ``length=1-4``, ``5-12`` and ``13+``.
+    """Queries by how many words they have, as ``core.analysis.words`` cuts them: ``length=1-4``, ``5-12`` and ``13+``.
 
     >>> {name: mask.tolist() for name, mask in by_length([3, 12, 30]).items()}
     {'length=1-4': [True, False, False], 'length=5-12': [False, True, False], 'length=13+': [False, False, True]}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nearer.core.results.measuring import ApiUse, Compared, ExcludedDocuments, Interval
+from nearer.core.results.measuring import ApiUse, Compared, ExcludedDocuments, Interval, direction
 from nearer.core.results.serving import ApiTotal
 
 
@@ -30,7 +30,7 @@ def comparison(c: Compared, *, adjusted: str = "") -> str:
     """A candidate against its baseline in one measure."""
     return (
         f"{c.metric}: {c.candidate} - {c.baseline} = "
-        f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}], "
+        f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}], {direction(c.low, c.high)}, "
         f"p = {c.p_value:.4f}{adjusted}; {c.num_wins} won, {c.num_losses} lost, {c.num_ties} tied"
     )
 

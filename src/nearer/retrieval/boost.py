@@ -4,16 +4,14 @@ Shapes: Q queries, N documents, K ranked documents.
 """
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
-from typing import TypeGuard
 
 import numpy as np
 
 from nearer.core.arrays import Floats64, Ints
+from nearer.core import types
 from nearer.core.errors import InputError
 from nearer.core.filters import DERIVED
 from nearer.core.records import Metadata
@@ -31,8 +29,6 @@ MIN_GAIN = 0.01
 _PERCENTILES = (5, 95)
 _MOST_SWEEPS = 5
 _TOO_LARGE = 1e300  # below it the difference of two numbers is finite
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +74,23 @@ def as_number(value: float | str) -> float:
     raise InputError(f"{value!r} is no number and no date", hint='write a number, or a date such as "2024-05-31"')
 
 
-def values_of(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata]) -> Floats64:
+def values_of(
+    field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata], texts: Collection[str] = ()
+) -> Floats64:
     """A field as numbers (float64, N), nan where it is missing; dates are seconds since 1970, in UTC without a zone.
 
-    Where every document that has the field has text, as from CSV, all of them may be numbers or all ISO 8601 dates.
+    Where every document that has the field has text, as from CSV, all of them may be numbers or all ISO 8601 dates, as
+    filters read them.
 
     Raises InputError, naming documents, for mixed types and for what is no number or date; for a field that no document
-    has, and for ``label_*``.
+    has, for one among ``texts``, which the recipe says is text, and for ``label_*``.
     """
     refuse_derived(field, where="boost")
+    if field in texts:
+        raise InputError(
+            f"field {field!r} cannot boost: it is text, as columns.documents.metadata says",
+            hint='make it "number" or "date" there, or leave it out of search.boosts',
+        )
     values_N = _read(field, doc_ids=doc_ids, documents=documents)
     if values_N is not None:
         return values_N
@@ -264,7 +268,9 @@ def _all(read: Callable[[object], float | None], held: Sequence[object]) -> list
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not (isinstance(value, int | float) or _is(value, _NUMBER)):
+    if isinstance(value, str):
+        value = types.as_number(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         number = float(value)
@@ -274,14 +280,4 @@ def _number(value: object) -> float | None:
 
 
 def _date(value: object) -> float | None:
-    if not _is(value, _DATE):
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is(value: object, pattern: re.Pattern[str]) -> TypeGuard[str]:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+    return types.as_date(value) if isinstance(value, str) else None

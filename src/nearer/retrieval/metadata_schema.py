@@ -32,12 +32,20 @@ class MetadataSchema:
 
     @classmethod
     def read(
-        cls, documents: Sequence[Document], queries: Sequence[Metadata], *, query_time_fields: Collection[str]
+        cls,
+        documents: Sequence[Document],
+        queries: Sequence[Metadata],
+        *,
+        query_time_fields: Collection[str],
+        texts: Collection[str],
     ) -> "MetadataSchema":
-        """What the documents offer to these queries. Raises InputError for a query-time field ``label_*``."""
+        """What the documents offer to these queries; the fields among ``texts`` are text whatever they look like.
+
+        Raises InputError for a query-time field ``label_*``.
+        """
         for name in query_time_fields:
             refuse_derived(name, where="query_time_fields")
-        fields, excluded = _fields(documents)
+        fields, excluded = _fields(documents, texts)
         kept = tuple({name: each.metadata[name] for name in fields if name in each.metadata} for each in documents)
         rules: list[Rule] = []
         for name in query_time_fields:
@@ -50,13 +58,13 @@ class MetadataSchema:
         return cls(doc_ids=doc_ids, documents=kept, fields=fields, rules=tuple(rules), excluded=excluded)
 
 
-def _fields(documents: Sequence[Document]) -> tuple[dict[str, FieldType], dict[str, str]]:
+def _fields(documents: Sequence[Document], texts: Collection[str]) -> tuple[dict[str, FieldType], dict[str, str]]:
     """The type of every field, and why those that have none are left out."""
     names = dict.fromkeys(name for each in documents for name in each.metadata if not name.startswith(DERIVED))
     fields: dict[str, FieldType] = {}
     excluded = {}
     for name in names:
-        types = FieldTypes([name])
+        types = FieldTypes([name], texts=texts)
         try:
             for document in documents:
                 types.see(document.doc_id, document.metadata)
@@ -93,7 +101,8 @@ def _of_values(name: str, fields: Fields, documents: Sequence[Metadata]) -> list
     divides = len(values) > 1 or any(each.get(name) is None for each in documents)
     if len(values) > MOST_VALUES or not divides:
         return []
-    return [rule for value in sorted(values, key=repr) for rule in _equality(name, value, fields)]
+    rules = [rule for value in sorted(values, key=repr) for rule in _equality(name, value, fields)]
+    return list(dict.fromkeys(rules))  # 1.1 and 1.10 are one number
 
 
 def _equality(name: str, value: Value, fields: Fields) -> tuple[Rule, ...]:

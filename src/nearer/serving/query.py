@@ -147,6 +147,7 @@ class AskedQuery:
         found = Found(
             queries=[self._query],
             documents=documents,
+            texts=self._served.texts,
             dense=None if dense is None else _as_top_k(dense, rows),
             lexical=None if lexical is None else _as_top_k(lexical, rows),
             passage_of=lambda _, row: self._nearest(documents[row]).text,

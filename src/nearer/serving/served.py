@@ -62,6 +62,7 @@ class Lexical:
 class Served:
     """A snapshot: queries that were asked of it are answered by it, whatever is opened after it.
 
+    Metadata among ``texts`` is text whatever it looks like.
     With a ``queue`` the texts of many threads are encoded together; those of what is not ``is_urgent`` come last.
     """
 
@@ -70,6 +71,7 @@ class Served:
     index: Index
     lexical: Lexical
     revision: int
+    texts: frozenset[str] = frozenset()
     queue: EncodeQueue | None = None
     is_urgent: bool = True
 
@@ -161,6 +163,7 @@ def open_served(
         index=index,
         lexical=lexical,
         revision=revision,
+        texts=workspace.recipe.columns.documents.texts,
         queue=queue,
         is_urgent=is_urgent,
     )

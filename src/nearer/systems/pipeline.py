@@ -3,7 +3,7 @@
 Shapes: Q queries, N documents, K ranked documents, U pairs of a query and a document.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,11 +26,13 @@ PassageOf = Callable[[int, int], str]
 class Found:
     """What was found for queries by vectors, and by words: rankings whose rows are places in ``documents``.
 
-    ``documents`` are in order of doc_id. A ranking that no stage wants is not there.
+    ``documents`` are in order of doc_id; their metadata among ``texts`` is text whatever it looks like. A ranking that
+    no stage wants is not there.
     """
 
     queries: Sequence[Query]
     documents: Sequence[Document]
+    texts: Collection[str] = ()
     dense: TopK | None
     lexical: TopK | None
     passage_of: PassageOf
@@ -55,7 +57,7 @@ def combine(system: System, found: Found, *, k: int) -> TopK:
     search = system.search
     ranked = _fused(system.stages, search, found, k=max(k, search.depth))
     if "boost" in system.stages:
-        ranked = _boosted(search, found.documents, ranked)
+        ranked = _boosted(search, found, ranked)
     if system.reranker is not None:
         score = _scorer(system, found)
         ranked = rerank(ranked, score, depth=search.rerank.depth)
@@ -85,12 +87,12 @@ def _fused(stages: Sequence[str], search: SearchRecipe, found: Found, *, k: int)
     return only
 
 
-def _boosted(search: SearchRecipe, documents: Sequence[Document], ranked: TopK) -> TopK:
+def _boosted(search: SearchRecipe, found: Found, ranked: TopK) -> TopK:
     """The ranking with the recipe's boosts; a field that none of these documents has adds nothing."""
-    metadata: list[Metadata] = [document.metadata for document in documents]
-    doc_ids = [document.doc_id for document in documents]
+    metadata: list[Metadata] = [document.metadata for document in found.documents]
+    doc_ids = [document.doc_id for document in found.documents]
     held = [field for field in search.boosts if any(each.get(field) is not None for each in metadata)]
-    values = {field: values_of(field, doc_ids=doc_ids, documents=metadata) for field in held}
+    values = {field: values_of(field, doc_ids=doc_ids, documents=metadata, texts=found.texts) for field in held}
     boosts = [
         Boost(field=field, weight=each.weight, low=as_number(each.low), high=as_number(each.high))
         for field, each in search.boosts.items()

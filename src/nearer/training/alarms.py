@@ -25,7 +25,8 @@ def alarms_of(
         num_dev=len(monitor.dev.queries),
         num_train=len(monitor.train.queries) if monitor.train else 0,
         lessons=lessons(examples),
-        most_dimensions=min(dimension, monitor.num_measured_passages),
+        num_passages=monitor.num_measured_passages,
+        dimension=dimension,
     )
     return judge(evidence)
 

@@ -116,6 +116,15 @@ class Comparison(Result):
     num_ties: int
 
 
+def direction(low: float, high: float) -> str:
+    """What an interval of a difference says, in a word.
+
+    >>> direction(0.01, 0.05), direction(-0.05, -0.01), direction(-0.01, 0.05)
+    ('gain', 'loss', 'undecided')
+    """
+    return "gain" if low > 0 else "loss" if high < 0 else "undecided"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared(Comparison):
     """The same with the names of the two, and with Holm's p-value over all candidates."""

@@ -95,7 +95,12 @@ class Background:
     def _schema(self) -> MetadataSchema:
         """What the documents' metadata offers to the queries of training and of the split."""
         queries = [query.metadata for query in (*self._trained, *self.judged.queries)]
-        return MetadataSchema.read(self.documents, queries, query_time_fields=self._search.query_time_fields)
+        return MetadataSchema.read(
+            self.documents,
+            queries,
+            query_time_fields=self._search.query_time_fields,
+            texts=self._workspace.recipe.columns.documents.texts,
+        )
 
     @cached_property
     def obeyed(self) -> RuleSupport:

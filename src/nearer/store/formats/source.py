@@ -71,6 +71,7 @@ class Source:
         self, path: Path, *, encoding: str | None = None, notes: Notes | None = None, is_import: bool = True
     ) -> None:
         self.path = path
+        self._is_import = is_import
         self._to_name = "repeat with --encoding {}" if is_import else "convert it: iconv -f {} -t utf-8 OLD > NEW"
         self.notes = Notes() if notes is None else notes
         self.encoding = encoding and known_encoding(encoding)
@@ -126,8 +127,12 @@ class Source:
             said = "" if self.encoding is None else f": the file is not {self.encoding}"
             raise InputError(
                 f"a control character U+{ord(found[0]):04X}, which no text holds{said}",
-                hint="text in cp1252 that was read as latin1 has them: take the file as it was before that, with "
-                "--encoding cp1252; or keep them: --encoding utf-8",
+                hint="text in cp1252 that was read as latin1 has them: take the file as it was before that"
+                + (
+                    ", with --encoding cp1252; or keep them: --encoding utf-8"
+                    if self._is_import
+                    else _as_escape(found[0])
+                ),
             )
 
     def fault(self, line: int, error: InputError) -> Fault:
@@ -155,7 +160,9 @@ class Source:
     def _remedy(self, raw: bytes) -> str:
         guessed = self._guesses
         if guessed is None:
-            return "other rows are UTF-8, so mend this one; or leave it out: --skip-bad"
+            return "other rows are UTF-8, so mend this one" + (
+                "; or leave it out: --skip-bad" if self._is_import else ""
+            )
         return explained(guessed, raw, remedy=self._to_name)
 
     @cached_property
@@ -164,6 +171,10 @@ class Source:
         with open_regular(self.path) as file, unpacked(file, self.path) as content:
             sample, num_utf8, num_other = _sample(content)
         return None if num_utf8 > num_other else guesses(sample)
+
+
+def _as_escape(character: str) -> str:
+    return f" and convert it: iconv -f cp1252 -t utf-8 OLD > NEW; or escape them, as \\u{ord(character):04X}"
 
 
 def open_regular(path: Path) -> BufferedReader:
