@@ -44,7 +44,6 @@ from nearer.measure.significance import compare_all
 from nearer.systems import BASE, open_system
 
 NDCG = Measure.parse("nDCG@10")
-BASELINE = "truncated at 128", "best"
 _DEPTH = 50
 _MODULES = {
     "numpy": ["", ".linalg", ".fft", ".random", ".ma", ".polynomial", ".char"],
@@ -78,6 +77,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="where vectors are kept")
     parser.add_argument("--documents", type=int, default=1200)
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--cutting", action="append", choices=CUTTINGS, help="these alone; the first is the baseline")
     arguments = parser.parse_args()
     try:
         workspace = nearer.Workspace.open(arguments.work / "workspace")
@@ -90,22 +90,22 @@ def main() -> None:
 
 
 def table(name: str, data: Data, encoder: TextEncoder, arguments: argparse.Namespace) -> None:
-    """Every cutting with every fold, beside documents truncated at 128 tokens."""
+    """Every cutting with every fold, beside the first."""
     lengths = np.array([len(encoder.token_spans(each.full_text)) for each in data.documents])
     print(
-        f"\n{name}: {len(data.documents):,} documents (median {np.median(lengths):.0f} tokens, {(lengths > 126).mean():.0%} "
+        f"\n{name}: {len(data.documents):,} documents (median {np.median(lengths):.0f} tokens, "
+        f"{(lengths > 126).mean():.0%} "
         f"over 126, {(lengths > 254).mean():.0%} over 254), {len(data.queries)} queries; drawn by hash; "
         f"{os.cpu_count()} cores ({platform.machine()}), {datetime.date.today().isoformat()}\n"
     )
-    print(
-        "| cutting | fold | passages | new vectors | nDCG@10 | - truncated at 128 |\n| --- | --- | --- | --- | --- | --- |"
-    )
+    print("| cutting | fold | passages | new vectors | nDCG@10 | - the first |")
+    print("| --- | --- | --- | --- | --- | --- |")
     query_ids, doc_ids = list(data.queries), [each.doc_id for each in data.documents]
     qrels = Qrels.build(query_ids, doc_ids, data.judgments, relevant_from=data.relevant_from)
     query_emb_QD = encoder.encode_queries(list(data.queries.values()))
     baseline_Q: Floats64 | None = None
-    for cutting, cut in CUTTINGS.items():
-        passages = [cut(each, encoder) for each in data.documents]
+    for cutting in arguments.cutting or CUTTINGS:
+        passages = [CUTTINGS[cutting](each, encoder) for each in data.documents]
         began = time.monotonic()
         passage_emb_PD, num_new = embed([text for each in passages for text in each], encoder, arguments.work)
         took = f"{num_new:,} in {time.monotonic() - began:.0f} s"
@@ -114,10 +114,8 @@ def table(name: str, data: Data, encoder: TextEncoder, arguments: argparse.Names
             scores_QN = folded(query_emb_QD, passage_emb_PD, counts_N)
             values_Q = score([NDCG], ranked(scores_QN), qrels)[NDCG]
             baseline_Q = values_Q if baseline_Q is None else baseline_Q
-            print(
-                f"| {cutting} | {fold} | {counts_N.sum():,} | {took} | {values_Q.mean():.3f} | {compared(baseline_Q, values_Q)} |",
-                flush=True,
-            )
+            said = f"{values_Q.mean():.3f} | {compared(baseline_Q, values_Q)}"
+            print(f"| {cutting} | {fold} | {counts_N.sum():,} | {took} | {said} |", flush=True)
             took = ""
 
 
@@ -291,9 +289,11 @@ def pubmedqa(arguments: argparse.Namespace) -> Data:
 
 
 def joined(arguments: argparse.Namespace) -> Data:
-    """Four abstracts as one document."""
+    """Four abstracts as one document, ``--documents`` of these."""
     corpus, queries, judgments = read_pubmedqa(arguments)
-    order = by_hash(corpus)
+    asked = {each.doc_id for each in judgments}
+    others = [doc_id for doc_id in by_hash(corpus) if doc_id not in asked]
+    order = by_hash([*asked, *others[: max(0, 4 * arguments.documents - len(asked))]])
     home = {doc_id: f"j{place // 4:04d}" for place, doc_id in enumerate(order)}
     texts: dict[str, list[str]] = {}
     for doc_id in order:

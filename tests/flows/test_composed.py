@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import synthetic_rows
-from flows.folders import split_by_ordinal, versioned_rows, write_beir
+from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
 from flows.processes import Running
 from nearer.advice.remedies import boost_remedy, read_metadata_schema
 from nearer.core import analysis
@@ -19,6 +19,7 @@ from nearer.evaluation.diagnosis.background import Background
 from nearer.evaluation.exclusions import nothing_excluded
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
+from nearer.evaluation.splits import ensure_splits
 from nearer.flows.add import add
 from nearer.flows.evaluate import evaluate
 from nearer.flows.promote import promote
@@ -325,25 +326,46 @@ def test_a_reranker_keeps_as_many_as_the_recipe_says(versioned, ask):
     assert len(search(versioned, "weather", k=7)["results"]) == 7
 
 
-def test_a_field_that_the_recipe_calls_text_does_not_boost_in_evaluate_or_search(versioned, ask):
-    ask(versioned.folder, "promote", "base+boost", "--force", "--reason", "to serve it", code=None)
-    as_text = ("--set", 'columns.documents.metadata={ year = "text" }')
-    for verb in (("evaluate", "base+boost"), ("search", "weather")):
-        ask(versioned.folder, *verb)
-        error = ask(versioned.folder, *verb, *as_text, code=2)["error"]
-        assert "'year' cannot boost: it is text" in error["message"]
+@pytest.fixture
+def coded(tmp_path, new_workspace):
+    """A workspace from CSV: codes that look like numbers, which the recipe calls text."""
+    folder = new_workspace(
+        search={"boosts": {"code": {"weight": 0.5, "low": 0, "high": 20}}},
+        columns={"documents": {"metadata": {"code": "text"}}},
+    )
+    rows = synthetic_rows(num_documents=12, queries_each=2)
+    lines = [f'{each["_id"]},"{each["text"]}",{number}' for number, each in enumerate(rows["corpus"])]
+    (tmp_path / "corpus.csv").write_text("\n".join(["doc_id,text,code", *lines]) + "\n")
+    opened = Workspace.open(folder)
+    add(opened, "corpus", tmp_path / "corpus.csv")
+    for kind in ("queries", "judgments"):
+        add(opened, kind, write_jsonl(tmp_path / f"{kind}.jsonl", rows[kind]))
+    yield opened
+    opened.close()
 
 
-def test_advice_and_diagnosis_read_types_as_the_recipe_says(versioned):
-    recipe = versioned.recipe
-    columns = {"documents": {"metadata": {"year": "text"}}}
-    changed = versioned.with_recipe(recipe.model_copy(update={"columns": type(recipe.columns).model_validate(columns)}))
-    judged, documents = read_judged_split(versioned, "dev"), versioned.collection.documents()
-    for opened, kind in ((versioned, "integer"), (changed, "text")):
+def test_a_field_that_the_recipe_calls_text_does_not_boost_in_evaluate_or_search(coded, ask):
+    told = "'code' cannot boost: it is text, as columns.documents.metadata says"
+    error = ask(coded.folder, "evaluate", "base+boost", code=2)["error"]
+    assert told in error["message"]
+    recipe = coded.folder / "nearer.toml"
+    as_it_is = recipe.read_text()
+    recipe.write_text(as_it_is.replace('code = "text"', ""))
+    ask(coded.folder, "promote", "base+boost", "--force", "--reason", "to serve it", code=None)
+    assert ask(coded.folder, "search", "weather")["results"]
+    recipe.write_text(as_it_is)
+    assert told in ask(coded.folder, "search", "weather", code=2)["error"]["message"]
+
+
+def test_advice_and_diagnosis_read_types_as_the_recipe_says(coded):
+    ensure_splits(coded)
+    judged, documents = read_judged_split(coded, "dev"), coded.collection.documents()
+    plain = coded.with_recipe(coded.recipe.model_copy(update={"columns": type(coded.recipe.columns)()}))
+    for opened, kind in ((plain, "integer"), (coded, "text")):
         data = SimpleNamespace(workspace=opened, queries=judged.queries, corpus=SimpleNamespace(documents=documents))
-        assert read_metadata_schema(data).fields["year"] == kind
+        assert read_metadata_schema(data).fields["code"] == kind
         background = Background(opened, judged, documents, nothing_excluded())
-        assert background._schema.fields["year"] == kind
+        assert background._schema.fields["code"] == kind
     skipped = boost_remedy(data, read_metadata_schema(data))
     assert "no document field holds several numbers or dates" in skipped.reason
 

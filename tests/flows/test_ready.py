@@ -12,7 +12,8 @@ from flows.folders import write_jsonl
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.splits import FEW_QUERIES
-from nearer.store.formats.judge_sheet import SheetRow, is_sheet, read_sheet, sheet_text
+from nearer.store.formats.judge_sheet import SheetRow, is_sheet, query_id_of, read_sheet, sheet_text
+from nearer.store.formats.source import Source
 from nearer.store.workspace import Workspace
 
 
@@ -173,16 +174,42 @@ def test_a_sheet_keeps_its_texts_and_tells_what_is_wrong(tmp_path):
     rows = [SheetRow(query_id=f"q{n}", query=text, doc_id="d", title="", text=text) for n, text in enumerate(texts)]
     path = tmp_path / "sheet.csv"
     path.write_bytes(sheet_text(rows).encode("utf-8-sig"))
-    assert is_sheet(path)
-    assert [row.record[0].text for row in read_sheet(path, max_grade=4)] == texts
+    assert is_sheet(Source(path))
+    assert [row.record[0].text for row in read_sheet(Source(path), max_grade=4)] == texts
     assert "=1+1" not in {cell for cells in csv.reader(io.StringIO(sheet_text(rows))) for cell in cells}
     for grade, reason in (("0.5", "the grade is '0.5'"), ("yes", "'yes'"), ("9", "above 4"), ("-1", "'-1'")):
         path.write_text(sheet_text([SheetRow(query_id="q", query="a", doc_id="d", title="", text="t", grade=grade)]))
-        [fault] = read_sheet(path, max_grade=4)
+        [fault] = read_sheet(Source(path), max_grade=4)
         assert reason in fault.reason
     twice = SheetRow(query_id="q", query="a", doc_id="d", title="", text="t", grade="1")
     path.write_text(sheet_text([twice, twice]))
-    assert "is judged for 'q' in line 2 too" in list(read_sheet(path, max_grade=4))[1].reason
+    assert "is judged for 'q' in line 2 too" in list(read_sheet(Source(path), max_grade=4))[1].reason
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter", "named"), [("cp1252", ";", True), ("utf-16", "\t", False), ("utf-8-sig", ";", False)]
+)
+def test_a_sheet_may_be_saved_as_spreadsheets_save_it(tmp_path, encoding, delimiter, named):
+    query = "Où est né “Molière” ?"
+    row = SheetRow(query_id=query_id_of(query), query=query, doc_id="d", title="", text="à Paris", grade="1")
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(sheet_text([row]).replace(",", delimiter).encode(encoding))
+    source = Source(path, encoding=encoding if named else None)
+    assert is_sheet(source)
+    [read] = read_sheet(source, max_grade=4)
+    assert (read.record[0].text, read.record[1].grade) == (query, 1)
+    if named:
+        [fault] = read_sheet(Source(path), max_grade=4)
+        assert "--encoding cp1252" in fault.remedy
+
+
+def test_a_sheet_whose_signs_were_replaced_is_refused(tmp_path):
+    row = SheetRow(query_id=query_id_of("退款需要多久"), query="??????", doc_id="d", title="", text="t", grade="1")
+    path = tmp_path / "sheet.csv"
+    path.write_text(sheet_text([row]))
+    [fault] = read_sheet(Source(path), max_grade=4)
+    assert "the query is not the one that" in fault.reason
+    assert "CSV UTF-8" in fault.remedy
 
 
 def test_a_few_judged_queries_all_measure_and_training_waits(ask, nearer, holding, tmp_path):

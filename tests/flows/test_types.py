@@ -10,6 +10,8 @@ from flows.folders import write_beir
 from nearer.core.errors import InputError
 from nearer.core.filters import parse_filter, parse_where
 from nearer.evaluation.held_out import find_held_out
+from nearer.retrieval.boost import values_of
+from nearer.retrieval.fields import FieldTypes
 from nearer.store.workspace import Workspace
 
 PRICES = ["5", "9", "10.00", "25", "100", "250"]
@@ -109,12 +111,43 @@ def test_lists_filter_by_membership(ask, new_workspace, tmp_path, kind):
 
 
 def test_a_text_is_never_ordered_by_a_number():
-    for value in ("10", "1.5", "1,5", "007", "1e5"):
+    values = ("10", "1.5", "1,5", "007", "1e5", "-3", "$5.00", "€ 5", "5%", "10 kg", "１０", "١٠", "१०")
+    for value in (*values, "2024-05-31", "31.12.2023", "12/31/2023", "2024/01/31", "2024-05", "20:15"):
         with pytest.raises(InputError, match="letter by letter"):
             parse_where([f"code>={value}"], {"code": "text"})
         with pytest.raises(InputError, match="letter by letter"):
             parse_filter({"type": "lt", "key": "code", "value": value}, {"code": "text"})
     assert parse_where(["name>=m"], {"name": "text"}) is not None
+    assert parse_where(["day>=2024-05-31"], {"day": "date"}) is not None
+
+
+def test_points_that_may_group_thousands_make_text_until_somebody_says_which(ask, new_workspace, tmp_path):
+    folder = new_workspace(index={"filter_fields": ["price"]}, split={"held_out": {"dear": "price>=1000"}})
+    path, asked = tmp_path / "shop.csv", tmp_path / "asked.csv"
+    path.write_text("doc_id;text;price\nd1;kettle;1.200\nd2;pot;900\nd3;pan;12.000\n")
+    asked.write_text("query_id;text;price\nq1;a kettle;1.200\nq2;a pot;900\n")
+    [_, note] = ask(folder, "add", "corpus", path)["notes"]
+    assert note.startswith("documents: types of metadata: price text (the point in 1.200 may be decimal, or group")
+    ask(folder, "add", "queries", asked)
+    with Workspace.open(folder) as workspace, pytest.raises(InputError, match="letter by letter"):
+        find_held_out(workspace)
+    with pytest.raises(InputError, match="its points may be decimal, or group thousands"):
+        values_of("price", doc_ids=["d1", "d2"], documents=[{"price": "1.200"}, {"price": "900"}])
+    weights = FieldTypes(["weight"])
+    for number, text in enumerate(("1.200", "0.5", "12.000")):
+        weights.see(str(number), {"weight": text})
+    assert (weights.found(), weights.doubtful()) == ({"weight": "number"}, {})  # 0.5 tells that points are decimal
+    written = FieldTypes(["weight"])
+    written.see("d1", {"weight": 1.2})
+    written.see("d2", {"weight": 12.0})
+    assert written.found() == {"weight": "number"}
+
+
+def test_prices_that_the_recipe_calls_numbers_are_read_as_decimals(ask, new_workspace, tmp_path):
+    folder = new_workspace(index={"filter_fields": ["price"]}, columns={"documents": {"metadata": {"price": "number"}}})
+    path = tmp_path / "shop.csv"
+    path.write_text("doc_id,text,price\nd1,kettle,1.200\nd2,pot,900\n")
+    assert ask(folder, "add", "corpus", path)["notes"] == ["documents: types of metadata: price number"]
 
 
 def test_held_out_compares_numbers_of_csv(ask, new_workspace, tmp_path):

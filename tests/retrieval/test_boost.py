@@ -68,7 +68,7 @@ def test_what_cannot_boost_is_told_with_its_document(values, told):
 
 
 def test_what_the_recipe_says_is_text_cannot_boost():
-    with pytest.raises(InputError, match="'code' cannot boost: it is text, as columns.documents.metadata says"):
+    with pytest.raises(InputError, match=r"'code' cannot boost: it is text, as columns\.documents\.metadata says"):
         values_of("code", doc_ids=["d0", "d1"], documents=[{"code": "1"}, {"code": "2"}], texts={"code"})
 
 

@@ -148,6 +148,20 @@ def test_a_whole_grade_may_be_written_as_a_fraction(tmp_path, written, grade, na
     assert records(read_judgments(source(tmp_path, content, name))) == [Judgment(query_id="q", doc_id="d", grade=grade)]
 
 
+@pytest.mark.parametrize(("written", "grade"), [("1,0", 1), ("2,00", 2), ("0,0", 0), ("1.0", 1)])
+def test_a_whole_grade_may_have_a_decimal_comma(tmp_path, written, grade):
+    content = f"query_id;doc_id;grade\nq;d;{written}\n"
+    assert records(read_judgments(source(tmp_path, content, "a.csv"))) == [
+        Judgment(query_id="q", doc_id="d", grade=grade)
+    ]
+
+
+@pytest.mark.parametrize("written", ["0,5", "1,000", "1,", ",0", "1,0,0"])
+def test_other_commas_in_grades_are_refused(tmp_path, written):
+    [fault] = read_judgments(source(tmp_path, f"query_id;doc_id;grade\nq;d;{written}\n", "a.csv"))
+    assert fault.reason == f"the grade is not an integer but {written!r}"
+
+
 @pytest.mark.parametrize("grade", ["0.5", "1.5", "0.9999", "2.0000001"])
 @pytest.mark.parametrize("name", ["a.csv", "a.qrels", "a.jsonl", "a.parquet"])
 def test_a_fraction_is_never_rounded(tmp_path, grade, name):

@@ -168,3 +168,12 @@ def test_ids_that_hold_white_space_cannot_be_written():
 
 def test_a_topic_is_one_line():
     assert list(topic_lines([Query(query_id="q", text="a\r\n\tb")])) == ["q\ta b\n"]
+
+
+def test_ranks_that_contradict_scores_are_noted(tmp_path):
+    lines = "q Q0 a 1 0.1 t\nq Q0 b 2 0.2 t\nq Q0 c 3 0.2 t\np Q0 a 1 0.9 t\np Q0 b 2 0.8 t\np Q0 c x 0.9 t\n"
+    run = source.Source(write(tmp_path, lines, "distances.run"))
+    assert len([*read_run(run)]) == 6
+    [note] = run.notes.lines()
+    assert note.startswith("distances.run: lines with a worse rank and a better score than the line before: the scores")
+    assert note.endswith("negate the scores: 1")

@@ -30,7 +30,8 @@ _ORDERED = ("gt", "gte", "lt", "lte")
 _INTEGERS = range(-(2**63), 2**63)
 _WHERE = re.compile(r"\s*(?P<key>[^<>=!]+?)\s*(?P<sign>>=|<=|!=|=|>|<)\s*(?P<value>.*?)\s*", flags=re.DOTALL)
 _SIGNS: dict[str, Comparator] = {"=": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
-_FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_AMOUNT = re.compile(r"[^\w]*\d", flags=re.DOTALL)
+"""How a number, a price or a date begins in any script: no order of letters is theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,11 +211,12 @@ def _comparison(kind: Comparator, key: object, value: object, *, fields: Fields)
 
 
 def _ordered(kind: Comparator, value: Value, key: object) -> Value:
-    """The value itself. Raises InputError where text would be ordered by a number."""
-    if kind in _ORDERED and isinstance(value, str) and _FLOAT.fullmatch(value.strip()):
+    """The value itself. Raises InputError where text would be ordered by a number, a price or a date."""
+    if kind in _ORDERED and isinstance(value, str) and _AMOUNT.match(value):
         raise InputError(
             f"{key!r} holds text, which {kind!r} would compare with {value} letter by letter",
-            hint="compare it with = or !=; or make all its values numbers, import them again, and: nearer index",
+            hint="compare it with = or !=; or make all its values numbers, or dates such as 2024-05-31, import them "
+            "again, and: nearer index",
         )
     return value
 

@@ -16,6 +16,7 @@ TRUTH = {"true": True, "false": False}
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-][0-9]+)?")
+_GROUPED = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
 _MOST_DIGITS = 15
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}.*)?")
 _LARGEST = 2**63
@@ -37,6 +38,15 @@ def as_number(text: str) -> int | float | None:
         return int(text)
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+def may_be_thousands(text: str) -> bool:
+    """Whether a number may be meant a thousand times as large: where commas are decimal, points group thousands.
+
+    >>> [may_be_thousands(text) for text in ("1.200", "0.375", "1.25", "1.2000")]
+    [True, False, False, False]
+    """
+    return _GROUPED.fullmatch(text) is not None
 
 
 def as_date(text: str) -> float | None:

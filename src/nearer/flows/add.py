@@ -117,7 +117,7 @@ class _Import:
         rows: list[Row[Judgment] | Fault] = []
         queries: dict[str, Query] = {}
         num_blank = 0
-        for row in read_sheet(path, max_grade=self.max_grade):
+        for row in read_sheet(Source(path, encoding=self.asked.encoding), max_grade=self.max_grade):
             if isinstance(row, Fault):
                 rows.append(row)
                 continue
@@ -255,7 +255,7 @@ def add(
         raise InputError(f"{kind!r} is no kind of file", hint=f"name one of: {', '.join([*_FILL, EVENTS])}")
     if make_ids and kind in ("judgments", "pairs"):
         raise InputError(f"no ids are made for {kind}", hint="leave --make-ids out")
-    source, rater = _judge(kind, path, by)
+    source, rater = _judge(kind, path, by, encoding=encoding)
     asked = _Asked(
         skip_bad=skip_bad,
         encoding=encoding and known_encoding(encoding),
@@ -286,10 +286,10 @@ def add(
     )
 
 
-def _judge(kind: str, path: Path | str, by: str) -> tuple[JudgmentSource, str]:
+def _judge(kind: str, path: Path | str, by: str, *, encoding: str | None) -> tuple[JudgmentSource, str]:
     """The source and the rater of a file's judgments."""
     if not by:
-        is_filled_in = kind == "judgments" and Path(path).is_file() and is_sheet(Path(path))
+        is_filled_in = kind == "judgments" and is_sheet(Source(Path(path), encoding=encoding))
         return ("human" if is_filled_in else "import"), ""
     if kind not in ("judgments", "beir"):
         raise InputError(f"--by {by}: {kind} are no judgments", hint="leave --by out")
@@ -364,7 +364,7 @@ def _add_pairs(task: _Import, path: Path) -> None:
 
 
 def _add_judgments(task: _Import, path: Path, split: str | None = None) -> None:
-    if is_sheet(path):
+    if is_sheet(task.source(path)):
         task.put_sheet(path)
         return
     rows = read_judgments(task.source(path), max_grade=task.max_grade, columns=task.columns)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
-from nearer.core.ids import content_id
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Query
 from nearer.core.results.data import WrittenSheet
@@ -16,7 +15,7 @@ from nearer.evaluation.ranking import rank
 from nearer.evaluation.ready import refuse_without
 from nearer.store.files import write_atomic
 from nearer.store.formats import read_queries
-from nearer.store.formats.judge_sheet import SheetRow, sheet_text
+from nearer.store.formats.judge_sheet import SheetRow, query_id_of, sheet_text
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, open_system
 from nearer.systems.lexical import read_bm25
@@ -113,7 +112,7 @@ def _read_queries(workspace: Workspace, path: Path) -> list[Query]:
     for text in texts:
         key = normalise(text)
         if key and key not in made:
-            made[key] = known.get(key) or Query(query_id=content_id("query", key, num_hex=12), text=text.strip())
+            made[key] = known.get(key) or Query(query_id=query_id_of(text), text=text.strip())
     if not made:
         raise InputError(f"{path}: the file holds no query", hint="write a query a line")
     return list(made.values())

@@ -13,8 +13,8 @@ from nearer.evaluation.splits import ensure_splits
 from nearer.evaluation.suite import gate_suite
 from nearer.flows.rollback import brought_up, move_pointer
 from nearer.flows.shadow import shadow_notes
-from nearer.store.arms import Arms
 from nearer.measure.gate import with_index_faults
+from nearer.store.arms import Arms
 from nearer.store.registry import UNMEASURED, Decision, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, api_use, chunk_of, open_system

@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from nearer.core.arrays import Floats64, Ints
 from nearer.core import types
+from nearer.core.arrays import Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.filters import DERIVED
 from nearer.core.records import Metadata
@@ -86,7 +86,7 @@ def values_of(
     has, for one among ``texts``, which the recipe says is text, and for ``label_*``.
     """
     refuse_derived(field, where="boost")
-    if field in texts:
+    if field in texts and any(isinstance(each.get(field), str) for each in documents):
         raise InputError(
             f"field {field!r} cannot boost: it is text, as columns.documents.metadata says",
             hint='make it "number" or "date" there, or leave it out of search.boosts',
@@ -101,6 +101,8 @@ def values_of(
         raise InputError(f"no document has the field {field!r}, so it cannot boost", hint="name a field of documents")
     bad = next((doc_id for doc_id, value in held.items() if _number(value) is None and _date(value) is None), None)
     what = "some texts are numbers and some dates" if bad is None else f"document {bad!r} has {str(held[bad])[:40]!r}"
+    if bad is None and _are_doubtful(list(held.values())):
+        what = "its points may be decimal, or group thousands"
     raise InputError(
         f"field {field!r} cannot boost: {what}; a boost is by numbers, or by dates such as 2024-05-31",
         hint="correct the documents, or leave the field out of the boosts",
@@ -238,11 +240,17 @@ def _read(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata]) 
             hint="give the field one type in all documents, or leave it out of the boosts",
         )
     numbers = _all(_number, held) or _all(_date, held)
-    if not numbers:
+    if not numbers or _are_doubtful(held):
         return None
     values_N = np.full(len(documents), np.nan)
     values_N[rows] = numbers
     return values_N
+
+
+def _are_doubtful(held: Sequence[object]) -> bool:
+    """Whether all points in texts may group thousands, so that nobody knows which numbers they are."""
+    pointed = [value for value in held if isinstance(value, str) and "." in value]
+    return bool(pointed) and all(map(types.may_be_thousands, pointed))
 
 
 def _kind(value: object) -> str:

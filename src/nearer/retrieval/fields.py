@@ -6,7 +6,7 @@ from nearer.core.errors import InputError
 from nearer.core.filters import Fields
 from nearer.core.ids import canonical_json, text_hash
 from nearer.core.records import Metadata
-from nearer.core.types import FieldType, Value, items_of, read_as, type_of
+from nearer.core.types import FieldType, Value, items_of, may_be_thousands, read_as, type_of
 
 Kept = Value | tuple[str, ...]
 """A value as an index keeps it: dates as seconds since 1970, lists as the texts of their items."""
@@ -15,24 +15,50 @@ Kept = Value | tuple[str, ...]
 class FieldTypes:
     """Finds the type of every field, record by record; only an example of each type is remembered.
 
-    A field has the narrowest type that all its values have: texts that are all numbers are numbers. Those among
-    ``texts`` are text whatever they look like. ``noun`` is what the records are.
+    A field has the narrowest type that all its values have: texts that are all numbers are numbers, but where every
+    point might group thousands, as in 1.200. Those among ``texts`` are text whatever they look like. ``noun`` is what
+    the records are.
     """
 
     def __init__(self, names: Sequence[str], *, texts: Collection[str] = (), noun: str = "document") -> None:
         self._first: dict[str, dict[tuple[FieldType, bool], str]] = {name: {} for name in names}
         self._texts, self._noun = texts, noun
+        self._thousands: dict[str, str] = {}
+        self._decimal: set[str] = set()
 
     def see(self, key: str, metadata: Metadata) -> None:
         """Take note of one record. Raises InputError for an object, or a number that no index can hold."""
         for name, first in self._first.items():
             value = metadata.get(name)
             if value is not None:
+                self._see_point(name, value)
                 first.setdefault((self._type_of(value, name=name, key=key), isinstance(value, str)), key)
+
+    def doubtful(self) -> dict[str, str]:
+        """A value of each field of texts whose points may all group thousands, so that it is text."""
+        return {
+            name: text
+            for name, text in self._thousands.items()
+            if name not in self._decimal | set(self._texts)
+            and all(kind in ("integer", "number") and is_text for kind, is_text in self._first[name])
+        }
 
     def found(self) -> dict[str, FieldType]:
         """The type of every field that a record has. Raises InputError, naming two records, for mixed types."""
-        return {name: self._common_type(name, first) for name, first in self._first.items() if first}
+        doubtful = self.doubtful()
+        return {
+            name: "text" if name in doubtful else self._common_type(name, first)
+            for name, first in self._first.items()
+            if first
+        }
+
+    def _see_point(self, name: str, value: object) -> None:
+        if not isinstance(value, str) or "." not in value:
+            return
+        if may_be_thousands(value):
+            self._thousands.setdefault(name, value)
+        else:
+            self._decimal.add(name)
 
     def _type_of(self, value: object, *, name: str, key: str) -> FieldType:
         if isinstance(value, str) and name in self._texts:

@@ -47,12 +47,16 @@ class ImportedTypes:
     def note(self) -> str:
         """The types that were found; empty where there is no metadata."""
         found: dict[str, str] = {}
+        doubtful: dict[str, str] = {}
         for name, types in self._types.items():
             try:
                 found[name] = "mixed" if name in self._odd else types.found()[name]
+                doubtful |= types.doubtful()
             except InputError:
                 found[name] = "mixed"
-        shown = [f"{name} {_NAMES.get(kind, kind)}" for name, kind in list(found.items())[:_SHOWN]]
+        shown = [
+            f"{name} {_NAMES.get(kind, kind)}{_why_text(name, doubtful)}" for name, kind in list(found.items())[:_SHOWN]
+        ]
         more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         return f"{self._kind}: types of metadata: {', '.join([*shown, *more])}" if found else ""
 
@@ -76,3 +80,11 @@ class ImportedTypes:
                 remedy = f'correct it; or make the field text: metadata = {{ {name} = "text" }} in {section}'
                 return Fault(file=str(path), line=row.line, reason=reason, remedy=remedy)
         return None
+
+
+def _why_text(name: str, doubtful: Mapping[str, str]) -> str:
+    """Why a field of numbers is text; nothing for others."""
+    if name not in doubtful:
+        return ""
+    how = f'if decimal, metadata = {{ {name} = "number" }}'
+    return f" (the point in {doubtful[name]} may be decimal, or group thousands: {how})"

@@ -116,13 +116,15 @@ class Comparison(Result):
     num_ties: int
 
 
-def direction(low: float, high: float) -> str:
-    """What an interval of a difference says, in a word.
+def direction(low: float | None, high: float | None) -> str:
+    """What an interval of a difference says, in a word; nothing where there is none.
 
     >>> direction(0.01, 0.05), direction(-0.05, -0.01), direction(-0.01, 0.05)
     ('gain', 'loss', 'undecided')
     """
-    return "gain" if low > 0 else "loss" if high < 0 else "undecided"
+    if low is not None and low > 0:
+        return "gain"
+    return "loss" if high is not None and high < 0 else "undecided"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ ANCHOR = ("query", "anchor")
 NEGATIVE_COLUMN = re.compile(r"negative(_score)?(?:_([0-9]{1,9}))?")
 _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_WHOLE_WITH_COMMA = re.compile(r"(-?[0-9]+),0{1,2}")  # 1,0 is 1; three zeros could be a thousand
 _LARGEST_EXACT = 2**53
 _UNJUDGED = (-1, -2)
 _MOST_DIGITS = 4000  # Python reads no much longer integers
@@ -307,7 +308,10 @@ def _score(value: object, name: str) -> float:
 
 
 def _grade(value: object, *, max_grade: int) -> int:
-    value = number(value.strip()) if isinstance(value, str) else value
+    if isinstance(value, str):
+        text = value.strip()
+        found = _WHOLE_WITH_COMMA.fullmatch(text)
+        value = number(found[1] if found else text)
     if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_EXACT:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):

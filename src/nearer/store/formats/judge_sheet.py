@@ -5,11 +5,17 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
 
 from nearer.core.errors import Fault, InputError
+from nearer.core.ids import content_id
 from nearer.core.records import Judgment, Query
+from nearer.core.text import normalise
 from nearer.store.formats.rows import Row
+from nearer.store.formats.source import Source
+
+_BY_CONTENT = "query"
+_MADE_ID = re.compile(_BY_CONTENT + "-[0-9a-f]{12}")
+"""The ids of queries that came without one."""
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """What spreadsheets take for a formula, or a guarded one. Source: OWASP, CSV Injection."""
@@ -39,23 +45,29 @@ def sheet_text(rows: Iterable[SheetRow]) -> str:
     return out.getvalue()
 
 
-def is_sheet(path: Path) -> bool:
+def query_id_of(text: str) -> str:
+    """The id of a query that has none, by its words."""
+    return content_id(_BY_CONTENT, normalise(text), num_hex=12)
+
+
+def is_sheet(source: Source) -> bool:
     """Whether a file is a judge sheet: a CSV that begins with a sheet's header, however a spreadsheet saved it."""
-    if path.suffix.lower() not in (".csv", ".tsv", ".txt") or not path.is_file():
+    if source.path.suffix.lower() not in (".csv", ".tsv", ".txt") or not source.path.is_file():
         return False
-    with path.open("rb") as file:
-        first = file.readline(1000).decode("utf-8-sig", errors="replace")
+    item = next(Source(source.path, encoding=source.encoding).lines(), None)
+    if item is None or isinstance(item, Fault):
+        return False
+    first = item[1].decode("utf-8-sig", errors="replace")
     return tuple(name.strip().strip('"') for name in first.split(_delimiter(first))) == HEADER
 
 
-def read_sheet(path: Path, *, max_grade: int) -> Iterator[Row[tuple[Query, Judgment | None]] | Fault]:
+def read_sheet(source: Source, *, max_grade: int) -> Iterator[Row[tuple[Query, Judgment | None]] | Fault]:
     """Each row's query and, where a grade was filled in, its judgment; or what is wrong with the row."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        reason, remedy = "the sheet is not UTF-8", "save it as CSV UTF-8"
-        yield Fault(file=str(path), line=0, reason=reason, remedy=remedy)
+    lines, faults = _decoded(source)
+    if faults:
+        yield from faults
         return
+    text = "".join(lines).removeprefix("\ufeff")
     seen: dict[tuple[str, str], int] = {}
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     next(reader, None)
@@ -67,9 +79,24 @@ def read_sheet(path: Path, *, max_grade: int) -> Iterator[Row[tuple[Query, Judgm
             query, judgment = _read(cells, max_grade=max_grade)
             _refuse_again(judgment, line, seen)
         except InputError as error:
-            yield Fault(file=str(path), line=line, reason=error.message, remedy=error.hint)
+            yield source.fault(line, error)
             continue
         yield Row(line=line, record=(query, judgment))
+
+
+def _decoded(source: Source) -> tuple[list[str], list[Fault]]:
+    """The lines of a sheet as text, and what is wrong with others."""
+    lines: list[str] = []
+    faults: list[Fault] = []
+    for item in source.lines():
+        if isinstance(item, Fault):
+            faults.append(item)
+            continue
+        try:
+            lines.append(source.decode(item[1]))
+        except InputError as error:
+            faults.append(source.fault(item[0], error))
+    return lines, faults
 
 
 def _read(cells: Sequence[str], *, max_grade: int) -> tuple[Query, Judgment | None]:
@@ -79,6 +106,12 @@ def _read(cells: Sequence[str], *, max_grade: int) -> tuple[Query, Judgment | No
     row = SheetRow(**dict(zip(HEADER, map(_unguarded, cells), strict=False)))
     if not row.query_id.strip() or not row.query.strip() or not row.doc_id.strip():
         raise InputError("an id or the query is empty", hint="leave the first three columns as they were written")
+    is_damaged = any(sign in row.query for sign in "?\ufffd") and row.query_id != query_id_of(row.query)
+    if is_damaged and _MADE_ID.fullmatch(row.query_id):
+        raise InputError(
+            f"the query is not the one that {row.query_id!r} was made of: {row.query[:60]!r}",
+            hint="leave it as it was written; where signs were replaced, save the sheet as CSV UTF-8",
+        )
     query = Query(query_id=row.query_id, text=row.query)
     grade = row.grade.strip()
     if not grade:

@@ -18,6 +18,11 @@ from nearer.store.formats.rows import Fields, Found, read_each_line, shown
 from nearer.store.formats.source import Source, WholeFile, too_long, truncated
 
 QRELS = ("query_id", "iteration", "doc_id", "grade")
+_RANK = re.compile(r"[0-9]{1,9}")
+_CONTRADICTION = (
+    "lines with a worse rank and a better score than the line before: the scores count, as in trec_eval; where a lower "
+    "score is better, negate the scores"
+)
 RUN = ("query_id", "Q0", "doc_id", "rank", "score", "tag")
 
 _WORD = re.compile(r"[^ \t\r\n\v\f]+")  # white space as C's isspace has it, so that ids may hold other kinds
@@ -46,8 +51,26 @@ def read_qrels(source: Source) -> Iterator[Found]:
 
 
 def read_run(source: Source) -> Iterator[Found]:
-    """The fields of every line of a run: ``query_id Q0 doc_id rank score tag``; the tag may lack, or go on."""
-    return _read_words(source, RUN)
+    """The fields of every line of a run: ``query_id Q0 doc_id rank score tag``; the tag may lack, or go on.
+
+    Notes lines that rank below the one before them with a higher score, as where scores are distances.
+    """
+    before: Fields = {}
+    for found in _read_words(source, RUN):
+        if not isinstance(found, Fault):
+            if _contradicts(found[1], before):
+                source.notes.count(source.path, _CONTRADICTION)
+            before = found[1]
+        yield found
+
+
+def _contradicts(fields: Fields, before: Fields) -> bool:
+    ranks = [fields["rank"], before.get("rank", "")]
+    if fields["query_id"] != before.get("query_id") or not all(_RANK.fullmatch(rank) for rank in ranks):
+        return False
+    scores = fields["score"], before["score"]
+    below = int(ranks[0]) > int(ranks[1])
+    return below and not any(isinstance(score, str) for score in scores) and scores[0] > scores[1]
 
 
 def run_entry(fields: Fields) -> RunEntry:
