@@ -1,6 +1,6 @@
 """Measure how long a million rows of a click log take to be imported, counted and judged.
 
-``python benchmarks/clicks.py``. The log is drawn with a seed: 100,000 answers of ten documents, Zipf-distributed queries,
+``python benchmarks/clicks.py``. The log is drawn with a seed: 100,000 answers of ten documents, Zipf queries,
 users who look at rank k with a chance of 1/k, neighbours swapped in 30 % of the answers.
 """
 
