@@ -15,6 +15,7 @@ from pydantic import BaseModel
 import nearer
 from nearer.cli import app
 from nearer.core.recipe import Recipe, load_recipe
+from nearer.online.plan import read_plan
 
 ROOT = Path(__file__).parent.parent
 
@@ -155,6 +156,6 @@ def test_recipes_on_the_pages_are_valid(tmp_path):
         text = page.read_text(encoding="utf-8")
         for number, block in enumerate(re.findall(r"^```toml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)):
             if "[[case]]" not in block:
-                recipe = tmp_path / f"{page.name}-{number}.toml"
-                recipe.write_text(block, encoding="utf-8")
-                load_recipe(recipe)
+                file = tmp_path / f"{page.name}-{number}.toml"
+                file.write_text(block, encoding="utf-8")
+                read_plan(file) if "hypothesis" in block else load_recipe(file)

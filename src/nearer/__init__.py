@@ -27,7 +27,15 @@ if TYPE_CHECKING:
         WrittenSheet,
     )
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
-    from nearer.core.results.online import Effect
+    from nearer.core.results.online import (
+        Agreement,
+        Effect,
+        ExperimentList,
+        ExperimentReport,
+        OffPolicy,
+        PowerPlan,
+        StartedExperiment,
+    )
     from nearer.core.results.releases import (
         ArmStatus,
         BackedUp,
@@ -54,6 +62,13 @@ if TYPE_CHECKING:
     from nearer.flows.diagnose import diagnose
     from nearer.flows.evaluate import evaluate
     from nearer.flows.evaluate_task import evaluate_task
+    from nearer.flows.experiment import (
+        experiment_report,
+        experiments,
+        plan_experiment,
+        start_experiment,
+        stop_experiment,
+    )
     from nearer.flows.export import export
     from nearer.flows.export_vectors import export_vectors
     from nearer.flows.fit_clicks import fit_clicks
@@ -82,6 +97,17 @@ if TYPE_CHECKING:
     from nearer.training.unfinished import discard_run
 
 _WHERE = {
+    "Agreement": "nearer.core.results.online",
+    "OffPolicy": "nearer.core.results.online",
+    "StartedExperiment": "nearer.core.results.online",
+    "PowerPlan": "nearer.core.results.online",
+    "ExperimentReport": "nearer.core.results.online",
+    "ExperimentList": "nearer.core.results.online",
+    "stop_experiment": "nearer.flows.experiment",
+    "start_experiment": "nearer.flows.experiment",
+    "plan_experiment": "nearer.flows.experiment",
+    "experiments": "nearer.flows.experiment",
+    "experiment_report": "nearer.flows.experiment",
     "Imported": "nearer.core.results.data",
     "Advice": "nearer.core.results.advice",
     "ArmStatus": "nearer.core.results.releases",
@@ -183,6 +209,7 @@ _WHERE = {
 
 __all__ = [
     "Advice",
+    "Agreement",
     "ArmStatus",
     "BackedUp",
     "ClickFit",
@@ -197,6 +224,8 @@ __all__ = [
     "Effect",
     "Evaluation",
     "EventCounts",
+    "ExperimentList",
+    "ExperimentReport",
     "Exported",
     "ExportedVectors",
     "ForgottenUser",
@@ -209,7 +238,9 @@ __all__ = [
     "LearningCurve",
     "Lineage",
     "Merged",
+    "OffPolicy",
     "Pair",
+    "PowerPlan",
     "Preflight",
     "Promotion",
     "Pruned",
@@ -224,6 +255,7 @@ __all__ = [
     "ShadowReport",
     "ShortAnswer",
     "Simulated",
+    "StartedExperiment",
     "Status",
     "SuiteRun",
     "TaskEvaluation",
@@ -248,6 +280,8 @@ __all__ = [
     "evaluate",
     "evaluate_task",
     "event_counts",
+    "experiment_report",
+    "experiments",
     "export",
     "export_vectors",
     "fit_clicks",
@@ -261,6 +295,7 @@ __all__ = [
     "learning_curve",
     "lineage",
     "merge",
+    "plan_experiment",
     "promote",
     "prune",
     "remove",
@@ -272,9 +307,11 @@ __all__ = [
     "shadow_report",
     "should_finetune",
     "simulate",
+    "start_experiment",
     "start_shadow",
     "status",
     "stop_arm",
+    "stop_experiment",
     "stop_shadow",
     "suite",
     "train",

@@ -39,6 +39,7 @@ VERBS = [
     "backup",
     "restore",
     "shadow",
+    "experiment",
     "arm",
     "simulate",
 ]
@@ -56,7 +57,9 @@ def test_every_verb_explains_itself(nearer, verb):
     shown = nearer(verb, "--help")
     assert shown.exit_code == 0
     assert "Usage: nearer" in shown.out
-    assert ("--json" in shown.out) == (verb not in ("serve", "clicks", "shadow"))  # a service, and a verb of verbs
+    assert ("--json" in shown.out) == (
+        verb not in ("serve", "clicks", "shadow", "experiment")
+    )  # a service, and verbs of verbs
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from nearer.online.analysis import by_day, by_segment, effect_of, guardrails_of,
 from nearer.online.metrics import metric_of
 from nearer.online.outcomes import read_outcomes
 from nearer.online.plan import Plan, read_plan
-from online.synthetic_log import START, simulated, tables
+from online.synthetic_log import START, impression, simulated, tables
 
 
 def plan_of(**changes):
@@ -68,7 +68,24 @@ def test_slow_answers_break_the_guardrail():
 def test_few_units_say_nothing():
     outcomes = read(simulated(np.random.default_rng(3), num_users=20))
     assert effect_of(metric_of("click_through"), outcomes, plan_of()) is None
-    assert [each.effect for each in guardrails_of(outcomes, plan_of(), is_over=True)] == [None, None]
+    assert [each.effect for each in guardrails_of(outcomes, plan_of(), is_over=True)] == [None, None, None]
+
+
+def test_arms_without_any_spread_are_not_certain_at_once():
+    def found(num):
+        log = [
+            impression(f"{arm}{n}", user=f"{arm}{n}", arm=arm, failed=arm == "treatment")
+            for arm in ("control", "treatment")
+            for n in range(num)
+        ]
+        [errors] = guardrails_of(read(log), plan_of(guardrails={"errors": 0.005}), is_over=False)
+        return errors
+
+    assert found(200).is_harmed
+    assert found(200).effect.absolute.low < 0.98, "not 1.0 exactly"
+    few, many = found(20).effect.absolute, found(200).effect.absolute
+    assert few.high - few.low > many.high - many.low
+    assert effect_of(metric_of("zero_results"), read([]), plan_of()) is None
 
 
 def test_days_and_segments(better):

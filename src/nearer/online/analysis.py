@@ -9,7 +9,15 @@ import numpy as np
 
 from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.errors import InputError
-from nearer.core.results.online import ArmValue, DayEffect, Effect, GuardrailEffect, MetricEffect, SegmentEffect
+from nearer.core.results.online import (
+    ArmValue,
+    DayEffect,
+    Effect,
+    ExperimentVerdict,
+    GuardrailEffect,
+    MetricEffect,
+    SegmentEffect,
+)
 from nearer.measure.significance import holm
 from nearer.online.compare import compare, not_worse
 from nearer.online.cuped import adjust
@@ -120,14 +128,25 @@ def _num(effect: MetricEffect) -> int:
 
 
 def _compared(control: Moments, treatment: Moments, plan: Plan, *, relative: bool) -> Effect:
-    if control.variance == 0 and treatment.variance == 0:  # as where no search of either arm shows nothing
-        effect = treatment.mean - control.mean
-        return Effect(effect=effect, low=effect, high=effect, p_value=1.0) if effect == 0 else _unknown(effect)
+    effect = treatment.mean - control.mean
+    if control.variance == 0 and treatment.variance == 0:
+        if effect == 0:  # as where no search of either arm shows nothing
+            return Effect(effect=0.0, low=0.0, high=0.0, p_value=1.0)
+        if not all(0 <= each.mean <= 1 for each in (control, treatment)):  # nothing says how sure it is
+            width = 2 * abs(effect)
+            return Effect(effect=effect, low=effect - width, high=effect + width, p_value=1.0)
+        control, treatment = _with_two_more(control), _with_two_more(treatment)
     return compare(control, treatment, relative=relative, sequential=plan.sequential, confidence=plan.confidence)
 
 
-def _unknown(effect: float) -> Effect:
-    return Effect(effect=effect, low=-1.0, high=1.0, p_value=1.0)
+def _with_two_more(share: Moments) -> Moments:
+    """A share that no unit differs in, as with one more unit of either kind, so that it does not look certain.
+
+    Source: Agresti and Caffo, Simple and Effective Confidence Intervals for Proportions (The American Statistician 54,
+    2000).
+    """
+    mean = (share.mean * share.num + 1) / (share.num + 2)
+    return Moments(num=share.num + 2, mean=mean, variance=mean * (1 - mean))
 
 
 def _adjusted(
@@ -168,7 +187,7 @@ def verdict_of(
     ratio_alarm: bool,
     primary: MetricEffect | None,
     guardrails: Sequence[GuardrailEffect],
-) -> tuple[str, tuple[str, ...]]:
+) -> tuple[ExperimentVerdict, tuple[str, ...]]:
     """What follows, and why: ``broken``, ``harm``, ``too early``, ``better``, ``worse`` or ``not shown``."""
     if ratio_alarm:
         return "broken", ("the arms do not have the users that they should have, so no effect can be believed",)

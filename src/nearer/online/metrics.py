@@ -153,7 +153,13 @@ _NAMED = (
         name="zero_results",
         better="lower",
         meaning="searches that showed nothing",
-        parts=lambda each: (_share(each.num_shown_I == 0), _ones(each)),
+        parts=lambda each: (_share((each.num_shown_I == 0) & ~each.is_failed_I), _ones(each)),
+    ),
+    Metric(
+        name="errors",
+        better="lower",
+        meaning="searches that failed",
+        parts=lambda each: (_share(each.is_failed_I), _ones(each)),
     ),
     Metric(
         name="reformulation",

@@ -48,6 +48,7 @@ class Outcomes:
     to_click_s_I: Floats64
     dwell_s_I: Floats64
     took_ms_I: Floats64
+    is_failed_I: Bools
     is_reformulated_I: Bools
     is_returning_I: Bools
     actions: Mapping[str, tuple[Floats64, Floats64]]
@@ -66,6 +67,7 @@ class Outcomes:
             "to_click_s_I",
             "dwell_s_I",
             "took_ms_I",
+            "is_failed_I",
             "is_reformulated_I",
             "is_returning_I",
         )
@@ -117,6 +119,7 @@ def read_outcomes(
         to_click_s_I=of_events.to_click_s_I,
         dwell_s_I=of_events.dwell_s_I,
         took_ms_I=_floats(impressions["took_ms"]),
+        is_failed_I=np.asarray(impressions["failed"].to_numpy(zero_copy_only=False), bool),
         is_reformulated_I=_reformulated(unit_I, at_I, _codes(impressions["query"]), of_events.num_clicks_I > 0),
         is_returning_I=_returning(unit_I, at_I, since.timestamp()),
         actions=of_events.actions,

@@ -15,7 +15,7 @@ from nearer.online.outcomes import Unit
 Kind = Literal["ab", "aa", "canary", "interleaving"]
 _MOST_BYTES = 2**16
 
-GUARDRAILS = {LATENCY: 0.02, "zero_results": 0.005}
+GUARDRAILS = {LATENCY: 0.02, "errors": 0.005, "zero_results": 0.005}
 """Margins of the guardrails that a plan has unless it names its own: shares of all searches. Our rule."""
 
 
@@ -49,6 +49,8 @@ class Plan(Section):
             raise ValueError("treatment names the system that is tried, but for aa, which tries live itself")
         if self.kind == "canary" and not self.sequential:
             raise ValueError("a canary is looked at all the time: set sequential = true")
+        if self.kind == "interleaving" and self.sequential:
+            raise ValueError("interleaving is read once, after its days: leave sequential out")
         names = [self.primary, *self.metrics, *self.guardrails]
         for name in names:
             if name != LATENCY:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nearer.printing.advice import advised, costed
     from nearer.printing.data import added, checked, exported, exported_vectors, removed, sheet_written
+    from nearer.printing.experiments import experiment_list, experimented, planned, started
     from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
     from nearer.printing.releases import (
         arm,
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 _WHERE = {
+    "started": "experiments",
+    "planned": "experiments",
+    "experiment_list": "experiments",
+    "experimented": "experiments",
     "added": "data",
     "advised": "advice",
     "arm": "releases",
@@ -84,6 +89,8 @@ __all__ = [
     "discarded",
     "evaluated",
     "evaluated_task",
+    "experiment_list",
+    "experimented",
     "exported",
     "exported_vectors",
     "fitted_clicks",
@@ -95,6 +102,7 @@ __all__ = [
     "keys",
     "lineage",
     "merged",
+    "planned",
     "promoted",
     "pruned",
     "removed",
@@ -104,6 +112,7 @@ __all__ = [
     "shadowed",
     "sheet_written",
     "simulated",
+    "started",
     "status",
     "suite_run",
     "trained",

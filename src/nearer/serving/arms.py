@@ -1,18 +1,28 @@
 """Which release answers a user: live, or the one that answers a share of the users."""
 
+from dataclasses import replace
+from random import SystemRandom
 from typing import Literal
 
 from nearer.core.errors import NotFound
 from nearer.online.assign import Allocation
+from nearer.online.interleave import team_draft
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.follower import RARE_S, Follower
+from nearer.serving.searcher import Answer
 from nearer.serving.served import Served
 from nearer.store.arms import ArmEntry, Arms
+from nearer.store.experiments import Experiments
 from nearer.store.registry import Release
 from nearer.store.workspace import Workspace
 
-Arm = Literal["live", "control", "treatment"]
-"""``live`` answers whom no share is drawn of: where one release answers all, and who did not say who they are."""
+Arm = Literal["live", "control", "treatment", "interleaved"]
+"""``live`` answers whom no share is drawn of: where one release answers all, and who did not say who they are.
+
+``interleaved`` are both rankings in one list, for the share of the users of such an experiment.
+"""
+
+_DRAWS = SystemRandom()
 
 
 class Router:
@@ -20,7 +30,9 @@ class Router:
 
     def __init__(self, workspace: Workspace, *, queue: EncodeQueue) -> None:
         self._arms, self._registry = Arms(workspace.database), workspace.registry
+        self._experiments = Experiments(workspace.database)
         self._entry: ArmEntry | None = None
+        self._is_interleaved = False
         self.follower = Follower(workspace, queue=queue, target=self._target, poll_s=RARE_S)
 
     @property
@@ -34,10 +46,28 @@ class Router:
         if not unit or entry is None or served is None or served.release.release_id != entry.release_id:
             return "live"
         allocation = Allocation(salt=entry.arm_id, weights={"control": 1 - entry.share, "treatment": entry.share})
-        return "treatment" if allocation.arm_of(unit) == "treatment" else "control"
+        if allocation.arm_of(unit) != "treatment":
+            return "control"
+        return "interleaved" if self._is_interleaved else "treatment"
 
     def _target(self, _: Workspace) -> Release:
         self._entry = self._arms.active()
+        running = self._experiments.running()
+        self._is_interleaved = bool(running and running.plan["kind"] == "interleaving")
         if self._entry is None:
             raise NotFound("live answers all users", hint="nearer promote SYSTEM --share 0.1")
         return self._registry.release(self._entry.release_id)
+
+
+def interleave(control: Answer, treatment: Answer) -> Answer:
+    """Both answers in one list by team draft, as long as the longer; it is stamped as control's."""
+    hit_of = {hit.document.doc_id: hit for answer in (treatment, control) for hit in answer.hits}
+    rankings = [[hit.document.doc_id for hit in answer.hits] for answer in (control, treatment)]
+    shown = team_draft(*rankings, k=max(map(len, rankings)), rng=_DRAWS)
+    parts = control.took_s.keys() | treatment.took_s.keys()
+    return replace(
+        control,
+        hits=tuple(hit_of[each.doc_id] for each in shown),
+        teams="".join(each.side for each in shown),
+        took_s={part: control.took_s.get(part, 0.0) + treatment.took_s.get(part, 0.0) for part in sorted(parts)},
+    )

@@ -41,13 +41,15 @@ class Ask:
 class Answer:
     """The best documents for one query, and the release that found them; ``unused_rules`` lacked a query's field.
 
-    ``took_s`` has the seconds of each part: encode, rank, passages.
+    ``took_s`` has the seconds of each part: encode, rank, passages. ``teams`` is of two rankings that were interleaved:
+    a letter a hit, a for the first ranking, b for the second.
     """
 
     release_id: str
     space_id: str
     unused_rules: tuple[str, ...]
     hits: tuple[Hit, ...]
+    teams: str = ""
     took_s: Mapping[str, float] = field(compare=False)
 
 

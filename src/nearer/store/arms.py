@@ -66,6 +66,10 @@ class Arms:
         """The one that does now, or did last."""
         return self.active() or self._one(sa.true())
 
+    def get(self, arm_id: str) -> ArmEntry | None:
+        """The one of that id."""
+        return self._one(arms.c.arm_id == arm_id)
+
     def stop(self, arm_id: str) -> None:
         """Have live answer all users again."""
         with self._database.write() as connection:

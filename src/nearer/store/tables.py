@@ -241,3 +241,20 @@ arms = sa.Table(
     sa.Column("ended_at", sa.Text),
 )
 """Releases that answer a share of the users beside what is live."""
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    sa.Column("experiment_id", sa.Text, primary_key=True),
+    sa.Column("plan", sa.JSON, nullable=False),
+    sa.Column("plan_hash", sa.Text, nullable=False),
+    sa.Column("arm_id", sa.Text, sa.ForeignKey("arms.arm_id"), nullable=False),
+    sa.Column("control_release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
+    sa.Column("treatment_release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
+    sa.Column("started_at", sa.Text, nullable=False),
+    sa.Column("ended_at", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("offline", sa.JSON),
+    sa.Column("report", sa.JSON),
+)
+"""Experiments with users: the plan as it was frozen, the arm that it runs on, and what it found in the end."""

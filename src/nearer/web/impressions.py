@@ -30,7 +30,7 @@ def show(
     pages, noted, at = [], [], datetime.now(UTC)
     share = service.workspace.recipe.search.explore
     for request, answer, arm in zip(requests, answers, arms, strict=True):
-        shown = explore(len(answer.hits), share=share, rng=_DRAWS)
+        shown = explore(len(answer.hits), share=0.0 if answer.teams else share, rng=_DRAWS)
         page = Page(query_id=service.salt.new_query_id(), hits=tuple(answer.hits[place] for place in shown.order))
         pages.append(page)
         noted.append(
@@ -47,7 +47,32 @@ def show(
                 ordinals=tuple(range(1, len(page.hits) + 1)),
                 propensities=shown.propensities,
                 took_ms=1000 * sum(answer.took_s.values()),
+                teams=answer.teams,
             )
         )
     service.events.add(noted)
     return pages
+
+
+def note_failure(service: Service, requests: Sequence[SearchRequest], arms: Sequence[str]) -> None:
+    """Write to the event log that searches failed, by the arm that was to answer them."""
+    at = datetime.now(UTC)
+    service.events.add(
+        [
+            Impression(
+                query_id=service.salt.new_query_id(),
+                at=at,
+                query=request.query,
+                user=service.salt.hashed(request.user),
+                session=service.salt.hashed(request.session),
+                release_id="",
+                space_id="",
+                arm=arm,
+                doc_ids=(),
+                ordinals=(),
+                propensities=(),
+                failed=True,
+            )
+            for request, arm in zip(requests, arms, strict=True)
+        ]
+    )

@@ -84,7 +84,9 @@ class SearchAnswer(BaseModel):
     query_id: str
     release_id: str
     space_id: str
-    arm: str = Field(description="live; or control or treatment, where two releases answer a share of the users each.")
+    arm: str = Field(
+        description="live; control or treatment, where two releases answer a share of the users each; or interleaved."
+    )
     took_ms: dict[str, float] = Field(description="encode, rank, passages, and total with the time spent waiting.")
     unused_rules: list[str] = Field(description="Rules of the release that lacked a field in known.")
     results: list[SearchResult]

@@ -6,10 +6,11 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from nearer.serving.arms import Arm
+from nearer.core.errors import InputError, NotReady, Overloaded
+from nearer.serving.arms import Arm, interleave
 from nearer.serving.query import Hit
 from nearer.serving.searcher import Answer, Ask
-from nearer.web.impressions import Page, show
+from nearer.web.impressions import Page, note_failure, show
 from nearer.web.schemas import SearchAnswer, SearchBatch, SearchBatchAnswer, SearchRequest
 from nearer.web.service import Service, since_ms
 from nearer.web.traffic import Seen
@@ -44,7 +45,14 @@ async def _answered(service: Service, requests: list[SearchRequest]) -> list[dic
         service.refuse_many(request.k or 1, what="results", limit=limits.results)
     arms = [service.router.arm_of(each.user or each.session) for each in requests]
     asks = [Ask(text=each.query, k=each.k, where=each.filter, known=each.known, mode=each.mode) for each in requests]
-    answers = await service.do(lambda deadline: _answers(service, asks, arms, deadline=deadline))
+    try:
+        answered = await service.do(lambda deadline: _answers(service, asks, arms, deadline=deadline))
+    except (InputError, NotReady, Overloaded):  # the query's own fault, or nobody's
+        raise
+    except Exception:
+        note_failure(service, requests, arms)
+        raise
+    arms, answers = [arm for arm, _ in answered], [answer for _, answer in answered]
     total_ms = since_ms(start)
     pages = show(service, requests, answers, arms=arms)
     for ask, arm, answer, page in zip(asks, arms, answers, pages, strict=True):
@@ -67,14 +75,28 @@ def _seen(ask: Ask, answer: Answer, *, query_id: str, arm: Arm, total_ms: float)
     )
 
 
-def _answers(service: Service, asks: list[Ask], arms: list[Arm], *, deadline: float) -> list[Answer]:
-    """The answers in order; those of an arm are one release's."""
-    found: dict[int, Answer] = {}
+def _answers(service: Service, asks: list[Ask], arms: list[Arm], *, deadline: float) -> list[tuple[Arm, Answer]]:
+    """The answers in order, each with the arm that gave it; those of an arm are one release's."""
+    found: dict[int, tuple[Arm, Answer]] = {}
     for arm in dict.fromkeys(arms):
         rows = [row for row, each in enumerate(arms) if each == arm]
-        answered = service.searcher_of(arm).search_many([asks[row] for row in rows], deadline=deadline)
+        answered = _of_arm(service, [asks[row] for row in rows], arm, deadline=deadline)
         found |= dict(zip(rows, answered, strict=True))
     return [found[row] for row in range(len(asks))]
+
+
+def _of_arm(service: Service, asks: list[Ask], arm: Arm, *, deadline: float) -> list[tuple[Arm, Answer]]:
+    """The answers of an arm; of live where the treatment was taken away after its arm was drawn."""
+    try:
+        if arm != "interleaved":
+            return [(arm, each) for each in service.searcher_of(arm).search_many(asks, deadline=deadline)]
+        sides: tuple[Arm, Arm] = ("control", "treatment")
+        control, treatment = (service.searcher_of(side).search_many(asks, deadline=deadline) for side in sides)
+        return [(arm, interleave(*both)) for both in zip(control, treatment, strict=True)]
+    except NotReady:
+        if arm not in ("treatment", "interleaved"):
+            raise
+        return _of_arm(service, asks, "live", deadline=deadline)
 
 
 def _plain(answer: Answer, page: Page, *, arm: Arm, total_ms: float) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nearer.store.events.log import EventLog
 from nearer.store.events.salt import Salt
 from nearer.store.workspace import Workspace
 from nearer.web.errors import TooLarge
+from nearer.web.guard import CanaryGuard
 from nearer.web.limits import Limits
 from nearer.web.metrics import Metrics
 from nearer.web.traffic import Traffic
@@ -59,6 +60,7 @@ class Service:
         self._work = Work(self.limits)
         self._previous: Last[Searcher] = Last()
         self.router = Router(workspace, queue=self.queue)
+        self.guard = CanaryGuard(workspace)
         self.shadow = Shadow(workspace, queue=self.queue, is_busy=lambda: self._work.num_pending > 0)
 
     @property
@@ -83,12 +85,14 @@ class Service:
         self.indexer.start()
         self.router.follower.start()
         self.shadow.start()
+        self.guard.start()
         start_waiting_jobs(self.workspace)
 
     def close(self) -> None:
         """End what was begun, after the requests at hand."""
         self.is_ending = True
         self._work.close()
+        self.guard.close()
         self.indexer.close()
         self.shadow.close()
         self.router.follower.close()

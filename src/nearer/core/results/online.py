@@ -5,6 +5,9 @@ from typing import Literal
 
 from nearer.core.results.base import JSON, Result
 
+ExperimentVerdict = Literal["broken", "harm", "too early", "better", "worse", "not shown"]
+"""What follows from an experiment. Broken: its arms are not as they should be, so nothing can be believed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect(Result):
@@ -151,7 +154,7 @@ class ExperimentReport(Result):
     """What an experiment found so far, or in the end; ``verdict`` says what follows, ``reasons`` why."""
 
     experiment: ExperimentStatus
-    verdict: Literal["broken", "harm", "too early", "better", "worse", "not shown"]
+    verdict: ExperimentVerdict
     reasons: tuple[str, ...]
     day: int
     num_units: dict[str, int]
@@ -166,6 +169,15 @@ class ExperimentReport(Result):
     segments: tuple[SegmentEffect, ...]
     interleaved: InterleavedResult | None
     offline: JSON | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedExperiment(Result):
+    """An experiment that began; ``reasons`` say why the gate refused the treatment, where it did."""
+
+    verdict: Literal["started", "refused"]
+    reasons: tuple[str, ...]
+    experiment: ExperimentStatus | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,3 +219,11 @@ class OffPolicy(Result):
     doubly_robust_high: float
     effective_size: float
     share_matched: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentList(Result):
+    """Every experiment, the newest first, and how well offline differences forecast their effects."""
+
+    experiments: tuple[ExperimentStatus, ...]
+    agreement: Agreement

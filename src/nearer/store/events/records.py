@@ -25,6 +25,8 @@ class Impression:
 
     ``propensities`` says how likely each document was to be shown where it was, given the ranking. ``user`` and
     ``session`` are hashed, or empty. ``took_ms`` is how long the answer took, where that was measured.
+    ``teams`` has a letter a document where two rankings were interleaved: a for control's, b for the treatment's.
+    A search that ``failed`` showed nothing, through no fault of the query.
     """
 
     query_id: str
@@ -39,6 +41,8 @@ class Impression:
     ordinals: tuple[int, ...]
     propensities: tuple[float, ...]
     took_ms: float | None = None
+    teams: str = ""
+    failed: bool = False
     source: str = SERVICE
 
 
@@ -80,6 +84,8 @@ IMPRESSIONS = pa.schema(
         ("ordinals", pa.list_(pa.int32())),
         ("propensities", pa.list_(pa.float32())),
         ("took_ms", pa.float32()),
+        ("teams", pa.string()),
+        ("failed", pa.bool_()),
         ("source", pa.string()),
     ]
 )

@@ -1,0 +1,159 @@
+"""Experiments with users: plan, start, report, stop, list. The service shares out the users."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nearer.core.errors import Conflict, InputError, NotFound
+from nearer.core.progress import Progress, Silent
+from nearer.core.results.base import JSON
+from nearer.core.results.online import (
+    ExperimentList,
+    ExperimentReport,
+    PowerPlan,
+    StartedExperiment,
+)
+from nearer.flows.promote import promote
+from nearer.online.agreement import agreement
+from nearer.online.plan import Plan, read_plan
+from nearer.serving.experiment_report import offline_of, power_of, report_experiment, status_of
+from nearer.store.arms import Arms
+from nearer.store.experiments import Experiment, Experiments
+from nearer.store.registry import Decision
+from nearer.store.workspace import Workspace
+
+Now = Callable[[], datetime]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def plan_experiment(workspace: Workspace, path: str | Path, *, now: Now = _utc_now) -> PowerPlan:
+    """What the experiment in a TOML file can show, by the traffic of the days before. Raises InputError."""
+    return power_of(workspace, read_plan(Path(path)), now=now())
+
+
+def start_experiment(
+    workspace: Workspace,
+    path: str | Path,
+    *,
+    force_reason: str | None = None,
+    progress: Progress | None = None,
+) -> StartedExperiment:
+    """Freeze the plan in a TOML file and share out the users, if the gate lets the treatment through.
+
+    Raises InputError for a plan that cannot be, NotFound while nothing is live, Conflict where an experiment runs or a
+    release answers a share of the users.
+    """
+    plan, store = read_plan(Path(path)), Experiments(workspace.database)
+    if running := store.running():
+        raise Conflict(
+            f"{running.experiment_id} runs: one experiment at a time",
+            hint="end it first: nearer experiment stop --reason TEXT",
+        )
+    arms = Arms(workspace.database)
+    arms.refuse_active()
+    offline: JSON | None = None
+    if plan.kind == "aa":
+        _share_live(workspace, arms, plan)
+    else:
+        promoted = promote(
+            workspace, plan.treatment, share=plan.share, force_reason=force_reason, progress=progress or Silent()
+        )
+        if promoted.verdict == "refused":
+            return StartedExperiment(verdict="refused", reasons=promoted.reasons, experiment=None)
+        offline = offline_of(workspace, promoted)
+    arm = arms.active()
+    if arm is None:
+        raise Conflict("the share of the users was taken back meanwhile", hint="repeat the command")
+    started = store.start(plan.model_dump(mode="json"), plan_hash=plan.plan_hash, arm=arm, offline=offline)
+    return StartedExperiment(verdict="started", reasons=(), experiment=status_of(started))
+
+
+def experiment_report(
+    workspace: Workspace, experiment_id: str | None = None, *, now: Now = _utc_now
+) -> ExperimentReport:
+    """What an experiment found, so far or in the end: the one that runs, or the newest, unless one is named.
+
+    Raises NotFound where there is none.
+    """
+    found = _named(workspace, experiment_id)
+    return ExperimentReport.read(found.report) if found.report else report_experiment(workspace, found, now=now())
+
+
+def stop_experiment(workspace: Workspace, *, reason: str, now: Now = _utc_now) -> ExperimentReport:
+    """End the experiment that runs: live answers everybody again, and what was found is kept.
+
+    Raises NotFound where none runs, InputError without a reason.
+    """
+    if not reason.strip():
+        raise InputError("an experiment ends for a reason", hint='for example: --reason "after 14 days"')
+    running = Experiments(workspace.database).running()
+    if running is None:
+        raise NotFound("no experiment runs", hint="see: nearer experiment list")
+    return _end(workspace, running, reason=reason, now=now())
+
+
+def guard_experiment(workspace: Workspace, *, now: Now = _utc_now) -> ExperimentReport | None:
+    """End a canary that does harm, or that has run its days; the service asks for it every minute. None: nothing to do.
+
+    Live then answers everybody again.
+    """
+    running = Experiments(workspace.database).running()
+    if running is None or Plan.model_validate(running.plan).kind != "canary":
+        return None
+    found = report_experiment(workspace, running, now=now())
+    if found.verdict in ("harm", "worse"):
+        return _end(workspace, running, reason=f"ended by itself: {found.reasons[0]}", now=now())
+    return None
+
+
+def experiments(workspace: Workspace) -> ExperimentList:
+    """Every experiment, the newest first, and how well offline differences forecast what they found."""
+    found = Experiments(workspace.database).all()
+    pairs = [pair for each in found if (pair := _pair(each)) is not None]
+    return ExperimentList(
+        experiments=tuple(status_of(each) for each in found),
+        agreement=agreement([offline for offline, _ in pairs], [online for _, online in pairs]),
+    )
+
+
+def _share_live(workspace: Workspace, arms: Arms, plan: Plan) -> None:
+    """Have live answer both arms."""
+    live = workspace.registry.live()
+    if live is None:
+        raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+    workspace.begin_writing()
+    reason = f"it answers {plan.share:.3g} of the users, against itself (A/A)"
+    decision = Decision(action="arm", model_id=live.model_id, reasons=(reason,))
+    arms.start(decision, live_id=live.release_id, release_id=live.release_id, share=plan.share)
+
+
+def _end(workspace: Workspace, running: Experiment, *, reason: str, now: datetime) -> ExperimentReport:
+    ended_at = now.isoformat(timespec="milliseconds")
+    found = report_experiment(workspace, replace(running, ended_at=ended_at, reason=reason), now=now)
+    Experiments(workspace.database).end(running, reason=reason, ended_at=ended_at, report=found.to_dict())
+    return found
+
+
+def _named(workspace: Workspace, experiment_id: str | None) -> Experiment:
+    store = Experiments(workspace.database)
+    if experiment_id:
+        return store.get(experiment_id)
+    found = store.running() or next(iter(store.all()), None)
+    if found is None:
+        raise NotFound("there was no experiment yet", hint="begin: nearer experiment start PLAN.toml")
+    return found
+
+
+def _pair(experiment: Experiment) -> tuple[float, float] | None:
+    """The offline difference and the online effect, above 0 for the better; None where one is missing."""
+    if not (experiment.offline and experiment.report):
+        return None
+    primary = ExperimentReport.read(experiment.report).primary
+    if primary is None:
+        return None
+    sign = 1 if primary.better == "higher" else -1
+    return float(experiment.offline["difference"]), sign * primary.absolute.effect
