@@ -1,8 +1,10 @@
 """The dashboard: its pages and their twins, its forms and keys, and in a real browser: no fault of accessibility."""
 
+import json
 import os
 import re
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import httpx2
@@ -10,12 +12,15 @@ import pytest
 
 from flows.folders import write_jsonl
 from nearer.flows.add import add
+from nearer.flows.experiment import start_experiment
 from nearer.flows.index import index
 from nearer.flows.promote import promote
 from nearer.flows.shadow import start_shadow
+from nearer.store.events.log import EventLog
 from nearer.store.jobs import Jobs
 from nearer.store.keys import Keys
 from nearer.web.dashboard.render import LINKS
+from online.synthetic_log import event, impression
 from web.conftest import eventually
 
 pytestmark = pytest.mark.slow
@@ -25,7 +30,7 @@ PAGES = [path for path, _ in LINKS if path != "/dashboard/report"]
 
 @pytest.fixture
 def seen(live, tmp_path):
-    """A service with a history, hostile documents and queries, a shadow, traffic and a job."""
+    """A service with a history, hostile documents and queries, a shadow, an experiment, traffic and a job."""
     rows = [{"_id": HOSTILE, "title": HOSTILE, "text": f"lantern {HOSTILE}"}, {"_id": "b", "text": "lantern"}]
     add(live.workspace, "corpus", write_jsonl(tmp_path / "hostile.jsonl", rows))
     index(live.workspace)
@@ -34,6 +39,7 @@ def seen(live, tmp_path):
     eventually(lambda: live.client.get("/readyz").json().get("release_id") == live_id, what="follows")
     start_shadow(live.workspace, "hybrid", share=1.0)
     eventually(lambda: live.service.shadow.served, what="the candidate is open")
+    experiment_of_hostile_words(live, tmp_path)
     for query in (f"lantern {HOSTILE}", "qqqqzzzz", "qqqqzzzz", "harbour"):
         live.post("/v1/search", query=query)
     job = Jobs(live.workspace).add("evaluate", {"systems": [HOSTILE]})
@@ -42,6 +48,19 @@ def seen(live, tmp_path):
     )
     eventually(lambda: live.client.get("/dashboard/shadow.json").json()["report"]["agreement"], what="compared")
     return live
+
+
+def experiment_of_hostile_words(live, tmp_path):
+    words = json.dumps(HOSTILE)
+    plan = tmp_path / "plan.toml"
+    plan.write_text(f'name = {words}\nhypothesis = {words}\nkind = "aa"\nsequential = true\n')
+    since = datetime.fromisoformat(start_experiment(live.workspace, plan).experiment.started_at)
+    log = EventLog(live.workspace.events, locks=live.workspace.locks)
+    for user in range(120):
+        arm = ("control", "treatment")[user % 2]
+        log.add([impression(f"q{user}", user=f"u{user}", arm=arm, at=since, took_ms=float(user))])
+        log.add([event(f"q{user}", at=since)] if user % 3 else [])
+    log.close()
 
 
 def test_every_page_has_a_twin_and_escapes_what_came_from_data(seen):
@@ -62,6 +81,16 @@ def test_every_page_has_a_twin_and_escapes_what_came_from_data(seen):
         [twin] = re.findall(r'href="([^"]+\.json[^"]*)"', page.text)
         assert seen.client.get(twin.replace("&amp;", "&")).json()
     assert "<script>document" not in seen.client.get("/dashboard/report").text
+
+
+def test_the_page_of_an_experiment(seen):
+    told = seen.client.get("/dashboard/experiments.json").json()
+    assert told["report"]["num_units"] == {"control": 60, "treatment": 60}
+    page = seen.client.get("/dashboard/experiments").text
+    assert told["report"]["experiment"]["plan_hash"] in page
+    for said in ("click_through", "latency_p95", "as planned", "no experiment has both yet"):
+        assert said in page
+    assert seen.client.get("/dashboard/experiments?experiment=none").status_code == 404
 
 
 def test_what_the_pages_say(seen):

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearer.core.results.base import Result
+from nearer.core.results.online import ExperimentList, ExperimentReport
 from nearer.core.results.releases import ArmStatus, HistoryEvent
 from nearer.core.results.service import JobEntry
 from nearer.core.results.serving import ReleaseStatus
 from nearer.core.results.shadow import ShadowReport, Spread
 from nearer.flows.arm import arm_status
+from nearer.flows.experiment import experiment_report, experiments
 from nearer.flows.job import STARTED_BY_HAND
 from nearer.flows.status import status
 from nearer.serving.shadow_report import last_shadow
@@ -64,6 +66,14 @@ class ShadowPage(Result):
     """The candidate in the shadow, or the last one."""
 
     report: ShadowReport | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentsPage(Result):
+    """The experiment that runs, or the one that was asked for, or the newest; and all of them."""
+
+    report: ExperimentReport | None
+    all: ExperimentList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +151,13 @@ def traffic_page(service: Service) -> TrafficPage:
         zero_results=tuple(zero_results_of(searches)),
         unclicked=tuple(service.traffic.unclicked()),
     )
+
+
+def experiments_page(service: Service, experiment_id: str = "") -> ExperimentsPage:
+    """An experiment, and all of them. Raises NotFound for an unknown id."""
+    every = experiments(service.workspace)
+    report = experiment_report(service.workspace, experiment_id or None) if every.experiments else None
+    return ExperimentsPage(report=report, all=every)
 
 
 def shadow_page(service: Service) -> ShadowPage:

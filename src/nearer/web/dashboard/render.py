@@ -20,6 +20,7 @@ LINKS = (
     ("/dashboard/traffic", "Traffic"),
     ("/dashboard/compare", "Compare"),
     ("/dashboard/shadow", "Shadow"),
+    ("/dashboard/experiments", "Experiments"),
     ("/dashboard/jobs", "Jobs"),
     ("/dashboard/report", "Report"),
 )

@@ -76,6 +76,13 @@ _PAGES = (
         here=f"{_HOME}/shadow",
     ),
     _Page(
+        path="/experiments",
+        template="experiments.html",
+        title="Experiments",
+        gather=lambda s, request: pages.experiments_page(s, request.query_params.get("experiment", "")),
+        here=f"{_HOME}/experiments",
+    ),
+    _Page(
         path="/jobs", template="jobs.html", title="Jobs", gather=lambda s, _: pages.jobs_page(s), here=f"{_HOME}/jobs"
     ),
     _Page(
