@@ -10,9 +10,6 @@ from nearer.core.errors import InputError
 RULES = Rules(
     tolerance=0.01,
     min_pairs=1000,
-    broken_base=0.15,
-    data_share=0.1,
-    saturated_base=0.95,
     cheapest_first=("filter", "hybrid", "rerank", "adapter", "fine_tune"),
 )
 CASE = AdviceCase(base=0.60, num_queries=400, num_diagnosed=200, causes={"recall": 60, "order": 40}, num_pairs=5000)

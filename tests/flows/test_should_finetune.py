@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nearer
-from nearer.advice.verdict import FINE_TUNE, RECOMMENDATIONS, AdviceCase, Rules, Tried, decide
+from nearer.advice.verdict import (
+    BROKEN_BASE,
+    FINE_TUNE,
+    RECOMMENDATIONS,
+    SATURATED_BASE,
+    AdviceCase,
+    Rules,
+    Tried,
+    decide,
+)
 from nearer.core.errors import InputError
 from nearer.core.sections import AdviseRecipe
 from nearer.flows.should_finetune import LONG_REINDEX_HOURS, should_finetune
@@ -224,7 +233,7 @@ def test_a_higher_target_never_makes_the_base_good_enough(baseline, target, othe
         advise(baseline, each, pairs=pairs, hours=hours, learning_curve=curve)["recommendation"]
         for each in sorted((target, other))
     )
-    if higher == "leave" and baseline < RULES.saturated_base:
+    if higher == "leave" and baseline < SATURATED_BASE:
         assert lower == "leave"
     if lower == "fine_tune_and_pipeline":
         assert higher in ("fine_tune_and_pipeline", "collect_data", "fix_data", "leave")
@@ -243,9 +252,7 @@ def test_dearer_reindexing_never_argues_for_it(baseline, target, pairs, hours, o
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    st.floats(RULES.broken_base, 0.94), SHARES, st.integers(RULES.min_pairs, 10**6), st.floats(0, LONG_REINDEX_HOURS)
-)
+@given(st.floats(BROKEN_BASE, 0.94), SHARES, st.integers(RULES.min_pairs, 10**6), st.floats(0, LONG_REINDEX_HOURS))
 def test_with_pairs_and_cheap_reindexing_it_is_fine_tuning_in_one_form_or_leave(baseline, target, pairs, hours):
     found = advise(baseline, target, pairs=pairs, hours=hours)["recommendation"]
     assert found in ("fine_tune", "fine_tune_and_pipeline", "leave")

@@ -61,7 +61,7 @@ class AdviceData:
         self.workspace, self.progress = workspace, progress
         self.judged = read_advice_queries(workspace)
         self.queries: Sequence[Query] = self.judged.queries
-        self.folds_Q = _folds(self.judged, num_folds=recipe.advise.num_folds, seed=recipe.advise.seed)
+        self.folds_Q = _folds(self.judged, num_folds=recipe.advise.num_folds, seed=recipe.evaluate.seed)
         self.system: System = open_system(workspace, BASE)
         described = recipe.other_encoders.items()
         self.others = {name: open_described(workspace, each, name=name) for name, each in described}

@@ -217,7 +217,7 @@ def rerank_remedy(data: AdviceData, reranker: CrossEncoder) -> Remedy | SkippedR
     """
     recipe = data.workspace.recipe
     is_own = was_trained_here(data.workspace, recipe.search.rerank, reranker)
-    queries_S = data.sample(recipe.advise.rerank_queries, seed=recipe.advise.seed, without_train=is_own)
+    queries_S = data.sample(recipe.advise.rerank_queries, seed=recipe.evaluate.seed, without_train=is_own)
     if len(queries_S) < 2:
         return SkippedRemedy(name="base+rerank", reason="it was trained on the judged queries that there are")
     text_of = passage_of(data.corpus, data.query_emb_QD, data.passage_emb_PD)

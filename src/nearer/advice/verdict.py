@@ -74,6 +74,18 @@ class AdviceCase:
     unread: str | None = None
 
 
+BROKEN_BASE = 0.15
+"""nDCG@10 of a base that mostly meets faulty data, unless a remedy is proven to gain.
+
+Our rule: the worst base in docs/results.md is at 0.36.
+"""
+SATURATED_BASE = 0.95
+"""nDCG@10 from which what is missing is mostly disagreement about the judgments. Our rule."""
+
+DATA_SHARE = 0.1
+"""Share of the diagnosed queries that fail for data no remedy mends, from which data come first. Our rule."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """The thresholds of the verdict, each as docs/reference/recipe.md tells its source.
@@ -83,9 +95,6 @@ class Rules:
 
     tolerance: float
     min_pairs: int
-    broken_base: float
-    data_share: float
-    saturated_base: float
     cheapest_first: Sequence[str]
 
     @classmethod
@@ -112,9 +121,9 @@ class Decision:
 
 def obstacle(base: float, num_pairs: int, rules: Rules) -> str | None:
     """What to do first where no gain is proven: ``fix_data``, ``leave`` or ``collect_data``; None where nothing is."""
-    if base < rules.broken_base:
+    if base < BROKEN_BASE:
         return FIX_DATA
-    if base >= rules.saturated_base:
+    if base >= SATURATED_BASE:
         return LEAVE
     return COLLECT_DATA if num_pairs < rules.min_pairs else None
 
@@ -126,7 +135,7 @@ def decide(case: AdviceCase, tried: Sequence[Tried], rules: Rules) -> Decision:
     one word the earlier in ``tried`` is the cheaper.
     """
     begin = f"Base reaches {case.base:.3f} on {case.num_queries:,} queries, each judged where nothing was tuned on it."
-    if case.unread and case.base < rules.saturated_base:
+    if case.unread and case.base < SATURATED_BASE:
         return _unreadable(case, tried, rules, [begin, unreadable(case.unread)])
     return _readable(case, tried, rules, begin)
 
@@ -140,7 +149,7 @@ def unreadable(unread: str) -> str:
 
 
 def _unreadable(case: AdviceCase, tried: Sequence[Tried], rules: Rules, begin: list[str]) -> Decision:
-    if fault := _data_fault(case, rules):
+    if fault := _data_fault(case):
         return Decision(word=FIX_DATA, name=None, reasons=(*begin, fault))
     left = [each for each in tried if each.word not in _TRAINED and each.is_proven]
     left = [each for each in left if each.difference > rules.tolerance]
@@ -155,7 +164,7 @@ def _unreadable(case: AdviceCase, tried: Sequence[Tried], rules: Rules, begin: l
 def _readable(case: AdviceCase, tried: Sequence[Tried], rules: Rules, begin: str) -> Decision:
     proven = [each for each in tried if each.is_proven and each.difference > rules.tolerance]
     first = None if proven else obstacle(case.base, case.num_pairs, rules)
-    if fault := broken(rules) if first == FIX_DATA else _data_fault(case, rules):
+    if fault := broken() if first == FIX_DATA else _data_fault(case):
         return Decision(word=FIX_DATA, name=None, reasons=(begin, fault))
     if not proven:
         return _without_gain(case, tried, rules, [begin], first=first)
@@ -172,15 +181,15 @@ def _readable(case: AdviceCase, tried: Sequence[Tried], rules: Rules, begin: str
     return Decision(word=FINE_TUNE_AND_PIPELINE if beside else FINE_TUNE, name=chosen.name, reasons=(*reasons, *beside))
 
 
-def broken(rules: Rules) -> str:
+def broken() -> str:
     """Why a base is taken as broken."""
-    return f"Below {rules.broken_base:g} ids, judgments or texts are mostly faulty: nearer check."
+    return f"Below {BROKEN_BASE:g} ids, judgments or texts are mostly faulty: nearer check."
 
 
-def _data_fault(case: AdviceCase, rules: Rules) -> str:
+def _data_fault(case: AdviceCase) -> str:
     """Why the data must be corrected first; empty when it need not."""
     num_data = sum(case.causes.get(cause, 0) for cause in DATA_CAUSES)
-    if not num_data or num_data / case.num_diagnosed < rules.data_share:
+    if not num_data or num_data / case.num_diagnosed < DATA_SHARE:
         return ""
     what = ", ".join(f"{case.causes[cause]} {cause}" for cause in DATA_CAUSES if case.causes.get(cause))
     return f"{num_data} of {case.num_diagnosed} queries fail for data that no remedy mends ({what}): nearer diagnose."

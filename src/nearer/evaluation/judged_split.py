@@ -76,7 +76,7 @@ def read_judged_split(
             found += [judgment.doc_id] if judgment.grade >= scale.relevant_from else []
     members = [query for split in splits for query in collection.queries(split) if query.query_id not in excluded]
     usable = [query for query in members if query.query_id in relevant]
-    queries = tuple(usable if most is None else _drawn(usable, most, seed=workspace.recipe.advise.seed))
+    queries = tuple(usable if most is None else _drawn(usable, most, seed=workspace.recipe.evaluate.seed))
     split = "+".join(splits)
     if not queries:
         known = ", ".join(f"{name} ({count})" for name, count in collection.splits().items()) or "none"

@@ -12,6 +12,7 @@ from nearer.advice.verdict import (
     FINE_TUNE_AND_PIPELINE,
     FIX_DATA,
     LEAVE,
+    SATURATED_BASE,
     Rules,
     broken,
     few_pairs,
@@ -134,9 +135,9 @@ def _decide(case: _Case, forecast: ExpectedGain, is_proven: bool | None) -> tupl
     if first is None:
         return _fine_tune(case, forecast, short)
     if first == FIX_DATA:
-        return first, [*short, broken(rules)]
+        return first, [*short, broken()]
     if first == LEAVE:
-        why = f"At {rules.saturated_base:g} and above, what is missing is mostly disagreement about the judgments."
+        why = f"At {SATURATED_BASE:g} and above, what is missing is mostly disagreement about the judgments."
         return first, [*short, why]
     few = few_pairs(case.num_training_pairs, rules)
     if case.gap <= SMALL_GAP:

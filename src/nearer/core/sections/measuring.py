@@ -77,7 +77,7 @@ class EvaluateRecipe(Section):
         lt=1,
         description="half the width of an interval; how many judged queries that needs is printed",
     )
-    seed: Seed = Field(default=0, description="of the resampling, and of the draws of other tasks")
+    seed: Seed = Field(default=0, description="of the resampling, of folds, and of the draws of advice and other tasks")
 
 
 class GateRecipe(Section):
@@ -178,29 +178,6 @@ class AdviseRecipe(Section):
         ge=0,
         description=("training pairs below which there is little to learn from (sentence-transformers issue 1334)"),
     )
-    broken_base: float = Field(
-        default=0.15,
-        ge=0,
-        le=1,
-        description=(
-            "nDCG@10 of a base that mostly meets faulty data, unless a remedy is proven to gain. Our rule: "
-            "the worst base in results is at 0.45"
-        ),
-    )
-    saturated_base: float = Field(
-        default=0.95,
-        ge=0,
-        le=1,
-        description=("nDCG@10 from which what is missing is mostly disagreement about the judgments. Our rule"),
-    )
-    data_share: float = Field(
-        default=0.1,
-        gt=0,
-        le=1,
-        description=(
-            "share of the diagnosed queries that fail for data no remedy mends, from which data come first. Our rule"
-        ),
-    )
     cheapest_first: tuple[str, ...] = Field(
         default=("filter", "hybrid", "rerank", "adapter", "change_encoder", "fine_tune"),
         description=(
@@ -208,7 +185,6 @@ class AdviseRecipe(Section):
             "training, then new vectors"
         ),
     )
-    seed: Seed = Field(default=0, description="of folds and draws")
     curve_pairs: int = Field(default=600, ge=2, description="pairs of the learning curve's largest training")
     curve_trainings: int = Field(default=1, ge=1, le=20, description="trainings of each of its sizes, from other seeds")
     curve_passages: int = Field(
