@@ -1,7 +1,5 @@
 """Who judged is kept: several may judge one pair, what counts is computed, and test stays out of training."""
 
-import sqlite3
-
 import pytest
 
 from flows.folders import write_jsonl
@@ -136,27 +134,6 @@ def test_measuring_takes_people_and_files_alone_and_training_what_is_asked(folde
         measured = workspace.measured_by(("human", "import", "clicks")).collection
         assert [each.doc_id for each in measured.judgments("test")] == ["d1", "d2"]
         assert [each.doc_id for each in measured.judgments("train")] == ["d1"]
-
-
-def test_a_workspace_of_before_keeps_its_judgments(folder):
-    judge(folder, ("q1", "d1", 1), ("q2", "d2", 0))
-    with sqlite3.connect(folder / ".nearer/control.sqlite") as connection:
-        connection.executescript(
-            """
-            CREATE TABLE before (query_id TEXT NOT NULL, doc_id TEXT NOT NULL, grade INTEGER NOT NULL,
-                PRIMARY KEY (query_id, doc_id), FOREIGN KEY (query_id) REFERENCES queries (query_id),
-                FOREIGN KEY (doc_id) REFERENCES documents (doc_id));
-            INSERT INTO before SELECT query_id, doc_id, grade FROM judgments;
-            DROP TABLE judgments;
-            ALTER TABLE before RENAME TO judgments;
-            DELETE FROM migrations WHERE name = 'm002_judgments_have_sources';
-            """
-        )
-    connection.close()
-    with Workspace.open(folder) as workspace:
-        kept = [(each.query_id, each.grade, each.source) for each in workspace.collection.all_judgments()]
-        assert kept == [("q1", 1, "import"), ("q2", 0, "import")]
-    assert judge(folder, ("q1", "d1", 1)).changes["judgments"].num_unchanged == 1
 
 
 def test_evaluation_says_whose_judgments_it_took(ask, base_live, nearer):
