@@ -170,7 +170,7 @@ def test_what_brings_nothing_better_is_told_and_not_kept(nearer, before, topic_c
     few = ("--set", "reranker.epochs=0.1", "--set", "reranker.learning_rate=1e-12")
     outcome = nearer("train", "--reranker", "--from", topic_cross_encoder_folder, *few, "--dir", before)
     assert outcome.exit_code == 0
-    assert "no reranker: nDCG@10 on 15 dev queries, the first 20 of model-" in outcome.out
+    assert "no reranker: nDCG@10 on training dev (15 queries, the first 20 of model-" in outcome.out
     assert "leave it as it is" in outcome.out
     assert not (before / ".nearer" / "models").exists()
 

@@ -89,7 +89,7 @@ def test_lists_filter_by_membership(ask, new_workspace, tmp_path, kind):
     rows = [(["a", "b"], [1, 2]), ("a", [2.0]), (["it's"], [3]), ([], []), (None, None)]
     path = tmp_path / "tags.jsonl"
     lines = [
-        {"_id": f"d{row}", "text": "kettle", "metadata": {"tags": tags, "sizes": sizes}}
+        {"_id": f"d{row}", "text": f"kettle {row}", "metadata": {"tags": tags, "sizes": sizes}}
         for row, (tags, sizes) in enumerate(rows)
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
