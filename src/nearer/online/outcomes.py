@@ -4,7 +4,7 @@ Arrays: I searches (impressions), E events.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Literal
 
@@ -57,27 +57,9 @@ class Outcomes:
 
     def of(self, chosen_I: Bools) -> "Outcomes":
         """The same of some searches."""
-        names = (
-            "unit_I",
-            "arm_I",
-            "day_I",
-            "num_shown_I",
-            "num_clicks_I",
-            "first_rank_I",
-            "to_click_s_I",
-            "dwell_s_I",
-            "took_ms_I",
-            "is_failed_I",
-            "is_reformulated_I",
-            "is_returning_I",
-        )
-        return Outcomes(
-            arms=self.arms,
-            actions={name: (count[chosen_I], total[chosen_I]) for name, (count, total) in self.actions.items()},
-            num_without_unit=self.num_without_unit,
-            num_mixed_units=self.num_mixed_units,
-            **{name: getattr(self, name)[chosen_I] for name in names},
-        )
+        arrays = {each.name: getattr(self, each.name)[chosen_I] for each in fields(self) if each.name.endswith("_I")}
+        actions = {name: (count[chosen_I], total[chosen_I]) for name, (count, total) in self.actions.items()}
+        return replace(self, actions=actions, **arrays)
 
 
 def summed(code_X: Ints, values_X: Floats64, num: int) -> Floats64:

@@ -52,10 +52,10 @@ class Router:
 
     def _target(self, _: Workspace) -> Release:
         self._entry = self._arms.active()
-        running = self._experiments.running()
-        self._is_interleaved = bool(running and running.plan["kind"] == "interleaving")
         if self._entry is None:
             raise NotFound("live answers all users", hint="nearer promote SYSTEM --share 0.1")
+        running = self._experiments.running()
+        self._is_interleaved = bool(running and running.plan["kind"] == "interleaving")
         return self._registry.release(self._entry.release_id)
 
 

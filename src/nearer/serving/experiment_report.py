@@ -1,6 +1,6 @@
 """What an experiment found, from the event log; and what one could find, by the traffic before it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -119,7 +119,8 @@ def power_of(workspace: Workspace, plan: Plan, *, now: datetime) -> PowerPlan:
         )
     num_days = min(float(POWER_DAYS), float(outcomes.day_I.max() - outcomes.day_I.min() + 1))
     a_day = num_units / num_days
-    sums = by_unit(named(plan.primary, _as_control(outcomes)), _as_control(outcomes), CONTROL)
+    as_control = replace(outcomes, arms=(CONTROL,))
+    sums = by_unit(named(plan.primary, as_control), as_control, CONTROL)
     notes = [f"{outcomes.num_without_unit} searches named no {plan.unit}"] if outcomes.num_without_unit else []
     if not sums.below_U.sum():
         raise InputError(f"nothing in the event log has {plan.primary}", hint="name another primary metric")
@@ -209,10 +210,6 @@ def _effect(name: str, outcomes: Outcomes, plan: Plan, before: Outcomes | None) 
         return effect_of(named(name, outcomes), outcomes, plan, before=before)
     except InputError:  # latency of a log that has none
         return None
-
-
-def _as_control(outcomes: Outcomes) -> Outcomes:
-    return Outcomes(**{**{name: getattr(outcomes, name) for name in Outcomes.__slots__}, "arms": (CONTROL,)})
 
 
 def _interleaved(

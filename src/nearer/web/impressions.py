@@ -1,7 +1,7 @@
 """What the service showed for a query, in which order, written to the event log as it is shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import SystemRandom
 
@@ -31,23 +31,20 @@ def show(
     share = service.workspace.recipe.search.explore
     for request, answer, arm in zip(requests, answers, arms, strict=True):
         shown = explore(len(answer.hits), share=0.0 if answer.teams else share, rng=_DRAWS)
-        page = Page(query_id=service.salt.new_query_id(), hits=tuple(answer.hits[place] for place in shown.order))
+        asked = _unanswered(service, request, arm, at)
+        page = Page(query_id=asked.query_id, hits=tuple(answer.hits[place] for place in shown.order))
         pages.append(page)
         noted.append(
-            Impression(
-                query_id=page.query_id,
-                at=at,
-                query=request.query,
-                user=service.salt.hashed(request.user),
-                session=service.salt.hashed(request.session),
+            replace(
+                asked,
                 release_id=answer.release_id,
                 space_id=answer.space_id,
-                arm=arm,
                 doc_ids=tuple(hit.document.doc_id for hit in page.hits),
                 ordinals=tuple(range(1, len(page.hits) + 1)),
                 propensities=shown.propensities,
                 took_ms=1000 * sum(answer.took_s.values()),
                 teams=answer.teams,
+                failed=False,
             )
         )
     service.events.add(noted)
@@ -57,22 +54,22 @@ def show(
 def note_failure(service: Service, requests: Sequence[SearchRequest], arms: Sequence[str]) -> None:
     """Write to the event log that searches failed, by the arm that was to answer them."""
     at = datetime.now(UTC)
-    service.events.add(
-        [
-            Impression(
-                query_id=service.salt.new_query_id(),
-                at=at,
-                query=request.query,
-                user=service.salt.hashed(request.user),
-                session=service.salt.hashed(request.session),
-                release_id="",
-                space_id="",
-                arm=arm,
-                doc_ids=(),
-                ordinals=(),
-                propensities=(),
-                failed=True,
-            )
-            for request, arm in zip(requests, arms, strict=True)
-        ]
+    service.events.add([_unanswered(service, request, arm, at) for request, arm in zip(requests, arms, strict=True)])
+
+
+def _unanswered(service: Service, request: SearchRequest, arm: str, at: datetime) -> Impression:
+    """The impression of a search that nothing has answered; whoever asked is hashed."""
+    return Impression(
+        query_id=service.salt.new_query_id(),
+        at=at,
+        query=request.query,
+        user=service.salt.hashed(request.user),
+        session=service.salt.hashed(request.session),
+        release_id="",
+        space_id="",
+        arm=arm,
+        doc_ids=(),
+        ordinals=(),
+        propensities=(),
+        failed=True,
     )
