@@ -119,6 +119,29 @@ def test_one_user_moves_no_grade(folder):
     assert found.num_too_few == 1, "d7 was shown to one person alone"
 
 
+def test_what_nobody_clicked_on_is_not_relevant_because_what_stands_first_is(folder):
+    rng, rows = np.random.default_rng(0), []
+    for query in range(30):
+        for user in range(20):
+            order, swapped = list(range(10)), int(rng.integers(0, 9))
+            if rng.random() < 0.4:
+                order[swapped], order[swapped + 1] = order[swapped + 1], order[swapped]
+            for rank, number in enumerate(order, start=1):
+                is_clicked = rng.random() < (0.1 if number else 0.95) / rank
+                rows.append(
+                    (f"s{query}-{user}", f"rare query {query}", f"d{number}", rank, int(is_clicked), f"u{user}")
+                )
+    log(folder, rows)
+    told = judged(folder)
+    with Workspace.open(folder) as workspace:
+        text_of = {each.query_id: each.text for each in workspace.collection.queries()}
+        found = [each for each in workspace.collection.all_judgments() if each.source == "clicks" and each.grade]
+    clicked_on = {(row[1], row[2]) for row in rows if row[4]}
+    assert told.num_judgments == 300
+    assert sum(each.doc_id == "d0" for each in found) == 30
+    assert [each for each in found if (text_of[each.query_id], each.doc_id) not in clicked_on] == []
+
+
 def test_few_impressions_and_few_users_judge_nothing(folder):
     rows = [
         (f"s{n}", QUERIES["q1"][0], f"d{rank}", rank + 1, int(rank == 0), f"u{n % 2}")

@@ -16,7 +16,9 @@ LEAST_LOOK = 0.05
 """Looks rarer than so are taken to be as frequent: a few clicks far down must not decide. Source: clipped propensities,
 Joachims, Swaminathan and Schnabel (WSDM 2017), section 6.4."""
 PRIOR_LOOKS = 5.0
-"""A pair is drawn towards the mean of all as if that had been seen in so many looks. Our rule."""
+"""A pair is drawn towards the mean of all pairs as if that had been seen in so many looks. Our rule. In the mean each
+pair counts by the share of its rate that is its own, as in a random-effects mean (DerSimonian and Laird, 1986): what
+stands first is looked at most and is mostly right, so a mean of all looks would call each rarely seen pair right."""
 _TOP = 0.95
 """The quantile of attraction from which on the grade is the highest. Our rule."""
 
@@ -60,7 +62,8 @@ def attraction(shown: Shown, name: ModelName, model: ClickModel) -> Attraction:
     share_K = np.minimum(1.0, 1.0 / np.maximum(looks_K, 1e-12))
     looks_P: Floats64 = np.bincount(pair_K, share_K * looks_K, size).astype(np.float64)
     gain_P = np.bincount(pair_K, np.minimum(share_K * gain_K, 1.0), size)
-    mean = gain_P.sum() / max(looks_P.sum(), 1e-12)
+    own_P = looks_P / (looks_P + PRIOR_LOOKS)
+    mean = (own_P * gain_P / np.maximum(looks_P, 1e-12)).sum() / max(own_P.sum(), 1e-12)
     weight_S = 1 / np.maximum(look_S[gain_S > 0], LEAST_LOOK)
     return Attraction(
         num_impressions_P=np.bincount(pair_S, minlength=size),
