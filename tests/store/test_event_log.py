@@ -314,3 +314,21 @@ def test_a_salt_hides_people_and_knows_its_query_ids(tmp_path):
 def test_the_workspace_names_the_folder(tmp_path):
     with Workspace.init(tmp_path / "shop") as workspace:
         assert workspace.events == tmp_path / "shop/.nearer/events"
+
+
+def test_the_newest_are_of_all_who_write_and_of_the_last_hour_where_nobody_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_TAIL_BYTES", 4000)
+
+    def newest(number):
+        return reading.read_newest(tmp_path / "events", num_impressions=number)["impressions"]
+
+    logs = [opened(tmp_path), opened(tmp_path)]
+    for number in range(60):
+        logs[number % 2].add([impression(query_id=f"q{number}")])
+    for log in logs:
+        log.commit([event()])
+    found = set(newest(40)["query_id"].to_pylist())
+    assert {"q58", "q59"} <= found < {f"q{number}" for number in range(60)}, "the ends alone are read"
+    for log in logs:
+        log.close()
+    assert (newest(30).num_rows, newest(31).num_rows) == (30, 60), "of sealed files as many as are wanted"

@@ -43,7 +43,6 @@ def event_routes(service: Service) -> APIRouter:
         made = [_event(each, service.salt, now) for each in sent]
         if made:
             await service.do(lambda deadline: service.events.commit(made, deadline=deadline))
-        service.traffic.followed(each.query_id for each in made if not each.apart and each.doc_id)
         apart = Counter(each.apart for each in made if each.apart)
         service.metrics.events(num_counted=len(made) - apart.total(), num_apart=apart.total())
         return JSONResponse({"num_events": len(made), "num_apart": apart.total(), "apart": dict(apart)})

@@ -13,10 +13,8 @@ from nearer.serving.searcher import Answer, Ask
 from nearer.web.impressions import Page, note_failure, show
 from nearer.web.schemas import SearchAnswer, SearchBatch, SearchBatchAnswer, SearchRequest
 from nearer.web.service import Service, since_ms
-from nearer.web.traffic import Seen
 
 SNIPPET_CHARACTERS = 300
-_QUERY_CHARACTERS = 200
 
 
 def search_routes(service: Service) -> APIRouter:
@@ -55,24 +53,12 @@ async def _answered(service: Service, requests: list[SearchRequest]) -> list[dic
     arms, answers = [arm for arm, _ in answered], [answer for _, answer in answered]
     total_ms = since_ms(start)
     pages = show(service, requests, answers, arms=arms)
-    for ask, arm, answer, page in zip(asks, arms, answers, pages, strict=True):
+    for ask, arm, answer in zip(asks, arms, answers, strict=True):
         service.metrics.search(answer.took_s)
-        service.traffic.add(_seen(ask, answer, query_id=page.query_id, arm=arm, total_ms=total_ms))
         if arm != "treatment":
             service.shadow.offer(ask, answer)
     shown = zip(answers, pages, arms, strict=True)
     return [_plain(answer, page, arm=arm, total_ms=total_ms) for answer, page, arm in shown]
-
-
-def _seen(ask: Ask, answer: Answer, *, query_id: str, arm: Arm, total_ms: float) -> Seen:
-    took_ms = {part: 1000 * seconds for part, seconds in answer.took_s.items()}
-    return Seen(
-        query_id=query_id,
-        query=ask.text[:_QUERY_CHARACTERS],
-        arm=arm,
-        num_results=len(answer.hits),
-        took_ms={**took_ms, "total": total_ms},
-    )
 
 
 def _answers(service: Service, asks: list[Ask], arms: list[Arm], *, deadline: float) -> list[tuple[Arm, Answer]]:

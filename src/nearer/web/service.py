@@ -23,7 +23,6 @@ from nearer.web.errors import TooLarge
 from nearer.web.guard import CanaryGuard
 from nearer.web.limits import Limits
 from nearer.web.metrics import Metrics
-from nearer.web.traffic import Traffic
 from nearer.web.work import Work
 
 T = TypeVar("T")
@@ -37,7 +36,6 @@ class Service:
         self.workspace = workspace
         self.limits = limits or Limits()
         self.metrics = Metrics()
-        self.traffic = Traffic()
         self.queue = EncodeQueue(
             max_wait_s=self.limits.encode_wait_s,
             max_batch=self.limits.encode_batch,

@@ -1,60 +1,69 @@
-"""What was searched lately, in this process alone: for the dashboard, and gone with the process."""
+"""What was searched lately, by the event log: of all processes of the service, and also after it was started anew."""
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nearer.core.results.shadow import Spread
+from nearer.store.events.reading import read_newest
 
 MOST_SEEN = 1000
 _NUM_SHOWN = 50
+_QUERY_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A search: its words, which arm answered, how many results, and the milliseconds of its parts."""
+    """A search: its words, which arm answered, how many results, and how long it took; ``failed`` ones have neither."""
 
     query_id: str
     query: str
     arm: str
     num_results: int
-    took_ms: Mapping[str, float]
+    took_ms: float | None
+    failed: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """The newest searches; nothing of who asked."""
+    """The newest searches, oldest first, nothing of who asked; ``followed`` are those on whose results users acted."""
 
-    def __init__(self) -> None:
-        self._seen: deque[Seen] = deque(maxlen=MOST_SEEN)
-        self._followed: deque[str] = deque(maxlen=4 * MOST_SEEN)
+    searches: tuple[Seen, ...]
+    followed: frozenset[str]
 
-    def add(self, seen: Seen) -> None:
-        """Note a search."""
-        self._seen.append(seen)
+    @classmethod
+    def read(cls, folder: Path) -> "Traffic":
+        """What the event log in ``folder`` holds of the newest. Raises OSError."""
+        newest = read_newest(folder, num_impressions=MOST_SEEN)
+        impressions = newest["impressions"].sort_by("at").slice(max(0, newest["impressions"].num_rows - MOST_SEEN))
+        names = ("query_id", "query", "arm", "doc_ids", "took_ms", "failed")
+        rows = impressions.select(names).to_pylist()
+        events = newest["events"].select(("query_id", "doc_id", "apart")).to_pylist()
+        return cls(
+            searches=tuple(map(_seen, rows)),
+            followed=frozenset(each["query_id"] for each in events if each["doc_id"] and not each["apart"]),
+        )
 
-    def followed(self, query_ids: Iterable[str]) -> None:
-        """Note searches on whose results somebody did something."""
-        self._followed.extend(query_ids)
+    def latency(self) -> Spread | None:
+        """Where the milliseconds of the answers lie."""
+        took = [each.took_ms for each in self.searches if each.took_ms is not None]
+        return spread_of(took) if took else None
+
+    def zero_results(self) -> list[tuple[str, int]]:
+        """The queries that found nothing, and how often each was asked."""
+        nothing = (each.query for each in self.searches if not each.num_results and not each.failed)
+        return Counter(nothing).most_common(_NUM_SHOWN)
 
     def unclicked(self) -> list[tuple[str, int]]:
         """The queries that found something on which nobody did anything, and how often; none where no event came."""
-        followed = set(self._followed)
-        if not followed:
+        if not self.followed:
             return []
-        left = (each.query for each in self.newest() if each.num_results and each.query_id not in followed)
+        left = (each.query for each in self.searches if each.num_results and each.query_id not in self.followed)
         return Counter(left).most_common(_NUM_SHOWN)
-
-    def newest(self) -> list[Seen]:
-        """The searches, oldest first."""
-        return list(self._seen)
-
-
-def latency_of(searches: Sequence[Seen]) -> dict[str, Spread]:
-    """Where the milliseconds of each part lie."""
-    parts = dict.fromkeys(part for each in searches for part in each.took_ms)
-    return {part: spread_of([each.took_ms[part] for each in searches if part in each.took_ms]) for part in parts}
 
 
 def spread_of(values: Sequence[float]) -> Spread:
@@ -63,6 +72,12 @@ def spread_of(values: Sequence[float]) -> Spread:
     return Spread(p5=p5, p50=p50, p95=p95, p99=p99)
 
 
-def zero_results_of(searches: Sequence[Seen]) -> list[tuple[str, int]]:
-    """The queries that found nothing, and how often each was asked."""
-    return Counter(each.query for each in searches if not each.num_results).most_common(_NUM_SHOWN)
+def _seen(row: dict[str, Any]) -> Seen:
+    return Seen(
+        query_id=row["query_id"],
+        query=row["query"][:_QUERY_CHARACTERS],
+        arm=row["arm"],
+        num_results=len(row["doc_ids"]),
+        took_ms=row["took_ms"],
+        failed=bool(row["failed"]),
+    )

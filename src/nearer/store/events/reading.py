@@ -1,5 +1,6 @@
 """The reading side of the event log: all records, each once."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pyarrow as pa
 
 from nearer.core.errors import WorkspaceError
 from nearer.store.events.forgetting import read_forgotten, without
-from nearer.store.events.records import IMPORT, SCHEMAS, Kind
+from nearer.store.events.records import IMPORT, SCHEMAS, Kind, as_tables
 from nearer.store.events.segments import open_files, read_file, scan, sealed_name
 
+_TAIL_BYTES = 1 << 21
+"""How much of the end of a file is read for the newest records: some thousands of searches."""
 _KEYS: dict[Kind, str] = {"impressions": "query_id", "events": "event_id"}
 
 
@@ -64,6 +67,35 @@ def read_events(folder: Path) -> Logged:
         num_damaged=num_damaged,
         num_files=num_files,
     )
+
+
+def read_newest(folder: Path, *, num_impressions: int) -> dict[Kind, pa.Table]:
+    """The newest impressions and events, of all processes that write: the ends of their files.
+
+    Files that were sealed are read too, newest first, until there are ``num_impressions`` or more. Raises OSError.
+    """
+    ends = as_tables([line for path in open_files(folder) for line in _last_lines(path)])
+    found: dict[Kind, list[pa.Table]] = {kind: [ends[kind]] for kind in SCHEMAS}
+    for path in sorted(folder.glob("*.impressions.parquet"), reverse=True):
+        if sum(table.num_rows for table in found["impressions"]) >= num_impressions:
+            break
+        beside = path.with_name(path.name.replace(".impressions.", ".events."))
+        for each in (path, beside):
+            with suppress(FileNotFoundError):  # nothing of this kind, or too old meanwhile
+                for kind, table in read_file(each)[0].items():
+                    found[kind].append(table)
+    forgotten = read_forgotten(folder)
+    return {kind: without(forgotten, kind, pa.concat_tables(tables)) for kind, tables in found.items()}
+
+
+def _last_lines(path: Path) -> tuple[bytes, ...]:
+    """The whole lines at the end of a file; none of one that was sealed meanwhile."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return scan(file.read()).lines
+    except FileNotFoundError:
+        return ()
 
 
 def _files(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from nearer.serving.shadow_report import last_shadow
 from nearer.store.arms import Arms
 from nearer.store.jobs import ENDED, Jobs
 from nearer.web.service import Service
-from nearer.web.traffic import MOST_SEEN, latency_of, zero_results_of
+from nearer.web.traffic import MOST_SEEN, Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +51,12 @@ class HistoryPage(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPage(Result):
-    """The newest searches of this process."""
+    """The newest searches of all processes; ``num_failed`` of them had no answer, through no fault of the query."""
 
     num_searches: int
+    num_failed: int
     most: int
-    latency_ms: Mapping[str, Spread]
+    latency_ms: Spread | None
     by_arm: Mapping[str, int]
     zero_results: tuple[tuple[str, int], ...]
     unclicked: tuple[tuple[str, int], ...]
@@ -111,7 +112,8 @@ def overview(service: Service) -> Overview:
     live_id = told.live.release_id if told.live else None
     moved = next((each for each in reversed(events) if each.release_id == live_id and each.action != "arm"), None)
     evidence = next((each for each in reversed(events) if each.release_id == live_id and each.reasons), moved)
-    served, searches, shadow = service.follower.served, service.traffic.newest(), last_shadow(workspace)
+    served, traffic, shadow = service.follower.served, Traffic.read(workspace.events), last_shadow(workspace)
+    latency = traffic.latency()
     is_shared = Arms(workspace.database).active() is not None
     return Overview(
         live=told.live,
@@ -121,8 +123,8 @@ def overview(service: Service) -> Overview:
         forced=evidence.forced if evidence else None,
         served=served.release.release_id if served else None,
         index_lag=service.index_lag(),
-        num_searches=len(searches),
-        p95_ms=latency_of(searches)["total"].p95 if searches else None,
+        num_searches=len(traffic.searches),
+        p95_ms=latency.p95 if latency else None,
         shadow=shadow.system if shadow and not shadow.ended_at else None,
         arm=arm_status(workspace) if is_shared else None,
         num_jobs=sum(each.state not in ENDED for each in Jobs(workspace).all()),
@@ -142,14 +144,15 @@ def history_page(service: Service) -> HistoryPage:
 
 def traffic_page(service: Service) -> TrafficPage:
     """What was searched lately."""
-    searches = service.traffic.newest()
+    traffic = Traffic.read(service.workspace.events)
     return TrafficPage(
-        num_searches=len(searches),
+        num_searches=len(traffic.searches),
+        num_failed=sum(each.failed for each in traffic.searches),
         most=MOST_SEEN,
-        latency_ms=latency_of(searches),
-        by_arm=Counter(each.arm for each in searches),
-        zero_results=tuple(zero_results_of(searches)),
-        unclicked=tuple(service.traffic.unclicked()),
+        latency_ms=traffic.latency(),
+        by_arm=Counter(each.arm for each in traffic.searches),
+        zero_results=tuple(traffic.zero_results()),
+        unclicked=tuple(traffic.unclicked()),
     )
 
 
