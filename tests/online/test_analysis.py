@@ -18,13 +18,14 @@ def plan_of(**changes):
     return Plan(**{"name": "n", "hypothesis": "more clicks", "treatment": "model-1", **changes})
 
 
-def read(records, *, arms=("control", "treatment"), since=START, days=30):
-    return read_outcomes(*tables(records), arms=arms, unit="user", since=since, until=since + timedelta(days=days))
+def read(log, *, arms=("control", "treatment"), since=START, days=30):
+    found = tables(log) if isinstance(log, list) else log
+    return read_outcomes(*found, arms=arms, unit="user", since=since, until=since + timedelta(days=days))
 
 
 @pytest.fixture(scope="module")
 def better():
-    return simulated(np.random.default_rng(0), num_users=1500, lift=0.1)
+    return tables(simulated(np.random.default_rng(0), num_users=1000, lift=0.1))
 
 
 def test_a_real_effect_is_found_with_its_size(better):

@@ -1,5 +1,6 @@
 """Fixtures of the service's tests: uvicorn on a free port of this machine, in a thread of this process."""
 
+import shutil
 import socket
 import threading
 import time
@@ -80,3 +81,15 @@ def serving() -> Iterator[Callable[..., Running]]:
 def live(serving: Callable[..., Running], base_live: Path) -> Running:  # noqa: F811
     """A service of a workspace in which the base is live, ready."""
     return serving(base_live).ready()
+
+
+@pytest.fixture(scope="module")
+def live_for_all(_made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:  # noqa: F811
+    """One service for all tests of a file that change nothing: they ask for what is refused."""
+    running = Running(
+        Path(shutil.copytree(_made["base live"], tmp_path_factory.mktemp("live") / "shop")), limits=Limits()
+    )
+    try:
+        yield running.ready()
+    finally:
+        running.end()

@@ -66,11 +66,11 @@ def test_ids_are_listed_in_pages(live):
         ({"id": "a", "text": "x" * (2**20 + 1)}, 413, "characters"),
     ],
 )
-def test_what_an_import_refuses_is_refused_here(live, document, status, said):
-    before = live.workspace.collection.revision()
-    error = write(live, ZEBRA, document, status=status)["error"]
+def test_what_an_import_refuses_is_refused_here(live_for_all, document, status, said):
+    before = live_for_all.workspace.collection.revision()
+    error = write(live_for_all, ZEBRA, document, status=status)["error"]
     assert said in error["message"]
-    assert live.workspace.collection.revision() == before, "all or none"
+    assert live_for_all.workspace.collection.revision() == before, "all or none"
 
 
 def test_a_document_twice_or_not_there(live):

@@ -148,16 +148,16 @@ def test_people_are_hashed_before_the_disk(live):
         ({"query_id": "x" * 101}, 422, "query_id"),
     ],
 )
-def test_what_is_no_event_is_refused_whole(live, changes, status, said):
+def test_what_is_no_event_is_refused_whole(live_for_all, changes, status, said):
     body = json.dumps([click("q", "d"), {**click("q", "d"), **changes}])
-    answer = live.client.post("/v1/events", content=body, headers={"content-type": "application/json"})
+    answer = live_for_all.client.post("/v1/events", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, said in answer.json()["error"]["message"]) == (status, True), answer.text
-    assert logged(live).events.num_rows == 0
+    assert logged(live_for_all).events.num_rows == 0
 
 
 @pytest.mark.parametrize("body", [b"", b"1", b'"click"', b"[1]", b"null", b"[[]]", b"{", b'{"action_name": NaN}'])
-def test_what_is_no_json_of_events_is_refused(live, body):
-    answer = live.client.post("/v1/events", content=body, headers={"content-type": "application/json"})
+def test_what_is_no_json_of_events_is_refused(live_for_all, body):
+    answer = live_for_all.client.post("/v1/events", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 422, answer.text
 
 

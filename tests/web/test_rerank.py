@@ -49,5 +49,5 @@ def test_live_with_a_cross_encoder_ranks_by_it(serving, base_live, topic_cross_e
         ({"query": "a", "documents": [{"title": "a"}]}, 422),
     ],
 )
-def test_what_is_refused(live, body, status):
-    assert set(live.post("/v1/rerank", status=status, **body)["error"]) == {"code", "message", "hint"}
+def test_what_is_refused(live_for_all, body, status):
+    assert set(live_for_all.post("/v1/rerank", status=status, **body)["error"]) == {"code", "message", "hint"}

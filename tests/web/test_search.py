@@ -67,8 +67,8 @@ def test_many_clients_are_answered_as_one_is(live):
         ({"query": "x" * 20_001}, 413, "20001 characters"),
     ],
 )
-def test_what_cannot_be_answered_is_refused(live, body, status, said):
-    error = live.post("/v1/search", status=status, **body)["error"]
+def test_what_cannot_be_answered_is_refused(live_for_all, body, status, said):
+    error = live_for_all.post("/v1/search", status=status, **body)["error"]
     assert set(error) == {"code", "message", "hint"}
     assert said in error["message"]
 

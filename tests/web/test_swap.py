@@ -14,7 +14,7 @@ from nearer.flows.search import search
 from nearer.store.workspace import Workspace
 from web.conftest import eventually
 
-NUM_CLIENTS, NUM_MOVES = 8, 50
+NUM_CLIENTS = 8
 
 
 @pytest.fixture
@@ -65,7 +65,8 @@ def answers_of(workspace, texts):
     return found
 
 
-def test_fifty_moves_under_eight_clients(serving, two_releases):
+@pytest.mark.parametrize("num_moves", [10, 50])
+def test_moves_under_eight_clients(serving, two_releases, num_moves):
     running = serving(two_releases).ready()
     texts = [query.text for query in running.workspace.collection.queries("dev")[:6]]
     with Workspace.open(two_releases) as workspace:
@@ -75,13 +76,13 @@ def test_fifty_moves_under_eight_clients(serving, two_releases):
         expected |= answers_of(workspace, texts)
         clients = Clients(running.url, expected)
         try:
-            for number in range(NUM_MOVES):
+            for number in range(num_moves):
                 moved = [older, newer][number % 2 == 0]
                 rollback(workspace) if moved is older else promote(workspace, newer.release_id)
                 eventually(lambda wanted=moved: serves(running, wanted), what="the service follows")
         finally:
             clients.end()
-    assert len(clients.seen) > NUM_MOVES
+    assert len(clients.seen) > num_moves
     assert clients.failures == []
     assert set(clients.seen) == {newer.release_id, older.release_id}
 
