@@ -23,6 +23,7 @@ import nearer
 from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.confirm import build
 from nearer.advice.verdict import FINE_TUNE
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure
 from nearer.printing.progress import ConsoleProgress
@@ -83,13 +84,13 @@ def values_on_test(workspace: nearer.Workspace, advice: Mapping[str, Any], model
     """nDCG@10 of every remedy on test, fitted on all of train and dev; the trained model's is fine-tuning's."""
     progress = ConsoleProgress()
     data, judged = AdviceData(workspace, progress), read_judged_split(workspace, "test")
+    corpora = Corpora(workspace, progress)
     systems = {"base": data.system, FINE_TUNE: open_system(workspace, model_id)}
     for row in advice["remedies"][1:]:
         if advised := build(workspace, data, row["name"], row["changes"], write=False):
             systems[row["name"]] = advised.system
     values = {
-        name: float(measure(workspace, system, judged, progress=progress).values[str(MAIN)].mean())
-        for name, system in systems.items()
+        name: float(measure(corpora, system, judged).values[str(MAIN)].mean()) for name, system in systems.items()
     }
     return {"values": values, "num_queries": len(judged.queries)}
 

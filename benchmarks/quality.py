@@ -34,7 +34,7 @@ import numpy as np
 
 import nearer
 from nearer.core.ids import canonical_json
-from nearer.encode.corpus import embed_corpus, read_corpus
+from nearer.encode.embedded import Corpora, EmbeddedCorpus
 from nearer.evaluation.comparison import compare_measured
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ranking import Measured, measure
@@ -163,15 +163,13 @@ def run_stock(
 ) -> dict[str, Any]:
     """The stock recipe; what it is given (pairs, passages, the dev set) is read before the clock starts."""
     base, excluded, progress = open_local(workspace, "base"), find_excluded(workspace), ConsoleProgress()
-    corpus = read_corpus(workspace, base.encoder)
-    vectors_PD, _ = embed_corpus(workspace, base.encoder, corpus, progress)
-    ids = excluded.query_ids
-    dev = build_dev_set(workspace, base.encoder, corpus, vectors_PD, excluded=ids, progress=progress)
-    examples = read_examples(workspace, base.encoder, corpus, vectors_PD, excluded=excluded, progress=progress)
+    embedded = EmbeddedCorpus.read(workspace, base.encoder, progress=progress)
+    dev = build_dev_set(embedded, excluded=excluded.query_ids)
+    examples = read_examples(embedded, excluded=excluded)
     return Stock(
         base=base.model.source,
         pairs=[(example.anchor, example.positive) for example in examples],
-        passages=corpus.passages,
+        passages=embedded.corpus.passages,
         measure=partial(value_of, dev),
         seconds=seconds,
         seed=seed,
@@ -235,12 +233,9 @@ def systems_of(folder: Path) -> dict[str, str]:
 
 def measured_on(workspace: nearer.Workspace, split: str, systems: Mapping[str, str]) -> dict[str, Any]:
     """nDCG@10 of every system, each compared with stock; Nearer's slices compared with the base."""
-    judged, progress = read_judged_split(workspace, split), ConsoleProgress()
+    judged, corpora = read_judged_split(workspace, split), Corpora(workspace, ConsoleProgress())
     workspace.registry.use_test_split(split=split, systems=list(systems.values()), purpose="benchmark")
-    values = {
-        name: measure(workspace, open_system(workspace, system), judged, progress=progress)
-        for name, system in systems.items()
-    }
+    values = {name: measure(corpora, open_system(workspace, system), judged) for name, system in systems.items()}
     recipe = workspace.recipe.evaluate
     compare = partial(compare_measured, metrics=(MAIN,), judged=judged, recipe=recipe)
     sides = [("base", "stock"), ("nearer", "stock"), (f"nearer{HALF}", "stock"), (f"nearer{HALF}", f"stock{HALF}")]

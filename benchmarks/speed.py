@@ -40,7 +40,7 @@ from nearer.core.records import Judgment
 from nearer.core.results.training import DevPoint
 from nearer.core.sections import EvaluateRecipe, TrainRecipe
 from nearer.encode.cache import EmbeddingCache
-from nearer.encode.corpus import Corpus, embed_corpus, read_corpus
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.encode.encoder import Encoder
 from nearer.learn.checkpoint import Checkpoints
 from nearer.learn.examples import Example
@@ -236,8 +236,8 @@ def mine(arguments: argparse.Namespace) -> dict[str, Any]:
 
     workspace = beir_workspace(arguments, num_documents=arguments.documents or 5900)
     base = open_local(workspace, "base")
-    corpus = read_corpus(workspace, base.encoder)
-    examples = training_examples(workspace, base.encoder, corpus, number=2000)
+    embedded = EmbeddedCorpus.read(workspace, base.encoder, progress=ConsoleProgress())
+    examples, corpus = training_examples(embedded, number=2000), embedded.corpus
 
     def ours() -> None:
         mine_negatives(workspace, base.encoder, corpus, examples, progress=Silent())
@@ -300,7 +300,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     number = arguments.documents or 2500
     workspace = beir_workspace(arguments, num_documents=number)
     base = open_local(workspace, "base")
-    examples = training_examples(workspace, base.encoder, read_corpus(workspace, base.encoder), number=320)
+    examples = training_examples(EmbeddedCorpus.read(workspace, base.encoder, progress=ConsoleProgress()), number=320)
     pairs = [(each.anchor, each.positive) for each in examples]
     workspace.close()
     runs: dict[str, list[tuple[float, float]]] = {name: [] for name in TRAININGS}
@@ -332,8 +332,8 @@ def whole(arguments: argparse.Namespace) -> dict[str, Any]:
     """All that `nearer train` does beside what a script does that only trains: the same pairs, passes and mining."""
     workspace = beir_workspace(arguments, num_documents=arguments.documents or 600)
     base = open_local(workspace, "base")
-    corpus = read_corpus(workspace, base.encoder)
-    pairs = [(e.anchor, e.positive) for e in training_examples(workspace, base.encoder, corpus, number=10**6)]
+    embedded = EmbeddedCorpus.read(workspace, base.encoder, progress=ConsoleProgress())
+    pairs, corpus = [(e.anchor, e.positive) for e in training_examples(embedded, number=10**6)], embedded.corpus
     found: dict[str, Any] = {}
 
     def cold() -> None:
@@ -428,12 +428,9 @@ def train_ours(model: Any, pairs: Sequence[tuple[str, str]], options: dict[str, 
         )
 
 
-def training_examples(workspace: nearer.Workspace, encoder: Encoder, corpus: Corpus, *, number: int) -> list[Example]:
+def training_examples(embedded: EmbeddedCorpus, *, number: int) -> list[Example]:
     """The first examples as training would make them."""
-    excluded = find_excluded(workspace)
-    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, ConsoleProgress())
-    examples = read_examples(workspace, encoder, corpus, passage_emb_PD, excluded=excluded, progress=Silent())
-    return examples[:number]
+    return read_examples(embedded, excluded=find_excluded(embedded.workspace))[:number]
 
 
 def beir_workspace(arguments: argparse.Namespace, *, num_documents: int) -> nearer.Workspace:

@@ -23,6 +23,7 @@ SERVER.set_forkserver_preload(
         "lance_namespace",
         "sqlalchemy.dialects.sqlite",
         "nearer.cli",
+        "nearer.store.workspace",
         "nearer.flows.promote",
         "nearer.flows.train",
         "frozen",

@@ -13,7 +13,7 @@ import typer
 from pydantic import BaseModel
 
 import nearer
-from nearer.cli import app
+from nearer.cli import whole_app
 from nearer.core.recipe import Recipe, load_recipe
 from nearer.online.plan import read_plan
 
@@ -116,7 +116,7 @@ def test_every_how_to_page_is_in_the_readme():
 
 
 def test_commands_on_the_pages_exist_with_their_options():
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(whole_app())
     wrong = []
     for page in PAGES:
         blocks = re.findall(

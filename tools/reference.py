@@ -59,9 +59,9 @@ def _keys(section: BaseModel, prefix: str) -> str:
 
 def cli_page() -> str:
     """Every verb with its arguments and options."""
-    from nearer.cli import app
+    from nearer.cli import whole_app
 
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(whole_app())
     lines = [
         "# The command line",
         _GENERATED,

@@ -46,10 +46,11 @@ if TYPE_CHECKING:
         Rollback,
         WrittenReport,
     )
-    from nearer.core.results.serving import Indexed, Lineage, SearchAnswer, Status
+    from nearer.core.results.serving import Indexed, Lineage, SearchAnswer
     from nearer.core.results.shadow import ShadowReport
     from nearer.core.results.signals import ClickFit
-    from nearer.core.results.training import Discarded, Trained, TrainedReranker
+    from nearer.core.results.status import Discarded, Status
+    from nearer.core.results.training import Trained, TrainedReranker
     from nearer.core.results.vectors import Compressed, CompressionCurve, Cost, Merged, Rotated
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add, remove
@@ -117,7 +118,7 @@ _WHERE = {
     "Cost": "nearer.core.results.vectors",
     "Demo": "nearer.core.results.releases",
     "Diagnosis": "nearer.core.results.measuring",
-    "Discarded": "nearer.core.results.training",
+    "Discarded": "nearer.core.results.status",
     "Document": "nearer.core.records",
     "Evaluation": "nearer.core.results.measuring",
     "Exported": "nearer.core.results.data",
@@ -144,7 +145,7 @@ _WHERE = {
     "Searcher": "nearer.serving.searcher",
     "ShadowReport": "nearer.core.results.shadow",
     "ShortAnswer": "nearer.core.results.advice",
-    "Status": "nearer.core.results.serving",
+    "Status": "nearer.core.results.status",
     "SuiteRun": "nearer.core.results.measuring",
     "TaskEvaluation": "nearer.core.results.measuring",
     "Trained": "nearer.core.results.training",

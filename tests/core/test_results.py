@@ -11,7 +11,7 @@ import pytest
 import typer
 
 import nearer as package
-from nearer.cli import app
+from nearer.cli import whole_app
 from nearer.core import results
 from nearer.core.errors import InputError
 from nearer.core.results.base import Result
@@ -170,7 +170,7 @@ KEYWORDS |= {"documents": "documents", "precision": "precisions"}
 
 def options():
     """Every verb and each of its options, but for what all verbs have; `serve` runs until it is stopped."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(whole_app())
     shared = {"folder", "as_json", "overrides", "help", "full"}
     return [
         (verb, each.name)

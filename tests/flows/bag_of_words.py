@@ -6,7 +6,7 @@ import numpy as np
 
 from nearer.core.sections import ChunkRecipe
 from nearer.encode.encoder import EncoderSettings, Origin
-from nearer.store.registry import Model
+from nearer.store.registered import Model
 from nearer.systems import System
 
 DIMENSION = 1024

@@ -140,7 +140,7 @@ def refused(workspace, monkeypatch, kind):
 
 
 def test_a_service_that_refuses_is_told_before_anything_is_encoded(beside, server, monkeypatch):
-    monkeypatch.setattr("nearer.advice.advice_data.embed_corpus", lambda *_: pytest.fail("the base encoded"))
+    monkeypatch.setattr("nearer.encode.embedded.embed_passages", lambda *_: pytest.fail("the base encoded"))
     server.fault_of = lambda _: status(401, "Incorrect API key provided")
     error = refused(beside, monkeypatch, ServiceError)
     assert server.endpoint in error.message

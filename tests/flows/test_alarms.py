@@ -9,7 +9,7 @@ from conftest import synthetic_rows
 from flows.folders import split_by_ordinal, write_jsonl
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Judgment, Pair, Query
-from nearer.encode.corpus import embed_corpus, read_corpus
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.learn.examples import Example
@@ -189,11 +189,10 @@ def monitored(make_workspace):
                 put_split(connection, side, list(ids.values()))
             put_pairs(connection, pairs)
         encoder, excluded = open_system(workspace, "base").encoder, find_excluded(workspace)
-        corpus = read_corpus(workspace, encoder)
-        vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
-        dev = build_dev_set(workspace, encoder, corpus, vectors, excluded=excluded.query_ids, progress=Silent())
-        examples = read_examples(workspace, encoder, corpus, vectors, excluded=excluded, progress=Silent())
-        monitor = build_monitor(workspace, encoder, corpus, vectors, dev=dev, examples=examples, progress=Silent())
+        embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
+        dev = build_dev_set(embedded, excluded=excluded.query_ids)
+        examples = read_examples(embedded, excluded=excluded)
+        monitor = build_monitor(embedded, dev=dev, examples=examples)
         return monitor, encoder
 
     return build

@@ -15,6 +15,7 @@ from nearer.core import analysis
 from nearer.core.analysis import ENGLISH
 from nearer.core.errors import InputError
 from nearer.core.progress import Silent
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.diagnosis.background import Background
 from nearer.evaluation.exclusions import nothing_excluded
 from nearer.evaluation.judged_split import read_judged_split
@@ -102,7 +103,7 @@ def test_a_weight_of_one_ranks_as_the_vectors_do(base_live):
     workspace = Workspace.open(base_live)
     judged = read_judged_split(workspace, "dev")
     ranked = [
-        rank(workspace, open_system(workspace, name), judged.queries, progress=Silent())[1].rows_QK
+        rank(Corpora(workspace, Silent()), open_system(workspace, name), judged.queries)[1].rows_QK
         for name in ("base", "hybrid")
     ]
     workspace.close()
@@ -113,11 +114,11 @@ def test_a_weight_of_one_ranks_as_the_vectors_do(base_live):
 def test_what_is_served_is_what_was_measured(workspace, ask, name):
     system = open_system(workspace, name)
     judged = read_judged_split(workspace, "dev")
-    corpus, measured, _ = rank(workspace, system, judged.queries, progress=Silent())
+    embedded, measured, _ = rank(Corpora(workspace, Silent()), system, judged.queries)
     ask(workspace.folder, "promote", name, "--force", "--reason", "to serve it", code=None)
     for query, rows_K in list(zip(judged.queries, measured.rows_QK, strict=True))[:8]:
         served = [each["doc_id"] for each in search(workspace, query.text, k=5)["results"]]
-        assert served == [corpus.doc_ids[row] for row in rows_K[:5] if row >= 0][: len(served)]
+        assert served == [embedded.corpus.doc_ids[row] for row in rows_K[:5] if row >= 0][: len(served)]
         assert len(served) == min(5, int((rows_K >= 0).sum()))
 
 
@@ -239,9 +240,10 @@ def versioned(tmp_path, new_workspace, topic_cross_encoder_folder):
 
 def test_a_filter_leaves_only_what_the_query_asks_for(versioned):
     judged = read_judged_split(versioned, "dev")
-    corpus, ranked, _ = rank(versioned, open_system(versioned, "base+filter"), judged.queries, progress=Silent())
+    corpora = Corpora(versioned, Silent())
+    _, ranked, _ = rank(corpora, open_system(versioned, "base+filter"), judged.queries)
     for query, rows_K in zip(judged.queries, ranked.rows_QK, strict=True):
-        found = [corpus.documents[row].metadata for row in rows_K if row >= 0]
+        found = [corpora.documents[row].metadata for row in rows_K if row >= 0]
         assert len(found) == 24
         assert {(each["region"], each["in_stock"]) for each in found} == {(query.metadata["region"], True)}
 
@@ -255,7 +257,8 @@ def test_a_filter_makes_the_difference_where_texts_are_alike(versioned):
 @pytest.mark.parametrize("name", ["base+filter", "bm25+filter", "hybrid+filter", "base+boost", "base+rerank"])
 def test_what_filters_boosts_and_reranks_serves_what_was_measured(versioned, ask, name):
     judged = read_judged_split(versioned, "dev")
-    corpus, measured, _ = rank(versioned, open_system(versioned, name), judged.queries, progress=Silent())
+    embedded, measured, _ = rank(Corpora(versioned, Silent()), open_system(versioned, name), judged.queries)
+    corpus = embedded.corpus
     ask(versioned.folder, "promote", name, "--force", "--reason", "to serve it", code=None)
     for query, rows_K in list(zip(judged.queries, measured.rows_QK, strict=True))[:5]:
         known = {"region": query.metadata["region"]} if "filter" in name else {}

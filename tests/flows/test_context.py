@@ -7,7 +7,7 @@ import pytest
 
 from flows.folders import write_jsonl
 from nearer.core.progress import Silent
-from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
+from nearer.encode.embedded import Corpora, EmbeddedCorpus
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
 from nearer.store.workspace import Workspace
@@ -50,7 +50,7 @@ def test_printed_with_intervals_slices_and_comparisons(ask, nearer, base_live, t
 def test_the_budget_is_not_a_rank(base_live):
     workspace = Workspace.open(base_live, overrides=("evaluate.depth=5", 'evaluate.measures=["ContextRecall@2000"]'))
     judged = read_judged_split(workspace, "dev")
-    _, ranked, _ = rank(workspace, open_system(workspace, "base"), judged.queries, progress=Silent())
+    _, ranked, _ = rank(Corpora(workspace, Silent()), open_system(workspace, "base"), judged.queries)
     workspace.close()
     assert ranked.rows_QK.shape == (20, 5)
 
@@ -81,9 +81,8 @@ def test_each_document_brings_the_passage_that_was_found(ask, long_documents):
     result = ask(long_documents, "evaluate", *BOTH, *DEV)
     workspace = Workspace.open(long_documents)
     encoder, judged = open_system(workspace, "base").encoder, read_judged_split(workspace, "dev")
-    corpus = read_corpus(workspace, encoder)
-    emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    emb_QD = embed_queries(workspace, encoder, judged.queries, Silent())
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
+    corpus, emb_PD, emb_QD = embedded.corpus, embedded.passage_emb_PD, embedded.embed_queries(judged.queries)
     workspace.close()
     assert len(corpus.passages) > 2 * len(corpus.documents)
     wanted = {RECALL: [], PRECISION: []}

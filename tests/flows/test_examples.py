@@ -5,6 +5,7 @@ import json
 import pytest
 
 from nearer.core.progress import Silent
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.diagnosis.background import Background
 from nearer.evaluation.examples import _whys, examples
 from nearer.evaluation.exclusions import nothing_excluded
@@ -81,9 +82,9 @@ def test_of_a_run_only_rankings_and_texts_are_known(filled, dev, tmp_path):
         query_ids[1]: [*others[:1], relevant[query_ids[1]]],
         query_ids[2]: [*others[:24], relevant[query_ids[2]]],
     }
-    measured = measure_run(filled, write_run(tmp_path / "made.run", run), dev)
+    measured = measure_run(Corpora(filled, Silent()), write_run(tmp_path / "made.run", run), dev)
     background = Background(filled, dev, filled.collection.documents(), nothing_excluded())
-    whys = _whys(filled, background, measured, [0, 1, 2], Silent())
+    whys = _whys(Corpora(filled, Silent()), background, measured, [0, 1, 2])
     assert [whys[row]["cause"] for row in range(3)] in (
         ["order", "order", "depth"],
         ["order", "order", "exact_identifier"],
@@ -92,14 +93,14 @@ def test_of_a_run_only_rankings_and_texts_are_known(filled, dev, tmp_path):
 
 
 def test_a_query_that_is_ranked_as_it_should_be_has_no_cause(filled, dev, tmp_path):
-    perfect = measure_run(filled, write_run(tmp_path / "perfect", dict(dev.relevant)), dev)
+    perfect = measure_run(Corpora(filled, Silent()), write_run(tmp_path / "perfect", dict(dev.relevant)), dev)
     background = Background(filled, dev, filled.collection.documents(), nothing_excluded())
-    assert _whys(filled, background, perfect, list(range(len(dev.queries))), Silent()) == {}
+    assert _whys(Corpora(filled, Silent()), background, perfect, list(range(len(dev.queries)))) == {}
 
 
 def test_one_system_alone_has_no_examples(filled, dev):
-    measured = measure(filled, open_system(filled, "base"), dev, progress=Silent())
-    assert examples(filled, dev, [measured], metric="nDCG@10", progress=Silent()) == ()
+    measured = measure(Corpora(filled, Silent()), open_system(filled, "base"), dev)
+    assert examples(Corpora(filled, Silent()), dev, [measured], metric="nDCG@10") == ()
 
 
 def test_the_report_says_why(filled, dev, tmp_path):

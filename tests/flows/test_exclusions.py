@@ -7,7 +7,7 @@ import pytest
 import nearer as api
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Query
-from nearer.encode.corpus import embed_corpus, read_corpus
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.flows.add import add
 from nearer.store.collection import put_split
@@ -220,11 +220,11 @@ def test_the_gate_measures_by_the_same_rule_and_live_search_excludes_nothing(fil
 def test_no_document_that_is_the_query_is_a_negative(filled, title):
     workspace = filled(*debate(str, title=title), split="train")
     encoder = open_system(workspace, "base").encoder
-    read = read_corpus(workspace, encoder)
-    emb_PD, _ = embed_corpus(workspace, encoder, read, Silent())
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
+    read = embedded.corpus
     known = find_excluded(workspace)
     assert not known.query_ids
-    examples = read_examples(workspace, encoder, read, emb_PD, excluded=known, progress=Silent())
+    examples = read_examples(embedded, excluded=known)
     assert len(examples) == 10
     mined, _ = mine_negatives(workspace, encoder, read, examples, progress=Silent())
     own = {text: read.passages[read.doc_ids.index(f"a{place}")] for place, text in enumerate(texts(10))}

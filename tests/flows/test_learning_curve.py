@@ -13,7 +13,7 @@ from kept import trainings
 from nearer.advice import learning_curve as module
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Silent
-from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure
 from nearer.flows.learning_curve import learning_curve
@@ -150,18 +150,18 @@ def test_interrupted_it_leaves_nothing(opened, base_live, monkeypatch, tmp_path)
 def test_vectors_of_a_trained_model_never_enter_the_cache_of_the_base(measured):
     workspace = Workspace.open(measured["folder"])
     encoder = open_system(workspace, "base").encoder
-    corpus = read_corpus(workspace, encoder)
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
     queries = read_judged_split(workspace, "dev").queries
-    cached = embed_corpus(workspace, encoder, corpus, Silent())[0], embed_queries(workspace, encoder, queries, Silent())
+    cached = embedded.passage_emb_PD, embedded.embed_queries(queries)
     workspace.close()
-    np.testing.assert_allclose(cached[0], encoder.encode_documents(corpus.passages), atol=1e-6)
+    np.testing.assert_allclose(cached[0], encoder.encode_documents(embedded.corpus.passages), atol=1e-6)
     np.testing.assert_allclose(cached[1], encoder.encode_queries([query.text for query in queries]), atol=1e-6)
 
 
 def test_a_larger_corpus_is_cut_down_to_what_no_model_has_chosen(opened):
     workspace = opened("advise.curve_passages=30", "train.max_dev_queries=10")
     encoder = open_system(workspace, "base").encoder
-    corpus = read_corpus(workspace, encoder)
+    corpus = EmbeddedCorpus.read(workspace, encoder, progress=Silent()).corpus
     dev = DevSample.read(workspace, corpus, excluded=frozenset())
     assert len(dev.rows_A) == 10
     assert len(dev.documents_M) == len(dev.passages_P) == 30

@@ -8,7 +8,7 @@ from nearer.core.errors import InputError
 from nearer.flows.prune import prune
 from nearer.flows.search import search
 from nearer.flows.status import status
-from nearer.store.registry import Model
+from nearer.store.registered import Model
 from nearer.store.workspace import Workspace
 
 

@@ -9,8 +9,8 @@ import pytest
 from flows.folders import write_jsonl
 from flows.processes import run
 from nearer.core.progress import Silent
-from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
+from nearer.encode.embedded import Corpora, EmbeddedCorpus
 from nearer.flows.train import train
 from nearer.learn.examples import text_key
 from nearer.systems import open_system
@@ -23,10 +23,8 @@ from nearer.training.relabel import _answers_elsewhere, teach, teacher_id
 def mined_of(workspace):
     """The corpus, the training examples, and what base mines for them."""
     encoder = open_system(workspace, "base").encoder
-    corpus = read_corpus(workspace, encoder)
-    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    excluded = find_excluded(workspace)
-    examples = read_examples(workspace, encoder, corpus, passage_emb_PD, excluded=excluded, progress=Silent())
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
+    examples, corpus = read_examples(embedded, excluded=find_excluded(workspace)), embedded.corpus
     return corpus, examples, *mine_negatives(workspace, encoder, corpus, examples, progress=Silent())
 
 
@@ -89,7 +87,7 @@ def test_a_mislabelled_positive_gets_the_answer_beside_it(
 
 def test_with_groups_no_document_that_answers_dev_or_test_becomes_a_positive(opened, base_live):
     workspace = opened(base_live)
-    corpus = read_corpus(workspace, open_system(workspace, "base").encoder)
+    corpus = Corpora(workspace, Silent()).corpus(open_system(workspace, "base").encoder)
     assert _answers_elsewhere(workspace, corpus) == frozenset()
     grouped = opened(base_live, "split.by=group", "split.field=label_topic")
     collection = grouped.collection

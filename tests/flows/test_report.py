@@ -15,7 +15,7 @@ from nearer.html_report import charts
 from nearer.html_report.data import ReportData, choose_evaluation, measured_apart
 from nearer.html_report.formats import excerpt
 from nearer.html_report.view import render
-from nearer.store.registry import Decision, Model, Release, Training
+from nearer.store.registered import Decision, Model, Release, Training
 from nearer.store.results import EvaluationEntry, Kept
 from nearer.store.workspace import Workspace
 

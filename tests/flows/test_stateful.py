@@ -25,7 +25,7 @@ from flows.folders import write_jsonl
 from flows.processes import run
 from nearer.encode.encoder import Encoder
 from nearer.flows.index import index_status
-from nearer.store.registry import Model
+from nearer.store.registered import Model
 from nearer.systems import BASE, open_system
 
 INDEX_STEPS = {

@@ -13,6 +13,7 @@ from nearer.core.errors import Conflict
 from nearer.core.progress import Silent
 from nearer.core.records import Query
 from nearer.core.results.measuring import SuiteRun
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.suite import open_suite, run_suite
 from nearer.flows.add import remove
@@ -42,8 +43,7 @@ def rankings(folder, system):
     workspace = Workspace.open(folder)
     doc_ids = tuple(workspace.collection.document_hashes())
     queries = [Query(query_id=text, text=text) for text in TEXTS]
-    opened, silent = open_system(workspace, system), Silent()
-    _, ranked, _ = rank(workspace, opened, queries, k=80, as_served=True, progress=silent)
+    _, ranked, _ = rank(Corpora(workspace, Silent()), open_system(workspace, system), queries, k=80, as_served=True)
     workspace.close()
     return {text: [doc_ids[row] for row in rows if row >= 0] for text, rows in zip(TEXTS, ranked.rows_QK, strict=True)}
 
@@ -175,7 +175,7 @@ def test_documents_that_go_meanwhile_are_a_conflict(base_live, tmp_path):
     suite = open_suite(workspace, write_suite(tmp_path / "suite.toml", a_case(k=80)))
     remove(workspace, ["d002"])
     with pytest.raises(Conflict):
-        run_suite(workspace, suite, open_system(workspace, "base"), progress=Silent())
+        run_suite(Corpora(workspace, Silent()), suite, open_system(workspace, "base"))
     workspace.close()
 
 

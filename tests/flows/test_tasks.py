@@ -6,8 +6,8 @@ import pytest
 from flows.folders import write_beir, write_jsonl
 from flows.processes import Running
 from nearer.core.progress import Silent
-from nearer.encode.corpus import read_corpus
-from nearer.evaluation import ranking
+from nearer.encode import embedded
+from nearer.encode.corpus import read_documents
 from nearer.evaluation import tasks as flow
 from nearer.evaluation.items import read_items, read_seeds, twins
 from nearer.flows.add import remove
@@ -270,10 +270,7 @@ def test_documents_alike_are_found_by_vectors_that_know(topics, monkeypatch):
     seeds = read_seeds(workspace, "test", "topic", workspace.collection.documents())
     knowing = np.eye(10, dtype=np.float32)[seeds.labels_N]
 
-    def vectors(*_):
-        return knowing, np.arange(80)
-
-    monkeypatch.setattr(flow, "_document_vectors", vectors)
+    monkeypatch.setattr(embedded, "embed_passages", lambda *_: (knowing, 0))
     found = evaluate_task(workspace, task="recommendation", label="topic", split="test", progress=Silent())
     metrics = found["results"][0]["metrics"]
     assert [each["value"] for each in metrics.values()] == pytest.approx([1, 1])  # 7 others of each topic
@@ -298,15 +295,13 @@ def test_vectors_that_know_the_label_are_perfect_and_random_ones_far_from_it(top
     workspace.close()
 
 
-@pytest.mark.parametrize(
-    ("module", "arguments"), [(ranking, ()), (flow, ("--task", "recommendation", "--label", "topic"))]
-)
-def test_documents_that_go_while_they_are_measured_end_it(topics, ask, monkeypatch, module, arguments):
-    def late(workspace, *args, **options):
+@pytest.mark.parametrize("arguments", [(), ("--task", "recommendation", "--label", "topic")])
+def test_documents_that_go_while_they_are_measured_end_it(topics, ask, monkeypatch, arguments):
+    def late(workspace):
         remove(workspace, ["d079"])
-        return read_corpus(workspace, *args, **options)
+        return read_documents(workspace)
 
-    monkeypatch.setattr(module, "read_corpus", late)
+    monkeypatch.setattr(embedded, "read_documents", late)
     error = ask(topics, "evaluate", "base", *arguments, code=2)["error"]
     assert (error["code"], error["hint"]) == ("conflict", "repeat the command")
     monkeypatch.undo()

@@ -16,8 +16,8 @@ from learn.test_resume import flip
 from nearer.core.errors import RecipeError, WorkspaceError
 from nearer.core.progress import Silent
 from nearer.core.results.training import FalseNegatives
-from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.encode.encoder import Encoder
 from nearer.flows.train_reranker import train_reranker
 from nearer.learn import negatives
@@ -185,15 +185,14 @@ def test_a_better_one_says_how_to_use_it(nearer, before, topic_cross_encoder_fol
 def test_lists_hold_what_the_retriever_finds_and_nothing_that_is_an_answer(opened, before):
     workspace = opened(before)
     encoder = open_system(workspace, "base").encoder
-    corpus = read_corpus(workspace, encoder)
-    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    known = workspace, encoder, corpus, passage_emb_PD
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
     excluded = find_excluded(workspace)
-    examples = read_examples(*known, excluded=excluded, progress=Silent())
-    lists, _ = mine_ranked_lists(*known, examples, excluded=excluded, progress=Silent())
+    examples = read_examples(embedded, excluded=excluded)
+    lists, _ = mine_ranked_lists(embedded, examples, excluded=excluded)
     query_emb_QD = encoder.encode_queries([each.anchor for each in lists])
     for each, example, query_D in zip(lists, examples, query_emb_QD, strict=True):
-        best = [corpus.passages[row] for row in (-(passage_emb_PD @ query_D)).argsort()[:20]]
+        nearest = (-(embedded.passage_emb_PD @ query_D)).argsort()[:20]
+        best = [embedded.corpus.passages[row] for row in nearest]
         assert each.targets == (1.0, 0.0, 0.0, 0.0)
         assert set(each.texts[1:]) <= set(best)
         assert example.positive not in each.texts[1:]
@@ -204,24 +203,20 @@ def test_grades_become_soft_targets(ask, opened, new_workspace, graded_beir):
     ask(folder, "add", "beir", graded_beir)
     workspace = opened(folder)
     encoder = open_system(workspace, "base").encoder
-    corpus = read_corpus(workspace, encoder)
-    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    known = workspace, encoder, corpus, passage_emb_PD
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
     excluded = find_excluded(workspace)
-    examples = read_examples(*known, excluded=excluded, progress=Silent())
-    lists, _ = mine_ranked_lists(*known, examples, excluded=excluded, progress=Silent())
+    examples = read_examples(embedded, excluded=excluded)
+    lists, _ = mine_ranked_lists(embedded, examples, excluded=excluded)
     assert {each.targets[:2] for each in lists} == {(0.8, 0.2)}
-    dev = build_rerank_dev(*known, excluded=excluded, progress=Silent())
+    dev = build_rerank_dev(embedded, excluded=excluded)
     assert dev.as_found() > 0
 
 
 def test_dev_of_an_unchanged_order_is_what_was_found(opened, before):
     workspace = opened(before)
     encoder = open_system(workspace, "base").encoder
-    corpus = read_corpus(workspace, encoder)
-    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    excluded = find_excluded(workspace)
-    dev = build_rerank_dev(workspace, encoder, corpus, passage_emb_PD, excluded=excluded, progress=Silent())
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
+    dev = build_rerank_dev(embedded, excluded=find_excluded(workspace))
 
     class AsFound:
         def scores(self, pairs):

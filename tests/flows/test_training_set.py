@@ -5,7 +5,7 @@ import pytest
 from nearer.core.errors import InputError
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Judgment, Pair, Query
-from nearer.encode.corpus import embed_corpus, read_corpus
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
 from nearer.systems import open_system
 from nearer.training.dev_set import build_dev_set, read_dev_set
@@ -46,11 +46,10 @@ def test_leaking_queries_and_pairs_are_named(workspace):
 
 def test_they_neither_teach_nor_choose(workspace):
     encoder, excluded = open_system(workspace, "base").encoder, find_excluded(workspace)
-    corpus = read_corpus(workspace, encoder)
-    vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    examples = read_examples(workspace, encoder, corpus, vectors, excluded=excluded, progress=Silent())
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
+    examples = read_examples(embedded, excluded=excluded)
     assert [example.anchor for example in examples] == ["count words in a text", "print the calendar of May"]
-    dev = build_dev_set(workspace, encoder, corpus, vectors, excluded=excluded.query_ids, progress=Silent())
+    dev = build_dev_set(embedded, excluded=excluded.query_ids)
     assert [query.query_id for query in dev.queries] == ["dev-fine"]
 
 
@@ -58,19 +57,17 @@ def test_a_judged_query_and_a_pair_that_share_a_positive_spare_each_others_texts
     with workspace.database.write() as connection:
         put_pairs(connection, [Pair(query=PAIRS[1].query, positive="document of train-fine")])
     encoder = open_system(workspace, "base").encoder
-    corpus = read_corpus(workspace, encoder)
-    vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
     excluded = find_excluded(workspace)
-    examples = read_examples(workspace, encoder, corpus, vectors, excluded=excluded, progress=Silent())
+    examples = read_examples(embedded, excluded=excluded)
     both = {"count words in a text", "print the calendar of may", "document of train-fine", "cal 5"}
     assert [example.masked for example in examples] == [both] * 3
 
 
 def test_the_dev_set_holds_every_relevant_document_and_the_asked_number_of_others(workspace):
     encoder = open_system(workspace, "base").encoder
-    corpus = read_corpus(workspace, encoder)
-    vectors, _ = embed_corpus(workspace, encoder, corpus, Silent())
-    dev = build_dev_set(workspace, encoder, corpus, vectors, excluded=frozenset(), progress=Silent())
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=Silent())
+    dev = build_dev_set(embedded, excluded=frozenset())
     assert {"document of dev-fine", "document of dev-leaks"} <= set(dev.passages)
     assert len(dev.starts_N) == len(TEXTS)  # fewer documents than distractors asked for
     assert 0 <= dev.measure(encoder) <= 1

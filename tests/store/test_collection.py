@@ -2,7 +2,7 @@ import pytest
 import sqlalchemy as sa
 
 from nearer.core.records import Document, Judgment, Pair, Query
-from nearer.core.results.data import Changes
+from nearer.core.results.changes import Changes
 from nearer.store import collection as c
 from nearer.store import tables
 from nearer.store.collection import Collection

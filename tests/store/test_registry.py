@@ -8,7 +8,8 @@ from forked import die_at
 from nearer.core.errors import Conflict, NotFound, WorkspaceError
 from nearer.core.results.training import TrainingRecord
 from nearer.store.database import Database
-from nearer.store.registry import Decision, Model, Registry, Reranker, Training
+from nearer.store.registered import Decision, Model, Reranker, Training
+from nearer.store.registry import Registry
 
 
 @pytest.fixture

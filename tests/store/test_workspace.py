@@ -13,7 +13,7 @@ from nearer.store import database
 from nearer.store import workspace as module
 from nearer.store.files import unfinished_name
 from nearer.store.leases import is_held
-from nearer.store.registry import Decision
+from nearer.store.registered import Decision
 from nearer.store.workspace import Workspace
 
 HOLD = """

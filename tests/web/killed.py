@@ -3,7 +3,7 @@
 from nearer.core.records import Document
 from nearer.flows.documents import put
 from nearer.store.arms import Arms
-from nearer.store.registry import Decision, Release
+from nearer.store.registered import Decision, Release
 from nearer.store.shadows import ShadowAnswer, Shadows
 from nearer.store.workspace import Workspace
 

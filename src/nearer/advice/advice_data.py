@@ -17,13 +17,8 @@ from nearer.core.progress import Progress, phase
 from nearer.core.records import Query
 from nearer.core.results.measuring import Comparison
 from nearer.core.text import normalise
-from nearer.encode.corpus import (
-    Corpus,
-    embed_corpus,
-    embed_queries,
-    read_corpus,
-    refuse_edited,
-)
+from nearer.encode.corpus import Corpus, refuse_edited
+from nearer.encode.embedded import Corpora, EmbeddedCorpus
 from nearer.encode.unknown import MOST_READ, count_unknown
 from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.exclusions import find_exclusions
@@ -67,12 +62,13 @@ class AdviceData:
         self.others = {name: open_described(workspace, each, name=name) for name, each in described}
         if deadline:
             refuse_long_encoding(workspace, self.system, deadline, clock=clock)
+        self.corpora = Corpora(workspace, progress)
         with phase(progress, "cut documents into passages"):
-            self.corpus: Corpus = read_corpus(workspace, self.system.encoder)
-        refuse_edited(self.corpus, self.judged.revision)
+            self.embedded = self.corpora.embedded(self.system.encoder)
+        refuse_edited(self.corpus.revision, self.judged.revision)
         self.depth = recipe.search.depth
-        self.passage_emb_PD, _ = embed_corpus(workspace, self.system.encoder, self.corpus, progress)
-        self.query_emb_QD = embed_queries(workspace, self.system.encoder, self.queries, progress)
+        self.passage_emb_PD = self.embedded.passage_emb_PD
+        self.query_emb_QD = self.embedded.embed_queries(self.queries)
         self.exclusions = find_exclusions(workspace, self.queries, self.corpus.documents)
         self.ranker = CorpusRanker(
             queries=self.queries,
@@ -80,6 +76,11 @@ class AdviceData:
             k=self.depth,
             excluded=self.exclusions.pairs,
         )
+
+    @property
+    def corpus(self) -> Corpus:
+        """The documents, cut for base."""
+        return self.embedded.corpus
 
     @cached_property
     def unread(self) -> str | None:
@@ -148,10 +149,10 @@ class AdviceData:
         named = map(Measure.parse, self.workspace.recipe.evaluate.measures)
         return list(dict.fromkeys([MAIN, *(each for each in named if not each.is_of_prompt)]))
 
-    def over(self, corpus: Corpus) -> CorpusRanker:
-        """The queries asked of the documents cut otherwise. Raises Conflict when they are others."""
-        refuse_edited(corpus, self.judged.revision)
-        return replace(self.ranker, corpus=corpus)
+    def found_in(self, other: EmbeddedCorpus) -> TopK:
+        """What is found for the queries in the documents cut otherwise, or by another encoder."""
+        passage_emb_PD = other.passage_emb_PD
+        return replace(self.ranker, corpus=other.corpus).by_vectors(other.embed_queries(self.queries), passage_emb_PD)
 
     def judged_by(self, fold: int) -> Ints:
         """The rows of the queries that a fold judges."""

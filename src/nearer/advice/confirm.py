@@ -12,6 +12,7 @@ from nearer.core.progress import Progress
 from nearer.core.recipe import with_keys
 from nearer.core.results.advice import Confirmation
 from nearer.encode.adapted import AdaptedEncoder
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.comparison import compare_measured
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.judged_split import read_judged_split
@@ -65,7 +66,8 @@ def confirm(workspace: Workspace, data: AdviceData, advised: Advised, *, progres
     except InputError as error:
         progress.say(f"not confirmed on test: {error.message}")
         return None
-    base, candidate = (measure(workspace, each, judged, progress=progress) for each in (data.system, advised.system))
+    corpora = Corpora(workspace, progress)
+    base, candidate = (measure(corpora, each, judged) for each in (data.system, advised.system))
     main = str(MAIN)
     [compared] = compare_measured(base, candidate, metrics=[main], judged=judged, recipe=workspace.recipe.evaluate)
     ledger = workspace.registry.use_test_split(

@@ -21,7 +21,8 @@ from nearer.core.results.advice import CurveForecast, CurvePoint, LearningCurve
 from nearer.core.results.measuring import Interval
 from nearer.core.results.training import Costs, DevPoint
 from nearer.encode.blocks import longest_first
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
+from nearer.encode.corpus import Corpus
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.ready import ready_to_train
@@ -71,11 +72,12 @@ def measure_curve(
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
     time_s: float = math.inf,
-    corpus: Corpus | None = None,
+    embedded: EmbeddedCorpus | None = None,
 ) -> LearningCurve:
     """Train on ``shares`` of ``max_pairs`` pairs (``advise.curve_pairs`` by default), and forecast nDCG@10 with all.
 
-    Where that takes longer than ``time_s`` seconds it is fewer pairs. ``corpus`` are the documents, where they are cut.
+    Where that takes longer than ``time_s`` seconds it is fewer pairs. ``embedded`` are the documents, where they are
+    cut and encoded.
 
     Raises InputError for shares or numbers that cannot be and for data that cannot be measured, RecipeError for
     settings or data that cannot be trained with.
@@ -88,9 +90,9 @@ def measure_curve(
     ready_to_train(workspace)
     excluded = find_excluded(workspace)
     base = open_local(workspace, BASE)
-    corpus = corpus or read_corpus(workspace, base.encoder)
-    passage_emb, _ = embed_corpus(workspace, base.encoder, corpus, progress)
-    examples = read_examples(workspace, base.encoder, corpus, passage_emb, excluded=excluded, progress=progress)
+    embedded = embedded or EmbeddedCorpus.read(workspace, base.encoder, progress=progress)
+    corpus = embedded.corpus
+    examples = read_examples(embedded, excluded=excluded)
     sizes = _sizes(shares, min(most, len(examples)))
     expected_s = _Size.of(workspace, base.encoder, examples, corpus)
     if math.isfinite(time_s):
@@ -101,8 +103,7 @@ def measure_curve(
     most_passages = expected_s.num_passages(sizes[-1])
     dev = DevSample.read(workspace, corpus, excluded=excluded.query_ids, most=most_passages)
     refuse_hopeless(workspace, base.encoder, num_examples=len(examples), num_dev_queries=len(dev.rows_A))
-    query_emb_AD = embed_queries(workspace, base.encoder, dev.queries, progress)
-    base_values_A = dev.values(query_emb_AD, passage_emb[dev.passages_P])
+    base_values_A = dev.values(embedded.embed_queries(dev.queries), embedded.passage_emb_PD[dev.passages_P])
     encoder = learner(workspace, base.encoder, examples, corpus.passages, progress=progress)
     trained = _train_all(workspace, encoder, examples, sizes, dev, corpus, progress=progress, clock=clock)
     expected = _forecasts(workspace, dev, base_values_A, trained, num_pairs=len(examples))

@@ -12,7 +12,6 @@ from nearer.advice.remedies import Remedy, lexical_remedies, out_of_fold, whole
 from nearer.core.results.advice import SkippedRemedy
 from nearer.core.results.training import Fit
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import embed_corpus, embed_queries, read_corpus
 from nearer.training.adapter_set import AdapterSet, read_adapter_set
 from nearer.training.adapters import settings_of
 from nearer.vectors.topk import TopK
@@ -59,24 +58,23 @@ def adapter_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
 def chunk_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
     """Documents cut in other ways, as ``advise.chunks`` describes them."""
     recipe = data.workspace.recipe
-    for other in recipe.advise.chunks:
-        said = other.model_dump(exclude_unset=True)
+    for described in recipe.advise.chunks:
+        said = described.model_dump(exclude_unset=True)
         chunk = recipe.chunk.model_copy(update=said)
         changes = {f"chunk.{key}": value for key, value in said.items()}
         name = "chunk:" + ",".join(f"{key}={value}" for key, value in said.items())
-        corpus = read_corpus(data.workspace, data.system.encoder, chunk=chunk)
-        if corpus.passages == data.corpus.passages:
+        other = data.corpora.embedded(data.system.encoder, chunk=chunk)
+        if other.corpus.passages == data.corpus.passages:
             yield SkippedRemedy(name=name, reason="the passages are the same")
             continue
-        passage_emb_PD, _ = embed_corpus(data.workspace, data.system.encoder, corpus, data.progress)
         yield whole(
             data,
             name,
             "fix_data",
-            data.over(corpus).by_vectors(data.query_emb_QD, passage_emb_PD),
+            data.found_in(other),
             changes=changes,
             index_work="re-embed",
-            notes=(f"{len(corpus.passages)} passages instead of {len(data.corpus.passages)}",),
+            notes=(f"{len(other.corpus.passages)} passages instead of {len(data.corpus.passages)}",),
         )
 
 
@@ -84,18 +82,16 @@ def encoder_remedies(data: AdviceData) -> Iterator[tuple[Remedy, Rate]]:
     """Other encoders off the shelf or behind an API, as ``advise.encoders`` describes them, and how fast they are."""
     for name, described in data.workspace.recipe.other_encoders.items():
         encoder = data.others[name].encoder
-        corpus = read_corpus(data.workspace, encoder)
-        passage_emb_PD, _ = embed_corpus(data.workspace, encoder, corpus, data.progress)
-        query_emb_QD = embed_queries(data.workspace, encoder, data.queries, data.progress)
+        embedded = data.corpora.embedded(encoder)
         remedy = whole(
             data,
             name,
             "change_encoder",
-            data.over(corpus).by_vectors(query_emb_QD, passage_emb_PD),
+            data.found_in(embedded),
             changes={"encoder": {"model": described.model, **described.model_dump(mode="json", exclude_defaults=True)}},
             index_work="re-embed",
         )
-        yield remedy, measure_rate(encoder, corpus)
+        yield remedy, measure_rate(encoder, embedded.corpus)
 
 
 def _train(data: AdviceData, known: AdapterSet, sides: str, fold: int) -> tuple[Adapter, Fit]:

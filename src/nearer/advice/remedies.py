@@ -22,7 +22,6 @@ from nearer.retrieval.rerank import rerank
 from nearer.retrieval.rules import Rule, condition_of, passing
 from nearer.retrieval.select_rules import select_rules
 from nearer.systems.filtering import known_of
-from nearer.systems.pipeline import passage_of
 from nearer.systems.reranker import was_trained_here
 from nearer.vectors.topk import NO_ROW, TopK
 
@@ -220,7 +219,9 @@ def rerank_remedy(data: AdviceData, reranker: CrossEncoder) -> Remedy | SkippedR
     queries_S = data.sample(recipe.advise.rerank_queries, seed=recipe.evaluate.seed, without_train=is_own)
     if len(queries_S) < 2:
         return SkippedRemedy(name="base+rerank", reason="it was trained on the judged queries that there are")
-    text_of = passage_of(data.corpus, data.query_emb_QD, data.passage_emb_PD)
+
+    def text_of(query: int, row: int) -> str:
+        return data.embedded.passages_by_nearness(row, data.query_emb_QD[query])[0]
 
     def score(queries: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Floats32:
         texts = [(data.queries[queries[place]].text, text_of(queries[place], row)) for place, row in pairs]

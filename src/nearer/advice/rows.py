@@ -153,7 +153,7 @@ def fine_tuning(
             progress=data.progress,
             clock=clock,
             time_s=deadline.left_s,
-            corpus=data.corpus,
+            embedded=data.embedded,
         )
     except (InputError, RecipeError) as error:
         return SkippedRemedy(name=FINE_TUNE, reason=error.message)

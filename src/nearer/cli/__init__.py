@@ -1,18 +1,6 @@
 """The command line: parse, open the workspace, call one flow, print. One module a group of verbs, which adds them."""
 
-from nearer.cli import (  # noqa: F401
-    backup,
-    data,
-    experiments,
-    measuring,
-    models,
-    releases,
-    reports,
-    service,
-    shadow,
-    signals,
-)
 from nearer.cli.entry import main
-from nearer.cli.options import app
+from nearer.cli.verbs import whole_app
 
-__all__ = ["app", "main"]
+__all__ = ["main", "whole_app"]

@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from nearer.cli.options import BEGAN, app
+from nearer.cli.options import BEGAN
+from nearer.cli.verbs import app_for
 from nearer.core.errors import ImportFaults, NearerError
 from nearer.core.escape import escape_controls
 from nearer.printing.progress import ConsoleProgress, WarningLines, end_all
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     _show_warnings()
     try:
         with _joined() as is_first:
+            app = app_for(given)
             code = app(given or ["--help"], prog_name="nearer", standalone_mode=False) if is_first else 0
             if code == EXIT_INTERRUPTED:  # the parser turns Ctrl-C into this
                 raise KeyboardInterrupt

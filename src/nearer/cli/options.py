@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,7 +12,9 @@ from nearer.core.durations import TimeLimit, seconds_of
 from nearer.core.errors import NearerError
 from nearer.core.escape import escape_controls
 from nearer.core.results.base import Result
-from nearer.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from nearer.store.workspace import Workspace
 
 N = TypeVar("N", int, float)
 R = TypeVar("R", bound=Result)
@@ -86,9 +88,11 @@ def run(
     overrides: list[str] | None,
     as_json: bool,
     text_of: Callable[[R], str],
-    flow: Callable[[Workspace], R],
+    flow: "Callable[[Workspace], R]",
 ) -> None:
     """Open the workspace, do ``flow`` and show what it gives."""
+    from nearer.store.workspace import Workspace
+
     with Workspace.open(folder, overrides=tuple(overrides or ())) as workspace:
         result = flow(workspace)
     show(result, as_json, text_of)

@@ -63,6 +63,11 @@ class AdaptedEncoder:
         """Whether the adapter maps queries alone."""
         return self.adapter.document is None
 
+    @property
+    def tokenizer_id(self) -> str:
+        """The fingerprint of ``token_spans``: that of the base."""
+        return self.base.tokenizer_id
+
     def origin(self, side: Side) -> Origin:
         """The base's, then the adapter."""
         apply = self.adapter.apply_queries if side == "queries" else self.adapter.apply_documents

@@ -132,6 +132,11 @@ class ApiEncoder:
         """Never: it makes the documents' vectors of its space."""
         return False
 
+    @property
+    def tokenizer_id(self) -> str:
+        """The fingerprint of ``token_spans``: one for all services, whose tokenizers nobody has."""
+        return "rough"
+
     def origin(self, side: Side) -> Origin:
         """Itself, whatever the side."""
         return Origin(encoder=self)

@@ -56,6 +56,11 @@ class CompressedEncoder:
         """Whether the base does."""
         return self.base.shares_documents
 
+    @property
+    def tokenizer_id(self) -> str:
+        """The fingerprint of ``token_spans``: that of the base."""
+        return self.base.tokenizer_id
+
     def origin(self, side: Side) -> Origin:
         """The base's, then cut."""
         return self.base.origin(side).then(partial(compressed, dimension=self.dimension))

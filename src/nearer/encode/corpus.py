@@ -38,10 +38,25 @@ class Corpus:
         """The documents' ids, in order."""
         return tuple(document.doc_id for document in self.documents)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether any document has more than one passage."""
+        return len(self.passages) > len(self.documents)
+
     def passages_of(self, row: int) -> range:
         """The passage rows of a document."""
         end = int(self.starts_N[row + 1]) if row + 1 < len(self.starts_N) else len(self.passages)
         return range(int(self.starts_N[row]), end)
+
+    def some(self, rows: Sequence[int]) -> "Corpus":
+        """Some of the documents, in this order."""
+        ranges = [self.passages_of(row) for row in rows]
+        return replace(
+            self,
+            documents=tuple(self.documents[row] for row in rows),
+            passages=tuple(self.passages[each] for places in ranges for each in places),
+            starts_N=np.cumsum([0, *map(len, ranges)])[:-1].astype(np.int64),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +81,12 @@ class CachedEncoder:
         return embed_passages(self.workspace, self.encoder, texts, Silent())[0]
 
 
-def read_corpus(workspace: Workspace, encoder: TextEncoder, *, chunk: ChunkRecipe | None = None) -> Corpus:
-    """All documents, cut as the recipe (or ``chunk``) says. Raises InputError when there are none."""
+def read_documents(workspace: Workspace) -> tuple[int, tuple[Document, ...]]:
+    """All documents in id order, and the revision that they are of. Raises InputError when there are none."""
     revision, documents = workspace.collection.snapshot()
     if not documents:
         raise InputError("the workspace holds no documents", hint="import some: nearer add corpus FILE")
-    return replace(cut(documents, encoder, window_of(chunk or workspace.recipe.chunk, encoder)), revision=revision)
+    return revision, tuple(documents)
 
 
 def refuse_other_documents(documents: Sequence[Document], doc_ids: Sequence[str]) -> None:
@@ -80,11 +95,11 @@ def refuse_other_documents(documents: Sequence[Document], doc_ids: Sequence[str]
         raise Conflict("documents were added or removed while they were being measured", hint="repeat the command")
 
 
-def refuse_edited(corpus: Corpus, revision: int) -> None:
+def refuse_edited(now: int, revision: int) -> None:
     """Raises Conflict when documents were edited, added or removed since a measurement began, at ``revision``."""
-    if corpus.revision != revision:
+    if now != revision:
         raise Conflict(
-            f"documents changed while they were being measured (revision {revision}, now {corpus.revision})",
+            f"documents changed while they were being measured (revision {revision}, now {now})",
             hint="repeat the command",
         )
 
@@ -138,13 +153,6 @@ def count_truncated(passages: Sequence[str], encoder: TextEncoder) -> int:
     most = encoder.settings.max_seq_length
     doubtful = [each for each in passages if not has_at_most(encoder.settings.document_prompt + each, most)]
     return sum(tokens > most for tokens in encoder.count_tokens(doubtful))
-
-
-def embed_corpus(
-    workspace: Workspace, encoder: TextEncoder, corpus: Corpus, progress: Progress
-) -> tuple[Floats32, int]:
-    """The passages' vectors, shape (P, D), and how many were not in the cache."""
-    return embed_passages(workspace, encoder, corpus.passages, progress)
 
 
 def embed_passages(

@@ -17,8 +17,9 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, ModelRefused
+from nearer.core.ids import content_id
 from nearer.encode.base_model import adapter_refused, loading, locate, shapes_in
-from nearer.encode.fingerprint import fingerprint
+from nearer.encode.fingerprint import fingerprint, tokenizer_text
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -85,6 +86,11 @@ class TextEncoder(Protocol):
     @property
     def shares_documents(self) -> bool:
         """Whether only queries are its own, so that it searches an index that another encoder makes."""
+        ...
+
+    @property
+    def tokenizer_id(self) -> str:
+        """The fingerprint of ``token_spans``: encoders with the same one cut documents alike."""
         ...
 
     def origin(self, side: Side) -> Origin:
@@ -187,6 +193,11 @@ class Encoder:
     def shares_documents(self) -> bool:
         """Never: it makes the documents' vectors of its space."""
         return False
+
+    @cached_property
+    def tokenizer_id(self) -> str:
+        """The fingerprint of ``token_spans``: encoders with the same one cut documents alike."""
+        return content_id("tokenizer", tokenizer_text(self.model.tokenizer))
 
     def origin(self, side: Side) -> Origin:
         """Itself, whatever the side."""

@@ -20,7 +20,7 @@ def fingerprint(model: "SentenceTransformer | CrossEncoder", settings: Mapping[s
         array = tensor.detach().cpu().contiguous()
         digest.update(f"{name}|{array.dtype}|{tuple(array.shape)}|".encode())
         digest.update(array.view(-1).view(torch.uint8).numpy().tobytes() if array.numel() else b"")
-    digest.update(_tokenizer_text(model.tokenizer).encode())
+    digest.update(tokenizer_text(model.tokenizer).encode())
     digest.update(canonical_json(_architecture(model)).encode())
     digest.update(canonical_json([_module_config(module) for module in model]).encode())
     digest.update(canonical_json(settings).encode())
@@ -34,7 +34,7 @@ def parts_of(model: "SentenceTransformer") -> dict[str, Any]:
             "config": _architecture(model),
             "shapes": {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
         },
-        "tokenizer": _tokenizer_text(model.tokenizer),
+        "tokenizer": tokenizer_text(model.tokenizer),
         "modules": [_module_config(module) for module in model],
     }
 
@@ -47,7 +47,7 @@ def _architecture(model: "SentenceTransformer | CrossEncoder") -> dict[str, Any]
     return {key: value for key, value in json.loads(json.dumps(values, default=str)).items() if key not in ignored}
 
 
-def _tokenizer_text(tokenizer: Any) -> str:
+def tokenizer_text(tokenizer: Any) -> str:
     """The tokenizer as text, without the lengths that each call sets anew, and the side that truncation cuts."""
     side = getattr(tokenizer, "truncation_side", "right")
     backend = getattr(tokenizer, "backend_tokenizer", None)

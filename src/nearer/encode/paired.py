@@ -57,6 +57,11 @@ class PairedEncoder:
         """Always: documents keep the vectors that they have."""
         return True
 
+    @property
+    def tokenizer_id(self) -> str:
+        """The fingerprint of ``token_spans``: that of the documents' encoder."""
+        return self.documents.tokenizer_id
+
     def origin(self, side: Side) -> Origin:
         """That of the encoder of this side."""
         return (self.queries if side == "queries" else self.documents).origin(side)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from nearer.core.arrays import Bools, Floats64, Ints
-from nearer.core.progress import Progress
 from nearer.core.records import TRUSTED
 from nearer.core.results.measuring import (
     ComparedSystems,
@@ -17,6 +16,7 @@ from nearer.core.results.measuring import (
     SystemValues,
 )
 from nearer.core.sections import EvaluateRecipe
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.examples import examples
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
@@ -76,10 +76,9 @@ def _together(judged: JudgedSplit, metrics: Sequence[str], mask: Bools | None) -
     return list(found.values())
 
 
-def summarise(
-    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, ledger: Ledger, progress: Progress
-) -> Evaluation:
+def summarise(corpora: Corpora, judged: JudgedSplit, measured: Sequence[Measured], *, ledger: Ledger) -> Evaluation:
     """The evaluation: results, comparisons with the first system, examples, and the ledger's entry of it."""
+    workspace = corpora.workspace
     recipe = workspace.recipe.evaluate
     metrics = judged.measurable(recipe.measures)
     baseline, *candidates = measured
@@ -112,7 +111,7 @@ def summarise(
             *_few(workspace, measured, judged),
             *(_unjudged(each) for each in compared if _is_judged_less(each)),
         ),
-        examples=examples(workspace, judged, measured, metric=recipe.measures[0], progress=progress),
+        examples=examples(corpora, judged, measured, metric=recipe.measures[0]),
         ledger=ledger,
         judged_by=workspace.collection.measured_by,
         api=api_use(each.system for each in measured if isinstance(each.system, System)),

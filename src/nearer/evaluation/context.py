@@ -11,30 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from nearer.core.arrays import Ints
-from nearer.core.progress import Progress
 from nearer.core.records import Document
 from nearer.encode.api import rough_spans
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.measure.context import Prompts
 from nearer.measure.metrics import Qrels
-from nearer.store.workspace import Workspace
-from nearer.systems import System
-from nearer.vectors.topk import best_passages
 
 
-def prompts_of(
-    workspace: Workspace, system: System, judged: JudgedSplit, corpus: Corpus, rows_QK: Ints, *, progress: Progress
-) -> Prompts:
+def prompts_of(embedded: EmbeddedCorpus, judged: JudgedSplit, rows_QK: Ints) -> Prompts:
     """The prompts that a system's ranking fills: each document brings the passage that is nearest to the query."""
-    passages_QK = rows_QK
-    if len(corpus.passages) > len(corpus.documents):
-        passages_QK = best_passages(
-            embed_queries(workspace, system.encoder, judged.queries, progress),
-            embed_corpus(workspace, system.encoder, corpus, progress)[0],
-            rows_QK,
-            starts_N=corpus.starts_N,
-        )
+    corpus = embedded.corpus
+    passages_QK = embedded.best_passages(embedded.embed_queries(judged.queries), rows_QK) if corpus.is_cut else rows_QK
     tokens_QK = _count(corpus.passages, passages_QK)
     return _prompts(judged, judged.qrels, rows_QK, tokens_QK, corpus.documents)
 

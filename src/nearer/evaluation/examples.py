@@ -6,16 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearer.core.arrays import Floats64, Ints
-from nearer.core.progress import Progress
 from nearer.core.records import Document
 from nearer.core.results.measuring import ExampleCause, QueryExample, ShownDocument
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.diagnosis.background import Background
 from nearer.evaluation.diagnosis.detectors import explain
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.judged_split import JudgedSplit
 from nearer.evaluation.ranking import Measured
 from nearer.measure.diagnosis import CAUSES
-from nearer.store.workspace import Workspace
 from nearer.systems import System
 
 NUM_EXAMPLES = 5
@@ -23,20 +22,20 @@ NUM_EXAMPLES = 5
 
 
 def examples(
-    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, metric: str, progress: Progress
+    corpora: Corpora, judged: JudgedSplit, measured: Sequence[Measured], *, metric: str
 ) -> tuple[QueryExample, ...]:
     """The largest gains and losses of each candidate against the first system, with what each of the two put first."""
     baseline, *candidates = measured
     if not candidates:
         return ()
-    documents = workspace.collection.documents()
+    workspace, documents = corpora.workspace, corpora.documents
     background = Background(workspace, judged, documents, find_exclusions(workspace, judged.queries, documents))
     extremes = [_extremes(candidate.values[metric] - baseline.values[metric]) for candidate in candidates]
     lost = [row for each in extremes for kind, row in each if kind == "win"]
-    whys = _whys(workspace, background, baseline, lost, progress)
+    whys = _whys(corpora, background, baseline, lost)
     found: list[QueryExample] = []
     for candidate, rows in zip(candidates, extremes, strict=True):
-        its_whys = _whys(workspace, background, candidate, [row for kind, row in rows if kind == "loss"], progress)
+        its_whys = _whys(corpora, background, candidate, [row for kind, row in rows if kind == "loss"])
         for kind, row in rows:
             why = (whys if kind == "win" else its_whys).get(row)
             sides = _Sides(baseline=baseline, candidate=candidate, judged=judged, background=background)
@@ -51,9 +50,7 @@ def _extremes(difference_Q: Floats64) -> list[tuple[str, int]]:
     return wins + [("loss", row) for row in order[:NUM_EXAMPLES] if difference_Q[row] < 0]
 
 
-def _whys(
-    workspace: Workspace, background: Background, worse: Measured, rows: Sequence[int], progress: Progress
-) -> dict[int, ExampleCause]:
+def _whys(corpora: Corpora, background: Background, worse: Measured, rows: Sequence[int]) -> dict[int, ExampleCause]:
     """Why a system did worse on some queries, by row; whether its index follows the documents has no part in it.
 
     A query whose relevant documents all stand where they should has no cause.
@@ -62,7 +59,7 @@ def _whys(
     failures = {row: background.failure(queries[row], worse.rows_QK[row].tolist()) for row in rows}
     failures = {row: each for row, each in failures.items() if each.missed or not each.relevant}
     system = worse.system if isinstance(worse.system, System) else None
-    found = explain(workspace, background, system, list(failures.values()), stale={}, progress=progress)
+    found = explain(corpora, background, system, list(failures.values()), stale={})
     return {
         row: ExampleCause(
             system=worse.system.name,

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError, ModelRefused, ServiceError
-from nearer.core.progress import Progress
 from nearer.core.results.measuring import Comparison, Evaluation, Ledger, SuiteRun
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.comparison import compare_measured, summarise
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ranking import Measured, measure
 from nearer.evaluation.suite import Suite, keep_suite_run, run_suite
 from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, System, api_use, open_system
 
@@ -28,41 +28,36 @@ class Judgement:
 
 
 def judge_candidate(
-    workspace: Workspace,
-    candidate: System,
-    live: Release | None,
-    *,
-    suite: Suite | None,
-    split: str | None,
-    progress: Progress,
+    corpora: Corpora, candidate: System, live: Release | None, *, suite: Suite | None, split: str | None
 ) -> Judgement:
     """Compare the candidate with its baseline on the test split and in the suite, and ask the gate.
 
     No index is needed: rankings are exact, over vectors that the cache keeps for the index to be built.
     """
+    workspace = corpora.workspace
     judged = read_judged_split(workspace, split or judging_split(workspace))
     try:
         baseline = open_system(workspace, LIVE if live else BASE)
     except (ModelRefused, ServiceError) as error:
-        ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
-        measured = [measure(workspace, candidate, judged, progress=progress)]
-        evaluation = _evaluated(workspace, judged, measured, purpose="gate", progress=progress)
+        ran, suite_run = _run_suite(corpora, suite, [candidate])
+        measured = [measure(corpora, candidate, judged)]
+        evaluation = _evaluated(corpora, judged, measured, purpose="gate")
         reason = f"{LIVE if live else BASE} cannot be compared with: {error.message}"
         note = "to go on without a comparison: --force --reason TEXT"
         verdict = _alone(ran, (reason,), note=note)
         return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
     if live is None and candidate.model.model_id == baseline.model.model_id and not candidate.stages:
-        ran, suite_run = _run_suite(workspace, suite, [candidate], progress)
-        measured = [measure(workspace, candidate, judged, progress=progress)]
-        evaluation = _evaluated(workspace, judged, measured, purpose="first release", progress=progress)
+        ran, suite_run = _run_suite(corpora, suite, [candidate])
+        measured = [measure(corpora, candidate, judged)]
+        evaluation = _evaluated(corpora, judged, measured, purpose="first release")
         evaluation = replace(evaluation, api=api_use([baseline, candidate]))
         verdict = _alone(ran, ())
         if verdict.promoted:
             verdict = replace(verdict, reasons=("the first release: measured, with nothing live to compare it with",))
         return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
-    ran, suite_run = _run_suite(workspace, suite, [baseline, candidate], progress)
-    measured = [measure(workspace, each, judged, progress=progress) for each in (baseline, candidate)]
-    evaluation = _evaluated(workspace, judged, measured, purpose="gate", progress=progress)
+    ran, suite_run = _run_suite(corpora, suite, [baseline, candidate])
+    measured = [measure(corpora, each, judged) for each in (baseline, candidate)]
+    evaluation = _evaluated(corpora, judged, measured, purpose="gate")
     evidence = _evidence(workspace, measured, judged, suite=ran)
     gate = workspace.recipe.gate
     policy = Policy(
@@ -74,23 +69,21 @@ def judge_candidate(
     return Judgement(verdict=verdict, evaluation=evaluation, suite=suite_run)
 
 
-def _evaluated(
-    workspace: Workspace, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str, progress: Progress
-) -> Evaluation:
+def _evaluated(corpora: Corpora, judged: JudgedSplit, measured: Sequence[Measured], *, purpose: str) -> Evaluation:
     """What was measured, entered as a look at the test split."""
     names = [each.system.name for each in measured]
-    ledger = workspace.registry.use_test_split(split=judged.split, systems=names, purpose=purpose)
-    return summarise(workspace, judged, measured, ledger=ledger, progress=progress)
+    ledger = corpora.workspace.registry.use_test_split(split=judged.split, systems=names, purpose=purpose)
+    return summarise(corpora, judged, measured, ledger=ledger)
 
 
 def _run_suite(
-    workspace: Workspace, suite: Suite | None, systems: Sequence[System], progress: Progress
+    corpora: Corpora, suite: Suite | None, systems: Sequence[System]
 ) -> tuple[SuiteEvidence, SuiteRun | None]:
     """How the last of one or two systems, and the one before it, did in the suite; and the same as a result."""
     if suite is None:
         return SuiteEvidence(), None
-    ran = [(each, run_suite(workspace, suite, each, progress=progress)) for each in systems]
-    kept = keep_suite_run(workspace, suite, ran)
+    ran = [(each, run_suite(corpora, suite, each)) for each in systems]
+    kept = keep_suite_run(corpora.workspace, suite, ran)
     return SuiteEvidence(candidate=ran[-1][1], baseline=ran[0][1] if len(ran) > 1 else None), kept
 
 

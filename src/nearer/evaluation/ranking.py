@@ -7,20 +7,11 @@ import numpy as np
 
 from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.errors import InputError
-from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.results.measuring import ExcludedDocuments
 from nearer.core.sections import EvaluateRecipe
-from nearer.encode.corpus import (
-    Corpus,
-    count_truncated,
-    embed_corpus,
-    embed_queries,
-    read_corpus,
-    refuse_edited,
-    refuse_other_documents,
-)
-from nearer.encode.encoder import TextEncoder
+from nearer.encode.corpus import count_truncated, refuse_other_documents
+from nearer.encode.embedded import Corpora, EmbeddedCorpus
 from nearer.evaluation.context import prompts_of, prompts_of_run
 from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.exclusions import Exclusions, find_exclusions, nothing_excluded
@@ -32,7 +23,7 @@ from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.systems.filtering import conditions_of
 from nearer.systems.lexical import read_bm25
-from nearer.systems.pipeline import Found, combine, passage_of, wants_bm25, wants_vectors
+from nearer.systems.pipeline import Found, combine, wants_bm25, wants_vectors
 from nearer.vectors.topk import TopK
 
 
@@ -56,40 +47,36 @@ class Measured:
         return np.stack([self.values[metric] for metric in metrics], axis=1)
 
 
-def measure(workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> Measured:
-    """Rank the whole corpus for every query of the split and score the rankings."""
-    corpus, ranked, exclusions = rank(workspace, system, judged.queries, progress=progress)
-    refuse_edited(corpus, judged.revision)
+def measure(corpora: Corpora, system: System, judged: JudgedSplit) -> Measured:
+    """Rank the whole corpus for every query of the split and score the rankings. Raises Conflict when it changed."""
+    embedded, ranked, exclusions = rank(corpora, system, judged.queries)
+    corpora.refuse_edited(judged.revision)
+    passages = embedded.corpus.passages
     return Measured(
         system=system,
         values=_values(
-            workspace,
+            corpora.workspace,
             ranked.rows_QK,
             judged.qrels,
-            prompts=lambda: prompts_of(workspace, system, judged, corpus, ranked.rows_QK, progress=progress),
+            prompts=lambda: prompts_of(embedded, judged, ranked.rows_QK),
         ),
         rows_QK=ranked.rows_QK,
         excluded=exclusions.counts,
-        num_truncated=count_truncated(corpus.passages, system.encoder),
-        num_passages=len(corpus.passages),
+        num_truncated=count_truncated(passages, system.encoder),
+        num_passages=len(passages),
     )
 
 
 def rank(
-    workspace: Workspace,
-    system: System,
-    queries: Sequence[Query],
-    *,
-    k: int = 1,
-    as_served: bool = False,
-    progress: Progress,
-) -> tuple[Corpus, TopK, Exclusions]:
+    corpora: Corpora, system: System, queries: Sequence[Query], *, k: int = 1, as_served: bool = False
+) -> tuple[EmbeddedCorpus, TopK, Exclusions]:
     """The corpus, its best documents for every query, imported or not, and what is excluded from these.
 
     They are as many as the recipe measures, and ``k`` at least. With ``as_served`` nothing is
     excluded, as in live search.
     """
-    corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
+    workspace, embedded = corpora.workspace, corpora.embedded(system.encoder, chunk=system.chunk)
+    corpus = embedded.corpus
     k, depth = max(k, _depth(workspace.recipe.evaluate)), system.search.depth if system.stages else k
     exclusions = nothing_excluded() if as_served else find_exclusions(workspace, queries, corpus.documents)
     ranker = CorpusRanker(
@@ -101,56 +88,48 @@ def rank(
         if "filter" in system.stages
         else None,
     )
-    vectors = _Vectors(workspace, system.encoder, corpus, queries, progress)
+    vectors = _Vectors(embedded, queries)
     found = Found(
         queries=queries,
         documents=corpus.documents,
         texts=workspace.recipe.columns.documents.texts,
-        dense=ranker.by_vectors(*vectors.both()) if wants_vectors(system.stages) else None,
+        dense=ranker.by_vectors(vectors.query_emb_QD, embedded.passage_emb_PD)
+        if wants_vectors(system.stages)
+        else None,
         lexical=ranker.by_bm25(read_bm25(workspace, language=system.search.language))
         if wants_bm25(system.stages)
         else None,
         passage_of=vectors.passage_of,
     )
-    return corpus, combine(system, found, k=k), exclusions
+    return embedded, combine(system, found, k=k), exclusions
 
 
 class _Vectors:
-    """The vectors of queries and of a corpus, encoded when they are first wanted."""
+    """The vectors of queries that are asked of a corpus, encoded when they are first wanted."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        encoder: TextEncoder,
-        corpus: Corpus,
-        queries: Sequence[Query],
-        progress: Progress,
-    ) -> None:
-        self._workspace, self._encoder, self._progress = workspace, encoder, progress
-        self._corpus, self._queries = corpus, queries
-        self._both: tuple[Floats32, Floats32] | None = None
+    def __init__(self, embedded: EmbeddedCorpus, queries: Sequence[Query]) -> None:
+        self._embedded, self._queries = embedded, queries
+        self._query_emb_QD: Floats32 | None = None
 
-    def both(self) -> tuple[Floats32, Floats32]:
-        """Those of the queries, and of the passages.
-
-        No ``cached_property``: in Python 3.11 measurements in other threads would wait for the end of this one.
-        """
-        if self._both is None:
-            passage_emb_PD, _ = embed_corpus(self._workspace, self._encoder, self._corpus, self._progress)
-            queries_QD = embed_queries(self._workspace, self._encoder, self._queries, self._progress)
-            self._both = queries_QD, passage_emb_PD
-        return self._both
+    @property
+    def query_emb_QD(self) -> Floats32:
+        """Those of all queries, shape (Q, D)."""
+        if self._query_emb_QD is None:
+            self._query_emb_QD = self._embedded.embed_queries(self._queries)
+        return self._query_emb_QD
 
     def passage_of(self, query_row: int, document_row: int) -> str:
         """The passage of a document that is nearest to a query."""
-        if len(self._corpus.passages_of(document_row)) == 1:  # no vectors are needed
-            return self._corpus.passages[int(self._corpus.starts_N[document_row])]
-        return passage_of(self._corpus, *self.both())(query_row, document_row)
+        corpus = self._embedded.corpus
+        rows = corpus.passages_of(document_row)
+        if len(rows) == 1:  # no vectors are needed
+            return corpus.passages[rows.start]
+        return self._embedded.passages_by_nearness(document_row, self.query_emb_QD[query_row])[0]
 
 
-def measure_run(workspace: Workspace, name: str, judged: JudgedSplit) -> Measured:
+def measure_run(corpora: Corpora, name: str, judged: JudgedSplit) -> Measured:
     """Score the rankings of a run, as deep as those of a system, with the same documents excluded."""
-    documents = workspace.collection.documents()
+    workspace, documents = corpora.workspace, corpora.documents
     refuse_other_documents(documents, judged.doc_ids)
     k, exclusions = _depth(workspace.recipe.evaluate), find_exclusions(workspace, judged.queries, documents)
     rows_QK, counts = rank_run(workspace, name, judged.queries, judged.doc_ids, k=k, excluded=exclusions.pairs)

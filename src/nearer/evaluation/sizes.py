@@ -11,13 +11,8 @@ from nearer.core.arrays import Floats32
 from nearer.core.progress import Progress
 from nearer.core.results.vectors import SizeDifference, SizeValues
 from nearer.encode.compressed import compressed
-from nearer.encode.corpus import (
-    Corpus,
-    embed_corpus,
-    embed_queries,
-    read_corpus,
-    refuse_edited,
-)
+from nearer.encode.corpus import Corpus, refuse_edited
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.comparison import adjusted_p, compare_measured
 from nearer.evaluation.exclusions import Exclusions, find_exclusions
 from nearer.evaluation.judged_split import JudgedSplit
@@ -66,14 +61,13 @@ class MeasuredCorpus:
     @classmethod
     def read(cls, workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> "MeasuredCorpus":
         """Embed the queries and passages that all sizes share. Raises Conflict when documents changed meanwhile."""
-        corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
-        refuse_edited(corpus, judged.revision)
-        passage_emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
+        embedded = EmbeddedCorpus.read(workspace, system.encoder, chunk=system.chunk, progress=progress)
+        refuse_edited(embedded.corpus.revision, judged.revision)
         return cls(
-            corpus=corpus,
-            query_emb_QD=embed_queries(workspace, system.encoder, judged.queries, progress),
-            passage_emb_PD=passage_emb_PD,
-            exclusions=find_exclusions(workspace, judged.queries, corpus.documents),
+            corpus=embedded.corpus,
+            passage_emb_PD=embedded.passage_emb_PD,
+            query_emb_QD=embedded.embed_queries(judged.queries),
+            exclusions=find_exclusions(workspace, judged.queries, embedded.corpus.documents),
         )
 
     def measured(

@@ -8,10 +8,10 @@ from typing import get_args
 
 from nearer.core.errors import Fault, FaultLog, ImportFaults
 from nearer.core.failpoints import failpoint
-from nearer.core.progress import Progress
 from nearer.core.records import CASE_GROUPS, Case, CaseGroup, Query, Severity
 from nearer.core.results.measuring import CaseCounts, FailedCase, PlacedDocument, SuiteChange, SuiteRun, SuiteValues
 from nearer.encode.corpus import refuse_other_documents
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.ranking import rank
 from nearer.measure.suite import CaseResult, Place, newly_failing, run_case
 from nearer.store.formats import Row, read_suite
@@ -56,15 +56,15 @@ def open_suite(workspace: Workspace, file: Path) -> Suite:
     return Suite(file=file, cases=tuple(cases), doc_ids=doc_ids)
 
 
-def run_suite(workspace: Workspace, suite: Suite, system: System, *, progress: Progress) -> Results:
+def run_suite(corpora: Corpora, suite: Suite, system: System) -> Results:
     """What a system makes of every case; as in live search nothing is excluded.
 
     Raises Conflict when documents came or went since the suite was read.
     """
     depth = max(DEPTH, *(case.k for case in suite.cases))
     queries = [Query(query_id=case.name, text=case.query, metadata=case.metadata) for case in suite.cases]
-    corpus, ranked, _ = rank(workspace, system, queries, k=depth, as_served=True, progress=progress)
-    refuse_other_documents(corpus.documents, suite.doc_ids)
+    _, ranked, _ = rank(corpora, system, queries, k=depth, as_served=True)
+    refuse_other_documents(corpora.documents, suite.doc_ids)
     return tuple(
         run_case(case, [suite.doc_ids[row] for row in rows_K if row >= 0])
         for case, rows_K in zip(suite.cases, ranked.rows_QK, strict=True)

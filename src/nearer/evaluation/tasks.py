@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -10,12 +9,8 @@ from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
-from nearer.encode.corpus import (
-    embed_corpus,
-    embed_queries,
-    read_corpus,
-    refuse_other_documents,
-)
+from nearer.encode.corpus import embed_queries, refuse_other_documents
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.exclusions import same_text_pairs
 from nearer.evaluation.items import MAX_ITEMS, Items, Seeds, check_size, encode_labels, read_items, read_seeds, twins
 from nearer.measure.metrics import Measure, score
@@ -200,7 +195,10 @@ def recommendation(
     seeds = read_seeds(workspace, split, label, documents)
     as_queries = [Query(query_id=each.doc_id, text=each.full_text) for each in seeds.documents]
     excluded = same_text_pairs(as_queries, documents)
-    found = [_alike(*_document_vectors(workspace, system, documents, progress), seeds, excluded) for system in systems]
+    corpora = Corpora(workspace, progress)
+    refuse_other_documents(corpora.documents, [document.doc_id for document in documents])
+    embedded = (corpora.embedded(system.encoder, chunk=system.chunk) for system in systems)
+    found = [_alike(each.passage_emb_PD, each.corpus.starts_N, seeds, excluded) for each in embedded]
     chance_ND = _random_vectors(len(documents), workspace, of="documents")
     found.append(_alike(chance_ND, np.arange(len(documents)), seeds, excluded))
     note = f"{seeds.num_seen} of the documents are relevant to training queries too"
@@ -232,15 +230,6 @@ def _alike(emb_PD: Floats32, starts_N: Ints, seeds: Seeds, excluded: tuple[Ints,
     qrels = alike_qrels(alike_QK, rows_QK, num_alike_Q, num_documents=len(seeds.labels_N))
     values = score(ALIKE_MEASURES, rows_QK, qrels)
     return {str(name): Value(values=each, judged=each) for name, each in values.items()}
-
-
-def _document_vectors(
-    workspace: Workspace, system: System, documents: Sequence[Any], progress: Progress
-) -> tuple[Floats32, Ints]:
-    corpus = read_corpus(workspace, system.encoder, chunk=system.chunk)
-    refuse_other_documents(corpus.documents, [document.doc_id for document in documents])
-    emb_PD, _ = embed_corpus(workspace, system.encoder, corpus, progress)
-    return emb_PD, corpus.starts_N
 
 
 def _items(workspace: Workspace, split: str, label: str, *, besides: Items | None = None) -> Items:

@@ -16,7 +16,8 @@ from nearer.core.filters import fields_in
 from nearer.core.judging import named_sources
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Judgment, JudgmentSource, Metadata, Query
-from nearer.core.results.data import Changes, Imported, Removed
+from nearer.core.results.changes import Changes
+from nearer.core.results.data import Imported, Removed
 from nearer.core.types import FieldType
 from nearer.evaluation.grades import make_scale
 from nearer.evaluation.splits import assign

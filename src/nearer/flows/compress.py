@@ -14,7 +14,7 @@ from nearer.encode.compressed import CompressedEncoder
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.sizes import MEASURE, MeasuredCorpus, proposed, rows_of, settings_of
-from nearer.store.registry import Model
+from nearer.store.registered import Model
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use, open_system
 

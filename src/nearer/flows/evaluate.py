@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from nearer.core.judging import named_sources
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.measuring import Evaluation
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.comparison import summarise
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure, measure_run
@@ -40,11 +41,12 @@ def evaluate(
     ready_to_measure(workspace)
     judged = read_judged_split(workspace, split)
     opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}
-    runs = {name: measure_run(workspace, name, judged) for name in systems if is_run(name)}
-    measured = [runs.get(name) or measure(workspace, opened[name], judged, progress=progress) for name in systems]
+    corpora = Corpora(workspace, progress)
+    runs = {name: measure_run(corpora, name, judged) for name in systems if is_run(name)}
+    measured = [runs.get(name) or measure(corpora, opened[name], judged) for name in systems]
     names = [each.system.name for each in measured]
     ledger = workspace.registry.use_test_split(split=judged.split, systems=names, purpose=purpose)
-    result = summarise(workspace, judged, measured, ledger=ledger, progress=progress)
+    result = summarise(corpora, judged, measured, ledger=ledger)
     model_ids = [each.model_id for each in result.results]
     workspace.results.keep("evaluate", result, split=split, model_ids=model_ids)
     return result

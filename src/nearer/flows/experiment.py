@@ -20,7 +20,7 @@ from nearer.online.plan import Plan, read_plan
 from nearer.serving.experiment_report import offline_of, power_of, report_experiment, status_of
 from nearer.store.arms import Arms
 from nearer.store.experiments import Experiment, Experiments
-from nearer.store.registry import Decision
+from nearer.store.registered import Decision
 from nearer.store.workspace import Workspace
 
 Now = Callable[[], datetime]

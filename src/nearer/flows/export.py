@@ -9,7 +9,7 @@ from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.data import Exported
 from nearer.core.results.measuring import ExcludedDocuments
-from nearer.encode.corpus import refuse_edited
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.ready import ready_to_measure
@@ -56,8 +56,10 @@ def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> 
     workspace.registry.refuse_look(split)
     judged = read_judged_split(workspace, split)
     system = open_system(workspace, name)
-    corpus, ranked, exclusions = rank(workspace, system, judged.queries, progress=progress)
-    refuse_edited(corpus, judged.revision)
+    corpora = Corpora(workspace, progress)
+    embedded, ranked, exclusions = rank(corpora, system, judged.queries)
+    corpora.refuse_edited(judged.revision)
+    corpus = embedded.corpus
     check_words((query.query_id for query in judged.queries), "query")
     check_words((corpus.documents[row].doc_id for row in set(ranked.rows_QK.flat) if row >= 0), "document")
 

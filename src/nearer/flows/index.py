@@ -6,7 +6,7 @@ from nearer.core.errors import ModelRefused, NotFound, ServiceError
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.data import IndexStatus
 from nearer.core.results.serving import Indexed
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import LIVE, System, api_use, chunk_of, open_release, open_system
 from nearer.systems.space_index import build, verify

@@ -11,6 +11,7 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Query
 from nearer.core.results.data import WrittenSheet
 from nearer.core.text import normalise
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.ready import refuse_without
 from nearer.store.files import write_atomic
@@ -53,7 +54,8 @@ def judge_sheet(
         raise InputError(f"{file} is there already", hint=hint)
     asked = _read_queries(workspace, path)
     system = open_system(workspace, LIVE if workspace.registry.live() else BASE)
-    corpus, ranked, _ = rank(workspace, system, asked, k=POOL_DEPTH, as_served=True, progress=progress or Silent())
+    corpora = Corpora(workspace, progress or Silent())
+    _, ranked, _ = rank(corpora, system, asked, k=POOL_DEPTH, as_served=True)
     by_words = (
         read_bm25(workspace, language=workspace.recipe.search.language)
         .index.search([query.text for query in asked], k=POOL_DEPTH)
@@ -63,7 +65,7 @@ def judge_sheet(
     rows = []
     for query, dense_K, lexical_K in zip(asked, ranked.rows_QK[:, :POOL_DEPTH], by_words, strict=True):
         pool = {*dense_K.tolist(), *lexical_K.tolist()} - {NO_ROW}
-        rows += [_row(query, corpus.documents[row], known) for row in sorted(pool)]
+        rows += [_row(query, corpora.documents[row], known) for row in sorted(pool)]
     try:
         write_atomic(file, sheet_text(rows).encode("utf-8-sig"))  # so that spreadsheets read it as UTF-8
     except OSError as error:

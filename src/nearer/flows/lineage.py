@@ -11,7 +11,8 @@ from nearer.core.results.serving import Lineage, Link, MergedShare, ServedAnswer
 from nearer.signals.sift import sift
 from nearer.store.events.reading import read_events
 from nearer.store.events.salt import QUERY_PREFIX
-from nearer.store.registry import Model, Registry, Release
+from nearer.store.registered import Model, Release
+from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, open_system
 from nearer.systems.reranker import is_reranker_id

@@ -23,7 +23,7 @@ from nearer.learn.checkpoint import weights_of
 from nearer.learn.matrices import align
 from nearer.learn.merge import interpolated, refuse_unlike
 from nearer.measure.suite import newly_failing, run_case
-from nearer.store.registry import Model, Training
+from nearer.store.registered import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
 from nearer.training.dev_set import DEV_MEASURE, DevSet, read_dev_set

@@ -6,6 +6,7 @@ from nearer.core.errors import InputError, NotFound
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.releases import Promotion
 from nearer.core.results.serving import BuiltIndex
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.gating import alarm_notes, judge_candidate
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.ready import JUDGE, refuse_unjudged, refuse_without
@@ -15,7 +16,7 @@ from nearer.flows.rollback import brought_up, move_pointer
 from nearer.flows.shadow import shadow_notes
 from nearer.measure.gate import with_index_faults
 from nearer.store.arms import Arms
-from nearer.store.registry import UNMEASURED, Decision, Release
+from nearer.store.registered import UNMEASURED, Decision, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, api_use, chunk_of, open_system
 from nearer.systems.filtering import refuse_unindexed
@@ -69,11 +70,13 @@ def promote(
     if judges is None:
         return _promote_unmeasured(workspace, candidate, build(workspace, candidate, progress=progress))
     rival = None if live and candidate.is_released_as(live) else live
-    judged = judge_candidate(workspace, candidate, rival, suite=suite, split=judges, progress=progress)
+    corpora = Corpora(workspace, progress)
+    judged = judge_candidate(corpora, candidate, rival, suite=suite, split=judges)
     seen = (*alarm_notes(workspace, candidate), *shadow_notes(workspace, candidate))
     verdict = replace(judged.verdict, notes=(*judged.verdict.notes, *seen))
-    built = build(workspace, candidate, progress=progress) if verdict.promoted or force_reason is not None else None
-    if built:
+    built = None
+    if verdict.promoted or force_reason is not None:
+        built = build(workspace, candidate, corpora=corpora, progress=progress)
         verdict = with_index_faults(verdict, verify(workspace, candidate))
     forced = None if verdict.promoted else force_reason
     answer = Promotion(

@@ -8,7 +8,7 @@ from nearer.core.errors import InputError
 from nearer.core.results.data import Pruned, PrunedItem
 from nearer.store.files import bytes_in, remove_tree
 from nearer.store.leases import is_held
-from nearer.store.registry import Model, Reranker
+from nearer.store.registered import Model, Reranker
 from nearer.store.shadows import Shadows
 from nearer.store.workspace import Workspace
 from nearer.training.unfinished import unfinished_runs

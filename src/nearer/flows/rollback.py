@@ -3,7 +3,7 @@
 from nearer.core.errors import NotFound, WorkspaceError
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.releases import Rollback
-from nearer.store.registry import Action, Decision, Release
+from nearer.store.registered import Action, Decision, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use, open_release
 from nearer.systems.space_index import build, verify

@@ -11,7 +11,7 @@ from nearer.core.results.vectors import Rotated
 from nearer.encode.adapter import Adapter, Map
 from nearer.evaluation.ready import ready_to_measure
 from nearer.learn.rotation import pair_rotation
-from nearer.store.registry import Training
+from nearer.store.registered import Training
 from nearer.store.workspace import Workspace
 from nearer.systems import api_use, open_system, refuse_stages
 from nearer.training.adapter_set import read_adapter_set

@@ -6,7 +6,7 @@ from nearer.core.errors import InputError, NotFound
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.shadow import ShadowReport
 from nearer.serving.shadow_report import last_shadow, report_shadow, sentence_of
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 from nearer.store.shadows import Shadows
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use, chunk_of, open_system

@@ -1,8 +1,8 @@
 """Say what is live, and what there is."""
 
-from nearer.core.results.serving import ModelStatus, ReleaseStatus, RerankerStatus, Status
+from nearer.core.results.status import ModelStatus, ReleaseStatus, RerankerStatus, Status
 from nearer.store.files import bytes_in
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 from nearer.store.usage import usage_by_model
 from nearer.store.workspace import Workspace
 from nearer.training.unfinished import unfinished_runs

@@ -7,6 +7,7 @@ from pathlib import Path
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.measuring import SuiteRun
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.suite import gate_suite, keep_suite_run, open_suite, run_suite
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, api_use, open_system
@@ -34,5 +35,6 @@ def suite(
         raise InputError("no suite is named", hint="name one: --file SUITE.toml, or gate.suite in nearer.toml")
     names = systems or [LIVE if registry.live() else BASE]
     opened = [open_system(workspace, name) for name in names]
-    ran = [(each, run_suite(workspace, read, each, progress=progress)) for each in opened]
+    corpora = Corpora(workspace, progress)
+    ran = [(each, run_suite(corpora, read, each)) for each in opened]
     return replace(keep_suite_run(workspace, read, ran), api=api_use(opened))

@@ -17,7 +17,7 @@ from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
 from nearer.evaluation.ready import ready_to_train
 from nearer.learn.batch_sampler import Source, sources_of
-from nearer.store.registry import Model, Training
+from nearer.store.registered import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
 from nearer.training.dev_set import DEV_MEASURE, DevSet

@@ -1,7 +1,4 @@
-"""Train a cross-encoder on what a retriever finds, to put the first of it into a better order.
-
-Arrays: P passages, D dimensions.
-"""
+"""Train a cross-encoder on what a retriever finds, to put the first of it into a better order."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +8,10 @@ from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import Recipe
 from nearer.core.results.training import ExcludedFromTraining, TrainedReranker, TrainingData, TrainingRecord
-from nearer.encode.corpus import embed_corpus, read_corpus
 from nearer.encode.cross_encoder import CrossEncoder
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.ready import ready_to_train
-from nearer.store.registry import Reranker, Training
+from nearer.store.registered import Reranker, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, api_use, refuse_stages
 from nearer.training.examples import find_excluded, read_examples
@@ -70,12 +67,10 @@ def train_reranker(
         revision = workspace.collection.revision()
         begin = open_start(workspace, request.start)
         encoder = begin.retriever.encoder
-        corpus = read_corpus(workspace, encoder)
-        passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, progress)
-        known = (workspace, encoder, corpus, passage_emb_PD)
-        dev = build_rerank_dev(*known, excluded=excluded, progress=progress)
-        examples = read_examples(*known, excluded=excluded, progress=progress)
-        lists, mining = mine_ranked_lists(*known, examples, excluded=excluded, progress=progress)
+        embedded = EmbeddedCorpus.read(workspace, encoder, progress=progress)
+        dev = build_rerank_dev(embedded, excluded=excluded)
+        examples = read_examples(embedded, excluded=excluded)
+        lists, mining = mine_ranked_lists(embedded, examples, excluded=excluded)
         refuse_few_lists(workspace, lists, mining)
         run = TrainingRun.open(
             workspace,

@@ -12,7 +12,8 @@ from nearer.core.results.shadow import ShadowReport
 from nearer.core.results.training import TrainingRecord
 from nearer.core.results.vectors import CompressionCurve, Merged
 from nearer.serving.shadow_report import last_shadow
-from nearer.store.registry import Decision, Model, Registry, Release
+from nearer.store.registered import Decision, Model, Release
+from nearer.store.registry import Registry
 from nearer.store.results import EvaluationEntry, Kept
 from nearer.store.workspace import Workspace
 

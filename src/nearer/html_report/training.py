@@ -12,7 +12,7 @@ from nearer.html_report import charts
 from nearer.html_report.data import ReportData
 from nearer.html_report.formats import number
 from nearer.html_report.mining import Mining, mining_of
-from nearer.store.registry import Model
+from nearer.store.registered import Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from nearer.html_report.merge import merge_of
 from nearer.html_report.size import size_of
 from nearer.html_report.suite import suite_of
 from nearer.html_report.training import training_of
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 
 DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back", "arm": "for some users"}
 SECTIONS = {

@@ -1,9 +1,14 @@
 """What several results have in common: figures, tables, lines."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from nearer.core.results.measuring import ApiUse, Compared, ExcludedDocuments, Interval, direction
-from nearer.core.results.serving import ApiTotal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nearer.core.results.measuring import ApiUse, Compared, ExcludedDocuments, Interval
+    from nearer.core.results.status import ApiTotal
 
 
 def passed(num_cases: int, num_failed: int) -> str:
@@ -28,6 +33,8 @@ def interval(value: Interval) -> str:
 
 def comparison(c: Compared, *, adjusted: str = "") -> str:
     """A candidate against its baseline in one measure."""
+    from nearer.core.results.measuring import direction
+
     return (
         f"{c.metric}: {c.candidate} - {c.baseline} = "
         f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}], {direction(c.low, c.high)}, "

@@ -1,19 +1,16 @@
-"""Indexes, releases, searches, and where things stand."""
+"""Indexes, releases, searches, and where things stand; the records are loaded by the flows that make them."""
 
-from nearer.core.results.data import IndexStatus, Pruned
-from nearer.core.results.releases import ArmStatus, Demo, History, Promotion, Rollback, WrittenReport
-from nearer.core.results.serving import (
-    Indexed,
-    IndexSummary,
-    Lineage,
-    Link,
-    ReleaseStatus,
-    SearchAnswer,
-    ServedAnswer,
-    Status,
-)
-from nearer.core.results.training import Discarded, UnfinishedRun
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from nearer.printing.parts import comparison, excluded, one_line, passed, spent, usage
+
+if TYPE_CHECKING:
+    from nearer.core.results.data import IndexStatus, Pruned
+    from nearer.core.results.releases import ArmStatus, Demo, History, Promotion, Rollback, WrittenReport
+    from nearer.core.results.serving import Indexed, IndexSummary, Lineage, Link, SearchAnswer, ServedAnswer
+    from nearer.core.results.status import Discarded, ReleaseStatus, Status, UnfinishedRun
 
 
 def indexed(result: Indexed) -> str:

@@ -13,7 +13,7 @@ from nearer.serving.searcher import Answer
 from nearer.serving.served import Served
 from nearer.store.arms import ArmEntry, Arms
 from nearer.store.experiments import Experiments
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 from nearer.store.workspace import Workspace
 
 Arm = Literal["live", "control", "treatment", "interleaved"]

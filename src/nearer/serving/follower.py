@@ -9,7 +9,7 @@ from nearer.core.errors import DeadlineExceeded, NearerError, NotFound, NotReady
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.searcher import Searcher
 from nearer.serving.served import Served, index_stamp, live_release
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 from nearer.store.workspace import Workspace
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from threading import Event, Thread
 from nearer.core.errors import Conflict, NearerError, WorkspaceBusy
 from nearer.core.progress import Silent
 from nearer.core.recipe import RECIPE_FILE, load_recipe
-from nearer.encode.corpus import cut, embed_corpus
+from nearer.encode.corpus import cut, embed_passages
 from nearer.serving.served import Served
 from nearer.store.collection import batches
 from nearer.store.workspace import Workspace
@@ -82,6 +82,8 @@ class Indexer:
             if self._is_ending:
                 return
             documents = workspace.collection.documents(part)
-            embed_corpus(workspace, encoder, cut(documents, encoder, served.window), Silent())  # into the cache
+            embed_passages(
+                workspace, encoder, cut(documents, encoder, served.window).passages, Silent()
+            )  # into the cache
         build(workspace, served.system, progress=Silent())
         self._updated()

@@ -15,7 +15,7 @@ from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.query import AskedQuery, Hit, Mode, QueryVectors
 from nearer.serving.served import Served, live_release, open_served
 from nearer.store.collection import Collection
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use
 from nearer.systems.filtering import known_of, rules_of

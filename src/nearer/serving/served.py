@@ -17,7 +17,7 @@ from nearer.retrieval.manifest import MANIFEST, Manifest, read_manifest
 from nearer.retrieval.masks import Column, columns_of
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.store.collection import Collection
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import LIVE, System, open_release
 from nearer.systems.lexical import Bm25, read_bm25

@@ -15,7 +15,8 @@ from nearer.serving.query import Hit
 from nearer.serving.searcher import Answer, Ask, Searcher
 from nearer.serving.served import Served
 from nearer.serving.shadow_report import COMPARED
-from nearer.store.registry import Release, utc_now
+from nearer.store.registered import Release
+from nearer.store.registry import utc_now
 from nearer.store.shadows import ShadowAnswer, ShadowEntry, Shadows
 from nearer.store.workspace import Workspace
 

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from nearer.core.errors import Conflict
 from nearer.core.failpoints import failpoint
 from nearer.store.database import Database
-from nearer.store.registry import LIVE, Decision, put_decision, utc_now
+from nearer.store.registered import Decision
+from nearer.store.registry import LIVE, put_decision, utc_now
 from nearer.store.tables import arms, pointers
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from nearer.core.ids import content_id, text_hash
 from nearer.core.judging import blend
 from nearer.core.records import TRUSTED, Document, Judgment, JudgmentSource, Metadata, Pair, Query
-from nearer.core.results.data import Changes
+from nearer.core.results.changes import Changes
 from nearer.store import tables
 from nearer.store.database import Database
 

@@ -1,9 +1,9 @@
 """Models, immutable releases, the one pointer that says which release is live, and how all of them came about."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -13,107 +13,23 @@ from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
 from nearer.core.results.base import JSON
-from nearer.core.results.measuring import Evaluation, Ledger, SuiteRun
-from nearer.core.results.releases import HistoryEvent
-from nearer.core.results.training import TrainingRecord
 from nearer.store import tables
 from nearer.store.database import Database
+from nearer.store.registered import Decision, Model, Release, Reranker, Training
+
+if TYPE_CHECKING:
+    from nearer.core.results.measuring import Ledger
+    from nearer.core.results.releases import HistoryEvent
+    from nearer.core.results.training import TrainingRecord
 
 LIVE = "live"
 _AGE: tuple[sa.ColumnElement[str], ...] = (tables.models.c.created_at, sa.literal_column("models.rowid"))
 _RERANKER = sa.func.json_extract(tables.releases.c.system, "$.search.rerank.model")
-Action = Literal["promote", "refuse", "rollback", "arm"]
-"""An arm is a release that a share of the users is answered by; live stays as it is."""
 
 
 def utc_now() -> str:
     """The time now, UTC, to the millisecond, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """A model the workspace knows; ``encoder`` holds its encoder's settings, ``source`` says where it lies.
-
-    The settings of an adapter, of a compressed model, or of one trained for queries alone, name the space that it
-    searches; what they map, and what documents keep, is the encoder of the parent.
-    """
-
-    model_id: str
-    encoder_id: str
-    source: str
-    encoder: JSON
-    parent_model_id: str | None = None
-    created_at: str = ""
-
-    @property
-    def space_id(self) -> str:
-        """The space of the document vectors that this model searches: its own, or the one that an adapter targets."""
-        return str(self.encoder.get("space_id", self.encoder_id))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reranker:
-    """A cross-encoder that was trained here, from ``parent_id``: a model, another reranker, or none that is known."""
-
-    reranker_id: str
-    cross_encoder_id: str
-    source: str
-    parent_id: str | None = None
-    created_at: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """A training that ended, and the id of the model or reranker that stands after it, None where there is none.
-
-    ``started_at`` tells it from others: a training that was cut short after it was entered is entered once.
-    """
-
-    verb: str
-    part_id: str | None
-    is_improved: bool
-    record: TrainingRecord
-    started_at: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """A system that may answer queries: a model and its space."""
-
-    release_id: str
-    model_id: str
-    space_id: str
-    system: JSON = field(default_factory=dict)
-    created_at: str = ""
-
-    @property
-    def is_unmeasured(self) -> bool:
-        """Whether it went live with no judged query to measure it by."""
-        return bool(self.system.get(UNMEASURED))
-
-    @property
-    def reranker(self) -> str | None:
-        """What its system calls its cross-encoder: the id of one trained here, a folder, or a Hub name."""
-        name = self.system.get("search", {}).get("rerank", {}).get("model")
-        return str(name) if name else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What was decided of a model, why, and what the gate saw; without measurements where no gate was asked."""
-
-    action: Action
-    model_id: str
-    reasons: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    forced: str | None = None
-    evaluation: Evaluation | None = None
-    suite: SuiteRun | None = None
-
-
-UNMEASURED = "unmeasured"
-"""In a release's system: nothing was judged to measure it by."""
 
 
 def _is_test(split: str) -> bool:
@@ -192,8 +108,10 @@ class Registry:
         if made:
             failpoint("registry.model" if isinstance(made, Model) else "registry.reranker")
 
-    def training_of(self, part_id: str) -> TrainingRecord | None:
+    def training_of(self, part_id: str) -> "TrainingRecord | None":
         """How a model or reranker was made; None of one that was not made here."""
+        from nearer.core.results.training import TrainingRecord
+
         table = tables.trainings
         condition = (table.c.part_id == part_id) & table.c.is_improved
         statement = sa.select(table.c.record).where(condition).order_by(table.c.training_id.desc()).limit(1)
@@ -347,8 +265,10 @@ class Registry:
                 connection, decision, release_id=None, previous=live.release_id if live else None, at=self._now()
             )
 
-    def history(self) -> list[HistoryEvent]:
+    def history(self) -> "list[HistoryEvent]":
         """Everything that happened to the live pointer, oldest first."""
+        from nearer.core.results.releases import HistoryEvent
+
         columns = [tables.decisions.c[each.name] for each in fields(HistoryEvent)]
         with self._database.read() as connection:
             rows = connection.execute(sa.select(*columns).order_by(tables.decisions.c.decision_id)).all()
@@ -372,11 +292,13 @@ class Registry:
         if _is_test(split):
             self._database.refuse_read_only()
 
-    def use_test_split(self, *, split: str, systems: list[str], purpose: str) -> Ledger:
+    def use_test_split(self, *, split: str, systems: list[str], purpose: str) -> "Ledger":
         """Enter a look at a test split in the ledger, and count this one too.
 
         Splits of other names may be looked at freely; their ``num_test_uses`` is None.
         """
+        from nearer.core.results.measuring import Ledger
+
         if not _is_test(split):
             return Ledger(split=split, num_test_uses=None)
         table = tables.ledger
@@ -427,6 +349,8 @@ def put_decision(
 
 
 def _decision_in(row: Any) -> Decision:
+    from nearer.core.results.measuring import Evaluation, SuiteRun
+
     return Decision(
         action=row.action,
         model_id=row.model_id,

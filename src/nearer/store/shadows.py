@@ -11,7 +11,8 @@ from nearer.core.errors import Conflict
 from nearer.core.failpoints import failpoint
 from nearer.core.results.base import JSON
 from nearer.store.database import Database
-from nearer.store.registry import Release, utc_now
+from nearer.store.registered import Release
+from nearer.store.registry import utc_now
 from nearer.store.tables import shadow_answers, shadows
 
 MOST_KEPT = 10_000

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Conflict, WorkspaceError
-from nearer.core.results.data import Changes
+from nearer.core.results.changes import Changes
 from nearer.store import tables
 from nearer.store.collection import revise, stamp_judgments
 from nearer.store.files import unfinished_name

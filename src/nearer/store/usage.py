@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from nearer.core.errors import WorkspaceError
 from nearer.core.failpoints import failpoint
-from nearer.core.results.serving import ApiTotal
+from nearer.core.results.status import ApiTotal
 from nearer.store.database import Database
 from nearer.store.registry import utc_now
 from nearer.store.tables import api_usage

@@ -11,7 +11,7 @@ from nearer.core.sections import EncoderRecipe, SearchRecipe
 from nearer.encode.api import DEFAULT_MAX_TOKENS
 from nearer.encode.base_model import DEFAULT_MODEL
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
-from nearer.store.registry import Model, Release
+from nearer.store.registered import Model, Release
 from nearer.store.workspace import Workspace
 from nearer.systems.loading import load
 from nearer.systems.names import (

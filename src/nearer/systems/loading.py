@@ -13,7 +13,7 @@ from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings
 from nearer.encode.paired import PairedEncoder
 from nearer.store.files import inside
-from nearer.store.registry import Model
+from nearer.store.registered import Model
 from nearer.store.usage import Meter
 from nearer.store.workspace import Workspace
 from nearer.systems.remote import open_remote

@@ -6,12 +6,9 @@ Shapes: Q queries, N documents, K ranked documents, U pairs of a query and a doc
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from nearer.core.arrays import Floats32
 from nearer.core.records import Document, Metadata, Query
 from nearer.core.sections import SearchRecipe
-from nearer.encode.corpus import Corpus
 from nearer.retrieval.boost import Boost, as_number, boosted, values_of
 from nearer.retrieval.fusion import reciprocal_rank_fusion, weighted_sum
 from nearer.retrieval.rerank import rerank
@@ -62,19 +59,6 @@ def combine(system: System, found: Found, *, k: int) -> TopK:
         score = _scorer(system, found)
         ranked = rerank(ranked, score, depth=search.rerank.depth)
     return TopK(rows_QK=ranked.rows_QK[:, :k], scores_QK=ranked.scores_QK[:, :k])
-
-
-def passage_of(corpus: Corpus, query_emb_QD: Floats32, passage_emb_PD: Floats32) -> PassageOf:
-    """Finds the passage of a corpus by the vectors of all."""
-
-    def nearest(query_row: int, document_row: int) -> str:
-        rows = corpus.passages_of(document_row)
-        if len(rows) == 1:
-            return corpus.passages[rows[0]]
-        scores = passage_emb_PD[rows.start : rows.stop] @ query_emb_QD[query_row]
-        return corpus.passages[rows[int(np.argmax(scores))]]
-
-    return nearest
 
 
 def _fused(stages: Sequence[str], search: SearchRecipe, found: Found, *, k: int) -> TopK:

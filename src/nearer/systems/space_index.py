@@ -12,7 +12,8 @@ from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.serving import BuiltIndex
-from nearer.encode.corpus import chunking_name, cut, embed_corpus, embed_queries, tell_cost, window_of
+from nearer.encode.corpus import Corpus, chunking_name, cut, embed_passages, embed_queries, tell_cost, window_of
+from nearer.encode.embedded import Corpora
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
 from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
@@ -30,8 +31,8 @@ _PATIENCE_S = 5.0
 _AGAIN_S = 0.1
 
 
-def build(workspace: Workspace, system: System, *, progress: Progress) -> BuiltIndex:
-    """Bring the index of one system's space up to the documents.
+def build(workspace: Workspace, system: System, *, corpora: Corpora | None = None, progress: Progress) -> BuiltIndex:
+    """Bring the index of one system's space up to the documents; those of ``corpora``, if unchanged, are not cut again.
 
     It is built anew where there is none, where it is damaged, and where it was made for another recipe. A service may
     be at the same index for a moment: it waits for that. Raises WorkspaceBusy or Conflict when that was not enough.
@@ -39,15 +40,15 @@ def build(workspace: Workspace, system: System, *, progress: Progress) -> BuiltI
     until = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            return _build(workspace, system, progress=progress)
+            return _build(workspace, system, corpora=corpora, progress=progress)
         except (WorkspaceBusy, Conflict):
             if time.monotonic() > until:
                 raise
             time.sleep(_AGAIN_S)
 
 
-def _build(workspace: Workspace, system: System, *, progress: Progress) -> BuiltIndex:
-    source = _Source(workspace, system, progress)
+def _build(workspace: Workspace, system: System, *, corpora: Corpora | None, progress: Progress) -> BuiltIndex:
+    source = _Source(workspace, system, progress, corpora=corpora)
     made = source.update() or source.build()
     if source.outdated(made.manifest):  # it outgrew its kind
         made = source.build()
@@ -97,7 +98,9 @@ def entry_hashes(collection: Collection, fields: Fields) -> dict[str, str]:
 class _Source:
     """What the index of one system is made from, and where it is."""
 
-    def __init__(self, workspace: Workspace, system: System, progress: Progress) -> None:
+    def __init__(
+        self, workspace: Workspace, system: System, progress: Progress, *, corpora: Corpora | None = None
+    ) -> None:
         recipe = workspace.recipe.index
         self.policy = IndexPolicy(
             kind=None if recipe.kind == "auto" else recipe.kind,
@@ -112,6 +115,8 @@ class _Source:
         self._revision = self._collection.revision()
         self._folder = folder_of(workspace, system.model.space_id)
         self._window = window_of(system.chunk, system.encoder)
+        self._cut_before = corpora.corpus(system.encoder, chunk=system.chunk) if corpora else None
+        self._row_of = {doc_id: row for row, doc_id in enumerate(self._cut_before.doc_ids if self._cut_before else ())}
         self._spec = Spec(
             space_id=system.model.space_id,
             chunking=chunking_name(self._window),
@@ -175,11 +180,11 @@ class _Source:
         """Documents as an index keeps them, a batch at a time."""
         parts = list(batches(doc_ids, DOCUMENTS_AT_ONCE))
         encoder, fields = self._system.encoder, self._spec.fields
-        passages = (cut(self._collection.documents(part), encoder, self._window).passages for part in parts)
+        passages = (self._cut(part).passages for part in parts)
         tell_cost(self._workspace, encoder, "documents", passages, self._progress)
         for part in self._progress.track(parts, label="encode documents", total=len(doc_ids), size=len):
-            corpus = cut(self._collection.documents(part), encoder, self._window)
-            vectors_PD, num_encoded = embed_corpus(self._workspace, encoder, corpus, Silent())
+            corpus = self._cut(part)
+            vectors_PD, num_encoded = embed_passages(self._workspace, encoder, corpus.passages, Silent())
             self.num_encoded += num_encoded
             yield Entries(
                 doc_ids=corpus.doc_ids,
@@ -188,6 +193,13 @@ class _Source:
                 vectors_PD=vectors_PD,
                 values=columns([kept_values(d.metadata, fields) for d in corpus.documents], fields),
             )
+
+    def _cut(self, doc_ids: Sequence[str]) -> Corpus:
+        """Some documents as passages: as they were cut before, where they are still the same."""
+        before = self._cut_before
+        if before is None or before.revision != self._revision:
+            return cut(self._collection.documents(doc_ids), self._system.encoder, self._window)
+        return before.some([self._row_of[doc_id] for doc_id in doc_ids])
 
     def _query_vectors(self) -> Floats32 | None:
         """Vectors of the workspace's queries, drawn by a hash so that the same ones judge every build."""

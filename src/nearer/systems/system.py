@@ -8,7 +8,7 @@ from nearer.core.results.measuring import ApiUse
 from nearer.core.sections import ChunkRecipe, SearchRecipe
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, TextEncoder
-from nearer.store.registry import Model, Release
+from nearer.store.registered import Model, Release
 from nearer.store.usage import Meter, Usage
 
 PARTS = {

@@ -18,8 +18,7 @@ from nearer.core.records import Judgment, Query
 from nearer.core.results.training import Fit, MiningReport
 from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import Corpus, embed_corpus, embed_queries, read_corpus
-from nearer.encode.encoder import TextEncoder
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.learn.examples import Example, from_judgments, mask_neighbours, text_key
@@ -123,17 +122,17 @@ def read_adapter_set(
     Vectors come from the cache of the system's encoder; only what it lacks is encoded. Hard negatives are what that
     encoder ranks high, chosen as the recipe's ``mining`` says.
     """
-    encoder, queries = system.encoder, (*learners, *others)
-    corpus = read_corpus(workspace, encoder, chunk=system.chunk)
-    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, progress)
-    query_emb_QD = embed_queries(workspace, encoder, queries, progress)
+    queries = (*learners, *others)
+    embedded = EmbeddedCorpus.read(workspace, system.encoder, chunk=system.chunk, progress=progress)
+    corpus, passage_emb_PD = embedded.corpus, embedded.passage_emb_PD
+    query_emb_QD = embedded.embed_queries(queries)
     judgments = workspace.collection.judgments()
     trained = workspace.collection.judgments(TRAIN)
     in_train = {each.query_id for each in trained}
     learned = [*trained, *(each for each in judgments if each.query_id not in in_train)]
-    queries_E, examples = _examples(workspace, encoder, corpus, passage_emb_PD, learners, learned, progress=progress)
+    queries_E, examples = _examples(embedded, learners, learned)
     return AdapterSet(
-        space_id=encoder.space_id,
+        space_id=system.encoder.space_id,
         query_emb_QD=query_emb_QD,
         passage_emb_PD=passage_emb_PD,
         starts_N=corpus.starts_N,
@@ -144,28 +143,21 @@ def read_adapter_set(
             relevant_from=scale_of(workspace).relevant_from,
         ),
         excluded=find_exclusions(workspace, queries, corpus.documents).pairs,
-        pairs=_pairs(workspace, corpus.passages, queries_E, examples, query_emb_QD, passage_emb_PD),
+        pairs=_pairs(embedded, queries_E, examples, query_emb_QD),
     )
 
 
 def _examples(
-    workspace: Workspace,
-    encoder: TextEncoder,
-    corpus: Corpus,
-    passage_emb_PD: Floats32,
-    learners: Sequence[Query],
-    judgments: Sequence[Judgment],
-    *,
-    progress: Progress,
+    embedded: EmbeddedCorpus, learners: Sequence[Query], judgments: Sequence[Judgment]
 ) -> tuple[Ints, list[Example]]:
     """The row of its query for each pair, and the pairs as texts, as training makes them."""
-    recipe, scale = workspace.recipe.train, scale_of(workspace)
+    recipe, scale = embedded.workspace.recipe.train, scale_of(embedded.workspace)
     judged: dict[str, list[Judgment]] = {query.query_id: [] for query in learners}
     for judgment in judgments:
         if judgment.query_id in judged:
             judged[judgment.query_id].append(judgment)
     mine = [judgment for each in judged.values() for judgment in each]
-    texts_of = passages_by_nearness(workspace, encoder, corpus, passage_emb_PD, learners, mine, progress=progress)
+    texts_of = passages_by_nearness(embedded, learners, mine)
     rows, examples = [], []
     for row, query in enumerate(learners):
         found = from_judgments(
@@ -179,20 +171,15 @@ def _examples(
         )
         rows += [row] * len(found)
         examples += found
-    own = own_passages(learners, corpus)
+    own = own_passages(learners, embedded.corpus)
     return np.asarray(rows, np.int64), mask_neighbours(mask_own(examples, own))
 
 
 def _pairs(
-    workspace: Workspace,
-    passages: Sequence[str],
-    queries_E: Ints,
-    examples: Sequence[Example],
-    query_emb_QD: Floats32,
-    passage_emb_PD: Floats32,
+    embedded: EmbeddedCorpus, queries_E: Ints, examples: Sequence[Example], query_emb_QD: Floats32
 ) -> AdapterPairs:
     """The pairs as rows, with their candidates mined."""
-    recipe = workspace.recipe
+    recipe, passages, passage_emb_PD = embedded.workspace.recipe, embedded.corpus.passages, embedded.passage_emb_PD
     row_of = {text: row for row, text in enumerate(passages)}
     positives_E = np.asarray([row_of[example.positive] for example in examples], np.int64)
     rows_of: defaultdict[str, list[int]] = defaultdict(list)

@@ -15,7 +15,7 @@ from nearer.encode.adapter import Adapter
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ready import ready_to_train
 from nearer.learn.fit_adapter import AdapterSettings, AdapterSides, fit_adapter
-from nearer.store.registry import Model, Training
+from nearer.store.registered import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, api_use, open_system, refuse_stages
 from nearer.training.adapter_set import AdapterSet, read_adapter_set

@@ -15,14 +15,8 @@ from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
 from nearer.core.results.training import DevSize
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import (
-    CachedEncoder,
-    Corpus,
-    embed_corpus,
-    embed_passages,
-    embed_queries,
-    read_corpus,
-)
+from nearer.encode.corpus import CachedEncoder, Corpus, embed_passages, embed_queries
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.evaluation.exclusions import Pairs, find_exclusions
 from nearer.evaluation.grades import scale_of
@@ -116,22 +110,14 @@ class DevVectors:
         return float(self.values(adapter).mean())
 
 
-def build_dev_set(
-    workspace: Workspace,
-    encoder: TextEncoder,
-    corpus: Corpus,
-    passage_emb_PD: Floats32,
-    *,
-    excluded: frozenset[str],
-    progress: Progress,
-    size: DevSize | None = None,
-) -> DevSet:
+def build_dev_set(embedded: EmbeddedCorpus, *, excluded: frozenset[str], size: DevSize | None = None) -> DevSet:
     """Dev queries with their relevant documents and fixed distractors: half the base's best wrong ones, half random.
 
     The queries of ``excluded`` (those that leak into test) choose nothing. There are as many of both as ``size`` says,
     or the most of the recipe; distractors are counted in passages. Queries whose relevant documents are not all in the
     corpus, which may be a part, choose nothing either.
     """
+    workspace, corpus = embedded.workspace, embedded.corpus
     recipe = workspace.recipe.train
     queries, judgments = dev_queries(workspace, corpus, excluded=excluded)
     rng = random.Random(recipe.seed)
@@ -139,9 +125,9 @@ def build_dev_set(
     chosen = sorted(rng.sample(range(len(queries)), min(most, len(queries))))
     queries = tuple(queries[row] for row in chosen)
     wanted = judged_rows(queries, judgments, corpus)
-    query_emb_QD = embed_queries(workspace, encoder, queries, progress)
+    query_emb_QD = embedded.embed_queries(queries)
     number = size.num_distractors if size else recipe.most_dev_distractors
-    hard = best_wrong(query_emb_QD, passage_emb_PD, wanted, corpus, most_passages=num_hard(number))
+    hard = best_wrong(embedded, query_emb_QD, wanted, most_passages=num_hard(number))
     taken = wanted.union(hard)
     others = [row for row in range(len(corpus.documents)) if row not in taken]
     room = number - sum(len(corpus.passages_of(row)) for row in hard)
@@ -172,12 +158,11 @@ def read_dev_set(
     workspace: Workspace, encoder: TextEncoder, *, excluded: frozenset[str], progress: Progress
 ) -> tuple[DevSet, Corpus]:
     """The dev set by the base's vectors, and the corpus it is of. Raises InputError when no query is left."""
-    corpus = read_corpus(workspace, encoder)
-    passage_emb_PD, _ = embed_corpus(workspace, encoder, corpus, progress)
-    dev = build_dev_set(workspace, encoder, corpus, passage_emb_PD, excluded=excluded, progress=progress)
+    embedded = EmbeddedCorpus.read(workspace, encoder, progress=progress)
+    dev = build_dev_set(embedded, excluded=excluded)
     if not dev.queries:
         raise InputError("no dev query with a relevant document, so nothing can be chosen", hint="see: nearer check")
-    return dev, corpus
+    return dev, embedded.corpus
 
 
 def judged_rows(queries: Sequence[Query], judgments: Sequence[Judgment], corpus: Corpus) -> set[int]:
@@ -197,15 +182,12 @@ def num_hard(num_distractors: int) -> int:
     return (num_distractors + 1) // 2
 
 
-def best_wrong(
-    query_emb_QD: Floats32, passage_emb_PD: Floats32, right: set[int], corpus: Corpus, *, most_passages: int
-) -> list[int]:
+def best_wrong(embedded: EmbeddedCorpus, query_emb_QD: Floats32, right: set[int], *, most_passages: int) -> list[int]:
     """The rows of documents that the base wrongly puts first for some query, by rank, of so many passages in all."""
-    hard_QK = top_k(query_emb_QD, passage_emb_PD, k=10, starts_N=corpus.starts_N).rows_QK
+    hard_QK = embedded.top_k(query_emb_QD, k=10).rows_QK
     by_rank = [int(row) for row in hard_QK.T.ravel() if row >= 0]
-    return first_within(
-        [row for row in dict.fromkeys(by_rank) if row not in right], corpus, most_passages=most_passages
-    )
+    wrong = [row for row in dict.fromkeys(by_rank) if row not in right]
+    return first_within(wrong, embedded.corpus, most_passages=most_passages)
 
 
 def first_within(rows: Sequence[int], corpus: Corpus, *, most_passages: int) -> list[int]:

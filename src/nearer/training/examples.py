@@ -1,22 +1,16 @@
-"""What a model is trained on: examples from judgments and pairs, less what dev or test knows.
-
-Arrays: Q queries, P passages, D dimensions.
-"""
+"""What a model is trained on: examples from judgments and pairs, less what dev or test knows."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from nearer.core.arrays import Floats32
 from nearer.core.errors import RecipeError
 from nearer.core.near_duplicates import resembling
 from nearer.core.progress import Progress
 from nearer.core.records import TRUSTED, Judgment, Pair, Query
 from nearer.core.text import normalise
-from nearer.encode.corpus import Corpus, embed_queries
-from nearer.encode.encoder import TextEncoder
+from nearer.encode.corpus import Corpus
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.exclusions import excluded_by_name, own_documents
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.splits import leaks_of
@@ -57,24 +51,17 @@ def find_excluded(workspace: Workspace) -> Excluded:
     return Excluded(query_ids=frozenset(leak.set_aside for leak in leaks), pairs=frozenset(leaking))
 
 
-def read_examples(
-    workspace: Workspace,
-    encoder: TextEncoder,
-    corpus: Corpus,
-    passage_emb_PD: Floats32,
-    *,
-    excluded: Excluded,
-    progress: Progress,
-) -> list[Example]:
+def read_examples(embedded: EmbeddedCorpus, *, excluded: Excluded) -> list[Example]:
     """The training pairs: each positive as its passage nearest to the query, then the pairs given as text.
 
     Those of sources that weigh nothing are left out. Raises RecipeError when a weight names no source, or all are 0.
     """
+    workspace, progress = embedded.workspace, embedded.progress
     collection, recipe = workspace.collection, workspace.recipe.train
     queries = [query for query in collection.queries("train") if query.query_id not in excluded.query_ids]
     judgments = [j for j in collection.judgments("train") if j.query_id not in excluded.query_ids]
     pairs = [pair for pair in collection.pairs() if pair not in excluded.pairs]
-    texts_of = passages_by_nearness(workspace, encoder, corpus, passage_emb_PD, queries, judgments, progress=progress)
+    texts_of = passages_by_nearness(embedded, queries, judgments)
     judged = from_judgments(
         queries,
         judgments,
@@ -85,7 +72,7 @@ def read_examples(
         seed=recipe.seed,
         source_field=recipe.source_field if recipe.judged_by == TRUSTED else None,
     )
-    judged = mask_own(judged, own_passages(queries, corpus))
+    judged = mask_own(judged, own_passages(queries, embedded.corpus))
     examples = mask_neighbours([*judged, *from_pairs(pairs, margin=_OWN_MARGIN)])
     examples = _weighing(examples, recipe.source_weights, progress)
     examples = capped(examples, recipe.source_caps, seed=recipe.seed, progress=progress)
@@ -130,22 +117,15 @@ def _weighing(examples: Sequence[Example], weights: Mapping[str, float], progres
 
 
 def passages_by_nearness(
-    workspace: Workspace,
-    encoder: TextEncoder,
-    corpus: Corpus,
-    passage_emb_PD: Floats32,
-    queries: Sequence[Query],
-    judgments: Sequence[Judgment],
-    *,
-    progress: Progress,
+    embedded: EmbeddedCorpus, queries: Sequence[Query], judgments: Sequence[Judgment]
 ) -> dict[tuple[str, str], list[str]]:
     """For each judged (query, document) the document's passages, the one that the encoder finds nearest first."""
-    row_of = {doc_id: row for row, doc_id in enumerate(corpus.doc_ids)}
-    query_emb_QD = embed_queries(workspace, encoder, queries, progress)
+    row_of = {doc_id: row for row, doc_id in enumerate(embedded.corpus.doc_ids)}
+    query_emb_QD = embedded.embed_queries(queries)
     vector_of = {query.query_id: vector_D for query, vector_D in zip(queries, query_emb_QD, strict=True)}
-    found = {}
-    for judgment in judgments:
-        rows = np.asarray(corpus.passages_of(row_of[judgment.doc_id]))
-        scores = passage_emb_PD[rows] @ vector_of[judgment.query_id]
-        found[judgment.query_id, judgment.doc_id] = [corpus.passages[row] for row in rows[np.argsort(-scores)]]
-    return found
+    return {
+        (judgment.query_id, judgment.doc_id): embedded.passages_by_nearness(
+            row_of[judgment.doc_id], vector_of[judgment.query_id]
+        )
+        for judgment in judgments
+    }

@@ -17,7 +17,8 @@ from nearer.core.records import Document, Judgment, Query
 from nearer.core.results.training import DevPoint, DevSize
 from nearer.core.text import normalise
 from nearer.encode.blocks import BLOCK_TEXTS, longest_first
-from nearer.encode.corpus import CachedEncoder, Corpus, embed_queries
+from nearer.encode.corpus import CachedEncoder, Corpus
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
@@ -90,21 +91,14 @@ def _encoded(encoder: Encoder | CachedEncoder, texts: Sequence[str], progress: P
 
 
 def build_monitor(
-    workspace: Workspace,
-    encoder: Encoder,
-    corpus: Corpus,
-    passage_emb_PD: Floats32,
-    *,
-    dev: DevSet,
-    examples: Sequence[Example],
-    progress: Progress,
-    size: DevSize | None = None,
+    embedded: EmbeddedCorpus, *, dev: DevSet, examples: Sequence[Example], size: DevSize | None = None
 ) -> Monitor:
     """Dev, and a sample of the queries that are trained on, at most as many.
 
     They are ranked among their relevant documents, as many passages a query that the base wrongly ranks high as dev
     has, and documents of dev, whose vectors are there already, until there are as many as dev ranks.
     """
+    workspace, corpus = embedded.workspace, embedded.corpus
     recipe = workspace.recipe
     queries, judgments, given = _trained_on(workspace, corpus, examples)
     number = min(MOST_TRAIN_QUERIES if recipe.train.alarms else 0, len(dev.queries), len(queries))
@@ -116,11 +110,11 @@ def build_monitor(
     answers = {judgment.doc_id for judgment in judgments if judgment.query_id in asked}
     own = [document for document in given if document.doc_id in answers]
     right = judged_rows(sample, judgments, corpus)
-    query_emb_QD = embed_queries(workspace, encoder, sample, progress)
+    query_emb_QD = embedded.embed_queries(sample)
     share = math.ceil(
         num_hard(size.num_distractors if size else recipe.train.most_dev_distractors) * number / len(dev.queries)
     )
-    taken = right.union(best_wrong(query_emb_QD, passage_emb_PD, right, corpus, most_passages=share))
+    taken = right.union(best_wrong(embedded, query_emb_QD, right, most_passages=share))
     others = [row for row in _rows_of(dev, corpus) if row not in taken]
     num_more = max(0, len(dev.starts_N) - len(taken) - len(own))
     rows = sorted(taken.union(rng.sample(others, min(num_more, len(others)))))

@@ -13,7 +13,8 @@ from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Progress, phase
 from nearer.core.records import Document
 from nearer.core.results.training import Costs
-from nearer.encode.corpus import Corpus, cut, embed_corpus, missing_passages, window_of
+from nearer.encode.corpus import Corpus, cut, missing_passages, window_of
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.learn.plan import LEAST_TOKENS, LEFT_OVER, NUM_STEPS
 from nearer.store.workspace import Workspace
 from nearer.systems import LocalSystem
@@ -69,10 +70,9 @@ class Preparing:
         with _forgotten_where_refused(self.run):
             part, corpus, costs = self._part()
             excluded = part.without(self.excluded)
-            passage_emb_PD, _ = embed_corpus(workspace, base, corpus, progress)
-            known = (workspace, base, corpus, passage_emb_PD)
+            embedded = EmbeddedCorpus(workspace, base, corpus, progress=progress)
             with phase(progress, "read training pairs"):
-                examples = read_examples(*known, excluded=excluded, progress=progress)
+                examples = read_examples(embedded, excluded=excluded)
                 queries, judgments = dev_queries(workspace, corpus, excluded=excluded.query_ids)
             if part.doc_ids is not None and costs and (len(examples) < 2 or not queries):
                 raise too_short(costs, budget_s=self.asked.budget_s or 0.0, left_s=self.deadline.left_s, least_s=60.0)
@@ -95,8 +95,8 @@ class Preparing:
             size = fitting.budget.dev if fitting else dev_size(recipe, tokens, num_queries=len(queries), work=work)
             workspace = workspace.with_values({"train.evals_per_pass": size.evals_per_pass})
             with phase(progress, "choose what dev ranks"):
-                dev = build_dev_set(*known, excluded=excluded.query_ids, progress=progress, size=size)
-                monitor = build_monitor(*known, dev=dev, examples=examples, progress=progress, size=size)
+                dev = build_dev_set(embedded, excluded=excluded.query_ids, size=size)
+                monitor = build_monitor(embedded, dev=dev, examples=examples, size=size)
             encoder = learner(
                 workspace, self.parent.encoder, examples, corpus.passages, *monitor.passages, progress=progress
             )

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearer.core.arrays import Floats32, Ints
+from nearer.core.arrays import Ints
 from nearer.core.ids import content_id
-from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.results.training import MiningReport
 from nearer.core.text import NEAR_DUPLICATE
-from nearer.encode.corpus import Corpus, embed_passages, embed_queries
+from nearer.encode.corpus import embed_passages
 from nearer.encode.cross_encoder import CrossEncoder
-from nearer.encode.encoder import TextEncoder
+from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import read_judged_split
@@ -27,10 +26,9 @@ from nearer.learn.listwise import RankedList, make_ranked_lists
 from nearer.learn.negatives import mine
 from nearer.measure.metrics import Qrels, score
 from nearer.retrieval.rerank import rerank
-from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DEV_MEASURE
 from nearer.training.examples import Excluded, passages_by_nearness
-from nearer.vectors.topk import NO_ROW, TopK, top_k
+from nearer.vectors.topk import NO_ROW, TopK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,33 +75,24 @@ class RerankDev:
         return float(score([DEV_MEASURE], ranked.rows_QK, self.qrels)[DEV_MEASURE].mean())
 
 
-def build_rerank_dev(
-    workspace: Workspace,
-    retriever: TextEncoder,
-    corpus: Corpus,
-    passage_emb_PD: Floats32,
-    *,
-    excluded: Excluded,
-    progress: Progress,
-) -> RerankDev:
+def build_rerank_dev(embedded: EmbeddedCorpus, *, excluded: Excluded) -> RerankDev:
     """A draw of dev's judged queries that do not leak into test, over the whole corpus."""
+    workspace, corpus = embedded.workspace, embedded.corpus
     recipe, depth = workspace.recipe.reranker, workspace.recipe.search.rerank.depth
     full = read_judged_split(workspace, "dev", excluded=excluded.query_ids)
     chosen = random.Random(recipe.seed).sample(range(len(full.queries)), min(recipe.max_dev_queries, len(full.queries)))
     queries = tuple(full.queries[row] for row in sorted(chosen))
-    query_emb_QD = embed_queries(workspace, retriever, queries, progress)
+    query_emb_QD = embedded.embed_queries(queries)
     assert DEV_MEASURE.cutoff is not None
-    found = top_k(
+    found = embedded.top_k(
         query_emb_QD,
-        passage_emb_PD,
         k=max(depth, DEV_MEASURE.cutoff),
-        starts_N=corpus.starts_N,
         excluded=find_exclusions(workspace, queries, corpus.documents).pairs,
     )
     return RerankDev(
         queries=queries,
         found=found,
-        passages_QK=_nearest_passages(corpus, query_emb_QD, passage_emb_PD, found.rows_QK),
+        passages_QK=embedded.best_passages(query_emb_QD, found.rows_QK),
         texts=corpus.passages,
         qrels=Qrels.build(
             [query.query_id for query in queries],
@@ -116,18 +105,12 @@ def build_rerank_dev(
 
 
 def mine_ranked_lists(
-    workspace: Workspace,
-    retriever: TextEncoder,
-    corpus: Corpus,
-    passage_emb_PD: Floats32,
-    examples: Sequence[Example],
-    *,
-    excluded: Excluded,
-    progress: Progress,
+    embedded: EmbeddedCorpus, examples: Sequence[Example], *, excluded: Excluded
 ) -> tuple[list[RankedList], MiningReport]:
     """A list for each example, its negatives drawn from the documents that the reranker will read in search."""
-    recipe, depth = workspace.recipe, workspace.recipe.search.rerank.depth
-    candidates = _candidates(workspace, retriever, corpus, passage_emb_PD, examples, depth=depth, progress=progress)
+    recipe = embedded.workspace.recipe
+    depth = recipe.search.rerank.depth
+    candidates = _candidates(embedded, examples, depth=depth)
     mined, report = mine(
         examples,
         candidates,
@@ -137,64 +120,37 @@ def mine_ranked_lists(
         near_duplicate=NEAR_DUPLICATE,
         seed=recipe.reranker.seed,
     )
-    grades = _grades(workspace, retriever, corpus, passage_emb_PD, excluded=excluded, progress=progress)
+    grades = _grades(embedded, excluded=excluded)
     most_graded = recipe.reranker.num_negatives
     return make_ranked_lists(mined, grades, most_graded=most_graded, seed=recipe.reranker.seed), report
 
 
-def _candidates(
-    workspace: Workspace,
-    retriever: TextEncoder,
-    corpus: Corpus,
-    passage_emb_PD: Floats32,
-    examples: Sequence[Example],
-    *,
-    depth: int,
-    progress: Progress,
-) -> Candidates:
+def _candidates(embedded: EmbeddedCorpus, examples: Sequence[Example], *, depth: int) -> Candidates:
     """The documents that the retriever finds for each anchor, each as its nearest passage."""
     row_of = {anchor: row for row, anchor in enumerate(dict.fromkeys(example.anchor for example in examples))}
     anchors = [Query(query_id=str(row), text=anchor) for anchor, row in row_of.items()]
-    anchor_emb_AD = embed_queries(workspace, retriever, anchors, progress)
+    anchor_emb_AD = embedded.embed_queries(anchors)
     positives = list(dict.fromkeys(example.positive for example in examples))
-    positive_emb_TD, _ = embed_passages(workspace, retriever, positives, progress)
-    found = top_k(anchor_emb_AD, passage_emb_PD, k=depth, starts_N=corpus.starts_N)
-    passages_AK = _nearest_passages(corpus, anchor_emb_AD, passage_emb_PD, found.rows_QK)
+    positive_emb_TD, _ = embed_passages(embedded.workspace, embedded.encoder, positives, embedded.progress)
+    found = embedded.top_k(anchor_emb_AD, k=depth)
+    passages_AK = embedded.best_passages(anchor_emb_AD, found.rows_QK)
     anchors_Q = np.array([row_of[example.anchor] for example in examples], np.int64)
     place_of = {text: row for row, text in enumerate(positives)}
     positives_Q = np.array([place_of[example.positive] for example in examples], np.int64)
     return Candidates(
-        texts=corpus.passages,
+        texts=embedded.corpus.passages,
         rows_QK=passages_AK[anchors_Q],
         scores_QK=found.scores_QK[anchors_Q],
         positive_scores_Q=np.einsum("qd,qd->q", anchor_emb_AD[anchors_Q], positive_emb_TD[positives_Q]),
     )
 
 
-def _nearest_passages(corpus: Corpus, query_emb_QD: Floats32, passage_emb_PD: Floats32, rows_QK: Ints) -> Ints:
-    """The row of the passage of each ranked document that is nearest to the query; -1 where none is ranked."""
-    nearest_QK = np.full(rows_QK.shape, NO_ROW, np.int64)
-    for q, k in np.argwhere(rows_QK != NO_ROW):
-        rows = corpus.passages_of(int(rows_QK[q, k]))
-        best = int(np.argmax(passage_emb_PD[rows.start : rows.stop] @ query_emb_QD[q])) if len(rows) > 1 else 0
-        nearest_QK[q, k] = rows[best]
-    return nearest_QK
-
-
-def _grades(
-    workspace: Workspace,
-    retriever: TextEncoder,
-    corpus: Corpus,
-    passage_emb_PD: Floats32,
-    *,
-    excluded: Excluded,
-    progress: Progress,
-) -> dict[str, dict[str, int]]:
+def _grades(embedded: EmbeddedCorpus, *, excluded: Excluded) -> dict[str, dict[str, int]]:
     """The judged documents of each training query above grade 0, as their nearest passages, with the highest grade."""
-    collection = workspace.collection
+    collection = embedded.workspace.collection
     queries = [query for query in collection.queries("train") if query.query_id not in excluded.query_ids]
     judgments = [j for j in collection.judgments("train") if j.query_id not in excluded.query_ids and j.grade > 0]
-    texts_of = passages_by_nearness(workspace, retriever, corpus, passage_emb_PD, queries, judgments, progress=progress)
+    texts_of = passages_by_nearness(embedded, queries, judgments)
     anchor_of = {query.query_id: text_key(query.text) for query in queries}
     grades: dict[str, dict[str, int]] = {}
     for judgment in judgments:

@@ -7,7 +7,7 @@ from pathlib import Path
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.ids import content_id
 from nearer.core.results.base import JSON, Result
-from nearer.core.results.training import Discarded, UnfinishedRun
+from nearer.core.results.status import Discarded, UnfinishedRun
 from nearer.store.files import bytes_in, remove_tree
 from nearer.store.leases import is_held
 from nearer.store.workspace import Workspace

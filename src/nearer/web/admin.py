@@ -14,7 +14,7 @@ from nearer.flows.job import start_job
 from nearer.flows.prune import prune
 from nearer.flows.rollback import rollback
 from nearer.store.jobs import ENDED, Jobs
-from nearer.store.registry import Release
+from nearer.store.registered import Release
 from nearer.web.schemas import JobList, PromoteRequest, PruneRequest, Releases
 from nearer.web.service import Service
 

@@ -15,7 +15,7 @@ from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, NotFound
 from nearer.encode.encoder import TextEncoder
 from nearer.serving.encode_queue import Side
-from nearer.store.registry import Model
+from nearer.store.registered import Model
 from nearer.systems import LIVE
 from nearer.web.schemas import EmbeddingsAnswer, EmbeddingsRequest, ModelEntry, ModelList
 from nearer.web.service import Service

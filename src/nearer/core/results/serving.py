@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from nearer.core.records import Metadata
 from nearer.core.results.base import JSON, OMITTED, Result
 from nearer.core.results.measuring import ApiUse
-from nearer.core.results.training import StartingPoint, TrainingData, UnfinishedRun
+from nearer.core.results.training import StartingPoint, TrainingData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,61 +99,6 @@ class SearchAnswer(Result):
     unused_rules: tuple[str, ...]
     results: tuple[SearchHit, ...]
     api: ApiUse | None = field(default=None, metadata=OMITTED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseStatus(Result):
-    """A release: its model, its stages, and the documents that it answers from."""
-
-    release_id: str
-    model_id: str
-    space_id: str
-    is_unmeasured: bool
-    stages: tuple[str, ...]
-    num_documents: int
-    created_at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelStatus(Result):
-    """A model that the workspace knows, and what it was made from."""
-
-    model_id: str
-    parent_model_id: str | None
-    created_at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RerankerStatus(Result):
-    """A reranker that was trained here, and what it was made from."""
-
-    reranker_id: str
-    parent_id: str | None
-    created_at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiTotal(Result):
-    """All that a model of a service was ever asked; the cost is None where part of it is unknown."""
-
-    endpoint: str
-    model: str
-    num_requests: int
-    num_tokens: int
-    cost_usd: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status(Result):
-    """What is live, what a rollback would return to, and what there is; ``bytes`` are by kind."""
-
-    live: ReleaseStatus | None
-    previous: ReleaseStatus | None
-    models: tuple[ModelStatus, ...]
-    rerankers: tuple[RerankerStatus, ...]
-    unfinished: tuple[UnfinishedRun, ...]
-    bytes: Mapping[str, int]
-    api: tuple[ApiTotal, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

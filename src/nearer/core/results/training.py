@@ -389,22 +389,3 @@ class TrainedReranker(Result):
     num_excluded: ExcludedFromTraining
     duration_s: float
     api: ApiUse | None = field(default=None, metadata=OMITTED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnfinishedRun(Result):
-    """A training that did not end; ``num_bytes`` is its size on disk."""
-
-    run_id: str
-    verb: str
-    started_at: str
-    is_running: bool
-    num_passes_done: int
-    num_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Discarded(Result):
-    """An unfinished training that was given up."""
-
-    discarded: UnfinishedRun

@@ -6,7 +6,7 @@ from typing import Literal
 from nearer.core.progress import Progress
 from nearer.core.records import Query
 from nearer.core.results.measuring import CauseExample, Diagnosis, FailureCause, MissedDocument, ShownDocument
-from nearer.encode.corpus import refuse_edited
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.diagnosis.background import Background, Failure
 from nearer.evaluation.diagnosis.detectors import Finding, Stale, explain
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
@@ -29,10 +29,12 @@ def diagnose_system(workspace: Workspace, opened: System, *, split: str, progres
     """
     judged = read_judged_split(workspace, split)
     stale_ids = _stale(workspace, opened)
-    corpus, ranked, exclusions = rank(workspace, opened, judged.queries, k=DEPTH, progress=progress)
-    refuse_edited(corpus, judged.revision)
-    background = Background(workspace, judged, corpus.documents, exclusions)
-    stale: Stale = {row: stale_ids[each] for row, each in enumerate(corpus.doc_ids) if each in stale_ids}
+    corpora = Corpora(workspace, progress)
+    embedded, ranked, exclusions = rank(corpora, opened, judged.queries, k=DEPTH)
+    corpora.refuse_edited(judged.revision)
+    background = Background(workspace, judged, corpora.documents, exclusions)
+    doc_ids = embedded.corpus.doc_ids
+    stale: Stale = {row: stale_ids[each] for row, each in enumerate(doc_ids) if each in stale_ids}
     without, num_unjudged = _without_relevant(workspace, background)
     failures = [background.failure(query, []) for query in without]
     for query, rows_K in zip(judged.queries, ranked.rows_QK.tolist(), strict=True):
@@ -42,7 +44,7 @@ def diagnose_system(workspace: Workspace, opened: System, *, split: str, progres
         elif failure.first in stale:
             missed = Missed(row=failure.first, rank=1, above=())
             failures.append(Failure(query=query, relevant=failure.relevant, missed=missed, first=failure.first))
-    found = explain(workspace, background, opened, failures, stale=stale, progress=progress)
+    found = explain(corpora, background, opened, failures, stale=stale)
     return Diagnosis(
         system=opened.name,
         model_id=opened.model.model_id,

@@ -6,16 +6,15 @@ from typing import Literal
 
 import numpy as np
 
-from nearer.core.progress import Progress
 from nearer.core.records import Document, Query
 from nearer.core.text import NEAR_DUPLICATE
+from nearer.encode.embedded import Corpora
 from nearer.encode.encoder import TextEncoder
 from nearer.encode.unknown import count_unknown
 from nearer.evaluation.diagnosis.background import Background, Failure
 from nearer.evaluation.diagnosis.rechunk import Scores
 from nearer.measure.diagnosis import Cause, Limits, Missed, MissEvidence, cause_of
 from nearer.retrieval.rule_support import SupportedRule
-from nearer.store.workspace import Workspace
 from nearer.systems import System
 from nearer.systems.pipeline import wants_vectors
 from nearer.vectors.topk import NO_ROW
@@ -65,22 +64,21 @@ class Scene:
 
 
 def explain(
-    workspace: Workspace,
+    corpora: Corpora,
     background: Background,
     system: System | None,
     failures: Sequence[Failure],
     *,
     stale: Stale,
-    progress: Progress,
 ) -> list[Finding]:
     """The cause of every failure of one system, or of a run for None; ``stale`` holds what its index does not follow.
 
     Texts that the system's encoder has not seen yet are encoded: other cuts of a few documents.
     """
-    recipe = workspace.recipe.diagnosis
+    recipe = corpora.workspace.recipe.diagnosis
     scene = Scene(
         background=background,
-        scores=Scores(workspace, system, background.documents, failures, progress) if system else None,
+        scores=Scores(corpora, system, failures) if system else None,
         reader=system.encoder if system and wants_vectors(system.stages) else None,
         stale=stale,
     )

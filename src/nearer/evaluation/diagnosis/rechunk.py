@@ -9,14 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from nearer.core.arrays import Floats32
-from nearer.core.progress import Progress, Silent
-from nearer.core.records import Document
+from nearer.core.progress import Silent
 from nearer.core.sections import ChunkRecipe
 from nearer.encode.chunk import Window, sentences, split_text
-from nearer.encode.corpus import cut, embed_corpus, embed_passages, embed_queries, window_of
+from nearer.encode.corpus import embed_passages, embed_queries, window_of
+from nearer.encode.embedded import Corpora
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.diagnosis.background import Failure
-from nearer.store.workspace import Workspace
 from nearer.systems import System
 
 Cut = Callable[[str], Sequence[str]]
@@ -34,23 +33,17 @@ _NUM_PAIRS = 20_000
 class Scores:
     """The passages of the documents that failures are about, with their scores, read from the cache.
 
-    ``documents`` are all of the workspace in id order; what is drawn of them is the same each time.
+    What is drawn of all documents is the same each time.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        system: System,
-        documents: Sequence[Document],
-        failures: Iterable[Failure],
-        progress: Progress,
-    ) -> None:
+    def __init__(self, corpora: Corpora, system: System, failures: Iterable[Failure]) -> None:
         self.encoder: TextEncoder = system.encoder
-        self._workspace, self._documents, self._progress = workspace, documents, progress
+        self._workspace, self._documents, self._progress = corpora.workspace, corpora.documents, corpora.progress
+        self._corpus = corpora.corpus(system.encoder, chunk=system.chunk)
         self.window = window_of(system.chunk, system.encoder)
         missing = [failure for failure in failures if failure.missed]
         queries = [failure.query for failure in missing]
-        vectors_QD = embed_queries(workspace, self.encoder, queries, Silent())
+        vectors_QD = embed_queries(self._workspace, self.encoder, queries, Silent())
         self._queries = {query.query_id: vector for query, vector in zip(queries, vectors_QD, strict=True)}
         self._passages = self._read({row for failure in missing for row in _rows(failure)})
 
@@ -149,8 +142,8 @@ class Scores:
     def _read(self, rows: Iterable[int]) -> dict[int, tuple[tuple[str, ...], Floats32]]:
         """The passages of documents and their vectors, by row."""
         wanted = sorted(set(rows))
-        corpus = cut([self._documents[row] for row in wanted], self.encoder, self.window)
-        vectors_PD, _ = embed_corpus(self._workspace, self.encoder, corpus, Silent())
+        corpus = self._corpus.some(wanted)
+        vectors_PD, _ = embed_passages(self._workspace, self.encoder, corpus.passages, Silent())
         places = [corpus.passages_of(place) for place in range(len(wanted))]
         return {
             row: (corpus.passages[place.start : place.stop], vectors_PD[place.start : place.stop])

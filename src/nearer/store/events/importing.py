@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nearer.core.failpoints import failpoint
-from nearer.core.results.data import Changes
+from nearer.core.results.changes import Changes
 from nearer.store.events.forgetting import write_table
 from nearer.store.events.reading import Logged
 from nearer.store.events.records import IMPORT, SCHEMAS, Kind

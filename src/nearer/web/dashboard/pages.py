@@ -9,8 +9,8 @@ from nearer.core.results.base import Result
 from nearer.core.results.online import ExperimentList, ExperimentReport
 from nearer.core.results.releases import ArmStatus, HistoryEvent
 from nearer.core.results.service import JobEntry
-from nearer.core.results.serving import ReleaseStatus
 from nearer.core.results.shadow import ShadowReport, Spread
+from nearer.core.results.status import ReleaseStatus
 from nearer.flows.arm import arm_status
 from nearer.flows.experiment import experiment_report, experiments
 from nearer.flows.job import STARTED_BY_HAND
