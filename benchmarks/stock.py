@@ -148,6 +148,8 @@ def fit_stock(model: Any, rows: dict[str, list[str]], *, rate: float, epochs: in
     from sentence_transformers.base.sampler import BatchSamplers
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
+    from nearer.learn.trainer import WARMUP
+
     recipe = TrainRecipe()
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
@@ -155,7 +157,7 @@ def fit_stock(model: Any, rows: dict[str, list[str]], *, rate: float, epochs: in
             num_train_epochs=epochs,
             **{"per_device_train_batch_size": recipe.batch_size, **others},
             learning_rate=rate,
-            warmup_ratio=recipe.warmup_ratio,
+            warmup_ratio=WARMUP,
             batch_sampler=BatchSamplers.NO_DUPLICATES,
             save_strategy="no",
             report_to="none",

@@ -14,9 +14,9 @@ settings    on dev alone, and in seconds: as the defaults are, with the model's 
             the lower half of the layers frozen. What the defaults and `--budget` rest on.
 linear      on dev alone, over all documents: one pass and two, begun with a linear map where dev proves it better, and
             without.
-options     on dev alone, over all documents: the defaults, and each option that has to earn its place: a guide that
-            masks, training the queries' side alone, a cross-encoder as teacher (both losses), settings that are
-            searched for, and beside them the adapter of the queries' side, which takes seconds.
+options     on dev alone, over all documents: the defaults, and each option that has to earn its place: training
+            the queries' side alone, a cross-encoder as teacher (both losses), settings that are searched for, and
+            beside them the adapter of the queries' side, which takes seconds.
 The first two are compared on test, query by query. Each training and each measurement leaves
 FOLDER/PART/seed-N/NAME.json and is not run again.
 """
@@ -73,7 +73,7 @@ def matryoshka(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
     Intervals are of the differences, query by query; the whole is taken as it is.
     """
     may_be_cut = f"train.matryoshka_dims={list(DIMENSIONS)}"
-    ways = {"without": (), "with": (may_be_cut,), "with, not turned": (may_be_cut, "train.rotate=false")}
+    ways = {"without": (), "with": (may_be_cut,)}
     models = {**trained("matryoshka", seed, ways, arguments), "base": "base"}
     with closing(opened("matryoshka", seed, arguments)) as workspace:
         for name in ("without", "base"):
@@ -157,7 +157,7 @@ def options(seed: int, arguments: argparse.Namespace) -> Iterator[str]:
 
 
 PARTS = {"graded": graded, "matryoshka": matryoshka, "settings": settings, "linear": linear, "options": options}
-ONE_KEY = {"guide": ('train.guide="base"',), "query side": ('train.sides="query"',)}
+ONE_KEY = {"query side": ('train.sides="query"',)}
 TRIALS = 4
 
 

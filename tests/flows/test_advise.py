@@ -24,7 +24,7 @@ from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
 QUICK = {
-    "advise": {"curve_pairs": 16, "num_folds": 3, "min_pairs": 10},
+    "advise": {"curve_pairs": 16, "min_pairs": 10},
     "adapter": {"max_epochs": 2},
     "evaluate": {"num_resamples": 200},
 }
@@ -191,16 +191,10 @@ def test_an_adapter_that_is_advised_becomes_a_model_only_when_it_is_written(plai
     assert ask(plain.folder, "evaluate", advised.name)["results"][0]["system"] == advised.name
 
 
-def test_a_reranker_is_measured_on_a_sample(plain, topic_cross_encoder_folder, ask):
-    result = ask(
-        plain.folder,
-        "advise",
-        "--no-test",
-        "--set",
-        f"search.rerank.model={topic_cross_encoder_folder}",
-        "--set",
-        "advise.rerank_queries=12",
-    )
+def test_a_reranker_is_measured_on_a_sample(plain, topic_cross_encoder_folder, ask, monkeypatch):
+    monkeypatch.setattr("nearer.advice.remedies.RERANK_QUERIES", 12)
+    named = f"search.rerank.model={topic_cross_encoder_folder}"
+    result = ask(plain.folder, "advise", "--no-test", "--set", named)
     [row] = [each for each in result["remedies"] if each["name"] == "base+rerank"]
     assert row["num_queries"] == 12
     assert row["latency_ms"]["p50"] > 0

@@ -11,7 +11,7 @@ from nearer.flows.advise import advise
 from nearer.store.workspace import Workspace
 from said import Said
 
-SHORT = ("advise.num_folds=3", "advise.curve_pairs=60", "evaluate.num_resamples=100")
+SHORT = ("advise.curve_pairs=60", "evaluate.num_resamples=100")
 
 
 @pytest.fixture

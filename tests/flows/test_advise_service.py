@@ -20,7 +20,7 @@ from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 
 QUICK = {
-    "advise": {"curve_pairs": 16, "num_folds": 3, "min_pairs": 10},
+    "advise": {"curve_pairs": 16, "min_pairs": 10},
     "adapter": {"max_epochs": 2},
     "evaluate": {"num_resamples": 200},
 }

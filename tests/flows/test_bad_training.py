@@ -35,9 +35,7 @@ def seen(ask, folder):
         (["train.loss=cosent"], "needs a score with every pair; 140 of 140 examples lack it"),
         (["train.loss=triplet"], "needs negatives: with the pairs, or mined"),
         (["train.loss=margin_mse"], "name one in mining.reranker"),
-        (["train.loss=cosent", "train.guide=base"], "train.guide says which texts are no negatives"),
         (["train.freeze_layers=2"], "the model has 2 layers: none is trained"),
-        (["train.guide=base", "train.guide_margin=0.9"], "the guide leaves out every text"),
     ],
 )
 def test_settings_that_the_data_cannot_feed(ask, base_live, settings, message):

@@ -11,12 +11,13 @@ from flows.bag_of_words import bag_of_words, word
 from flows.folders import write_beir, write_jsonl
 from nearer.core.errors import InputError, NotFound, RecipeError
 from nearer.core.recipe import Recipe
+from nearer.evaluation.diagnosis import NUM_EXAMPLES
 from nearer.flows.add import add
 from nearer.flows.diagnose import diagnose
 from nearer.measure.diagnosis import BY_RANK, CAUSES
 from nearer.store.workspace import Workspace
 
-LIMITS = {"order_within": 5, "recall_within": 20, "num_examples": 2}
+LIMITS = {"order_within": 5, "recall_within": 20}
 PLANTED = {
     "absent": "absent",
     "copy": "doubtful_label",
@@ -178,10 +179,9 @@ def found(planted, tmp_path, system):
 @pytest.fixture(scope="module")
 def result(planted):
     """The diagnosis of dev, for tests that only look at it."""
-    workspace = Workspace.open(
-        shutil.copytree(planted, planted.parent / "read"), overrides=("diagnosis.num_examples=9",)
-    )
+    workspace = Workspace.open(shutil.copytree(planted, planted.parent / "read"))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nearer.evaluation.diagnosis.NUM_EXAMPLES", 9)
         patch.setattr("nearer.flows.diagnose.open_system", lambda workspace, name: bag_of_words(enabled=False))
         found = diagnose(workspace, "base")
     workspace.close()
@@ -275,7 +275,7 @@ def test_limits_move_queries_from_one_rank_cause_to_the_next(found):
     result = found("diagnosis.order_within=20", "diagnosis.recall_within=40")
     causes = result["by_query"]
     assert (causes["dev deep"], causes["dev lost"]) == ("order", "depth")
-    assert max(len(each["examples"]) for each in result["causes"]) == LIMITS["num_examples"]
+    assert max(len(each["examples"]) for each in result["causes"]) == NUM_EXAMPLES
 
 
 def test_a_stricter_cosine_makes_no_paraphrase_doubtful(found, monkeypatch):
@@ -348,7 +348,7 @@ def test_a_test_split_is_a_look(ask, base_live):
     assert ask(base_live, "diagnose", "base", "--split", "test")["ledger"]["num_test_uses"] == before + 1
 
 
-def test_live_fails_where_its_index_is_behind(ask, base_live, beir):
+def test_live_fails_where_its_index_is_behind(ask, base_live, beir, monkeypatch):
     before = ask(base_live, "diagnose")["by_query"]
     judged = [line.split("\t") for line in (beir / "qrels/dev.tsv").read_text().splitlines()[1:]]
     rows = {row["_id"]: row for row in map(json.loads, (beir / "corpus.jsonl").read_text().splitlines())}
@@ -366,7 +366,8 @@ def test_live_fails_where_its_index_is_behind(ask, base_live, beir):
         write_jsonl(base_live.parent / "late.jsonl", [{"query_id": late, "doc_id": "late", "grade": 1}]),
     )
 
-    result = ask(base_live, "diagnose", "--set", "diagnosis.num_examples=20")
+    monkeypatch.setattr("nearer.evaluation.diagnosis.NUM_EXAMPLES", 20)
+    result = ask(base_live, "diagnose")
     assert {result["by_query"][query_id] for query_id, _ in (fine, failed)} == {"stale_index"}
     assert result["by_query"][late] == "stale_index"
     said = {each["query_id"]: each["evidence"] for each in result["causes"][0]["examples"]}

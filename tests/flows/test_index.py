@@ -12,7 +12,7 @@ from nearer.store.workspace import Workspace
 KINDS = {
     "exact": 'kind = "exact"',
     "lancedb": 'kind = "lancedb"',
-    "lancedb with a vector index": "exact_up_to = 20\nnum_recall_queries = 20",
+    "lancedb with a vector index": "exact_up_to = 20",
 }
 LANCEDB = 'kind = "lancedb"'
 
@@ -198,7 +198,7 @@ def test_words_are_searched_whatever_the_index_is(base_live, ask, nearer, words,
 def test_a_release_is_refused_while_recall_is_below_the_floor(trained, ask, monkeypatch):
     before = ask(trained, "status")["live"]
     monkeypatch.setattr(lance_writer, "mean_recall", lambda *_: 0.5)
-    configure(trained, "exact_up_to = 20", "num_recall_queries = 10")
+    configure(trained, "exact_up_to = 20")
     refused = ask(trained, "promote", "--set", "gate.min_gain=-1", code=3)
     [reason] = [each for each in refused["reasons"] if "recall@10" in each]
     assert "0.500" in reason

@@ -27,7 +27,7 @@ from nearer.systems import open_system
 from nearer.training.examples import find_excluded, read_examples
 from nearer.training.rerank_set import build_rerank_dev, mine_ranked_lists
 
-RECIPE = {"learning_rate": 1e-3, "epochs": 1.0, "evals": 3, "num_negatives": 3, "patience": 9, "max_dev_queries": 15}
+RECIPE = {"learning_rate": 1e-3, "epochs": 1.0, "num_negatives": 3, "max_dev_queries": 15}
 MOSTLY_FALSE = FalseNegatives(method="hidden positives", value=0.95, low=0.9, high=1.0, num_queries=20)
 STEPS = {
     "train.examples": 1,
@@ -145,7 +145,7 @@ def test_it_is_named_in_status_and_lineage_and_history_stays_about_live(ask, nea
 
 def test_a_fresh_one_comes_from_the_encoder_and_its_parents_follow_in_the_lineage(ask, opened, trained):
     [*_, model] = ask(trained, "status")["models"]
-    workspace = opened(trained, "reranker.epochs=0.1", "reranker.evals=1", "reranker.max_dev_queries=5")
+    workspace = opened(trained, "reranker.epochs=0.1", "reranker.max_dev_queries=5")
     result = train_reranker(workspace, model["model_id"])
     assert result["start"].to_dict() == {"name": model["model_id"], "is_fresh": True, "cross_encoder_id": None}
     assert result["retriever"] == model["model_id"]
@@ -155,7 +155,7 @@ def test_a_fresh_one_comes_from_the_encoder_and_its_parents_follow_in_the_lineag
 
 @pytest.mark.slow
 def test_a_fresh_one_learns_to_rerank_what_it_has_not_seen(opened, base_live):
-    settings = ("epochs=6", "evals=3", "learning_rate=3e-3", "num_negatives=5", "patience=9", "max_dev_queries=20")
+    settings = ("epochs=6", "learning_rate=3e-3", "num_negatives=5", "max_dev_queries=20")
     dev = train_reranker(opened(base_live, *(f"reranker.{each}" for each in settings)), "base")["dev"]
     assert dev["best"] > 2 * dev["start"]
 
@@ -426,7 +426,7 @@ def test_queries_that_leak_are_left_out(ask, new_workspace, beir, tmp_path, topi
 
 
 def test_a_training_that_breaks_down_at_once_is_refused_with_the_remedy(ask, before, topic_cross_encoder_folder):
-    options = ("--set", "reranker.learning_rate=1e30", "--set", "reranker.warmup_ratio=0")
+    options = ("--set", "reranker.learning_rate=1e30")
     error = ask(before, "train", "--reranker", "--from", topic_cross_encoder_folder, *options, code=2)["error"]
     assert "broke down before dev saw anything better" in error["message"]
     assert "lower reranker.learning_rate (it is 1e+30)" in error["hint"]
@@ -522,6 +522,6 @@ def test_without_room_or_permission_it_says_so_and_nothing_is_half_done(
 
 
 def test_an_encoder_is_not_changed_by_the_head_that_is_put_on_it(opened, before, tiny_model_folder):
-    workspace = opened(before, "reranker.epochs=0.1", "reranker.evals=1", "reranker.max_dev_queries=3")
+    workspace = opened(before, "reranker.epochs=0.1", "reranker.max_dev_queries=3")
     train_reranker(workspace)
     assert open_system(workspace, "base").encoder.encoder_id == Encoder.load(str(tiny_model_folder)).encoder_id

@@ -68,7 +68,7 @@ def rows_of(words):
 def named(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     words = {"Telugu": TELUGU, "English": ENGLISH}[request.param]
-    with Workspace.init(folder / "workspace", recipe={"diagnosis": {"num_examples": 20}}) as workspace:
+    with Workspace.init(folder / "workspace") as workspace:
         add(workspace, "beir", write_beir(folder / "beir", rows_of(words), split_of=lambda number: "dev"))
         yield request.param, workspace
 

@@ -134,7 +134,7 @@ def test_what_is_distilled_may_begin_with_one(run, topic_cross_encoder_folder):
 
 
 def test_a_pass_that_breaks_down_leaves_the_map(run):
-    result, model = run(LINEAR_FIRST, "train.learning_rate=1e30", "train.warmup_ratio=0")
+    result, model = run(LINEAR_FIRST, "train.learning_rate=1e30")
     assert result["passes"][1]["fit"]["fault"]
     assert result["improved"]
     assert has_matrix(model, LINEAR)

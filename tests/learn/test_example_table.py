@@ -75,9 +75,9 @@ def test_how_many_negatives_an_example_meets_in_a_batch():
         example("q", f"answer {n} to it all", masked=[f"answer {m} to it all" for m in range(4)]) for n in range(4)
     ]
     others = [example(f"r{n}", f"other {n} of those", f"wrong {n} of them") for n in range(4)]
-    assert ExampleTable.build(alike).negatives([range(4)])[0] == 0
-    assert ExampleTable.build(others).negatives([range(4)])[0] == 7
-    assert ExampleTable.build([*alike, *others]).negatives([range(8)])[0] == (4 * 8 + 4 * 11) / 8
-    assert ExampleTable.build(others).negatives([[0, 1], [2, 3]])[0] == 3
-    assert ExampleTable.build(others).negatives([[0, 1, 2], [3]])[0] == (3 * 5 + 1) / 4, "a mean over examples"
-    assert ExampleTable.build(others).negatives([[0, 1, 0]])[0] == 3, "a text that comes twice is one negative"
+    assert ExampleTable.build(alike).num_negatives([range(4)]) == 0
+    assert ExampleTable.build(others).num_negatives([range(4)]) == 7
+    assert ExampleTable.build([*alike, *others]).num_negatives([range(8)]) == (4 * 8 + 4 * 11) / 8
+    assert ExampleTable.build(others).num_negatives([[0, 1], [2, 3]]) == 3
+    assert ExampleTable.build(others).num_negatives([[0, 1, 2], [3]]) == (3 * 5 + 1) / 4, "a mean over examples"
+    assert ExampleTable.build(others).num_negatives([[0, 1, 0]]) == 3, "a text that comes twice is one negative"

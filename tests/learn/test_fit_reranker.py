@@ -4,6 +4,7 @@ import math
 import resource
 import shutil
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ from nearer.core.results.training import DevPoint
 from nearer.core.sections import RerankerRecipe
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.learn import checkpoint
+from nearer.learn import fit_reranker as module
 from nearer.learn.checkpoint import Checkpoints
-from nearer.learn.fit_reranker import ListwiseLoss, fit_reranker
+from nearer.learn.fit_reranker import ListwiseLoss
 from nearer.learn.listwise import RankedList
 from power import PowerCut
 from precisions import IN_STEP, Precisions
@@ -45,16 +47,18 @@ def train(source, folder, *, data=None, say=print, looks=None, every=None, preci
     encoder = source if isinstance(source, CrossEncoder) else CrossEncoder.load(str(source))
     model, given = encoder.model, iter(looks or ())
     values = {"batch_size": 4, "learning_rate": 1e-3, "epochs": 1, "evals": 5, "patience": 99, **recipe}
-    report = fit_reranker(
-        model,
-        lists() if data is None else data,
-        recipe=RerankerRecipe(**values),
-        precision=precision,
-        checkpoint_steps=every,
-        measure=lambda step: DevPoint(step=step, value=next(given) if looks else dev_of(model)),
-        checkpoints=Checkpoints.open(folder, say=say),
-        progress=Silent(),
-    )
+    often = {name.upper(): values.pop(name) for name in ("evals", "patience")}
+    with patch.multiple(module, **often):
+        report = module.fit_reranker(
+            model,
+            lists() if data is None else data,
+            recipe=RerankerRecipe(**values),
+            precision=precision,
+            checkpoint_steps=every,
+            measure=lambda step: DevPoint(step=step, value=next(given) if looks else dev_of(model)),
+            checkpoints=Checkpoints.open(folder, say=say),
+            progress=Silent(),
+        )
     return report, weights(model), encoder
 
 

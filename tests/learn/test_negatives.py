@@ -1,7 +1,10 @@
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 
 from nearer.core.sections import MiningRecipe
+from nearer.learn import margins
 from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example, text_key
 from nearer.learn.margins import below_margin
@@ -26,8 +29,8 @@ def proposed(rows, scores, positive_scores, texts=TEXTS):
 
 def run(examples, candidates, **changes):
     seed = changes.pop("seed", 0)
-    recipe = MiningRecipe(**{"min_share": 1.0, **changes})
-    return mine(examples, candidates, recipe, near_duplicate=0.8, seed=seed)
+    with patch.object(margins, "ENOUGH", changes.pop("enough", 1.0)):
+        return mine(examples, candidates, MiningRecipe(**changes), near_duplicate=0.8, seed=seed)
 
 
 def test_masked_texts_are_never_drawn_nor_filled_in():
@@ -72,12 +75,12 @@ def test_the_strictest_margin_that_leaves_enough_is_taken(scores, margin, num_in
     assert report.share_with_enough == 1.0
 
 
-def test_min_share_and_the_number_wanted_decide_what_is_enough():
+def test_the_share_of_pairs_and_the_number_wanted_decide_what_is_enough():
     examples = [example(TEXTS[0], anchor=f"anchor {n}") for n in range(2)]
     candidates = proposed([[1, 2], [1, 2]], [[0.5, 0.99], [0.99, 0.99]], [1.0, 1.0])
-    assert run(examples, candidates, min_share=0.5)[1].margin == 0.05
-    assert run(examples, candidates, min_share=0.6)[1].margin == 0.0
-    assert run(examples, candidates, min_share=0.5, num_negatives=2)[1].margin == 0.0
+    assert run(examples, candidates, enough=0.5)[1].margin == 0.05
+    assert run(examples, candidates, enough=0.6)[1].margin == 0.0
+    assert run(examples, candidates, enough=0.5, num_negatives=2)[1].margin == 0.0
 
 
 def test_without_a_margin_that_suffices_the_loosest_is_used_and_the_rest_is_filled():

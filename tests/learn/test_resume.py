@@ -135,7 +135,7 @@ def run_until_done(run, **recipe):
     ("cut", "recipe", "num_cuts"),
     [
         (cut_after_each_checkpoint, {}, 4),  # at steps 2, 4, 6 (the end of an epoch) and 8 of 9
-        (cut_after_each_checkpoint, {"checkpoint_steps": 1, "freeze_embeddings": True, "weight_decay": 0.1}, 8),
+        (cut_after_each_checkpoint, {"checkpoint_steps": 1, "freeze_embeddings": True}, 8),
         (cut_after_each_checkpoint, {"checkpoint_steps": 2, "lora_rank": 4}, 4),
         (cut_after_each_checkpoint, {"checkpoint_steps": 2, "freeze_layers": 1}, 4),
         (cut_in_every_step, {"epochs": 1, "evals_per_pass": 6}, 6),

@@ -42,8 +42,6 @@ def test_the_default_recipe_has_no_fault():
         ({"train": {"lora_rank": 8, "l2_sp": 0.1}}, {"most_rank": 384}, "train.l2_sp"),
         ({"mining": {"num_negatives": 5, "top_k": 4}}, {}, "mining.top_k"),
         ({"train": {"loss": "margin_mse"}}, {}, "name one in mining.reranker"),
-        ({"train": {"guide_margin": 0.05}}, {}, "train.guide_margin = 0.05 says nothing without train.guide"),
-        ({"train": {"guide": "base", "loss": "cosent"}}, {}, 'train.loss = "cosent" has none'),
     ],
 )
 def test_each_fault_is_found_alone_and_names_its_setting(recipe, facts, wanted):
@@ -54,7 +52,6 @@ def test_each_fault_is_found_alone_and_names_its_setting(recipe, facts, wanted):
 def test_what_would_work_is_no_fault():
     assert faults_of({"train": {"precision": "bfloat16"}}, precisions=("float32", "bfloat16")) == []
     assert faults_of({"train": {"precision": "tf32"}}, precisions=("float32", "tf32")) == []
-    assert faults_of({"train": {"guide": "base", "guide_margin": 0.05, "loss": "triplet"}}) == []
     assert faults_of({"train": {"lora_rank": 384, "sides": "query"}}, most_rank=384) == []
     assert faults_of({"train": {"max_seq_length": 64}, "encoder": {"max_seq_length": 64}}) == []
 

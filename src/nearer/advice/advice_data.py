@@ -38,6 +38,10 @@ from nearer.vectors.topk import NO_ROW, TopK
 
 MAIN = Measure.parse("nDCG@10")
 """What remedies are chosen by."""
+NUM_FOLDS = 5
+"""Of whole groups of queries: what is tuned without a fold is judged on it. Source: Stone 1974, section 2."""
+MAX_QUERIES = 2000
+"""Judged queries of train and dev that remedies are measured on, drawn at random where there are more."""
 _FEWEST = 10
 
 
@@ -56,7 +60,7 @@ class AdviceData:
         self.workspace, self.progress = workspace, progress
         self.judged = read_advice_queries(workspace)
         self.queries: Sequence[Query] = self.judged.queries
-        self.folds_Q = _folds(self.judged, num_folds=recipe.advise.num_folds, seed=recipe.evaluate.seed)
+        self.folds_Q = _folds(self.judged, seed=recipe.evaluate.seed)
         self.system: System = open_system(workspace, BASE)
         described = recipe.other_encoders.items()
         self.others = {name: open_described(workspace, each, name=name) for name, each in described}
@@ -105,7 +109,7 @@ class AdviceData:
     @cached_property
     def bm25(self) -> Bm25:
         """BM25 over the documents."""
-        return read_bm25(self.workspace, language=self.workspace.recipe.search.language)
+        return read_bm25(self.workspace, language=self.workspace.recipe.search.language, read=self.corpora.snapshot)
 
     @cached_property
     def lexical(self) -> TopK:
@@ -205,10 +209,9 @@ def read_advice_queries(workspace: Workspace) -> JudgedSplit:
     Raises InputError where there are too few to tune on some and judge others.
     """
     ready_to_measure(workspace)
-    recipe = workspace.recipe.advise
     names = [name for name in ("train", "dev") if workspace.collection.splits().get(name)]
     excluded = find_excluded(workspace).query_ids
-    judged = read_judged_split(workspace, *(names or ["dev"]), excluded=excluded, most=recipe.max_queries)
+    judged = read_judged_split(workspace, *(names or ["dev"]), excluded=excluded, most=MAX_QUERIES)
     texts = {normalise(query.text) for query in judged.queries}
     if len(texts) < _FEWEST:
         what = "are all the same" if len(texts) == 1 < len(judged.queries) else "can be told apart"
@@ -220,7 +223,7 @@ def read_advice_queries(workspace: Workspace) -> JudgedSplit:
     return judged
 
 
-def _folds(judged: JudgedSplit, *, num_folds: int, seed: int) -> Ints:
+def _folds(judged: JudgedSplit, *, seed: int) -> Ints:
     """Folds of whole groups; the same text is one group in any case."""
     groups = judged.groups or [normalise(query.text) for query in judged.queries]
-    return folds_of(groups, num_folds=num_folds, seed=seed)
+    return folds_of(groups, num_folds=NUM_FOLDS, seed=seed)

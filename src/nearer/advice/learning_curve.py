@@ -39,7 +39,6 @@ from nearer.training.dev_set import DEV_MEASURE
 from nearer.training.dev_size import BACKWARD, SHARE, mean_tokens
 from nearer.training.examples import find_excluded, read_examples
 from nearer.training.feasible import refuse_hopeless
-from nearer.training.guiding import guide_of
 from nearer.training.query_side import learner, sides_of
 
 SHARES = (0.25, 0.5, 1.0)
@@ -161,12 +160,11 @@ def _sizes(shares: Sequence[float], most: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Size:
-    """The tokens of a curve: of a pair and of a passage as means, trained on from so many seeds."""
+    """The tokens of a curve: of a pair and of a passage, as means."""
 
     pair: float
     passage: float
     batch_size: int
-    num_seeds: int
     most_passages: int
 
     @classmethod
@@ -178,7 +176,6 @@ class _Size:
             pair=anchor + min(passage, recipe.train.max_seq_length or passage),
             passage=passage,
             batch_size=recipe.train.batch_size,
-            num_seeds=recipe.advise.curve_trainings,
             most_passages=min(recipe.advise.curve_passages, len(corpus.passages)),
         )
 
@@ -191,7 +188,7 @@ class _Size:
         """What trainings of these sizes take, and measuring them."""
         token_s = costs.train_s + costs.step_s / (self.batch_size * self.pair)
         measured = len(sizes) * self.num_passages(sizes[-1]) * self.passage * costs.encode_s
-        return self.num_seeds * (sum(sizes) * self.pair * token_s + measured)
+        return sum(sizes) * self.pair * token_s + measured
 
     def within(self, sizes: list[int], shares: Sequence[float], costs: Costs, *, time_s: float) -> list[int]:
         """These sizes, or smaller ones of these shares that take no longer. Raises InputError when none is enough."""
@@ -214,26 +211,21 @@ def _train_all(
     progress: Progress,
     clock: Callable[[], float],
 ) -> list[_Trained]:
-    """Every size from each seed, the largest last; the weights change, so the encoder's id and cache mean nothing."""
-    recipe = workspace.recipe
+    """Every size, the largest last; the weights change, so the encoder's id and cache mean nothing."""
     start, trained = weights_of(encoder.model), []
-    seeds = range(recipe.train.seed, recipe.train.seed + recipe.advise.curve_trainings)
-    drawn = {seed: _in_drawn_order(examples, seed=seed) for seed in seeds}
+    drawn = _in_drawn_order(examples, seed=workspace.recipe.train.seed)
     texts = [corpus.passages[row] for row in dev.passages_P]
     for size in sizes:
-        for seed in seeds:
-            began = clock()
-            encoder.model.load_state_dict(start)
-            _fit(workspace, encoder, drawn[seed][:size], seed=seed, progress=progress)
-            between = clock()
-            passage_emb_PD = _encoded(encoder, texts, progress)
-            values_A = dev.values(encoder.encode_queries([query.text for query in dev.queries]), passage_emb_PD)
-            found = _Trained(
-                num_pairs=size, values_A=values_A, training_s=between - began, measuring_s=clock() - between
-            )
-            over = f"{len(dev.rows_A)} dev queries over {len(dev.documents_M):,} documents"
-            progress.say(f"{size} pairs: {DEV_MEASURE} {values_A.mean():.3f} of {over}, {clock() - began:.0f} s")
-            trained.append(found)
+        began = clock()
+        encoder.model.load_state_dict(start)
+        _fit(workspace, encoder, drawn[:size], progress=progress)
+        between = clock()
+        passage_emb_PD = _encoded(encoder, texts, progress)
+        values_A = dev.values(encoder.encode_queries([query.text for query in dev.queries]), passage_emb_PD)
+        found = _Trained(num_pairs=size, values_A=values_A, training_s=between - began, measuring_s=clock() - between)
+        over = f"{len(dev.rows_A)} dev queries over {len(dev.documents_M):,} documents"
+        progress.say(f"{size} pairs: {DEV_MEASURE} {values_A.mean():.3f} of {over}, {clock() - began:.0f} s")
+        trained.append(found)
     return trained
 
 
@@ -245,16 +237,15 @@ def _in_drawn_order(examples: Sequence[Example], *, seed: int) -> list[Example]:
     return sorted(examples, key=lambda example: place[text_key(example.anchor)])
 
 
-def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *, seed: int, progress: Progress) -> None:
+def _fit(workspace: Workspace, encoder: Encoder, examples: Sequence[Example], *, progress: Progress) -> None:
     """Train one pass and keep its last weights: the step stands for dev. Raises RecipeError when it breaks down."""
-    changes = {"seed": seed + 1, "evals_per_pass": 1, "checkpoint_steps": None}
-    guide = guide_of(workspace, progress=progress)
+    changes = {"seed": workspace.recipe.train.seed + 1, "evals_per_pass": 1, "checkpoint_steps": None}
     with tempfile.TemporaryDirectory(prefix="nearer-") as scratch:
         report = fit(
             encoder.model,
             examples,
             recipe=workspace.recipe.train.model_copy(update=changes),
-            sides=sides_of(encoder, workspace.recipe.train, guide=guide),
+            sides=sides_of(encoder, workspace.recipe.train),
             measure=lambda step: DevPoint(step=step, value=float(step)),
             checkpoints=Checkpoints(Path(scratch), start=None),
             progress=progress,
@@ -296,12 +287,8 @@ def _forecasts(
 def _points(
     workspace: Workspace, dev: DevSample, base_values_A: Floats64, trained: Sequence[_Trained]
 ) -> tuple[CurvePoint, ...]:
-    """The base, as the point of no pairs, and the mean over the trainings of each size, with what was gained."""
-    by_size: dict[int, list[_Trained]] = {}
-    for each in trained:
-        by_size.setdefault(each.num_pairs, []).append(each)
-    means = [np.mean([each.values_A for each in found], axis=0) for found in by_size.values()]
-    values_AC = np.stack([base_values_A, *means], axis=1)
+    """The base, as the point of no pairs, and the training of each size, with what was gained."""
+    values_AC = np.stack([base_values_A, *(each.values_A for each in trained)], axis=1)
     recipe = workspace.recipe.evaluate
     compare = partial(
         compare_all,
@@ -313,7 +300,8 @@ def _points(
     intervals = mean_intervals(values_AC, **compare.keywords)
     names = [str(DEV_MEASURE)] * values_AC.shape[1]
     gains = compare(np.tile(base_values_A[:, None], len(names)), values_AC, metrics=names)
-    seconds = [0.0, *(sum(each.training_s + each.measuring_s for each in found) for found in by_size.values())]
+    sizes = [0, *(each.num_pairs for each in trained)]
+    seconds = [0.0, *(each.training_s + each.measuring_s for each in trained)]
     return tuple(
         CurvePoint(
             num_pairs=num_pairs,
@@ -322,7 +310,7 @@ def _points(
             gain=Interval(value=gain.difference, low=gain.low, high=gain.high),
             seconds=round(taken, 1),
         )
-        for num_pairs, interval, gain, taken in zip((0, *by_size), intervals, gains, seconds, strict=True)
+        for num_pairs, interval, gain, taken in zip(sizes, intervals, gains, seconds, strict=True)
     )
 
 

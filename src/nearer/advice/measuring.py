@@ -8,6 +8,7 @@ from nearer.advice.expense import Rate, measure_rate
 from nearer.advice.learning_curve import curve_seconds
 from nearer.advice.models import adapter_remedies, chunk_remedies, encoder_remedies
 from nearer.advice.remedies import (
+    RERANK_QUERIES,
     Remedy,
     boost_remedy,
     filter_remedy,
@@ -124,5 +125,5 @@ def _reading_s(data: AdviceData, reranker: CrossEncoder, *, clock: Callable[[], 
     reranker.scores(pairs[:1])
     began = clock()
     reranker.scores(pairs)
-    num_queries = min(recipe.advise.rerank_queries, len(data.queries))
+    num_queries = min(RERANK_QUERIES, len(data.queries))
     return (clock() - began) / len(pairs) * num_queries * recipe.search.rerank.depth

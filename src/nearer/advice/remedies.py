@@ -31,6 +31,9 @@ Work = Callable[[int], object]
 _BLOCK = 256
 """Pairs read between two moves of the progress bar."""
 
+RERANK_QUERIES = 100
+"""Queries that a reranker is measured on: it reads 20 texts a query."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Remedy:
@@ -216,7 +219,7 @@ def rerank_remedy(data: AdviceData, reranker: CrossEncoder) -> Remedy | SkippedR
     """
     recipe = data.workspace.recipe
     is_own = was_trained_here(data.workspace, recipe.search.rerank, reranker)
-    queries_S = data.sample(recipe.advise.rerank_queries, seed=recipe.evaluate.seed, without_train=is_own)
+    queries_S = data.sample(RERANK_QUERIES, seed=recipe.evaluate.seed, without_train=is_own)
     if len(queries_S) < 2:
         return SkippedRemedy(name="base+rerank", reason="it was trained on the judged queries that there are")
 

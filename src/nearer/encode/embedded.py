@@ -76,11 +76,11 @@ class Corpora:
     @property
     def documents(self) -> tuple[Document, ...]:
         """All documents in id order. Raises InputError when there are none."""
-        return self._snapshot()[1]
+        return self.snapshot()[1]
 
     def corpus(self, encoder: TextEncoder, *, chunk: ChunkRecipe | None = None) -> Corpus:
         """All documents, cut as the recipe (or ``chunk``) says. Raises InputError when there are none."""
-        revision, documents = self._snapshot()
+        revision, documents = self.snapshot()
         window = window_of(chunk or self.workspace.recipe.chunk, encoder)
         key = encoder.tokenizer_id, window
         if key not in self._cut:
@@ -96,10 +96,11 @@ class Corpora:
 
     def refuse_edited(self, revision: int) -> None:
         """Raises Conflict when documents changed since a measurement began at ``revision``, read here or not."""
-        for each in (self._snapshot()[0], self.workspace.collection.revision()):
+        for each in (self.snapshot()[0], self.workspace.collection.revision()):
             refuse_edited(each, revision)
 
-    def _snapshot(self) -> tuple[int, tuple[Document, ...]]:
+    def snapshot(self) -> tuple[int, tuple[Document, ...]]:
+        """All documents, and the revision that they are of. Raises InputError when there are none."""
         if self._read is None:
             self._read = read_documents(self.workspace)
         return self._read

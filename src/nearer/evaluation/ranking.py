@@ -96,7 +96,7 @@ def rank(
         dense=ranker.by_vectors(vectors.query_emb_QD, embedded.passage_emb_PD)
         if wants_vectors(system.stages)
         else None,
-        lexical=ranker.by_bm25(read_bm25(workspace, language=system.search.language))
+        lexical=ranker.by_bm25(read_bm25(workspace, language=system.search.language, read=corpora.snapshot))
         if wants_bm25(system.stages)
         else None,
         passage_of=vectors.passage_of,

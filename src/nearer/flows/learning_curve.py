@@ -22,7 +22,7 @@ def learning_curve(
     The largest training has ``max_pairs`` pairs (the recipe's ``advise.curve_pairs`` by default), or all. Nothing
     stops early, so that no dev query has chosen what it measures, and a curve that falls is seen to fall. Queries
     that leak are left out as in training. No trained model is registered and no file stays, but for cached vectors of
-    the base and of a guide.
+    the base.
 
     Raises InputError for shares or numbers that cannot be and for data that cannot be measured, RecipeError for
     settings or data that cannot be trained with.

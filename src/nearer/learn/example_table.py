@@ -5,22 +5,18 @@ negative, more than 0 something to be ranked above what has less, nan what must 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from nearer.core.arrays import Bools, Floats32, Ints
+from nearer.core.arrays import Floats32, Ints
 from nearer.core.near_duplicates import near_duplicates
 from nearer.learn.examples import Example, text_key
-from nearer.learn.guide import Guide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExampleTable:
-    """Every distinct anchor and text once; ``candidates`` are each example's positive and its negatives, as rows.
-
-    A ``guide`` is asked about texts of which nothing is known.
-    """
+    """Every distinct anchor and text once; ``candidates`` are each example's positive and its negatives, as rows."""
 
     anchors: tuple[str, ...]
     texts: tuple[str, ...]
@@ -28,7 +24,6 @@ class ExampleTable:
     candidates: tuple[tuple[int, ...], ...]
     weight_E: Floats32
     known: tuple[Mapping[int, float], ...]
-    guide: Guide | None = None
 
     @classmethod
     def build(cls, examples: Sequence[Example]) -> "ExampleTable":
@@ -54,34 +49,24 @@ class ExampleTable:
     def grades(self, rows: Sequence[int], texts_X: Sequence[int]) -> Floats32:
         """What each text is to each of these examples, shape (B, X)."""
         place = {text: column for column, text in enumerate(texts_X)}
-        grades_BX = np.where(self._masked(rows, texts_X), np.float32(np.nan), np.float32(0))
+        grades_BX = np.zeros((len(rows), len(texts_X)), np.float32)
         for line, row in enumerate(rows):
             known = self.known[row]
             for text in known.keys() & place.keys():
                 grades_BX[line, place[text]] = known[text]
         return grades_BX
 
-    def negatives(self, batches: Sequence[Sequence[int]]) -> tuple[float, float]:
-        """How many texts of its batch are negatives of an example, and the share that the guide leaves out of them.
+    def num_negatives(self, batches: Sequence[Sequence[int]]) -> float:
+        """How many texts of its batch are negatives of an example, as a mean over the examples of these batches.
 
-        Both are means over the examples of these batches. A large batch that is accumulated of small ones has no more
-        negatives: only ``grad_cache`` makes it one batch.
+        A large batch that is accumulated of small ones has no more negatives: only ``grad_cache`` makes it one batch.
         """
-        unguided = replace(self, guide=None)
-        num_examples = num_found = num_left = 0
+        num_examples = num_found = 0
         for rows in batches:
             texts = list(dict.fromkeys(text for row in rows for text in self.candidates[row]))
             num_examples += len(rows)
-            num_found += int((unguided.grades(rows, texts) == 0).sum())
-            num_left += int((self.grades(rows, texts) == 0).sum())
-        return num_left / num_examples, (num_found - num_left) / max(1, num_found)
-
-    def _masked(self, rows: Sequence[int], texts_X: Sequence[int]) -> Bools:
-        """What the guide leaves out, were nothing known, shape (B, X)."""
-        if self.guide is None:
-            return np.zeros((len(rows), len(texts_X)), np.bool_)
-        positives_B = np.array([self.candidates[row][0] for row in rows], np.int64)
-        return self.guide.masks(self.anchor_E[list(rows)], positives_B, np.asarray(texts_X, np.int64))
+            num_found += int((self.grades(rows, texts) == 0).sum())
+        return num_found / num_examples
 
 
 def _known(

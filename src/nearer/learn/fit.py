@@ -20,9 +20,8 @@ from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, w
 from nearer.learn.distributed import WorkerGroup, distributed, num_processes
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example
-from nearer.learn.guide import GUIDED, Guide
 from nearer.learn.lora import with_lora
-from nearer.learn.losses import LIKENESS, LOSSES, Loss, choose_loss
+from nearer.learn.losses import CONTRASTIVE, LIKENESS, LOSSES, Loss, choose_loss
 from nearer.learn.lower_layers import Activations, frozen, layers_of
 from nearer.learn.merge import Weights
 from nearer.learn.objective import Batch, Collator, Objective
@@ -38,15 +37,14 @@ if TYPE_CHECKING:
 class Sides:
     """What is put before each query, and before each document; or the vectors that documents keep; and what is beside.
 
-    ``vectors`` gives these, shape (N, D), where only queries are trained. ``guide`` gives what a guide makes of anchors
-    and texts, where one is asked which texts are no negatives. ``activations`` keeps what frozen layers make of them.
+    ``vectors`` gives these, shape (N, D), where only queries are trained. ``activations`` keeps what frozen layers make
+    of the texts.
     ``start`` are the weights that training began with, which ``train.l2_sp`` pulls to; those of the pass unless given.
     """
 
     query: str
     document: str
     vectors: Callable[[Sequence[str]], Floats32] | None = None
-    guide: Callable[[Sequence[str], Sequence[str]], Guide] | None = None
     activations: Activations | None = None
     start: Weights | None = None
 
@@ -86,7 +84,7 @@ def fit(
     assert (sides.vectors is None) == (recipe.sides == "both")
     loss, why = choose_loss(recipe.loss, examples)
     order = BatchOrder.of(examples, recipe)
-    table, negatives = _table(examples, sides, order, loss=loss, why=why)
+    table, num_negatives = _table(examples, order, loss=loss)
     num_steps, start = steps_of(order.num_batches, epochs=recipe.epochs), checkpoints.start
     interval = math.ceil(num_steps / recipe.most_evals)
     keeper = BestKeeper(
@@ -111,7 +109,6 @@ def fit(
             args=on_one_device(
                 TrainingArguments(
                     **arguments_of(recipe, checkpoints, num_steps=num_steps, precision=recipe.precision),
-                    weight_decay=recipe.weight_decay,
                     remove_unused_columns=False,
                 )
             ),
@@ -136,46 +133,24 @@ def fit(
         report,
         loss=loss,
         why=why,
-        num_negatives=negatives[0],
-        share_masked=negatives[1] if sides.guide else None,
+        num_negatives=num_negatives,
         out_of_time=keeper.out_of_time,
     )
 
 
-def _table(
-    examples: Sequence[Example], sides: Sides, order: BatchOrder, *, loss: LossName, why: str
-) -> tuple[ExampleTable, tuple[float, float]]:
-    """The examples as a table, with its guide; how many negatives an example has, and the share that the guide takes.
-
-    Raises RecipeError when there is none to learn from, or no loss that a guide could help.
-    """
-    if sides.guide and loss not in GUIDED:
-        raise RecipeError(
-            f"a guide says which texts are no negatives, and the loss {loss} ({why}) has none",
-            hint='leave train.guide out, or set train.loss = "mnrl"',
-        )
+def _table(examples: Sequence[Example], order: BatchOrder, *, loss: LossName) -> tuple[ExampleTable, float]:
+    """The examples as a table, and how many negatives an example has. Raises RecipeError when there is none."""
     table = ExampleTable.build(examples)
-    if sides.guide:
-        table = replace(table, guide=sides.guide(table.anchors, table.texts))
     if loss in LIKENESS:
-        return table, (0.0, 0.0)
+        return table, 0.0
     batches = order.some_batches() if loss == "mnrl" else [[row] for row in range(len(examples))]
-    number, share = table.negatives(batches)
-    if not number and loss in GUIDED and not any(example.grades for example in examples):
-        _refuse_without_negatives(is_guides_doing=share > 0)
-    return table, (number, share)
-
-
-def _refuse_without_negatives(*, is_guides_doing: bool) -> None:
-    if is_guides_doing:
+    number = table.num_negatives(batches)
+    if not number and loss in CONTRASTIVE and not any(example.grades for example in examples):
         raise RecipeError(
-            "the guide leaves out every text that would be a negative, so there is nothing to learn from",
-            hint="lower train.guide_margin, or name another model in train.guide",
+            "no query has a negative: all positives are the same text, or nearly, or answer one and the same query",
+            hint="look at what was imported: nearer check; then add judgments, or pairs, of other documents",
         )
-    raise RecipeError(
-        "no query has a negative: all positives are the same text, or nearly, or answer one and the same query",
-        hint="look at what was imported: nearer check; then add judgments, or pairs, of other documents",
-    )
+    return table, number
 
 
 class _Trainer(Trainer):  # type: ignore[misc]

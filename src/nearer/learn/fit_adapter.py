@@ -30,7 +30,10 @@ class AdapterSettings:
 
     ``sides`` says what is mapped: ``"query"`` leaves the stored vectors and their index alone, ``"shared"`` maps
     them as the queries, ``"separate"`` by a matrix of their own. ``l2_sp`` weighs the squared distance of all
-    weights from those of step 0.
+    weights from those of step 0. ``batch_size`` counts pairs.
+
+    Only the learning rate has a source, in the recipe. The others are not tuned: dev, with step 0 a candidate, ends
+    what does harm.
     """
 
     sides: AdapterSides = "query"

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from sentence_transformers import CrossEncoder
 
+EVALS = 6
+"""Dev measurements, beside that of the start."""
+PATIENCE = 3
+"""Measurements without a new best before training ends. As those of an encoder's training."""
+
 
 class ListwiseLoss(nn.Module):
     """Softmax cross-entropy between the scores of a list and its targets.
@@ -74,8 +79,8 @@ def fit_reranker(
 ) -> Fit:
     """Train ``model`` in place and leave it with the weights that were best on dev.
 
-    ``measure`` measures the model as it is, at a step: before the first, and ``evals`` times after that. Training ends
-    early when ``patience`` measurements in a row bring no new best, or a loss or measurement is not a number. From a
+    ``measure`` measures the model as it is, at a step: before the first, and ``EVALS`` times after that. Training ends
+    early when ``PATIENCE`` measurements in a row bring no new best, or a loss or measurement is not a number. From a
     checkpoint of this training it goes on to the same weights, on a CPU to the bit.
 
     Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start.
@@ -84,8 +89,8 @@ def fit_reranker(
 
     num_steps = steps_of(math.ceil(len(lists) / recipe.batch_size), epochs=recipe.epochs)
     start = checkpoints.start
-    interval = math.ceil(num_steps / recipe.evals)
-    keeper = BestKeeper(model, as_in_search(model, measure), interval=interval, patience=recipe.patience)
+    interval = math.ceil(num_steps / EVALS)
+    keeper = BestKeeper(model, as_in_search(model, measure), interval=interval, patience=PATIENCE)
     writer = CheckpointWriter(checkpoints, keeper, every=checkpoint_steps)
     if start:
         keeper.go_on_from(start)

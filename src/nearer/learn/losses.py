@@ -123,6 +123,8 @@ def kl(batch: Similarities, *, scale: float, margin: float) -> Tensor:
 
 
 LIKENESS: tuple[LossName, ...] = ("cosine", "cosent")
+CONTRASTIVE: tuple[LossName, ...] = ("mnrl", "triplet")
+"""The losses in which a text is a negative because nobody said otherwise."""
 """What learns how alike two texts are, and so from no negatives."""
 
 Loss = Callable[..., Tensor]

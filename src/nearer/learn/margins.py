@@ -10,6 +10,8 @@ from nearer.core.sections import MiningRecipe
 from nearer.learn.candidates import Candidates
 
 NO_MARGIN = -1.0
+ENOUGH = 0.8
+"""Share of the pairs that must keep enough candidates for a margin to be used. Our rule."""
 
 
 def below_margin(candidates: Candidates, margin: float) -> Bools:
@@ -34,6 +36,6 @@ def choose_margin(candidates: Candidates, allowed_QK: Bools, recipe: MiningRecip
     for each in sorted(recipe.margins, reverse=True):
         margin = max(each, NO_MARGIN)
         kept_QK = allowed_QK & below_margin(candidates, margin)
-        if len(kept_QK) and float((kept_QK.sum(axis=1) >= num_wanted).mean()) >= recipe.min_share:
+        if len(kept_QK) and float((kept_QK.sum(axis=1) >= num_wanted).mean()) >= ENOUGH:
             break
     return margin

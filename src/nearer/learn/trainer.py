@@ -15,6 +15,9 @@ from nearer.core.sections import RerankerRecipe, TrainRecipe
 from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, cannot_write
 from nearer.learn.precision import matmul_precision, multiplying
 
+WARMUP = 0.1
+"""Share of the steps spent warming up. Source: sentence-transformers' examples, for encoders and for MS MARCO."""
+
 
 def steps_of(num_batches: int, *, epochs: float) -> int:
     """The optimiser steps of a training of so many batches an epoch."""
@@ -30,7 +33,7 @@ def arguments_of(
         "max_steps": num_steps,
         "per_device_train_batch_size": recipe.batch_size,
         "learning_rate": recipe.learning_rate,
-        "warmup_steps": math.ceil(num_steps * recipe.warmup_ratio),
+        "warmup_steps": math.ceil(num_steps * WARMUP),
         "bf16": precision == "bfloat16",
         "fp16": precision == "float16",
         "use_cpu": not torch.cuda.is_available(),

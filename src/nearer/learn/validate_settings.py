@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 from nearer.core.recipe import Recipe
 from nearer.core.sections import TrainRecipe
-from nearer.learn.guide import GUIDED
 
 
 def validate_reranker_settings(
@@ -70,7 +69,7 @@ def validate_settings(
             f"train.matryoshka_dims has {too_many[0]}, and vectors have {dimension} dimensions, which are always "
             "learned: name fewer"
         )
-    return [*faults, *_lora_faults(train, most_rank=most_rank), *_guide_faults(train), *_mining_faults(recipe)]
+    return [*faults, *_lora_faults(train, most_rank=most_rank), *_mining_faults(recipe)]
 
 
 def _mining_faults(recipe: Recipe) -> list[str]:
@@ -80,19 +79,6 @@ def _mining_faults(recipe: Recipe) -> list[str]:
     if mining.num_drawn > mining.top_k:
         twice = ", twice which are drawn for mining.reranker to choose from," if mining.reranker else ""
         faults.append(f"mining.num_negatives{twice} is more than mining.top_k: raise top_k")
-    return faults
-
-
-def _guide_faults(train: TrainRecipe) -> list[str]:
-    """Why a guide would say nothing."""
-    faults = []
-    if train.guide_margin and train.guide is None:
-        faults.append(f"train.guide_margin = {train.guide_margin:g} says nothing without train.guide: name a guide")
-    if train.guide is not None and train.loss is not None and train.loss not in GUIDED:
-        faults.append(
-            f'train.guide says which texts are no negatives, and train.loss = "{train.loss}" has none that nobody '
-            "named: leave one out"
-        )
     return faults
 
 

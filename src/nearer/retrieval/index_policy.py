@@ -11,7 +11,8 @@ from nearer.retrieval.manifest import Kind, Manifest
 class IndexPolicy:
     """The recipe's choices, and where to get queries' vectors to measure with, shape (Q, D), or none.
 
-    Above ``exact_up_to`` passages LanceDB uses a vector index. ``kind`` None means: whichever suits the size.
+    Above ``exact_up_to`` passages LanceDB uses a vector index. ``kind`` None means: whichever suits the size. Recall is
+    measured on ``num_recall_queries``, or on as many passages where there is no query.
     """
 
     kind: Kind | None = None

@@ -1,11 +1,13 @@
 """BM25 over the workspace's documents, ready to be asked, and kept until the documents change."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nearer.core.analysis import analyser_id
 from nearer.core.failpoints import failpoint
+from nearer.core.records import Document
 from nearer.retrieval.lexical import LexicalIndex
 from nearer.store.checksummed import fault_in, keep_checksummed
 from nearer.store.files import remove_tree, scratch_folder
@@ -22,18 +24,21 @@ class Bm25:
     index: LexicalIndex
 
 
-def read_bm25(workspace: Workspace, *, language: str) -> Bm25:
+def read_bm25(
+    workspace: Workspace, *, language: str, read: Callable[[], tuple[int, Sequence[Document]]] | None = None
+) -> Bm25:
     """BM25 over today's documents in a language, kept from before or made now.
 
+    ``read`` gives the documents and their revision where a command has read them already.
     What other words were made of is not used: neither other documents, nor another way to cut and stem. A workspace
     that cannot be written to keeps nothing; the index is made each time.
     """
     collection = workspace.collection
-    revision = collection.revision()
+    revision = read()[0] if read else collection.revision()
     folder = workspace.lexical / f"{revision}-{analyser_id(language)}"
     if kept := _kept(folder, language=language):
         return kept
-    documents = collection.documents()
+    documents = read()[1] if read else collection.documents()
     bm25 = Bm25(
         doc_ids=tuple(document.doc_id for document in documents),
         index=LexicalIndex([document.full_text for document in documents], language=language),

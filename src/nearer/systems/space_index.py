@@ -106,7 +106,6 @@ class _Source:
             kind=None if recipe.kind == "auto" else recipe.kind,
             exact_up_to=recipe.exact_up_to,
             min_recall=recipe.min_recall,
-            num_recall_queries=recipe.num_recall_queries,
             queries=self._query_vectors,
         )
         self.num_encoded = 0

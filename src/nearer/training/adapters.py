@@ -95,9 +95,7 @@ def settings_of(recipe: Recipe, sides: str) -> AdapterSettings:
     return AdapterSettings(
         sides=cast(AdapterSides, sides),
         learning_rate=recipe.adapter.learning_rate,
-        l2_sp=recipe.adapter.l2_sp,
         scale=recipe.train.scale,
-        batch_size=recipe.adapter.batch_size,
         max_epochs=recipe.adapter.max_epochs,
         seed=recipe.train.seed,
     )

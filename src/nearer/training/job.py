@@ -16,7 +16,6 @@ from nearer.learn.lower_layers import Activations
 from nearer.learn.merge import Weights
 from nearer.store.workspace import Workspace
 from nearer.training.deadline import Deadline
-from nearer.training.guiding import Guiding
 from nearer.training.monitor import Monitor
 from nearer.training.query_side import sides_of
 from nearer.training.run import TrainingRun
@@ -43,7 +42,6 @@ class TrainingJob:
     monitor: Monitor
     first: int
     deadline: Deadline
-    guide: Guiding | None
     progress: Progress
     warm_start: WarmStart = field(default_factory=WarmStart)
     start: Weights | None = None
@@ -53,7 +51,7 @@ class TrainingJob:
     @property
     def sides(self) -> Sides:
         """The prompts of the encoder, the vectors that its documents keep, if they do, and what serves all passes."""
-        sides = sides_of(self.encoder, self.workspace.recipe.train, guide=self.guide)
+        sides = sides_of(self.encoder, self.workspace.recipe.train)
         return replace(sides, activations=self.activations, start=self.start)
 
     @property

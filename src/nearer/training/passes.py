@@ -174,8 +174,6 @@ def _summary(kept: Pass) -> str:
     if report.out_of_time:
         lines[0] += f"; the time was over after step {report.num_steps}"
     lines.append(f"loss {report.loss} ({report.why}), {report.num_negatives:.0f} negatives a query")
-    if report.share_masked is not None:
-        lines[-1] += f", {report.share_masked:.1%} masked by the guide"
     if mining:
         text = "no margin" if mining.margin <= NO_MARGIN else f"margin {mining.margin:g}"
         lines.append(f"mined: {text}, {mining.share_with_enough:.0%} of pairs have enough")

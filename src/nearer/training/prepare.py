@@ -24,7 +24,6 @@ from nearer.training.dev_set import build_dev_set, dev_queries
 from nearer.training.dev_size import DevTokens, dev_size, least_dev, mean_tokens, pass_tokens
 from nearer.training.examples import Excluded, read_examples
 from nearer.training.feasible import refuse_hopeless
-from nearer.training.guiding import guide_of
 from nearer.training.job import TrainingJob
 from nearer.training.monitor import build_monitor
 from nearer.training.part import Part, cut_documents, encode_part
@@ -109,7 +108,6 @@ class Preparing:
             monitor=monitor,
             first=self.first,
             deadline=self.deadline,
-            guide=guide_of(workspace, progress=progress),
             progress=progress,
         )
         return job, fitting

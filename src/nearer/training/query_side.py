@@ -14,7 +14,6 @@ from nearer.encode.encoder import Encoder
 from nearer.learn.examples import Example
 from nearer.learn.fit import Sides
 from nearer.store.workspace import Workspace
-from nearer.training.guiding import Guiding
 
 
 class QuerySide(Encoder):
@@ -33,13 +32,12 @@ class QuerySide(Encoder):
         return self._emb_TD[[self._row_of[text] for text in texts]]
 
 
-def sides_of(encoder: Encoder, recipe: TrainRecipe, *, guide: Guiding | None) -> Sides:
+def sides_of(encoder: Encoder, recipe: TrainRecipe) -> Sides:
     """The sides of an encoder in training; documents keep their vectors where only queries are trained."""
     return Sides(
         query=encoder.settings.query_prompt,
         document=encoder.settings.document_prompt,
         vectors=encoder.encode_documents if recipe.sides == "query" else None,
-        guide=guide,
     )
 
 

@@ -32,7 +32,6 @@ from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 from nearer.systems import LocalSystem
 from nearer.training.examples import Excluded
-from nearer.training.guiding import guide_id
 from nearer.training.part import Part
 from nearer.training.relabel import teacher_id
 from nearer.training.unfinished import (
@@ -283,7 +282,6 @@ def what_decides(
         "dev": content_id("dev", _judged(collection, "dev", excluded)),
         "documents": content_id("documents", [[each.doc_id, each.title, each.text] for each in documents]),
         "teacher": teacher_id(workspace),
-        "guide": guide_id(workspace),
         **surroundings(start.encoder.model.device),
     }
 

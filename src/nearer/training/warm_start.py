@@ -66,7 +66,7 @@ def build_warm_start(
     learned = [each for each in examples if each.score is None or each.score >= UNLIKE]
     is_mappable = is_base and not has_matrix(model, LINEAR) and not learns_likeness(recipe.loss, examples)
     maps = bool(recipe.warm_start_epochs) and is_mappable
-    turns = bool(recipe.matryoshka_dims) and recipe.rotate and not has_matrix(model, ROTATION)
+    turns = bool(recipe.matryoshka_dims) and not has_matrix(model, ROTATION)
     if not (maps or turns) or recipe.sides == "query" or not learned:
         return encoder, WarmStart()
     if reason := why_no_matrix(model):
@@ -152,9 +152,7 @@ def _fitted(
     settings = AdapterSettings(
         sides="shared",
         learning_rate=recipe.adapter.learning_rate,
-        l2_sp=recipe.adapter.l2_sp,
         scale=recipe.train.scale,
-        batch_size=recipe.adapter.batch_size,
         max_epochs=num_epochs,
         patience=num_epochs,
         seed=recipe.train.seed,

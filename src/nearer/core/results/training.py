@@ -40,8 +40,7 @@ class Fit(Result):
     ``best_step`` is when dev measured the weights that stand; 0 means that training did not help, and the model is as
     it was. ``fault`` says what was not a number, and at which step; it ended there, and kept what was best before. With
     ``out_of_time`` the time was over. ``losses`` are means, of stretches or epochs. Of an encoder's pass alone: the
-    loss, ``why`` it was that, how many texts of a batch a query was told from, as a mean, and the share of these that
-    a guide masked.
+    loss, ``why`` it was that, and how many texts of a batch a query was told from, as a mean.
     """
 
     num_examples: int
@@ -55,7 +54,6 @@ class Fit(Result):
     loss: str = ""
     why: str = ""
     num_negatives: float = 0.0
-    share_masked: float | None = None
 
     @property
     def kept(self) -> DevPoint:

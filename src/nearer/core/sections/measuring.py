@@ -115,7 +115,6 @@ class DiagnosisRecipe(Section):
     recall_within: int = Field(
         default=100, ge=2, le=1000, description="a relevant document below was not found; 1000 at most"
     )
-    num_examples: int = Field(default=3, ge=0, description="queries shown of each cause")
 
     @model_validator(mode="after")
     def _in_order(self) -> "DiagnosisRecipe":
@@ -130,20 +129,6 @@ class AdviseRecipe(Section):
     The learning curve trains on up to ``curve_pairs`` pairs, and on shares of them, for some minutes on two cores.
     """
 
-    num_folds: int = Field(
-        default=5,
-        ge=2,
-        le=20,
-        description=(
-            "of whole groups of queries; what is tuned without a fold is judged on it (Stone 1974, section 2)"
-        ),
-    )
-    max_queries: int = Field(
-        default=2000, ge=10, description="judged queries of train and dev, drawn at random beyond that"
-    )
-    rerank_queries: int = Field(
-        default=100, ge=10, description="of them that a reranker is measured on, for it reads 20 texts a query"
-    )
     encoders: tuple[EncoderRecipe, ...] = Field(
         default=(),
         description=(
@@ -186,7 +171,6 @@ class AdviseRecipe(Section):
         ),
     )
     curve_pairs: int = Field(default=600, ge=2, description="pairs of the learning curve's largest training")
-    curve_trainings: int = Field(default=1, ge=1, le=20, description="trainings of each of its sizes, from other seeds")
     curve_passages: int = Field(
         default=2000,
         ge=1,

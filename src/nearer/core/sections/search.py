@@ -38,11 +38,6 @@ class IndexRecipe(Section):
             "is refused"
         ),
     )
-    num_recall_queries: int = Field(
-        default=200,
-        ge=1,
-        description=("queries of the workspace that recall is measured on; passages stand in where there is no query"),
-    )
     filter_fields: tuple[str, ...] = Field(
         default=(), description="document fields that `nearer search --where` may use"
     )

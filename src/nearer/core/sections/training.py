@@ -35,8 +35,6 @@ class TrainRecipe(Section):
     learning_rate: float = Field(
         default=6e-5, gt=0, description="peak, after a linear warm-up and before a linear decay"
     )
-    warmup_ratio: float = Field(default=0.1, ge=0, lt=1, description="share of the steps spent warming up")
-    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's")
     max_seq_length: int | None = Field(default=None, ge=8, description="tokens in training; none: the encoder's")
     max_pairs: int | None = Field(default=None, ge=1, description="pairs used, drawn at random")
     max_positives: int = Field(default=4, ge=1, description="pairs made of one query at most")
@@ -89,13 +87,6 @@ class TrainRecipe(Section):
             "Matryoshka: lengths that vectors may be cut to, for example `[64, 128]`; the full one is learned with them"
         ),
     )
-    rotate: bool = Field(
-        default=True,
-        description=(
-            "with `train.matryoshka_dims`, start with vectors rotated onto the axes of the pairs, so that the first "
-            "say the most"
-        ),
-    )
     warm_start_epochs: int | None = Field(
         default=None,
         ge=0,
@@ -142,23 +133,6 @@ class TrainRecipe(Section):
     )
     lora_alpha: int | None = Field(
         default=None, ge=1, description="what they add is scaled by alpha / rank; none: by 1"
-    )
-    guide: str | None = Field(
-        default=None,
-        description=(
-            'a model that says which texts of a batch are no negatives: `"base"`, a model\'s id, folder or Hub '
-            "name; none: only what is known or nearly the same is masked"
-        ),
-    )
-    guide_margin: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description=(
-            "share of the positive's cosine to the query, by the guide, that a text may lack and still be no "
-            "negative. Source: 0 is GISTEmbed's (arXiv 2402.16829); NV-Retriever's, for mining, is 0.05 "
-            "(arXiv 2407.15831)"
-        ),
     )
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = Field(
         default="float32",
@@ -235,33 +209,24 @@ class TrainRecipe(Section):
 
 
 class AdapterRecipe(Section):
-    """How an adapter is trained, and with its rate, pull and batches the linear map that training may begin with.
+    """How an adapter is trained, and with its rate the linear map that training may begin with.
 
     ``train.seed``, ``scale``, ``max_positives`` and ``max_dev_queries`` hold here too, and ``mining`` but for
     ``max_false``.
-
-    Source of the defaults: the learning rate is Adam's own (Kingma and Ba, arXiv 1412.6980, algorithm 1). The others
-    are not tuned: dev, with step 0 a candidate, ends what does harm.
     """
 
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's own default")
-    l2_sp: float = Field(
-        default=1e-3, ge=0, description="weight of the squared distance from a map that changes nothing"
-    )
-    batch_size: int = Field(
-        default=128, ge=1, le=65_536, description="pairs a step; vectors are small, so more fit than texts"
-    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's own default (arXiv 1412.6980, algorithm 1)")
     max_epochs: int = Field(default=30, ge=1, le=10_000, description="dev is measured after each")
 
 
 class RerankerRecipe(Section):
     """How a cross-encoder is trained.
 
-    ``train.max_pairs``, ``max_positives``, ``precision`` and ``checkpoint_steps``, ``mining.margins``,
-    ``min_share`` and ``max_false``, and ``search.rerank.depth`` hold here too; of ``train.source_weights`` those of 0.
+    ``train.max_pairs``, ``max_positives``, ``precision`` and ``checkpoint_steps``, ``mining.margins`` and
+    ``max_false``, and ``search.rerank.depth`` hold here too; of ``train.source_weights`` those of 0.
 
-    Source of 8 texts a list: Gao et al., Rethink Training of BERT Rerankers (arXiv 2101.08751), section 4; of the
-    warm-up: sentence-transformers' own example for MS MARCO. The others are not tuned: dev ends what does harm.
+    Source of 8 texts a list: Gao et al., Rethink Training of BERT Rerankers (arXiv 2101.08751), section 4. The others
+    are not tuned: dev ends what does harm.
     """
 
     epochs: float = Field(
@@ -279,12 +244,6 @@ class RerankerRecipe(Section):
     learning_rate: float = Field(
         default=5e-5, gt=0, description="peak, after a linear warm-up and before a linear decay"
     )
-    warmup_ratio: float = Field(
-        default=0.1,
-        ge=0,
-        lt=1,
-        description=("share of the steps spent warming up. Source: sentence-transformers' example for MS MARCO"),
-    )
     num_negatives: int = Field(
         default=7,
         ge=1,
@@ -300,8 +259,6 @@ class RerankerRecipe(Section):
             "tokens of query and document together, in training and in search; none: all that the model reads"
         ),
     )
-    evals: int = Field(default=6, ge=1, description="dev measurements, beside that of the start")
-    patience: int = Field(default=3, ge=1, description="measurements without a new best before it ends")
     max_dev_queries: int = Field(
         default=200,
         ge=1,
@@ -318,7 +275,7 @@ class MiningRecipe(Section):
 
     ``sources`` propose candidates: the model of the moment, and BM25. One is kept while its score is below the
     positive's times (1 - margin). ``margins`` are tried from the
-    strictest; the first that leaves ``num_negatives`` to ``min_share`` of the pairs is used and reported. Where the
+    strictest; the first that leaves ``num_negatives`` to most pairs is used and reported. Where the
     interval of how many are false lies above ``max_false``, nothing of what was mined is used. Our rule: on dev of
     banking77, judged by intents, negatives estimated at 99.5% false took a model from 0.890 to 0.870.
 
@@ -341,9 +298,6 @@ class MiningRecipe(Section):
             "tried from the strictest; a negative one lets candidates score above their positive by so much, "
             "-1 lets all pass"
         ),
-    )
-    min_share: float = Field(
-        default=0.8, gt=0, le=1, description="share of pairs that must keep enough candidates for a margin to be used"
     )
     max_false: float = Field(
         default=0.5,

@@ -19,6 +19,8 @@ from nearer.systems.space_index import entry_hashes, folder_of
 
 DEPTH = 1000
 """Documents ranked a query: a rule may have to exclude hundreds before the right one is first."""
+NUM_EXAMPLES = 3
+"""Queries shown of each cause."""
 
 
 def diagnose_system(workspace: Workspace, opened: System, *, split: str, progress: Progress) -> Diagnosis:
@@ -51,7 +53,7 @@ def diagnose_system(workspace: Workspace, opened: System, *, split: str, progres
         split=split,
         num_queries=len(judged.queries) + len(without),
         num_failed=len(failures),
-        causes=_by_cause(background, found, num_examples=workspace.recipe.diagnosis.num_examples),
+        causes=_by_cause(background, found),
         by_query={each.failure.query.query_id: each.cause for each in found},
         notes=_notes(background, num_unjudged),
         excluded=exclusions.counts,
@@ -87,7 +89,7 @@ def _without_relevant(workspace: Workspace, background: Background) -> tuple[lis
     return found, len(others) - len(found)
 
 
-def _by_cause(background: Background, found: Sequence[Finding], *, num_examples: int) -> tuple[FailureCause, ...]:
+def _by_cause(background: Background, found: Sequence[Finding]) -> tuple[FailureCause, ...]:
     """Every cause that was found, in order of precedence."""
     causes = []
     for cause, explanation in CAUSES.items():
@@ -101,7 +103,7 @@ def _by_cause(background: Background, found: Sequence[Finding], *, num_examples:
                     is_proven=cause not in BY_RANK,
                     meaning=explanation.meaning,
                     remedy=explanation.remedy,
-                    examples=tuple(_example(background, each) for each in its[:num_examples]),
+                    examples=tuple(_example(background, each) for each in its[:NUM_EXAMPLES]),
                 )
             )
     return tuple(causes)
