@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from nearer.core.results.training import Trained, TrainedReranker
     from nearer.core.results.vectors import Compressed, CompressionCurve, Cost, Merged, Rotated
     from nearer.flows.adapt import adapt
-    from nearer.flows.add import add, remove
+    from nearer.flows.add import add
     from nearer.flows.advise import advise
     from nearer.flows.arm import arm_status, stop_arm
     from nearer.flows.backup import backup, restore
@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from nearer.flows.merge import merge
     from nearer.flows.promote import promote
     from nearer.flows.prune import prune
+    from nearer.flows.remove import remove
     from nearer.flows.report import report
     from nearer.flows.rollback import rollback
     from nearer.flows.rotate import rotate
@@ -185,7 +186,7 @@ _WHERE = {
     "merge": "nearer.flows.merge",
     "promote": "nearer.flows.promote",
     "prune": "nearer.flows.prune",
-    "remove": "nearer.flows.add",
+    "remove": "nearer.flows.remove",
     "report": "nearer.flows.report",
     "restore": "nearer.flows.backup",
     "rollback": "nearer.flows.rollback",

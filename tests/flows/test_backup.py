@@ -13,11 +13,12 @@ from flows.folders import write_jsonl
 from flows.processes import run
 from nearer.core.errors import InputError
 from nearer.core.records import Document
-from nearer.flows.add import add, remove
+from nearer.flows.add import add
 from nearer.flows.backup import backup, restore
 from nearer.flows.documents import put
 from nearer.flows.history import history
 from nearer.flows.index import index, index_status
+from nearer.flows.remove import remove
 from nearer.flows.search import search
 from nearer.store.backup import CONTENT
 from nearer.store.events.log import EventLog

@@ -9,12 +9,13 @@ import pytest
 from flows.folders import write_jsonl
 from nearer.core.errors import Conflict
 from nearer.core.progress import Silent
-from nearer.flows.add import add, remove
+from nearer.flows.add import add
 from nearer.flows.advise import advise
 from nearer.flows.compress import compress
 from nearer.flows.evaluate import evaluate
 from nearer.flows.index import index, index_status
 from nearer.flows.promote import promote
+from nearer.flows.remove import remove
 from nearer.flows.rollback import rollback
 from nearer.flows.search import search
 from nearer.flows.status import status

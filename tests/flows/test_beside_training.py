@@ -10,11 +10,12 @@ import pytest
 from flows.folders import write_jsonl
 from nearer.core import failpoints
 from nearer.core.errors import Conflict, WorkspaceBusy
-from nearer.flows.add import add, remove
+from nearer.flows.add import add
 from nearer.flows.check import check
 from nearer.flows.compress import compress
 from nearer.flows.index import index
 from nearer.flows.promote import promote
+from nearer.flows.remove import remove
 from nearer.flows.rollback import rollback
 from nearer.flows.search import search
 from nearer.flows.status import status

@@ -1,9 +1,9 @@
 """A removed document's text is nowhere in the workspace any more."""
 
 from nearer.core.results.measuring import Evaluation
-from nearer.flows.add import remove
 from nearer.flows.evaluate import evaluate
 from nearer.flows.promote import promote
+from nearer.flows.remove import remove
 from nearer.flows.report import report
 from nearer.flows.train import train
 from nearer.store.workspace import Workspace

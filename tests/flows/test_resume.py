@@ -15,7 +15,8 @@ from kept import trainings
 from learn.test_resume import flip
 from nearer.core.errors import Conflict, NotFound, RecipeError, WorkspaceError
 from nearer.encode.encoder import Encoder
-from nearer.flows.add import add, remove
+from nearer.flows.add import add
+from nearer.flows.remove import remove
 from nearer.flows.status import status
 from nearer.flows.train import train
 from nearer.learn.objective import Objective

@@ -8,9 +8,10 @@ import pytest
 from flows.folders import write_jsonl
 from nearer.core.errors import Conflict, NotFound
 from nearer.encode.encoder import Encoder
-from nearer.flows.add import add, remove
+from nearer.flows.add import add
 from nearer.flows.index import index
 from nearer.flows.promote import promote
+from nearer.flows.remove import remove
 from nearer.flows.search import search
 from nearer.retrieval import manifest
 from nearer.serving.searcher import Searcher

@@ -16,7 +16,7 @@ from nearer.core.results.measuring import SuiteRun
 from nearer.encode.embedded import Corpora
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.suite import open_suite, run_suite
-from nearer.flows.add import remove
+from nearer.flows.remove import remove
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 

@@ -10,8 +10,8 @@ from nearer.encode import embedded
 from nearer.encode.corpus import read_documents
 from nearer.evaluation import tasks as flow
 from nearer.evaluation.items import read_items, read_seeds, twins
-from nearer.flows.add import remove
 from nearer.flows.evaluate_task import evaluate_task
+from nearer.flows.remove import remove
 from nearer.store.workspace import Workspace
 
 TOPIC = ("--label", "label_topic")

@@ -55,7 +55,7 @@ def add(
 @app.command()
 def remove(doc_ids: list[str], folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Remove documents, and the judgments on them."""
-    from nearer.flows.add import remove as flow
+    from nearer.flows.remove import remove as flow
 
     run(folder, None, as_json, printing.removed, lambda w: flow(w, doc_ids))
 

@@ -9,7 +9,7 @@ from nearer.core.errors import InputError, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.records import Document
 from nearer.core.results.changes import Changes
-from nearer.flows.add import remove
+from nearer.flows.remove import remove
 from nearer.store import tables
 from nearer.store.collection import put_documents, revision_of, unknown_ids
 from nearer.store.workspace import Workspace
