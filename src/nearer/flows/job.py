@@ -47,12 +47,12 @@ class WrittenProgress:
 
     def track(self, items: Iterable[T], *, label: str, total: int, size: Callable[[T], int] = one) -> Generator[T]:
         """Yield ``items`` unchanged; a ``total`` of 0 is unknown."""
-        told, done = 0.0, 0
+        shown_at, done = 0.0, 0
         for item in items:
             yield item
             done += size(item)
-            if done == total or time.monotonic() - told >= _EVERY_S:
-                told = time.monotonic()
+            if done == total or time.monotonic() - shown_at >= _EVERY_S:
+                shown_at = time.monotonic()
                 self._write({"label": label, "done": done, "total": total})
 
     def say(self, text: str) -> None:
@@ -90,12 +90,12 @@ def run_job(workspace: Workspace, job_id: str) -> JobEntry:
             result = VERBS[job.verb](workspace, **job.arguments, progress=progress)
             known.end(job_id, state="done", result=result.to_dict())
         except NearerError as error:
-            told = {"code": error.code, "message": error.message, "hint": error.hint}
-            known.end(job_id, state="failed", result={"error": told})
+            failure = {"code": error.code, "message": error.message, "hint": error.hint}
+            known.end(job_id, state="failed", result={"error": failure})
         except Exception:
             traceback.print_exc()
-            told = {"code": "internal", "message": "the job failed", "hint": f"see .nearer/jobs/{job_id}.log"}
-            known.end(job_id, state="failed", result={"error": told})
+            failure = {"code": "internal", "message": "the job failed", "hint": f"see .nearer/jobs/{job_id}.log"}
+            known.end(job_id, state="failed", result={"error": failure})
         return known.get(job_id)
 
 

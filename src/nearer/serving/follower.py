@@ -38,7 +38,7 @@ class Follower:
         self._target, self._is_urgent, self._poll_s = target, is_urgent, poll_s
         self._searcher: Searcher | None = None
         self._fault: NearerError = NotReady("the live release is being opened", hint="repeat the request in a moment")
-        self._told = ""
+        self._last_warning = ""
         self._is_ending = False
         self._wake = Event()
         self._followed = Condition()
@@ -94,7 +94,7 @@ class Follower:
                     self._catch_up()
                     with self._followed:
                         self._followed.notify_all()
-                seen, self._told = state, ""
+                seen, self._last_warning = state, ""
             except NearerError as error:
                 self._tell(error)
                 wait_s = _RETRY_S
@@ -125,8 +125,8 @@ class Follower:
 
     def _tell(self, error: NearerError) -> None:
         """Say once what keeps it from following; who asks before anything was opened is not given its paths."""
-        if str(error) == self._told:
+        if str(error) == self._last_warning:
             return
-        self._told = str(error)
+        self._last_warning = str(error)
         _log.warning("cannot open what is to be served: %s", error)
         self._fault = NotReady("the live release cannot be opened", hint="see the log of the service")

@@ -31,7 +31,7 @@ class Indexer:
         self._workspace, self._served, self._updated = workspace, served, updated
         self._wake = Event()
         self._is_ending = False
-        self._told = ""
+        self._last_warning = ""
         self._thread = Thread(target=self._work, name="nearer-index", daemon=True)
 
     def start(self) -> None:
@@ -58,14 +58,14 @@ class Indexer:
                 for served in self._served():
                     if not self._is_ending:
                         self._follow(served)
-                self._told = ""
+                self._last_warning = ""
             except (WorkspaceBusy, Conflict):  # another process is at it
                 continue
             except NearerError as error:
                 wait_s = _RETRY_S
-                if self._told != str(error):
+                if self._last_warning != str(error):
                     _log.warning("the index cannot follow the documents: %s", error)
-                self._told = str(error)
+                self._last_warning = str(error)
             except Exception:
                 wait_s = _RETRY_S
                 _log.exception("the index cannot follow the documents")

@@ -66,7 +66,7 @@ class Shadow:
         self._answers: list[ShadowAnswer] = []
         self._written_id = ""
         self._is_ending = False
-        self._told = ""
+        self._last_warning = ""
         self._thread = Thread(target=self._work, name="nearer-shadow", daemon=True)
 
     @property
@@ -188,9 +188,9 @@ class Shadow:
 
     def _tell(self, what: str) -> None:
         """Say once what keeps the candidate from being compared."""
-        if what != self._told:
+        if what != self._last_warning:
             _log.warning("the candidate in the shadow: %s", what)
-            self._told = what
+            self._last_warning = what
 
 
 def _ranked(hits: tuple[Hit, ...]) -> list[tuple[str, float]]:

@@ -104,16 +104,16 @@ def encode_part(
     clock: Callable[[], float],
 ) -> tuple[Part, Corpus]:
     """Cut and encode in that order for ``time_s``, through the cache; what of it is the part, and its passages."""
-    began, told = clock(), 0
+    began, shown_s = clock(), 0
     made = _Cut(window=window_of(workspace.recipe.chunk, encoder), documents=documents, encoder=encoder)
     queries = _train_queries(workspace, excluded)
     read: set[str] = set()
     room = _FIRST_CHARACTERS
 
     def seconds(_: object) -> int:
-        nonlocal told
-        before, told = told, min(int(time_s), int(clock() - began))
-        return told - before
+        nonlocal shown_s
+        before, shown_s = shown_s, min(int(time_s), int(clock() - began))
+        return shown_s - before
 
     tracked = progress.track(
         _slices(workspace, documents, queries, excluded, room=lambda: room),

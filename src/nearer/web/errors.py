@@ -97,7 +97,7 @@ def _headers(error: NearerError) -> dict[str, str]:
 def add_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Have an application tell its errors so; ``routes`` are all that it has."""
 
-    async def told(_: Request, error: Exception) -> JSONResponse:
+    async def answer(_: Request, error: Exception) -> JSONResponse:
         return answer_to(error)
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
@@ -112,7 +112,7 @@ def add_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         hint = "the service's own page lists what there is: /docs" if error.status_code in (404, 405) else ""
         return error_answer(error.status_code, code, str(error.detail), hint, headers=dict(error.headers or {}))
 
-    app.add_exception_handler(NearerError, told)
+    app.add_exception_handler(NearerError, answer)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, refused)
 

@@ -146,12 +146,12 @@ class EventLog:
     def _fail(self, group: Sequence[tuple[Sequence[Record], Future[None] | None]], error: Exception) -> None:
         _log.error("events could not be written: %s", error)
         self._end_file()  # what is at its end nobody knows: another is begun
-        told: NearerError = WorkspaceError(f"events cannot be written: {error}", hint="see that the disk has room")
+        failure: NearerError = WorkspaceError(f"events cannot be written: {error}", hint="see that the disk has room")
         for records, done in group:
             if done is None:
                 self._lost(len(records))
             elif done.set_running_or_notify_cancel():
-                done.set_exception(told)
+                done.set_exception(failure)
 
     def _roll(self) -> None:
         """End a file that is large, or of an hour that is over; then seal also what others left."""

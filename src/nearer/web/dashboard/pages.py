@@ -108,15 +108,15 @@ class JobPage(Result):
 def overview(service: Service) -> Overview:
     """The first page."""
     workspace = service.workspace
-    told, events = status(workspace), workspace.registry.history()
-    live_id = told.live.release_id if told.live else None
+    current, events = status(workspace), workspace.registry.history()
+    live_id = current.live.release_id if current.live else None
     moved = next((each for each in reversed(events) if each.release_id == live_id and each.action != "arm"), None)
     evidence = next((each for each in reversed(events) if each.release_id == live_id and each.reasons), moved)
     served, traffic, shadow = service.follower.served, Traffic.read(workspace.events), last_shadow(workspace)
     latency = traffic.latency()
     is_shared = Arms(workspace.database).active() is not None
     return Overview(
-        live=told.live,
+        live=current.live,
         since=moved.at if moved else None,
         reasons=evidence.reasons if evidence else (),
         notes=evidence.notes if evidence else (),
@@ -177,19 +177,19 @@ def job_page(service: Service, job_id: str) -> JobPage:
     """One job. Raises NotFound."""
     jobs = Jobs(service.workspace)
     job = jobs.get(job_id)
-    told, _ = jobs.progress(job_id)
+    progress, _ = jobs.progress(job_id)
     return JobPage(
         job=job,
         is_at_work=job.state not in ENDED,
-        steps=_steps(told),
-        said=tuple(str(each["text"]) for each in told if "text" in each)[-50:],
+        steps=_steps(progress),
+        said=tuple(str(each["text"]) for each in progress if "text" in each)[-50:],
         facts=tuple((name, str(value)) for name, value in (job.result or {}).items() if _is_plain(value)),
     )
 
 
-def _steps(told: Sequence[Mapping[str, Any]]) -> tuple[JobStep, ...]:
+def _steps(progress: Sequence[Mapping[str, Any]]) -> tuple[JobStep, ...]:
     """The newest of each part, in the order in which they began."""
-    newest = {str(each["label"]): each for each in told if "label" in each}
+    newest = {str(each["label"]): each for each in progress if "label" in each}
     return tuple(
         JobStep(label=label, done=int(each["done"]), total=int(each["total"])) for label, each in newest.items()
     )

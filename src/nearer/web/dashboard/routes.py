@@ -220,10 +220,10 @@ def _add_files(routes: APIRouter, service: Service) -> None:
 
 def _fault(service: Service, error: NearerError, *, here: str) -> Response:
     """The page of an error: what may be shown of it, with its status."""
-    told = answer_to(error)
-    said = {"message": error.message, "hint": error.hint} if told.status_code < 500 else _HIDDEN
+    answer = answer_to(error)
+    said = {"message": error.message, "hint": error.hint} if answer.status_code < 500 else _HIDDEN
     return page_of(
-        "error.html", None, name=_name(service), title="It cannot be done", here=here, status=told.status_code, **said
+        "error.html", None, name=_name(service), title="It cannot be done", here=here, status=answer.status_code, **said
     )
 
 
