@@ -17,6 +17,7 @@ class BagOfWords:
 
     encoder_id = "enc-bag-of-words"
     model_id = "model-bag-of-words"
+    tokenizer_id = "words"
     dimension = DIMENSION
     shares_documents = False
 

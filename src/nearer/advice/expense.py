@@ -9,7 +9,7 @@ import numpy as np
 from nearer.advice.advice_data import AdviceData
 from nearer.advice.remedies import Remedy, Work
 from nearer.core.sections import CostRecipe
-from nearer.encode.api import ApiEncoder
+from nearer.encode.api import service_reader
 from nearer.encode.corpus import Corpus
 from nearer.encode.encoder import TextEncoder
 
@@ -49,13 +49,13 @@ def measure_rate(encoder: TextEncoder, corpus: Corpus, *, clock: Callable[[], fl
     number, dimension = len(corpus.passages), encoder.dimension
     drawn = np.random.default_rng(0).permutation(number)[:_SAMPLE_PASSAGES]
     texts = sorted((corpus.passages[row] for row in drawn), key=len)
-    if isinstance(encoder, ApiEncoder):
+    if service := service_reader(encoder, "documents"):
         return Rate(
             passages_per_s=None,
             num_passages=number,
             dimension=dimension,
-            num_tokens=encoder.estimated_tokens(texts) / len(texts) * number,
-            usd_per_million_tokens=encoder.api.price_per_million_tokens,
+            num_tokens=service.estimated_tokens(texts) / len(texts) * number,
+            usd_per_million_tokens=service.api.price_per_million_tokens,
         )
     encoder.encode_documents(texts[: max(1, len(texts) // 8)])
     began = clock()
@@ -83,7 +83,7 @@ def latency_ms(
 
 def query_ms(data: AdviceData, encoder: TextEncoder) -> dict[str, float]:
     """The time of encoding one query; a service is asked a few times, and waiting for its limits counts."""
-    most = _TIMED_REQUESTS if isinstance(encoder, ApiEncoder) else _TIMED_QUERIES
+    most = _TIMED_REQUESTS if service_reader(encoder, "queries") else _TIMED_QUERIES
     return latency_ms(data, lambda row: encoder.encode_queries([data.queries[row].text]), most=most)
 
 

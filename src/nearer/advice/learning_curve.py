@@ -23,7 +23,7 @@ from nearer.core.results.training import Costs, DevPoint
 from nearer.encode.blocks import longest_first
 from nearer.encode.corpus import Corpus
 from nearer.encode.embedded import EmbeddedCorpus
-from nearer.encode.encoder import Encoder, TextEncoder
+from nearer.encode.encoder import Encoder, TextEncoder, local_reader
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.ready import ready_to_train
 from nearer.learn.checkpoint import Checkpoints, weights_of
@@ -145,12 +145,13 @@ def curve_seconds(
     positive_from = scale_of(workspace).positive_from
     anchors = [texts[j.query_id] for j in collection.judgments("train") if j.grade >= positive_from]
     anchors += [pair.query for pair in collection.pairs()]
-    if len(anchors) < FEWEST_PAIRS or not isinstance(encoder, Encoder):
+    reader = local_reader(encoder, "documents")
+    if len(anchors) < FEWEST_PAIRS or reader is None:
         return 0.0
     most = len(anchors) if full else min(len(anchors), workspace.recipe.advise.curve_pairs)
     examples = [Example(anchor=text, positive=corpus.passages[0]) for text in anchors[:most]]
-    costs = measure_costs(workspace, encoder, corpus.passages, num_judged=0, most_s=_MEASURING_S, clock=clock)
-    return _Size.of(workspace, encoder, examples, corpus).seconds(_sizes(SHARES, most), costs)
+    costs = measure_costs(workspace, reader, corpus.passages, num_judged=0, most_s=_MEASURING_S, clock=clock)
+    return _Size.of(workspace, reader, examples, corpus).seconds(_sizes(SHARES, most), costs)
 
 
 def _sizes(shares: Sequence[float], most: int) -> list[int]:

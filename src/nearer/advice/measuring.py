@@ -21,7 +21,7 @@ from nearer.advice.timing import Step, encoding_s, tell
 from nearer.advice.verdict import FINE_TUNE
 from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.cross_encoder import CrossEncoder
-from nearer.encode.encoder import Encoder
+from nearer.encode.encoder import local_reader
 from nearer.training.deadline import Deadline
 
 _UNREAD = "the base cannot read the texts, and training does not mend that: another base, in advise.encoders"
@@ -71,8 +71,8 @@ def _steps(
     recipe = data.workspace.recipe
     passage_s = 0.0 if rate.passages_per_s is None else 1 / rate.passages_per_s
     all_s = passage_s * len(data.corpus.passages)
-    others = [each.encoder for each in data.others.values()]
-    others_s = sum(encoding_s(each, data.corpus, clock=clock) for each in others if isinstance(each, Encoder))
+    others = [local_reader(each.encoder, "documents") for each in data.others.values()]
+    others_s = sum(encoding_s(each, data.corpus, clock=clock) for each in others if each)
     reading_s = _reading_s(data, reranker, clock=clock) if reranker else 0.0
     curve_s = curve_seconds(data.workspace, data.system.encoder, data.corpus, full=full_curve, clock=clock)
     curve_s = 0.0 if data.unread else curve_s

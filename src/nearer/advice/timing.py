@@ -9,7 +9,7 @@ from nearer.core.errors import InputError
 from nearer.core.progress import OutOfTime, Progress
 from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.corpus import Corpus, cut, missing_passages, window_of
-from nearer.encode.encoder import Encoder
+from nearer.encode.encoder import Encoder, local_reader
 from nearer.store.workspace import Workspace
 from nearer.systems.system import System
 from nearer.training.budget import encoding_cost, rounded_time
@@ -72,8 +72,8 @@ def refuse_long_encoding(
 
     Told by a few of them, before the others are cut.
     """
-    encoder = system.encoder
-    if not deadline.is_ever or not isinstance(encoder, Encoder):
+    encoder = local_reader(system.encoder, "documents")
+    if not deadline.is_ever or encoder is None:
         return
     documents = workspace.collection.documents()
     if not documents:

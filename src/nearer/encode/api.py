@@ -14,7 +14,7 @@ import numpy as np
 from nearer.core.arrays import Floats32
 from nearer.core.errors import ModelRefused, ServiceError
 from nearer.core.ids import canonical_json, content_id
-from nearer.encode.encoder import EncoderSettings, Origin, Side
+from nearer.encode.encoder import EncoderSettings, Origin, Side, TextEncoder
 from nearer.encode.endpoint import Endpoint
 
 DEFAULT_MAX_TOKENS = 512
@@ -195,3 +195,9 @@ class ApiEncoder:
             batch_tokens += len(spans)
         if batch:
             yield batch, batch_tokens
+
+
+def service_reader(encoder: TextEncoder, side: Side) -> ApiEncoder | None:
+    """The service that reads the texts of a side; None where a model here does."""
+    reader = encoder.origin(side).encoder
+    return reader if isinstance(reader, ApiEncoder) else None

@@ -13,7 +13,7 @@ from nearer.core.errors import Conflict, InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Query
 from nearer.core.sections import ChunkRecipe
-from nearer.encode.api import ApiEncoder
+from nearer.encode.api import service_reader
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, has_at_most, passages
 from nearer.encode.encoder import Side, TextEncoder
@@ -185,8 +185,8 @@ def tell_cost(
     workspace: Workspace, encoder: TextEncoder, side: Side, parts: Iterable[Sequence[str]], progress: Progress
 ) -> None:
     """Say, before a service is asked, how many texts of all ``parts`` are not in the cache and what they will cost."""
-    service = encoder.origin(side).encoder
-    if not isinstance(service, ApiEncoder):
+    service = service_reader(encoder, side)
+    if service is None:
         return
     num_texts = num_tokens = 0
     with _cache(workspace, service, side) as cache:
@@ -213,7 +213,7 @@ def _embed(
     encode = reader.encode_queries if side == "queries" else reader.encode_documents
     with _cache(workspace, reader, side) as cache:
         found, num_encoded = cache.vectors(
-            texts, encode=encode, progress=progress, label=label, batching=_batching(reader)
+            texts, encode=encode, progress=progress, label=label, batching=_batching(reader, side)
         )
     return origin.apply(found), num_encoded
 
@@ -222,8 +222,7 @@ def _cache(workspace: Workspace, encoder: TextEncoder, side: Side) -> EmbeddingC
     return EmbeddingCache(workspace.embeddings, encoder_id=encoder.encoder_id, kind=side, dimension=encoder.dimension)
 
 
-def _batching(encoder: TextEncoder) -> Batching:
+def _batching(encoder: TextEncoder, side: Side) -> Batching:
     """A service is asked for the texts of a request at a time, several times at once."""
-    if not isinstance(encoder, ApiEncoder):
-        return LOCAL
-    return Batching(block_texts=encoder.api.batch_texts, workers=encoder.api.max_parallel)
+    service = service_reader(encoder, side)
+    return Batching(block_texts=service.api.batch_texts, workers=service.api.max_parallel) if service else LOCAL

@@ -274,6 +274,12 @@ class Encoder:
         return copy
 
 
+def local_reader(encoder: TextEncoder, side: Side) -> Encoder | None:
+    """The encoder whose weights are here that reads the texts of a side; None where a service does."""
+    reader = encoder.origin(side).encoder
+    return reader if isinstance(reader, Encoder) else None
+
+
 def model_id_of(encoder_id: str) -> str:
     """The short id that names a model to people, from that of its encoder.
 

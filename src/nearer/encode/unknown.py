@@ -5,10 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nearer.encode.adapted import AdaptedEncoder
-from nearer.encode.compressed import CompressedEncoder
-from nearer.encode.encoder import Encoder, TextEncoder
-from nearer.encode.paired import PairedEncoder
+from nearer.encode.encoder import TextEncoder, local_reader
 
 UNREADABLE = 0.1
 """From this share of unknown tokens on a model cannot read a text. Our rule: English texts have some 0.01 at most, and
@@ -54,7 +51,7 @@ class UnknownTokens:
 
 def count_unknown(encoder: TextEncoder, texts: Sequence[str], *, of_queries: bool = False) -> UnknownTokens | None:
     """The unknown tokens of all texts, as documents or as queries; None where nobody knows, as behind an API."""
-    reader = _reader(encoder, of_queries=of_queries)
+    reader = local_reader(encoder, "queries" if of_queries else "documents")
     if reader is None:
         return None
     read = reader.unknown_tokens(texts)
@@ -78,15 +75,3 @@ def script_of(text: str) -> str:
         return "signs"
     name = unicodedata.name(letter, "unnamed").split()[0].removesuffix("-")
     return _SCRIPT_NAMES.get(name, name.capitalize())
-
-
-def _reader(encoder: TextEncoder, *, of_queries: bool) -> Encoder | None:
-    """The encoder whose tokenizer reads the texts."""
-    match encoder:
-        case PairedEncoder():
-            return _reader(encoder.queries if of_queries else encoder.documents, of_queries=of_queries)
-        case AdaptedEncoder() | CompressedEncoder():
-            return _reader(encoder.base, of_queries=of_queries)
-        case Encoder():
-            return encoder
-    return None

@@ -9,7 +9,7 @@ from nearer.core.progress import Progress
 from nearer.core.results.base import JSON
 from nearer.core.results.training import DevPoint, DevValues, Fit, MiningReport, Pass, StartingPoint
 from nearer.encode.cross_encoder import CrossEncoder
-from nearer.encode.encoder import Encoder, TextEncoder
+from nearer.encode.encoder import Encoder, TextEncoder, local_reader
 from nearer.learn.fit_reranker import fit_reranker
 from nearer.learn.listwise import RankedList
 from nearer.learn.precision import precisions_of
@@ -62,8 +62,8 @@ def open_start(workspace: Workspace, name: str) -> RerankerStart:
 
 def _with_weights(encoder: TextEncoder, *, name: str) -> Encoder:
     """The encoder under what maps its vectors, or those of its queries. Raises InputError when behind an API."""
-    reader = encoder.origin("queries").encoder
-    if not isinstance(reader, Encoder):
+    reader = local_reader(encoder, "queries")
+    if reader is None:
         raise InputError(
             f"{name} is behind an API: it has no transformer here to begin with",
             hint="begin with a cross-encoder: --from cross-encoder/ms-marco-MiniLM-L6-v2",
