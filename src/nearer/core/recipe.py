@@ -6,7 +6,6 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-import tomlkit
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -119,6 +118,8 @@ def as_toml(values: Mapping[str, Any]) -> str:
     [train]
     epochs = 1
     """
+    import tomlkit  # only those who write need it
+
     return tomlkit.dumps(_without_none(values))
 
 
@@ -132,6 +133,8 @@ def as_toml_value(value: object) -> str:
 
 
 def _in_one_line(value: object) -> Any:
+    import tomlkit
+
     match value:
         case Mapping():
             table = tomlkit.inline_table()
