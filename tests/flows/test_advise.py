@@ -17,6 +17,7 @@ from nearer.core.errors import InputError, ModelRefused, RecipeError
 from nearer.core.progress import Silent
 from nearer.core.results.advice import SkippedRemedy
 from nearer.encode.adapted import AdaptedEncoder
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.corpus_ranker import pairs_of
 from nearer.evaluation.ranking import rank
 from nearer.flows.add import add
@@ -152,7 +153,7 @@ def test_boosts_are_measured_as_deep_as_they_are_served(new_workspace, tmp_path)
     write_changes(workspace, remedy.changes)
     workspace.close()
     served = Workspace.open(workspace.folder)
-    _, ranked, _ = rank(served, open_system(served, "base+boost"), data.queries[:5], k=150, progress=Silent())
+    _, ranked, _ = rank(Corpora(served, Silent()), open_system(served, "base+boost"), data.queries[:5], k=150)
     served.close()
     assert ranked.rows_QK.shape == (5, 150)
     for row in range(5):

@@ -13,7 +13,7 @@ from kept import trainings
 from nearer.advice import learning_curve as module
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Silent
-from nearer.encode.embedded import EmbeddedCorpus
+from nearer.encode.embedded import Corpora, EmbeddedCorpus
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.evaluation.ranking import measure
 from nearer.flows.learning_curve import learning_curve
@@ -77,7 +77,7 @@ def test_points_rise_from_the_base_and_the_forecast_goes_on(measured):
 def test_the_base_is_measured_as_evaluate_does_where_the_corpus_is_small(measured):
     workspace = Workspace.open(measured["folder"])
     judged = read_judged_split(workspace, "dev")
-    known = measure(workspace, open_system(workspace, "base"), judged, progress=Silent()).values["nDCG@10"]
+    known = measure(Corpora(workspace, Silent()), open_system(workspace, "base"), judged).values["nDCG@10"]
     workspace.close()
     assert measured["found"]["points"][0]["value"] == pytest.approx(known.mean())
 
