@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nearer.core.results.training import TrainingRecord
-from nearer.measure.alarms import CurvePoint, TrainingEvidence, judge
+from nearer.measure.alarms import MeasuredStep, TrainingEvidence, judge
 
 NAMES = ["train_dev_gap", "dev_falls", "repeated_pairs", "rank_lost"]
 
@@ -13,7 +13,7 @@ NAMES = ["train_dev_gap", "dev_falls", "repeated_pairs", "rank_lost"]
 def points(number, *rows):
     """Points of (dev, train, effective rank), ten steps apart."""
     return [
-        CurvePoint(number=number, step=10 * at, dev=dev, train=train, effective_rank=rank)
+        MeasuredStep(number=number, step=10 * at, dev=dev, train=train, effective_rank=rank)
         for at, (dev, train, rank) in enumerate(rows)
     ]
 
@@ -23,7 +23,7 @@ HEALTHY = TrainingEvidence(
         points(1, (0.50, 0.51, 200), (0.55, 0.58, 210), (0.60, 0.64, 215)),
         points(2, (0.60, 0.64, 215), (0.64, 0.71, 220), (0.63, 0.72, 220)),
     ],
-    kept=CurvePoint(number=2, step=10, dev=0.64, train=0.71, effective_rank=220),
+    kept=MeasuredStep(number=2, step=10, dev=0.64, train=0.71, effective_rank=220),
     num_dev=300,
     num_train=100,
     lessons=[*range(95), *[100] * 5],
@@ -100,7 +100,7 @@ def test_pairs_that_repeat_each_other():
 
 
 def test_what_was_not_measured_raises_nothing_and_says_so():
-    bare = [CurvePoint(number=1, step=0, dev=0.5), CurvePoint(number=1, step=10, dev=0.4)]
+    bare = [MeasuredStep(number=1, step=0, dev=0.5), MeasuredStep(number=1, step=10, dev=0.4)]
     found = alarms(passes=[bare], kept=bare[0], num_train=0)
     assert [name for name, alarm in found.items() if alarm.value is not None] == ["repeated_pairs"]
     assert not any(alarm.raised for alarm in found.values())

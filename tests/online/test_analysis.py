@@ -180,6 +180,10 @@ def test_a_file_says_what_is_wrong(tmp_path):
     with pytest.raises(InputError, match=r"aim: unknown key.*|share: .*less than 1") as caught:
         read_plan(path)
     assert "plan.toml" in caught.value.message
+    assert "(got 2.0)" in caught.value.message or "(got 2)" in caught.value.message
+    path.write_bytes(b'name = "caf\xe9"\n')
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_plan(path)
     path.write_text("name = ")
     with pytest.raises(InputError, match="not valid TOML"):
         read_plan(path)

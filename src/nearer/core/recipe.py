@@ -1,6 +1,5 @@
 """The recipe: every choice that has a default, read from ``nearer.toml`` and recorded whole with each run."""
 
-import reprlib
 import tomllib
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -31,6 +30,7 @@ from nearer.core.sections import (
     SplitRecipe,
     TrainRecipe,
 )
+from nearer.core.toml_files import explained, is_misplaced, read_toml
 
 RECIPE_FILE = "nearer.toml"
 _MOST_BYTES = 2**20
@@ -81,7 +81,7 @@ def load_recipe(path: Path | None, *, overrides: tuple[str, ...] = ()) -> Recipe
 
     Raises RecipeError with the file, the key, what is wrong and how to mend it.
     """
-    values = _read(path) if path else {}
+    values = read_toml(path, most_bytes=_MOST_BYTES, fault=RecipeError) if path else {}
     for override in overrides:
         set_keys(values, _parsed(override))
     return _validated(values, source=path or "--set")
@@ -147,29 +147,18 @@ def _in_one_line(value: object) -> Any:
     return tomlkit.item(value)
 
 
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in values.items() if value is not None}
-    return {key: _without_none(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _validated(values: Mapping[str, Any], *, source: Path | str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(_explain(source, error), hint="correct the key in nearer.toml or in --set") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MOST_BYTES:
-        raise RecipeError(f"{path}: larger than {_MOST_BYTES // 2**20} MiB", hint="shorten it: a recipe is a few lines")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not UTF-8 (byte {error.start})", hint="save the file as UTF-8") from error
-    except RecursionError:
-        raise RecipeError(f"{path}: nested too deeply", hint="flatten the lists and tables") from None
-    except ValueError as error:  # not only TOMLDecodeError: a number of thousands of digits too
-        raise RecipeError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from error
+        said = explained(source, error, whole="recipe", is_secret=_may_be_a_key)
+        raise RecipeError(said, hint="correct the key in nearer.toml or in --set") from error
 
 
 def _parsed(override: str) -> dict[str, object]:
@@ -189,18 +178,7 @@ def _parse(raw: str) -> object:
     return values["value"] if len(values) == 1 else raw
 
 
-def _explain(path: Path | str, error: ValidationError) -> str:
-    lines = []
-    for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"]) or "recipe"
-        reason = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
-        is_shown = fault["loc"] and not _may_be_a_key(fault)
-        lines.append(f"{key}: {reason}" + (f" (got {reprlib.repr(fault['input'])})" if is_shown else ""))
-    return f"{path}: " + "; ".join(lines)
-
-
 def _may_be_a_key(fault: ErrorDetails) -> bool:
     """Whether a value could be the key of a service, put where it does not belong; such a text is never shown."""
     is_encoder = fault["loc"][:1] == ("encoder",) or fault["loc"][:2] == ("advise", "encoders")
-    is_misplaced = is_encoder or fault["type"] == "extra_forbidden"
-    return is_misplaced and isinstance(fault["input"], str | dict | list)
+    return is_misplaced(fault) or (is_encoder and isinstance(fault["input"], str | dict | list))

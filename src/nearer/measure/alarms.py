@@ -44,7 +44,7 @@ _SOURCES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
+class MeasuredStep:
     """What was measured after ``step`` steps of pass ``number``; None where it was not.
 
     ``dev`` and ``train`` are the metric on dev and on training queries.
@@ -75,8 +75,8 @@ class TrainingEvidence:
     queries measured.
     """
 
-    passes: Sequence[Sequence[CurvePoint]]
-    kept: CurvePoint
+    passes: Sequence[Sequence[MeasuredStep]]
+    kept: MeasuredStep
     num_dev: int
     num_train: int
     lessons: Sequence[Hashable]
@@ -84,12 +84,12 @@ class TrainingEvidence:
     dimension: int
 
     @property
-    def start(self) -> CurvePoint:
+    def start(self) -> MeasuredStep:
         """The model that training began with."""
         return self.passes[0][0]
 
     @property
-    def ends(self) -> list[CurvePoint]:
+    def ends(self) -> list[MeasuredStep]:
         """What was kept, and where each pass ended."""
         return [self.kept, *(points[-1] for points in self.passes)]
 

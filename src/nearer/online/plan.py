@@ -1,6 +1,5 @@
 """What an experiment is, before it begins: frozen then, with a hash that stands in its report."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from nearer.core.errors import InputError
 from nearer.core.ids import content_id
 from nearer.core.sections.base import Section
+from nearer.core.toml_files import explained, is_misplaced, read_toml
 from nearer.online.metrics import LATENCY, metric_of
 from nearer.online.outcomes import Unit
 
@@ -65,23 +65,12 @@ class Plan(Section):
 
 def read_plan(path: Path) -> Plan:
     """The plan in a TOML file. Raises InputError with what is wrong in it."""
-    if path.stat().st_size > _MOST_BYTES:
-        raise InputError(f"{path}: larger than {_MOST_BYTES // 1024} KiB", hint="a plan is a few lines of TOML")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}", hint="mend the line named above") from error
+    values = read_toml(path, most_bytes=_MOST_BYTES)
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, each['loc'])) or 'plan'}: "
-            + ("unknown key" if each["type"] == "extra_forbidden" else each["msg"].removeprefix("Value error, "))
-            for each in error.errors()
-        ]
-        raise InputError(
-            f"{path}: {'; '.join(faults)}", hint="the keys are in docs/how-to/run-an-experiment.md"
-        ) from error
+        said = explained(path, error, whole="plan", is_secret=is_misplaced)
+        raise InputError(said, hint="the keys are in docs/how-to/run-an-experiment.md") from error
 
 
 def _known(name: str) -> None:

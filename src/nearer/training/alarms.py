@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from nearer.core.near_duplicates import cluster_texts
 from nearer.core.results.training import Alarm, Pass
 from nearer.learn.examples import Example
-from nearer.measure.alarms import CurvePoint, TrainingEvidence, judge
+from nearer.measure.alarms import MeasuredStep, TrainingEvidence, judge
 from nearer.training.monitor import Monitor
 
 
@@ -46,9 +46,9 @@ def lessons(examples: Sequence[Example]) -> list[tuple[int, int]]:
     return [found[row] for row in range(len(examples))]
 
 
-def _points(each: Pass) -> list[CurvePoint]:
+def _points(each: Pass) -> list[MeasuredStep]:
     return [
-        CurvePoint(
+        MeasuredStep(
             number=each.number,
             step=point.step,
             dev=point.value,
