@@ -52,9 +52,15 @@ def _keys(section: BaseModel, prefix: str) -> str:
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
         if not isinstance(value, BaseModel):
-            default = "none" if value is None else f"`{json.dumps(value)}`"
+            default = "none" if value is None else f"`{json.dumps(value, default=_as_said)}`"
             rows.append(f"| `{prefix}{key}` | {default} | {_cell(field.description or '')} |")
     return "\n".join(["| key | default | meaning |", "| --- | --- | --- |", *rows]) if rows else ""
+
+
+def _as_said(section: object) -> dict[str, Any]:
+    """A section among the values of a list, as far as it says something."""
+    assert isinstance(section, BaseModel)
+    return section.model_dump(mode="json", exclude_unset=True)
 
 
 def cli_page() -> str:

@@ -138,35 +138,59 @@ def words_of(text):
     return [match.span() for match in re.finditer(r"\S+", text)]
 
 
-def test_titles_are_repeated_within_the_length():
-    document = Document(doc_id="d", title="On rain", text=" ".join(f"w{n}" for n in range(20)))
-    window = Window(max_tokens=8, overlap_tokens=2, repeat_title=True)
-    found = [each.text for each in passages([document], window=window, token_spans=words_of)]
-    assert len(found) > 3
-    assert all(text.startswith("On rain\n") and len(text.split()) <= 8 for text in found)
-    assert {word for text in found for word in text.split()} == {"On", "rain", *document.text.split()}
+HEADED = Window(max_tokens=20, overlap_tokens=4, repeat_title=True)
 
 
-@pytest.mark.parametrize(("title", "text"), [("", "a b c d e f g h"), ("a b c d e", "f g h i j k"), ("a", "b c")])
-def test_without_a_title_with_a_long_one_and_in_one_piece_documents_are_cut_as_ever(title, text):
+def numbered(number):
+    return " ".join(f"w{n}" for n in range(number))
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "heading"),
+    [
+        ("On rain", numbered(60), "On rain"),
+        ("  On rain ", numbered(60), "On rain"),
+        ("A title of more words than a heading has room for", numbered(60), "A title of more words"),
+        ("", f"How does it rain? {numbered(60)}", "How does it rain?"),
+        (" ", f"How does it rain? {numbered(60)}", "How does it rain?"),
+        ("", f"1. Of rain again. {numbered(60)}", "1. Of rain again."),
+        ("", f"Rain and much else\n\n{numbered(60)}", "Rain and much else"),
+        ("", f"बारिश कैसे होती है। {numbered(60)}", "बारिश कैसे होती है।"),
+        ("", numbered(60), "w0 w1 w2 w3 w4"),
+    ],
+)
+def test_every_passage_but_the_first_begins_with_the_heading_within_the_length(title, text, heading):
     document = Document(doc_id="d", title=title, text=text)
-    cut = [
-        [each.text for each in passages([document], window=window, token_spans=words_of)]
-        for window in (
-            Window(max_tokens=6, overlap_tokens=2, repeat_title=True),
-            Window(max_tokens=6, overlap_tokens=2),
-        )
+    first, *others = [each.text for each in passages([document], window=HEADED, token_spans=words_of)]
+    assert len(others) > 2
+    assert document.full_text.strip().startswith(first)
+    assert all(each.startswith(f"{heading}\n") and len(each.split()) <= 20 for each in others)
+    assert {word for each in (first, *others) for word in each.split()} == {*document.full_text.split()}
+
+
+def test_chinese_sentences_end_without_white_space():
+    text = "下雨是怎么回事？水汽上升。" + "云里有很多小水滴。" * 12
+    spans = [(at, at + 1) for at in range(len(text))]
+    window = Window(max_tokens=40, overlap_tokens=10, repeat_title=True)
+    found = [
+        each.text for each in passages([Document(doc_id="d", text=text)], window=window, token_spans=lambda _: spans)
     ]
-    assert cut[0] == cut[1]
+    assert all(each.endswith("。") for each in found)
+    assert all(each.startswith("下雨是怎么回事？\n云") for each in found[1:])
+
+
+def test_what_is_in_one_piece_has_no_heading():
+    document = Document(doc_id="d", title="On rain", text=numbered(18))
+    assert [each.text for each in passages([document], window=HEADED, token_spans=words_of)] == [document.full_text]
 
 
 @pytest.mark.parametrize("repeat_title", [False, True])
 def test_a_passage_tells_where_it_is_in_its_document(repeat_title):
     document = Document(doc_id="d", title="  A title ", text="  One two three. Four five.\n\nSix seven eight nine.  ")
-    window = Window(max_tokens=6, overlap_tokens=2, repeat_title=repeat_title)
+    window = Window(max_tokens=12, overlap_tokens=2, repeat_title=repeat_title)
     found = list(passages([document], window=window, token_spans=words_and_marks))
     assert len(found) > 1
     for passage in found:
         own = document.full_text[passage.start : passage.end]
-        assert passage.text == (f"{document.title}\n{own}" if repeat_title else own)
+        assert passage.text == (f"A title\n{own}" if repeat_title and passage.ordinal else own)
         assert own == own.strip()

@@ -231,7 +231,7 @@ def test_the_evidence_says_what_was_seen(result):
 
 
 def test_where_documents_are_cut_nothing_is_truncated(found, system, monkeypatch):
-    cut = bag_of_words(enabled=True)
+    cut = bag_of_words(enabled=True, repeat_title=False)
     monkeypatch.setattr("nearer.flows.diagnose.open_system", lambda workspace, name: cut)
     causes = found()["by_query"]
     assert "dev unread end" not in causes

@@ -12,12 +12,17 @@ from nearer.advice.remedies import Remedy, lexical_remedies, out_of_fold, whole
 from nearer.core.results.advice import SkippedRemedy
 from nearer.core.results.training import Fit
 from nearer.encode.adapter import Adapter
+from nearer.encode.corpus import room_of
+from nearer.evaluation.splits import FEW_QUERIES
 from nearer.training.adapter_set import AdapterSet, read_adapter_set
 from nearer.training.adapters import settings_of
 from nearer.vectors.topk import TopK
 
 INDEX_WORK = {"query": "none", "shared": "transform"}
 """The sides of a search that an adapter maps, and what becomes of the index."""
+
+_MOST_CUT = 5000
+"""Passages of a corpus that is cut in other ways unasked: minutes on a processor. Our rule."""
 
 
 def adapter_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
@@ -58,8 +63,14 @@ def adapter_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
 def chunk_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
     """Documents cut in other ways, as ``advise.chunks`` describes them."""
     recipe = data.workspace.recipe
+    are_named = "chunks" in recipe.advise.model_fields_set
+    if not are_named and (reason := _too_dear_to_cut(data)):
+        yield SkippedRemedy(name="chunk", reason=reason)
+        return
     for described in recipe.advise.chunks:
         said = described.model_dump(exclude_unset=True)
+        if not are_named and (described.max_tokens or 0) > room_of(data.system.encoder):
+            continue
         chunk = recipe.chunk.model_copy(update=said)
         changes = {f"chunk.{key}": value for key, value in said.items()}
         name = "chunk:" + ",".join(f"{key}={value}" for key, value in said.items())
@@ -76,6 +87,18 @@ def chunk_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
             index_work="re-embed",
             notes=(f"{len(other.corpus.passages)} passages instead of {len(data.corpus.passages)}",),
         )
+
+
+def _too_dear_to_cut(data: AdviceData) -> str:
+    """Why other cuttings are not tried where nobody named any: each encodes the corpus anew. Empty where they are."""
+    number, num_passages = len(data.queries), len(data.corpus.passages)
+    if number < FEW_QUERIES:
+        return (
+            f"{number} queries hardly tell cuttings apart, and each encodes the corpus anew; name some: advise.chunks"
+        )
+    if num_passages > _MOST_CUT:
+        return f"each cutting encodes the corpus of {num_passages:,} passages anew; name some: advise.chunks"
+    return ""
 
 
 def encoder_remedies(data: AdviceData) -> Iterator[tuple[Remedy, Rate]]:

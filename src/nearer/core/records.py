@@ -49,7 +49,7 @@ class Passage:
     """A chunk of a document: the ``ordinal``-th, counted from 0.
 
     It is what stands from character ``start`` to before ``end`` of the document's full text; ``text`` may begin with
-    the title repeated.
+    the title, or the first sentence, repeated.
     """
 
     doc_id: str

@@ -12,7 +12,14 @@ _ADDED_TOKENS = 8
 """More than tokenizers add of their own."""
 
 _WORD_END = re.compile(r"\s+")
-_SENTENCE_END = re.compile(r"[.!?。！？]['\")\]]*\s+|\n")
+_SENTENCE_END = re.compile(r"[.!?।॥؟۔።]['\")\]]*\s+|[。！？｡]['\")\]」』）]*\s*|\n")
+"""Where a sentence ends: before white space, or at once in the scripts that write none."""
+
+_HEADING_SHARE = 4
+"""A heading takes at most this part of a passage."""
+
+_HEADING_TOKENS = 4
+"""Fewer are the number of a heading, or a name that is cut short: what follows belongs to it."""
 
 Pieces = list[tuple[int, int]]
 """The first character of each piece of a text, and the one after its last."""
@@ -24,7 +31,8 @@ TokenSpans = Callable[[str], list[tuple[int, int]]]
 class Window:
     """How long a passage may be and how much of the last one it repeats, in tokens.
 
-    With ``repeat_title`` every passage of a document that is cut begins with its title, within that length.
+    With ``repeat_title`` every passage after a document's first begins with its title, or first sentence where there
+    is none, within that length.
     """
 
     max_tokens: int
@@ -40,28 +48,38 @@ def passages(documents: Iterable[Document], *, window: Window | None, token_span
     """Every document's passages in order; without a ``window`` each document is one passage, whole."""
     for document in documents:
         text = document.full_text
-        title, pieces = ("", [(0, len(text))]) if window is None else _cut(document, window, token_spans)
+        heading, pieces = ("", [(0, len(text))]) if window is None else _cut(document, window, token_spans)
         for ordinal, (start, end) in enumerate(pieces):
-            passage = f"{title}{text[start:end]}"
+            own = text[start:end]
+            passage = f"{heading}\n{own}" if heading and ordinal else own
             yield Passage(doc_id=document.doc_id, ordinal=ordinal, text=passage, start=start, end=end)
 
 
 def _cut(document: Document, window: Window, token_spans: TokenSpans) -> tuple[str, Pieces]:
-    """What every passage of a document begins with, and where each is in it.
-
-    A title that takes more than half of a passage is not repeated.
-    """
+    """What every passage of a document but its first begins with, and where each is in it."""
     text = document.full_text
-    if has_at_most(text, window.max_tokens):
+    spans = [] if has_at_most(text, window.max_tokens) else token_spans(text)
+    if len(spans) <= window.max_tokens:
         return "", [(0, len(text))]
-    whole = split_spans(text, window=window, spans=token_spans(text))
-    room = window.max_tokens - len(token_spans(document.title))
-    if len(whole) == 1 or not (window.repeat_title and document.title) or room < window.max_tokens // 2:
-        return "", whole
+    if not window.repeat_title:
+        return "", split_spans(text, window=window, spans=spans)
+    starts = [start for start, _ in spans]
+    num_tokens = _heading_tokens(document, starts, most=window.max_tokens // _HEADING_SHARE)
+    room = window.max_tokens - num_tokens - 1  # some tokenizers count the line break
     narrower = Window(max_tokens=room, overlap_tokens=min(window.overlap_tokens, room // 2))
-    after_title = len(text) - len(document.text)
-    pieces = split_spans(document.text, window=narrower, spans=token_spans(document.text))
-    return f"{document.title}\n", [(after_title + start, after_title + end) for start, end in pieces]
+    return text[: starts[num_tokens]].strip(), split_spans(text, window=narrower, spans=spans)
+
+
+def _heading_tokens(document: Document, starts: list[int], *, most: int) -> int:
+    """How many of a long document's first tokens are its heading, ``most`` at most: the title, or a first sentence."""
+    beginning = document.full_text[: starts[most]]
+    if document.title.strip():
+        ends = [bisect_left(starts, len(document.title))]
+    else:
+        ends = [end for end in _borders(beginning, _SENTENCE_END, starts) if end >= _HEADING_TOKENS]
+    if ends and ends[0] <= most:
+        return ends[0]
+    return max(_borders(beginning, _WORD_END, starts), default=0) or most
 
 
 def has_at_most(text: str, num_tokens: int) -> bool:

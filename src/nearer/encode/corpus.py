@@ -19,6 +19,12 @@ from nearer.encode.chunk import Window, has_at_most, passages
 from nearer.encode.encoder import Side, TextEncoder
 from nearer.store.workspace import Workspace
 
+PASSAGE_TOKENS = 126
+"""The longest passage where the recipe says nothing: 128 tokens with the two marks that most encoders add.
+
+Source: benchmarks/cutting.py, docs/results.md; all-MiniLM-L6-v2 learned from texts of 128 tokens (its model card).
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
@@ -121,11 +127,11 @@ def cut(documents: Sequence[Document], encoder: TextEncoder, window: Window | No
 
 
 def window_of(chunk: ChunkRecipe, encoder: TextEncoder) -> Window | None:
-    """The passages' window: the recipe's length, or all that the encoder can read beside its prompt and marks."""
+    """The passages' window: the recipe's length, else ``PASSAGE_TOKENS``, or all that the encoder reads if less."""
     if not chunk.enabled:
         return None
-    room = encoder.settings.max_seq_length - encoder.count_tokens([""])[0]
-    length = chunk.max_tokens or room
+    room = room_of(encoder)
+    length = chunk.max_tokens or min(PASSAGE_TOKENS, room)
     if length > room:
         raise InputError(
             f"chunk.max_tokens = {length}, but the encoder has room for {room} tokens",
@@ -140,12 +146,17 @@ def window_of(chunk: ChunkRecipe, encoder: TextEncoder) -> Window | None:
     return Window(max_tokens=length, overlap_tokens=overlap, repeat_title=chunk.repeat_title)
 
 
+def room_of(encoder: TextEncoder) -> int:
+    """The tokens of a text that an encoder can read beside its prompt and marks."""
+    return encoder.settings.max_seq_length - encoder.count_tokens([""])[0]
+
+
 def chunking_name(window: Window | None) -> str:
     """How passages were cut, as written into an index."""
     if window is None:
         return "whole documents"
     name = f"{window.max_tokens} tokens, {window.overlap_tokens} shared"
-    return f"{name}, titles repeated" if window.repeat_title else name
+    return f"{name}, with headings" if window.repeat_title else name
 
 
 def count_truncated(passages: Sequence[str], encoder: TextEncoder) -> int:

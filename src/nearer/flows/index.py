@@ -47,7 +47,7 @@ def _systems(workspace: Workspace, name: str | None) -> list[System]:
     system = open_system(workspace, name)
     for each in released:
         if system.shares_index(each):
-            return [replace(system, chunk=chunk_of(each))]
+            return [replace(system, chunk=chunk_of(each, system.encoder))]
     return [system]
 
 

@@ -64,7 +64,7 @@ def promote(
     if "filter" in candidate.stages:
         refuse_unindexed(candidate.search, workspace.recipe.index.filter_fields)
     if live and candidate.shares_index(live):  # live must go on unchanged
-        candidate = replace(candidate, chunk=chunk_of(live))
+        candidate = replace(candidate, chunk=chunk_of(live, candidate.encoder))
     suite = gate_suite(workspace)
     workspace.begin_writing()
     if judges is None:

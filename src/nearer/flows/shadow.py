@@ -37,7 +37,7 @@ def start_shadow(
     if "filter" in candidate.stages:
         refuse_unindexed(candidate.search, workspace.recipe.index.filter_fields)
     if candidate.shares_index(live):  # which must go on unchanged
-        candidate = replace(candidate, chunk=chunk_of(live))
+        candidate = replace(candidate, chunk=chunk_of(live, candidate.encoder))
     workspace.begin_writing()
     built = build(workspace, candidate, progress=progress or Silent())
     model = workspace.registry.add_model(candidate.model)

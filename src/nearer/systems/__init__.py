@@ -154,7 +154,8 @@ def open_release(workspace: Workspace, release: Release, *, name: str) -> System
     Raises ModelRefused when the files, or the service's model, are not what they were.
     """
     model = workspace.registry.model(release.model_id)
-    system = load(workspace, model, name=name, chunk=chunk_of(release))
+    system = load(workspace, model, name=name, chunk=workspace.recipe.chunk)
+    system = replace(system, chunk=chunk_of(release, system.encoder))
     search = SearchRecipe.model_validate(release.system.get("search", {}))
     system = _composed(workspace, system, release.system.get("stages", ()), search)
     if system.pinned["cross_encoder_id"] != release.system.get("cross_encoder_id"):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from nearer.core.results.base import JSON
 from nearer.core.results.measuring import ApiUse
 from nearer.core.sections import ChunkRecipe, SearchRecipe
+from nearer.encode.corpus import room_of, window_of
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.store.registered import Model, Release
@@ -43,11 +44,18 @@ class System:
         """What a release keeps of it beside its model: how documents are cut, the stages, and what describes these."""
         parts = {part for stage in self.stages for part in PARTS[stage]}
         return {
-            "chunk": self.chunk.model_dump(mode="json"),
+            "chunk": self._pinned_chunk,
             "stages": list(self.stages),
             "search": self.search.model_dump(mode="json", include=parts),
             "cross_encoder_id": self.reranker.cross_encoder_id if self.reranker else None,
         }
+
+    @property
+    def _pinned_chunk(self) -> JSON:
+        """How documents are cut, in tokens, whatever a recipe's default means by then."""
+        window = window_of(self.chunk, self.encoder)
+        lengths = {"max_tokens": window.max_tokens, "overlap_tokens": window.overlap_tokens} if window else {}
+        return {**self.chunk.model_dump(mode="json"), **lengths}
 
     def is_released_as(self, release: Release) -> bool:
         """Whether a release answers as this system does: from the same model and index, in the same stages."""
@@ -66,9 +74,11 @@ class LocalSystem(System):
     encoder: Encoder
 
 
-def chunk_of(release: Release) -> ChunkRecipe:
-    """How a release pins that documents are cut."""
-    return ChunkRecipe.model_validate(release.system["chunk"])
+def chunk_of(release: Release, encoder: TextEncoder) -> ChunkRecipe:
+    """How a release pins that documents are cut; without a length, as was done then: all that the encoder reads."""
+    chunk = ChunkRecipe.model_validate({"repeat_title": False, **release.system["chunk"]})
+    is_pinned = chunk.max_tokens is not None or not chunk.enabled
+    return chunk if is_pinned else chunk.model_copy(update={"max_tokens": room_of(encoder)})
 
 
 def api_use(systems: Iterable[System]) -> ApiUse | None:

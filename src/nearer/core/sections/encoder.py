@@ -125,13 +125,23 @@ class ChunkRecipe(Section):
     enabled: bool = Field(
         default=True, description="cut long documents into passages; `false` truncates them, and says how many"
     )
-    max_tokens: int | None = Field(default=None, ge=16, description="longest passage; none: all that the encoder reads")
+    max_tokens: int | None = Field(
+        default=None,
+        ge=16,
+        description=(
+            "longest passage; none: 126, which an encoder reads as 128, or all that it reads where that is less "
+            "(benchmarks/cutting.py)"
+        ),
+    )
     overlap_tokens: int | None = Field(
         default=None,
         ge=0,
         description=("how much a passage may repeat of the one before; none: a quarter of it, 32 at most"),
     )
     repeat_title: bool = Field(
-        default=False,
-        description=("begin every passage of a document that is cut with the title, unless that takes half of it"),
+        default=True,
+        description=(
+            "begin every passage of a document but its first with the title, or the first sentence where it has none; "
+            "a quarter of the passage at most"
+        ),
     )

@@ -138,9 +138,10 @@ class AdviseRecipe(Section):
         ),
     )
     chunks: tuple[ChunkRecipe, ...] = Field(
-        default=(),
+        default=(ChunkRecipe(enabled=False), ChunkRecipe(max_tokens=254), ChunkRecipe(repeat_title=False)),
         description=(
-            "other ways to cut documents, as tables of `chunk`: `[{ max_tokens = 128 }, { repeat_title = true }]`"
+            "other ways to cut documents, as tables of `chunk`: `[{ max_tokens = 62 }, { enabled = false }]`; the "
+            "default's are tried from 100 judged queries on, and up to 5,000 passages"
         ),
     )
     target: float | None = Field(

@@ -4,6 +4,7 @@ Arrays: P passages of one document, D dimensions.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,14 +12,14 @@ import numpy as np
 from nearer.core.arrays import Floats32
 from nearer.core.progress import Silent
 from nearer.core.sections import ChunkRecipe
-from nearer.encode.chunk import Window, sentences, split_text
-from nearer.encode.corpus import embed_passages, embed_queries, window_of
+from nearer.encode.chunk import Window, sentences
+from nearer.encode.corpus import cut, embed_passages, embed_queries, room_of, window_of
 from nearer.encode.embedded import Corpora
 from nearer.encode.encoder import TextEncoder
 from nearer.evaluation.diagnosis.background import Failure
 from nearer.systems import System
 
-Cut = Callable[[str], Sequence[str]]
+Cut = Callable[[Document], Sequence[str]]
 
 NUM_ABOVE = 10
 """Documents above the missed one that are cut anew beside it: enough to tell a better cut from a lucky one."""
@@ -102,30 +103,33 @@ class Scores:
         window = self.window or window_of(ChunkRecipe(), self.encoder)
         assert window is not None
         half = window.max_tokens // 2
-        finer = Window(max_tokens=half, overlap_tokens=min(window.overlap_tokens, half // 2))
-        wider = Window(max_tokens=window.max_tokens, overlap_tokens=min(2 * window.overlap_tokens, half))
+        finer = replace(window, max_tokens=half, overlap_tokens=min(window.overlap_tokens, half // 2))
+        wider = replace(window, overlap_tokens=min(2 * window.overlap_tokens, half))
         return {
-            f"passages of {half} tokens": lambda text: self._split(text, finer),
-            f"passages that share {wider.overlap_tokens} tokens": lambda text: self._split(text, wider),
-            "sentences": sentences,
+            f"passages of {half} tokens": lambda document: self._cut(document, finer),
+            f"passages that share {wider.overlap_tokens} tokens": lambda document: self._cut(document, wider),
+            "sentences": lambda document: sentences(document.full_text),
         }
 
-    def unread(self, text: str) -> list[str]:
-        """What lies behind the last token that the encoder reads of a text, as passages; nothing of a short one."""
-        whole = window_of(ChunkRecipe(), self.encoder)
-        assert whole is not None
+    def unread(self, document: Document) -> list[str]:
+        """What lies behind the last token that the encoder reads of a document, as passages; nothing of a short one."""
+        window, room = window_of(ChunkRecipe(), self.encoder), room_of(self.encoder)
+        assert window is not None
+        text = document.full_text
         spans = self.encoder.token_spans(text)
-        return self._split(text[spans[whole.max_tokens][0] :], whole) if len(spans) > whole.max_tokens else []
+        if len(spans) <= room:
+            return []
+        return self._cut(Document(doc_id=document.doc_id, text=text[spans[room][0] :]), window)
 
-    def _split(self, text: str, window: Window) -> list[str]:
-        return split_text(text, window=window, spans=self.encoder.token_spans(text))
+    def _cut(self, document: Document, window: Window) -> list[str]:
+        return list(cut([document], self.encoder, window).passages)
 
-    def _new(self, cut: Cut, rows: Iterable[int]) -> list[str]:
+    def _new(self, other: Cut, rows: Iterable[int]) -> list[str]:
         """The pieces of documents cut so that none of their passages is."""
         return [
             piece
             for row in rows
-            for piece in cut(self._documents[row].full_text)
+            for piece in other(self._documents[row])
             if piece.strip() and piece not in self.texts(row)
         ]
 
