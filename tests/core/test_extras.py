@@ -11,8 +11,7 @@ import pytest
 from nearer.core.errors import InputError
 from nearer.retrieval.index import open_index
 from nearer.training.feasible import refuse_hopeless
-from nearer.training.select import refuse_nonsense
-from nearer.training.unfinished import TrainingRequest
+from nearer.training.unfinished import TrainingRequest, refuse_nonsense
 from retrieval.making import FIRST, POLICIES, SPACE, build
 
 ROOT = Path(__file__).parents[2]

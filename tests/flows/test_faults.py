@@ -160,7 +160,7 @@ def test_what_enters_nothing_is_done_in_a_read_only_workspace(base_live, monkeyp
 
 
 def test_advice_that_could_not_be_written_is_refused_before_it_is_measured(base_live, monkeypatch):
-    monkeypatch.setattr("nearer.flows.advise.AdviceData", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr("nearer.flows.advise.AdviceData", lambda *_, **__: pytest.fail("it was measured"))
     monkeypatch.setattr("os.access", lambda path, *_, **__: path != base_live)
     workspace = Workspace.open(base_live)
     with pytest.raises(WorkspaceError, match=r"nearer.toml: the folder may not be written") as caught:

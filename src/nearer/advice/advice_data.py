@@ -10,9 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
+from nearer.advice.queries import read_advice_queries
 from nearer.advice.timing import refuse_long_encoding
 from nearer.core.arrays import Floats64, Ints
-from nearer.core.errors import InputError
 from nearer.core.progress import Progress, phase
 from nearer.core.records import Query
 from nearer.core.results.measuring import Comparison
@@ -23,8 +23,7 @@ from nearer.encode.unknown import MOST_READ, count_unknown
 from nearer.evaluation.corpus_ranker import CorpusRanker
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.evaluation.grades import scale_of
-from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
-from nearer.evaluation.ready import JUDGE, ready_to_measure
+from nearer.evaluation.judged_split import JudgedSplit
 from nearer.measure.metrics import Measure, score
 from nearer.measure.significance import compare_all
 from nearer.retrieval.fusion import folds_of
@@ -33,16 +32,12 @@ from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, open_described, open_system
 from nearer.systems.lexical import Bm25, read_bm25
 from nearer.training.deadline import Deadline
-from nearer.training.examples import find_excluded
 from nearer.vectors.topk import NO_ROW, TopK
 
 MAIN = Measure.parse("nDCG@10")
 """What remedies are chosen by."""
 NUM_FOLDS = 5
 """Of whole groups of queries: what is tuned without a fold is judged on it. Source: Stone 1974, section 2."""
-MAX_QUERIES = 2000
-"""Judged queries of train and dev that remedies are measured on, drawn at random where there are more."""
-_FEWEST = 10
 
 
 class AdviceData:
@@ -53,12 +48,13 @@ class AdviceData:
         workspace: Workspace,
         progress: Progress,
         *,
+        judged: JudgedSplit | None = None,
         deadline: Deadline | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         recipe = workspace.recipe
         self.workspace, self.progress = workspace, progress
-        self.judged = read_advice_queries(workspace)
+        self.judged = judged or read_advice_queries(workspace)
         self.queries: Sequence[Query] = self.judged.queries
         self.folds_Q = _folds(self.judged, seed=recipe.evaluate.seed)
         self.system: System = open_system(workspace, BASE)
@@ -201,26 +197,6 @@ class AdviceData:
             learned = {query.query_id for query in self.workspace.collection.queries("train")}
             drawn = drawn[[self.queries[row].query_id not in learned for row in drawn]]
         return np.sort(drawn[:number])
-
-
-def read_advice_queries(workspace: Workspace) -> JudgedSplit:
-    """The judged queries of train and dev that leak nowhere, drawn at random where there are too many.
-
-    Raises InputError where there are too few to tune on some and judge others.
-    """
-    ready_to_measure(workspace)
-    names = [name for name in ("train", "dev") if workspace.collection.splits().get(name)]
-    excluded = find_excluded(workspace).query_ids
-    judged = read_judged_split(workspace, *(names or ["dev"]), excluded=excluded, most=MAX_QUERIES)
-    texts = {normalise(query.text) for query in judged.queries}
-    if len(texts) < _FEWEST:
-        what = "are all the same" if len(texts) == 1 < len(judged.queries) else "can be told apart"
-        number = len(judged.queries) if len(texts) == 1 else len(texts)
-        raise InputError(
-            f"only {number} judged queries of train and dev {what}; advice needs {_FEWEST} different ones",
-            hint=JUDGE,
-        )
-    return judged
 
 
 def _folds(judged: JudgedSplit, *, seed: int) -> Ints:

@@ -9,6 +9,7 @@ from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, numbers, run, show, time_limit
 from nearer.core.progress import phase
 from nearer.core.recipe import load_recipe
+from nearer.core.results.advice import Advice
 from nearer.printing.progress import ConsoleProgress
 from nearer.store.workspace import Workspace, is_workspace
 
@@ -114,23 +115,25 @@ def advise(
     overrides: Overrides = None,
 ) -> None:
     """Measure every remedy on the judged queries of train and dev; say which to take, what it costs, and why."""
-    with phase(ConsoleProgress(), "load libraries"):
-        from nearer.flows.advise import advise as flow
+    from nearer.advice.queries import read_advice_queries
 
-    run(
-        folder,
-        overrides,
-        as_json,
-        printing.advised,
-        lambda w: flow(
-            w,
+    limit = time_limit(budget)
+
+    def of(workspace: Workspace) -> Advice:
+        read_advice_queries(workspace)  # too few are refused before the libraries of models are loaded
+        with phase(ConsoleProgress(), "load libraries"):
+            from nearer.flows.advise import advise as flow
+
+        return flow(
+            workspace,
             write=write,
             measure=measure,
             confirm_on_test=not no_test,
-            budget=time_limit(budget),
+            budget=limit,
             progress=ConsoleProgress(),
-        ),
-    )
+        )
+
+    run(folder, overrides, as_json, printing.advised, of)
 
 
 @app.command()

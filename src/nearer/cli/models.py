@@ -7,6 +7,8 @@ import typer
 from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, run, time_limit
 from nearer.core.progress import phase
+from nearer.core.results.training import Trained, TrainedReranker
+from nearer.core.results.vectors import Merged
 from nearer.printing.progress import ConsoleProgress
 from nearer.store.workspace import Workspace
 
@@ -42,12 +44,7 @@ def train(
     overrides: Overrides = None,
 ) -> None:
     """Train a candidate model."""
-    with phase(ConsoleProgress(), "load libraries"):
-        from nearer.flows.adapt import adapt
-        from nearer.flows.train import train as flow
-        from nearer.flows.train_reranker import train_reranker
-        from nearer.training.sources import with_sources
-        from nearer.training.unfinished import discard_run
+    from nearer.training.unfinished import discard_run
 
     if discard is not None:
         run(folder, overrides, as_json, printing.discarded, lambda w: discard_run(w, discard))
@@ -56,45 +53,61 @@ def train(
         raise UsageFault("--adapter takes no --resume", hint="an adapter is trained in seconds: train it anew")
     if reranker and adapter is not None:
         raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
-    if (reranker or adapter is not None) and (budget is not None or search or seeds != 1):
-        raise UsageFault(
-            f"{'--reranker' if reranker else '--adapter'} takes no --budget, --search or --seeds",
-            hint="leave them out: they are of an encoder's training",
-        )
-    if reranker:
-        run(
-            folder,
-            overrides,
-            as_json,
-            printing.trained_reranker,
-            lambda w: train_reranker(with_sources(w, sources), start, resume=resume, progress=ConsoleProgress()),
-        )
-        return
-    if adapter is not None:
-        run(
-            folder,
-            overrides,
-            as_json,
-            printing.trained,
-            lambda w: adapt(with_sources(w, sources), adapter, start, progress=ConsoleProgress()),
-        )
-        return
-    run(
-        folder,
-        overrides,
-        as_json,
-        printing.trained,
-        lambda w: flow(
-            w,
+    kind = "--reranker" if reranker else "--adapter" if adapter is not None else None
+    if kind and (budget is not None or search or seeds != 1):
+        hint = "leave them out: they are of an encoder's training"
+        raise UsageFault(f"{kind} takes no --budget, --search or --seeds", hint=hint)
+    limit, progress = time_limit(budget), ConsoleProgress()
+
+    def of_reranker(workspace: Workspace) -> TrainedReranker:
+        learned = _ready(workspace, sources, resume)
+        with phase(progress, "load libraries"):
+            from nearer.flows.train_reranker import train_reranker
+
+        return train_reranker(learned, start, resume=resume, progress=progress)
+
+    def of_adapter(workspace: Workspace, sides: str) -> Trained:
+        learned = _ready(workspace, sources)
+        with phase(progress, "load libraries"):
+            from nearer.flows.adapt import adapt
+
+        return adapt(learned, sides, start, progress=progress)
+
+    def of_encoder(workspace: Workspace) -> Trained:
+        _ready(workspace, sources, resume)
+        with phase(progress, "load libraries"):
+            from nearer.flows.train import train as flow
+
+        return flow(
+            workspace,
             start,
             sources=sources,
-            budget=time_limit(budget),
+            budget=limit,
             search=search,
             seeds=seeds,
             resume=resume,
-            progress=ConsoleProgress(),
-        ),
-    )
+            progress=progress,
+        )
+
+    if reranker:
+        run(folder, overrides, as_json, printing.trained_reranker, of_reranker)
+    elif adapter is not None:
+        run(folder, overrides, as_json, printing.trained, lambda w: of_adapter(w, adapter))
+    else:
+        run(folder, overrides, as_json, printing.trained, of_encoder)
+
+
+def _ready(workspace: Workspace, sources: str, resume: str | None = None) -> Workspace:
+    """The workspace with these sources, refused before the libraries of models are loaded; a run has its own recipe."""
+    from nearer.evaluation.ready import ready_to_train
+    from nearer.training.sources import refuse_absent, with_sources
+
+    if resume:
+        return workspace
+    learned = with_sources(workspace, sources)
+    refuse_absent(learned)
+    ready_to_train(learned)
+    return learned
 
 
 @app.command()
@@ -107,15 +120,17 @@ def merge(
     overrides: Overrides = None,
 ) -> None:
     """Merge a trained model with the base, against forgetting: each weight between the two models' own."""
-    from nearer.flows.merge import merge as flow
+    from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
 
-    run(
-        folder,
-        overrides,
-        as_json,
-        printing.merged,
-        lambda w: flow(w, system, other, weight=weight, progress=ConsoleProgress()),
-    )
+    def of(workspace: Workspace) -> Merged:
+        ready_to_measure(workspace)
+        refuse_unjudged(workspace, "dev")  # before the libraries of models are loaded
+        with phase(ConsoleProgress(), "load libraries"):
+            from nearer.flows.merge import merge as flow
+
+        return flow(workspace, system, other, weight=weight, progress=ConsoleProgress())
+
+    run(folder, overrides, as_json, printing.merged, of)
 
 
 @app.command()
@@ -133,12 +148,17 @@ def compress(
     overrides: Overrides = None,
 ) -> None:
     """Measure a model's vectors at fewer dimensions and bits, or make a model of fewer dimensions."""
+    from nearer.evaluation.ready import ready_to_measure
     from nearer.flows.compress import compress as flow
     from nearer.flows.compress import compression_curve
-    from nearer.flows.rotate import rotate
 
     def of(workspace: Workspace) -> str:
-        return rotate(workspace, system, progress=ConsoleProgress()).model_id if rotated else system
+        if not rotated:
+            return system
+        ready_to_measure(workspace)  # before the libraries of models are loaded
+        from nearer.flows.rotate import rotate
+
+        return rotate(workspace, system, progress=ConsoleProgress()).model_id
 
     if dimension is None:
         chosen = split or "dev"

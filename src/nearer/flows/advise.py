@@ -4,9 +4,10 @@ import math
 import time
 from collections.abc import Callable
 
-from nearer.advice.advice_data import MAIN, AdviceData, read_advice_queries
+from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.confirm import Advised, build, confirm
 from nearer.advice.measuring import measure_remedies
+from nearer.advice.queries import read_advice_queries
 from nearer.advice.rows import MeasuredRemedy, base_row
 from nearer.advice.verdict import FINE_TUNE, AdviceCase, Decision, Rules, decide
 from nearer.advice.write import refuse_unwritable
@@ -55,10 +56,10 @@ def advise(
     deadline = Deadline(began + _MEASURING * limit.seconds if limit else math.inf, clock=clock)
     recipe = workspace.recipe
     rules = Rules.of(recipe.advise)
-    read_advice_queries(workspace)  # before any model is opened
+    judged = read_advice_queries(workspace)  # before any model is opened
     reranker = named_reranker(workspace, recipe.search.rerank)
     try:
-        data = AdviceData(workspace, deadline.watching(progress), deadline=deadline, clock=clock)
+        data = AdviceData(workspace, deadline.watching(progress), judged=judged, deadline=deadline, clock=clock)
     except OutOfTime as error:
         hint = "repeat the command: what was encoded is kept; or give it more time"
         raise InputError(f"the time was over before anything was measured: {error}", hint=hint) from error

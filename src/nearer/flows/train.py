@@ -28,9 +28,9 @@ from nearer.training.models import keep_model
 from nearer.training.passes import run_monitored, run_passes
 from nearer.training.prepare import Preparing
 from nearer.training.run import TrainingRun, what_decides
-from nearer.training.select import deadline_of, refuse_nonsense, select_training
+from nearer.training.select import deadline_of, select_training
 from nearer.training.sources import refuse_absent, with_sources
-from nearer.training.unfinished import TrainingRequest, request_of
+from nearer.training.unfinished import TrainingRequest, refuse_nonsense, request_of
 
 
 def train(  # noqa: PLR0913 (what one training is asked, and its clock)

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from nearer.core.errors import InputError
-from nearer.core.extras import extra
 from nearer.core.results.training import Budget, Seeds, Settings, Trial
 from nearer.store.workspace import Workspace
 from nearer.training.budget import Planning, refuse_short
@@ -34,18 +32,6 @@ class Fitting:
 
     budget: Budget
     planning: Planning | None
-
-
-def refuse_nonsense(asked: TrainingRequest) -> None:
-    """Raises InputError for numbers that cannot be, and for a search with several seeds."""
-    if asked.num_trials < 0 or asked.num_seeds < 1 or (asked.budget_s is not None and asked.budget_s <= 0):
-        raise InputError("a time, trials and seeds are above 0", hint="for example: --budget 20m --search 10")
-    if asked.num_trials:
-        with extra("search", used_for="a search of settings"):
-            import optuna  # noqa: F401
-    if asked.num_trials and asked.num_seeds > 1:
-        hint = "search first, write down what it found, then train that with several seeds"
-        raise InputError("a search and several seeds do not go together", hint=hint)
 
 
 def deadline_of(run: TrainingRun, budget_s: float | None, *, began: float, clock: Callable[[], float]) -> Deadline:

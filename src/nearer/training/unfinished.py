@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from nearer.core.errors import Conflict, NotFound
+from nearer.core.errors import Conflict, InputError, NotFound
+from nearer.core.extras import extra
 from nearer.core.ids import content_id
 from nearer.core.results.base import JSON, Result
 from nearer.core.results.status import Discarded, UnfinishedRun
@@ -28,6 +29,18 @@ class TrainingRequest(Result):
     budget_s: float | None = None
     num_trials: int = 0
     num_seeds: int = 1
+
+
+def refuse_nonsense(asked: TrainingRequest) -> None:
+    """Raises InputError for numbers that cannot be, and for a search with several seeds."""
+    if asked.num_trials < 0 or asked.num_seeds < 1 or (asked.budget_s is not None and asked.budget_s <= 0):
+        raise InputError("a time, trials and seeds are above 0", hint="for example: --budget 20m --search 10")
+    if asked.num_trials:
+        with extra("search", used_for="a search of settings"):
+            import optuna  # noqa: F401
+    if asked.num_trials and asked.num_seeds > 1:
+        hint = "search first, write down what it found, then train that with several seeds"
+        raise InputError("a search and several seeds do not go together", hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
