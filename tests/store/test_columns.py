@@ -178,3 +178,33 @@ def test_the_mapping_of_the_documentation_can_be_loaded(tmp_path):
     recipe = load_recipe(tmp_path / "nearer.toml", overrides=("columns.documents.title=name",))
     assert recipe.columns.documents.title == "name"
     assert recipe.columns.documents.text == ("name", "description")
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("read", "row", "remedy"),
+    [
+        (read_documents, {"id": "1", "text": "rain"}, "documents.doc_id=id"),
+        (read_documents, {"docno": "1", "text": "rain"}, "documents.doc_id=docno"),
+        (read_documents, {"Doc_ID": "1", "text": "rain"}, "documents.doc_id=Doc_ID"),
+        (read_documents, {"doc_id": "1", "Answer": "rain"}, "documents.text=Answer"),
+        (read_queries, {"QID": "1", "text": "rain"}, "queries.query_id=QID"),
+        (read_queries, {"query_id": "1", "question": "rain"}, "queries.text=question"),
+        (read_judgments, {"query_id": "1", "pid": "1", "grade": 1}, "judgments.doc_id=pid"),
+        (read_judgments, {"query_id": "1", "doc_id": "1", "relevance": 1}, "judgments.grade=relevance"),
+        (read_pairs, {"question": "1", "positive": "1"}, "pairs.query=question"),
+        (read_pairs, {"query": "1", "answer": "1"}, "pairs.positive=answer"),
+    ],
+)
+def test_a_column_that_is_called_otherwise_is_named_and_is_read_as_the_fault_says(tmp_path, ending, read, row, remedy):
+    path = write_table(tmp_path, ending, [row])
+    fault = the_fault(read(path))
+    assert fault.remedy.endswith((f"--set columns.{remedy}", "--make-ids"))
+    assert f"--set columns.{remedy}" in fault.remedy
+    recipe = load_recipe(None, overrides=(f"columns.{remedy}",))
+    assert len(records(read(path, columns=recipe.columns))) == 1
+
+
+def test_a_column_of_no_known_name_is_not_guessed(tmp_path):
+    path = write_table(tmp_path, "csv", [{"nummer": "1", "text": "rain"}])
+    assert "[columns.documents] in nearer.toml" in the_fault(read_documents(path)).remedy

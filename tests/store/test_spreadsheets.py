@@ -263,3 +263,15 @@ def test_made_ids_stand_beside_given_ones_and_follow_the_content(tmp_path):
     same = source(tmp_path, '{"text": "how", "metadata": {"lang": "en"}}\n', "a.jsonl")
     [again] = [row.record for row in read_queries(same, make_ids=True)]
     assert again.query_id == queries[1].query_id
+
+
+@pytest.mark.parametrize(
+    ("read", "place"),
+    [(read_documents, "documents.doc_id"), (read_queries, "queries.query_id")],
+    ids=["corpus", "queries"],
+)
+def test_a_column_called_id_beside_made_ids_is_told(tmp_path, read, place):
+    file = source(tmp_path, "id,text\n7,how\n8,why\n")
+    made = [row.record for row in read(file, make_ids=True)]
+    assert [each.metadata for each in made] == [{"id": "7"}, {"id": "8"}]
+    assert f"'id' is metadata (if it is the id, say so: --set columns.{place}=id)" in file.notes.lines()[0]

@@ -105,10 +105,12 @@ def _read(
     *,
     make: Callable[[Fields], T],
     key: Callable[[T], str] | None,
-    give_id: Callable[[Fields], bool] | None = None,
+    give_id: Callable[..., bool] | None = None,
 ) -> Iterator[Row[T] | Fault]:
     source = file if isinstance(file, Source) else Source(file)
     path = source.path
+    if give_id:
+        give_id = partial(give_id, say=partial(source.notes.say, path))
     inner = path.with_suffix("") if path.suffix.lower() == GZIP else path
     reader = readers.get(inner.suffix.lower())
     if reader is None or (reader is read_parquet and inner is not path):

@@ -112,7 +112,7 @@ class Columns:
         self._refuse([name for name in self._named if name not in header], header)
         for group in self._required:
             if not any(name in header or name in self._mapped for name in group):
-                hint = f"rename the column, or say what it is called: [columns.{self.kind.section}] in nearer.toml"
+                hint = names.rename(self.kind.section, group, header)
                 if group == self.kind.required[0] and self.kind.has_metadata:
                     hint += "; or give rows ids by their content: --make-ids"
                 raise WholeFile(names.missing(group, header), hint=hint)

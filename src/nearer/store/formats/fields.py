@@ -5,7 +5,7 @@ Optional fields may be null; a field that is not known is a fault. All functions
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nearer.core.errors import InputError
@@ -27,6 +27,24 @@ GRADE = ("grade", "score")
 ANCHOR = ("query", "anchor")
 """Fields by their names: Nearer's own and those of BEIR's folders and sentence-transformers' columns."""
 
+_SECTIONS = {
+    DOC_ID: "documents",
+    QUERY_ID: "queries",
+    JUDGED_QUERY: "judgments",
+    JUDGED_DOCUMENT: "judgments",
+    GRADE: "judgments",
+    ANCHOR: "pairs",
+}
+_OTHER_NAMES = {
+    "doc_id": "doc_id id docid doc-id document_id document docno pid passage_id uuid key sku",
+    "query_id": "query_id id qid queryid query-id question_id topic topic_id uuid key",
+    "text": "text content contents body passage document answer question query utterance description abstract",
+    "grade": "grade relevance rel label rating stars score judgment",
+    "query": "query question anchor",
+    "positive": "positive answer passage document",
+}
+"""What fields are often called elsewhere; such a column is never taken for the field unasked, only named."""
+
 NEGATIVE_COLUMN = re.compile(r"negative(_score)?(?:_([0-9]{1,9}))?")
 _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -43,7 +61,7 @@ _PAIR_NAMES = frozenset({*ANCHOR, "positive", "negatives", "score", "negative_sc
 def document(fields: Fields) -> Document:
     """A document: an id, ``text``, optional ``title`` and ``metadata``; never blank as a whole."""
     doc_id = _id(fields, DOC_ID)
-    text = "" if fields.get("text", "") is None else _text(fields, "text")
+    text = "" if fields.get("text", "") is None else _text(fields, "text", section="documents")
     title = "" if fields.get("title") is None else _text(fields, "title")
     metadata = _metadata(fields)
     _refuse_unknown(fields, _DOCUMENT_NAMES, hint='move it under "metadata"')
@@ -55,7 +73,7 @@ def document(fields: Fields) -> Document:
 def query(fields: Fields) -> Query:
     """A query: an id, ``text``, optional ``metadata`` and ``excluded_ids``."""
     query_id = _id(fields, QUERY_ID)
-    text = _filled(fields, "text")
+    text = _filled(fields, "text", section="queries")
     metadata = _metadata(fields)
     if fields.get(EXCLUDED_IDS) is not None:
         metadata = {**metadata, EXCLUDED_IDS: _excluded(fields[EXCLUDED_IDS])}
@@ -65,7 +83,7 @@ def query(fields: Fields) -> Query:
 
 def pair(fields: Fields) -> Pair:
     """A training pair: query, positive, optional source, negatives and scores in [0, 1], as lists or one a field."""
-    query, positive = _filled(fields, name_of(fields, ANCHOR)), _filled(fields, "positive")
+    query, positive = _filled(fields, name_of(fields, ANCHOR)), _filled(fields, "positive", section="pairs")
     negatives = _series(fields, "negatives", "negative")
     if any(not isinstance(each, str) or _is_blank(each) for _, each in negatives):
         raise InputError('"negatives" holds something that is not text, or blank', hint="list texts only")
@@ -118,8 +136,10 @@ def check_id(value: object, *, key: str) -> str:
     return value
 
 
-def give_id(fields: Fields, *, prefix: str, names: tuple[str, str]) -> bool:
-    """Give fields without an id one that their content makes; whether it did.
+def give_id(
+    fields: Fields, *, prefix: str, names: tuple[str, str], say: Callable[[str], None] = lambda _: None
+) -> bool:
+    """Give fields without an id one that their content makes; whether it did. Metadata called as ids are is said.
 
     >>> row = {"text": "It falls.", "doc_id": ""}
     >>> give_id(row, prefix="doc", names=DOC_ID), row["_id"]
@@ -132,6 +152,10 @@ def give_id(fields: Fields, *, prefix: str, names: tuple[str, str]) -> bool:
         fields.pop(name, None)
     kept = {name: value for name, value in fields.items() if value not in (None, "", {})}
     fields["_id"] = content_id(prefix, kept)
+    beside, section = fields.get("metadata"), _SECTIONS[names]
+    if isinstance(beside, dict) and (likely := _likely(names[1], beside)):
+        place = f"columns.{section}.{names[1]}={likely}"
+        say(f"ids are made of the rows' content; {shown(likely)} is metadata (if it is the id, say so: --set {place})")
     return True
 
 
@@ -141,7 +165,7 @@ def name_of(fields: Fields, names: tuple[str, str]) -> str:
     if first not in fields:
         if second in fields:
             return second
-        raise InputError(missing(names, fields), hint="add or rename the key")
+        raise InputError(missing(names, fields), hint=rename(_SECTIONS[names], names, fields))
     if second in fields:
         raise InputError(f'both "{first}" and "{second}"', hint="keep one of the two")
     return first
@@ -151,6 +175,24 @@ def missing(names: tuple[str, ...], found: Iterable[str]) -> str:
     """The reason of a fault: none of the names of a field is there."""
     wanted = " or ".join(f'"{name}"' for name in names)
     return f"no {wanted} (found: {listed(found) or 'nothing'})"
+
+
+def rename(section: str, names: Sequence[str], found: Iterable[str]) -> str:
+    """How a missing field comes about: under one of its names, or by a key in a section of the recipe.
+
+    >>> rename("documents", DOC_ID, ["id", "text"])
+    "rename the column; or if 'id' is it, say so: --set columns.documents.doc_id=id"
+    """
+    field = next(name for name in names if name in _OTHER_NAMES)
+    likely = _likely(field, found)
+    if likely is None:
+        return f"rename the column, or say what it is called: [columns.{section}] in nearer.toml"
+    return f"rename the column; or if {shown(likely)} is it, say so: --set columns.{section}.{field}={likely}"
+
+
+def _likely(field: str, found: Iterable[str]) -> str | None:
+    usual = _OTHER_NAMES[field].split()
+    return next((name for name in found if name.casefold() in usual), None)
 
 
 def finite(digits: str) -> float:
@@ -248,17 +290,17 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _text(fields: Fields, name: str) -> str:
+def _text(fields: Fields, name: str, *, section: str = "") -> str:
     value = fields.get(name)
     if isinstance(value, str):
         return value
     if name not in fields:
-        raise InputError(missing((name,), fields), hint="add or rename the key")
+        raise InputError(missing((name,), fields), hint=rename(section, (name,), fields))
     raise InputError(f'"{name}" is {type_name(value)}, not text', hint="write it as text in quotes")
 
 
-def _filled(fields: Fields, name: str) -> str:
-    text = _text(fields, name)
+def _filled(fields: Fields, name: str, *, section: str = "") -> str:
+    text = _text(fields, name, section=section)
     if _is_blank(text):
         raise InputError(f'"{name}" is empty', hint="give it a text, or remove the row")
     return text
