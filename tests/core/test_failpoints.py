@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,10 @@ def test_nothing_in_the_program_kills_a_process_or_says_what_happens_at_a_failpo
         text = path.read_text(encoding="utf-8")
         assert "SIGKILL" not in text, path
         assert "failpoints.handler" not in text, path
+
+
+def test_nothing_in_the_program_reads_a_pickle():
+    for path in Path(nearer.__file__).parent.rglob("*.py"):
+        text = re.sub(r"\s", "", path.read_text(encoding="utf-8"))
+        for call in ("torch.load(", "weights_only=False", "allow_pickle=True", "importpickle", "frompickle"):
+            assert call not in text, f"{path}: {call}"

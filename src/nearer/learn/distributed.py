@@ -8,11 +8,12 @@ the first one's alone. Source: the gradients on vectors as in Gao et al. (arXiv 
 Arrays: S texts of a share, D dimensions.
 """
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,8 +22,12 @@ from torch import Tensor, nn
 
 from nearer.core.errors import NearerError, ProcessLost
 from nearer.core.sections import TrainRecipe
+from nearer.encode.encoder import Encoder
 from nearer.learn.objective import Side, embed_all
 from nearer.learn.tokens import Features
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 FIRST = 0
 
@@ -35,12 +40,20 @@ class Share:
     seed: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """The files of a model as it is now, by their names, and the recipe as JSON."""
+
+    files: Mapping[str, bytes]
+    recipe: str
+
+
 class WorkerGroup:
     """All processes while ``model`` is trained, as the first of them has it. ``step`` is the one that is done now."""
 
-    def __init__(self, model: nn.Module, recipe: TrainRecipe) -> None:
+    def __init__(self, model: "SentenceTransformer", recipe: TrainRecipe) -> None:
         self._recipe = recipe
-        self._packed: bytes | None = _packed(model, recipe)
+        self._packed: Packed | None = _packed(model, recipe)
         self._is_in_step = False
         self.step = 0
 
@@ -108,7 +121,7 @@ class _Gathered(torch.autograd.Function):
 
 
 @contextmanager
-def distributed(model: nn.Module, recipe: TrainRecipe) -> Iterator[WorkerGroup | None]:
+def distributed(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterator[WorkerGroup | None]:
     """The team that trains ``model``, which is sent as it is now; None where there is but one process.
 
     Raises ProcessLost when memory runs out in a step, which the others then cannot end.
@@ -170,16 +183,23 @@ def telling_of_loss() -> Iterator[None]:
         ) from error
 
 
-def _packed(model: nn.Module, recipe: TrainRecipe) -> bytes:
-    """The model as it is now, whole, and the recipe: a pickle, for processes of this very run alone."""
-    buffer = io.BytesIO()
-    torch.save((model, recipe), buffer)
-    return buffer.getvalue()
+def _packed(model: "SentenceTransformer", recipe: TrainRecipe) -> Packed:
+    with TemporaryDirectory() as name:
+        model.save_pretrained(name, create_model_card=False, safe_serialization=True)
+        paths = [path for path in Path(name).rglob("*") if path.is_file()]
+        files = {str(path.relative_to(name)): path.read_bytes() for path in paths}
+    return Packed(files=files, recipe=recipe.model_dump_json())
 
 
-def unpacked(content: bytes, device: torch.device) -> Any:
-    """What ``WorkerGroup`` packed, on a device."""
-    return torch.load(io.BytesIO(content), map_location=device, weights_only=False)
+def unpacked(packed: Packed, device: torch.device) -> "tuple[SentenceTransformer, TrainRecipe]":
+    """The model, on a device, and the recipe; read as any model is, so from safetensors alone."""
+    with TemporaryDirectory() as name:
+        for relative, content in packed.files.items():
+            path = Path(name, relative)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        model = Encoder.load(name).model
+    return model.to(device), TrainRecipe.model_validate_json(packed.recipe)
 
 
 def _num_tokens(features: Mapping[str, Any]) -> int:
