@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytrec_eval
 
+import nearer as nearer_py
 from flows.processes import run as run_process
 from nearer.store.workspace import Workspace
 
@@ -201,6 +202,18 @@ def test_a_run_is_no_model(ask, base_live, tmp_path):
 
 
 # What cannot be written
+
+
+def test_paths_may_be_text_in_python(base_live, tmp_path):
+    (tmp_path / "suite.toml").write_text('[[case]]\nname = "a"\nquery = "rain"\nmust = ["d000"]\n')
+    with Workspace.open(str(base_live)) as workspace:
+        for kind in ("run", "qrels", "topics"):
+            nearer_py.export(workspace, kind, f"{tmp_path}/{kind}.gz")
+        nearer_py.export_vectors(workspace, f"{tmp_path}/vectors.parquet", system="base")
+        nearer_py.backup(workspace, f"{tmp_path}/all.backup")
+        nearer_py.restore(f"{tmp_path}/all.backup", f"{tmp_path}/again")
+        assert nearer_py.suite(workspace, file=f"{tmp_path}/suite.toml").num_cases == 1
+    assert {path.name for path in tmp_path.iterdir()} > {"run.gz", "qrels.gz", "topics.gz", "vectors.parquet", "again"}
 
 
 def test_ids_with_white_space_are_refused_before_anything_is_written(ask, base_live, tmp_path):

@@ -18,7 +18,7 @@ from nearer.store.workspace import Workspace, is_workspace
 _TRIES = 10
 
 
-def backup(workspace: Workspace, file: Path, *, progress: Progress | None = None) -> BackedUp:
+def backup(workspace: Workspace, file: Path | str, *, progress: Progress | None = None) -> BackedUp:
     """Write everything of a workspace into one file: documents, judgments, models, indexes, releases, what is live.
 
     Others may go on writing and serving: it is a workspace as it was at one moment. Left out are unfinished trainings
@@ -53,7 +53,7 @@ def backup(workspace: Workspace, file: Path, *, progress: Progress | None = None
     )
 
 
-def restore(file: Path, folder: Path, *, progress: Progress | None = None) -> Restored:
+def restore(file: Path | str, folder: Path | str, *, progress: Progress | None = None) -> Restored:
     """Make a workspace of a backup, in a folder that is not there yet or empty; what was live is live.
 
     Every file is compared with its checksum, the database is checked, and the live index is opened, before the folder

@@ -26,7 +26,7 @@ KINDS = ("run", "qrels", "topics")
 def export(
     workspace: Workspace,
     kind: str,
-    path: Path,
+    path: Path | str,
     *,
     system: str = "base",
     split: str = "dev",
@@ -47,7 +47,7 @@ def export(
         ensure_splits(workspace)
         excluded = None
         lines = _qrels(workspace, split) if kind == "qrels" else _topics(workspace, split)
-    num_lines = _write(path, lines)
+    num_lines = _write(Path(path), lines)
     failpoint("export.file")
     return Exported(kind=kind, split=split, file=str(path), num_lines=num_lines, excluded=excluded)
 

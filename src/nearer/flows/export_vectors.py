@@ -22,7 +22,7 @@ STORES: tuple[VectorStore, ...] = get_args(VectorStore)
 
 def export_vectors(
     workspace: Workspace,
-    path: Path,
+    path: Path | str,
     *,
     system: str = "live",
     store: str = "parquet",

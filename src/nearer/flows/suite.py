@@ -18,7 +18,7 @@ def suite(
     workspace: Workspace,
     systems: Sequence[str] | None = None,
     *,
-    file: Path | None = None,
+    file: Path | str | None = None,
     progress: Progress | None = None,
 ) -> SuiteRun:
     """Run the suite for ``systems`` (what is live, or else the base) and tell what each newly fails beside the first.
@@ -30,7 +30,7 @@ def suite(
     registry, progress = workspace.registry, progress or Silent()
     refuse_text(systems)
     workspace.database.refuse_read_only()
-    read = gate_suite(workspace) if file is None else open_suite(workspace, file)
+    read = gate_suite(workspace) if file is None else open_suite(workspace, Path(file))
     if read is None:
         raise InputError("no suite is named", hint="name one: --file SUITE.toml, or gate.suite in nearer.toml")
     names = systems or [LIVE if registry.live() else BASE]
