@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows.bag_of_words import BagOfWords
-from nearer.advice.models import chunk_remedies
+from nearer.advice.models import chunk_remedies, cuttings
 from nearer.core.records import Document
 from nearer.core.results.advice import SkippedRemedy
 from nearer.core.sections import AdviseRecipe, ChunkRecipe
@@ -65,24 +65,41 @@ def test_a_release_from_before_lengths_were_pinned_is_cut_as_it_was(base_live):
         assert not chunk_of(replace(then, system={"chunk": {"enabled": False}}), BagOfWords(512)).max_tokens
 
 
-def data_of(advise, *, num_queries=100, num_passages=5000):
+def data_of(advise, *, num_queries=100, num_passages=5000, num_documents=2000, length=300, **chunk):
     return SimpleNamespace(
         queries=range(num_queries),
-        corpus=SimpleNamespace(passages=range(num_passages)),
-        workspace=SimpleNamespace(recipe=SimpleNamespace(advise=advise)),
+        corpus=SimpleNamespace(passages=[text_of(length)] * num_passages, documents=range(num_documents)),
+        system=SimpleNamespace(encoder=BagOfWords(200)),
+        workspace=SimpleNamespace(recipe=SimpleNamespace(advise=advise, chunk=ChunkRecipe(**chunk))),
     )
 
 
 @pytest.mark.parametrize(
     ("sizes", "reason"),
-    [({"num_queries": 99}, "99 queries hardly tell"), ({"num_passages": 5001}, "the corpus of 5,001 passages anew")],
+    [
+        ({"num_queries": 99}, "99 queries hardly tell"),
+        ({"num_passages": 5001}, "the corpus of 5,001 passages anew"),
+        ({"num_documents": 5000}, "every document is one passage"),
+        ({"enabled": False, "length": 30}, "the encoder reads every document whole"),
+    ],
 )
 def test_advice_tries_no_cutting_unasked_that_costs_much_or_tells_little(sizes, reason):
     [skipped] = chunk_remedies(data_of(AdviseRecipe(), **sizes))
     assert isinstance(skipped, SkippedRemedy)
     assert reason in skipped.reason
-    assert "advise.chunks" in skipped.reason
+    assert cuttings(data_of(AdviseRecipe(), **sizes)) == skipped, "nor is its time told"
     assert list(chunk_remedies(data_of(AdviseRecipe(chunks=()), **sizes))) == []
+
+
+def test_advice_tries_unasked_what_the_encoder_can_read_and_all_that_is_named():
+    tried = [each.model_dump(exclude_unset=True) for each in cuttings(data_of(AdviseRecipe()))]
+    assert tried == [{"enabled": False}, {"repeat_title": False}]
+    without = cuttings(data_of(AdviseRecipe(), repeat_title=False))
+    assert [each.model_dump(exclude_unset=True) for each in without] == [{"enabled": False}]
+    [whole] = cuttings(data_of(AdviseRecipe(), enabled=False, num_passages=20, num_documents=20))
+    assert whole.enabled
+    named = (ChunkRecipe(max_tokens=254),)
+    assert cuttings(data_of(AdviseRecipe(chunks=named), num_queries=3)) == named
 
 
 def test_advice_tries_none_longer_passages_and_no_headings_by_itself():

@@ -6,7 +6,7 @@ from dataclasses import replace
 from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.expense import Rate, measure_rate
 from nearer.advice.learning_curve import curve_seconds
-from nearer.advice.models import adapter_remedies, chunk_remedies, encoder_remedies
+from nearer.advice.models import adapter_remedies, chunk_remedies, cuttings, encoder_remedies
 from nearer.advice.remedies import (
     RERANK_QUERIES,
     Remedy,
@@ -68,9 +68,10 @@ def _steps(
     clock: Callable[[], float],
 ) -> list[Step]:
     """What is measured, in its order, with what it is expected to take."""
-    recipe = data.workspace.recipe
     passage_s = 0.0 if rate.passages_per_s is None else 1 / rate.passages_per_s
     all_s = passage_s * len(data.corpus.passages)
+    tried = cuttings(data)
+    chunks_s = 0.0 if isinstance(tried, SkippedRemedy) else all_s * len(tried)
     others = [local_reader(each.encoder, "documents") for each in data.others.values()]
     others_s = sum(encoding_s(each, data.corpus, clock=clock) for each in others if each)
     reading_s = _reading_s(data, reranker, clock=clock) if reranker else 0.0
@@ -86,7 +87,7 @@ def _steps(
         Step(name="filter, boosts, words", seconds=0.0, make=lambda: _settings(data)),
         Step(name="base+rerank", seconds=reading_s, make=lambda: [_reranked(data, reranker)]),
         Step(name="adapter", seconds=0.0, make=lambda: unread("adapter") or adapter_remedies(data)),
-        Step(name="chunk", seconds=all_s * len(recipe.advise.chunks), make=lambda: chunk_remedies(data)),
+        Step(name="chunk", seconds=chunks_s, make=lambda: chunk_remedies(data)),
         Step(
             name=FINE_TUNE,
             seconds=curve_s if rest_s is None else min(curve_s, max(0.0, 0.8 * rest_s)),

@@ -11,8 +11,9 @@ from nearer.advice.expense import Rate, measure_rate
 from nearer.advice.remedies import Remedy, lexical_remedies, out_of_fold, whole
 from nearer.core.results.advice import SkippedRemedy
 from nearer.core.results.training import Fit
+from nearer.core.sections import ChunkRecipe
 from nearer.encode.adapter import Adapter
-from nearer.encode.corpus import room_of
+from nearer.encode.corpus import count_truncated, room_of
 from nearer.evaluation.splits import FEW_QUERIES
 from nearer.training.adapter_set import AdapterSet, read_adapter_set
 from nearer.training.adapters import settings_of
@@ -63,14 +64,12 @@ def adapter_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
 def chunk_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
     """Documents cut in other ways, as ``advise.chunks`` describes them."""
     recipe = data.workspace.recipe
-    are_named = "chunks" in recipe.advise.model_fields_set
-    if not are_named and (reason := _too_dear_to_cut(data)):
-        yield SkippedRemedy(name="chunk", reason=reason)
+    tried = cuttings(data)
+    if isinstance(tried, SkippedRemedy):
+        yield tried
         return
-    for described in recipe.advise.chunks:
+    for described in tried:
         said = described.model_dump(exclude_unset=True)
-        if not are_named and (described.max_tokens or 0) > room_of(data.system.encoder):
-            continue
         chunk = recipe.chunk.model_copy(update=said)
         changes = {f"chunk.{key}": value for key, value in said.items()}
         name = "chunk:" + ",".join(f"{key}={value}" for key, value in said.items())
@@ -89,9 +88,28 @@ def chunk_remedies(data: AdviceData) -> Iterator[Remedy | SkippedRemedy]:
         )
 
 
+def cuttings(data: AdviceData) -> Sequence[ChunkRecipe] | SkippedRemedy:
+    """The ways to cut documents that are tried: those that are named, else the default's where they can tell."""
+    advise, chunk = data.workspace.recipe.advise, data.workspace.recipe.chunk
+    if "chunks" in advise.model_fields_set:
+        return advise.chunks
+    if reason := _too_dear_to_cut(data):
+        return SkippedRemedy(name="chunk", reason=reason)
+    if not chunk.enabled:
+        return [ChunkRecipe(enabled=True)]
+    room = room_of(data.system.encoder)
+    others = {each: chunk.model_copy(update=each.model_dump(exclude_unset=True)) for each in advise.chunks}
+    return [each for each, other in others.items() if other != chunk and (each.max_tokens or 0) <= room]
+
+
 def _too_dear_to_cut(data: AdviceData) -> str:
     """Why other cuttings are not tried where nobody named any: each encodes the corpus anew. Empty where they are."""
     number, num_passages = len(data.queries), len(data.corpus.passages)
+    is_cut = data.workspace.recipe.chunk.enabled
+    if is_cut and num_passages == len(data.corpus.documents):
+        return "every document is one passage: the cuttings that are tried unasked would change nothing"
+    if not is_cut and not count_truncated(data.corpus.passages, data.system.encoder):
+        return "the encoder reads every document whole"
     if number < FEW_QUERIES:
         return (
             f"{number} queries hardly tell cuttings apart, and each encodes the corpus anew; name some: advise.chunks"

@@ -18,7 +18,6 @@ def read_advice_queries(workspace: Workspace) -> JudgedSplit:
     Raises InputError where there are too few to tune on some and judge others.
     """
     ready_to_measure(workspace)
-    recipe = workspace.recipe.advise
     names = [name for name in ("train", "dev") if workspace.collection.splits().get(name)]
     excluded = find_excluded(workspace).query_ids
     judged = read_judged_split(workspace, *(names or ["dev"]), excluded=excluded, most=MAX_QUERIES)
