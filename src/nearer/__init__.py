@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         PowerPlan,
         StartedExperiment,
     )
+    from nearer.core.results.people import RaterAgreement
     from nearer.core.results.releases import (
         ArmStatus,
         BackedUp,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add
     from nearer.flows.advise import advise
+    from nearer.flows.agreement import agreement
     from nearer.flows.arm import arm_status, stop_arm
     from nearer.flows.backup import backup, restore
     from nearer.flows.check import check
@@ -110,6 +112,8 @@ _WHERE = {
     "plan_experiment": "nearer.flows.experiment",
     "experiments": "nearer.flows.experiment",
     "experiment_report": "nearer.flows.experiment",
+    "RaterAgreement": "nearer.core.results.people",
+    "agreement": "nearer.flows.agreement",
     "Imported": "nearer.core.results.data",
     "Advice": "nearer.core.results.advice",
     "ArmStatus": "nearer.core.results.releases",
@@ -247,6 +251,7 @@ __all__ = [
     "Promotion",
     "Pruned",
     "Query",
+    "RaterAgreement",
     "Removed",
     "Restored",
     "Result",
@@ -269,6 +274,7 @@ __all__ = [
     "adapt",
     "add",
     "advise",
+    "agreement",
     "arm_status",
     "backup",
     "check",

@@ -13,6 +13,7 @@ MODULES = {
     "experiments": ("experiment",),
     "measuring": ("evaluate", "diagnose", "suite", "advise", "cost"),
     "models": ("train", "merge", "compress"),
+    "people": ("agreement",),
     "releases": ("index", "promote", "arm", "rollback", "status", "history", "lineage", "prune"),
     "reports": ("report", "demo"),
     "service": ("search", "serve", "key", "job"),

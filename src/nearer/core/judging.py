@@ -11,7 +11,8 @@ def blend(judgments: Iterable[Judgment], sources: Collection[JudgmentSource]) ->
     """One judgment for each pair that one of ``sources`` judged, in the order of the first.
 
     The most trusted source that judged a pair decides it. Of several raters of one source it is the mean of their
-    grades, each by its weight, rounded; half a grade counts as a whole one. Its weight is the mean of theirs.
+    grades, each by its weight, rounded; half a grade counts as a whole one. Its weight is the mean of theirs. A weight
+    of 0 is no vote where another has one.
 
     >>> said = [
     ...     Judgment(query_id="q", doc_id="d", grade=0, source="clicks"),
@@ -31,6 +32,7 @@ def blend(judgments: Iterable[Judgment], sources: Collection[JudgmentSource]) ->
 def _decided(said: Sequence[Judgment]) -> Judgment:
     source = min((each.source for each in said), key=JUDGMENT_SOURCES.index)
     raters = [each for each in said if each.source == source]
+    raters = [each for each in raters if each.weight > 0] or raters  # what was overruled has a weight of 0
     total = sum(each.weight for each in raters)
     mean = sum(each.weight * each.grade for each in raters) / total if total else raters[0].grade
     return Judgment(

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from nearer.printing.data import added, checked, exported, exported_vectors, removed, sheet_written
     from nearer.printing.experiments import experiment_list, experimented, planned, started
     from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
+    from nearer.printing.people import agreed
     from nearer.printing.releases import (
         arm,
         demonstrated,
@@ -35,6 +36,7 @@ _WHERE = {
     "experimented": "experiments",
     "added": "data",
     "advised": "advice",
+    "agreed": "people",
     "arm": "releases",
     "backed_up": "serving",
     "checked": "data",
@@ -77,6 +79,7 @@ _WHERE = {
 __all__ = [
     "added",
     "advised",
+    "agreed",
     "arm",
     "backed_up",
     "checked",

@@ -107,6 +107,13 @@ def remove_judgments(connection: Connection, *, source: JudgmentSource) -> int:
     return connection.execute(tables.judgments.delete().where(tables.judgments.c.source == source)).rowcount
 
 
+def weigh_rater(connection: Connection, *, source: JudgmentSource, rater: str, weight: float) -> int:
+    """Set the weight of all judgments of a rater; how many there are. A weight of 0, an overruled one, stays."""
+    table = tables.judgments
+    mine = (table.c.source == source) & (table.c.rater == rater) & (table.c.weight > 0)
+    return connection.execute(table.update().where(mine).values(weight=weight)).rowcount
+
+
 def stamp_judgments(connection: Connection) -> None:
     """Note of new judgments which text they were made on."""
     table, documents = tables.judgments, tables.documents
