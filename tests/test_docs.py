@@ -127,7 +127,8 @@ def test_commands_on_the_pages_exist_with_their_options():
             if words[:1] == ["nearer"]:
                 command = group.commands.get(words[1])
                 if isinstance(command, typer.core.TyperGroup):
-                    command = command.commands.get(words[2])
+                    itself = command if command.invoke_without_command else None
+                    command = command.commands.get("".join(words[2:3]), itself)
                 known = (
                     {"--help", "--debug", *(name for each in command.params for name in each.opts)} if command else {}
                 )

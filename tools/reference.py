@@ -87,6 +87,8 @@ def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
     """Every verb with its full name; of a group of verbs, each of these."""
     for name, command in sorted(group.commands.items()):
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield before + name, command
             yield from _commands(command, f"{before}{name} ")
         elif not command.hidden:
             yield before + name, command

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nearer.core.records import Document, GradeScale, Judgment, Pair, Query
-    from nearer.core.results.advice import Advice, LearningCurve, ShortAnswer
+    from nearer.core.results.advice import Advice, LearningCurve, NextSource, ShortAnswer
     from nearer.core.results.base import Result
     from nearer.core.results.data import (
         Exported,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Removed,
         WrittenSheet,
     )
+    from nearer.core.results.llm import ModelJudged, Synthesized
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import (
         Agreement,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         PowerPlan,
         StartedExperiment,
     )
-    from nearer.core.results.people import RaterAgreement
+    from nearer.core.results.people import ExchangedLabels, LabelPlan, LabelStatus, RaterAgreement
     from nearer.core.results.releases import (
         ArmStatus,
         BackedUp,
@@ -77,10 +78,15 @@ if TYPE_CHECKING:
     from nearer.flows.fit_clicks import fit_clicks
     from nearer.flows.history import history
     from nearer.flows.index import index, index_status
+    from nearer.flows.judge import JudgeOptions, judge
     from nearer.flows.judge_sheet import judge_sheet
+    from nearer.flows.label import LabelOptions, label_status, start_labels
+    from nearer.flows.label_exchange import export_labels, import_labels
+    from nearer.flows.label_terminal import label
     from nearer.flows.learning_curve import learning_curve
     from nearer.flows.lineage import lineage
     from nearer.flows.merge import merge
+    from nearer.flows.next_source import next_source
     from nearer.flows.promote import promote
     from nearer.flows.prune import prune
     from nearer.flows.remove import remove
@@ -92,6 +98,7 @@ if TYPE_CHECKING:
     from nearer.flows.should_finetune import should_finetune
     from nearer.flows.status import status
     from nearer.flows.suite import suite
+    from nearer.flows.synthesize import SynthesizeOptions, synthesize
     from nearer.flows.train import train
     from nearer.flows.train_reranker import train_reranker
     from nearer.online.compare import compare_means, compare_proportions
@@ -112,6 +119,23 @@ _WHERE = {
     "plan_experiment": "nearer.flows.experiment",
     "experiments": "nearer.flows.experiment",
     "experiment_report": "nearer.flows.experiment",
+    "ExchangedLabels": "nearer.core.results.people",
+    "LabelPlan": "nearer.core.results.people",
+    "LabelStatus": "nearer.core.results.people",
+    "export_labels": "nearer.flows.label_exchange",
+    "import_labels": "nearer.flows.label_exchange",
+    "NextSource": "nearer.core.results.advice",
+    "next_source": "nearer.flows.next_source",
+    "JudgeOptions": "nearer.flows.judge",
+    "LabelOptions": "nearer.flows.label",
+    "SynthesizeOptions": "nearer.flows.synthesize",
+    "label": "nearer.flows.label_terminal",
+    "label_status": "nearer.flows.label",
+    "start_labels": "nearer.flows.label",
+    "ModelJudged": "nearer.core.results.llm",
+    "Synthesized": "nearer.core.results.llm",
+    "judge": "nearer.flows.judge",
+    "synthesize": "nearer.flows.synthesize",
     "RaterAgreement": "nearer.core.results.people",
     "agreement": "nearer.flows.agreement",
     "Imported": "nearer.core.results.data",
@@ -230,6 +254,7 @@ __all__ = [
     "Effect",
     "Evaluation",
     "EventCounts",
+    "ExchangedLabels",
     "ExperimentList",
     "ExperimentReport",
     "Exported",
@@ -240,10 +265,16 @@ __all__ = [
     "Imported",
     "IndexStatus",
     "Indexed",
+    "JudgeOptions",
     "Judgment",
+    "LabelOptions",
+    "LabelPlan",
+    "LabelStatus",
     "LearningCurve",
     "Lineage",
     "Merged",
+    "ModelJudged",
+    "NextSource",
     "OffPolicy",
     "Pair",
     "PowerPlan",
@@ -265,6 +296,8 @@ __all__ = [
     "StartedExperiment",
     "Status",
     "SuiteRun",
+    "SynthesizeOptions",
+    "Synthesized",
     "TaskEvaluation",
     "Trained",
     "TrainedReranker",
@@ -291,18 +324,24 @@ __all__ = [
     "experiment_report",
     "experiments",
     "export",
+    "export_labels",
     "export_vectors",
     "fit_clicks",
     "forget_user",
     "history",
+    "import_labels",
     "index",
     "index_status",
     "interleaving_preference",
+    "judge",
     "judge_clicks",
     "judge_sheet",
+    "label",
+    "label_status",
     "learning_curve",
     "lineage",
     "merge",
+    "next_source",
     "plan_experiment",
     "promote",
     "prune",
@@ -316,12 +355,14 @@ __all__ = [
     "should_finetune",
     "simulate",
     "start_experiment",
+    "start_labels",
     "start_shadow",
     "status",
     "stop_arm",
     "stop_experiment",
     "stop_shadow",
     "suite",
+    "synthesize",
     "train",
     "train_reranker",
 ]

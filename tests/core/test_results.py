@@ -162,21 +162,22 @@ ELSEWHERE = {
     "compress": {"dimension": "compress", "split": "compression_curve", "rotated": "rotate"},
     "index": {"verify": "index_status"},
     "export": {"store": "export_vectors"},
+    "advise": {"next_source": "next_source"},
 }
 """Options for which the package has a function of its own."""
 KEYWORDS = {"drop_leaks": "drop", "reason": "force_reason", "force": "force_reason", "no_test": "confirm_on_test"}
-KEYWORDS |= {"documents": "documents", "precision": "precisions"}
+KEYWORDS |= {"documents": "documents", "precision": "precisions", "price": "prices"}
 
 
 def options():
-    """Every verb and each of its options, but for what all verbs have; `serve` runs until it is stopped."""
+    """Every verb and each of its options, but for what all have; `serve` and `label` run until they are stopped."""
     group = typer.main.get_command(whole_app())
     shared = {"folder", "as_json", "overrides", "help", "full"}
     return [
         (verb, each.name)
         for verb, command in sorted(group.commands.items())
         for each in command.params
-        if each.param_type_name == "option" and each.name not in shared and verb not in ("serve", "key")
+        if each.param_type_name == "option" and each.name not in shared and verb not in ("serve", "key", "label")
     ]
 
 
@@ -185,4 +186,13 @@ def test_every_option_of_a_verb_is_a_keyword_in_python(verb, option):
     if other := ELSEWHERE.get(verb, {}).get(option):
         assert other in functions()
         return
-    assert KEYWORDS.get(option, option) in inspect.signature(functions()[verb.replace("-", "_")]).parameters
+    assert KEYWORDS.get(option, option) in keywords(functions()[verb.replace("-", "_")])
+
+
+def keywords(function):
+    """The keywords of a function, and those of the record of options that it takes, where it takes one."""
+    known = dict(inspect.signature(function).parameters)
+    if "options" in known:
+        [record] = [each for each in get_args(get_type_hints(function)["options"]) if dataclasses.is_dataclass(each)]
+        known |= {each.name: each for each in dataclasses.fields(record)}
+    return known

@@ -43,6 +43,9 @@ VERBS = [
     "arm",
     "simulate",
     "agreement",
+    "label",
+    "synthesize",
+    "judge",
 ]
 
 
@@ -59,7 +62,7 @@ def test_every_verb_explains_itself(nearer, verb):
     assert shown.exit_code == 0
     assert "Usage: nearer" in shown.out
     assert ("--json" in shown.out) == (
-        verb not in ("serve", "clicks", "shadow", "experiment")
+        verb not in ("serve", "clicks", "shadow", "experiment", "label")
     )  # a service, and verbs of verbs
 
 

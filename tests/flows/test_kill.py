@@ -47,6 +47,11 @@ KILLED = {
 """The verbs that are killed at each step, in a workspace with an edit that its index does not know yet."""
 
 ELSEWHERE = {
+    "judge.commit": "flows/test_judge.py",
+    "llm.answer": "flows/test_judge.py",
+    "synthesize.commit": "flows/test_synthesize.py",
+    "labels.rating": "store/test_labels.py",
+    "labels.set": "store/test_labels.py",
     "registry.probe": "flows/test_api_encoder.py",
     "usage.commit": "flows/test_api_encoder.py",
     "lexical.kept": "flows/test_composed.py",

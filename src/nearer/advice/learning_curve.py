@@ -29,7 +29,7 @@ from nearer.evaluation.ready import ready_to_train
 from nearer.learn.checkpoint import Checkpoints, weights_of
 from nearer.learn.examples import Example, text_key
 from nearer.learn.fit import fit
-from nearer.measure.forecast import forecast, remarks
+from nearer.measure.forecast import forecast, marginal_gain, remarks
 from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_local
@@ -72,11 +72,12 @@ def measure_curve(
     clock: Callable[[], float] = time.monotonic,
     time_s: float = math.inf,
     embedded: EmbeddedCorpus | None = None,
+    num_bought: int | None = None,
 ) -> LearningCurve:
     """Train on ``shares`` of ``max_pairs`` pairs (``advise.curve_pairs`` by default), and forecast nDCG@10 with all.
 
     Where that takes longer than ``time_s`` seconds it is fewer pairs. ``embedded`` are the documents, where they are
-    cut and encoded.
+    cut and encoded. ``num_bought`` pairs besides those there are have their marginal gain.
 
     Raises InputError for shares or numbers that cannot be and for data that cannot be measured, RecipeError for
     settings or data that cannot be trained with.
@@ -119,6 +120,7 @@ def measure_curve(
         notes=tuple(remarks(expected[0], measured=[(each.num_pairs, each.value) for each in points[1:]])),
         hours=round(_hours(workspace, trained[-1], corpus, dev, num_pairs=len(examples)), 4),
         method=_METHOD,
+        marginal=_marginal(workspace, dev, base_values_A, trained, now=len(examples), num_bought=num_bought),
     )
 
 
@@ -278,6 +280,30 @@ def _forecasts(
         [each.values_A for each in trained],
         pairs_T=[each.num_pairs for each in trained],
         wanted_F=[num_pairs, 2 * num_pairs, 4 * num_pairs],
+        groups_Q=dev.groups,
+        num_resamples=recipe.num_resamples,
+        confidence=recipe.confidence,
+        seed=recipe.seed,
+    )
+
+
+def _marginal(
+    workspace: Workspace,
+    dev: DevSample,
+    base_values_A: Floats64,
+    trained: Sequence[_Trained],
+    *,
+    now: int,
+    num_bought: int | None,
+) -> Interval | None:
+    if num_bought is None:
+        return None
+    recipe = workspace.recipe.evaluate
+    return marginal_gain(
+        base_values_A,
+        [each.values_A for each in trained],
+        pairs_T=[each.num_pairs for each in trained],
+        span=(now, now + num_bought),
         groups_Q=dev.groups,
         num_resamples=recipe.num_resamples,
         confidence=recipe.confidence,

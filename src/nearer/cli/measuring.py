@@ -1,5 +1,6 @@
 """Verbs that measure systems, say why queries fail and what would help."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -107,6 +108,9 @@ def advise(
         bool, typer.Option("--measure", help="Train on all pairs instead of forecasting from a few; takes long.")
     ] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Do not use the test split to confirm.")] = False,
+    next_source: Annotated[
+        float | None, typer.Option(help="Instead: which source of judgments to buy for so much.", metavar="DOLLARS")
+    ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Leave out what does not fit into a time: 5m, 1h.", metavar="TIME")
     ] = None,
@@ -115,6 +119,14 @@ def advise(
     overrides: Overrides = None,
 ) -> None:
     """Measure every remedy on the judged queries of train and dev; say which to take, what it costs, and why."""
+    if next_source is not None:
+        if write or measure or no_test or budget:
+            raise UsageFault("--next-source goes alone", hint="nearer advise --next-source 100")
+        from nearer.flows.next_source import next_source as sources
+
+        bought = partial(sources, dollars=next_source, progress=ConsoleProgress())
+        run(folder, overrides, as_json, printing.next_source, bought)
+        return
     from nearer.advice.queries import read_advice_queries
 
     limit = time_limit(budget)

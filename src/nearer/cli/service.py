@@ -68,7 +68,7 @@ def key(
     action: Annotated[str, typer.Argument(metavar="add|list|remove")],
     name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
     scopes: Annotated[
-        list[str] | None, typer.Option("--scope", help="What it may do: read, write, admin; read unless given.")
+        list[str] | None, typer.Option("--scope", help="What it may do: read, write, label, admin; read unless given.")
     ] = None,
     rate: Annotated[int | None, typer.Option(help="Requests in a minute; any number unless given.")] = None,
     folder: Folder = HERE,

@@ -68,8 +68,8 @@ class Query:
     metadata: Metadata = field(default_factory=lambda: _NO_METADATA)
 
 
-JudgmentSource = Literal["human", "import", "llm", "clicks"]
-"""Who judged, most trusted first: people here, a file, a language model, what users did."""
+JudgmentSource = Literal["human", "import", "llm", "clicks", "synthetic"]
+"""Who judged, most trusted first: people here, a file, a language model, what users did, who wrote the query for it."""
 JUDGMENT_SOURCES: tuple[JudgmentSource, ...] = get_args(JudgmentSource)
 TRUSTED: tuple[JudgmentSource, ...] = ("human", "import")
 """The sources that systems are measured by, unless others are asked for."""

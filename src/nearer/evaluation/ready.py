@@ -3,6 +3,7 @@
 from nearer.core.errors import InputError, RecipeError
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.splits import FEW_QUERIES, ensure_splits, few_queries
+from nearer.store.collection import SYNTHETIC
 from nearer.store.workspace import Workspace
 
 JUDGE = "write a sheet to fill in: nearer judge-sheet QUERIES.txt; or import them: nearer add judgments FILE"
@@ -43,11 +44,19 @@ def ready_to_train(workspace: Workspace, *, outcome: str = "nothing can be train
     has_pairs = counts["pairs"] or any(each.grade >= positive_from for each in collection.judgments("train"))
     if not has_pairs:
         raise RecipeError(f"{_why_no_pairs(workspace)}, so {outcome}", hint=JUDGE)
-    if not any(each.grade > 0 for each in collection.judgments("dev")):
+    if not any(each.grade > 0 for each in collection.judgments(choosing_split(workspace))):
         raise InputError(
             f"no dev query has a document of a grade above 0, so {outcome}: dev chooses the checkpoint",
             hint="add judgments of dev queries, or raise split.dev_fraction",
         )
+
+
+def choosing_split(workspace: Workspace) -> str:
+    """The split that chooses a checkpoint: dev, or written queries where no query of dev is judged."""
+    collection = workspace.collection
+    if SYNTHETIC not in collection.splits() or any(each.grade > 0 for each in collection.judgments("dev")):
+        return "dev"
+    return SYNTHETIC
 
 
 def _why_no_pairs(workspace: Workspace) -> str:

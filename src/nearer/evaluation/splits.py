@@ -15,10 +15,10 @@ from nearer.core.records import Judgment, Query
 from nearer.core.sections import SplitRecipe
 from nearer.core.text import normalise
 from nearer.evaluation.held_out import find_held_out, held_out_splits
-from nearer.store.collection import LEAKED, end_waiting, leave_split, move_to_split, put_split
+from nearer.store.collection import LEAKED, SYNTHETIC, SYNTHETIC_ID, end_waiting, leave_split, move_to_split, put_split
 from nearer.store.workspace import Workspace
 
-_ORDER = {"train": 0, "dev": 1}
+_ORDER = {"train": 0, SYNTHETIC: 1, "dev": 2}
 """Test splits come last: of two queries that leak, the one on the earlier side is set aside."""
 
 
@@ -91,13 +91,14 @@ def _give_sides(workspace: Workspace, new: Sequence[Query], held_out: Mapping[st
 
 
 def _yields(workspace: Workspace, leak: Leak) -> str:
-    """The query to set aside: one of the log of clicks, as long as no model knows it, or else the new one."""
-    is_known = _is_trained(workspace) or not _is_clicked(leak.set_aside)
+    """The query to set aside: one of clicks or written here, as long as no model knows it, else the new one."""
+    is_known = _is_trained(workspace) or not _is_made(leak.set_aside)
     return leak.kept if is_known else leak.set_aside
 
 
-def _is_clicked(query_id: str) -> bool:
-    return query_id.startswith(f"{CLICKED}-")
+def _is_made(query_id: str) -> bool:
+    """Whether a query is of the log of clicks alone, or was written here."""
+    return query_id.startswith((f"{CLICKED}-", SYNTHETIC_ID))
 
 
 def _is_trained(workspace: Workspace) -> bool:
@@ -113,7 +114,7 @@ def few_queries(workspace: Workspace) -> int | None:
 def _together(workspace: Workspace) -> set[str] | None:
     """The queries that are in dev for they are few; empty while no query has a side, None once they were divided."""
     waiting = workspace.collection.waiting_queries()
-    is_divided = any(not _is_clicked(query_id) for query_id in workspace.collection.split_of())
+    is_divided = any(not _is_made(query_id) for query_id in workspace.collection.split_of())
     return None if is_divided and not waiting else waiting
 
 
@@ -122,7 +123,7 @@ def _are_few(workspace: Workspace, together: set[str]) -> bool:
     collection, recipe = workspace.collection, workspace.recipe.split
     if recipe.model_fields_set - {"seed"} or collection.num_judged_queries() >= FEW_QUERIES:
         return False
-    return all(query_id in together or _is_clicked(query_id) for query_id in collection.split_of())
+    return all(query_id in together or _is_made(query_id) for query_id in collection.split_of())
 
 
 def _keep_together(workspace: Workspace, new: Sequence[Query]) -> dict[str, int]:
@@ -233,7 +234,7 @@ def _sides(splits: Sequence[str]) -> list[str]:
 
 
 def _rank(side: str) -> int:
-    return _ORDER.get(side, 2)
+    return _ORDER.get(side, 3)
 
 
 def _leak(kind: str, pair: tuple[str, str], side: Mapping[str, str]) -> Leak:

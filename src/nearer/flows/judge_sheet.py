@@ -52,7 +52,7 @@ def judge_sheet(
     if file.exists():
         hint = "it may hold grades: name another with --output, or move it"
         raise InputError(f"{file} is there already", hint=hint)
-    asked = _read_queries(workspace, path)
+    asked = read_asked(workspace, path)
     system = open_system(workspace, LIVE if workspace.registry.live() else BASE)
     corpora = Corpora(workspace, progress or Silent())
     _, ranked, _ = rank(corpora, system, asked, k=POOL_DEPTH, as_served=True)
@@ -92,7 +92,7 @@ def _row(query: Query, document: Document, known: dict[tuple[str, str], int]) ->
     )
 
 
-def _read_queries(workspace: Workspace, path: Path) -> list[Query]:
+def read_asked(workspace: Workspace, path: Path) -> list[Query]:
     """The queries of a file, each text once.
 
     Those without an id have that of the same text in the workspace, or one made of the text. Raises InputError for a

@@ -39,8 +39,9 @@ def promote(
 
     ``system`` is a model id, ``base``, or a release id; the newest trained model by default. The candidate is
     compared with what is live, or with the base while nothing is; ``base`` itself may be the first release, and goes
-    live unmeasured where no query is judged to measure it by. With ``force_reason`` a refused candidate goes live all
-    the same, and the reason is kept. An index is built only for what the gate lets through or is forced.
+    live unmeasured where no query is judged to measure it by, and so does another that is forced. With
+    ``force_reason`` a refused candidate goes live all the same, and the reason is kept. An index is built only for what
+    the gate lets through or is forced.
 
     Raises InputError, before a model is opened, for another candidate than base where no query is judged.
     """
@@ -56,7 +57,7 @@ def promote(
     if split and not split.startswith("test"):
         raise InputError(f"split {split!r} was used to choose the model", hint="judge by a split named test...")
     name, live = system or newest_model(workspace), registry.live()
-    judges = _judging(workspace, name, split, live)
+    judges = _judging(workspace, name, split, live, is_forced=force_reason is not None)
     candidate = open_system(workspace, name)
     is_measured_again = bool(live and live.is_unmeasured and judges)
     if live and candidate.is_released_as(live) and not is_measured_again:
@@ -68,7 +69,8 @@ def promote(
     suite = gate_suite(workspace)
     workspace.begin_writing()
     if judges is None:
-        return _promote_unmeasured(workspace, candidate, build(workspace, candidate, progress=progress))
+        made = build(workspace, candidate, progress=progress)
+        return _promote_unmeasured(workspace, candidate, made, live=live, forced=force_reason, share=share)
     rival = None if live and candidate.is_released_as(live) else live
     corpora = Corpora(workspace, progress)
     judged = judge_candidate(corpora, candidate, rival, suite=suite, split=judges)
@@ -134,8 +136,10 @@ def _to_share(decision: Decision, share: float) -> Decision:
     return replace(decision, action="arm", reasons=(f"it answers {share:.3g} of the users", *decision.reasons))
 
 
-def _judging(workspace: Workspace, name: str, split: str | None, live: Release | None) -> str | None:
-    """The split that judges; None where there is none, and base is to be the first release."""
+def _judging(
+    workspace: Workspace, name: str, split: str | None, live: Release | None, *, is_forced: bool
+) -> str | None:
+    """The split that judges; None where there is none, and base is to be the first release, or another is forced."""
     refuse_without(workspace, "documents", outcome="nothing can go live")
     ensure_splits(workspace)
     try:
@@ -143,7 +147,7 @@ def _judging(workspace: Workspace, name: str, split: str | None, live: Release |
         judges = split or judging_split(workspace)
         refuse_unjudged(workspace, judges)
     except InputError as error:
-        if name == BASE and split is None and live is None:
+        if split is None and ((name == BASE and live is None) or is_forced):
             return None
         if live is None:
             hint = f"{error.hint}; base may go live unmeasured: nearer promote base"
@@ -152,16 +156,25 @@ def _judging(workspace: Workspace, name: str, split: str | None, live: Release |
     return judges
 
 
-def _promote_unmeasured(workspace: Workspace, base: System, built: BuiltIndex) -> Promotion:
-    """Base as the first release, though nothing is judged that it could be measured by."""
-    reasons = ("the first release, unmeasured: no query of a test split is judged",)
-    notes = (f"to measure it: {JUDGE}; then: nearer promote base",)
+def _promote_unmeasured(
+    workspace: Workspace,
+    system: System,
+    built: BuiltIndex,
+    *,
+    live: Release | None,
+    forced: str | None,
+    share: float | None,
+) -> Promotion:
+    """Base as the first release, or what is forced, though nothing is judged that it could be measured by."""
+    what = "forced" if forced is not None else "the first release"
+    reasons = (f"{what}, unmeasured: no query of a test split is judged",)
+    notes = (f"to measure it: {JUDGE}; then: nearer promote {system.name}",)
     release = workspace.registry.add_release(
-        model=base.model,
-        system={**base.pinned, "index": built.index.to_dict(), UNMEASURED: True},
+        model=system.model,
+        system={**system.pinned, "index": built.index.to_dict(), UNMEASURED: True},
     )
-    decision = Decision(action="promote", model_id=base.model.model_id, reasons=reasons, notes=notes)
-    workspace.registry.move_live(decision, expected=None, release_id=release.release_id)
+    decision = Decision(action="promote", model_id=system.model.model_id, reasons=reasons, notes=notes, forced=forced)
+    _go_live(workspace, decision, live=live, release_id=release.release_id, share=share)
     return Promotion(
         verdict="promoted",
         reasons=reasons,
@@ -169,7 +182,8 @@ def _promote_unmeasured(workspace: Workspace, base: System, built: BuiltIndex) -
         release_id=release.release_id,
         evaluation=None,
         suite=None,
-        api=api_use([base]),
+        share=share,
+        api=api_use([system]),
     )
 
 

@@ -5,12 +5,14 @@ Arrays: R raters x U units, floats with nan where a rater did not rate a unit; G
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from nearer.core.arrays import Floats64, Ints
 from nearer.core.results.measuring import Interval
+from nearer.measure.significance import min_units
 
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
 
@@ -65,7 +67,8 @@ def alpha_interval(
         return None
     size = len(values_G)
     drawn_BGG = _resampled(coincidences_UGG.reshape(-1, size * size), num_resamples, seed).reshape(-1, size, size)
-    return _interval(alpha, _alphas(values_G, drawn_BGG, level), confidence)
+    drawn_B = _alphas(values_G, drawn_BGG, level)
+    return _interval(alpha, drawn_B, confidence, num_units=len(coincidences_UGG), ends=(-1.0, 1.0))
 
 
 def agreement_by_grade(
@@ -83,7 +86,9 @@ def agreement_by_grade(
     for row, value in enumerate(values_G.tolist()):
         if total := whole_GG[row].sum():
             drawn_B = _divided(sums_BGG[:, row, row], sums_BGG[:, row].sum(axis=1))
-            found[int(value)] = _interval(float(whole_GG[row, row] / total), drawn_B, confidence)
+            num_units = int((coincidences_UGG[:, row].sum(axis=1) > 0).sum())
+            share = float(whole_GG[row, row] / total)
+            found[int(value)] = _interval(share, drawn_B, confidence, num_units=num_units, ends=(0.0, 1.0))
     return found
 
 
@@ -123,13 +128,15 @@ def against_others(
             units = shared_S[place]
             joint_SGG[place, grade_RU[rater, units], grade_RU[other, units]] += 1 / num_U[units]
         drawn_BGG = _resampled(joint_SGG.reshape(-1, size * size), num_resamples, seed).reshape(-1, size, size)
-        kappa = _kappas(joint_SGG.sum(axis=0)[None], values_G)[0]
+        whole_1GG, span = joint_SGG.sum(axis=0)[None], float(values_G[-1] - values_G[0])
+        kappa, bias = _kappas(whole_1GG, values_G)[0], _biases(whole_1GG, values_G)[0]
         kappas_B, bias_B = _kappas(drawn_BGG, values_G), _biases(drawn_BGG, values_G)
+        interval = partial(_interval, confidence=confidence, num_units=len(shared_S))
         found.append(
             Against(
                 num_units=len(shared_S),
-                kappa=None if np.isnan(kappa) else _interval(float(kappa), kappas_B, confidence),
-                bias=_interval(float(_biases(joint_SGG.sum(axis=0)[None], values_G)[0]), bias_B, confidence),
+                kappa=None if np.isnan(kappa) else interval(float(kappa), kappas_B, ends=(-1.0, 1.0)),
+                bias=interval(float(bias), bias_B, ends=(-span, span)),
             )
         )
     return found
@@ -264,10 +271,15 @@ def _resampled(values_UC: Floats64, num_resamples: int, seed: int) -> Floats64:
     return drawn_BC
 
 
-def _interval(value: float, drawn_B: Floats64, confidence: float) -> Interval:
+def _interval(
+    value: float, drawn_B: Floats64, confidence: float, *, num_units: int, ends: tuple[float, float]
+) -> Interval:
+    """Percentiles of what was drawn; the whole range where there are too few units for an interval."""
     known_B = drawn_B[~np.isnan(drawn_B)]
+    if num_units < min_units(confidence) or not len(known_B):
+        return Interval(value=value, low=ends[0], high=ends[1])
     tail = (1 - confidence) / 2
-    low, high = np.quantile(known_B, [tail, 1 - tail]) if len(known_B) else (value, value)
+    low, high = np.quantile(known_B, [tail, 1 - tail])
     return Interval(value=value, low=min(float(low), value), high=max(float(high), value))
 
 

@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nearer.printing.advice import advised, costed
+    from nearer.printing.advice import advised, costed, next_source
     from nearer.printing.data import added, checked, exported, exported_vectors, removed, sheet_written
     from nearer.printing.experiments import experiment_list, experimented, planned, started
+    from nearer.printing.llm import model_judged, synthesized
     from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
-    from nearer.printing.people import agreed
+    from nearer.printing.people import agreed, label_plan, label_progress, labels_exchanged
     from nearer.printing.releases import (
         arm,
         demonstrated,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "started": "experiments",
+    "model_judged": "llm",
+    "synthesized": "llm",
+    "next_source": "advice",
     "planned": "experiments",
     "experiment_list": "experiments",
     "experimented": "experiments",
@@ -58,6 +62,9 @@ _WHERE = {
     "indexed": "releases",
     "judged_clicks": "signals",
     "keys": "serving",
+    "label_plan": "people",
+    "label_progress": "people",
+    "labels_exchanged": "people",
     "lineage": "releases",
     "merged": "training",
     "promoted": "releases",
@@ -103,8 +110,13 @@ __all__ = [
     "indexed",
     "judged_clicks",
     "keys",
+    "label_plan",
+    "label_progress",
+    "labels_exchanged",
     "lineage",
     "merged",
+    "model_judged",
+    "next_source",
     "planned",
     "promoted",
     "pruned",
@@ -118,6 +130,7 @@ __all__ = [
     "started",
     "status",
     "suite_run",
+    "synthesized",
     "trained",
     "trained_reranker",
     "verified",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nearer.core.results.advice import Advice, RemedyValues
+from nearer.core.results.advice import Advice, NextSource, RemedyValues
 from nearer.core.results.measuring import direction
 from nearer.core.results.vectors import Cost, CostRow
 from nearer.printing.parts import excluded, spent, table
@@ -94,3 +94,15 @@ def _bytes(number: float) -> str:
 
 def _significant(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def next_source(result: NextSource) -> str:
+    """The result of `nearer advise --next-source`."""
+    lines = [f"what {result.dollars:g} USD of each source would bring to training, {result.metric} on dev:"]
+    for each in result.values:
+        found, price = each.gain, f"at {each.price_usd:g} USD" if each.price_usd else "for no money"
+        gain = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" if found else "not measured"
+        why = f" ({each.why})" if each.why else ""
+        lines.append(f"  {each.source}: {each.num_bought:,} more {price} beside {each.num_pairs:,}: {gain}{why}")
+    lines += [f"note: {each}" for each in result.notes]
+    return "\n".join([*lines, f"buy next: {result.best}" if result.best else "buy next: nothing is proven to help"])

@@ -2,7 +2,7 @@
 
 FILE is a ZIP archive whose parts are stored as they are:
 
-    nearer.toml, .nearer/...   the files, under their names in the workspace
+    nearer.toml, prompts/..., .nearer/...   the files, under their names in the workspace
     backup.json                last: when it was made, what was live, and the SHA-256 of every file
 """
 
@@ -25,7 +25,7 @@ from nearer.core.recipe import RECIPE_FILE
 from nearer.core.results.base import Result
 from nearer.store.database import copy_database, is_database
 from nearer.store.files import appearing
-from nearer.store.workspace import DATABASE, STATE_FOLDER, Workspace
+from nearer.store.workspace import DATABASE, PROMPTS_FOLDER, STATE_FOLDER, Workspace
 
 FORMAT_VERSION = 1
 CONTENT = "backup.json"
@@ -53,13 +53,15 @@ class BackupContent(Result):
 
 
 def snapshot_state(workspace: Workspace, target: Path) -> None:
-    """Copy the recipe, the database and all else that changes into ``target``, each file as it was at one moment.
+    """Copy recipe, prompts, database and all else that changes into ``target``, each file as it was at one moment.
 
     Databases are copied through SQLite, so that writers go on. Raises OSError.
     """
     state = target / STATE_FOLDER
     state.mkdir(exist_ok=True)
     shutil.copyfile(workspace.folder / RECIPE_FILE, target / RECIPE_FILE)
+    if (workspace.folder / PROMPTS_FOLDER).is_dir():
+        _copy(workspace.folder / PROMPTS_FOLDER, target / PROMPTS_FOLDER)
     copy_database(workspace.state / DATABASE, state / DATABASE)
     for path in sorted(workspace.state.iterdir()):
         if path.name not in _MADE_AGAIN and path.name != DATABASE:
@@ -181,7 +183,7 @@ def _is_plain(name: str) -> bool:
     """Whether a name stays in the workspace, on every system."""
     parts = PurePosixPath(name).parts
     is_clean = name.isprintable() and not {"..", "."}.intersection(name.split("/")) and "//" not in name
-    is_ours = name == RECIPE_FILE or (len(parts) > 1 and parts[0] == STATE_FOLDER)
+    is_ours = name == RECIPE_FILE or (len(parts) > 1 and parts[0] in (STATE_FOLDER, PROMPTS_FOLDER))
     return is_clean and is_ours and not name.startswith("/") and "\\" not in name and ":" not in name
 
 

@@ -25,6 +25,10 @@ BATCH = 500
 """Rows a statement: well below SQLite's limit of 32,766 bound values."""
 
 TRAIN = "train"
+SYNTHETIC = "synthetic"
+"""The split of written queries that choose a checkpoint where no real query is judged."""
+SYNTHETIC_ID = "synthetic-"
+"""How the ids of written queries begin."""
 LEAKED = "leaked"
 """The split of queries set aside because another side knows them."""
 
@@ -107,6 +111,21 @@ def remove_judgments(connection: Connection, *, source: JudgmentSource) -> int:
     return connection.execute(tables.judgments.delete().where(tables.judgments.c.source == source)).rowcount
 
 
+def remove_queries(connection: Connection, *, source: JudgmentSource, rater: str) -> int:
+    """Remove the queries that a rater of a source alone judged, with these judgments; how many queries there were."""
+    table = tables.judgments
+    mine = (table.c.source == source) & (table.c.rater == rater)
+    of_others = sa.select(table.c.query_id).where(~mine)
+    labelled = sa.select(tables.label_pairs.c.query_id)
+    ids = sa.select(table.c.query_id).where(mine, table.c.query_id.not_in(of_others), table.c.query_id.not_in(labelled))
+    found = list(connection.scalars(ids.distinct()))
+    connection.execute(table.delete().where(mine))
+    for batch in batches(found):
+        connection.execute(tables.split_members.delete().where(tables.split_members.c.query_id.in_(batch)))
+        connection.execute(tables.queries.delete().where(tables.queries.c.query_id.in_(batch)))
+    return len(found)
+
+
 def weigh_rater(connection: Connection, *, source: JudgmentSource, rater: str, weight: float) -> int:
     """Set the weight of all judgments of a rater; how many there are. A weight of 0, an overruled one, stays."""
     table = tables.judgments
@@ -155,10 +174,14 @@ def end_waiting(connection: Connection) -> None:
 
 
 def remove_documents(connection: Connection, doc_ids: Sequence[str]) -> int:
-    """Remove documents and the judgments on them; how many documents there were."""
+    """Remove documents, the judgments on them and what of them is labelled; how many documents there were."""
     num_removed = 0
     for batch in batches(doc_ids):
         connection.execute(tables.judgments.delete().where(tables.judgments.c.doc_id.in_(batch)))
+        labelled = sa.select(tables.label_pairs.c.pair_id).where(tables.label_pairs.c.doc_id.in_(batch))
+        connection.execute(tables.label_ratings.delete().where(tables.label_ratings.c.pair_id.in_(labelled)))
+        connection.execute(tables.label_pairs.delete().where(tables.label_pairs.c.doc_id.in_(batch)))
+        connection.execute(tables.llm_answers.delete().where(tables.llm_answers.c.doc_id.in_(batch)))
         num_removed += connection.execute(
             tables.documents.delete().where(tables.documents.c.doc_id.in_(batch))
         ).rowcount
@@ -304,8 +327,11 @@ class Collection:
     def judgments(self, split: str | None = None) -> list[Judgment]:
         """What counts of the judgments on the queries of a split, or of all: one a pair, see ``core/judging.py``.
 
-        Those on training queries are of ``trained_by``, all others of ``measured_by``.
+        Those on training queries are of ``trained_by``, all others of ``measured_by``; on written queries that choose
+        a checkpoint, of those who wrote them.
         """
+        if split == SYNTHETIC:
+            return blend(self.all_judgments(split), ["synthetic"])
         return blend(self.all_judgments(split), self.trained_by if split == TRAIN else self.measured_by)
 
     def all_judgments(self, split: str | None = None) -> list[Judgment]:

@@ -15,9 +15,9 @@ from nearer.store.database import Database
 from nearer.store.registry import utc_now
 from nearer.store.tables import api_keys
 
-Scope = Literal["read", "write", "admin"]
+Scope = Literal["read", "write", "label", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""Ask; change documents; change what is live, and start jobs. Each is given by itself."""
+"""Ask; change documents; judge pairs; change what is live, and start jobs. Each is given by itself."""
 
 _NAME_CHARACTERS = 100
 

@@ -258,3 +258,60 @@ experiments = sa.Table(
     sa.Column("report", sa.JSON),
 )
 """Experiments with users: the plan as it was frozen, the arm that it runs on, and what it found in the end."""
+
+label_sets = sa.Table(
+    "label_sets",
+    metadata,
+    sa.Column("set_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("max_grade", sa.Integer, nullable=False),
+    sa.Column("guideline", sa.JSON, nullable=False),
+    sa.Column("strategy", sa.Text, nullable=False),
+    sa.Column("rankings", sa.JSON, nullable=False),
+)
+"""What people are asked to judge; ``rankings`` are those that were pooled, by system and query."""
+
+label_pairs = sa.Table(
+    "label_pairs",
+    metadata,
+    sa.Column("pair_id", sa.Text, primary_key=True),
+    sa.Column("set_id", sa.Text, sa.ForeignKey("label_sets.set_id"), nullable=False, index=True),
+    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), nullable=False),
+    sa.Column("doc_id", sa.Text, sa.ForeignKey("documents.doc_id"), nullable=False, index=True),
+    sa.Column("wanted", sa.Integer, nullable=False),
+    sa.Column("shuffle", sa.Integer, nullable=False),
+    sa.Column("gold_grade", sa.Integer),
+    sa.Column("settled_grade", sa.Integer),
+    sa.Column("settled_by", sa.Text),
+    sa.UniqueConstraint("set_id", "query_id", "doc_id"),
+)
+"""``wanted`` ratings at most; a pair with a gold grade checks its raters; ``settled`` where raters had disagreed."""
+
+label_ratings = sa.Table(
+    "label_ratings",
+    metadata,
+    sa.Column("pair_id", sa.Text, sa.ForeignKey("label_pairs.pair_id"), primary_key=True),
+    sa.Column("rater", sa.Text, primary_key=True),
+    sa.Column("set_id", sa.Text, sa.ForeignKey("label_sets.set_id"), nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("grade", sa.Integer),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+)
+"""What a rater said of a pair, or has on the screen; ``number`` counts what was done in a set."""
+
+llm_answers = sa.Table(
+    "llm_answers",
+    metadata,
+    sa.Column("question_id", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("text", sa.Text),
+    sa.Column("fault", sa.Text, nullable=False),
+    sa.Column("num_read", sa.Integer, nullable=False),
+    sa.Column("num_written", sa.Integer, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("doc_id", sa.Text, nullable=False, index=True),
+)
+"""What language models answered, by the hash of the question and the model, so that nothing is paid twice."""

@@ -1,6 +1,7 @@
 """A workspace: a folder with a recipe, and beside it everything Nearer keeps.
 
 nearer.toml              the recipe
+prompts/                 what language models are asked, once they are
 .nearer/control.sqlite   documents, queries, judgments, models, releases, history
 .nearer/models/          one folder a model, named by its encoder id, or a cross-encoder's id
 .nearer/training/        the training runs that are not finished yet: an encoder's, in reranker/ a cross-encoder's
@@ -30,6 +31,8 @@ from nearer.store.registry import Registry
 from nearer.store.results import Results
 
 STATE_FOLDER = ".nearer"
+PROMPTS_FOLDER = "prompts"
+"""Where the team's own prompts are: beside the recipe, to be edited."""
 DATABASE = "control.sqlite"
 _VERSION = "format_version"
 FORMAT_VERSION = 1

@@ -21,6 +21,7 @@ from nearer.encode.encoder import Encoder, TextEncoder
 from nearer.evaluation.exclusions import Pairs, find_exclusions
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.ready import choosing_split
 from nearer.measure.metrics import Measure, Qrels, score
 from nearer.store.workspace import Workspace
 from nearer.vectors.topk import top_k
@@ -147,7 +148,7 @@ def dev_queries(
     workspace: Workspace, corpus: Corpus, *, excluded: frozenset[str]
 ) -> tuple[tuple[Query, ...], Sequence[Judgment]]:
     """The dev queries that may choose: none of ``excluded``, with every relevant document in the corpus; judgments."""
-    full = read_judged_split(workspace, "dev")
+    full = read_judged_split(workspace, choosing_split(workspace))
     judgments = workspace.collection.judgments(full.split)
     known = set(corpus.doc_ids)
     outside = {j.query_id for j in judgments if j.grade > 0 and j.doc_id not in known}

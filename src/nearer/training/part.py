@@ -16,6 +16,7 @@ from nearer.core.results.base import Result
 from nearer.encode.chunk import Window
 from nearer.encode.corpus import Corpus, chunking_name, cut, embed_passages, embed_queries, window_of
 from nearer.encode.encoder import TextEncoder
+from nearer.evaluation.ready import choosing_split
 from nearer.store.workspace import Workspace
 from nearer.training.examples import Excluded
 
@@ -174,7 +175,11 @@ def _in_order(
     rng = random.Random(workspace.recipe.train.seed)
     row_of = {document.doc_id: row for row, document in enumerate(documents)}
     train = _judged(workspace, "train", row_of)
-    dev = {key: rows for key, rows in _judged(workspace, "dev", row_of).items() if key not in excluded.query_ids}
+    dev = {
+        key: rows
+        for key, rows in _judged(workspace, choosing_split(workspace), row_of).items()
+        if key not in excluded.query_ids
+    }
     dev_ids = rng.sample(sorted(dev), min(len(dev), workspace.recipe.train.most_dev_queries))
     mixed = rng.sample(queries, len(queries))
     for place in range(max(len(mixed), _TRAIN_A_DEV * len(dev_ids))):

@@ -15,6 +15,7 @@ from nearer.core.records import Document
 from nearer.core.results.training import Costs
 from nearer.encode.corpus import Corpus, cut, missing_passages, window_of
 from nearer.encode.embedded import EmbeddedCorpus
+from nearer.evaluation.ready import choosing_split
 from nearer.learn.plan import LEAST_TOKENS, LEFT_OVER, NUM_STEPS
 from nearer.store.workspace import Workspace
 from nearer.systems import LocalSystem
@@ -168,7 +169,11 @@ class Preparing:
         passage = mean_tokens(encoder, passages)
         document = passage * len(passages) / len(sample.documents)
         is_new = bool(missing_passages(self.workspace, encoder, passages))
-        relevant = Counter(each.query_id for each in self.workspace.collection.judgments("dev") if each.grade > 0)
+        relevant = Counter(
+            each.query_id
+            for each in self.workspace.collection.judgments(choosing_split(self.workspace))
+            if each.grade > 0
+        )
         answers = sum(relevant.values()) / max(1, len(relevant))
         num_pairs = 2 * NUM_STEPS
         encoded = num_pairs * (passage + is_new * document)

@@ -22,6 +22,7 @@ from nearer.core.ids import canonical_json, content_id
 from nearer.core.records import Document
 from nearer.core.results.base import JSON, Result
 from nearer.core.results.training import Budget, MiningReport, Pass, Trial
+from nearer.evaluation.ready import choosing_split
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.distributed import num_processes
 from nearer.learn.examples import Example
@@ -279,7 +280,7 @@ def what_decides(
         "base model": base.model.encoder_id,
         "start model": start.model.encoder_id,
         "training pairs": content_id("pairs", [_judged(collection, "train", excluded), pairs]),
-        "dev": content_id("dev", _judged(collection, "dev", excluded)),
+        "dev": content_id("dev", _judged(collection, choosing_split(workspace), excluded)),
         "documents": content_id("documents", [[each.doc_id, each.title, each.text] for each in documents]),
         "teacher": teacher_id(workspace),
         **surroundings(start.encoder.model.device),

@@ -39,7 +39,7 @@ def refuse_absent(workspace: Workspace) -> None:
         known = ", ".join(f"{name} ({number})" for name, number in sorted(there.items())) or "none"
         raise RecipeError(
             f"no judgments of {absent[0]}; there are: {known}",
-            hint="name others: nearer train --sources human; or make them: nearer clicks judge",
+            hint="name others: nearer train --sources human; or make them: nearer clicks judge, synthesize, judge",
         )
 
 

@@ -17,7 +17,11 @@ from nearer.web.errors import Forbidden, TooMany, Unauthorized, answer_to
 
 COOKIE = "nearer_key"
 DASHBOARD, LOGIN = "/dashboard", "/dashboard/login"
-_OPEN = frozenset({"/healthz", "/readyz", LOGIN, f"{DASHBOARD}/style.css", f"{DASHBOARD}/page.js"})
+LABEL, LABEL_LOGIN = "/label", "/label/login"
+KEY_NAME = "nearer.key"
+"""Where a request's scope holds the name of its key."""
+_FILES = (f"{DASHBOARD}/style.css", f"{DASHBOARD}/page.js", f"{LABEL}/style.css", f"{LABEL}/label.js")
+_OPEN = frozenset({"/healthz", "/readyz", LOGIN, LABEL_LOGIN, *_FILES})
 _ADMIN = "/v1/admin/"
 _WRITES = frozenset({"PUT", "DELETE"})
 _WRITTEN = frozenset({"/v1/events"})
@@ -41,7 +45,8 @@ class Access:
                 self._check(scope)
             except NearerError as error:
                 to_login = isinstance(error, Unauthorized) and _is_page(scope)
-                answer = RedirectResponse(LOGIN, status_code=303) if to_login else answer_to(error)
+                login = LABEL_LOGIN if _is_label(scope["path"]) else LOGIN
+                answer = RedirectResponse(login, status_code=303) if to_login else answer_to(error)
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -59,6 +64,7 @@ class Access:
             raise Forbidden(
                 f"this key may not {wanted}", hint=f"make one that may: nearer key add NAME --scope {wanted}"
             )
+        scope[KEY_NAME] = key.name
         if key.per_minute is not None:
             self._count(key, key.per_minute)
 
@@ -84,24 +90,36 @@ def scope_of(method: str, path: str) -> KeyScope:
 
     >>> scope_of("PUT", "/v1/documents"), scope_of("POST", "/v1/search"), scope_of("GET", "/v1/admin/jobs")
     ('write', 'read', 'admin')
+    >>> scope_of("POST", "/label/labels-1"), scope_of("GET", "/label/labels-1/settle")
+    ('label', 'admin')
     """
+    if _is_label(path):
+        return "admin" if path.endswith("/settle") else "label"
     if path.startswith(_ADMIN) or (method != "GET" and path.startswith(DASHBOARD)):
         return "admin"
     return "write" if method in _WRITES or path in _WRITTEN else "read"
 
 
 def _token(scope: Scope, headers: Headers) -> str:
-    """The key that a request brings: as a bearer, or, to the dashboard alone, in its cookie."""
+    """The key that a request brings: as a bearer, or, to pages alone, in its cookie."""
     kind, _, token = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return token.strip()
-    return HTTPConnection(scope).cookies.get(COOKIE, "") if scope["path"].startswith(DASHBOARD) else ""
+    return HTTPConnection(scope).cookies.get(COOKIE, "") if _has_pages(scope["path"]) else ""
 
 
 def _is_page(scope: Scope) -> bool:
-    """Whether a person asks, by a browser, for a page of the dashboard."""
+    """Whether a person asks, by a browser, for a page of the dashboard or of labelling."""
     path: str = scope["path"]
-    return scope["method"] == "GET" and path.startswith(DASHBOARD) and not path.endswith(".json")
+    return scope["method"] == "GET" and _has_pages(path) and not path.endswith(".json")
+
+
+def _has_pages(path: str) -> bool:
+    return path.startswith(DASHBOARD) or _is_label(path)
+
+
+def _is_label(path: str) -> bool:
+    return path == LABEL or path.startswith(f"{LABEL}/")
 
 
 def is_loopback(host: str) -> bool:

@@ -21,6 +21,7 @@ from nearer.web.embeddings import embedding_routes
 from nearer.web.errors import add_handlers
 from nearer.web.events import event_routes
 from nearer.web.gate import Gate
+from nearer.web.label.routes import label_routes
 from nearer.web.page import CONTENT_POLICY, reference_page
 from nearer.web.rerank import rerank_routes
 from nearer.web.schemas import ErrorAnswer, Health
@@ -78,6 +79,7 @@ def make_app(service: Service, *, origins: Sequence[str] = ()) -> FastAPI:
     for each in routers:
         app.include_router(each, dependencies=[_KEY])
     app.include_router(dashboard_routes(service))
+    app.include_router(label_routes(service.workspace, service.do))
     _add_health(app, service)
     add_handlers(app, [*app.routes, *(route for each in routers for route in each.routes)])
     app.add_middleware(Access, keys=Keys(service.workspace.database))

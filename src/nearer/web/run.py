@@ -17,10 +17,9 @@ from nearer.store.workspace import Workspace
 from nearer.web.access import is_loopback
 from nearer.web.app import make_app
 from nearer.web.limits import Limits
+from nearer.web.listening import listen_at, shown_address
 from nearer.web.service import Service
 from nearer.web.workers import Workers, announce
-
-_BACKLOG = 2048
 
 
 def serve(
@@ -41,8 +40,8 @@ def serve(
     if not is_loopback(host) and not Keys(workspace.database).all():
         hint = "make a key first: nearer key add NAME --scope read"
         raise InputError(f"without keys the service listens on loopback alone, not at {host}", hint=hint)
-    listening = _listen(host, port)
-    announce(say, _shown(listening), num_processes)
+    listening = listen_at(host, port)
+    announce(say, shown_address(listening), num_processes)
     if num_processes == 1:
         serve_at(workspace, listening, origins=origins, limits=limits)
     else:
@@ -94,20 +93,6 @@ class _Server(uvicorn.Server):
         """Take no new connections, and say so at /readyz."""
         self._service.is_ending = True
         super().handle_exit(sig, frame)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except OSError as error:
-        hint = "choose another: nearer serve --port 8081"
-        raise InputError(f"cannot listen at {host}:{port}: {error.strerror or error}", hint=hint) from error
-
-
-def _shown(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _set_threads(num_processes: int) -> None:

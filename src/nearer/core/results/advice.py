@@ -53,7 +53,8 @@ class CurveForecast(Interval):
 class LearningCurve(Result):
     """What short trainings reached on dev, and what all pairs (``forecast``) and more of them would bring.
 
-    ``hours`` is what the recipe's training on all pairs is estimated to take on this machine.
+    ``hours`` is what the recipe's training on all pairs is estimated to take on this machine. ``marginal`` is what so
+    many pairs besides those there are would gain, where that was asked.
     """
 
     metric: str
@@ -67,6 +68,34 @@ class LearningCurve(Result):
     notes: tuple[str, ...]
     hours: float
     method: str
+    marginal: Interval | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceValue(Result):
+    """What more judgments of a source would bring to training.
+
+    ``num_bought`` training pairs at ``price_usd`` each, or as many again where they cost no money. ``gain`` is the
+    marginal gain of the learning curve, None where ``why`` says that it cannot be measured.
+    """
+
+    source: str
+    num_pairs: int
+    price_usd: float
+    num_bought: int
+    gain: Interval | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextSource(Result):
+    """Which source of judgments to buy next for so many dollars; ``best`` is None where no gain is proven."""
+
+    dollars: float
+    metric: str
+    values: tuple[SourceValue, ...]
+    best: str | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,3 +48,94 @@ class RaterAgreement(Result):
     is_written: bool
     notes: tuple[str, ...]
     hint: str | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelPlan(Result):
+    """What is to be judged, and what it costs: ``num_ratings`` at 0.50 to 2.00 US dollars each.
+
+    Of ``num_pooled`` pairs that systems found, ``num_judged`` are judged already. ``num_gold`` pairs whose grade is
+    known check the raters. ``is_started`` is false after a dry run, ``set_id`` None then.
+    """
+
+    name: str
+    set_id: str | None
+    systems: tuple[str, ...]
+    strategy: str
+    max_grade: int
+    num_queries: int
+    num_pooled: int
+    num_judged: int
+    num_pairs: int
+    num_overlapping: int
+    num_gold: int
+    num_ratings: int
+    cost_low_usd: float
+    cost_high_usd: float
+    is_started: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaterProgress(Result):
+    """What a rater did; ``gold_bias`` is the mean of the rater's grade less the known one, on gold pairs."""
+
+    rater: str
+    num_rated: int
+    num_skipped: int
+    num_gold: int
+    num_gold_right: int
+    gold_bias: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowing(Result):
+    """nDCG@10 of a pooled system before and after what was labelled, each with its 95 % interval.
+
+    Taken over the queries that have a gain then; None where there are none.
+    """
+
+    system: str
+    num_queries_before: int
+    before: Interval | None
+    num_queries: int
+    now: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelProgress(Result):
+    """How far a label set is: ``num_ratings`` of ``num_wanted``, gold checks apart."""
+
+    name: str
+    set_id: str
+    created_at: str
+    strategy: str
+    num_pairs: int
+    num_wanted: int
+    num_ratings: int
+    num_to_settle: int
+    num_settled: int
+    cost_low_usd: float
+    cost_high_usd: float
+    raters: tuple[RaterProgress, ...]
+    narrowing: tuple[Narrowing, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelStatus(Result):
+    """The label sets there are."""
+
+    sets: tuple[LabelProgress, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangedLabels(Result):
+    """Labels written to a file or read from one."""
+
+    name: str
+    file: str
+    format: str
+    num_pairs: int
+    num_rated: int
+    num_ratings: int
+    num_unrated: int

@@ -41,7 +41,7 @@ def sheet_text(rows: Iterable[SheetRow]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(HEADER)
-    writer.writerows([_guarded(cell) for cell in astuple(row)] for row in rows)
+    writer.writerows([guarded(cell) for cell in astuple(row)] for row in rows)
     return out.getvalue()
 
 
@@ -103,7 +103,7 @@ def _read(cells: Sequence[str], *, max_grade: int) -> tuple[Query, Judgment | No
     if len(cells) < len(HEADER) or any(cell.strip() for cell in cells[len(HEADER) :]):
         hint = "leave the columns as they were written"
         raise InputError(f"{len(cells)} cells, not {len(HEADER)}", hint=hint)
-    row = SheetRow(**dict(zip(HEADER, map(_unguarded, cells), strict=False)))
+    row = SheetRow(**dict(zip(HEADER, map(unguarded, cells), strict=False)))
     if not row.query_id.strip() or not row.query.strip() or not row.doc_id.strip():
         raise InputError("an id or the query is empty", hint="leave the first three columns as they were written")
     is_damaged = any(sign in row.query for sign in "?\ufffd") and row.query_id != query_id_of(row.query)
@@ -147,9 +147,11 @@ def _delimiter(text: str) -> str:
     return max(",;\t", key=first.count)
 
 
-def _guarded(cell: str) -> str:
+def guarded(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
-def _unguarded(cell: str) -> str:
+def unguarded(cell: str) -> str:
+    """What ``guarded`` was given."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

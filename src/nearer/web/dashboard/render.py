@@ -26,7 +26,7 @@ LINKS = (
 )
 _HEADERS = {"Content-Security-Policy": CONTENT_POLICY, "Referrer-Policy": "same-origin"}
 _templates = Environment(
-    loader=FileSystemLoader(FOLDER),
+    loader=FileSystemLoader([FOLDER, FOLDER.parent / "label"]),
     autoescape=True,
     undefined=StrictUndefined,
     finalize=escape_controls,

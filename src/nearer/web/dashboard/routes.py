@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -21,7 +20,7 @@ from nearer.web.access import COOKIE, LOGIN
 from nearer.web.dashboard import pages
 from nearer.web.dashboard.compare import compare_page
 from nearer.web.dashboard.render import FOLDER, REPORT_POLICY, page_of
-from nearer.web.errors import answer_to
+from nearer.web.forms import form_of, told
 from nearer.web.service import Service
 
 _HOME = "/dashboard"
@@ -133,7 +132,7 @@ def _add_form(routes: APIRouter, service: Service, path: str, form: "_Form") -> 
     """Do what a form asks, and go to the page that shows it."""
 
     async def done(request: Request) -> Response:
-        given = await _form(request)
+        given = await form_of(request)
         try:
             return RedirectResponse(await service.do(lambda _: form.work(service, given)), status_code=303)
         except NearerError as error:
@@ -193,7 +192,7 @@ def _add_login(routes: APIRouter, service: Service) -> None:
 
     @routes.post(path)
     async def sign_in(request: Request) -> Response:
-        token = (await _form(request)).get("key", "").strip()
+        token = (await form_of(request)).get("key", "").strip()
         keys = await service.do(lambda _: Keys(service.workspace.database).all())
         if matching(token, keys) is None:
             return shown("No such key.", 401)
@@ -219,15 +218,9 @@ def _add_files(routes: APIRouter, service: Service) -> None:
 
 
 def _fault(service: Service, error: NearerError, *, here: str) -> Response:
-    """The page of an error: what may be shown of it, with its status."""
-    answer = answer_to(error)
-    said = {"message": error.message, "hint": error.hint} if answer.status_code < 500 else _HIDDEN
-    return page_of(
-        "error.html", None, name=_name(service), title="It cannot be done", here=here, status=answer.status_code, **said
-    )
-
-
-_HIDDEN = {"message": "The service failed to answer.", "hint": "Its log says why."}
+    """The page of an error."""
+    status, said = told(error)
+    return page_of("error.html", None, name=_name(service), title="It cannot be done", here=here, status=status, **said)
 
 
 def _name(service: Service) -> str:
@@ -236,12 +229,6 @@ def _name(service: Service) -> str:
 
 def _asked(request: Request, *names: str) -> dict[str, str]:
     return {name: request.query_params.get(name, "") for name in names}
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form, the last of each name. Raises nothing: what is no form has no fields."""
-    fields = parse_qs((await request.body()).decode("utf-8", errors="replace"), keep_blank_values=True)
-    return {name: values[-1].strip() for name, values in fields.items()}
 
 
 def _job_of(given: Mapping[str, str]) -> tuple[str, dict[str, object]]:

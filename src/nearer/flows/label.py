@@ -1,0 +1,262 @@
+"""Sets of pairs that people judge: planned with their price, started, looked at."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nearer.core.errors import InputError
+from nearer.core.ids import content_id
+from nearer.core.judging import blend
+from nearer.core.progress import Progress, Silent
+from nearer.core.records import Judgment, Query
+from nearer.core.results.measuring import Interval
+from nearer.core.results.people import LabelPlan, LabelProgress, LabelStatus, Narrowing, RaterProgress
+from nearer.evaluation.grades import scale_of
+from nearer.evaluation.pooling import Pooled, choose, pool, rank_all
+from nearer.evaluation.ready import refuse_without
+from nearer.flows.judge_sheet import read_asked
+from nearer.measure.metrics import Measure, evaluate_run
+from nearer.measure.significance import mean_intervals
+from nearer.store.collection import batches, put_queries
+from nearer.store.formats import DEFAULT_MAX_GRADE
+from nearer.store.formats.guideline import read_guideline
+from nearer.store.labels import RATED, SKIPPED, Labels, LabelSet, PairToLabel, Rating
+from nearer.store.registry import utc_now
+from nearer.store.workspace import Workspace
+from nearer.systems import BASE, LIVE
+
+PRICES_USD = (0.50, 2.00)
+"""What a judgment costs: the least and the most that teams pay, in US dollars."""
+_NDCG = Measure.parse("nDCG@10")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelOptions:
+    """How a set is made.
+
+    ``count`` pairs of the pool, or all. ``cap`` ratings a pair at most, one more on the share ``overlap``; ``gold``
+    pairs whose grade is known check the raters. ``strategy``: see ``evaluation/pooling.py``.
+    """
+
+    split: str = "dev"
+    systems: tuple[str, ...] = ()
+    depth: int = 10
+    count: int | None = None
+    strategy: str = "random"
+    cap: int = 1
+    overlap: float = 0.15
+    gold: int = 0
+    guideline: Path | None = None
+    name: str = "labels"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.depth < 1 or self.cap < 1 or self.gold < 0 or not 0 <= self.overlap <= 1 or not self.name.strip():
+            hint = "--depth 10 --cap 1 --overlap 0.15 --gold 5 --name labels"
+            raise InputError(
+                "depth and cap are at least 1, gold 0, overlap a share from 0 to 1; a set has a name", hint=hint
+            )
+
+
+def start_labels(
+    workspace: Workspace,
+    queries: Path | str | None = None,
+    *,
+    options: LabelOptions | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> LabelPlan:
+    """Pool what systems find for the queries of a file, or of a split, and choose what people judge.
+
+    With ``dry_run`` nothing is kept: it says how many ratings that would be and what they cost. Raises InputError
+    without documents or queries, and for options that cannot work; Conflict for a name that is taken.
+    """
+    options = options or LabelOptions()
+    refuse_without(workspace, "documents", outcome="nothing can be found")
+    max_grade = max_grade_of(workspace)
+    guideline = read_guideline(options.guideline, max_grade=max_grade)
+    asked = read_asked(workspace, Path(queries)) if queries else workspace.collection.queries(options.split)
+    if not asked:
+        raise InputError(f"split {options.split!r} has no query", hint="name a file: nearer label start QUERIES")
+    systems = options.systems or (LIVE if workspace.registry.live() else BASE, "bm25")
+    rankings = rank_all(workspace, systems, asked, depth=options.depth, progress=progress or Silent())
+    pooled, ids = pool(rankings), {query.query_id for query in asked}
+    known = {(j.query_id, j.doc_id): j.grade for j in workspace.collection.judgments() if j.query_id in ids}
+    chosen = choose(pooled, count=options.count, strategy=options.strategy, judged=known, seed=options.seed)
+    if not chosen:
+        raise InputError("all that is found is judged already", hint="more queries, systems or --depth")
+    label_set = LabelSet(
+        set_id=content_id("labels", [options.name, utc_now()], num_hex=12),
+        name=options.name.strip(),
+        created_at=utc_now(),
+        max_grade=max_grade,
+        guideline=guideline,
+        strategy=options.strategy,
+        rankings=rankings,
+    )
+    pairs = _pairs(label_set.set_id, chosen, _gold(pooled, known, options), options)
+    if not dry_run:
+        _put_new_queries(workspace, asked)
+        Labels(workspace.database).add(label_set, pairs)
+    return _plan(
+        label_set, pairs, options, pooled=pooled, known=known, asked=asked, notes=_notes(workspace), dry=dry_run
+    )
+
+
+def label_status(workspace: Workspace, name: str | None = None) -> LabelStatus:
+    """How far label sets are, who rated, and how far intervals narrowed. Raises NotFound for an unknown name."""
+    labels = Labels(workspace.database)
+    sets = labels.all() if name is None else [labels.get(name)]
+    said = workspace.collection.all_judgments()
+    return LabelStatus(sets=tuple(_progress(workspace, labels, each, said) for each in sets))
+
+
+def max_grade_of(workspace: Workspace) -> int:
+    """The largest grade: the recipe's, that of the judgments there are, or 4."""
+    largest = workspace.collection.largest_grade()
+    return workspace.recipe.grades.max_grade or (scale_of(workspace).max_grade if largest else DEFAULT_MAX_GRADE)
+
+
+def _notes(workspace: Workspace) -> list[str]:
+    if workspace.recipe.grades.max_grade is not None or workspace.collection.largest_grade():
+        return []
+    return ["what a grade means follows the largest one, until the recipe says: max_grade = 4 under [grades]"]
+
+
+def _gold(pooled: Sequence[Pooled], known: Mapping[tuple[str, str], int], options: LabelOptions) -> dict[Pooled, int]:
+    """Pairs of the pool whose grade is known, as many as are asked for. Raises InputError where there are fewer."""
+    found = [each for each in pooled if (each.query_id, each.doc_id) in known]
+    if len(found) < options.gold:
+        raise InputError(
+            f"--gold {options.gold}: {len(found)} pairs of the pool are judged",
+            hint="gold checks are pairs that are judged already: judge some first, or ask for fewer",
+        )
+    drawn = random.Random(options.seed).sample(found, options.gold)
+    return {each: known[each.query_id, each.doc_id] for each in drawn}
+
+
+def _pairs(
+    set_id: str, chosen: Sequence[Pooled], gold: Mapping[Pooled, int], options: LabelOptions
+) -> list[PairToLabel]:
+    rng = random.Random(f"{options.seed} {set_id}")
+    twice = set(rng.sample(range(len(chosen)), round(options.overlap * len(chosen))))
+    return [
+        PairToLabel(
+            pair_id=content_id("pair", [set_id, each.query_id, each.doc_id], num_hex=20),
+            query_id=each.query_id,
+            doc_id=each.doc_id,
+            wanted=EVERYBODY if each in gold else options.cap + (row in twice),
+            shuffle=rng.randrange(2**31 - 1),
+            gold_grade=gold.get(each),
+        )
+        for row, each in enumerate([*chosen, *gold])
+    ]
+
+
+EVERYBODY = 10**6
+"""Ratings that a gold check may have: every rater meets it."""
+
+
+def _put_new_queries(workspace: Workspace, asked: Sequence[Query]) -> None:
+    known = {query.query_id for query in workspace.collection.queries()}
+    with workspace.write("label") as connection:
+        for batch in batches([query for query in asked if query.query_id not in known]):
+            put_queries(connection, batch)
+
+
+def _plan(
+    label_set: LabelSet,
+    pairs: Sequence[PairToLabel],
+    options: LabelOptions,
+    *,
+    pooled: Sequence[Pooled],
+    known: Mapping[tuple[str, str], int],
+    asked: Sequence[Query],
+    notes: Sequence[str],
+    dry: bool,
+) -> LabelPlan:
+    own = [each for each in pairs if each.gold_grade is None]
+    num_ratings = sum(each.wanted for each in own)
+    return LabelPlan(
+        name=label_set.name,
+        set_id=None if dry else label_set.set_id,
+        systems=tuple(label_set.rankings),
+        strategy=label_set.strategy,
+        max_grade=label_set.max_grade,
+        num_queries=len(asked),
+        num_pooled=len(pooled),
+        num_judged=sum((each.query_id, each.doc_id) in known for each in pooled),
+        num_pairs=len(own),
+        num_overlapping=sum(each.wanted > options.cap for each in own),
+        num_gold=len(pairs) - len(own),
+        num_ratings=num_ratings,
+        cost_low_usd=PRICES_USD[0] * num_ratings,
+        cost_high_usd=PRICES_USD[1] * num_ratings,
+        is_started=not dry,
+        notes=tuple(notes),
+    )
+
+
+def _progress(workspace: Workspace, labels: Labels, label_set: LabelSet, said: Sequence[Judgment]) -> LabelProgress:
+    pairs = {each.pair_id: each for each in labels.pairs(label_set.set_id)}
+    ratings = labels.ratings(label_set.set_id)
+    own = [each for each in ratings if each.state == RATED and pairs[each.pair_id].gold_grade is None]
+    return LabelProgress(
+        name=label_set.name,
+        set_id=label_set.set_id,
+        created_at=label_set.created_at,
+        strategy=label_set.strategy,
+        num_pairs=sum(each.gold_grade is None for each in pairs.values()),
+        num_wanted=sum(each.wanted for each in pairs.values() if each.gold_grade is None),
+        num_ratings=len(own),
+        num_to_settle=len(labels.to_settle(label_set.set_id)),
+        num_settled=sum(each.settled_by is not None for each in pairs.values()),
+        cost_low_usd=PRICES_USD[0] * len(own),
+        cost_high_usd=PRICES_USD[1] * len(own),
+        raters=tuple(_rater(name, ratings, pairs) for name in sorted({each.rater for each in ratings})),
+        narrowing=tuple(_narrowing(workspace, label_set, said)),
+    )
+
+
+def _rater(name: str, ratings: Sequence[Rating], pairs: Mapping[str, PairToLabel]) -> RaterProgress:
+    mine = [each for each in ratings if each.rater == name]
+    rated = [each for each in mine if each.state == RATED and each.grade is not None]
+    off = [(each.grade or 0) - gold for each in rated if (gold := pairs[each.pair_id].gold_grade) is not None]
+    return RaterProgress(
+        rater=name,
+        num_rated=len(rated) - len(off),
+        num_skipped=sum(each.state == SKIPPED for each in mine),
+        num_gold=len(off),
+        num_gold_right=sum(each == 0 for each in off),
+        gold_bias=float(np.mean(off)) if off else None,
+    )
+
+
+def _narrowing(workspace: Workspace, label_set: LabelSet, said: Sequence[Judgment]) -> list[Narrowing]:
+    """Each pooled system's nDCG@10 by the judgments from before the set, and by all."""
+    sources, found = workspace.collection.measured_by, []
+    earlier = blend([each for each in said if each.at < label_set.created_at], sources)
+    counted = blend(said, sources)
+    for system, rankings in label_set.rankings.items():
+        (num_before, before), (number, now) = (_measured(rankings, each) for each in (earlier, counted))
+        found.append(
+            Narrowing(system=system, num_queries_before=num_before, before=before, num_queries=number, now=now)
+        )
+    return found
+
+
+def _measured(rankings: Mapping[str, Sequence[str]], counted: Sequence[Judgment]) -> tuple[int, Interval | None]:
+    qrels: dict[str, dict[str, int]] = {}
+    for each in counted:
+        if each.query_id in rankings:
+            qrels.setdefault(each.query_id, {})[each.doc_id] = each.grade
+    qrels = {query_id: grades for query_id, grades in qrels.items() if max(grades.values()) > 0}
+    if not qrels:
+        return 0, None
+    run = {q: {doc_id: 1.0 / rank for rank, doc_id in enumerate(rankings[q], start=1)} for q in qrels}
+    values = evaluate_run(run, qrels, [_NDCG])[_NDCG]
+    [interval] = mean_intervals([[value] for value in values.values()], num_resamples=2000)
+    return len(qrels), interval
