@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Query
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.ranking import rank
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
@@ -35,11 +36,11 @@ def rank_all(
 ) -> Rankings:
     """What each system finds for each query, as it is served. Raises what opening a system raises."""
     rankings: dict[str, dict[str, list[str]]] = {}
+    corpora = Corpora(workspace, progress)
     for name in systems:
-        system = open_system(workspace, name)
-        corpus, ranked, _ = rank(workspace, system, queries, k=depth, as_served=True, progress=progress)
+        embedded, ranked, _ = rank(corpora, open_system(workspace, name), queries, k=depth, as_served=True)
         rankings[name] = {
-            query.query_id: [corpus.documents[row].doc_id for row in rows_K[:depth].tolist() if row != NO_ROW]
+            query.query_id: [embedded.corpus.documents[row].doc_id for row in rows_K[:depth].tolist() if row != NO_ROW]
             for query, rows_K in zip(queries, ranked.rows_QK, strict=True)
         }
     return rankings

@@ -11,6 +11,7 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.progress import Silent
+from nearer.core.records import Document
 from nearer.core.sections import ChunkRecipe
 from nearer.encode.chunk import Window, sentences
 from nearer.encode.corpus import cut, embed_passages, embed_queries, room_of, window_of
