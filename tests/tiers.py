@@ -112,8 +112,16 @@ EXHAUSTIVE: Mapping[str, tuple[str, ...]] = {
     "learn/test_resume.py::test_a_pass_whose_checkpoints_are_all_damaged_begins_anew_and_ends_the_same": (),
     "online/test_analysis.py::test_without_an_effect_intervals_cover_zero_as_often_as_they_say": (),
     "online/test_off_policy.py::test_all_three_find_the_value_of_another_order": ("order1",),
-    "retrieval/test_kill.py::test_a_build_beside_an_index_of_either_kind": ("exact-lancedb-manifest",),
-    "retrieval/test_kill.py::test_an_update": ("exact-manifest", "lancedb-manifest"),
+    "retrieval/test_kill.py::test_an_update": (
+        "exact-manifest",
+        "lancedb-manifest",
+        "pgvector-table",
+        "pgvector-manifest",
+    ),
+    "retrieval/test_kill.py::test_a_build_beside_an_index_of_either_kind": (
+        "exact-lancedb-manifest",
+        "pgvector-pgvector-table",
+    ),
     "signals/test_click_models.py::test_swaps_of_neighbours_are_harvested": ("0",),
     "signals/test_click_models.py::test_two_rankers_and_em_find_the_propensities": ("0",),
     "store/test_formats.py::test_memory_does_not_grow_with_the_file": ("jsonl",),

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from nearer.core.results.base import Result
     from nearer.core.results.data import (
         Exported,
+        ExportedModel,
         ExportedVectors,
         Imported,
         IndexStatus,
+        NewWorkspace,
         Preflight,
         Pruned,
         Removed,
         WrittenSheet,
     )
+    from nearer.core.results.doctor import Checkup
     from nearer.core.results.llm import ModelJudged, Synthesized
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import (
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from nearer.flows.compress import compress, compression_curve
     from nearer.flows.cost import cost
     from nearer.flows.diagnose import diagnose
+    from nearer.flows.doctor import doctor
     from nearer.flows.evaluate import evaluate
     from nearer.flows.evaluate_task import evaluate_task
     from nearer.flows.experiment import (
@@ -74,10 +78,12 @@ if TYPE_CHECKING:
         stop_experiment,
     )
     from nearer.flows.export import export
+    from nearer.flows.export_model import export_model
     from nearer.flows.export_vectors import export_vectors
     from nearer.flows.fit_clicks import fit_clicks
     from nearer.flows.history import history
     from nearer.flows.index import index, index_status
+    from nearer.flows.init import init
     from nearer.flows.judge import JudgeOptions, judge
     from nearer.flows.judge_sheet import judge_sheet
     from nearer.flows.label import LabelOptions, label_status, start_labels
@@ -151,6 +157,7 @@ _WHERE = {
     "Document": "nearer.core.records",
     "Evaluation": "nearer.core.results.measuring",
     "Exported": "nearer.core.results.data",
+    "ExportedModel": "nearer.core.results.data",
     "ExportedVectors": "nearer.core.results.data",
     "GradeScale": "nearer.core.records",
     "History": "nearer.core.results.releases",
@@ -191,13 +198,16 @@ _WHERE = {
     "compress": "nearer.flows.compress",
     "compression_curve": "nearer.flows.compress",
     "cost": "nearer.flows.cost",
+    "Checkup": "nearer.core.results.doctor",
     "diagnose": "nearer.flows.diagnose",
     "discard_run": "nearer.training.unfinished",
+    "doctor": "nearer.flows.doctor",
     "evaluate": "nearer.flows.evaluate",
     "EventCounts": "nearer.core.results.signals",
     "event_counts": "nearer.flows.events",
     "evaluate_task": "nearer.flows.evaluate_task",
     "export": "nearer.flows.export",
+    "export_model": "nearer.flows.export_model",
     "export_vectors": "nearer.flows.export_vectors",
     "fit_clicks": "nearer.flows.fit_clicks",
     "ClickFit": "nearer.core.results.signals",
@@ -209,6 +219,8 @@ _WHERE = {
     "history": "nearer.flows.history",
     "index": "nearer.flows.index",
     "index_status": "nearer.flows.index",
+    "init": "nearer.flows.init",
+    "NewWorkspace": "nearer.core.results.data",
     "learning_curve": "nearer.flows.learning_curve",
     "lineage": "nearer.flows.lineage",
     "merge": "nearer.flows.merge",
@@ -242,6 +254,7 @@ __all__ = [
     "Agreement",
     "ArmStatus",
     "BackedUp",
+    "Checkup",
     "ClickFit",
     "ClickJudgments",
     "Compressed",
@@ -258,6 +271,7 @@ __all__ = [
     "ExperimentList",
     "ExperimentReport",
     "Exported",
+    "ExportedModel",
     "ExportedVectors",
     "ForgottenUser",
     "GradeScale",
@@ -275,6 +289,7 @@ __all__ = [
     "Merged",
     "ModelJudged",
     "NextSource",
+    "NewWorkspace",
     "OffPolicy",
     "Pair",
     "PowerPlan",
@@ -318,6 +333,7 @@ __all__ = [
     "cost",
     "diagnose",
     "discard_run",
+    "doctor",
     "evaluate",
     "evaluate_task",
     "event_counts",
@@ -325,6 +341,7 @@ __all__ = [
     "experiments",
     "export",
     "export_labels",
+    "export_model",
     "export_vectors",
     "fit_clicks",
     "forget_user",
@@ -332,6 +349,7 @@ __all__ = [
     "import_labels",
     "index",
     "index_status",
+    "init",
     "interleaving_preference",
     "judge",
     "judge_clicks",

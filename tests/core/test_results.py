@@ -161,7 +161,7 @@ ELSEWHERE = {
     "evaluate": {"task": "evaluate_task", "label": "evaluate_task"},
     "compress": {"dimension": "compress", "split": "compression_curve", "rotated": "rotate"},
     "index": {"verify": "index_status"},
-    "export": {"store": "export_vectors"},
+    "export": {"store": "export_vectors", "push": "export_model", "public": "export_model"},
     "advise": {"next_source": "next_source"},
 }
 """Options for which the package has a function of its own."""
@@ -177,7 +177,7 @@ def options():
         (verb, each.name)
         for verb, command in sorted(group.commands.items())
         for each in command.params
-        if each.param_type_name == "option" and each.name not in shared and verb not in ("serve", "key", "label")
+        if each.param_type_name == "option" and each.name not in shared and verb not in ("serve", "mcp", "key", "label")
     ]
 
 

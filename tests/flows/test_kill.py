@@ -32,6 +32,7 @@ KILLED = {
     "import.commit": [EDIT],
     "remove.commit": [REMOVE],
     "export.file": [("export", "run", "base", "{out}")],
+    "export.model": [("export", "model", "base", "{out}")],
     "export.vectors": [("export", "vectors", "base", "{out}")],
     "cache.commit": [("train", *ONE_PASS)],
     "index.vectors": [INDEX, PROMOTE],

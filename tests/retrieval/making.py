@@ -1,5 +1,7 @@
 """Small indexes to test with, and what they must answer by brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from nearer.core.errors import Conflict, WorkspaceBusy
@@ -16,6 +18,8 @@ POLICIES = {
     "exact": IndexPolicy(kind="exact"),
     "lancedb": IndexPolicy(kind="lancedb"),
     "lancedb with a vector index": IndexPolicy(kind="lancedb", exact_up_to=0, num_recall_queries=12),
+    "pgvector": IndexPolicy(kind="pgvector"),
+    "pgvector with a vector index": IndexPolicy(kind="pgvector", exact_up_to=0, num_recall_queries=12),
 }
 
 
@@ -89,8 +93,8 @@ def update(folder, kind):
     return update_index(folder, index, removed=REMOVED, changed=EDITED, policy=POLICIES[kind], revision=2)
 
 
-def build_second(folder, kind):
-    return build(folder, POLICIES[kind], *SECOND, revision=2)
+def build_second(folder, kind, url=None):
+    return build(folder, replace(POLICIES[kind], url=url), *SECOND, revision=2)
 
 
 def write_four_times(folder, seed, begin, outcomes):

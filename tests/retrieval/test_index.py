@@ -10,7 +10,7 @@ from nearer.core.errors import Conflict, InputError, NotFound, SpaceMismatch, Wo
 from nearer.core.filters import matches, parse_filter
 from nearer.core.results.serving import Probes
 from nearer.retrieval import index as opening
-from nearer.retrieval import lance, lance_writer
+from nearer.retrieval import lance, lance_writer, pg, pg_writer
 from nearer.retrieval import manifest as manifests
 from nearer.retrieval.index import build_index, differences, open_index, update_index
 from nearer.retrieval.index_policy import IndexPolicy
@@ -50,6 +50,8 @@ HOSTILE = [
 
 @pytest.fixture(params=POLICIES)
 def policy(request):
+    if request.param.startswith("pgvector"):
+        request.getfixturevalue("postgres_url")
     return POLICIES[request.param]
 
 
@@ -57,6 +59,7 @@ def policy(request):
 def _all_candidates_refined(monkeypatch):
     """What approximation loses on a few random vectors is not what is tested here."""
     monkeypatch.setattr(lance_writer, "LADDER", (Probes(nprobes=100, refine=100),))
+    monkeypatch.setattr(pg_writer, "LADDER", (Probes(nprobes=1000, refine=100),))
 
 
 @pytest.fixture
@@ -236,7 +239,7 @@ def test_text_values_are_harmless(folder, policy):
             expect(index, [part], k=30, where={"type": kind, "key": "lang", "value": among})
 
 
-def test_field_names_may_be_anything(tmp_path):
+def test_field_names_may_be_anything(tmp_path, postgres_url):
     name = 'a.b "c" `d` \' é'
     part = entries(numbered(12), **{name: range(12)})
     spec = replace(SPEC, fields={**FIELDS, name: "integer"})
@@ -254,11 +257,12 @@ def test_a_filter_that_passes_one_in_a_hundred_loses_nothing(folder, policy):
     expect(index, [part], k=10, where={"type": "eq", "key": "year", "value": 7})
 
 
-def test_a_filter_that_passes_many_is_answered_through_the_vector_index(tmp_path, monkeypatch):
-    monkeypatch.setattr(lance, "EXACT_MATCHES", 100)
+@pytest.mark.parametrize("kind", ["lancedb", "pgvector"])
+def test_a_filter_that_passes_many_is_answered_through_the_vector_index(tmp_path, monkeypatch, postgres_url, kind):
+    monkeypatch.setattr(pg if kind == "pgvector" else lance, "EXACT_MATCHES", 100)
     num = 1500
     part = entries(numbered(num), sizes=[1] * num, year=[n % 2 for n in range(num)])
-    index = build(tmp_path, POLICIES["lancedb with a vector index"], part)
+    index = build(tmp_path, POLICIES[f"{kind} with a vector index"], part)
     where = {"type": "eq", "key": "year", "value": 1}
     vectors = queries(20)
     found = index.search(vectors, space_id=SPACE, k=10, where=parse_filter(where, FIELDS))
@@ -281,7 +285,7 @@ def test_a_filter_that_passes_many_is_answered_through_the_vector_index(tmp_path
         (np.ones(DIMENSION), "shape"),
     ],
 )
-def test_queries_that_are_near_nothing_are_refused(tmp_path, vectors, told):
+def test_queries_that_are_near_nothing_are_refused(tmp_path, postgres_url, vectors, told):
     for name, policy in POLICIES.items():
         index = build(tmp_path / name, policy, entries(numbered(5)))
         with pytest.raises(InputError, match=told):
@@ -345,9 +349,10 @@ def test_a_kind_is_chosen_by_size_and_left_only_when_half_as_large(tmp_path):
     assert [POLICIES["exact"].kind_after(each) for each in smaller] == ["exact"] * 5
 
 
-def test_an_index_replaced_by_one_of_another_kind_stays_open_to_its_readers(folder):
+@pytest.mark.parametrize("before", ["lancedb", "pgvector"])
+def test_an_index_replaced_by_one_of_another_kind_stays_open_to_its_readers(folder, postgres_url, before):
     first, second = entries(numbered(NUM)), entries(numbered(NUM), seed=1)
-    build(folder, POLICIES["lancedb"], first)
+    build(folder, POLICIES[before], first)
     reader = open_index(folder, space_id=SPACE)
     build(folder, POLICIES["exact"], second)
     expect(reader, [first])

@@ -21,6 +21,7 @@ from retrieval.making import (
 STEPS = {
     "exact": ("vectors", "passages", "manifest", "cleanup"),
     "lancedb": ("rows", "rows:2", "rows:3", "rows:4", "rows:5", "table", "manifest", "cleanup"),
+    "pgvector": ("rows", "rows:2", "table", "manifest", "cleanup"),
 }
 EVERY = [(kind, step) for kind, steps in STEPS.items() for step in steps]
 
@@ -33,7 +34,7 @@ def holds(index, parts):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "step"), EVERY)
-def test_an_update(tmp_path, kind, step):
+def test_an_update(tmp_path, postgres_url, kind, step):
     build(tmp_path, POLICIES[kind], FIRST)
     reader = open_index(tmp_path, space_id=SPACE)
     die_apart_at(f"index.{step}", update, tmp_path, kind)
@@ -54,14 +55,20 @@ BESIDE = [
     ("exact", "lancedb", "manifest"),
     ("lancedb", "lancedb", "table"),
     ("lancedb", "lancedb", "cleanup"),
+    ("exact", "pgvector", "rows"),
+    ("exact", "pgvector", "table"),
+    ("pgvector", "pgvector", "table"),
+    ("pgvector", "pgvector", "cleanup"),
+    ("pgvector", "exact", "manifest"),
+    ("pgvector", "lancedb", "manifest"),
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("before", "kind", "step"), BESIDE)
-def test_a_build_beside_an_index_of_either_kind(tmp_path, before, kind, step):
+def test_a_build_beside_an_index_of_either_kind(tmp_path, postgres_url, before, kind, step):
     build(tmp_path, POLICIES[before], FIRST)
-    die_apart_at(f"index.{step}", build_second, tmp_path, kind)
+    die_apart_at(f"index.{step}", build_second, tmp_path, kind, postgres_url)
     is_new = step in ("manifest", "cleanup")
     assert holds(open_index(tmp_path, space_id=SPACE), SECOND if is_new else [FIRST])
     assert holds(build_second(tmp_path, kind), SECOND)

@@ -7,16 +7,21 @@ import typer
 
 from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, run, show
-from nearer.core.results.data import NewWorkspace
 from nearer.printing.progress import ConsoleProgress
-from nearer.store.workspace import Workspace
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(metavar="DIR")], as_json: AsJson = False) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    postgres: Annotated[
+        bool, typer.Option("--postgres", help="With its index in a PostgreSQL of its own, for trying that out.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Make a new workspace."""
-    workspace = Workspace.init(folder)
-    show(NewWorkspace(workspace=str(workspace.folder)), as_json, lambda _: f"made a workspace in {folder}")
+    from nearer.flows.init import init as flow
+
+    show(flow(folder, postgres=postgres), as_json, printing.made_workspace)
 
 
 @app.command()
@@ -97,25 +102,35 @@ def judge_sheet(
 
 @app.command()
 def export(
-    kind: Annotated[str, typer.Argument(metavar="run|qrels|topics|vectors")],
-    names: Annotated[list[str], typer.Argument(metavar="[SYSTEM] FILE")],
+    kind: Annotated[str, typer.Argument(metavar="run|qrels|topics|vectors|model")],
+    names: Annotated[list[str], typer.Argument(metavar="[SYSTEM] FILE|DIR")],
     split: Annotated[str, typer.Option(help="A run of a test split uses it once; uses are counted.")] = "dev",
     store: Annotated[
         str, typer.Option(help="Of vectors: parquet, pgvector, qdrant or opensearch.", metavar="NAME")
     ] = "parquet",
+    push: Annotated[
+        str | None,
+        typer.Option(help="Of a model: publish it on the Hugging Face Hub, with your token.", metavar="OWNER/NAME"),
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Anyone may see a repository that --push makes.")] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
-    """Write a system's run, or a split's qrels or topics, as TREC tools read them; or vectors, for another store.
+    """Write a run, qrels or topics, as TREC tools read them; vectors, for another store; or a model, as a folder.
 
-    The system is base for a run, and live for vectors, unless it is named.
+    The system is base for a run, and live for vectors and a model, unless it is named.
     """
     from nearer.flows.export import export as flow
+    from nearer.flows.export_model import export_model
     from nearer.flows.export_vectors import export_vectors
 
     *system, file = names
-    if len(system) > (kind in ("run", "vectors")):
+    if (push is not None or public) and kind != "model":
+        raise UsageFault("--push and --public are of a model", hint="nearer export model SYSTEM DIR --push OWNER/NAME")
+    if public and push is None:
+        raise UsageFault("--public says nothing without --push", hint="name where it goes: --push OWNER/NAME")
+    if len(system) > (kind in ("run", "vectors", "model")):
         raise UsageFault(f"{' '.join(names)}: too many names", hint="see: nearer export --help")
     if kind == "vectors":
         chosen = system[0] if system else "live"
@@ -125,6 +140,16 @@ def export(
             as_json,
             printing.exported_vectors,
             lambda w: export_vectors(w, Path(file), system=chosen, store=store, progress=ConsoleProgress()),
+        )
+        return
+    if kind == "model":
+        chosen = system[0] if system else "live"
+        run(
+            folder,
+            overrides,
+            as_json,
+            printing.exported_model,
+            lambda w: export_model(w, Path(file), system=chosen, push=push, public=public, progress=ConsoleProgress()),
         )
         return
     name = system[0] if system else "base"

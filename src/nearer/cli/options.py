@@ -24,7 +24,6 @@ _NO = frozenset({"refused", "faults", "not identified", "broken", "harm", "worse
 
 app = typer.Typer(
     help="Make search understand what relevant means in your own domain.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

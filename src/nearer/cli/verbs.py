@@ -8,8 +8,10 @@ import typer
 from nearer.cli.options import app
 
 MODULES = {
+    "agents": ("mcp",),
     "backup": ("backup", "restore"),
     "data": ("init", "add", "remove", "check", "judge-sheet", "export"),
+    "doctor": ("doctor",),
     "experiments": ("experiment",),
     "measuring": ("evaluate", "diagnose", "suite", "advise", "cost"),
     "models": ("train", "merge", "compress"),

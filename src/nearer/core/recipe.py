@@ -179,6 +179,7 @@ def _parse(raw: str) -> object:
 
 
 def _may_be_a_key(fault: ErrorDetails) -> bool:
-    """Whether a value could be the key of a service, put where it does not belong; such a text is never shown."""
+    """Whether a value could be a key or a password, put where it does not belong; such a text is never shown."""
     is_encoder = fault["loc"][:1] == ("encoder",) or fault["loc"][:2] == ("advise", "encoders")
-    return is_misplaced(fault) or (is_encoder and isinstance(fault["input"], str | dict | list))
+    is_secret = is_encoder or fault["loc"] == ("index", "url")
+    return is_misplaced(fault) or (is_secret and isinstance(fault["input"], str | dict | list))

@@ -205,11 +205,11 @@ class Encoder:
 
     def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
-        return self._encode(texts, prompt=self.settings.query_prompt)
+        return self._encode(texts, prompt=self.settings.query_prompt, task="query")
 
     def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of documents or passages, shape (N, D)."""
-        return self._encode(texts, prompt=self.settings.document_prompt)
+        return self._encode(texts, prompt=self.settings.document_prompt, task="document")
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text as a document, special tokens and prompt included, before truncation."""
@@ -242,7 +242,8 @@ class Encoder:
         except SafetensorError as error:
             raise OSError(errno.EIO, f"the weights cannot be written: {error}", str(folder)) from error
 
-    def _encode(self, texts: Sequence[str], *, prompt: str) -> Floats32:
+    def _encode(self, texts: Sequence[str], *, prompt: str, task: str) -> Floats32:
+        """Unit vectors; ``task`` is what a Router, where the model has one, tells the sides apart by."""
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         with self._encoding:
@@ -253,6 +254,7 @@ class Encoder:
                     list(texts),
                     batch_size=self.batch_size,
                     prompt=prompt,
+                    task=task,
                     normalize_embeddings=True,
                     show_progress_bar=False,
                 )

@@ -119,7 +119,7 @@ def _link_index(source: Path, target: Path) -> bool:
             manifest = read_manifest(source, space_id=space_id)
         except NearerError:
             return False
-        if manifest == before:
+        if manifest == before or manifest.server:  # what is in PostgreSQL is made again from cached vectors
             return False
         before = manifest
         if _is_linked(source, target, manifest):

@@ -39,7 +39,7 @@ def export(
     cannot be written; WorkspaceError where that look could not be entered. Then nothing is written.
     """
     if kind not in KINDS:
-        raise InputError(f"{kind!r} cannot be exported", hint=f"name one of: {', '.join(KINDS)}, vectors")
+        raise InputError(f"{kind!r} cannot be exported", hint=f"name one of: {', '.join(KINDS)}, vectors, model")
     if kind == "run":
         ready_to_measure(workspace)
         lines, excluded = _run(workspace, system, split, progress=progress or Silent())

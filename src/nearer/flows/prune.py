@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nearer.core.errors import InputError
 from nearer.core.results.data import Pruned, PrunedItem
+from nearer.retrieval.index import remove_index
 from nearer.store.files import bytes_in, remove_tree
 from nearer.store.leases import is_held
 from nearer.store.registered import Model, Reranker
@@ -40,7 +41,10 @@ def prune(workspace: Workspace, *, keep: int = 3, dry_run: bool = False) -> Prun
         # the registry first: what it names is there
         workspace.registry.forget([item.part_id for item in items if item.part_id])
         for path in paths:
-            remove_tree(path)
+            if path.parent == workspace.indexes:
+                remove_index(path, space_id=path.name)
+            else:
+                remove_tree(path)
     num_bytes = sum(each.num_bytes for each in removed)
     return Pruned(dry_run=dry_run, keep=keep, removed=removed, num_bytes=num_bytes)
 

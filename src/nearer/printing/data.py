@@ -1,7 +1,24 @@
 """What comes in and goes out: add, remove, check, export."""
 
-from nearer.core.results.data import Exported, ExportedVectors, Imported, Preflight, Removed, WrittenSheet
+from nearer.core.results.data import (
+    Exported,
+    ExportedModel,
+    ExportedVectors,
+    Imported,
+    NewWorkspace,
+    Preflight,
+    Removed,
+    WrittenSheet,
+)
 from nearer.printing.parts import excluded, spent
+
+
+def made_workspace(result: NewWorkspace) -> str:
+    """The result of `nearer init`."""
+    lines = [f"made a workspace in {result.workspace}"]
+    if result.postgres:
+        lines.append(f"its index will be in a PostgreSQL of its own: {result.postgres}")
+    return "\n".join(lines)
 
 
 def added(result: Imported) -> str:
@@ -50,6 +67,20 @@ def exported_vectors(result: ExportedVectors) -> str:
     what = f"{result.num_vectors} vectors of {result.num_documents} documents, {result.dimension} dimensions"
     lines = [f"{result.file}: {what}, for {result.store}", f"space {result.space_id} of {result.model_id}"]
     return "\n".join([*lines, *spent(result.api)])
+
+
+def exported_model(result: ExportedModel) -> str:
+    """The result of `nearer export model`."""
+    lines = [
+        f"{result.folder}: {result.model_id}, {result.dimension} dimensions, {result.num_bytes / 1e6:,.1f} MB",
+        f"vectors of {result.num_compared} texts differ by at most {result.max_difference:.1e} from ours",
+        f"measured on {', '.join(result.measured_on)}: see its README.md"
+        if result.measured_on
+        else "its card has no figures: measure it (nearer evaluate), then export it again",
+    ]
+    if result.is_routed:
+        lines.append("queries and documents differ in it: encode_query and encode_document, never encode")
+    return "\n".join([*lines, *([f"pushed: {result.url}"] if result.url else [])])
 
 
 def sheet_written(result: WrittenSheet) -> str:

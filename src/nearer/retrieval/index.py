@@ -1,7 +1,7 @@
 """The index of a space: what searching needs of it, and how it is opened, built and updated whatever its kind."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,11 @@ from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
 from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.lance import LanceIndex
 from nearer.retrieval.lance_writer import build_lance, update_lance
-from nearer.retrieval.manifest import LOCK, Manifest, Spec, read_manifest
+from nearer.retrieval.manifest import LOCK, Kind, Manifest, Spec, read_manifest
+from nearer.retrieval.pg import PgIndex
+from nearer.retrieval.pg_server import require_postgres
+from nearer.retrieval.pg_writer import build_pg, forget_tables, update_pg
+from nearer.store.files import remove_tree
 from nearer.store.leases import lease
 
 
@@ -79,8 +83,7 @@ def build_index(
 
     Raises WorkspaceBusy when another process is writing, WorkspaceError for a vector that is zero or not finite.
     """
-    if policy.kind_for(0) == "lancedb":
-        _require_lance()
+    _require(policy.kind_for(0))
     folder.mkdir(parents=True, exist_ok=True)
     with _writing(folder):
         before, coming = _current(folder, spec), iter(batches)
@@ -89,11 +92,17 @@ def build_index(
         while policy.kind_for(num_passages) == "exact" and (entries := next(coming, None)):
             held.append(entries)
             num_passages += len(entries.vectors_PD)
-        if policy.kind_for(num_passages) == "exact":
-            return build_exact(folder, spec=spec, content=joined(held), revision=revision, before=before)
-        _require_lance()
-        everything = chain(held, coming)
-        return build_lance(folder, spec=spec, batches=everything, policy=policy, revision=revision, before=before)
+        kind = policy.kind_for(num_passages)
+        _require(kind)
+        made: Index
+        if kind == "exact":
+            made = build_exact(folder, spec=spec, content=joined(held), revision=revision, before=before)
+        else:
+            build = build_pg if kind == "pgvector" else build_lance
+            everything = chain(held, coming)
+            made = build(folder, spec=spec, batches=everything, policy=policy, revision=revision, before=before)
+        _forget(folder, before, made.manifest)
+        return made
 
 
 def update_index(
@@ -113,10 +122,16 @@ def update_index(
     with _writing(folder):
         if read_manifest(folder, space_id=index.manifest.spec.space_id) != index.manifest:
             raise Conflict(f"{folder}: the index was changed while it was being read", hint="repeat the command")
+        made: Index
         if isinstance(index, ExactIndex):
-            return update_exact(folder, index, removed=removed, changed=changed, revision=revision)
-        assert isinstance(index, LanceIndex)
-        return update_lance(folder, index, removed=removed, changed=changed, policy=policy, revision=revision)
+            made = update_exact(folder, index, removed=removed, changed=changed, revision=revision)
+        elif isinstance(index, PgIndex):
+            made = update_pg(folder, index, removed=removed, changed=changed, policy=policy, revision=revision)
+        else:
+            assert isinstance(index, LanceIndex)
+            made = update_lance(folder, index, removed=removed, changed=changed, policy=policy, revision=revision)
+        _forget(folder, index.manifest, made.manifest)
+        return made
 
 
 def differences(indexed: Mapping[str, str], current: Mapping[str, str]) -> tuple[str, ...]:
@@ -135,15 +150,33 @@ def differences(indexed: Mapping[str, str], current: Mapping[str, str]) -> tuple
 
 
 def _opened(folder: Path, manifest: Manifest) -> Index:
+    _require(manifest.kind)
     if manifest.kind == "exact":
         return ExactIndex.open(folder, manifest)
-    _require_lance()
-    return LanceIndex.open(folder, manifest)
+    return PgIndex.open(folder, manifest) if manifest.kind == "pgvector" else LanceIndex.open(folder, manifest)
 
 
-def _require_lance() -> None:
-    with extra("lance", used_for="an index of kind lancedb"):
-        import lancedb  # noqa: F401
+def remove_index(folder: Path, *, space_id: str) -> None:
+    """Remove an index, and its tables in PostgreSQL where that can be asked. Raises OSError."""
+    with suppress(NearerError):
+        _forget(folder, read_manifest(folder, space_id=space_id), None)
+    remove_tree(folder)
+
+
+def _forget(folder: Path, before: Manifest | None, kept: Manifest | None) -> None:
+    """Drop what PostgreSQL has and nobody holds any more, where it ever had any of this index."""
+    if before and any(each.server for each in before.versions):
+        require_postgres()
+        forget_tables(folder, before, kept)
+
+
+def _require(kind: Kind) -> None:
+    """Raises InputError where the extra of a kind is not installed."""
+    if kind == "pgvector":
+        require_postgres()
+    elif kind == "lancedb":
+        with extra("lance", used_for="an index of kind lancedb"):
+            import lancedb  # noqa: F401
 
 
 def _current(folder: Path, spec: Spec) -> Manifest | None:

@@ -11,11 +11,13 @@ from nearer.retrieval.manifest import Kind, Manifest
 class IndexPolicy:
     """The recipe's choices, and where to get queries' vectors to measure with, shape (Q, D), or none.
 
-    Above ``exact_up_to`` passages LanceDB uses a vector index. ``kind`` None means: whichever suits the size. Recall is
-    measured on ``num_recall_queries``, or on as many passages where there is no query.
+    Above ``exact_up_to`` passages LanceDB and PostgreSQL, whose address is ``url``, use a vector index. ``kind`` None
+    means: exact or LanceDB, whichever suits the size. Recall is measured on ``num_recall_queries``, or on as many
+    passages where there is no query.
     """
 
     kind: Kind | None = None
+    url: str | None = None
     exact_up_to: int = 50_000
     min_recall: float = 0.98
     num_recall_queries: int = 200

@@ -5,7 +5,7 @@
 A reader keeps the version it opened, whatever is written meanwhile.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from nearer.retrieval.lance_table import (
     vectors_in,
 )
 from nearer.retrieval.manifest import Manifest, damaged, same_space
+from nearer.retrieval.ranked import first_limit, ranked
 from nearer.retrieval.recall import K, exact_best, mean_recall
 
 if TYPE_CHECKING:
@@ -40,9 +41,6 @@ EXACT_MATCHES = 50_000
 """Up to so many passages that pass a filter are compared one by one: docs/adr/0005."""
 BLOCK_ROWS = 8192
 """Rows read at once when a whole table is read."""
-
-_GROWTH = 4
-Fetch = Callable[[int], tuple[list[str], list[float]]]
 
 
 class LanceIndex:
@@ -167,31 +165,17 @@ class LanceIndex:
         wanted = min(k, self.manifest.num_documents)
         if not wanted:
             return []
-        limit = self._first_limit(max(wanted, K))  # no fewer candidates than when recall was measured
-        ranking = _ranked(fetch, k=wanted, limit=limit)
+        limit = first_limit(
+            max(wanted, K),  # no fewer candidates than when recall was measured
+            num_passages=self.manifest.num_passages,
+            num_documents=self.manifest.num_documents,
+        )
+        ranking = ranked(fetch, k=wanted, limit=limit)
         if probes and len(ranking) < wanted:  # the partitions that were probed hold too few
             return self._nearest(query_D, k=k, condition=condition, probes=None)
         return ranking
-
-    def _first_limit(self, k: int) -> int:
-        """How many passages are likely to hold ``k`` documents, and one to tell whether the last place is tied."""
-        documents = max(1, self.manifest.num_documents)
-        return max(1, min(self.manifest.num_passages, -(-k * self.manifest.num_passages // documents) + 1))
 
 
 def _passing(search: Any, condition: "Expr | None") -> Any:
     """The search among the rows that pass, chosen before anything is ranked."""
     return search if condition is None else search.where(condition, prefilter=True)
-
-
-def _ranked(fetch: Fetch, *, k: int, limit: int) -> Ranking:
-    """The ``k`` best documents, from passages fetched best first: more of them until no other can reach place ``k``."""
-    while True:
-        doc_ids, scores = fetch(limit)
-        best: dict[str, float] = {}
-        for doc_id, score in zip(doc_ids, scores, strict=True):
-            best.setdefault(doc_id, score)
-        ranking = sorted(best.items(), key=lambda entry: (entry[1], entry[0].encode()), reverse=True)
-        if len(doc_ids) < limit or (len(ranking) >= k and ranking[k - 1][1] > scores[-1]):
-            return ranking[:k]
-        limit *= _GROWTH

@@ -81,12 +81,12 @@ def rows_of(entries: Entries, schema: "pa.Schema", spec: Spec) -> "pa.Table":
         CHECK: checks(vectors_PD),
     }
     for name, values in entries.values.items():
-        kept = [_marked(each) if isinstance(each, tuple) else each for each in values]
+        kept = [marked(each) if isinstance(each, tuple) else each for each in values]
         columns[column_of(spec.fields, name)] = [kept[row] for row in documents]
     return pa.table(columns, schema=schema)
 
 
-def _marked(items: Iterable[str]) -> str:
+def marked(items: Iterable[str]) -> str:
     """The items of a list as one text that holds each between marks, which no item holds: JSON escapes them."""
     return _MARK + "".join(json.dumps(each) + _MARK for each in items)
 
@@ -116,7 +116,7 @@ def compiled(condition: Filter, fields: Fields) -> "Expr":
     column, value = col(column_of(fields, condition.key)), condition.value
     values = value if isinstance(value, tuple) else (value,)
     if fields[condition.key] == "list":
-        has = reduce(or_, [column.contains(_marked([str(each)])) for each in values])
+        has = reduce(or_, [column.contains(marked([str(each)])) for each in values])
         return has if condition.type in ("eq", "in") else ~has
     if fields[condition.key] == "integer" and any(isinstance(each, float) for each in values):
         column = column.cast("double")  # counting takes SQL, which does not turn a fraction into an integer

@@ -13,7 +13,7 @@ from typing import Literal
 
 from nearer.core.errors import NotFound, SpaceMismatch, WorkspaceError
 from nearer.core.failpoints import failpoint
-from nearer.core.results.base import Result
+from nearer.core.results.base import OMITTED, Result
 from nearer.core.results.serving import IndexSummary, Probes, Recall
 from nearer.core.types import FieldType
 from nearer.store.files import remove_tree, write_atomic
@@ -24,7 +24,7 @@ LOCK, HOLDER = "writer.lock", "writer.holder"
 HELD = timedelta(hours=1)
 """How long a reader may go on with what it opened, after it was replaced."""
 
-Kind = Literal["exact", "lancedb"]
+Kind = Literal["exact", "lancedb", "pgvector"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +49,24 @@ class File(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version(Result):
-    """One version of a table, and since when it is no longer current (UTC); readers may still hold it for a while."""
+    """One version of a table, and since when it is no longer current (UTC); readers may still hold it for a while.
+
+    ``server`` is the address of the PostgreSQL that has the table, without a password; None of LanceDB's.
+    """
 
     table: str
     version: int
     retired_at: str | None = None
+    server: str | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(Result):
     """The current index of a space.
 
-    ``revision`` is the documents' when it was built. An exact index has ``files``; LanceDB's has ``current``, the
-    versions ``retired`` lately, and, with a vector index, the ``probes`` it uses and the ``recall`` measured with them.
+    ``revision`` is the documents' when it was built. An exact index has ``files``; LanceDB's and PostgreSQL's have
+    ``current``, the versions ``retired`` lately, and, with a vector index, the ``probes`` it uses and the ``recall``
+    measured with them.
     """
 
     kind: Kind
@@ -76,10 +81,20 @@ class Manifest(Result):
     recall: Recall | None = None
 
     @property
+    def versions(self) -> tuple[Version, ...]:
+        """The version that is current, and those that a reader may still hold."""
+        return (*self.retired, *((self.current,) if self.current else ()))
+
+    @property
+    def server(self) -> str | None:
+        """The address of the PostgreSQL that has it, without a password; None of the other kinds."""
+        return self.current.server if self.current else None
+
+    @property
     def names(self) -> set[str]:
         """The files and tables that are current, or that a reader may still hold."""
-        versions = (*self.retired, *((self.current,) if self.current else ()))
-        return {file.name for file in self.files.values()} | {f"{each.table}.lance" for each in versions}
+        tables = {f"{each.table}.lance" for each in self.versions if each.server is None}
+        return {file.name for file in self.files.values()} | tables
 
     @property
     def summary(self) -> IndexSummary:
@@ -111,7 +126,7 @@ def read_manifest(folder: Path, *, space_id: str) -> Manifest:
         manifest = Manifest.read(content)
     except ValueError as error:
         raise damaged(path) from error
-    if (manifest.kind == "lancedb") is (manifest.current is None):
+    if (manifest.kind == "exact") is (manifest.current is not None):
         raise damaged(path)
     if manifest.spec.space_id != space_id:
         raise SpaceMismatch(

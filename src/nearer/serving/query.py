@@ -12,6 +12,7 @@ from nearer.core.arrays import Bools, Floats32
 from nearer.core.filters import Filter
 from nearer.core.ids import text_hash
 from nearer.core.records import Document, Passage, Query
+from nearer.core.spans import span
 from nearer.encode.corpus import chunking_name
 from nearer.retrieval.entries import Ranking, Stored
 from nearer.retrieval.fields import entry_hash
@@ -58,7 +59,8 @@ class QueryVectors:
     def of(self, text: str) -> Floats32:
         """The vector of one of the texts, shape (1, D)."""
         if not self._made:
-            vectors_QD = self._served.encode_queries(self._texts, deadline=self._deadline)
+            with span("encode_queries", num_texts=len(self._texts)):
+                vectors_QD = self._served.encode_queries(self._texts, deadline=self._deadline)
             self._made = {each: vectors_QD[row : row + 1] for row, each in enumerate(self._texts)}
         return self._made[text]
 
@@ -100,7 +102,8 @@ class AskedQuery:
         """Count the time of a part, but for that of the query's vector, which is counted by itself."""
         start, encode_s = time.perf_counter(), self.took_s["encode"]
         try:
-            yield
+            with span(part):
+                yield
         finally:
             self.took_s[part] += time.perf_counter() - start - (self.took_s["encode"] - encode_s)
 

@@ -9,6 +9,7 @@ from nearer.core.errors import Conflict, DeadlineExceeded, InputError, Workspace
 from nearer.core.filters import Fields, Filter, all_of, parse_filter, parse_where
 from nearer.core.records import Metadata, Query
 from nearer.core.results.measuring import ApiUse
+from nearer.core.spans import span
 from nearer.core.text import normalise
 from nearer.retrieval.rules import Rule, condition_of, unused
 from nearer.serving.encode_queue import EncodeQueue
@@ -118,7 +119,8 @@ class Searcher:
             refuse_question(ask.text, k=ask.k)
         served = self.served
         try:
-            return self._answers(served, asks, deadline=deadline)
+            with span("search", release_id=served.release.release_id, num_queries=len(asks)):
+                return self._answers(served, asks, deadline=deadline)
         except WorkspaceError:  # others have replaced the index so long ago that what was opened is removed
             reopened = self._reopen(served)
             if reopened.index.manifest == served.index.manifest:

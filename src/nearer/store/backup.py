@@ -30,8 +30,9 @@ from nearer.store.workspace import DATABASE, PROMPTS_FOLDER, STATE_FOLDER, Works
 FORMAT_VERSION = 1
 CONTENT = "backup.json"
 _CHUNK_BYTES = 2**20
-_MADE_AGAIN = frozenset({"locks", "training", "lexical", "indexes", "models"})
-"""Not copied: who is at work, unfinished trainings, words of documents. Indexes and models are linked, not copied."""
+_MADE_AGAIN = frozenset({"locks", "training", "lexical", "indexes", "models", "postgres"})
+"""Not copied: who is at work, unfinished trainings, words of documents, what is in PostgreSQL. Indexes and models are
+linked, not copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

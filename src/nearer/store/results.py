@@ -71,9 +71,14 @@ class Results:
 
     def read(self, result_id: int, kind: type[R]) -> R:
         """The answer of that number."""
-        statement = sa.select(results.c.content).where(results.c.result_id == result_id)
+        return self.entry(result_id, kind).result
+
+    def entry(self, result_id: int, kind: type[R]) -> Kept[R]:
+        """The answer of that number, and when it was given."""
+        statement = sa.select(results.c.at, results.c.content).where(results.c.result_id == result_id)
         with self._database.read() as connection:
-            return kind.read(connection.execute(statement).scalar_one())
+            row = connection.execute(statement).one()
+        return Kept(at=row.at, result=kind.read(row.content))
 
     def evaluations(self) -> list[EvaluationEntry]:
         """The evaluations that were kept, oldest first, without what they measured."""

@@ -11,6 +11,7 @@ from nearer.core.sections import EncoderRecipe, SearchRecipe
 from nearer.encode.api import DEFAULT_MAX_TOKENS
 from nearer.encode.base_model import DEFAULT_MODEL
 from nearer.encode.encoder import Encoder, EncoderSettings, TextEncoder
+from nearer.encode.portable import is_routed
 from nearer.store.registered import Model, Release
 from nearer.store.workspace import Workspace
 from nearer.systems.loading import load
@@ -129,6 +130,11 @@ def open_local(workspace: Workspace, name: str) -> LocalSystem:
         )
     system = open_system(workspace, name)
     assert isinstance(system.encoder, Encoder)
+    if is_routed(system.encoder.model):
+        raise InputError(
+            f"{name}: queries and documents take different ways through it (a Router), which is not trained here",
+            hint=f"adapt it: nearer train --adapter query --from {name}; or train the model that it was made from",
+        )
     return LocalSystem(name=name, model=system.model, encoder=system.encoder, chunk=system.chunk)
 
 

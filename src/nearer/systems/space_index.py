@@ -12,6 +12,7 @@ from nearer.core.filters import Fields
 from nearer.core.ids import text_hash
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.serving import BuiltIndex
+from nearer.core.spans import span
 from nearer.encode.corpus import Corpus, chunking_name, cut, embed_passages, embed_queries, tell_cost, window_of
 from nearer.encode.embedded import Corpora
 from nearer.retrieval.entries import Entries
@@ -48,7 +49,11 @@ def build(workspace: Workspace, system: System, *, corpora: Corpora | None = Non
 
 
 def _build(workspace: Workspace, system: System, *, corpora: Corpora | None, progress: Progress) -> BuiltIndex:
-    source = _Source(workspace, system, progress, corpora=corpora)
+    with span("index", space_id=system.model.space_id):
+        return _built(_Source(workspace, system, progress, corpora=corpora), system)
+
+
+def _built(source: "_Source", system: System) -> BuiltIndex:
     made = source.update() or source.build()
     if source.outdated(made.manifest):  # it outgrew its kind
         made = source.build()
@@ -104,6 +109,7 @@ class _Source:
         recipe = workspace.recipe.index
         self.policy = IndexPolicy(
             kind=None if recipe.kind == "auto" else recipe.kind,
+            url=recipe.url,
             exact_up_to=recipe.exact_up_to,
             min_recall=recipe.min_recall,
             queries=self._query_vectors,

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nearer.core.errors import NearerError
-from nearer.store.keys import Key, Keys, matching
+from nearer.store.keys import SCOPES, Key, Keys, matching
 from nearer.store.keys import Scope as KeyScope
 from nearer.web.errors import Forbidden, TooMany, Unauthorized, answer_to
 
@@ -26,6 +26,7 @@ _ADMIN = "/v1/admin/"
 _WRITES = frozenset({"PUT", "DELETE"})
 _WRITTEN = frozenset({"/v1/events"})
 _FRESH_S = 1.0
+_SCOPES = "nearer.scopes"
 _MINUTE_S = 60.0
 
 
@@ -56,6 +57,7 @@ class Access:
         keys, headers = self._current(), Headers(scope=scope)
         if not keys:
             _refuse_other_machine(scope, headers)
+            scope[_SCOPES] = SCOPES
             return
         key = matching(_token(scope, headers), keys)
         if key is None:
@@ -67,6 +69,7 @@ class Access:
         scope[KEY_NAME] = key.name
         if key.per_minute is not None:
             self._count(key, key.per_minute)
+        scope[_SCOPES] = key.scopes
 
     def _current(self) -> list[Key]:
         now = time.monotonic()
@@ -98,6 +101,12 @@ def scope_of(method: str, path: str) -> KeyScope:
     if path.startswith(_ADMIN) or (method != "GET" and path.startswith(DASHBOARD)):
         return "admin"
     return "write" if method in _WRITES or path in _WRITTEN else "read"
+
+
+def scopes_in(scope: Scope) -> tuple[KeyScope, ...]:
+    """What who asks may do, once ``Access`` has let the request pass."""
+    found: tuple[KeyScope, ...] = scope.get(_SCOPES, ())
+    return found
 
 
 def _token(scope: Scope, headers: Headers) -> str:

@@ -72,6 +72,15 @@ def error_answer(
     return JSONResponse(content, status_code=status, headers={**again, **(headers or {})})
 
 
+def shown_to_clients(error: NearerError) -> tuple[str, str]:
+    """The message and hint that a client is told of an error; what is ours to mend goes to the log instead."""
+    is_theirs = any(kind in _STATUS for kind in type(error).__mro__) and type(error) not in _HIDDEN
+    if is_theirs:
+        return error.message, error.hint
+    _log.error("%s: %s (%s)", type(error).__name__, error.message, error.hint)
+    return _INTERNAL[1], "repeat the request in a moment"
+
+
 def answer_to(error: Exception) -> JSONResponse:
     """What a client is told of an error; one that is ours to mend goes to the log."""
     if isinstance(error, NearerError):

@@ -38,16 +38,21 @@ def event_routes(service: Service) -> APIRouter:
     async def take(events: Events) -> JSONResponse:
         """Write one event or several: they are on the disk once this is answered, and one sent again counts once."""
         sent = events if isinstance(events, list) else [events]
-        service.refuse_many(len(sent), what="events", limit=service.limits.events)
-        now = datetime.now(UTC)
-        made = [_event(each, service.salt, now) for each in sent]
-        if made:
-            await service.do(lambda deadline: service.events.commit(made, deadline=deadline))
-        apart = Counter(each.apart for each in made if each.apart)
-        service.metrics.events(num_counted=len(made) - apart.total(), num_apart=apart.total())
-        return JSONResponse({"num_events": len(made), "num_apart": apart.total(), "apart": dict(apart)})
+        return JSONResponse(await take_events(service, sent))
 
     return routes
+
+
+async def take_events(service: Service, sent: Sequence[EventIn]) -> dict[str, Any]:
+    """Write events to the log; how many were taken, and kept apart, once they are on the disk. Raises NearerError."""
+    service.refuse_many(len(sent), what="events", limit=service.limits.events)
+    now = datetime.now(UTC)
+    made = [_event(each, service.salt, now) for each in sent]
+    if made:
+        await service.do(lambda deadline: service.events.commit(made, deadline=deadline))
+    apart = Counter(each.apart for each in made if each.apart)
+    service.metrics.events(num_counted=len(made) - apart.total(), num_apart=apart.total())
+    return {"num_events": len(made), "num_apart": apart.total(), "apart": dict(apart)}
 
 
 def _event(sent: EventIn, salt: Salt, now: datetime) -> Event:

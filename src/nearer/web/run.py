@@ -37,15 +37,51 @@ def serve(
     Pages of ``origins`` may ask from a browser. Each of several processes holds the model. Raises InputError for an
     address that cannot be listened at, and for one that other machines reach while there are no keys.
     """
-    if not is_loopback(host) and not Keys(workspace.database).all():
-        hint = "make a key first: nearer key add NAME --scope read"
-        raise InputError(f"without keys the service listens on loopback alone, not at {host}", hint=hint)
+    _refuse_open(workspace, host)
     listening = listen_at(host, port)
     announce(say, shown_address(listening), num_processes)
     if num_processes == 1:
         serve_at(workspace, listening, origins=origins, limits=limits)
     else:
         Workers(workspace.folder.resolve(), listening, number=num_processes, origins=origins, limits=limits).run()
+
+
+def serve_agents(workspace: Workspace) -> None:
+    """Answer agents on stdin and stdout by the Model Context Protocol, until stdin ends."""
+    from nearer.web.agents import make_server
+
+    _set_threads(1)
+    service = Service(workspace)
+    service.start()
+    try:
+        make_server(service).run("stdio")
+    finally:
+        service.close()
+
+
+def serve_agents_at(
+    workspace: Workspace,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8081,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Answer agents over streamable HTTP until SIGTERM or Ctrl-C. Raises InputError as ``serve`` does."""
+    from nearer.web.agents import PATH, make_agents_app
+
+    _refuse_open(workspace, host)
+    listening = listen_at(host, port)
+    say(f"agents ask at http://{shown_address(listening)}{PATH}")
+    _set_threads(1)
+    service = Service(workspace)
+    service.start()
+    config = uvicorn.Config(
+        make_agents_app(service, host=host), log_level="warning", access_log=False, server_header=False
+    )
+    try:
+        _Server(config, service).run(sockets=[listening])
+    finally:
+        service.close()
 
 
 def serve_at(
@@ -93,6 +129,13 @@ class _Server(uvicorn.Server):
         """Take no new connections, and say so at /readyz."""
         self._service.is_ending = True
         super().handle_exit(sig, frame)
+
+
+def _refuse_open(workspace: Workspace, host: str) -> None:
+    """Raises InputError for an address that other machines reach while there are no keys."""
+    if not is_loopback(host) and not Keys(workspace.database).all():
+        hint = "make a key first: nearer key add NAME --scope read"
+        raise InputError(f"without keys the service listens on loopback alone, not at {host}", hint=hint)
 
 
 def _set_threads(num_processes: int) -> None:

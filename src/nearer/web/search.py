@@ -24,19 +24,20 @@ def search_routes(service: Service) -> APIRouter:
     @routes.post("/v1/search", response_model=SearchAnswer, summary="Search")
     async def search(request: SearchRequest) -> JSONResponse:
         """Find the best documents for a query, as ``nearer search`` does."""
-        [answer] = await _answered(service, [request])
+        [answer] = await answered(service, [request])
         return JSONResponse(answer)
 
     @routes.post("/v1/search/batch", response_model=SearchBatchAnswer, summary="Search for several queries")
     async def search_batch(request: SearchBatch) -> JSONResponse:
         """Answer several queries, those of an arm by one release; one that cannot be answered refuses them all."""
         service.refuse_many(len(request.queries), what="queries", limit=service.limits.queries)
-        return JSONResponse({"answers": await _answered(service, request.queries)})
+        return JSONResponse({"answers": await answered(service, request.queries)})
 
     return routes
 
 
-async def _answered(service: Service, requests: list[SearchRequest]) -> list[dict[str, Any]]:
+async def answered(service: Service, requests: list[SearchRequest]) -> list[dict[str, Any]]:
+    """The answers as they are sent, in their order; what was shown is in the event log. Raises NearerError."""
     start, limits = time.perf_counter(), service.limits
     for request in requests:
         service.refuse_text(request.query, what="the query", limit=limits.query_characters)

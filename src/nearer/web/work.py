@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from nearer.core.errors import DeadlineExceeded, Overloaded
@@ -29,7 +30,7 @@ class Work:
             raise Overloaded(f"{self.num_pending} requests wait already", hint="repeat the request later")
         deadline = time.monotonic() + self._limits.deadline_s
         self.num_pending += 1
-        future = self._pool.submit(work, deadline)
+        future = self._pool.submit(copy_context().run, work, deadline)
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended))
         try:

@@ -32,9 +32,10 @@ class Imported(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewWorkspace(Result):
-    """Where a workspace was made."""
+    """Where a workspace was made, and the address of the PostgreSQL of its own, where it has one."""
 
     workspace: str
+    postgres: str | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,29 @@ class ExportedVectors(Result):
     num_documents: int
     num_vectors: int
     api: ApiUse | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedModel(Result):
+    """A folder that sentence-transformers reads, and what was compared there.
+
+    ``sha256`` are of its weights, by file. Of ``num_compared`` texts no number of a vector differs by more than
+    ``max_difference``. ``is_routed`` where queries and documents take different ways through it. ``measured_on`` are
+    the splits whose figures its card has; ``url`` is that of the commit, where it was pushed.
+    """
+
+    folder: str
+    model_id: str
+    encoder_id: str
+    space_id: str
+    dimension: int
+    num_bytes: int
+    sha256: Mapping[str, str]
+    num_compared: int
+    max_difference: float
+    is_routed: bool
+    measured_on: tuple[str, ...]
+    url: str | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """How queries are answered: the index, the sizes of vectors, and the stages of a search."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -17,17 +18,24 @@ class IndexRecipe(Section):
     while the recall measured against exact search is below ``min_recall``. Source of the defaults: docs/adr/0005.
     """
 
-    kind: Literal["auto", "exact", "lancedb"] = Field(
+    kind: Literal["auto", "exact", "lancedb", "pgvector"] = Field(
         default="auto",
         description=(
-            '`"exact"`, `"lancedb"`, or by size: exact up to `index.exact_up_to` passages, LanceDB above '
-            "until half of it"
+            '`"exact"`, `"lancedb"`, `"pgvector"` (PostgreSQL), or by size: exact up to `index.exact_up_to` passages, '
+            "LanceDB above until half of it"
+        ),
+    )
+    url: str | None = Field(
+        default=None,
+        description=(
+            'of `"pgvector"`: `postgresql://USER@HOST/DATABASE`, without a password, or `"here"` for one of the '
+            "workspace's own; the environment's NEARER_POSTGRES_URL goes before it"
         ),
     )
     exact_up_to: int = Field(
         default=50_000,
         ge=0,
-        description="passages up to which every one is compared; above, LanceDB uses a vector index",
+        description="passages up to which every one is compared; above, LanceDB and PostgreSQL use a vector index",
     )
     min_recall: float = Field(
         default=0.98,
@@ -41,6 +49,23 @@ class IndexRecipe(Section):
     filter_fields: tuple[str, ...] = Field(
         default=(), description="document fields that `nearer search --where` may use"
     )
+
+    @field_validator("url")
+    @classmethod
+    def _without_a_password(cls, value: str | None) -> str | None:
+        if value is None or value == "here":
+            return value
+        try:
+            parts = urlsplit(value)
+            is_plain = parts.scheme in ("postgresql", "postgres") and parts.password is None
+        except ValueError:
+            is_plain = False
+        if not is_plain or "password" in parts.query:
+            raise ValueError(
+                'must be "here", or as postgresql://USER@HOST/DATABASE without a password: that goes into PGPASSWORD, '
+                "~/.pgpass or NEARER_POSTGRES_URL"
+            )
+        return value
 
 
 class CompressRecipe(Section):
