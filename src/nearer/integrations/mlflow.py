@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from nearer.core.results.training import TrainingRecord
-from nearer.store.registry import Model
+from nearer.store.registered import Model
 from nearer.store.workspace import Workspace
 from nearer.training.published_card import measured_on
 

@@ -15,7 +15,7 @@ from nearer.core.results.measuring import ComparedSystems, Evaluation, SystemVal
 from nearer.core.results.training import TrainingRecord
 from nearer.encode.base_model import DEFAULT_MODEL
 from nearer.encode.encoder import TextEncoder
-from nearer.store.registry import Model
+from nearer.store.registered import Model
 from nearer.store.workspace import Workspace
 from nearer.systems.names import LIVE, parse_name
 from nearer.training.model_card import CARD
