@@ -180,14 +180,13 @@ def missing(names: tuple[str, ...], found: Iterable[str]) -> str:
 def rename(section: str, names: Sequence[str], found: Iterable[str]) -> str:
     """How a missing field comes about: under one of its names, or by a key in a section of the recipe.
 
-    >>> rename("documents", DOC_ID, ["id", "text"])
-    "rename the column; or if 'id' is it, say so: --set columns.documents.doc_id=id"
+    >>> rename("documents", DOC_ID, ["id", "text"]).rpartition(", ")[2]
+    'or --set columns.documents.doc_id=id'
     """
     field = next(name for name in names if name in _OTHER_NAMES)
     likely = _likely(field, found)
-    if likely is None:
-        return f"rename the column, or say what it is called: [columns.{section}] in nearer.toml"
-    return f"rename the column; or if {shown(likely)} is it, say so: --set columns.{section}.{field}={likely}"
+    once = "" if likely is None else f", or --set columns.{section}.{field}={likely}"
+    return f"rename the column, or say what it is called: [columns.{section}] in nearer.toml{once}"
 
 
 def _likely(field: str, found: Iterable[str]) -> str | None:
