@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from nearer.core.results.doctor import Checkup
     from nearer.core.results.llm import ModelJudged, Synthesized
+    from nearer.core.results.drift import Drift
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import (
         Agreement,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from nearer.flows.cost import cost
     from nearer.flows.diagnose import diagnose
     from nearer.flows.doctor import doctor
+    from nearer.flows.drift import drift
     from nearer.flows.evaluate import evaluate
     from nearer.flows.evaluate_task import evaluate_task
     from nearer.flows.experiment import (
@@ -155,6 +157,7 @@ _WHERE = {
     "Diagnosis": "nearer.core.results.measuring",
     "Discarded": "nearer.core.results.status",
     "Document": "nearer.core.records",
+    "Drift": "nearer.core.results.drift",
     "Evaluation": "nearer.core.results.measuring",
     "Exported": "nearer.core.results.data",
     "ExportedModel": "nearer.core.results.data",
@@ -202,6 +205,7 @@ _WHERE = {
     "diagnose": "nearer.flows.diagnose",
     "discard_run": "nearer.training.unfinished",
     "doctor": "nearer.flows.doctor",
+    "drift": "nearer.flows.drift",
     "evaluate": "nearer.flows.evaluate",
     "EventCounts": "nearer.core.results.signals",
     "event_counts": "nearer.flows.events",
@@ -264,6 +268,7 @@ __all__ = [
     "Diagnosis",
     "Discarded",
     "Document",
+    "Drift",
     "Effect",
     "Evaluation",
     "EventCounts",
@@ -334,6 +339,7 @@ __all__ = [
     "diagnose",
     "discard_run",
     "doctor",
+    "drift",
     "evaluate",
     "evaluate_task",
     "event_counts",

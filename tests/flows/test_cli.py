@@ -48,6 +48,7 @@ VERBS = [
     "judge",
     "doctor",
     "mcp",
+    "drift",
 ]
 
 

@@ -13,6 +13,7 @@ MODULES = {
     "data": ("init", "add", "remove", "check", "judge-sheet", "export"),
     "doctor": ("doctor",),
     "experiments": ("experiment",),
+    "loop": ("drift",),
     "measuring": ("evaluate", "diagnose", "suite", "advise", "cost"),
     "models": ("train", "merge", "compress"),
     "llm": ("synthesize", "judge"),

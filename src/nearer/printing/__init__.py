@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from nearer.printing.data import added, checked, exported, exported_vectors, removed, sheet_written
     from nearer.printing.experiments import experiment_list, experimented, planned, started
     from nearer.printing.llm import model_judged, synthesized
+    from nearer.printing.loop import drifted
     from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
     from nearer.printing.people import agreed, label_plan, label_progress, labels_exchanged
     from nearer.printing.releases import (
@@ -51,6 +52,7 @@ _WHERE = {
     "counted_events": "signals",
     "demonstrated": "releases",
     "diagnosed": "measuring",
+    "drifted": "loop",
     "discarded": "releases",
     "evaluated": "measuring",
     "evaluated_task": "measuring",
@@ -101,6 +103,7 @@ __all__ = [
     "demonstrated",
     "diagnosed",
     "discarded",
+    "drifted",
     "evaluated",
     "evaluated_task",
     "experiment_list",
