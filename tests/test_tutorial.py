@@ -1,4 +1,4 @@
-"""The tutorial works: its files are written and its commands run in order, with a tiny model in place of the base."""
+"""Both tutorials work: their files are written and their commands run in order, with a tiny model for the base."""
 
 import json
 import re
@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
-TUTORIAL = Path(__file__).parent.parent / "docs/tutorial.md"
-VERDICTS = {"nearer promote": (0, 2, 3)}
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = ("tutorial.md", "first-month.md")
+"""The second goes on in the workspace of the first."""
+VERDICTS = {"nearer promote": (0, 2, 3), "nearer cycle": (0, 3)}
 """The gate may refuse; and so small a model may have learned nothing, so that there is none to promote."""
 
 
 def blocks():
     """``(language, content)`` of each fenced block, in order."""
-    return re.findall(r"^```(\w+)\n(.*?)^```$", TUTORIAL.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = "".join((DOCS / page).read_text(encoding="utf-8") for page in PAGES)
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def run(command, monkeypatch):
@@ -26,6 +29,7 @@ def run(command, monkeypatch):
         monkeypatch.chdir(arguments[0])
         return 0
     if program == "python":
+        monkeypatch.setattr("sys.argv", arguments)
         runpy.run_path(arguments[0])
         return 0
     assert program == "nearer"
@@ -35,7 +39,7 @@ def run(command, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_command_of_the_tutorial_works(tmp_path, monkeypatch, capsys, tiny_model_folder):
+def test_every_command_of_the_tutorials_works(tmp_path, monkeypatch, capsys, tiny_model_folder):
     monkeypatch.chdir(tmp_path)
     num_commands = 0
     for language, content in blocks():
@@ -44,6 +48,8 @@ def test_every_command_of_the_tutorial_works(tmp_path, monkeypatch, capsys, tiny
             Path(name).write_text(
                 re.sub(r"MODULES = \[.*?\]", 'MODULES = ["shutil", "random", "statistics"]', content, flags=re.DOTALL)
             )
+        elif language == "toml" and content.startswith("# plan.toml"):
+            Path("plan.toml").write_text(content, encoding="utf-8")
         elif language == "toml":
             tiny = {"[encoder]": f"model = {json.dumps(str(tiny_model_folder))}", "[train]": "learning_rate = 1e-3"}
             for section, line in tiny.items():
@@ -57,5 +63,5 @@ def test_every_command_of_the_tutorial_works(tmp_path, monkeypatch, capsys, tiny
                 code = run(command, monkeypatch)
                 assert code in VERDICTS.get(command, (0,)), (command, capsys.readouterr())
                 num_commands += 1
-    assert num_commands > 15
+    assert num_commands > 35
     assert list(Path(".nearer/reports").glob("*.html"))

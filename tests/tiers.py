@@ -40,6 +40,7 @@ EXHAUSTIVE: Mapping[str, tuple[str, ...]] = {
         "registry.model-arguments0",
     ),
     "flows/test_compress.py::test_shorter_still_and_adapted": (),
+    "flows/test_cycle.py::test_killed_at_a_stage_it_makes_the_same_live": ("cycle.stage:7",),
     "flows/test_decoder.py::test_other_poolings_are_trained_and_kept": ("mean",),
     "flows/test_devices.py::test_torchrun_trains_the_model_of_one_process": (),
     "flows/test_devices.py::test_when_the_first_process_dies_the_other_ends_and_one_alone_goes_on": ("train.pass:2",),

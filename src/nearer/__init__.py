@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nearer.core.results.doctor import Checkup
     from nearer.core.results.llm import ModelJudged, Synthesized
     from nearer.core.results.drift import Drift
+    from nearer.core.results.loop import Cycle, CycleList
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import (
         Agreement,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from nearer.flows.check import check
     from nearer.flows.compress import compress, compression_curve
     from nearer.flows.cost import cost
+    from nearer.flows.cycle import cycle, cycles
     from nearer.flows.diagnose import diagnose
     from nearer.flows.doctor import doctor
     from nearer.flows.drift import drift
@@ -153,6 +155,8 @@ _WHERE = {
     "Compressed": "nearer.core.results.vectors",
     "CompressionCurve": "nearer.core.results.vectors",
     "Cost": "nearer.core.results.vectors",
+    "Cycle": "nearer.core.results.loop",
+    "CycleList": "nearer.core.results.loop",
     "Demo": "nearer.core.results.releases",
     "Diagnosis": "nearer.core.results.measuring",
     "Discarded": "nearer.core.results.status",
@@ -202,6 +206,8 @@ _WHERE = {
     "compression_curve": "nearer.flows.compress",
     "cost": "nearer.flows.cost",
     "Checkup": "nearer.core.results.doctor",
+    "cycle": "nearer.flows.cycle",
+    "cycles": "nearer.flows.cycle",
     "diagnose": "nearer.flows.diagnose",
     "discard_run": "nearer.training.unfinished",
     "doctor": "nearer.flows.doctor",
@@ -264,6 +270,8 @@ __all__ = [
     "Compressed",
     "CompressionCurve",
     "Cost",
+    "Cycle",
+    "CycleList",
     "Demo",
     "Diagnosis",
     "Discarded",
@@ -336,6 +344,8 @@ __all__ = [
     "compress",
     "compression_curve",
     "cost",
+    "cycle",
+    "cycles",
     "diagnose",
     "discard_run",
     "doctor",

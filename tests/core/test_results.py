@@ -172,7 +172,7 @@ KEYWORDS |= {"documents": "documents", "precision": "precisions", "price": "pric
 def options():
     """Every verb and each of its options, but for what all have; `serve` and `label` run until they are stopped."""
     group = typer.main.get_command(whole_app())
-    shared = {"folder", "as_json", "overrides", "help", "full"}
+    shared = {"folder", "as_json", "overrides", "help", "full", "loop"}
     return [
         (verb, each.name)
         for verb, command in sorted(group.commands.items())

@@ -49,6 +49,7 @@ VERBS = [
     "doctor",
     "mcp",
     "drift",
+    "cycle",
 ]
 
 

@@ -71,6 +71,7 @@ ELSEWHERE = {
     **dict.fromkeys(("jobs.added", "jobs.claimed", "keys.commit"), "store/test_jobs_killed.py"),
     "checksums.written": "flows/test_resume.py",
     "arms.started": "web/test_arms.py",
+    **dict.fromkeys(("cycle.begun", "cycle.stage", "cycle.ended"), "flows/test_cycle.py"),
     **dict.fromkeys(("experiments.started", "experiments.ended"), "flows/test_experiment.py"),
     **dict.fromkeys(("shadow.started", "shadow.answers"), "web/test_shadow.py"),
     **dict.fromkeys(("backup.written", "backup.named", "restore.checked"), "flows/test_backup.py"),

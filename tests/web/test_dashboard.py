@@ -11,11 +11,13 @@ import httpx2
 import pytest
 
 from flows.folders import write_jsonl
+from nearer.core.results.drift import Drift, DriftSignal, Period
 from nearer.flows.add import add
 from nearer.flows.experiment import start_experiment
 from nearer.flows.index import index
 from nearer.flows.promote import promote
 from nearer.flows.shadow import start_shadow
+from nearer.store.cycles import Cycles, StageEntry
 from nearer.store.events.log import EventLog
 from nearer.store.jobs import Jobs
 from nearer.store.keys import Keys
@@ -40,6 +42,7 @@ def seen(live, tmp_path):
     start_shadow(live.workspace, "hybrid", share=1.0)
     eventually(lambda: live.service.shadow.served, what="the candidate is open")
     experiment_of_hostile_words(live, tmp_path)
+    turn_of_hostile_words(live)
     for query in (f"lantern {HOSTILE}", "qqqqzzzz", "qqqqzzzz", "harbour"):
         live.post("/v1/search", query=query)
     job = Jobs(live.workspace).add("evaluate", {"systems": [HOSTILE]})
@@ -61,6 +64,32 @@ def experiment_of_hostile_words(live, tmp_path):
         log.add([impression(f"q{user}", user=f"u{user}", arm=arm, at=since, took_ms=float(user))])
         log.add([event(f"q{user}", at=since)] if user % 3 else [])
     log.close()
+
+
+def turn_of_hostile_words(live):
+    turns = Cycles(live.workspace.database)
+    turn = turns.begin({"num_searches": 1}, live_release_id=None)
+    stage = {"stage": "judge", "input_hash": "i", "state": "done", "result": {}, "at": "2026-11-30", "took_s": 1.0}
+    turns.keep(turn.cycle_id, StageEntry(summary=HOSTILE, **stage))
+    turns.end(turn.cycle_id, verdict="refused", reasons=(HOSTILE,))
+    period = Period(since="a", until="b", num_searches=1, num_people=1, releases=())
+    signal = {"name": "queries", "meaning": HOSTILE, "state": "drift", "p_value": 0.001, "false_alarm_rate": 0.01}
+    signal |= dict.fromkeys(("size", "newest", "before", "effect"))
+    found = Drift(
+        verdict="drift", signals=(DriftSignal(**signal),), against="before", metric="click_through", period=period,
+        before=period, days=(), new_queries=(HOSTILE,), encoder_id="e", notes=(),
+    )  # fmt: skip
+    live.workspace.results.keep("drift", found)
+
+
+def test_the_page_of_turns(seen):
+    found = seen.client.get("/dashboard/turns.json").json()
+    assert [each["verdict"] for each in found["cycles"]] == ["refused"]
+    assert found["cycles"][0]["stages"][0]["summary"] == HOSTILE
+    assert found["lineage"][0]["model_id"] == seen.workspace.registry.live().model_id
+    page = seen.client.get("/dashboard/turns").text
+    assert "Turn 1: refused" in page
+    assert "Drift" in page
 
 
 def test_every_page_has_a_twin_and_escapes_what_came_from_data(seen):

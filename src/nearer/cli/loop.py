@@ -1,4 +1,4 @@
-"""Verbs of the loop: whether it is time for another turn."""
+"""Verbs of the loop: whether it is time for another turn, and the turn."""
 
 from typing import Annotated
 
@@ -27,4 +27,39 @@ def drift(
         as_json,
         printing.drifted,
         lambda w: flow(w, days=days, metric=metric, against=against, progress=ConsoleProgress()),
+    )
+
+
+@app.command()
+def cycle(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage; the next call goes on.")] = None,
+    sources: Annotated[str, typer.Option(help="Whose judgments are learned from, such as human,clicks.")] = "",
+    budget: Annotated[str | None, typer.Option(help="Time for both trainings, such as 40m.")] = None,
+    shadow: Annotated[float, typer.Option(help="Ask the candidate this share of live's queries first.")] = 0.0,
+    canary: Annotated[float, typer.Option(help="Let it answer this share of the users first.")] = 0.0,
+    days: Annotated[int, typer.Option(help="Of the canary.")] = 7,
+    folder: Folder = HERE,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Do one turn of the loop: judge clicks, train, measure, gate, go live; exit code 3 where it is refused."""
+    from nearer.flows.cycle import cycle as flow
+
+    run(
+        folder,
+        overrides,
+        as_json,
+        printing.cycled,
+        lambda w: flow(
+            w,
+            dry_run=dry_run,
+            until=until,
+            sources=sources,
+            budget=budget,
+            shadow=shadow,
+            canary=canary,
+            days=days,
+            progress=ConsoleProgress(),
+        ),
     )

@@ -13,7 +13,7 @@ MODULES = {
     "data": ("init", "add", "remove", "check", "judge-sheet", "export"),
     "doctor": ("doctor",),
     "experiments": ("experiment",),
-    "loop": ("drift",),
+    "loop": ("drift", "cycle"),
     "measuring": ("evaluate", "diagnose", "suite", "advise", "cost"),
     "models": ("train", "merge", "compress"),
     "llm": ("synthesize", "judge"),

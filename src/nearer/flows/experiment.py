@@ -18,6 +18,7 @@ from nearer.flows.promote import promote
 from nearer.online.agreement import agreement
 from nearer.online.plan import Plan, read_plan
 from nearer.serving.experiment_report import offline_of, power_of, report_experiment, status_of
+from nearer.serving.holdout import holdout_effect
 from nearer.store.arms import Arms
 from nearer.store.experiments import Experiment, Experiments
 from nearer.store.registered import Decision
@@ -47,7 +48,14 @@ def start_experiment(
     Raises InputError for a plan that cannot be, NotFound while nothing is live, Conflict where an experiment runs or a
     release answers a share of the users.
     """
-    plan, store = read_plan(Path(path)), Experiments(workspace.database)
+    return begin_experiment(workspace, read_plan(Path(path)), force_reason=force_reason, progress=progress)
+
+
+def begin_experiment(
+    workspace: Workspace, plan: Plan, *, force_reason: str | None = None, progress: Progress | None = None
+) -> StartedExperiment:
+    """The same for a plan that is there already."""
+    store = Experiments(workspace.database)
     if running := store.running():
         raise Conflict(
             f"{running.experiment_id} runs: one experiment at a time",
@@ -117,6 +125,7 @@ def experiments(workspace: Workspace) -> ExperimentList:
     return ExperimentList(
         experiments=tuple(status_of(each) for each in found),
         agreement=agreement([offline for offline, _ in pairs], [online for _, online in pairs]),
+        holdout=holdout_effect(workspace),
     )
 
 

@@ -30,12 +30,13 @@ def promote(
     split: str | None = None,
     force_reason: str | None = None,
     share: float | None = None,
+    hold: bool = False,
     progress: Progress | None = None,
 ) -> Promotion:
     """Make a model live if the gate lets it through, or a release that was live before, without a gate.
 
     With a ``share`` live stays: the release answers that share of the users, until it goes live, live changes, or
-    ``stop_arm``.
+    ``stop_arm``. With ``hold`` it stays too: what the gate lets through becomes a release, to go live by its id.
 
     ``system`` is a model id, ``base``, or a release id; the newest trained model by default. The candidate is
     compared with what is live, or with the base while nothing is; ``base`` itself may be the first release, and goes
@@ -106,15 +107,23 @@ def promote(
         model=candidate.model,
         system={**candidate.pinned, "index": built.index.to_dict()},
     )
-    _go_live(workspace, decision, live=live, release_id=release.release_id, share=share)
+    _go_live(workspace, decision, live=live, release_id=release.release_id, share=share, hold=hold)
     return replace(answer, release_id=release.release_id, share=share)
 
 
 def _go_live(
-    workspace: Workspace, decision: Decision, *, live: Release | None, release_id: str, share: float | None
+    workspace: Workspace,
+    decision: Decision,
+    *,
+    live: Release | None,
+    release_id: str,
+    share: float | None,
+    hold: bool,
 ) -> None:
-    """Have a release answer everybody, or a share of the users beside live."""
-    if live and share is not None:
+    """Have a release answer everybody, a share of the users beside live, or nobody yet."""
+    if hold:
+        workspace.registry.add_decision(replace(decision, action="hold"), release_id=release_id)
+    elif live and share is not None:
         shared = _to_share(decision, share)
         Arms(workspace.database).start(shared, live_id=live.release_id, release_id=release_id, share=share)
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from nearer.core.errors import InputError
 from nearer.core.results.data import Pruned, PrunedItem
 from nearer.retrieval.index import remove_index
+from nearer.store.cycles import Cycles
 from nearer.store.files import bytes_in, remove_tree
 from nearer.store.leases import is_held
 from nearer.store.registered import Model, Reranker
@@ -78,7 +79,7 @@ def _kept(workspace: Workspace, parts: dict[str, Model | Reranker], *, keep: int
     """The ids of what releases, unfinished trainings and the newest of each kind need, and what those came from."""
     wanted = set(workspace.registry.released_parts())
     wanted |= {run.record.request.start for run in unfinished_runs(workspace) if run.record}
-    wanted |= Shadows(workspace.database).used_parts()
+    wanted |= Shadows(workspace.database).used_parts() | Cycles(workspace.database).used_parts()
     for kind in (Model, Reranker):
         made = [part_id for part_id, part in parts.items() if isinstance(part, kind) and _is_made_here(part)]
         wanted |= set(made[len(made) - keep :] if keep else [])

@@ -26,6 +26,7 @@ from nearer.store.workspace import Workspace
 _K = 10
 _SESSIONS_A_USER = 5
 _BETWEEN = timedelta(seconds=37)
+_START = datetime(2026, 1, 1, tzinfo=UTC)
 _TIMEOUT_S = 60
 HEADER = ("session", "query", "doc", "position", "clicked", "user", "time", "propensity")
 
@@ -49,36 +50,42 @@ def simulate(  # noqa: PLR0913 (the settings of users)
     noise: float = 0.1,
     drift: float = 0.0,
     seed: int = 0,
+    truth: Workspace | None = None,
+    start: datetime = _START,
     progress: Progress | None = None,
 ) -> Simulated:
     """Let users ask for the judged queries of a split and click; ``to`` is a new CSV, or the address of a service.
 
     A file has the answers of the live release, in which ``search.explore`` swaps neighbours; a service answers itself,
-    and is sent the clicks. ``users`` click as one of position, cascade, trust. Raises InputError for settings that
-    cannot work and a file that is there, NotFound when nothing is live, ServiceError when the service does not answer.
+    and is sent the clicks. ``users`` click as one of position, cascade, trust. Queries and grades are those of
+    ``truth``, another workspace of the same documents, where users know more than this one. A file's searches begin at
+    ``start``. Raises InputError for settings that cannot work and a file that is there, NotFound when nothing is live,
+    ServiceError when the service does not answer.
     """
     stated = Users(model=_named(users), noise=noise, drift=drift)
     if not (0 <= noise <= 1 and 0 <= drift <= 1 and sessions >= 1):
         raise InputError("noise and drift are from 0 to 1, sessions at least 1", hint="see: nearer simulate --help")
-    grades = {(each.query_id, each.doc_id): each.grade for each in workspace.collection.judgments(split)}
+    known = truth or workspace
+    grades = {(each.query_id, each.doc_id): each.grade for each in known.collection.judgments(split)}
     judged = {query_id for query_id, _ in grades}
-    queries = [query for query in workspace.collection.queries(split) if query.query_id in judged]
+    queries = [query for query in known.collection.queries(split) if query.query_id in judged]
     if not queries:
         raise InputError(f"split {split!r} has no judged queries", hint="name another: nearer simulate --split test")
-    rng, max_grade = np.random.default_rng(seed), scale_of(workspace).max_grade
+    rng, max_grade = np.random.default_rng(seed), scale_of(known).max_grade
     places = asked_queries(stated, num_queries=len(queries), num_sessions=sessions, rng=rng)
 
     def clicked(query: Query, page: _Page) -> list[bool]:
-        known = [grades.get((query.query_id, doc_id), 0) for doc_id in page.doc_ids]
-        attract_R = np.array([attraction_of(grade, max_grade=max_grade, noise=noise) for grade in known])
+        seen = [grades.get((query.query_id, doc_id), 0) for doc_id in page.doc_ids]
+        attract_R = np.array([attraction_of(grade, max_grade=max_grade, noise=noise) for grade in seen])
         return [bool(each) for each in clicks_of(stated, attract_R, rng)]
 
     tracked = (progress or Silent()).track(
         [queries[place] for place in places], label="simulate sessions", total=len(places)
     )
-    is_service = str(to).startswith(("http://", "https://"))
-    run = _ask_service(str(to), tracked, clicked) if is_service else _write(workspace, Path(to), tracked, clicked, seed)
-    num_impressions, num_clicks = run
+    if str(to).startswith(("http://", "https://")):
+        num_impressions, num_clicks = _ask_service(str(to), tracked, clicked)
+    else:
+        num_impressions, num_clicks = _write(workspace, Path(to), tracked, clicked, seed=seed, start=start)
     return Simulated(
         to=str(to), users=stated.model, num_sessions=sessions, num_impressions=num_impressions, num_clicks=num_clicks
     )
@@ -96,7 +103,9 @@ def _write(
     path: Path,
     asked: Iterator[Query] | Sequence[Query],
     clicked: Callable[[Query, _Page], list[bool]],
+    *,
     seed: int,
+    start: datetime,
 ) -> tuple[int, int]:
     """Write a log, a row for every document shown; how many were shown, and clicked."""
     if path.exists():
@@ -113,10 +122,10 @@ def _write(
             shown = explore(len(ranking), share=share, rng=draws)
             page = _Page(doc_ids=tuple(ranking[place] for place in shown.order), propensities=shown.propensities)
             marks = clicked(query, page)
-            at = datetime(2026, 1, 1, tzinfo=UTC) + number * _BETWEEN
+            at = start + number * _BETWEEN
             for rank, (doc_id, mark) in enumerate(zip(page.doc_ids, marks, strict=True)):
                 when = (at + timedelta(seconds=3 * (rank + 1) if mark else 0)).isoformat()
-                row = (f"s{number}", query.text, doc_id, rank + 1, int(mark), _user(number), when)
+                row = (f"s{seed}-{number}", query.text, doc_id, rank + 1, int(mark), _user(number), when)
                 writer.writerow([*row, page.propensities[rank]])
             num_shown, num_clicked = num_shown + len(marks), num_clicked + sum(marks)
     return num_shown, num_clicked

@@ -11,7 +11,9 @@ from nearer.core.results.releases import HistoryEvent
 from nearer.core.results.shadow import ShadowReport
 from nearer.core.results.training import TrainingRecord
 from nearer.core.results.vectors import CompressionCurve, Merged
+from nearer.html_report.loop import TurnData
 from nearer.serving.shadow_report import last_shadow
+from nearer.store.cycles import Cycles
 from nearer.store.registered import Decision, Model, Release
 from nearer.store.registry import Registry
 from nearer.store.results import EvaluationEntry, Kept
@@ -47,6 +49,7 @@ class ReportData:
     sizes: Kept[CompressionCurve] | None = None
     merge: Kept[Merged] | None = None
     shadow: ShadowReport | None = None
+    turns: Sequence[TurnData] = ()
 
 
 def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
@@ -80,7 +83,14 @@ def gather(workspace: Workspace, *, generated_at: str) -> ReportData:
         sizes=results.last("compress", CompressionCurve),
         merge=results.last("merge", Merged),
         shadow=last_shadow(workspace),
+        turns=_turns(workspace),
     )
+
+
+def _turns(workspace: Workspace) -> list[TurnData]:
+    """The turns of the loop, the oldest first."""
+    store = Cycles(workspace.database)
+    return [TurnData(entry=each, stages=store.stages(each.cycle_id)) for each in reversed(store.all())]
 
 
 def choose_evaluation(

@@ -12,13 +12,20 @@ from nearer.core.results.releases import HistoryEvent
 from nearer.html_report import formats
 from nearer.html_report.comparison import NUM_SLICES_SHOWN, ComparisonView, compared
 from nearer.html_report.data import ReportData
+from nearer.html_report.loop import loop_of
 from nearer.html_report.merge import merge_of
 from nearer.html_report.size import size_of
 from nearer.html_report.suite import suite_of
 from nearer.html_report.training import training_of
 from nearer.store.registered import Release
 
-DECISIONS = {"promote": "promoted", "refuse": "refused", "rollback": "rolled back", "arm": "for some users"}
+DECISIONS = {
+    "promote": "promoted",
+    "refuse": "refused",
+    "rollback": "rolled back",
+    "arm": "for some users",
+    "hold": "let through",
+}
 SECTIONS = {
     "measured": "Measured",
     "where": "Where",
@@ -27,6 +34,7 @@ SECTIONS = {
     "suite": "Suite",
     "training": "Training",
     "size": "Size",
+    "loop": "Turns",
     "shadow": "Shadow",
     "decisions": "Decisions",
     "lineage": "Lineage",
@@ -51,6 +59,7 @@ def render(data: ReportData) -> str:
     comparison = compared(data.evaluation, data.recipe) if data.evaluation else None
     is_test = data.evaluation is not None and data.evaluation.split.startswith("test")
     suite, training, size = suite_of(data.suite), training_of(data), size_of(data.sizes)
+    turns = loop_of(data.turns)
     there = {
         "measured": comparison,
         "where": comparison and comparison.slices,
@@ -59,6 +68,7 @@ def render(data: ReportData) -> str:
         "suite": suite,
         "training": training,
         "size": size,
+        "loop": turns,
         "shadow": data.shadow,
         "decisions": data.events,
         "lineage": True,
@@ -78,6 +88,7 @@ def render(data: ReportData) -> str:
         training=training,
         merge=merge_of(data.merge),
         size=size,
+        loop_view=turns,
         events=list(reversed(data.events)),
         decisions=DECISIONS,
         notes=data.notes,
@@ -123,6 +134,8 @@ def _title(last: HistoryEvent, release: Release | None) -> str:
             return f"{last.model_id} was refused; " + (f"{live} stays live." if live else "nothing is live yet.")
         case "arm":
             return f"{last.model_id} answers some of the users; {live} stays live."
+        case "hold":
+            return f"{last.model_id} passed the gate; {live or 'nothing'} stays live."
         case "rollback":
             return f"Rolled back: {last.model_id} is live again."
         case _ if last.forced:

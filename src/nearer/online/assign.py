@@ -57,7 +57,7 @@ class Allocation:
 
     def arm_of(self, unit: str) -> str | None:
         """The arm of a unit; None for those held out, and those that a ramp has not come to yet."""
-        if bucket_of(unit, salt=HOLDOUT_SALT) < _rounded(self.holdout * NUM_BUCKETS):
+        if is_held_out(unit, share=self.holdout):
             return None
         bucket = bucket_of(unit, salt=self.salt)
         for arm, (begin, end) in self.blocks.items():
@@ -74,6 +74,11 @@ class Allocation:
             sum_before += weight
             found[arm] = (begin, _rounded(sum_before / whole * NUM_BUCKETS))
         return found
+
+
+def is_held_out(unit: str, *, share: float) -> bool:
+    """Whether a unit is one of the ``share`` that takes part in nothing; a growing share only adds units."""
+    return share > 0 and bucket_of(unit, salt=HOLDOUT_SALT) < _rounded(share * NUM_BUCKETS)
 
 
 def _rounded(number: float) -> int:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from nearer.printing.data import added, checked, exported, exported_vectors, removed, sheet_written
     from nearer.printing.experiments import experiment_list, experimented, planned, started
     from nearer.printing.llm import model_judged, synthesized
-    from nearer.printing.loop import drifted
+    from nearer.printing.loop import cycled, drifted, looped
     from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
     from nearer.printing.people import agreed, label_plan, label_progress, labels_exchanged
     from nearer.printing.releases import (
@@ -51,6 +51,7 @@ _WHERE = {
     "costed": "advice",
     "counted_events": "signals",
     "demonstrated": "releases",
+    "cycled": "loop",
     "diagnosed": "measuring",
     "drifted": "loop",
     "discarded": "releases",
@@ -70,6 +71,7 @@ _WHERE = {
     "label_progress": "people",
     "labels_exchanged": "people",
     "lineage": "releases",
+    "looped": "loop",
     "made_workspace": "data",
     "merged": "training",
     "promoted": "releases",
@@ -100,6 +102,7 @@ __all__ = [
     "compression",
     "costed",
     "counted_events",
+    "cycled",
     "demonstrated",
     "diagnosed",
     "discarded",
@@ -122,6 +125,7 @@ __all__ = [
     "label_progress",
     "labels_exchanged",
     "lineage",
+    "looped",
     "made_workspace",
     "merged",
     "model_judged",

@@ -7,6 +7,7 @@ from nearer.core.results.online import (
     ExperimentReport,
     ExperimentStatus,
     GuardrailEffect,
+    HoldoutEffect,
     MetricEffect,
     PowerPlan,
     StartedExperiment,
@@ -74,9 +75,9 @@ def experimented(result: ExperimentReport) -> str:
 def experiment_list(result: ExperimentList) -> str:
     """The result of `nearer experiment list`."""
     if not result.experiments:
-        return "no experiment yet: nearer experiment start PLAN.toml"
+        return "\n".join(["no experiment yet: nearer experiment start PLAN.toml", *_holdout(result.holdout)])
     lines = [line for each in result.experiments for line in _status(each)]
-    return "\n".join([*lines, *_agreement(result.agreement)])
+    return "\n".join([*lines, *_agreement(result.agreement), *_holdout(result.holdout)])
 
 
 def _status(found: ExperimentStatus) -> list[str]:
@@ -122,6 +123,14 @@ def _offline(result: ExperimentReport) -> str:
     other_way = [name for name, value in offline["slices"].items() if value * online > 0]
     why = f"; slices that went the users' way: {', '.join(other_way[:5])}" if other_way else "; no slice explains it"
     return f"{said}; users went the other way{why}"
+
+
+def _holdout(found: HoldoutEffect | None) -> list[str]:
+    if found is None:
+        return []
+    counted = f"{found.num_units['treatment']:,} users beside {found.num_units['control']:,} held out"
+    head = f"since {found.release_id}, which was live first ({counted}, from {found.since}):"
+    return [head, *(_metric(found.effect) if found.effect else ["  too few users yet"])]
 
 
 def _agreement(found: Agreement) -> list[str]:

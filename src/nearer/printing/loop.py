@@ -1,7 +1,8 @@
 """The loop, as text."""
 
 from nearer.core.results.drift import Drift, DriftSignal, Period
-from nearer.printing.parts import one_line
+from nearer.core.results.loop import Cycle, LoopDemo
+from nearer.printing.parts import one_line, table
 
 
 def drifted(result: Drift) -> str:
@@ -12,7 +13,7 @@ def drifted(result: Drift) -> str:
     ]
     if result.new_queries:
         lines += ["least like before:", *(f"  {one_line(each)}" for each in result.new_queries)]
-    advice = {"drift": ["another training may pay: nearer train"], "steady": [], "too little": []}[result.verdict]
+    advice = {"drift": ["another turn may pay: nearer cycle"], "steady": [], "too little": []}[result.verdict]
     return "\n".join([*lines, *result.notes, *advice])
 
 
@@ -32,3 +33,35 @@ def _signal(found: DriftSignal) -> str:
     if found.effect is not None:
         parts.append(f"{found.effect.effect:+.4g} [{found.effect.low:+.4g}, {found.effect.high:+.4g}]")
     return f"{', '.join(parts)} ({found.meaning}; {found.false_alarm_rate:.0%} false alarms)"
+
+
+def cycled(result: Cycle) -> str:
+    """The result of `nearer cycle`."""
+    turn = f"turn {result.number}" if result.number else "no turn"
+    lines = [f"{turn}: {result.verdict}; {'; '.join(result.reasons)}"]
+    if result.stages:
+        lines += table([[f"  {each.stage}", each.state, each.summary] for each in result.stages])
+    then = {
+        "waiting": "users are waited for; repeat this command later",
+        "stopped": "go on: nearer cycle",
+        "planned": "do it: nearer cycle",
+        "promoted": "undo it: nearer rollback",
+    }
+    return "\n".join([*lines, *([then[result.verdict]] if result.verdict in then else [])])
+
+
+def looped(result: LoopDemo) -> str:
+    """The result of `nearer demo --loop`."""
+    rows = [["turn", "before", "after", "verdict"]]
+    for turn in result.turns:
+        sides = ["" if each is None else f"{each:.4f}" for each in (turn.before, turn.after)]
+        rows.append([str(turn.number), *sides, turn.verdict])
+    base = result.base
+    return "\n".join(
+        [
+            "",
+            f"nDCG@10 on test, the base {base.value:.4f} [{base.low:.4f}, {base.high:.4f}]",
+            *table(rows),
+            f"in {result.duration_s:.0f} s; report: {result.report}",
+        ]
+    )

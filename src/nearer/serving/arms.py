@@ -1,11 +1,11 @@
-"""Which release answers a user: live, or the one that answers a share of the users."""
+"""Which release answers a user: live, the one that answers a share of the users, or the first for those held out."""
 
 from dataclasses import replace
 from random import SystemRandom
 from typing import Literal
 
 from nearer.core.errors import NotFound
-from nearer.online.assign import Allocation
+from nearer.online.assign import Allocation, is_held_out
 from nearer.online.interleave import team_draft
 from nearer.serving.encode_queue import EncodeQueue
 from nearer.serving.follower import RARE_S, Follower
@@ -16,10 +16,11 @@ from nearer.store.experiments import Experiments
 from nearer.store.registered import Release
 from nearer.store.workspace import Workspace
 
-Arm = Literal["live", "control", "treatment", "interleaved"]
+Arm = Literal["live", "control", "treatment", "interleaved", "holdout"]
 """``live`` answers whom no share is drawn of: where one release answers all, and who did not say who they are.
 
-``interleaved`` are both rankings in one list, for the share of the users of such an experiment.
+``interleaved`` are both rankings in one list, for the share of the users of such an experiment. ``holdout`` is what was
+live first, for the users who take part in nothing.
 """
 
 _DRAWS = SystemRandom()
@@ -31,9 +32,11 @@ class Router:
     def __init__(self, workspace: Workspace, *, queue: EncodeQueue) -> None:
         self._arms, self._registry = Arms(workspace.database), workspace.registry
         self._experiments = Experiments(workspace.database)
+        self._holdout = workspace.recipe.search.holdout
         self._entry: ArmEntry | None = None
         self._is_interleaved = False
         self.follower = Follower(workspace, queue=queue, target=self._target, poll_s=RARE_S)
+        self.first = Follower(workspace, queue=queue, target=self._first, poll_s=RARE_S)
 
     @property
     def served(self) -> Served | None:
@@ -42,6 +45,8 @@ class Router:
 
     def arm_of(self, unit: str | None) -> Arm:
         """The arm of a user or session; ``live`` until the treatment can answer."""
+        if unit and is_held_out(unit, share=self._holdout):
+            return "holdout" if self.first.served else "live"
         entry, served = self._entry, self.follower.served
         if not unit or entry is None or served is None or served.release.release_id != entry.release_id:
             return "live"
@@ -49,6 +54,22 @@ class Router:
         if allocation.arm_of(unit) != "treatment":
             return "control"
         return "interleaved" if self._is_interleaved else "treatment"
+
+    def start(self) -> None:
+        """Begin to open what answers beside live."""
+        self.follower.start()
+        self.first.start()
+
+    def close(self) -> None:
+        """Stop following."""
+        self.follower.close()
+        self.first.close()
+
+    def _first(self, _: Workspace) -> Release:
+        first = self._registry.first_live() if self._holdout else None
+        if first is None or first.release_id == self._registry.live_id():
+            raise NotFound("live answers all users", hint="hold users out: search.holdout = 0.05")
+        return first
 
     def _target(self, _: Workspace) -> Release:
         self._entry = self._arms.active()

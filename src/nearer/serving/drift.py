@@ -89,7 +89,8 @@ def _periods(log: SiftedLog, *, days: int) -> _Periods:
     """The newest period, and the one before it. Raises InputError where nothing was ever asked."""
     at_I = seconds(log.impressions["at"])
     if not np.isfinite(at_I).any():
-        raise InputError("the event log has no searches", hint="nearer serve; or bring a log: nearer add events FILE")
+        what = "no search of the event log has a time" if len(at_I) else "the event log has no searches"
+        raise InputError(what, hint="nearer serve; or bring a log with times: nearer add events FILE")
     until = datetime.fromtimestamp(float(np.nanmax(at_I)), UTC) + timedelta(milliseconds=1)
     middle, person_I = until - timedelta(days=days), named_codes(log.impressions["user"])
 

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from nearer.core.results.measuring import Evaluation, SuiteRun
     from nearer.core.results.training import TrainingRecord
 
-Action = Literal["promote", "refuse", "rollback", "arm"]
-"""An arm is a release that a share of the users is answered by; live stays as it is."""
+Action = Literal["promote", "refuse", "rollback", "arm", "hold"]
+"""An arm is a release that a share of the users is answered by, and one on hold passed the gate; live stays."""
 UNMEASURED = "unmeasured"
 """In a release's system: nothing was judged to measure it by."""
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LIVE = "live"
 _AGE: tuple[sa.ColumnElement[str], ...] = (tables.models.c.created_at, sa.literal_column("models.rowid"))
 _RERANKER = sa.func.json_extract(tables.releases.c.system, "$.search.rerank.model")
+MOVES: tuple[Action, ...] = ("promote", "rollback")
+"""What changes which release is live."""
 
 
 def utc_now() -> str:
@@ -231,6 +233,14 @@ class Registry:
         release_id = self.live_id()
         return self.release(release_id) if release_id else None
 
+    def first_live(self) -> Release | None:
+        """The release that was live first."""
+        table = tables.decisions
+        statement = sa.select(table.c.release_id).where(table.c.action == "promote").order_by(table.c.decision_id)
+        with self._database.read() as connection:
+            release_id = connection.scalar(statement.limit(1))
+        return self.release(release_id) if release_id else None
+
     def previous(self) -> Release | None:
         """The release that a rollback returns to: the one that was live when the current one was promoted."""
         table, live = tables.decisions, self.live()
@@ -257,12 +267,12 @@ class Registry:
             connection.execute(ended.values(ended_at=self._now()))
         failpoint("registry.pointer")
 
-    def add_decision(self, decision: Decision) -> None:
-        """Enter a decision that moves nothing, such as a refusal."""
+    def add_decision(self, decision: Decision, *, release_id: str | None = None) -> None:
+        """Enter a decision that moves nothing, such as a refusal; or a release that the gate let through."""
         live = self.live()
         with self._database.write() as connection:
             put_decision(
-                connection, decision, release_id=None, previous=live.release_id if live else None, at=self._now()
+                connection, decision, release_id=release_id, previous=live.release_id if live else None, at=self._now()
             )
 
     def history(self) -> "list[HistoryEvent]":

@@ -315,3 +315,32 @@ llm_answers = sa.Table(
     sa.Column("doc_id", sa.Text, nullable=False, index=True),
 )
 """What language models answered, by the hash of the question and the model, so that nothing is paid twice."""
+
+
+cycles = sa.Table(
+    "cycles",
+    metadata,
+    sa.Column("cycle_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False, unique=True),
+    sa.Column("news", sa.JSON, nullable=False),
+    sa.Column("live_release_id", sa.Text),
+    sa.Column("started_at", sa.Text, nullable=False),
+    sa.Column("ended_at", sa.Text),
+    sa.Column("verdict", sa.Text),
+    sa.Column("reasons", sa.JSON),
+)
+"""Turns of the loop: what there was to learn from, and what came of it; at most one has not ended."""
+
+cycle_stages = sa.Table(
+    "cycle_stages",
+    metadata,
+    sa.Column("cycle_id", sa.Text, sa.ForeignKey("cycles.cycle_id"), primary_key=True),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("input_hash", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("result", sa.JSON, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("took_s", sa.Float, nullable=False),
+)
+"""What each stage of a turn gave, and the hash of what it was given."""

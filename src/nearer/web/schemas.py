@@ -85,7 +85,7 @@ class SearchAnswer(BaseModel):
     release_id: str
     space_id: str
     arm: str = Field(
-        description="live; control or treatment, where two releases answer a share of the users each; or interleaved."
+        description="live; control or treatment, where two releases share the users; interleaved; or holdout."
     )
     took_ms: dict[str, float] = Field(description="encode, rank, passages, and total with the time spent waiting.")
     unused_rules: list[str] = Field(description="Rules of the release that lacked a field in known.")

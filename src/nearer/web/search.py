@@ -56,7 +56,7 @@ async def answered(service: Service, requests: list[SearchRequest]) -> list[dict
     pages = show(service, requests, answers, arms=arms)
     for ask, arm, answer in zip(asks, arms, answers, strict=True):
         service.metrics.search(answer.took_s)
-        if arm != "treatment":
+        if arm not in ("treatment", "holdout"):
             service.shadow.offer(ask, answer)
     shown = zip(answers, pages, arms, strict=True)
     return [_plain(answer, page, arm=arm, total_ms=total_ms) for answer, page, arm in shown]
@@ -81,7 +81,7 @@ def _of_arm(service: Service, asks: list[Ask], arm: Arm, *, deadline: float) -> 
         control, treatment = (service.searcher_of(side).search_many(asks, deadline=deadline) for side in sides)
         return [(arm, interleave(*both)) for both in zip(control, treatment, strict=True)]
     except NotReady:
-        if arm not in ("treatment", "interleaved"):
+        if arm not in ("treatment", "interleaved", "holdout"):
             raise
         return _of_arm(service, asks, "live", deadline=deadline)
 

@@ -68,6 +68,8 @@ class Service:
 
     def searcher_of(self, arm: Arm) -> Searcher:
         """What answers an arm. Raises NotReady before something does."""
+        if arm == "holdout":
+            return self.router.first.searcher
         return self.router.follower.searcher if arm == "treatment" else self.searcher
 
     def refuse_not_ready(self) -> None:
@@ -75,13 +77,14 @@ class Service:
         _ = self.searcher
 
     def _all_served(self) -> list[Served]:
-        return [served for served in (self.follower.served, self.router.served, self.shadow.served) if served]
+        beside = (self.router.served, self.router.first.served, self.shadow.served)
+        return [served for served in (self.follower.served, *beside) if served]
 
     def start(self) -> None:
         """Begin to open what is live."""
         self.follower.start()
         self.indexer.start()
-        self.router.follower.start()
+        self.router.start()
         self.shadow.start()
         self.guard.start()
         start_waiting_jobs(self.workspace)
@@ -93,7 +96,7 @@ class Service:
         self.guard.close()
         self.indexer.close()
         self.shadow.close()
-        self.router.follower.close()
+        self.router.close()
         self.follower.close()
         self.queue.close()
         self.events.close()

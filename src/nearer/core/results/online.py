@@ -222,8 +222,25 @@ class OffPolicy(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldoutEffect(Result):
+    """What everything since the first release did for users: all others (treatment) against those held out (control).
+
+    ``effect`` is on click-through since ``since``, may be read at any time, and is None while an arm has too few users.
+    """
+
+    release_id: str
+    since: str
+    num_units: dict[str, int]
+    effect: MetricEffect | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentList(Result):
-    """Every experiment, the newest first, and how well offline differences forecast their effects."""
+    """Every experiment, the newest first, and how well offline differences forecast their effects.
+
+    ``holdout`` is None where nobody is held out.
+    """
 
     experiments: tuple[ExperimentStatus, ...]
     agreement: Agreement
+    holdout: HoldoutEffect | None

@@ -48,7 +48,7 @@ class Rollback(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEvent(Result):
-    """A decision on what is live: "promote", "refuse", "rollback" or "arm" of a model, and why.
+    """A decision on what is live: "promote", "refuse", "rollback", "arm" or "hold" of a model, and why.
 
     ``forced`` is the reason why a model that the gate refused is live all the same.
     """

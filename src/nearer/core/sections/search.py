@@ -164,6 +164,15 @@ class SearchRecipe(Section):
             "clicks tells position from document"
         ),
     )
+    holdout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "share of the users whom the release that was live first goes on answering, whatever goes live, so that "
+            "what all turns together gained is measured; `nearer experiment list` shows it"
+        ),
+    )
     rerank: RerankRecipe = RerankRecipe.model_construct()
 
     @field_validator("language")

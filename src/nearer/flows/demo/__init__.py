@@ -74,7 +74,7 @@ def demo(
     ``folder`` is made anew if it holds an earlier demo. Raises WorkspaceError when it holds anything else.
     """
     progress, size, began = progress or Silent(), FULL if full else QUICK, clock()
-    workspace = _fresh_workspace(folder, size)
+    workspace = new_workspace(folder, size)
     _import_functions(workspace, size, progress=progress)
     first = promote(workspace, "base", progress=progress)
     assert first.evaluation is not None, "a model was measured"
@@ -144,7 +144,8 @@ def held_out() -> dict[str, list[str]]:
     return found
 
 
-def _fresh_workspace(folder: Path, size: DemoSize) -> Workspace:
+def new_workspace(folder: Path, size: DemoSize) -> Workspace:
+    """An empty workspace, over that of an earlier demo. Raises WorkspaceError when the folder holds anything else."""
     if folder.exists() and any(folder.iterdir()):
         recipe = folder / RECIPE_FILE
         if not recipe.is_file() or f'name = "{NAME}"' not in recipe.read_text(encoding="utf-8", errors="replace"):
@@ -166,12 +167,7 @@ def _import_functions(workspace: Workspace, size: DemoSize, *, progress: Progres
     sides = held_out()
     side_of = {module: side for side, modules in sides.items() for module in modules}
     rows = choose(list(stdlib_functions()), size, side_of=lambda module: side_of.get(module, "train"))
-    data = workspace.folder / "data"
-    data.mkdir(exist_ok=True)
-    files = {"corpus": rows["corpus"], "queries": rows["queries"], "judgments": rows["judgments"]}
-    for kind, lines in files.items():
-        path = data / f"{kind}.jsonl"
-        write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines))
+    for kind, path in write_rows(workspace, rows).items():
         added = add(workspace, kind, path, progress=progress)
     checked = check(workspace, progress=progress)
     splits = ", ".join(f"{name} {count}" for name, count in checked["splits"].items())
@@ -180,6 +176,17 @@ def _import_functions(workspace: Workspace, size: DemoSize, *, progress: Progres
         f"({rows['num_excluded']} that span modules left out); by whole modules: {splits}"
     )
     progress.say(f"check: {checked['verdict']}, {checked['num_leaks']} leaks; " + "; ".join(checked["notes"]))
+
+
+def write_rows(workspace: Workspace, rows: DemoRows) -> dict[str, Path]:
+    """Write rows as files beside the workspace, in the order of their import; where they lie, by kind."""
+    data, found = workspace.folder / "data", dict[str, Path]()
+    data.mkdir(exist_ok=True)
+    files = {"corpus": rows["corpus"], "queries": rows["queries"], "judgments": rows["judgments"]}
+    for kind, lines in files.items():
+        found[kind] = data / f"{kind}.jsonl"
+        write_atomic(found[kind], "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines))
+    return found
 
 
 def _first_of_each_side(

@@ -6,20 +6,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearer.core.results.base import Result
+from nearer.core.results.drift import Drift
+from nearer.core.results.loop import Cycle
 from nearer.core.results.online import ExperimentList, ExperimentReport
 from nearer.core.results.releases import ArmStatus, HistoryEvent
 from nearer.core.results.service import JobEntry
+from nearer.core.results.serving import Link
 from nearer.core.results.shadow import ShadowReport, Spread
 from nearer.core.results.status import ReleaseStatus
 from nearer.flows.arm import arm_status
+from nearer.flows.cycle import cycles
 from nearer.flows.experiment import experiment_report, experiments
 from nearer.flows.job import STARTED_BY_HAND
+from nearer.flows.lineage import lineage
 from nearer.flows.status import status
 from nearer.serving.shadow_report import last_shadow
 from nearer.store.arms import Arms
 from nearer.store.jobs import ENDED, Jobs
+from nearer.store.registry import MOVES
 from nearer.web.service import Service
 from nearer.web.traffic import MOST_SEEN, Traffic
+
+_MOST_TURNS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +86,15 @@ class ExperimentsPage(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnsPage(Result):
+    """The newest turns of the loop, what the last look at drift said, and where what is live came from."""
+
+    cycles: tuple[Cycle, ...]
+    drift: Drift | None
+    lineage: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobsPage(Result):
     """The newest jobs, and what may be started."""
 
@@ -110,7 +127,7 @@ def overview(service: Service) -> Overview:
     workspace = service.workspace
     current, events = status(workspace), workspace.registry.history()
     live_id = current.live.release_id if current.live else None
-    moved = next((each for each in reversed(events) if each.release_id == live_id and each.action != "arm"), None)
+    moved = next((each for each in reversed(events) if each.release_id == live_id and each.action in MOVES), None)
     evidence = next((each for each in reversed(events) if each.release_id == live_id and each.reasons), moved)
     served, traffic, shadow = service.follower.served, Traffic.read(workspace.events), last_shadow(workspace)
     latency = traffic.latency()
@@ -166,6 +183,17 @@ def experiments_page(service: Service, experiment_id: str = "") -> ExperimentsPa
 def shadow_page(service: Service) -> ShadowPage:
     """The shadow."""
     return ShadowPage(report=last_shadow(service.workspace))
+
+
+def turns_page(service: Service) -> TurnsPage:
+    """The turns of the loop."""
+    workspace = service.workspace
+    seen = workspace.results.last("drift", Drift)
+    return TurnsPage(
+        cycles=cycles(workspace).cycles[:_MOST_TURNS],
+        drift=seen.result if seen else None,
+        lineage=lineage(workspace).lineage if workspace.registry.live_id() else (),
+    )
 
 
 def jobs_page(service: Service) -> JobsPage:

@@ -21,6 +21,7 @@ LINKS = (
     ("/dashboard/compare", "Compare"),
     ("/dashboard/shadow", "Shadow"),
     ("/dashboard/experiments", "Experiments"),
+    ("/dashboard/turns", "Turns"),
     ("/dashboard/jobs", "Jobs"),
     ("/dashboard/report", "Report"),
 )

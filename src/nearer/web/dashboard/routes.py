@@ -82,6 +82,13 @@ _PAGES = (
         here=f"{_HOME}/experiments",
     ),
     _Page(
+        path="/turns",
+        template="turns.html",
+        title="Turns of the loop",
+        gather=lambda s, _: pages.turns_page(s),
+        here=f"{_HOME}/turns",
+    ),
+    _Page(
         path="/jobs", template="jobs.html", title="Jobs", gather=lambda s, _: pages.jobs_page(s), here=f"{_HOME}/jobs"
     ),
     _Page(
