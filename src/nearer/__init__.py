@@ -29,8 +29,8 @@ if TYPE_CHECKING:
         WrittenSheet,
     )
     from nearer.core.results.doctor import Checkup
-    from nearer.core.results.llm import ModelJudged, Synthesized
     from nearer.core.results.drift import Drift
+    from nearer.core.results.llm import ModelJudged, Synthesized
     from nearer.core.results.loop import Cycle, CycleList
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import (

@@ -71,7 +71,7 @@ def promote(
     workspace.begin_writing()
     if judges is None:
         made = build(workspace, candidate, progress=progress)
-        return _promote_unmeasured(workspace, candidate, made, live=live, forced=force_reason, share=share)
+        return _promote_unmeasured(workspace, candidate, made, live=live, forced=force_reason, share=share, hold=hold)
     rival = None if live and candidate.is_released_as(live) else live
     corpora = Corpora(workspace, progress)
     judged = judge_candidate(corpora, candidate, rival, suite=suite, split=judges)
@@ -173,6 +173,7 @@ def _promote_unmeasured(
     live: Release | None,
     forced: str | None,
     share: float | None,
+    hold: bool,
 ) -> Promotion:
     """Base as the first release, or what is forced, though nothing is judged that it could be measured by."""
     what = "forced" if forced is not None else "the first release"
@@ -183,7 +184,7 @@ def _promote_unmeasured(
         system={**system.pinned, "index": built.index.to_dict(), UNMEASURED: True},
     )
     decision = Decision(action="promote", model_id=system.model.model_id, reasons=reasons, notes=notes, forced=forced)
-    _go_live(workspace, decision, live=live, release_id=release.release_id, share=share)
+    _go_live(workspace, decision, live=live, release_id=release.release_id, share=share, hold=hold)
     return Promotion(
         verdict="promoted",
         reasons=reasons,

@@ -15,7 +15,7 @@ from nearer.core.ids import content_id
 from nearer.core.results.base import JSON
 from nearer.store import tables
 from nearer.store.database import Database
-from nearer.store.registered import Decision, Model, Release, Reranker, Training
+from nearer.store.registered import Action, Decision, Model, Release, Reranker, Training
 
 if TYPE_CHECKING:
     from nearer.core.results.measuring import Ledger
