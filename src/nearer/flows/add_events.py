@@ -12,8 +12,9 @@ from nearer.flows.retention import enforce_retention
 from nearer.signals.click_table import read_click_table
 from nearer.signals.incoming import Faults, Incoming
 from nearer.signals.read_log import read_table
-from nearer.signals.sift import rows_of, sift
+from nearer.signals.sift import sift
 from nearer.signals.ubi import is_ubi, read_ubi
+from nearer.store.events.columns import rows_of
 from nearer.store.events.importing import enter
 from nearer.store.events.reading import read_events
 from nearer.store.events.records import Kind

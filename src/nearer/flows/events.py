@@ -8,8 +8,7 @@ import pyarrow.compute as pc
 
 from nearer.core.results.signals import EventCounts
 from nearer.flows.retention import enforce_retention
-from nearer.signals.sift import sift
-from nearer.store.events.reading import read_events
+from nearer.signals.log import read_log
 from nearer.store.files import bytes_in
 from nearer.store.workspace import Workspace
 
@@ -19,10 +18,9 @@ _HOUR = timedelta(hours=1)
 def event_counts(workspace: Workspace, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> EventCounts:
     """Count what was shown and done. Raises WorkspaceError when the event log cannot be read."""
     enforce_retention(workspace)
-    logged = read_events(workspace.events)
-    impressions, events = logged.impressions, logged.events
-    sifted = sift(impressions, events, doc_ids=workspace.collection.document_hashes())
-    counted, apart = events.filter(pa.array(sifted.counted_E)), sifted.counts()
+    log = read_log(workspace.events, doc_ids=workspace.collection.document_hashes())
+    logged, impressions, counted = log.logged, log.impressions, log.events
+    events, apart = logged.events, log.sifted.counts()
     since = now() - _HOUR
     return EventCounts(
         num_impressions=impressions.num_rows,
@@ -40,7 +38,7 @@ def event_counts(workspace: Workspace, *, now: Callable[[], datetime] = lambda: 
         last_hour={
             "impressions": _num_since(impressions["at"], since),
             "events": _num_since(counted["received_at"], since),
-            "apart": _num_since(events.filter(pa.array(~sifted.counted_E))["received_at"], since),
+            "apart": _num_since(events.filter(pa.array(~log.sifted.counted_E))["received_at"], since),
         },
         num_files=logged.num_files,
         num_bytes=bytes_in(workspace.events),

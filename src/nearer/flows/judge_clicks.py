@@ -22,9 +22,9 @@ from nearer.flows.retention import enforce_retention
 from nearer.measure.agreement import agreement
 from nearer.signals.choose import choose_model, fit_model, intervals, propensities
 from nearer.signals.judge import Attraction, attraction, grades
+from nearer.signals.log import read_log
 from nearer.signals.propensities import find_links
 from nearer.signals.shown import Shown, shown_lists
-from nearer.signals.sift import sift
 from nearer.store.collection import (
     LEAKED,
     TRAIN,
@@ -35,7 +35,6 @@ from nearer.store.collection import (
     remove_judgments,
     stamp_judgments,
 )
-from nearer.store.events.reading import read_events
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 
@@ -61,9 +60,9 @@ def judge_clicks(
     if min(min_impressions, min_users) < 1:
         raise InputError("a minimum below 1", hint="--min-impressions 10 --min-users 3")
     enforce_retention(workspace)
-    logged = read_events(workspace.events)
-    sifted = sift(logged.impressions, logged.events, doc_ids=workspace.collection.document_hashes())
-    shown = shown_lists(logged.impressions, logged.events, sifted, gains=workspace.recipe.events.gains)
+    log = read_log(workspace.events, doc_ids=workspace.collection.document_hashes())
+    sifted = log.sifted
+    shown = shown_lists(log.impressions, log.logged.events, sifted, gains=workspace.recipe.events.gains)
     if not shown.log.num_lists or not shown.log.clicked_LR.any():
         raise InputError("no clicks are recorded", hint="nearer add events FILE; or serve, and send events to it")
     cells = shown.log.cells()

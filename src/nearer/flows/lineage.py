@@ -3,13 +3,11 @@
 from collections import Counter
 from dataclasses import replace
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from nearer.core.errors import NotFound
 from nearer.core.results.serving import Lineage, Link, MergedShare, ServedAnswer
-from nearer.signals.sift import sift
-from nearer.store.events.reading import read_events
+from nearer.signals.log import read_log
 from nearer.store.events.salt import QUERY_PREFIX
 from nearer.store.registry import Model, Registry, Release
 from nearer.store.workspace import Workspace
@@ -47,12 +45,11 @@ def _of_release(registry: Registry, release: Release) -> Lineage:
 
 def _answer(workspace: Workspace, query_id: str) -> ServedAnswer:
     """What the event log says of an answer. Raises NotFound where it has none of that id, or one that failed."""
-    logged = read_events(workspace.events)
-    shown = logged.impressions.filter(pc.equal(logged.impressions["query_id"], query_id)).to_pylist()
+    log = read_log(workspace.events)
+    shown = log.impressions.filter(pc.equal(log.impressions["query_id"], query_id)).to_pylist()
     if not shown or not shown[0]["release_id"]:
         raise NotFound(f"the event log has no answer {query_id!r}", hint="see what came in: nearer events")
-    events = logged.events.filter(pa.array(sift(logged.impressions, logged.events).counted_E))
-    done = events.filter(pc.equal(events["query_id"], query_id))["action"].to_pylist()
+    done = log.events.filter(pc.equal(log.events["query_id"], query_id))["action"].to_pylist()
     [row] = shown
     return ServedAnswer(
         query_id=query_id,

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nearer.core.arrays import Bools, Floats64, Ints
+from nearer.store.events.columns import document_codes, equal, flat_documents, floats, named_codes, rows_of, seconds
 from nearer.store.events.records import SERVICE
 
 Unit = Literal["user", "session"]
@@ -25,7 +26,6 @@ Source: Hassan, Shi, Craswell and Ramsey, Beyond Clicks (CIKM 2013), section 3: 
 """
 _MOST_DWELL_S = 1800.0
 """A longer stay is a page left open. Source: the usual end of a session, 30 minutes of nothing."""
-_SECOND = 1e6
 _DAY_S = 86_400.0
 
 
@@ -83,9 +83,13 @@ def read_outcomes(
     session) is left out and counted, and so is every unit that was seen in two arms. Without ``arms`` all searches
     count as one arm. A unit has the same number whatever the arms and times.
     """
-    at_I = _seconds(impressions["at"])
-    unit_I = _codes(impressions[unit])
-    arm_I = np.zeros(len(at_I), np.int64) if arms is None else _among(impressions["arm"], arms)
+    at_I = seconds(impressions["at"])
+    unit_I = named_codes(impressions[unit])
+    arm_I = (
+        np.zeros(len(at_I), np.int64)
+        if arms is None
+        else rows_of(impressions["arm"], pa.array(list(arms), pa.string()))
+    )
     is_ours_I = (arm_I >= 0) & (at_I >= since.timestamp()) & (at_I < until.timestamp())
     is_known_I = unit_I >= 0
     mixed = _mixed(unit_I[is_ours_I & is_known_I], arm_I[is_ours_I & is_known_I])
@@ -100,9 +104,9 @@ def read_outcomes(
         first_rank_I=of_events.first_rank_I,
         to_click_s_I=of_events.to_click_s_I,
         dwell_s_I=of_events.dwell_s_I,
-        took_ms_I=_floats(impressions["took_ms"]),
+        took_ms_I=floats(impressions["took_ms"]),
         is_failed_I=np.asarray(impressions["failed"].to_numpy(zero_copy_only=False), bool),
-        is_reformulated_I=_reformulated(unit_I, at_I, _codes(impressions["query"]), of_events.num_clicks_I > 0),
+        is_reformulated_I=_reformulated(unit_I, at_I, named_codes(impressions["query"]), of_events.num_clicks_I > 0),
         is_returning_I=_returning(unit_I, at_I, since.timestamp()),
         actions=of_events.actions,
         num_without_unit=int((is_ours_I & ~is_known_I).sum()),
@@ -132,14 +136,14 @@ def _of_events(impressions: pa.Table, events: pa.Table, impression_E: Ints, at_I
     np.minimum.at(first_rank_I, rows_C, rank_C)
     to_click_s_I = np.full(num, np.inf)
     np.minimum.at(to_click_s_I, rows_C, np.maximum(_when(events)[is_click_E] - at_I[rows_C], 0.0))
-    dwell_E = np.nan_to_num(_floats(events["dwell_s"]))
+    dwell_E = np.nan_to_num(floats(events["dwell_s"]))
     return _OfEvents(
         num_clicks_I=np.bincount(rows_C, minlength=num),
         first_rank_I=np.where(first_rank_I == np.iinfo(np.int64).max, 0, first_rank_I),
         to_click_s_I=np.where(np.isinf(to_click_s_I), np.nan, to_click_s_I),
         dwell_s_I=summed(impression_E, np.minimum(dwell_E, _MOST_DWELL_S), num),
         actions={
-            name: _sums(impression_E[action_E == place], _floats(events["value"])[action_E == place], num)
+            name: _sums(impression_E[action_E == place], floats(events["value"])[action_E == place], num)
             for place, name in enumerate(names)
         },
     )
@@ -147,8 +151,8 @@ def _of_events(impressions: pa.Table, events: pa.Table, impression_E: Ints, at_I
 
 def _when(events: pa.Table) -> Floats64:
     """When something was done, by our clock where the service took it in: those of users are wrong by minutes."""
-    is_ours = np.asarray(pc.equal(events["source"], SERVICE).to_numpy(zero_copy_only=False), bool)
-    return np.where(is_ours, _seconds(events["received_at"]), _seconds(events["at"]))
+    is_ours = equal(events["source"], SERVICE)
+    return np.where(is_ours, seconds(events["received_at"]), seconds(events["at"]))
 
 
 def _sums(rows_E: Ints, values_E: Floats64, num: int) -> tuple[Floats64, Floats64]:
@@ -157,12 +161,10 @@ def _sums(rows_E: Ints, values_E: Floats64, num: int) -> tuple[Floats64, Floats6
 
 def _ranks(impressions: pa.Table, clicks: pa.Table, rows_C: Ints) -> Ints:
     """The rank at which each clicked document was shown: by the impression, never by what the client said."""
-    lists = impressions["doc_ids"].combine_chunks()
-    parents_S = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    both = pa.concat_arrays([pc.list_flatten(lists).cast(pa.string()), clicks["doc_id"].combine_chunks()])
-    doc = both.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    wide = int(doc.max(initial=0)) + 2
-    key_S, key_C = parents_S * wide + doc[: len(parents_S)], rows_C * wide + doc[len(parents_S) :]
+    shown, parents_S = flat_documents(impressions)
+    doc_S, doc_C = document_codes(shown, clicks["doc_id"])
+    wide = max(int(doc_S.max(initial=0)), int(doc_C.max(initial=0))) + 1
+    key_S, key_C = parents_S * wide + doc_S, rows_C * wide + doc_C
     order = np.argsort(key_S, kind="stable")
     place_C = np.minimum(np.searchsorted(key_S[order], key_C), max(len(order) - 1, 0))
     begins_I = np.searchsorted(parents_S, np.arange(impressions.num_rows))
@@ -198,24 +200,3 @@ def _mixed(unit_I: Ints, arm_I: Ints) -> Ints:
     units, number = np.unique(pairs[0], return_counts=True)
     mixed: Ints = units[number > 1]
     return mixed
-
-
-def _codes(column: pa.ChunkedArray) -> Ints:
-    """A number for each text, -1 for the empty one."""
-    encoded = column.combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    codes_I: Ints = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return np.where(codes_I == names.index(""), -1, codes_I) if "" in names else codes_I
-
-
-def _among(column: pa.ChunkedArray, names: Sequence[str]) -> Ints:
-    found = pc.index_in(column, value_set=pa.array(list(names), pa.string())).fill_null(-1)
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
-
-
-def _seconds(times: pa.ChunkedArray) -> Floats64:
-    return np.asarray(times.cast(pa.int64()).to_numpy(zero_copy_only=False), np.float64) / _SECOND
-
-
-def _floats(column: pa.ChunkedArray) -> Floats64:
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)

@@ -1,13 +1,11 @@
 """What an experiment found, from the event log; and what one could find, by the traffic before it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil
 
 import numpy as np
-import pyarrow as pa
 
-from nearer.core.arrays import Ints
 from nearer.core.errors import InputError
 from nearer.core.results.base import JSON
 from nearer.core.results.online import ExperimentReport, ExperimentStatus, MetricEffect, PowerPlan
@@ -21,9 +19,8 @@ from nearer.online.moments import Moments
 from nearer.online.outcomes import Outcomes, read_outcomes
 from nearer.online.plan import Plan
 from nearer.online.sample_size import effect_found, users_needed
-from nearer.signals.sift import sift
+from nearer.signals.log import SiftedLog, read_log
 from nearer.store.arms import Arms
-from nearer.store.events.reading import read_events
 from nearer.store.experiments import Experiment
 from nearer.store.workspace import Workspace
 
@@ -32,43 +29,26 @@ POWER_DAYS = 28
 _EFFECTS = (0.01, 0.02, 0.05, 0.1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Log:
-    impressions: pa.Table
-    events: pa.Table
-    impression_E: Ints
-
-    @classmethod
-    def read(cls, workspace: Workspace) -> "_Log":
-        """What was shown, and the events that count with the rows of their impressions."""
-        logged = read_events(workspace.events)
-        sifted = sift(logged.impressions, logged.events)
-        return cls(
-            impressions=logged.impressions,
-            events=logged.events.filter(pa.array(sifted.counted_E)),
-            impression_E=sifted.impression_E[sifted.counted_E],
-        )
-
-    def outcomes(
-        self, plan: Plan, *, since: datetime, until: datetime, arms: tuple[str, ...] | None = ARMS
-    ) -> Outcomes:
-        """The outcomes of searches in a time."""
-        return read_outcomes(
-            self.impressions, self.events, self.impression_E, arms=arms, unit=plan.unit, since=since, until=until
-        )
+def _outcomes(
+    log: SiftedLog, plan: Plan, *, since: datetime, until: datetime, arms: tuple[str, ...] | None = ARMS
+) -> Outcomes:
+    """The outcomes of searches in a time."""
+    return read_outcomes(
+        log.impressions, log.events, log.impression_E, arms=arms, unit=plan.unit, since=since, until=until
+    )
 
 
 def report_experiment(workspace: Workspace, experiment: Experiment, *, now: datetime) -> ExperimentReport:
     """All that an experiment found until ``now``, or until it ended."""
     plan, status = Plan.model_validate(experiment.plan), status_of(experiment)
     since, until = datetime.fromisoformat(experiment.started_at), _end_of(workspace, experiment) or now
-    log = _Log.read(workspace)
+    log = read_log(workspace.events)
     if plan.kind == "interleaving":
         return _interleaved(log, plan, experiment, since=since, until=until)
-    outcomes = log.outcomes(plan, since=since, until=until)
+    outcomes = _outcomes(log, plan, since=since, until=until)
     before = None
     if plan.before_days:
-        before = log.outcomes(plan, since=since - timedelta(days=plan.before_days), until=since, arms=None)
+        before = _outcomes(log, plan, since=since - timedelta(days=plan.before_days), until=since, arms=None)
     is_over = until >= since + timedelta(days=plan.days)
     num_units = {arm: len(np.unique(outcomes.unit_I[outcomes.arm_I == place])) for place, arm in enumerate(ARMS)}
     ratio = None
@@ -110,7 +90,7 @@ def _end_of(workspace: Workspace, experiment: Experiment) -> datetime | None:
 def power_of(workspace: Workspace, plan: Plan, *, now: datetime) -> PowerPlan:
     """What a plan can show, by the traffic of the four weeks before."""
     since = now - timedelta(days=POWER_DAYS)
-    outcomes = _Log.read(workspace).outcomes(plan, since=since, until=now, arms=None)
+    outcomes = _outcomes(read_log(workspace.events), plan, since=since, until=now, arms=None)
     num_units = len(np.unique(outcomes.unit_I))
     if num_units < 2:
         raise InputError(
@@ -213,7 +193,7 @@ def _effect(name: str, outcomes: Outcomes, plan: Plan, before: Outcomes | None) 
 
 
 def _interleaved(
-    log: _Log, plan: Plan, experiment: Experiment, *, since: datetime, until: datetime
+    log: SiftedLog, plan: Plan, experiment: Experiment, *, since: datetime, until: datetime
 ) -> ExperimentReport:
     found = interleaved_result(
         log.impressions, log.events, log.impression_E, unit=plan.unit, since=since, until=until, plan=plan

@@ -16,7 +16,7 @@ from nearer.core.errors import InputError
 from nearer.signals.click_log import MAX_RANKS
 from nearer.signals.incoming import Faults, Incoming, constant, ids_of, lists_of, settled, table_of, times_of
 from nearer.signals.read_log import COLUMNS, is_true, read_table
-from nearer.signals.sift import codes
+from nearer.store.events.columns import codes
 from nearer.store.events.records import EVENTS, IMPRESSIONS
 
 OPTIONAL = ("time", "user", "ranker", "propensity", "action", "dwell_s", "value")

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nearer.core.arrays import Bools, Floats64, Ints
+from nearer.core.arrays import Floats64, Ints
 from nearer.core.text import normalise
 from nearer.signals.click_log import ClickLog
-from nearer.signals.sift import Sifted, codes, flat_documents
+from nearer.signals.sift import Sifted
+from nearer.store.events.columns import document_codes, equal, flat_documents, floats, persons
 
 DEEPEST = 50
 """Ranks below are left out: hardly anybody looks there."""
@@ -72,10 +73,7 @@ def shown_lists(impressions: pa.Table, events: pa.Table, sifted: Sifted, *, gain
 
 def _people(impressions: pa.Table, events: pa.Table, impression_E: Ints, lists: Ints) -> tuple[Ints, int]:
     """Who saw each list, by what its events say where it does not say so itself; nobody twice where neither does."""
-    name_I, name_E = (
-        np.asarray(pc.if_else(pc.equal(rows["user"], ""), rows["session"], rows["user"]).to_pylist(), object)
-        for rows in (impressions, events)
-    )
+    name_I, name_E = (np.asarray(persons(rows).to_pylist(), object) for rows in (impressions, events))
     tells_E = (impression_E >= 0) & np.asarray(name_E != "", bool)
     tells_E[tells_E] = name_I[impression_E[tells_E]] == ""
     name_I[impression_E[tells_E]] = name_E[tells_E]
@@ -94,9 +92,9 @@ def _gains(
     gains: Mapping[str, float],
 ) -> Floats64:
     """What each document that was shown gained: the most that an event says; less where the answer did not do."""
-    doc = codes(pa.chunked_array([documents.cast(pa.string()), events["doc_id"].combine_chunks().cast(pa.string())]))
-    size = int(doc.max(initial=0)) + 1
-    key_S, key_E = row_S * size + doc[: len(row_S)], sifted.impression_E * size + doc[len(row_S) :]
+    doc_S, doc_E = document_codes(documents, events["doc_id"])
+    size = max(int(doc_S.max(initial=0)), int(doc_E.max(initial=0))) + 1
+    key_S, key_E = row_S * size + doc_S, sifted.impression_E * size + doc_E
     order = np.argsort(key_S, kind="stable")
     place = np.minimum(np.searchsorted(key_S[order], key_E), max(0, len(order) - 1))
     found_S: Floats64 = np.zeros(len(row_S))
@@ -107,7 +105,7 @@ def _gains(
     np.maximum.at(found_S, at_E[counts_E], _gain_of(events, gains)[counts_E])
     left_I: Floats64 = np.ones(impressions.num_rows)
     for action in _ON_ANSWERS:
-        is_so_E = np.asarray(pc.equal(events["action"], action).to_numpy(zero_copy_only=False), bool)
+        is_so_E = equal(events["action"], action)
         np.minimum.at(left_I, sifted.impression_E[is_so_E & sifted.counted_E], 1 - gains.get(action, 0.0))
     return found_S * left_I[row_S]
 
@@ -118,18 +116,10 @@ def _gain_of(events: pa.Table, gains: Mapping[str, float]) -> Floats64:
     worth = {name: 0.0 if name in _ON_ANSWERS else gains.get(name, 0.0) for name in names.dictionary.to_pylist()}
     code_E = names.indices.to_numpy(zero_copy_only=False)
     gain_E: Floats64 = np.asarray([*worth.values(), 0.0])[code_E]
-    dwell_E = _known(events["dwell_s"])
+    dwell_E = floats(events["dwell_s"])
     read_E = 2 * np.minimum(1.0, np.log1p(np.maximum(dwell_E, 0)) / np.log1p(READ_S))
-    is_click_E = _is(events, "click") & ~np.isnan(dwell_E)
-    value_E = np.clip(_known(events["value"]) / BEST_RATING, 0, 1)
-    is_rating_E = _is(events, "rating")
+    is_click_E = equal(events["action"], "click") & ~np.isnan(dwell_E)
+    value_E = np.clip(floats(events["value"]) / BEST_RATING, 0, 1)
+    is_rating_E = equal(events["action"], "rating")
     factor_E = np.where(is_click_E, np.maximum(read_E, LEAST_READ), np.where(is_rating_E, np.nan_to_num(value_E), 1.0))
     return np.minimum(gain_E * factor_E, 1.0)
-
-
-def _known(column: pa.ChunkedArray) -> Floats64:
-    return np.asarray(pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False), np.float64)
-
-
-def _is(events: pa.Table, action: str) -> Bools:
-    return np.asarray(pc.equal(events["action"], action).to_numpy(zero_copy_only=False), bool)

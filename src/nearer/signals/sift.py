@@ -13,6 +13,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nearer.core.arrays import Bools, Ints
+from nearer.store.events.columns import (
+    NO_TIME,
+    SECOND,
+    codes,
+    document_codes,
+    equal,
+    flat_documents,
+    floats,
+    microseconds,
+    named_codes,
+    persons,
+    rows_of,
+)
 from nearer.store.events.records import SERVICE
 
 Reason = Literal[
@@ -35,8 +48,6 @@ LEAST_READ_S, MANY_CLICKS, MOST_READ = 1.0, 20, 0.1
 """Of so many clicks a person reads more than a tenth for a second. Our rule."""
 SLACK_S = 1.0
 """A log may write down a click before the impression by so much."""
-_SECOND = 1_000_000
-NO_TIME = -(2**62)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,10 +72,10 @@ class Sifted:
 def sift(impressions: pa.Table, events: pa.Table, *, doc_ids: Collection[str] | None = None) -> Sifted:
     """Say of each event whether it counts; with ``doc_ids`` only those on these documents do."""
     impression_E = rows_of(events["query_id"], impressions["query_id"])
-    has_doc_E, found_E = ~_equal(events["doc_id"], ""), impression_E >= 0
+    has_doc_E, found_E = ~equal(events["doc_id"], ""), impression_E >= 0
     faults: dict[Reason, Bools] = {
-        "unknown query": _equal(events["apart"], "unknown query"),
-        "no query": _equal(events["apart"], "no query"),
+        "unknown query": equal(events["apart"], "unknown query"),
+        "no query": equal(events["apart"], "no query"),
         "no impression": ~found_E,
         "no such document": has_doc_E & ~_among(events["doc_id"], doc_ids),
         "not shown": has_doc_E & ~_shown(impressions, events, impression_E),
@@ -78,40 +89,6 @@ def sift(impressions: pa.Table, events: pa.Table, *, doc_ids: Collection[str] | 
     return Sifted(reason_E=reason_E, impression_E=impression_E)
 
 
-def rows_of(keys: pa.ChunkedArray, among: pa.ChunkedArray) -> Ints:
-    """The row in ``among`` of every key, -1 for none."""
-    found = pc.index_in(keys, value_set=among.combine_chunks()).fill_null(-1)
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
-
-
-def codes(*columns: pa.ChunkedArray | pa.Array) -> Ints:
-    """A number for each row, equal where all columns are."""
-    joined: Ints = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        each = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).dictionary_encode()
-        number_E = each.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
-        joined = np.unique(joined * (len(each.dictionary) + 1) + number_E, return_inverse=True)[1]
-    return joined
-
-
-def microseconds(times: pa.ChunkedArray) -> Ints:
-    """Times as microseconds since 1970; ``NO_TIME`` where none is known."""
-    return np.asarray(pc.fill_null(times.cast(pa.int64()), NO_TIME).to_numpy(zero_copy_only=False), np.int64)
-
-
-def flat_documents(impressions: pa.Table) -> tuple[pa.Array, Ints]:
-    """All documents that were shown, S of them, and the row of the impression of each."""
-    lists = impressions["doc_ids"].combine_chunks()
-    if isinstance(lists, pa.ChunkedArray):
-        lists = pa.concat_arrays(lists.chunks) if lists.num_chunks else pa.array([], impressions["doc_ids"].type)
-    rows_S = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    return lists.flatten(), rows_S
-
-
-def _equal(column: pa.ChunkedArray, text: str) -> Bools:
-    return np.asarray(pc.equal(column, text).to_numpy(zero_copy_only=False), bool)
-
-
 def _among(doc_ids: pa.ChunkedArray, known: Collection[str] | None) -> Bools:
     if known is None:
         return np.ones(len(doc_ids), bool)
@@ -122,10 +99,9 @@ def _among(doc_ids: pa.ChunkedArray, known: Collection[str] | None) -> Bools:
 def _shown(impressions: pa.Table, events: pa.Table, impression_E: Ints) -> Bools:
     """Whether the impression of an event holds its document."""
     shown, row_S = flat_documents(impressions)
-    both = pa.chunked_array([shown.cast(pa.string()), events["doc_id"].combine_chunks().cast(pa.string())])
-    doc = codes(both)
-    key_S = row_S * (int(doc.max(initial=0)) + 1) + doc[: len(row_S)]
-    key_E = impression_E * (int(doc.max(initial=0)) + 1) + doc[len(row_S) :]
+    doc_S, doc_E = document_codes(shown, events["doc_id"])
+    size = max(int(doc_S.max(initial=0)), int(doc_E.max(initial=0))) + 1
+    key_S, key_E = row_S * size + doc_S, impression_E * size + doc_E
     found: Bools = np.isin(key_E, key_S) & (impression_E >= 0)
     return found
 
@@ -135,8 +111,8 @@ def _too_early(impressions: pa.Table, events: pa.Table, impression_E: Ints) -> B
     if not impressions.num_rows:
         return np.zeros(events.num_rows, bool)
     at_E, shown_E = microseconds(events["at"]), microseconds(impressions["at"])[impression_E]
-    early_E: Bools = (at_E != NO_TIME) & (at_E < shown_E - int(SLACK_S * _SECOND))
-    return early_E & ~_equal(events["source"], SERVICE)
+    early_E: Bools = (at_E != NO_TIME) & (at_E < shown_E - int(SLACK_S * SECOND))
+    return early_E & ~equal(events["source"], SERVICE)
 
 
 def _by_machines(impressions: pa.Table, events: pa.Table, impression_E: Ints) -> Bools:
@@ -146,7 +122,7 @@ def _by_machines(impressions: pa.Table, events: pa.Table, impression_E: Ints) ->
     nothing of when it was made.
     """
     person_E, asked_E = people(events), impression_E >= 0
-    at_E = np.where(_equal(events["source"], SERVICE), microseconds(events["received_at"]), microseconds(events["at"]))
+    at_E = np.where(equal(events["source"], SERVICE), microseconds(events["received_at"]), microseconds(events["at"]))
     if impressions.num_rows:
         asked_E &= at_E == microseconds(impressions["at"])[impression_E]
     rows = np.flatnonzero((at_E != NO_TIME) & ~asked_E & (person_E > 0))
@@ -156,9 +132,9 @@ def _by_machines(impressions: pa.Table, events: pa.Table, impression_E: Ints) ->
     strange: set[int] = set()
     for number, seconds in RATES:
         first, last = rows[:-number], rows[number:]
-        is_fast = (person_E[first] == person_E[last]) & (at_E[last] - at_E[first] < seconds * _SECOND)
+        is_fast = (person_E[first] == person_E[last]) & (at_E[last] - at_E[first] < seconds * SECOND)
         strange |= set(person_E[first[is_fast]].tolist())
-    dwell_E = np.asarray(pc.fill_null(events["dwell_s"].cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False))
+    dwell_E = floats(events["dwell_s"])
     known_E = ~np.isnan(dwell_E) & (person_E > 0)
     size = int(person_E.max(initial=0)) + 1
     num_U = np.bincount(person_E[known_E], minlength=size)
@@ -169,10 +145,7 @@ def _by_machines(impressions: pa.Table, events: pa.Table, impression_E: Ints) ->
 
 def people(rows: pa.Table) -> Ints:
     """A number for each user, or session where no user is known; 0 where neither is."""
-    name = pc.if_else(pc.equal(rows["user"], ""), rows["session"], rows["user"])
-    number_I = codes(name) + 1
-    number_I[_equal(name, "")] = 0
-    return number_I
+    return named_codes(persons(rows)) + 1
 
 
 def _repeated(events: pa.Table, counted_E: Bools) -> Bools:
