@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Removed,
         WrittenSheet,
     )
+    from nearer.core.results.drift import Drift
     from nearer.core.results.measuring import Diagnosis, Evaluation, SuiteRun, TaskEvaluation
     from nearer.core.results.online import (
         Agreement,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from nearer.flows.compress import compress, compression_curve
     from nearer.flows.cost import cost
     from nearer.flows.diagnose import diagnose
+    from nearer.flows.drift import drift
     from nearer.flows.evaluate import evaluate
     from nearer.flows.evaluate_task import evaluate_task
     from nearer.flows.experiment import (
@@ -119,6 +121,7 @@ _WHERE = {
     "Diagnosis": "nearer.core.results.measuring",
     "Discarded": "nearer.core.results.training",
     "Document": "nearer.core.records",
+    "Drift": "nearer.core.results.drift",
     "Evaluation": "nearer.core.results.measuring",
     "Exported": "nearer.core.results.data",
     "ExportedVectors": "nearer.core.results.data",
@@ -163,6 +166,7 @@ _WHERE = {
     "cost": "nearer.flows.cost",
     "diagnose": "nearer.flows.diagnose",
     "discard_run": "nearer.training.unfinished",
+    "drift": "nearer.flows.drift",
     "evaluate": "nearer.flows.evaluate",
     "EventCounts": "nearer.core.results.signals",
     "event_counts": "nearer.flows.events",
@@ -221,6 +225,7 @@ __all__ = [
     "Diagnosis",
     "Discarded",
     "Document",
+    "Drift",
     "Effect",
     "Evaluation",
     "EventCounts",
@@ -277,6 +282,7 @@ __all__ = [
     "cost",
     "diagnose",
     "discard_run",
+    "drift",
     "evaluate",
     "evaluate_task",
     "event_counts",

@@ -42,6 +42,7 @@ VERBS = [
     "experiment",
     "arm",
     "simulate",
+    "drift",
 ]
 
 

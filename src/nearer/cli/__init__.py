@@ -4,6 +4,7 @@ from nearer.cli import (  # noqa: F401
     backup,
     data,
     experiments,
+    loop,
     measuring,
     models,
     releases,

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from nearer.printing.advice import advised, costed
     from nearer.printing.data import added, checked, exported, exported_vectors, removed, sheet_written
     from nearer.printing.experiments import experiment_list, experimented, planned, started
+    from nearer.printing.loop import drifted
     from nearer.printing.measuring import diagnosed, evaluated, evaluated_task, suite_run
     from nearer.printing.releases import (
         arm,
@@ -44,6 +45,7 @@ _WHERE = {
     "counted_events": "signals",
     "demonstrated": "releases",
     "diagnosed": "measuring",
+    "drifted": "loop",
     "discarded": "releases",
     "evaluated": "measuring",
     "evaluated_task": "measuring",
@@ -87,6 +89,7 @@ __all__ = [
     "demonstrated",
     "diagnosed",
     "discarded",
+    "drifted",
     "evaluated",
     "evaluated_task",
     "experiment_list",
