@@ -91,10 +91,11 @@ def test_a_turn_goes_live_and_a_second_without_news_does_nothing(gated, ask):
             "report": "done",
         }
         assert found.live_before == before != found.release_id == workspace.registry.live_id()
-        [trained] = [each for each in found.stages if each.stage == "train_base"]
-        sources = {each["source"]: each["num_pairs"] for each in trained.result["sources"]}
-        assert sources.keys() == {"import", "clicks"}
-        assert min(sources.values()) > 0
+        by_stage = {each.stage: each.result for each in found.stages}
+        assert by_stage["judge"]["num_judgments"] > 0
+        assert by_stage["train_base"]["num_pairs"] == sum(
+            each["num_pairs"] for each in by_stage["train_base"]["sources"]
+        )
         moves = [each.action for each in workspace.registry.history()]
         assert moves == ["promote", "hold", "promote"]
         again = cycle(workspace)
@@ -132,12 +133,13 @@ def test_the_gate_refuses_and_live_stays(gated, ask):
     assert {each["stage"] for each in refused["stages"]} >= {"gate", "report"}
     assert "promote" not in {each["stage"] for each in refused["stages"]}
     assert ask(gated, "status")["live"]["release_id"] == before
-    assert ask(gated, "cycle", *settings(*FAST, "gate.min_gain=0.9"))["verdict"] == "nothing to learn"
+    assert ask(gated, "cycle", *settings(*FAST))["verdict"] == "nothing to learn", "it began with that recipe"
 
 
-def test_a_poisoned_turn_is_not_let_live(base_live):
-    """Forty users click the wrong document of every query; those of one user alone would count for nothing."""
-    with Workspace.open(base_live, overrides=(*FAST, "train.epochs=4")) as workspace:
+def test_a_poisoned_turn_is_not_let_live(gated):
+    """Twenty users click the wrong document of every query; those of one user alone would count for nothing."""
+    with Workspace.open(gated, overrides=FAST) as workspace:
+        assert cycle(workspace).verdict == "promoted"
         queries = {each.query_id: each.text for each in workspace.collection.queries("train")}
         right = {each.query_id: each.doc_id for each in workspace.collection.judgments("train")}
         ids, records = sorted(set(right.values())), []
@@ -171,11 +173,11 @@ def test_a_click_on_a_test_query_is_never_learned_from(gated, tmp_path):
         tested = {each.query_id for each in workspace.collection.queries("test")}
         assert judged & tested, "clicks on test queries are judged, to be shown beside people"
         [trained] = [each for each in found.stages if each.stage == "train_base"]
-        [clicks] = [each for each in trained.result["sources"] if each["source"] == "clicks"]
+        clicks = sum(each["num_pairs"] for each in trained.result["sources"] if each["source"] == "clicks")
         learned = [
             each for each in workspace.collection.all_judgments("train") if each.source == "clicks" and each.grade > 0
         ]
-        assert clicks["num_pairs"] <= len(learned)
+        assert clicks <= len(learned)
         assert not {each.query_id for each in learned} & tested
 
 
@@ -199,10 +201,7 @@ def test_a_shadow_and_a_canary_are_waited_for(gated):
         assert running.plan["kind"] == "canary"
         assert running.offline is not None, "what the gate measured stands beside it"
         assert cycle(workspace, **asked).verdict == "waiting"
-        back = (datetime.now(UTC) - timedelta(days=3)).isoformat(timespec="milliseconds")
-        with workspace.database.write() as connection:
-            for table in (experiments, arms):
-                connection.execute(sa.update(table).values(started_at=back))
+        begun(workspace, ago=timedelta(days=3))
         searches(workspace, lift=0.0)
         found = cycle(workspace, **asked)
         assert found.verdict == "promoted", found.reasons
@@ -213,11 +212,20 @@ def test_a_canary_that_does_harm_ends_the_turn(gated):
     with Workspace.open(gated, overrides=FAST) as workspace:
         before = workspace.registry.live_id()
         assert cycle(workspace, canary=0.5, days=2).verdict == "waiting"
+        begun(workspace, ago=timedelta(hours=1))
         searches(workspace, lift=-0.35, num_users=1500)
         found = cycle(workspace, canary=0.5, days=2)
         assert found.verdict == "refused"
         assert found.reasons[0].startswith("the canary: ")
         assert workspace.registry.live_id() == before
+
+
+def begun(workspace, *, ago):
+    """The canary began so long ago."""
+    back = (datetime.now(UTC) - ago).isoformat(timespec="milliseconds")
+    with workspace.database.write() as connection:
+        for table in (experiments, arms):
+            connection.execute(sa.update(table).values(started_at=back))
 
 
 def searches(workspace, *, lift, num_users=300):
@@ -228,7 +236,7 @@ def searches(workspace, *, lift, num_users=300):
     for user in range(num_users):
         is_treated = user / num_users < share
         for number in range(3):
-            name, at = f"c{user}-{number}", since + timedelta(seconds=user + 400 * number)
+            name, at = f"c{user}-{number}", since + timedelta(seconds=user % 900 + 900 * number)
             arm = "treatment" if is_treated else "control"
             records.append(impression(name, user=f"c{user}", arm=arm, at=at, took_ms=10.0))
             if rng.random() < 0.5 + lift * is_treated:
