@@ -34,9 +34,9 @@ class Clock:
     def __init__(self, monkeypatch, text_s):
         self.now, encode = 0.0, Encoder._encode
 
-        def encoded(encoder, texts, *, prompt):
+        def encoded(encoder, texts, **asked):
             self.now += text_s * len(texts)
-            return encode(encoder, texts, prompt=prompt)
+            return encode(encoder, texts, **asked)
 
         monkeypatch.setattr(Encoder, "_encode", encoded)
 
@@ -78,7 +78,7 @@ def test_a_time_that_encoding_alone_takes_is_refused_at_once(asked, base_live, m
 
 
 def test_a_curve_has_as_many_pairs_as_there_is_time_for():
-    size = _Size(pair=100.0, passage=80.0, batch_size=10, num_seeds=1, most_passages=2000)
+    size = _Size(pair=100.0, passage=80.0, batch_size=10, most_passages=2000)
     costs = Costs(encode_s=0.001, train_s=0.003, step_s=0.0)
     sizes = _sizes(curve.SHARES, 600)
     assert sizes == [150, 300, 600]
@@ -91,7 +91,7 @@ def test_a_curve_has_as_many_pairs_as_there_is_time_for():
 
 
 def test_measuring_a_curve_takes_a_fifth_of_its_training():
-    size = _Size(pair=100.0, passage=80.0, batch_size=10, num_seeds=1, most_passages=2000)
+    size = _Size(pair=100.0, passage=80.0, batch_size=10, most_passages=2000)
     assert size.num_passages(600) == int(0.2 * 3 * 600 * 100 / 80)
     assert size.num_passages(10) == 200
     assert size.num_passages(10**6) == 2000

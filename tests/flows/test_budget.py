@@ -47,9 +47,9 @@ class Clock:
             self.passes(int(features["attention_mask"].sum()) * self.train * factor)
             return forward(model, features)
 
-        def encoded(encoder, texts, *, prompt):
+        def encoded(encoder, texts, **asked):
             self.passes(budget._num_tokens(encoder, texts))
-            return encode(encoder, texts, prompt=prompt)
+            return encode(encoder, texts, **asked)
 
         monkeypatch.setattr(objective, "_vectors", trained_on)
         monkeypatch.setattr(Encoder, "_encode", encoded)

@@ -59,7 +59,10 @@ def test_what_is_evaluated_exported_searched_and_measured_as_a_run_is_one_rankin
     for line in run.read_text().splitlines():
         query_id, _, doc_id, *_ = line.split()
         ranked.setdefault(query_id, []).append(doc_id)
+    assert len(ranked) > 1, "queries of dev"
     for query in queries:
+        if query["_id"] not in ranked:
+            continue
         found = [hit["doc_id"] for hit in nearer.search(workspace, query["text"], k=5)["results"]]
         assert found == ranked[query["_id"]][:5]
 
@@ -80,7 +83,7 @@ def test_exported_vectors_have_the_spans_of_the_own_texts(long_documents, tmp_pa
 def test_a_failure_is_diagnosed_by_what_other_cuts_with_headings_would_do(long_documents, ask):
     workspace, _ = long_documents
     found = ask(workspace.folder, "diagnose", "base")
-    assert found["num_queries"] == NUM_DOCUMENTS
+    assert found["num_queries"] == len(workspace.collection.queries("dev")) > 1
     assert sum(cause["num_queries"] for cause in found["causes"]) == found["num_failed"]
 
 

@@ -75,7 +75,7 @@ def test_votes_that_disagree_weigh_less_and_the_order_is_told(server, workspace)
     assert told.calibration.order_agreement == 0.0
     said = [j for j in workspace.collection.all_judgments() if j.source == "llm"]
     assert {j.grade for j in said} <= {1, 3}
-    assert {j.weight for j in said} == {pytest.approx(1 - 3 / 4 / 2, abs=1e-3)} or {j.weight for j in said} == {1.0}
+    assert {round(j.weight, 3) for j in said} in ({0.625}, {1.0}), "1 - (3 of 4 grades apart) / 2, or all as one"
 
 
 def test_a_model_that_guesses_is_poor(ask, server, graded, monkeypatch):

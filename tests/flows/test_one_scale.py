@@ -20,7 +20,7 @@ from nearer.measure.forecast import expanded_tail, forecast
 from nearer.store.workspace import Workspace
 from nearer.training.deadline import Deadline
 
-SHORT = "evaluate.num_resamples=200"
+SHORT = ("evaluate.num_resamples=200",)
 
 
 @pytest.fixture

@@ -14,12 +14,14 @@ from nearer.store.workspace import Workspace
 
 @pytest.fixture
 def counted(monkeypatch):
-    """How often each document was cut, and how often all of them were read."""
-    cut, reads = Counter(), []
+    """How often each document was cut as it is indexed, not otherwise on trial, and how often all of them were read."""
+    cut, reads, first = Counter(), [], []
     passages, snapshot, documents = cutting.passages, Collection.snapshot, Collection.documents
 
     def counting(some, **options):
-        cut.update(document.doc_id for document in some)
+        first.append(options["window"])
+        if options["window"] == first[0]:
+            cut.update(document.doc_id for document in some)
         return passages(some, **options)
 
     def read(self, doc_ids=None):

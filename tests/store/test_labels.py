@@ -9,8 +9,9 @@ import pytest
 from flows.folders import small_rows, write_jsonl
 from forked import die_apart_at
 from nearer.core.errors import Conflict, InputError, NotFound
-from nearer.flows.add import add, remove
+from nearer.flows.add import add
 from nearer.flows.label import LabelOptions
+from nearer.flows.remove import remove
 from nearer.store.formats.guideline import parse_guideline, read_guideline
 from nearer.store.labels import RATED, Labels, LabelSet, PairToLabel
 from store.label_raters import add_set, rate_all

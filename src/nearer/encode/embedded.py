@@ -42,6 +42,10 @@ class EmbeddedCorpus:
             self._passage_emb_PD, _ = embed_passages(self.workspace, self.encoder, passages, self.progress)
         return self._passage_emb_PD
 
+    def encode(self) -> None:
+        """Make the passages' vectors, where they are not made yet."""
+        _ = self.passage_emb_PD
+
     def embed_queries(self, queries: Sequence[Query]) -> Floats32:
         """The queries' vectors, shape (Q, D), through the cache."""
         return embed_queries(self.workspace, self.encoder, queries, self.progress)
@@ -95,9 +99,11 @@ class Corpora:
         return last
 
     def refuse_edited(self, revision: int) -> None:
-        """Raises Conflict when documents changed since a measurement began at ``revision``, read here or not."""
-        for each in (self.snapshot()[0], self.workspace.collection.revision()):
-            refuse_edited(each, revision)
+        """Raises Conflict when what is read here is not what a measurement began with, at ``revision``.
+
+        What is written afterwards is not seen by any system of the measurement, and loses none of it.
+        """
+        refuse_edited(self.snapshot()[0], revision)
 
     def snapshot(self) -> tuple[int, tuple[Document, ...]]:
         """All documents, and the revision that they are of. Raises InputError when there are none."""

@@ -89,6 +89,8 @@ def rank(
         else None,
     )
     vectors = _Vectors(embedded, queries)
+    if wants_vectors(system.stages):  # documents first: what they cost is told before a query is paid for
+        embedded.encode()
     found = Found(
         queries=queries,
         documents=corpus.documents,
