@@ -145,7 +145,10 @@ def test_people_are_hashed_before_the_disk(live):
         ({"timestamp": 1764504000}, 422, "timestamp"),
         ({"object_id": "x" * 513}, 400, "513 characters"),
         ({"event_attributes": {"object": {"object_id": "another"}}}, 400, "two documents"),
-        ({"query_id": "x" * 101}, 422, "query_id"),
+        ({"query_id": "x" * 101}, 422, "query_id: String should have at most 100 characters"),
+        ({"query_id": "\ud800"}, 422, "query_id"),
+        ({"action_name": "\ud800"}, 422, "action_name"),
+        ({"user_id": "\ud800"}, 422, "user_id"),
     ],
 )
 def test_what_is_no_event_is_refused_whole(live_for_all, changes, status, said):

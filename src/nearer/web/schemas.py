@@ -26,6 +26,8 @@ def _writable_model(value: M) -> M:
 
 
 Text = Annotated[str, AfterValidator(_writable)]
+"""Text of any length. A plain ``str`` of limited length refuses half a surrogate pair by itself."""
+
 Object = Annotated[dict[str, Any], AfterValidator(_writable)]
 
 
@@ -47,10 +49,10 @@ class SearchRequest(_Asked):
     mode: Literal["release", "dense", "lexical"] = Field(
         "release", description="What ranks: what the release says, its vectors alone, or BM25 alone."
     )
-    user: Text | None = Field(
+    user: str | None = Field(
         None, max_length=512, description="Who asks: draws the arm; kept hashed, with what was shown."
     )
-    session: Text | None = Field(None, max_length=512, description="In which session; it is kept hashed too.")
+    session: str | None = Field(None, max_length=512, description="In which session; it is kept hashed too.")
 
 
 class SearchBatch(_Asked):
@@ -108,7 +110,7 @@ class EmbeddingsRequest(_Asked):
     )
     dimensions: int | None = Field(None, ge=1, description="Fewer dimensions; only of a model that was made for it.")
     input_type: Literal["query", "document"] = Field("document", description="Which of the model's prompts to use.")
-    user: Text | None = Field(None, max_length=512, description="Who asks; nothing is kept of it.")
+    user: str | None = Field(None, max_length=512, description="Who asks; nothing is kept of it.")
 
 
 class Embedding(BaseModel):
@@ -288,19 +290,19 @@ class EventAttributes(BaseModel):
 class EventIn(_Asked):
     """What a user did, in the shape of User Behavior Insights 1.3."""
 
-    action_name: Text = Field(min_length=1, max_length=100, description="click, purchase, save, or any other.")
-    query_id: Text | None = Field(None, max_length=100, description="Of the answer that was shown.")
+    action_name: str = Field(min_length=1, max_length=100, description="click, purchase, save, or any other.")
+    query_id: str | None = Field(None, max_length=100, description="Of the answer that was shown.")
     object_id: Text | int | None = Field(None, description="The document's id; or in event_attributes.object.")
-    client_id: Text | None = Field(None, max_length=512, description="The browser or device; it is kept hashed.")
-    user_id: Text | None = Field(None, max_length=512, description="The person; kept hashed, and before client_id.")
-    session_id: Text | None = Field(None, max_length=512, description="It is kept hashed.")
-    timestamp: Text | None = Field(None, max_length=64, description="ISO 8601, UTC without an offset; or now.")
-    event_id: Text | None = Field(
+    client_id: str | None = Field(None, max_length=512, description="The browser or device; it is kept hashed.")
+    user_id: str | None = Field(None, max_length=512, description="The person; kept hashed, and before client_id.")
+    session_id: str | None = Field(None, max_length=512, description="It is kept hashed.")
+    timestamp: str | None = Field(None, max_length=64, description="ISO 8601, UTC without an offset; or now.")
+    event_id: str | None = Field(
         None, min_length=1, max_length=100, description="What is sent again with it counts once; else equal events do."
     )
-    application: Text | None = Field(None, max_length=100)
-    message_type: Text | None = Field(None, max_length=100)
-    message: Text | None = Field(None, max_length=1024)
+    application: str | None = Field(None, max_length=100)
+    message_type: str | None = Field(None, max_length=100)
+    message: str | None = Field(None, max_length=1024)
     event_attributes: Annotated[EventAttributes, AfterValidator(_writable_model)] = EventAttributes()
 
 
