@@ -82,7 +82,7 @@ EXHAUSTIVE: Mapping[str, tuple[str, ...]] = {
     "flows/test_resume.py::test_a_run_that_cannot_be_read_is_dropped": (),
     "flows/test_resume.py::test_killed_again_and_again_it_ends_the_same": (),
     "flows/test_resume.py::test_what_is_damaged_is_made_again": ("mined",),
-    "flows/test_rotating.py::test_as_it_is_where_that_is_asked_or_documents_keep_their_vectors": (),
+    "flows/test_rotating.py::test_as_it_is_where_documents_keep_their_vectors": (),
     "flows/test_rotating.py::test_cut_short_it_ends_the_same": (),
     "flows/test_sources.py::test_a_training_that_was_cut_short_ends_the_same_whatever_the_order": (),
     "flows/test_stateful.py::test_whatever_was_acknowledged_is_there_and_search_is_exact": ("exact",),
