@@ -58,9 +58,12 @@ def test_documents_alone_go_through_the_whole_job(ask, documents, nearer):
     forced = ask(documents, "promote", model, "--force", "--reason", "documents alone")
     assert forced["verdict"] == "promoted"
     assert ask(documents, "status")["live"]["is_unmeasured"]
-    [query] = told["samples"][:1]
-    found = ask(documents, "search", query["query"])
-    assert query["doc_id"] in [each["doc_id"] for each in found["results"]]
+    assert trained["dev"]["best"] > trained["dev"]["start"] + 0.1
+    found = [
+        sample["doc_id"] in [each["doc_id"] for each in ask(documents, "search", sample["query"])["results"]]
+        for sample in told["samples"]
+    ]
+    assert sum(found) > len(found) / 2, "most queries find their document among ten of eighty"
     assert ask(documents, "rollback")["release_id"]
 
 
