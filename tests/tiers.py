@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import pytest
 
 EXHAUSTIVE: Mapping[str, tuple[str, ...]] = {
+    "flows/test_devices.py::test_when_another_process_dies_the_first_says_so_and_the_command_can_be_repeated": (),
+    "flows/test_demo_loop.py::test_two_turns_end_in_a_page": (),
     "flows/test_adapt.py::test_a_killed_training_leaves_all_or_nothing_and_can_be_repeated": (),
     "flows/test_adapt.py::test_an_adapter_of_both_sides_gets_an_index_by_one_product": ("shared",),
     "flows/test_adapt.py::test_an_approximate_index_must_find_what_the_adapted_queries_look_for": (),
@@ -27,7 +29,7 @@ EXHAUSTIVE: Mapping[str, tuple[str, ...]] = {
     "flows/test_budget.py::test_a_time_too_short_is_refused_at_once_with_what_would_do": ("no time",),
     "flows/test_budget.py::test_every_budget_ends_in_time_and_trains": ("12",),
     "flows/test_budget.py::test_killed_for_real_at_every_step_it_can_be_repeated": (),
-    "flows/test_budget.py::test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left": ("train.budget-2",),
+    "flows/test_budget.py::test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left": (),
     "flows/test_budget.py::test_only_the_best_keeps_weights": ("seeds",),
     "flows/test_budget.py::test_seeds_that_were_killed_again_and_again_go_on": (),
     "flows/test_budget.py::test_there_are_fewer_seeds_where_the_time_is_short_and_no_fewer_epochs": ("110-2",),
