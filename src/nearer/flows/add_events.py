@@ -11,8 +11,8 @@ from nearer.core.results.data import Imported
 from nearer.flows.retention import enforce_retention
 from nearer.signals.click_table import read_click_table
 from nearer.signals.incoming import Faults, Incoming
+from nearer.signals.log import read_log
 from nearer.signals.read_log import read_table
-from nearer.signals.sift import sift
 from nearer.signals.ubi import is_ubi, read_ubi
 from nearer.store.events.columns import rows_of
 from nearer.store.events.importing import enter
@@ -65,7 +65,6 @@ def _read(workspace: Workspace, path: Path, salt: Salt, faults: Faults) -> Incom
 
 def _apart(workspace: Workspace, incoming: Incoming) -> dict[str, int]:
     """How many events of a file are kept apart, by reason, beside all that is there now."""
-    logged = read_events(workspace.events)
-    sifted = sift(logged.impressions, logged.events, doc_ids=workspace.collection.document_hashes())
-    is_ours_E = rows_of(logged.events["event_id"], incoming.events["event_id"]) >= 0
-    return sifted.counts(np.asarray(is_ours_E, bool))
+    log = read_log(workspace.events, doc_ids=workspace.collection.document_hashes())
+    is_ours_E = rows_of(log.logged.events["event_id"], incoming.events["event_id"]) >= 0
+    return log.sifted.counts(np.asarray(is_ours_E, bool))

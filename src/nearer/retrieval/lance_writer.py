@@ -14,7 +14,7 @@ import numpy as np
 
 from nearer.core.arrays import Floats32
 from nearer.core.failpoints import failpoint
-from nearer.core.results.serving import Probes, Recall
+from nearer.core.results.serving import Probes
 from nearer.retrieval.entries import Entries, checked_entries
 from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.lance import LanceIndex
@@ -40,7 +40,7 @@ from nearer.retrieval.manifest import (
     still_held,
     write_manifest,
 )
-from nearer.retrieval.recall import K, exact_best, mean_recall
+from nearer.retrieval.recall import probed
 from nearer.store.files import fsync_tree
 
 if TYPE_CHECKING:
@@ -202,17 +202,10 @@ def _measured(
     if queries_QD is None:
         queries_QD, measured_on = _some_vectors(table, policy.num_recall_queries), "passages"
     blocks = ((batch[DOC_ID].to_pylist(), vectors_in(batch)) for batch in index.blocks([DOC_ID, VECTOR]))
-    exact = exact_best(blocks, queries_QD)
-    tried: list[tuple[float, Probes]] = []
-    for probes in LADDER[LADDER.index(start) if start in LADDER else 0 :]:
-        index.manifest = replace(draft, probes=probes)
-        found = index.search(queries_QD, space_id=draft.spec.space_id, k=K)
-        tried.append((mean_recall(found, exact), probes))
-        if tried[-1][0] >= policy.min_recall:
-            break
-    value, probes = max(tried, key=lambda each: each[0])
-    recall = Recall(value=value, k=K, num_queries=len(queries_QD), measured_on=measured_on)
-    return replace(draft, probes=probes, recall=recall)
+    ladder = LADDER[LADDER.index(start) if start in LADDER else 0 :]
+    return probed(
+        index, draft, queries_QD, blocks, measured_on=measured_on, ladder=ladder, min_recall=policy.min_recall
+    )
 
 
 def _some_vectors(table: "Table", number: int) -> Floats32:

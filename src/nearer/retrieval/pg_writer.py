@@ -15,7 +15,7 @@ import numpy as np
 from nearer.core.arrays import Floats32
 from nearer.core.errors import NearerError
 from nearer.core.failpoints import failpoint
-from nearer.core.results.serving import Probes, Recall
+from nearer.core.results.serving import Probes
 from nearer.retrieval.entries import Entries, checked_entries
 from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.manifest import (
@@ -39,7 +39,7 @@ from nearer.retrieval.pg_table import (
     table_names,
     table_of,
 )
-from nearer.retrieval.recall import K, exact_best, mean_recall
+from nearer.retrieval.recall import probed
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -170,17 +170,10 @@ def _measured(index: PgIndex, draft: Manifest, policy: IndexPolicy, *, start: Pr
     queries_QD, measured_on = policy.queries(), "queries"
     if queries_QD is None:
         queries_QD, measured_on = _some_vectors(index, policy.num_recall_queries), "passages"
-    exact = exact_best(index.vectors(), queries_QD)
-    tried: list[tuple[float, Probes]] = []
-    for probes in LADDER[LADDER.index(start) if start in LADDER else 0 :]:
-        index.manifest = replace(draft, probes=probes)
-        found = index.search(queries_QD, space_id=draft.spec.space_id, k=K)
-        tried.append((mean_recall(found, exact), probes))
-        if tried[-1][0] >= policy.min_recall:
-            break
-    value, probes = max(tried, key=lambda each: each[0])
-    recall = Recall(value=value, k=K, num_queries=len(queries_QD), measured_on=measured_on)
-    return replace(draft, probes=probes, recall=recall)
+    ladder = LADDER[LADDER.index(start) if start in LADDER else 0 :]
+    return probed(
+        index, draft, queries_QD, index.vectors(), measured_on=measured_on, ladder=ladder, min_recall=policy.min_recall
+    )
 
 
 def _some_vectors(index: PgIndex, number: int) -> Floats32:

@@ -4,12 +4,16 @@ Q queries, P passages of a block, D dimensions.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from heapq import nlargest
+from typing import Protocol
 
 import numpy as np
 
 from nearer.core.arrays import Floats32, Ints
+from nearer.core.results.serving import Probes, Recall
 from nearer.retrieval.entries import Ranking
+from nearer.retrieval.manifest import Manifest
 from nearer.vectors.topk import top_k
 
 K = 10
@@ -34,6 +38,40 @@ def exact_best(blocks: Iterable[tuple[Sequence[str], Floats32]], query_emb_QD: F
                     mine[names[row]] = max(score, mine.get(names[row], score))
         best = [dict(nlargest(K, mine.items(), key=lambda entry: entry[1])) for mine in best]
     return [sorted(mine.items(), key=lambda entry: entry[1], reverse=True) for mine in best]
+
+
+class Probing(Protocol):
+    """An approximate index that is searched as its manifest says, which may be another for a while."""
+
+    manifest: Manifest
+
+    def search(self, query_emb_QD: Floats32, *, space_id: str, k: int) -> list[Ranking]:
+        """The best documents of every query."""
+        ...
+
+
+def probed(
+    index: Probing,
+    draft: Manifest,
+    query_emb_QD: Floats32,
+    blocks: Iterable[tuple[Sequence[str], Floats32]],
+    *,
+    measured_on: str,
+    ladder: Sequence[Probes],
+    min_recall: float,
+) -> Manifest:
+    """The draft with the first probes of ``ladder`` that reach ``min_recall``, or else the best, and their recall."""
+    exact = exact_best(blocks, query_emb_QD)
+    tried: list[tuple[float, Probes]] = []
+    for probes in ladder:
+        index.manifest = replace(draft, probes=probes)
+        found = index.search(query_emb_QD, space_id=draft.spec.space_id, k=K)
+        tried.append((mean_recall(found, exact), probes))
+        if tried[-1][0] >= min_recall:
+            break
+    value, probes = max(tried, key=lambda each: each[0])
+    recall = Recall(value=value, k=K, num_queries=len(query_emb_QD), measured_on=measured_on)
+    return replace(draft, probes=probes, recall=recall)
 
 
 def mean_recall(found: Sequence[Ranking], exact: Sequence[Ranking]) -> float:
