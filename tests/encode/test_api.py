@@ -476,6 +476,7 @@ def cached(tmp_path):
     return embed
 
 
+@pytest.mark.exhaustive
 def test_requests_go_out_at_once_and_results_are_those_of_one_by_one(encoder_of, server, cached):
     texts = [f"text number {n}" for n in range(200)]
     server.fault_of = lambda _: in_company

@@ -106,6 +106,7 @@ def test_a_query_adapter_goes_live_over_the_index_that_is_there(ask, base_live, 
     assert moves == ["promote", "promote", "rollback", "promote"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("sides", ["shared", "separate"])
 def test_an_adapter_of_both_sides_gets_an_index_by_one_product(ask, adapted, no_document_encoded, sides):
     folder, model_id = adapted(sides)
@@ -128,6 +129,7 @@ def test_an_adapter_of_both_sides_gets_an_index_by_one_product(ask, adapted, no_
     assert answers(ask, folder) == before
 
 
+@pytest.mark.exhaustive
 def test_lineage_report_and_what_is_printed_know_the_adapter(ask, nearer, adapted):
     folder, model_id = adapted("query")
     mine, parent = ask(folder, "lineage", model_id)["lineage"]
@@ -149,6 +151,7 @@ def test_the_same_training_makes_the_same_adapter(ask, adapted):
     assert ask(folder, "train", "--adapter", "query", "--set", "train.seed=1")["model_id"] != model_id
 
 
+@pytest.mark.exhaustive
 def test_adapters_lie_over_one_another(ask, adapted, no_document_encoded):
     folder, _ = adapted("shared")
     model_id = ask(folder, "train", "--adapter", "shared", "--set", "adapter.max_epochs=1")["model_id"]
@@ -174,6 +177,7 @@ def test_what_is_no_better_on_dev_is_not_registered(ask, nearer, base_live):
     assert "nothing was better on training dev" in said.out
 
 
+@pytest.mark.exhaustive
 def test_an_api_is_adapted_without_asking_for_a_document_again(ask, beir, tmp_path, monkeypatch):
     monkeypatch.setattr("nearer.evaluation.comparison.examples", lambda *_, **__: [])  # explaining cuts some anew
     with EmbeddingServer(dimension=12) as server:
@@ -206,6 +210,7 @@ def test_live_goes_on_as_it_was_when_the_recipe_cuts_otherwise(ask, adapted):
     assert ask(folder, "search", "music")["stale"] == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_approximate_index_must_find_what_the_adapted_queries_look_for(ask, adapted, monkeypatch, opened):
     folder, model_id = adapted("query")
@@ -438,6 +443,7 @@ def test_another_word_than_there_is(opened, base_live):
 # Killed
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("step", ["adapter.manifest", "adapt.model", "adapt.registered"])
 def test_a_killed_training_leaves_all_or_nothing_and_can_be_repeated(ask, base_live, adapted, step):

@@ -192,6 +192,7 @@ def test_an_adapter_that_is_advised_becomes_a_model_only_when_it_is_written(plai
     assert ask(plain.folder, "evaluate", advised.name)["results"][0]["system"] == advised.name
 
 
+@pytest.mark.exhaustive
 def test_a_reranker_is_measured_on_a_sample(plain, topic_cross_encoder_folder, ask, monkeypatch):
     monkeypatch.setattr("nearer.advice.remedies.RERANK_QUERIES", 12)
     named = f"search.rerank.model={topic_cross_encoder_folder}"
@@ -201,6 +202,7 @@ def test_a_reranker_is_measured_on_a_sample(plain, topic_cross_encoder_folder, a
     assert row["latency_ms"]["p50"] > 0
 
 
+@pytest.mark.exhaustive
 def test_other_encoders_and_chunks_are_set_beside_base(plain, tiny_model_folder, ask, tmp_path):
     import shutil
 
@@ -224,6 +226,7 @@ def test_other_encoders_and_chunks_are_set_beside_base(plain, tiny_model_folder,
     assert rows["chunk:max_tokens=16"]["changes"] == {"chunk.max_tokens": 16}
 
 
+@pytest.mark.exhaustive
 def test_it_is_in_the_report_and_not_in_the_history(versioned, ask):
     result = ask(versioned.folder, "advise", "--no-test")
     page = (versioned.folder / ask(versioned.folder, "report")["report"]).read_text()

@@ -51,6 +51,7 @@ def test_what_remedies_take_is_said_before_any_is_measured(asked):
     assert told < first
 
 
+@pytest.mark.exhaustive
 def test_a_curve_that_cannot_tell_is_left_out(asked, monkeypatch):
     monkeypatch.setattr(curve, "FEWEST_QUERIES", 10**6)
     advice, _ = asked()

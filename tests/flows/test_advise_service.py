@@ -106,6 +106,7 @@ def test_what_is_written_makes_it_the_base_which_is_measured_and_released(beside
     assert ask(beside.folder, "search", "music and water")["space_id"] == advised.system.model.space_id
 
 
+@pytest.mark.exhaustive
 def test_its_printed_name_is_a_system_like_any_other(beside, ask, server):
     compared = ask(beside.folder, "evaluate", "base", "api:bag")
     assert [each["system"] for each in compared["results"]] == ["base", "api:bag"]

@@ -70,6 +70,7 @@ def test_a_healthy_training_raises_none_and_its_record_has_them_all(ask, trained
     assert not any("Alarm" in note for note in ask(trained, "promote")["notes"])
 
 
+@pytest.mark.exhaustive
 def test_monitoring_changes_no_model(base_live, tmp_path, ask):
     unmonitored = shutil.copytree(base_live, tmp_path / "unmonitored")
     one = ask(base_live, "train", "--set", "train.passes=1")
@@ -133,6 +134,7 @@ def test_wrong_answers_learned_by_heart_raise_dev_falls(ask, trained, tmp_path):
 # Repeated pairs
 
 
+@pytest.mark.exhaustive
 def test_a_training_set_of_copies_raises_repeated_pairs(train_on, beir):
     pairs = [
         {
@@ -164,6 +166,7 @@ def test_several_answers_to_a_question_and_questions_to_an_answer_repeat_nothing
 # Collapse
 
 
+@pytest.mark.exhaustive
 def test_an_absurd_learning_rate_raises_collapse_though_dev_kept_the_model_of_before(ask, nearer, base_live):
     sets = ("train.passes=1", "train.learning_rate=0.3")
     told = nearer("train", "--dir", base_live, *(part for each in sets for part in ("--set", each)))

@@ -116,6 +116,7 @@ def test_a_local_model_shows_no_cost(base_live, ask):
     assert ask(base_live, "status")["api"] == []
 
 
+@pytest.mark.exhaustive
 def test_the_api_is_compared_with_a_local_model_in_one_call(made, ask, tiny_model_folder, server):
     folder = made()
     ask(folder, "promote", "base")
@@ -176,6 +177,7 @@ def test_training_from_a_model_behind_an_api_is_refused_too(live, ask, server, t
     assert len(server.requests) == asked
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_read_only_workspace_answers_and_says_that_the_cost_is_not_in_the_sum(made, ask, server):
     server.key = None
@@ -251,6 +253,7 @@ def test_a_lost_probe_is_not_replaced_in_silence(live, ask, server):
 # When the service fails
 
 
+@pytest.mark.exhaustive
 def test_an_unreachable_service_is_named_with_what_to_do(made, ask, nearer, server):
     with EmbeddingServer(key=KEY) as gone:
         folder = made(endpoint=gone.endpoint)
@@ -299,6 +302,7 @@ def test_a_killed_job_goes_on_and_pays_only_for_the_rest(made, ask, server, step
     assert ask(folder, "status")["models"] == [], "to measure enters no model"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_interrupted_job_ends_at_once(made, server):
     server.key, server.fault_of = None, lambda request: stalled if request.texts[0] not in PROBE else None

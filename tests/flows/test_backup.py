@@ -105,6 +105,7 @@ def test_what_is_restored_answers_as_what_was_backed_up(trained, ask, tmp_path, 
     ask(tmp_path / "again", "rollback")
 
 
+@pytest.mark.exhaustive
 def test_others_write_while_it_is_made(base_live, tmp_path):
     """Each writer writes two documents at once; a backup has all that was acknowledged before it, and no half."""
     stop = Event()

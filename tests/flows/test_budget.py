@@ -91,6 +91,7 @@ WHOLE_S = 45
 # A time to keep
 
 
+@pytest.mark.exhaustive
 def test_much_time_is_the_recipe(run, clock):
     result, training, said = run(budget=1e6)
     plan = result["budget"]["plan"]
@@ -109,6 +110,7 @@ def test_a_time_may_be_written_as_people_do(run, base_live):
         train(workspace, budget="soon")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_choice_changes_no_model_when_all_fits(run, base_live):
     plain, *_ = run()
@@ -167,6 +169,7 @@ def test_as_many_epochs_as_fit(run, clock):
     assert training["recipe"]["train"]["epochs"] == plan["epochs"]
 
 
+@pytest.mark.exhaustive
 def test_a_linear_map_takes_the_place_of_a_pass_that_there_is_no_time_for(run, clock):
     result, training, said = run(budget=12)
     plan = result["budget"]["plan"]
@@ -182,6 +185,7 @@ def test_one_is_refused_where_the_recipe_says_so(run):
     assert 0 not in [each["number"] for each in result["passes"]]
 
 
+@pytest.mark.exhaustive
 def test_products_are_made_in_bfloat16_where_that_is_faster(run, clock, monkeypatch):
     monkeypatch.setattr(budget, "precisions_of", lambda device: ("float32", "bfloat16"))
     training_s = budget._training_s
@@ -232,6 +236,7 @@ def test_a_time_too_short_is_refused_at_once_with_what_would_do(run, base_live, 
     assert result["num_pairs"] > 0
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "time"), [("train.budget", 2), ("train.checkpoint", 2), ("train.pass", 1)])
 def test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left(
@@ -257,6 +262,7 @@ def test_killed_it_goes_on_with_the_same_choice_and_the_time_that_is_left(
     assert clock.now - began <= left_s
 
 
+@pytest.mark.exhaustive
 def test_another_time_is_another_run_and_the_first_stays(run, base_live, monkeypatch):
     def base_live_runs():
         return [each.name for each in (base_live / ".nearer" / "training").iterdir()]
@@ -344,6 +350,7 @@ def test_a_watched_progress_stops_between_items():
 # Several seeds
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_seeds_give_the_best_and_the_spread(run, base_live):
     result, training, said = run(seeds=3)
@@ -360,6 +367,7 @@ def test_seeds_give_the_best_and_the_spread(run, base_live):
     assert sum(line.startswith("training ") for line in said) == 3
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_seeds_that_were_killed_again_and_again_go_on(run, monkeypatch):
     whole, *_ = run("train.evals_per_pass=2", seeds=2)
@@ -374,6 +382,7 @@ def timeless(trainings):
     return [{key: value for key, value in each.items() if key != "duration_s"} for each in trainings]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", ["search", "seeds"])
 def test_only_the_best_keeps_weights(run, base_live, monkeypatch, asked):
@@ -386,6 +395,7 @@ def test_only_the_best_keeps_weights(run, base_live, monkeypatch, asked):
     assert [path.name for path in parts.parent.glob("part-*")] == [f"part-{values.index(max(values))}"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("budget_s", "number"), [(1e6, 3), (110, 2), (60, 1)])
 def test_there_are_fewer_seeds_where_the_time_is_short_and_no_fewer_epochs(run, clock, budget_s, number):
     result, _, said = run(seeds=3, budget=budget_s)
@@ -395,6 +405,7 @@ def test_there_are_fewer_seeds_where_the_time_is_short_and_no_fewer_epochs(run, 
     assert clock.now <= budget_s
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_seed_that_was_begun_is_ended_whatever_is_left(run, clock, monkeypatch):
     with monkeypatch.context() as patch:
@@ -425,6 +436,7 @@ def test_a_search_tries_the_recipe_first_and_keeps_the_best(run):
     assert json.loads(json.dumps(trials)) == training["trials"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_search_within_a_time_shares_it(run, clock):
     result, *_ = run(search=3, budget=150)
@@ -434,6 +446,7 @@ def test_a_search_within_a_time_shares_it(run, clock):
     assert all(each["settings"]["train.epochs"] <= longest for each in result["trials"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
     whole, *_ = run(search=3)
@@ -449,6 +462,7 @@ def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
     assert len(passes) == 4, "the passes of the third trial, and those of the best, read again"
 
 
+@pytest.mark.exhaustive
 def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
     run_passes, parts = passes_module.run_passes, []
 
@@ -502,6 +516,7 @@ def test_no_fewer_candidates_are_tried_than_a_teacher_is_given():
 # The command line
 
 
+@pytest.mark.exhaustive
 def test_the_options_are_told_and_shown(ask, nearer, base_live):
     outcome = nearer("train", "--seeds", 2, "--budget", "10m", "--dir", base_live)
     assert outcome.exit_code == 0, outcome.err
@@ -533,6 +548,7 @@ def test_lengths_of_time():
             seconds_of(text, option="--budget")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_for_real_at_every_step_it_can_be_repeated(ask, base_live):
     asked = ("train", "--seeds", 2, "--budget", "10m", "--set", "train.passes=1")

@@ -122,6 +122,7 @@ def test_what_is_served_is_what_was_measured(workspace, ask, name):
         assert len(served) == min(5, int((rows_K >= 0).sum()))
 
 
+@pytest.mark.exhaustive
 def test_a_composed_system_lives_as_any_other(base_live, ask):
     evaluated = ask(base_live, "evaluate", "base", "bm25", "hybrid")
     assert [each["system"] for each in evaluated["results"]] == ["base", "bm25", "hybrid"]
@@ -137,6 +138,7 @@ def test_a_composed_system_lives_as_any_other(base_live, ask):
     assert ask(base_live, "evaluate", "live")["results"][0]["metrics"] == evaluated["results"][0]["metrics"]
 
 
+@pytest.mark.exhaustive
 def test_a_release_keeps_its_weight_whatever_the_recipe_says_later(base_live, ask):
     set_recipe(base_live, dense_weight=0.0)
     ask(base_live, "promote", "hybrid", "--force", "--reason", "a test", code=None)
@@ -205,6 +207,7 @@ def test_without_room_for_words_they_are_made_each_time(workspace):
     assert read_bm25(workspace, language=ENGLISH).index.has_terms
 
 
+@pytest.mark.exhaustive
 def test_a_process_killed_when_it_kept_words_leaves_them_whole(base_live):
     shutil.rmtree(base_live / ".nearer" / "lexical", ignore_errors=True)
     assert Running("evaluate", "bm25", "--dir", base_live, die_at="lexical.kept").wait().was_killed
@@ -315,6 +318,7 @@ def test_a_reranker_that_is_missing_is_told(versioned, ask):
     assert error["hint"]
 
 
+@pytest.mark.exhaustive
 def test_a_reranker_that_changed_is_refused(versioned, ask, topic_cross_encoder_folder, tiny_cross_encoder_folder):
     own = shutil.copytree(tiny_cross_encoder_folder, versioned.folder / "reranker")
     ask(versioned.folder, "promote", "base+rerank", "--force", "--reason", "a test", "--set",

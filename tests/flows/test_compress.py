@@ -181,6 +181,7 @@ def test_the_whole_life_of_a_compressed_model(ask, nearer, trained, monkeypatch)
     assert answers(ask, trained) == before
 
 
+@pytest.mark.exhaustive
 def test_a_document_that_changes_reaches_both_spaces(ask, trained, words):
     from flows.folders import write_jsonl
 
@@ -193,6 +194,7 @@ def test_a_document_that_changes_reaches_both_spaces(ask, trained, words):
     assert ask(trained, "search", " ".join(words[-9:]), "-k", 1)["results"][0]["doc_id"] == "d007"
 
 
+@pytest.mark.exhaustive
 def test_shorter_still_and_adapted(ask, base_live):
     one = ask(base_live, "compress", "base", "--dimension", 16)
     two = ask(base_live, "compress", one["model_id"], "--dimension", 8)
@@ -259,6 +261,7 @@ def test_without_its_parents_weights_it_is_refused(ask, trained):
 # Killed
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "arguments"),

@@ -208,6 +208,7 @@ def test_a_shadow_and_a_canary_are_waited_for(gated):
         assert Experiments(workspace.database).running() is None
 
 
+@pytest.mark.exhaustive
 def test_a_canary_that_does_harm_ends_the_turn(gated):
     with Workspace.open(gated, overrides=FAST) as workspace:
         before = workspace.registry.live_id()
@@ -278,6 +279,7 @@ def test_what_is_news():
     assert why_nothing_to_learn(last, None) is None
 
 
+@pytest.mark.exhaustive
 def test_without_a_log_people_alone_are_learned_from_and_live_is_trained_further(trained):
     with Workspace.open(trained, overrides=(*FAST, "gate.min_gain=-1.0")) as workspace:
         assert cycle(workspace).verdict in ("promoted", "nothing better")

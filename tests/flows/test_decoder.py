@@ -72,6 +72,7 @@ def _all_read_with_their_prompt(folder: Path, read: list[str]) -> None:
     assert set(documents) <= set(told)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_other_poolings_are_trained_and_kept(ask, new_workspace, beir, tiny_model_folder, tmp_path, pooling):
     from sentence_transformers import SentenceTransformer, models

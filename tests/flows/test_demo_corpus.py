@@ -110,6 +110,7 @@ def test_ids_tell_texts_and_kinds_apart():
     assert len(text_id("d", "é")) == 13
 
 
+@pytest.mark.exhaustive
 def test_the_library_of_this_machine_has_functions():
     found = list(itertools.islice(stdlib_functions(), 300))
     assert len({function.name for function in found}) > 250

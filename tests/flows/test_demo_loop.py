@@ -12,6 +12,7 @@ from nearer.store.workspace import Workspace
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.exhaustive
 def test_two_turns_end_in_a_page(tmp_path, tiny_recipe, monkeypatch):
     sides = held_out()
     split = {"by": "group", "field": GROUP, "dev_groups": sides["dev"], "test_groups": sides["test"]}

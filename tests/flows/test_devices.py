@@ -50,6 +50,7 @@ def same_model(folder, model_id, of_one):
     return torch.allclose(found, wanted, rtol=0, atol=1e-4)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_torchrun_trains_the_model_of_one_process(base_live, of_one):
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
@@ -96,6 +97,7 @@ def test_when_the_first_process_dies_the_other_ends_and_one_alone_goes_on(base_l
     assert [len(each) for each in trainings(base_live)] == [1, 1]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_when_another_process_dies_the_first_says_so_and_the_command_can_be_repeated(base_live, ask):
     settings = ("train.passes=1", "train.epochs=12", "train.patience=9", "train.evals_per_pass=6")

@@ -132,6 +132,7 @@ def test_the_card_has_figures_with_intervals_data_and_limits(ask, trained, tmp_p
     assert str(tiny_model_folder.parent) not in str(card), "no path of this machine is published"
 
 
+@pytest.mark.exhaustive
 def test_without_a_figure_the_card_says_so(ask, nearer, base_live, tmp_path):
     made = ask(base_live, "export", "model", "base", tmp_path / "out")
     assert made["measured_on"] == []

@@ -84,6 +84,7 @@ def test_only_what_changed_is_read_and_encoded(live, ask, words, monkeypatch):
     assert read == []
 
 
+@pytest.mark.exhaustive
 def test_a_fresh_index_answers_without_reading_the_hashes_of_all_documents(live, ask, monkeypatch):
     monkeypatch.setattr(Collection, "document_hashes", None)
     monkeypatch.setattr(Collection, "document_metadata", None)
@@ -127,6 +128,7 @@ def dated(base_live, ask, words):
     return base_live
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["exact", "lancedb with a vector index"])
 def test_filters_are_used_once_the_recipe_names_their_fields(dated, ask, kind):
     configure(dated, KINDS[kind])
@@ -194,6 +196,7 @@ def test_words_are_searched_whatever_the_index_is(base_live, ask, nearer, words,
 # Faults
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_release_is_refused_while_recall_is_below_the_floor(trained, ask, monkeypatch):
     before = ask(trained, "status")["live"]
@@ -217,6 +220,7 @@ def test_a_release_is_refused_while_recall_is_below_the_floor(trained, ask, monk
     assert ask(trained, "rollback")["release_id"] == before["release_id"]
 
 
+@pytest.mark.exhaustive
 def test_a_release_says_which_index_it_was_measured_with(trained, ask):
     configure(trained, "exact_up_to = 20")
     assert ask(trained, "promote", "--set", "gate.min_gain=-1")["verdict"] == "promoted"
@@ -229,6 +233,7 @@ def test_a_release_says_which_index_it_was_measured_with(trained, ask):
     assert index["recall"]["measured_on"] == "queries"
 
 
+@pytest.mark.exhaustive
 def test_damage_is_told_and_mended_by_building_anew(base_live, ask):
     configure(base_live, LANCEDB)
     build(ask, base_live)
@@ -244,6 +249,7 @@ def test_damage_is_told_and_mended_by_building_anew(base_live, ask):
     assert found(ask, base_live, "music", "-k", 80) == before
 
 
+@pytest.mark.exhaustive
 def test_a_recipe_that_chooses_another_kind_is_followed_at_the_next_build(base_live, ask):
     configure(base_live, LANCEDB)
     assert ask(base_live, "index", "--verify", code=3)["faults"]["live"] == ["kind 'exact', now 'lancedb'"]
@@ -254,6 +260,7 @@ def test_a_recipe_that_chooses_another_kind_is_followed_at_the_next_build(base_l
     assert build(ask, base_live)["index"]["kind"] == "exact"
 
 
+@pytest.mark.exhaustive
 def test_an_index_that_outgrows_its_kind_becomes_the_other(base_live, ask, words):
     configure(base_live, "exact_up_to = 80")
     assert build(ask, base_live)["index"]["kind"] == "exact"
@@ -266,6 +273,7 @@ def test_an_index_that_outgrows_its_kind_becomes_the_other(base_live, ask, words
 # Killed
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "step"), [("exact", "passages"), ("lancedb", "table"), ("lancedb", "manifest")])
 def test_a_killed_update_leaves_the_old_index_or_the_new_one(base_live, ask, words, kind, step):

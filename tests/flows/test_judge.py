@@ -78,6 +78,7 @@ def test_votes_that_disagree_weigh_less_and_the_order_is_told(server, workspace)
     assert {round(j.weight, 3) for j in said} in ({0.625}, {1.0}), "1 - (3 of 4 grades apart) / 2, or all as one"
 
 
+@pytest.mark.exhaustive
 def test_a_model_that_guesses_is_poor(ask, server, graded, monkeypatch):
     server.answer = lambda body: json.dumps({"grade": len(document_of(body)) % 2})
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -106,6 +107,7 @@ def test_what_it_costs_is_said_before(ask, server, base_live, monkeypatch):
     assert ask(base_live, "judge", "--model", "m", "--votes", 0, code=2)["error"]["hint"]
 
 
+@pytest.mark.exhaustive
 def test_people_correct_the_model(server, workspace):
     told = run(server, workspace, depth=10)
     [found] = told.corrected

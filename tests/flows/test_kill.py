@@ -169,6 +169,7 @@ def test_killed_at_a_step(ask, edited, finished, words, step, verb):
     assert not list(edited.rglob(".tmp-*")), "nothing is left behind"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["exact", "lancedb"])
 def test_killed_at_any_time(ask, edited, words, kind):

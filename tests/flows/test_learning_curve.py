@@ -102,6 +102,7 @@ def test_what_it_measured_answers_the_short_question(measured):
     assert answer["forecast"]["ndcg"] == max(found["forecast"]["value"], *(p["value"] for p in found["points"]))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_same_again_gives_the_same_curve(measured, opened):
     found = learning_curve(opened(), max_pairs=100, clock=count().__next__)
@@ -117,6 +118,7 @@ def test_subsets_are_nested_and_keep_a_query_together():
     assert [each.anchor for each in ordered[::3]] != sorted(each.anchor for each in ordered[::3])
 
 
+@pytest.mark.exhaustive
 def test_interrupted_it_leaves_nothing(opened, base_live, monkeypatch, tmp_path):
     before, num_calls, forward = files(base_live), [], Objective.__call__
 
@@ -148,6 +150,7 @@ def test_vectors_of_a_trained_model_never_enter_the_cache_of_the_base(measured):
     np.testing.assert_allclose(cached[1], encoder.encode_queries([query.text for query in queries]), atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_a_larger_corpus_is_cut_down_to_what_no_model_has_chosen(opened):
     workspace = opened("advise.curve_passages=30", "train.max_dev_queries=10")
     encoder = open_system(workspace, "base").encoder

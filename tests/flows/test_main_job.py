@@ -167,6 +167,7 @@ def test_judgments_of_several_grades_are_learned_from_as_such(ask, nearer, new_w
     assert reports[0]["num_negatives"] > reports[1]["num_negatives"], "those judged lower come along"
 
 
+@pytest.mark.exhaustive
 def test_what_frozen_layers_made_in_one_pass_serves_the_next(ask, base_live, monkeypatch):
     seen, freeze = [], fit_module.frozen
 
@@ -183,6 +184,7 @@ def test_what_frozen_layers_made_in_one_pass_serves_the_next(ask, base_live, mon
     assert at_first == 0 < 140 < at_second
 
 
+@pytest.mark.exhaustive
 def test_every_pass_is_pulled_to_the_weights_that_training_began_with(ask, base_live, monkeypatch):
     starts, models, fit = [], [], passes_module.fit
 
@@ -299,6 +301,7 @@ def test_the_same_seed_makes_the_same_model_and_two_calls_of_one_pass_equal_one_
     assert model_of(ask, base_live) in {one["model_id"], wanted}
 
 
+@pytest.mark.exhaustive
 def test_another_seed_makes_another_model(ask, base_live):
     settings = ("--set", "train.passes=1", "--set", "train.epochs=0.3")
     one = ask(base_live, "train", *settings)
@@ -410,6 +413,7 @@ def test_a_removed_document_is_never_returned(ask, base_live):
     assert len(scores(ask, base_live, "music")) == 79
 
 
+@pytest.mark.exhaustive
 def test_a_rollback_ranks_todays_documents_as_before(ask, trained, words):
     text, new = "music for the church", " ".join(words[-9:])
     before = scores(ask, trained, text)

@@ -55,6 +55,7 @@ def test_the_model_is_measured_with_the_prompts_and_lengths_that_it_declares(
     workspace.close()
 
 
+@pytest.mark.exhaustive
 def test_it_can_be_measured_again_by_its_id_and_go_live(ask, base_live, other_folder):
     [found] = ask(base_live, "evaluate", other_folder)["results"]
     [again] = ask(base_live, "evaluate", found["model_id"])["results"]
@@ -144,6 +145,7 @@ def test_a_name_that_fails_leaves_no_look_at_the_test_split(ask, base_live):
     assert ask(base_live, "evaluate", "--split", "test")["ledger"]["num_test_uses"] == before + 1
 
 
+@pytest.mark.exhaustive
 def test_the_base_is_entered_by_what_is_made_of_it_and_not_by_being_measured(make_workspace, fill_workspace):
     workspace = make_workspace()
     fill_workspace(workspace, num_documents=40)

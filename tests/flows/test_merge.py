@@ -63,6 +63,7 @@ def found(ask, folder, system, text):
     return [each["doc_id"] for each in ask(folder, "search", text, "-k", 80)["results"]]
 
 
+@pytest.mark.exhaustive
 def test_what_breaks_a_case_is_told_and_shown(ask, trained, model_id, tmp_path):
     before = [each["doc_id"] for each in ask(trained, "search", TEXTS[0], "-k", 80)["results"]]
     after = found(ask, trained, model_id, TEXTS[0])
@@ -111,6 +112,7 @@ def test_models_that_do_not_fit_are_refused(ask, trained, model_id, tmp_path, ti
     assert "prompts" in ask(trained, "merge", model_id, "--weight", 0.5, *prompted, code=2)["error"]["message"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("step", ["merge.model", "merge.registered"])
 @pytest.mark.slow
 def test_killed_at_a_step_it_can_be_repeated(ask, trained, model_id, step):

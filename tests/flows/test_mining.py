@@ -85,6 +85,7 @@ def test_sources_that_cannot_work_are_refused(sources, named):
         MiningRecipe(sources=sources)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("loss", "mined"), [("none", False), ("cosine", False), ("mnrl", True)])
 def test_what_learns_from_scores_of_pairs_mines_nothing_and_needs_no_linear_map(new_workspace, tmp_path, loss, mined):
     rows = synthetic_rows(num_documents=40)
@@ -105,6 +106,7 @@ def test_what_learns_from_scores_of_pairs_mines_nothing_and_needs_no_linear_map(
     assert [each["mining"] is not None for each in passes] == [False, mined]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_run_of_several_rounds_cut_short_everywhere_ends_the_same(tmp_path, tiny_recipe, beir, monkeypatch):
     recipe = {

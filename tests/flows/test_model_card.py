@@ -1,6 +1,7 @@
 """A trained model's folder: printed, with a card, and read by sentence-transformers alone."""
 
 import numpy as np
+import pytest
 from sentence_transformers import SentenceTransformer
 
 from nearer.store.workspace import Workspace
@@ -23,6 +24,7 @@ def test_the_folder_is_printed_and_loads_elsewhere_with_equal_vectors(nearer, tr
     assert " before, 0." in card
 
 
+@pytest.mark.exhaustive
 def test_train_says_where_it_is(nearer, base_live):
     outcome = nearer("train", "--dir", base_live, "--set", "train.passes=1")
     [line] = [line for line in outcome.out.splitlines() if line.startswith("the model is in ")]

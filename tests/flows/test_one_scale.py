@@ -88,6 +88,7 @@ def test_fine_tuning_is_on_the_scale_of_the_base(live, forecasts):
     assert "of 25 dev queries over 60 documents, where base has 0.900" in shown.notes[0]
 
 
+@pytest.mark.exhaustive
 def test_the_printed_table_and_the_verdict_agree(live, forecasts):
     forecasts((0.086, 0.03, 0.14))
     result = advise(live, confirm_on_test=False)

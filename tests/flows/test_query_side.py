@@ -101,6 +101,7 @@ def test_queries_are_by_its_weights_and_documents_by_its_parents(query_side):
     assert tuned.token_spans(texts[0]) == base.token_spans(texts[0])
 
 
+@pytest.mark.exhaustive
 def test_what_can_follow_it(ask, query_side):
     folder, trained = query_side
     error = ask(folder, "train", "--from", trained["model_id"], code=2)["error"]
@@ -118,6 +119,7 @@ def test_what_can_follow_it(ask, query_side):
     assert "folder is gone" in ask(folder, "evaluate", trained["model_id"], code=2)["error"]["message"]
 
 
+@pytest.mark.exhaustive
 def test_with_lora_and_what_is_no_better_is_not_registered(ask, base_live):
     lora = ("--set", "train.lora_rank=4", "--set", "train.passes=1")
     trained = ask(
@@ -129,6 +131,7 @@ def test_with_lora_and_what_is_no_better_is_not_registered(ask, base_live):
     assert (again["improved"], again["encoder_id"]) == (False, again["space_id"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("step", ["train.mined", "train.model"])
 def test_killed_at_a_step_it_makes_the_same_model(ask, base_live, query_side, step):
@@ -138,6 +141,7 @@ def test_killed_at_a_step_it_makes_the_same_model(ask, base_live, query_side, st
     assert ask(base_live, *options)["model_id"] == query_side[1]["model_id"]
 
 
+@pytest.mark.exhaustive
 def test_the_learning_curve_leaves_documents_as_they_are(base_live, monkeypatch):
     workspace = Workspace.open(base_live, overrides=["train.sides=query", "train.lora_rank=4"])
     monkeypatch.setattr(Encoder, "encode_documents", lambda _, texts: pytest.fail(f"{len(texts)} documents encoded"))

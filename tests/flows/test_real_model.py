@@ -47,6 +47,7 @@ def library(tmp_path, functions):
     return {kind: write_jsonl(tmp_path / f"{kind}.jsonl", rows[kind]) for kind in ("corpus", "queries", "judgments")}
 
 
+@pytest.mark.exhaustive
 def test_training_brings_the_real_model_nearer_and_can_be_undone(ask, nearer, library, tmp_path):
     folder, sides = tmp_path / "shop", held_out()
     assert nearer("init", folder).exit_code == 0

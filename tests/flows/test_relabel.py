@@ -116,6 +116,7 @@ def test_a_training_with_a_teacher_reports_what_it_did_and_resumes_with_its_scor
     assert (got["model_id"], got["passes"]) == (wanted["model_id"], wanted["passes"])
 
 
+@pytest.mark.exhaustive
 def test_another_teacher_makes_another_training(
     base_live, topic_cross_encoder_folder, tiny_cross_encoder_folder, tmp_path
 ):
@@ -141,6 +142,7 @@ def test_negatives_of_pairs_given_as_text_are_the_teams_own(
     assert len(own.scores) == 3
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("loss", ["margin_mse", "kl"])
 def test_losses_that_distil_learn_from_the_teacher_from_the_first_pass_on(
     ask, base_live, topic_cross_encoder_folder, loss
@@ -177,6 +179,7 @@ def test_bars_in_the_wrong_order_are_refused(ask, base_live):
     assert "positive_from must not be less" in ask(base_live, "train", *options, code=2)["error"]["message"]
 
 
+@pytest.mark.exhaustive
 def test_the_report_tells_what_the_teacher_did(opened, nearer, base_live, topic_cross_encoder_folder):
     workspace = opened(base_live, f"mining.reranker={topic_cross_encoder_folder}", "train.max_pairs=64")
     trained = train(workspace)

@@ -118,6 +118,7 @@ def test_the_set_is_one_that_could_go_wrong(wanted):
     assert passes[1]["mining"]["num_examples"] == 80
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_cut_short_after_every_durable_step_it_ends_the_same(run, wanted, monkeypatch):
     left = Counter(STEPS)
@@ -128,6 +129,7 @@ def test_cut_short_after_every_durable_step_it_ends_the_same(run, wanted, monkey
     assert run()[0] == wanted
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_again_and_again_it_ends_the_same(folder, run, wanted):
     deaths = {}
@@ -150,6 +152,7 @@ def test_it_says_from_where_it_goes_on_and_mines_once(run, wanted, cut_short, mo
     assert said[1] == f"goes on from pass 2, step {2 * math.ceil(steps / 3)} of {steps}"
 
 
+@pytest.mark.exhaustive
 def test_an_error_in_the_middle_is_no_end_either(run, wanted, monkeypatch):
     forward, num_calls = Objective.__call__, []
 
@@ -206,6 +209,7 @@ def test_what_had_other_data_cannot_be_resumed_but_discarded(cut_short, folder):
         assert not before.exists()
 
 
+@pytest.mark.exhaustive
 def test_what_does_not_decide_the_outcome_makes_no_other_run(run, cut_short, monkeypatch, wanted):
     cut_short("train.checkpoint")
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
@@ -215,6 +219,7 @@ def test_what_does_not_decide_the_outcome_makes_no_other_run(run, cut_short, mon
     assert said[1].startswith("goes on from pass 1, step ")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["mined", "result"])
 def test_what_is_damaged_is_made_again(run, cut_short, monkeypatch, folder, wanted, name):
     cut_short("train.checkpoint", 3)
@@ -227,6 +232,7 @@ def test_what_is_damaged_is_made_again(run, cut_short, monkeypatch, folder, want
     assert f"report.json is not as it was written): pass {number} begins anew" in damaged
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("content", ["", "[]", '{"started_at": 1}', None])
 def test_a_run_that_cannot_be_read_is_dropped(run, cut_short, monkeypatch, folder, wanted, content):
     cut_short("train.examples")
@@ -236,6 +242,7 @@ def test_a_run_that_cannot_be_read_is_dropped(run, cut_short, monkeypatch, folde
     assert json.loads(record.read_text())["decides"]["train.epochs"] == 1.5
 
 
+@pytest.mark.exhaustive
 def test_a_resumed_run_claims_no_duration(run, cut_short, monkeypatch, folder):
     cut_short("train.pass", overrides=("train.passes=1",))
     got, _ = run("train.passes=1")
@@ -244,6 +251,7 @@ def test_a_resumed_run_claims_no_duration(run, cut_short, monkeypatch, folder):
     workspace.close()
 
 
+@pytest.mark.exhaustive
 def test_a_disk_that_is_full_in_the_end_costs_no_training(run, monkeypatch, wanted):
     def full(self, folder):
         raise OSError(28, "No space left on device")
@@ -264,6 +272,7 @@ def test_a_training_that_diverges_at_once_is_refused_with_the_remedy(run, folder
     assert not list((folder / ".nearer/training").iterdir())
 
 
+@pytest.mark.exhaustive
 def test_a_pass_that_diverges_later_leaves_what_was_best(run, monkeypatch, wanted):
     forward, first = Objective.__call__, wanted["result"]["passes"][0]["fit"]
     num_calls = []

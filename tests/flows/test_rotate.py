@@ -25,6 +25,7 @@ def test_it_ranks_as_before_and_loses_less_when_it_is_compressed(ask, base_live,
     assert cut[rotated] > cut["base"]
 
 
+@pytest.mark.exhaustive
 def test_compress_rotates_first_where_that_is_asked(ask, base_live, rotated):
     assert ask(base_live, "compress", "base", "--rotated", *SIZES)["system"] == rotated
     short = ask(base_live, "compress", "base", "--rotated", "--dimension", "8")
@@ -49,6 +50,7 @@ def test_the_same_pairs_rotate_alike(base_live, rotated):
     workspace.close()
 
 
+@pytest.mark.exhaustive
 def test_a_rotated_model_can_be_rotated_again(base_live, rotated):
     workspace = Workspace.open(base_live)
     again = rotate(workspace, rotated)

@@ -43,15 +43,18 @@ def test_it_starts_as_good_as_the_model_was_and_rotates_once(run):
     assert run(CUT, "train.passes=1", start=result["model_id"])[1:] == (True, False)
 
 
+@pytest.mark.exhaustive
 def test_as_it_is_where_documents_keep_their_vectors(run):
     assert run(CUT, "train.sides=query", "train.passes=1")[1:] == (False, False)
 
 
+@pytest.mark.exhaustive
 def test_without_an_improvement_it_is_the_model_that_there_was(run):
     result, was_rotated, _ = run(CUT, "train.passes=1", "train.learning_rate=1e-12", "train.evals_per_pass=1")
     assert (result["improved"], was_rotated) == (False, False)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
     other = shutil.copytree(base_live, tmp_path / "other")
@@ -62,6 +65,7 @@ def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
     assert run(*often, folder=other)[0]["model_id"] == whole["model_id"]
 
 
+@pytest.mark.exhaustive
 def test_a_rotated_model_is_merged_with_base_rotated_alike(run, base_live):
     result, *_ = run(CUT, "train.passes=1")
     workspace = Workspace.open(base_live)

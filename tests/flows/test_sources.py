@@ -105,6 +105,7 @@ def test_each_source_comes_as_often_as_it_weighs_in_batches_of_its_own(run, batc
     assert said[0] == told
 
 
+@pytest.mark.exhaustive
 def test_one_source_is_not_told_of(run, batches):
     got, said = run("train.source_weights.unnamed=0", "train.passes=1")
     assert said[0].startswith("leaves out ")
@@ -157,6 +158,7 @@ def test_settings_that_cannot_be(nearer, folder, setting, reason):
 ORDERED = (SINGLE, WEIGHTS, "train.epochs=1.5", "train.checkpoint_steps=1")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_training_that_was_cut_short_ends_the_same_whatever_the_order(run, monkeypatch, folder):
     clean = shutil.copytree(folder, folder.parent / "clean")
@@ -173,6 +175,7 @@ def test_a_training_that_was_cut_short_ends_the_same_whatever_the_order(run, mon
     assert any(line.startswith("goes on from pass 2, step 2 of ") for line in said)
 
 
+@pytest.mark.exhaustive
 def test_other_weights_are_another_run(run, monkeypatch):
     with monkeypatch.context() as patch:
         cut_at(patch, "train.checkpoint", 1)
@@ -182,6 +185,7 @@ def test_other_weights_are_another_run(run, monkeypatch):
     assert not any(line.startswith("goes on from") for line in said)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_time_is_planned_by_the_batches_that_there_will_be(run, batches, monkeypatch):
     costs = Costs(encode_s=1e-9, train_s=1e-9, step_s=100.0)
@@ -195,6 +199,7 @@ def test_a_time_is_planned_by_the_batches_that_there_will_be(run, batches, monke
     assert 0 < part["result"]["num_pairs"] < whole["result"]["num_pairs"]
 
 
+@pytest.mark.exhaustive
 def test_the_report_shows_what_was_drawn(run, folder, ask):
     got, _ = run(WEIGHTS, "train.passes=1")
     page = Path(ask(folder, "report")["report"]).read_text(encoding="utf-8")

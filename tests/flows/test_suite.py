@@ -98,6 +98,7 @@ def test_a_document_with_the_querys_own_text_is_found(ask, base_live, tmp_path):
     assert ask(base_live, "suite", "--file", file)["verdict"] == "ok"
 
 
+@pytest.mark.exhaustive
 def test_systems_are_compared_with_the_first(ask, nearer, trained, tmp_path):
     model_id = ask(trained, "status")["models"][-1]["model_id"]
     before, after = rankings(trained, "live"), rankings(trained, model_id)
@@ -264,6 +265,7 @@ def test_critical_cases_refuse_where_live_cannot_be_compared_with_too(ask, gated
     assert [each["system"] for each in refused["suite"]["results"]] == ["base"]
 
 
+@pytest.mark.exhaustive
 def test_a_faulty_suite_stops_a_promotion_before_anything_is_measured(ask, trained, gated):
     gated("major", "lost", code=3)
     looks = ask(trained, "evaluate", "--split", "test")["ledger"]["num_test_uses"]
@@ -301,6 +303,7 @@ def test_without_a_suite_the_gate_asks_for_none(base_live):
 # The report, and a process that dies
 
 
+@pytest.mark.exhaustive
 def test_the_report_tells_the_last_run(ask, gated, trained):
     page = Path(ask(trained, "report")["report"])
     assert "The suite has not been run" in page.read_text()
@@ -312,6 +315,7 @@ def test_the_report_tells_the_last_run(ask, gated, trained):
     assert "newly failing" in text
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_once_its_result_is_kept(ask, trained, tmp_path):
     """The result is in the report, what is live stays, and both verbs that run the suite can be repeated."""

@@ -315,6 +315,7 @@ def metadata_of(folder):
     return found
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_after_the_look_it_is_counted_and_the_command_can_be_repeated(topics):
     arguments = ("evaluate", "--task", "classification", *TOPIC, "--split", "test", "--json", "--dir", topics)

@@ -98,6 +98,7 @@ def test_what_is_not_there_is_told(clicked):
         trained(clicked, "train.source_caps={bought = 5}")
 
 
+@pytest.mark.exhaustive
 def test_the_recipe_says_the_same(clicked):
     by_recipe, _ = trained(clicked, 'train.judged_by=["clicks", "import"]')
     assert {each.source for each in by_recipe.sources} == {"import", "clicks"}

@@ -143,6 +143,7 @@ def test_it_is_named_in_status_and_lineage_and_history_stays_about_live(ask, nea
     assert nearer("report", "--dir", after).exit_code == 0
 
 
+@pytest.mark.exhaustive
 def test_a_fresh_one_comes_from_the_encoder_and_its_parents_follow_in_the_lineage(ask, opened, trained):
     [*_, model] = ask(trained, "status")["models"]
     workspace = opened(trained, "reranker.epochs=0.1", "reranker.max_dev_queries=5")
@@ -160,12 +161,14 @@ def test_a_fresh_one_learns_to_rerank_what_it_has_not_seen(opened, base_live):
     assert dev["best"] > 2 * dev["start"]
 
 
+@pytest.mark.exhaustive
 def test_one_that_was_trained_here_teaches(ask, after, told):
     setting = ("--set", f"mining.reranker={told['reranker_id']}", "--set", "train.max_pairs=32")
     trained = ask(after, "train", *setting)
     assert trained["passes"][1]["mining"]["num_masked_by_teacher"] > 0
 
 
+@pytest.mark.exhaustive
 def test_what_brings_nothing_better_is_told_and_not_kept(nearer, before, topic_cross_encoder_folder):
     few = ("--set", "reranker.epochs=0.1", "--set", "reranker.learning_rate=1e-12")
     outcome = nearer("train", "--reranker", "--from", topic_cross_encoder_folder, *few, "--dir", before)
@@ -175,6 +178,7 @@ def test_what_brings_nothing_better_is_told_and_not_kept(nearer, before, topic_c
     assert not (before / ".nearer" / "models").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_better_one_says_how_to_use_it(nearer, before, topic_cross_encoder_folder, told):
     outcome = nearer("train", "--reranker", "--from", topic_cross_encoder_folder, "--dir", before)
     assert f'next: search.rerank.model = "{told["reranker_id"]}" in nearer.toml' in outcome.out
@@ -278,6 +282,7 @@ def test_a_release_refuses_files_that_are_no_longer_what_was_trained(
     assert ask(after, "search", "music")["results"]
 
 
+@pytest.mark.exhaustive
 def test_shorter_inputs_are_pinned_by_the_release(ask, after, told, named):
     short = ("--set", "search.rerank.max_seq_length=16")
     ask(after, "promote", "base+rerank", "--force", "--reason", "a test", *named, *short, code=None)
@@ -299,6 +304,7 @@ def test_it_is_no_system_of_its_own_and_unknown_ids_are_told(ask, after, told):
     assert error["code"] == "not_found"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_advice_measures_it_on_queries_that_it_did_not_learn_from(ask, after, told, named):
     few = ("--set", "advise.curve_pairs=20", "--set", "train.epochs=0.1", "--no-test")
@@ -386,6 +392,7 @@ def test_documents_that_are_all_answers_leave_nothing_to_learn(ask, new_workspac
     assert "no pair has a negative" in error["message"]
 
 
+@pytest.mark.exhaustive
 def test_negatives_that_seem_to_be_positives_are_named_where_no_others_are(opened, before, monkeypatch):
     monkeypatch.setattr(negatives, "by_hidden_positives", lambda *_, **__: MOSTLY_FALSE)
     with pytest.raises(RecipeError, match="those that were mined seem mostly to be positives") as caught:
@@ -400,6 +407,7 @@ def test_without_dev_queries_it_is_refused(ask, new_workspace, beir):
     assert "no judgments" in ask(folder, "train", "--reranker", code=2)["error"]["message"]
 
 
+@pytest.mark.exhaustive
 def test_behind_an_api_there_is_no_transformer_but_a_cross_encoder_can_learn(ask, before, topic_cross_encoder_folder):
     with EmbeddingServer(dimension=16) as server:
         api = ("--set", f"encoder.api.endpoint={server.endpoint}", "--set", f"encoder.model={server.model}")
@@ -411,6 +419,7 @@ def test_behind_an_api_there_is_no_transformer_but_a_cross_encoder_can_learn(ask
         assert trained["dev"]["best"] >= trained["dev"]["start"]
 
 
+@pytest.mark.exhaustive
 def test_queries_that_leak_are_left_out(ask, new_workspace, beir, tmp_path, topic_cross_encoder_folder):
     source = Path(shutil.copytree(beir, tmp_path / "leaky"))
     queries = [json.loads(line) for line in (source / "queries.jsonl").read_text().splitlines()]
@@ -425,6 +434,7 @@ def test_queries_that_leak_are_left_out(ask, new_workspace, beir, tmp_path, topi
     assert trained["num_excluded"] == {"queries": 2, "pairs": 0}
 
 
+@pytest.mark.exhaustive
 def test_a_training_that_breaks_down_at_once_is_refused_with_the_remedy(ask, before, topic_cross_encoder_folder):
     options = ("--set", "reranker.learning_rate=1e30")
     error = ask(before, "train", "--reranker", "--from", topic_cross_encoder_folder, *options, code=2)["error"]
@@ -433,6 +443,7 @@ def test_a_training_that_breaks_down_at_once_is_refused_with_the_remedy(ask, bef
     assert not list((before / ".nearer" / "training").rglob("run-*"))
 
 
+@pytest.mark.exhaustive
 def test_a_training_that_breaks_down_later_keeps_what_was_best(
     nearer, before, monkeypatch, topic_cross_encoder_folder, told
 ):
@@ -452,6 +463,7 @@ def test_a_training_that_breaks_down_later_keeps_what_was_best(
 # Killed, resumed, full, read-only
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_at_every_step_again_and_again_it_ends_the_same(ask, before, wanted, topic_cross_encoder_folder):
     command = ("train", "--reranker", "--from", topic_cross_encoder_folder)
@@ -464,6 +476,7 @@ def test_killed_at_every_step_again_and_again_it_ends_the_same(ask, before, want
     assert not list(before.rglob(".tmp-*"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_unfinished_training_of_an_encoder_and_of_a_reranker_do_not_drop_each_other(
     before, topic_cross_encoder_folder
@@ -475,6 +488,7 @@ def test_an_unfinished_training_of_an_encoder_and_of_a_reranker_do_not_drop_each
     assert len(list((before / ".nearer" / "training").rglob("run-*"))) == 3
 
 
+@pytest.mark.exhaustive
 def test_a_damaged_result_is_made_again(before, ask, wanted, topic_cross_encoder_folder):
     command = ("train", "--reranker", "--from", topic_cross_encoder_folder)
     assert run(*command, "--dir", before, die_at="train.pass").was_killed
@@ -483,6 +497,7 @@ def test_a_damaged_result_is_made_again(before, ask, wanted, topic_cross_encoder
     assert outcome(before, ask(before, *command)) == wanted
 
 
+@pytest.mark.exhaustive
 def test_a_disk_that_is_full_in_the_end_costs_no_training(
     before, opened, monkeypatch, wanted, topic_cross_encoder_folder
 ):
@@ -500,6 +515,7 @@ def test_a_disk_that_is_full_in_the_end_costs_no_training(
     assert outcome(before, result.to_dict()) == wanted
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_without_room_or_permission_it_says_so_and_nothing_is_half_done(
     before, ask, wanted, topic_cross_encoder_folder
@@ -521,6 +537,7 @@ def test_without_room_or_permission_it_says_so_and_nothing_is_half_done(
     assert [each["reranker_id"] for each in ask(before, "status")["rerankers"]] == [wanted["result"]["reranker_id"]]
 
 
+@pytest.mark.exhaustive
 def test_an_encoder_is_not_changed_by_the_head_that_is_put_on_it(opened, before, tiny_model_folder):
     workspace = opened(before, "reranker.epochs=0.1", "reranker.max_dev_queries=3")
     train_reranker(workspace)

@@ -40,6 +40,7 @@ def run(base_live):
     return run
 
 
+@pytest.mark.exhaustive
 def test_dev_sees_a_better_model_before_its_weights_learn(run):
     plain, without = run()
     result, model = run(LINEAR_FIRST)
@@ -67,6 +68,7 @@ def test_a_map_that_dev_does_not_want_is_not_there(run):
     assert result["model_id"] == plain["model_id"]
 
 
+@pytest.mark.exhaustive
 def test_a_map_that_is_not_proven_better_is_not_there_and_its_gain_not_told(run, monkeypatch):
     unproven = partial(compare_all, confidence=1 - 1e-9)
     monkeypatch.setattr(warm_start, "compare_all", lambda *values, **settings: unproven(*values, **settings))
@@ -96,6 +98,7 @@ def test_pass_1_learns_from_what_the_map_mines_and_nothing_is_encoded_for_it(run
     assert vectors == pytest.approx(encode(Encoder(model, settings=settings), passages), abs=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_a_map_that_brings_little_of_what_is_lacking_is_not_there_and_mines_nothing(run, monkeypatch):
     kept, _ = run(LINEAR_FIRST)
     gain, lacking = kept["passes"][0]["gain"]["difference"], 1 - kept["passes"][0]["fit"]["dev"][0]["value"]
@@ -105,18 +108,21 @@ def test_a_map_that_brings_little_of_what_is_lacking_is_not_there_and_mines_noth
     assert (kept["passes"][1]["mining"] is not None, result["passes"][1]["mining"]) == (True, None)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("setting", ["train.warm_start_epochs=0", "train.sides=query"])
 def test_none_where_that_is_asked_or_documents_keep_their_vectors(run, setting):
     result, _ = run(LINEAR_FIRST, setting)
     assert [each["number"] for each in result["passes"]] == [1]
 
 
+@pytest.mark.exhaustive
 def test_it_is_the_base_alone_that_begins_with_one(run):
     result, _ = run(LINEAR_FIRST)
     again, _ = run(LINEAR_FIRST, start=result["model_id"])
     assert [each["number"] for each in again["passes"]] == [2]
 
 
+@pytest.mark.exhaustive
 def test_a_base_that_was_trained_with_one_keeps_it(run, base_live):
     result, before = run(LINEAR_FIRST, NOTHING)
     [folder] = (base_live / ".nearer" / "models").glob("*")
@@ -126,6 +132,7 @@ def test_a_base_that_was_trained_with_one_keeps_it(run, base_live):
     assert torch.equal(after.state_dict()[f"{LINEAR}.linear.weight"], before.state_dict()[f"{LINEAR}.linear.weight"])
 
 
+@pytest.mark.exhaustive
 def test_what_is_distilled_may_begin_with_one(run, topic_cross_encoder_folder):
     teacher = f'mining.reranker="{topic_cross_encoder_folder}"'
     result, model = run(LINEAR_FIRST, teacher, "train.loss=kl")
@@ -133,6 +140,7 @@ def test_what_is_distilled_may_begin_with_one(run, topic_cross_encoder_folder):
     assert has_matrix(model, LINEAR)
 
 
+@pytest.mark.exhaustive
 def test_a_pass_that_breaks_down_leaves_the_map(run):
     result, model = run(LINEAR_FIRST, "train.learning_rate=1e30")
     assert result["passes"][1]["fit"]["fault"]
@@ -140,11 +148,13 @@ def test_a_pass_that_breaks_down_leaves_the_map(run):
     assert has_matrix(model, LINEAR)
 
 
+@pytest.mark.exhaustive
 def test_vectors_that_may_be_cut_are_mapped_and_then_turned(run):
     _, model = run(LINEAR_FIRST, "train.matryoshka_dims=[8, 16]")
     assert [name for name, _ in model.named_children()][-3:-1] == [LINEAR, ROTATION]
 
 
+@pytest.mark.exhaustive
 def test_it_merges_with_the_base(run, base_live):
     result, _ = run(LINEAR_FIRST)
     workspace = Workspace.open(base_live)
@@ -165,6 +175,7 @@ def test_it_is_told_and_shown(nearer, base_live, run):
     assert "in 1 pass," in page
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_cut_short_it_ends_the_same(run, base_live, tmp_path, monkeypatch):
     other = shutil.copytree(base_live, tmp_path / "other")

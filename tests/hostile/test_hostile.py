@@ -65,6 +65,7 @@ def test_names_are_unique_and_there_are_more_than_a_hundred():
     assert [name for name, count in Counter(case.name for case in CASES).items() if count > 1] == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_files_and_their_manifest_can_be_written_for_others(nearer, tmp_path):
     write_all(tmp_path / "made")

@@ -298,6 +298,7 @@ def test_ways_to_train_that_learn(train, options):
     assert sum(report.losses[-3:]) < 0.8 * sum(report.losses[:3])
 
 
+@pytest.mark.exhaustive
 def test_a_pull_keeps_near_to_where_training_began_or_leads_back_there(train, tiny_model_folder):
     from nearer.encode.encoder import Encoder
 
@@ -372,6 +373,7 @@ def test_precision_is_the_recipes_in_a_step_and_the_searchs_outside(train, tiny_
     assert precisions.seen[True] == {("highest", False)}, "and after training too"
 
 
+@pytest.mark.exhaustive
 def test_a_second_training_of_a_model_has_its_own_precision(train, tiny_encoder):
     seen = {}
 
@@ -384,6 +386,7 @@ def test_a_second_training_of_a_model_has_its_own_precision(train, tiny_encoder)
     assert seen == {"float32": {False}, "bfloat16": {True}, "tf32": {False}}
 
 
+@pytest.mark.exhaustive
 def test_a_decoder_learns_the_same_with_padding_on_either_side(train, make_decoder):
     from nearer.encode.encoder import Encoder
 

@@ -220,6 +220,7 @@ def test_a_model_that_is_broken_from_the_start_is_refused(run):
 # Cut short
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [{}, {"epochs": 1.4, "every": 1, "evals": 2}], ids=["dev", "every-step"])
 def test_cut_after_each_checkpoint_it_ends_as_the_whole_one(run, tmp_path, monkeypatch, recipe):
@@ -244,6 +245,7 @@ def test_cut_after_each_checkpoint_it_ends_as_the_whole_one(run, tmp_path, monke
     assert num_cuts >= 4
 
 
+@pytest.mark.exhaustive
 def test_what_was_done_is_not_done_again(run, wanted, cut_at_the_end, monkeypatch):
     assert Checkpoints.open(cut_at_the_end, say=print).start.step == 4
     steps, forward = [], ListwiseLoss.forward
@@ -263,6 +265,7 @@ def test_checkpoints_hold_no_pickled_arguments(cut_at_the_end):
     assert not list(cut_at_the_end.rglob("training_args.bin"))
 
 
+@pytest.mark.exhaustive
 def test_a_full_disk_is_told_and_training_goes_on_when_there_is_room(run, wanted):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))

@@ -93,6 +93,7 @@ def test_training_that_hurts_leaves_the_model_bit_for_bit(train, model):
     assert equal(bits(model), before)
 
 
+@pytest.mark.exhaustive
 def test_what_is_merged_is_what_dev_saw_at_its_best(train, model):
     seen, values = [], iter([0.1, 0.9, 0.3])
 
@@ -135,6 +136,7 @@ def test_the_scale_and_dropout_are_the_recipes(train, tiny_encoder, recipe, scal
     assert found == {(4, scaling, 0.0)}
 
 
+@pytest.mark.exhaustive
 def test_a_seed_gives_the_same_adapters_and_another_others(train, tiny_model_folder):
     made = []
     for seed in (1, 1, 2):

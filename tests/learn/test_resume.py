@@ -130,6 +130,7 @@ def run_until_done(run, **recipe):
             num_cuts += 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("cut", "recipe", "num_cuts"),
@@ -209,6 +210,7 @@ def test_a_damaged_checkpoint_is_dropped_for_the_one_before(folder, cut_at_the_e
     assert not (folder / "step-5").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_pass_whose_checkpoints_are_all_damaged_begins_anew_and_ends_the_same(run, folder, wanted, cut_at_the_end):
     for path in folder.glob("step-*/rng_state.pth"):
         flip(path)

@@ -47,6 +47,7 @@ def test_the_past_takes_noise_out(better):
     assert found.faults == ()
 
 
+@pytest.mark.exhaustive
 def test_without_an_effect_intervals_cover_zero_as_often_as_they_say():
     rng = np.random.default_rng(1)
     covered = []

@@ -121,6 +121,7 @@ def test_one_fixed_ranking_identifies_nothing(asked):
     assert "two ranks" in chosen.why
 
 
+@pytest.mark.exhaustive
 def test_a_weak_design_has_wide_intervals():
     widths = []
     for swaps in (0.02, 0.5):

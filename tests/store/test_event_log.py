@@ -153,6 +153,7 @@ def test_killed_at_a_step_and_done_again(tmp_path, step):
     assert not list((tmp_path / "events").glob(".tmp*"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_at_any_time_nothing_acknowledged_is_lost(tmp_path):
     rng, acknowledged = random.Random(0), tmp_path / "acknowledged"

@@ -105,6 +105,7 @@ def test_one_whose_process_ended_without_a_word_is_lost(base_live):
         assert known.get(job.job_id).state == "lost"
 
 
+@pytest.mark.exhaustive
 def test_its_process_is_its_own_and_ends_the_job(serving, base_live, monkeypatch):
     """The real process: in a session of its own, so that what ends the service does not end it."""
     started, popen = [], subprocess.Popen

@@ -44,6 +44,7 @@ def test_users_keep_their_arm_and_answers_are_stamped(shared):
     assert (nobody["arm"], nobody["release_id"]) == ("live", control)
 
 
+@pytest.mark.exhaustive
 def test_a_batch_is_answered_arm_by_arm_in_order(shared):
     live, treatment = shared
     queries = [{"query": f"harbour {n}", "user": f"user-{n}", "k": 3} for n in range(20)]

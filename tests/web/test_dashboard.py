@@ -153,6 +153,7 @@ def test_what_the_pages_say(seen):
     assert "no job" in seen.client.get("/dashboard/jobs/job-0").text
 
 
+@pytest.mark.exhaustive
 def test_queries_that_nobody_clicked_on_are_told_once_events_come(live):
     answers = [live.post("/v1/search", query=query) for query in ("harbour", "lantern", "lantern")]
     told = lambda: live.client.get("/dashboard/traffic.json").json()  # noqa: E731
@@ -163,6 +164,7 @@ def test_queries_that_nobody_clicked_on_are_told_once_events_come(live):
     assert "lantern" in live.client.get("/dashboard/traffic").text
 
 
+@pytest.mark.exhaustive
 def test_a_rollback_of_what_is_not_live_any_more_is_refused(seen):
     live_id = seen.workspace.registry.live_id()
     refused = seen.client.post("/dashboard/rollback", data={"live": "release-0"})
@@ -173,6 +175,7 @@ def test_a_rollback_of_what_is_not_live_any_more_is_refused(seen):
     assert seen.workspace.registry.live_id() == live_id
 
 
+@pytest.mark.exhaustive
 def test_jobs_are_started_from_the_page(live):
     told = live.client.post("/dashboard/jobs", data={"verb": "evaluate", "system": "base bm25"})
     assert told.status_code == 303
@@ -291,6 +294,7 @@ def test_the_keyboard_is_enough(seen, browser):
     assert page.get_by_text("only here").count() + page.get_by_text("rank").count() > 0
 
 
+@pytest.mark.exhaustive
 def test_a_page_keeps_itself_up_to_date(live, browser):
     page = new_page(browser, live.url)
     page.goto("/dashboard/traffic")

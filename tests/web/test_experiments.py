@@ -66,6 +66,7 @@ def _broken(search_many, broken):
     return search
 
 
+@pytest.mark.exhaustive
 def test_the_guard_ends_a_canary(live, tmp_path, monkeypatch):
     begin(live, tmp_path, 'kind = "canary"', "sequential = true", "share = 0.5")
     searcher = live.service.router.follower.searcher

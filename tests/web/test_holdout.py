@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 USERS = [f"user-{number}" for number in range(160)]
 
 
+@pytest.mark.exhaustive
 def test_users_held_out_keep_the_first_release_and_take_part_in_nothing(serving, base_live):
     recipe = base_live / "nearer.toml"
     recipe.write_text(recipe.read_text(encoding="utf-8") + "\n[search]\nholdout = 0.3\n", encoding="utf-8")

@@ -116,6 +116,7 @@ def test_the_verb(ask, nearer, base_live):
         ask(base_live, "key", *arguments, code=2)
 
 
+@pytest.mark.exhaustive
 def test_pages_of_a_named_site_may_ask(base_live, serving):
     running = serving(base_live, origins=["https://shop.example"]).ready()
     site = {"Origin": "https://shop.example"}

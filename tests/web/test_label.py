@@ -183,6 +183,7 @@ def test_by_the_keyboard_alone(rating, browser):  # noqa: F811
     assert page.title() != "owned"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "light"), (1280, "dark")], ids=str)
 def test_no_page_of_labelling_has_a_fault_of_accessibility(rating, browser, width, scheme):  # noqa: F811
     _, workspace, url = rating

@@ -41,6 +41,7 @@ def test_what_waits_is_bounded(serving, base_live, blocked):
     assert running.client.post("/v1/search", json={"query": "rain"}).status_code == 200
 
 
+@pytest.mark.exhaustive
 def test_there_is_a_deadline(serving, base_live, blocked):
     running = serving(base_live, deadline_s=0.2).ready()
     assert running.post("/v1/search", status=504, query="rain")["error"]["code"] == "deadline_exceeded"

@@ -28,8 +28,16 @@ def ended_at_once(workspace, job_id):
     Jobs(workspace).end(job_id, state="failed", result={"error": {"code": "not_found", "message": "", "hint": ""}})
 
 
-@pytest.mark.parametrize("phases", ["examples,coverage", "fuzzing", "stateful"], ids=lambda each: each.split(",")[-1])
-def test_every_answer_is_one_that_the_document_tells(live, phases, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("phases", "paths"),
+    [
+        pytest.param("examples,coverage", "^/v1/(search|documents)$", id="coverage of search and documents"),
+        pytest.param("examples,coverage", ".*", id="coverage"),
+        pytest.param("fuzzing", ".*", id="fuzzing"),
+        pytest.param("stateful", ".*", id="stateful"),
+    ],
+)
+def test_every_answer_is_one_that_the_document_tells(live, phases, paths, monkeypatch, tmp_path):
     monkeypatch.setattr("nearer.flows.job._spawn", ended_at_once)
     _, token = Keys(live.workspace.database).add("all", scopes=["read", "write", "admin"])
     key = f"Authorization: Bearer {token}"
@@ -40,6 +48,8 @@ def test_every_answer_is_one_that_the_document_tells(live, phases, monkeypatch, 
         key,
         "--phases",
         phases,
+        "--include-path-regex",
+        paths,
         "--checks",
         ",".join(CHECKS),
         "--max-examples",

@@ -22,6 +22,7 @@ def test_live_without_a_cross_encoder_ranks_by_its_vectors(live, tiny_model_fold
         assert each["document"] == {"text": TEXTS[each["index"]]}
 
 
+@pytest.mark.exhaustive
 def test_live_with_a_cross_encoder_ranks_by_it(serving, base_live, topic_cross_encoder_folder):
     with (base_live / "nearer.toml").open("a") as recipe:
         recipe.write(f'\n[search.rerank]\nmodel = "{topic_cross_encoder_folder}"\n')

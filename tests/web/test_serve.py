@@ -145,6 +145,7 @@ def test_the_demo_ends_by_telling_how_to_serve_it():
     assert demonstrated(result).splitlines()[-1] == "serve:   nearer serve --dir made/demo"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_several_processes_serve_as_one_and_one_that_is_killed_is_begun_anew(served, base_live):
     process = served(base_live, "--workers", 2)

@@ -91,6 +91,7 @@ def test_a_share_is_drawn_and_what_finds_no_room_is_dropped_and_counted(live, te
     assert told.agreement.num_queries == 105 - told.num_dropped
 
 
+@pytest.mark.exhaustive
 def test_it_follows_the_documents_and_goes_when_it_is_ended(live, texts):
     shadowing(live, "bm25")
     live.client.put("/v1/documents?wait=true", json={"documents": [{"id": "z", "text": "a zebra at the quay"}]})
@@ -120,6 +121,7 @@ def test_what_the_candidate_cannot_answer_is_counted(live, texts, monkeypatch):
     assert (told.num_offered, told.num_failed, told.agreement) == (1, 1, None)
 
 
+@pytest.mark.exhaustive
 def test_over_http_it_is_a_job_and_the_gate_is_told(live, texts):
     job = live.post("/v1/admin/shadow", status=202, system="bm25", share=1.0)
     eventually(
@@ -186,6 +188,7 @@ def test_killed_it_is_there_whole(base_live, step):
         assert len(kept) == active.num_offered == (step == "shadow.answers")
 
 
+@pytest.mark.exhaustive
 def test_a_candidate_that_is_slow_does_not_slow_live(live, texts, monkeypatch):
     """The candidate takes 100 ms a query, all of it without the processor: live is as fast as without it."""
     shadowing(live, "bm25")
