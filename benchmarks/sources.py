@@ -4,11 +4,14 @@
 
 All train by the same recipe, and are measured on the same human judgments of test, query by query; the synthetic ones
 choose their checkpoint on dev as the others do. Clicks are simulated as in ``click_training.py``. ``--model`` is a
-folder with a language model; without one its rows are left out. Each cell is kept and not run again.
+folder with a language model; without one its rows are left out. TSDAE learns from the documents alone, to restore what
+was deleted of them: sentence-transformers' loss, with the settings of Wang et al. (2021, arXiv 2104.06979), section 4.
+Each cell is kept and not run again.
 """
 
 import argparse
 import os
+import random
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -35,9 +38,12 @@ class Way:
     clicks: bool = False
 
 
-OFFLINE, LOCAL = "offline", "local"
+OFFLINE, LOCAL, TSDAE = "offline", "local", "tsdae"
+DELETED = 0.6
+"""Share of the words that TSDAE deletes."""
 WAYS: Mapping[str, Way] = {
     "human": Way(sources="import"),
+    "TSDAE": Way(sources="", writer=TSDAE),
     "human, a quarter": Way(sources="import", human=0.25),
     "offline": Way(sources="synthetic", writer=OFFLINE),
     "offline and a quarter": Way(sources="import,synthetic", writer=OFFLINE, human=0.25),
@@ -87,6 +93,9 @@ def learn(folder: Path, name: str, way: Way, seed: int, asked: argparse.Namespac
     shutil.copy(folder / "import.json", copy / "import.json")
     progress = ConsoleProgress()
     with closing(opened(copy, seed, asked)) as workspace:
+        if way.writer == TSDAE:
+            restored = restore(workspace, copy / "tsdae", seed, asked)
+            return {**on_test(copy, str(copy / "tsdae"), seed, asked), "num_pairs": restored, "num_written": 0}
         keep_human(workspace, way.human)
         if way.clicks:
             nearer.judge_clicks(workspace)
@@ -99,6 +108,42 @@ def learn(folder: Path, name: str, way: Way, seed: int, asked: argparse.Namespac
     values = on_test(copy, trained.model_id, seed, asked)
     shutil.rmtree(copy)
     return {**values, "num_pairs": trained.num_pairs, "num_written": written}
+
+
+def restore(workspace: nearer.Workspace, target: Path, seed: int, asked: argparse.Namespace) -> int:
+    """Train base for one epoch to restore its documents, into a folder; how many documents there were."""
+    from datasets import Dataset
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
+
+    nearer.export_model(workspace, target.with_name("base"), system="base")
+    model = SentenceTransformer(str(target.with_name("base")), local_files_only=True)
+    model.max_seq_length = asked.max_length
+    rng = random.Random(seed)
+    texts = [document.text for document in workspace.collection.documents() if document.text.strip()]
+    damaged = [" ".join([w for w in text.split() if rng.random() >= DELETED] or text.split()[:1]) for text in texts]
+    settings = SentenceTransformerTrainingArguments(
+        output_dir=str(target.with_name("checkpoints")),
+        per_device_train_batch_size=8,
+        learning_rate=3e-5,
+        lr_scheduler_type="constant",
+        num_train_epochs=1,
+        seed=seed,
+        report_to=[],
+        save_strategy="no",
+    )
+    SentenceTransformerTrainer(
+        model=model,
+        args=settings,
+        train_dataset=Dataset.from_dict({"damaged": damaged, "text": texts}),
+        loss=DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True),
+    ).train()
+    model.save(str(target))
+    return len(texts)
 
 
 def table(measured: list[dict[str, Any]]) -> Iterator[str]:
