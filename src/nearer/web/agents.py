@@ -21,7 +21,7 @@ from nearer.core.errors import NearerError, NotReady
 from nearer.flows.documents import document
 from nearer.store.keys import SCOPES, Keys
 from nearer.web.access import Access, scopes_in
-from nearer.web.errors import Forbidden, shown_to_clients
+from nearer.web.errors import Forbidden, shown
 from nearer.web.events import take_events
 from nearer.web.gate import Gate
 from nearer.web.schemas import EventIn, EventsTaken, SearchRequest
@@ -110,7 +110,7 @@ def _add_search(server: MCPServer[Any], service: Service) -> None:
         ] = None,
     ) -> FoundDocuments:
         """Find the documents that answer a question or match words, best first."""
-        with _told():
+        with _as_tool_error():
             request = SearchRequest.model_validate({"query": query, "k": k, "filter": filter})
             await _ready(service)
             [answer] = await answered(service, [request])
@@ -122,7 +122,7 @@ def _add_fetch(server: MCPServer[Any], service: Service) -> None:
     @server.tool(annotations=ToolAnnotations(title="Fetch a document", read_only_hint=True, open_world_hint=False))
     async def fetch(id: Annotated[str, Field(description="A document's id, as search gives it.")]) -> FetchedDocument:
         """Read a whole document by its id."""
-        with _told():
+        with _as_tool_error():
             service.refuse_text(id, what="the id", limit=512)
             found = await service.do(lambda _: document(service.workspace, id))
         metadata = dict(found.metadata)
@@ -147,7 +147,7 @@ def _add_feedback(server: MCPServer[Any], service: Service) -> None:
         value: Annotated[float | None, Field(description="Of a rating: 0 (useless) to 5 (all that was asked).")] = None,
     ) -> EventsTaken:
         """Tell which document of an answer was used, or was of no use; it is on the disk once this is answered."""
-        with _told():
+        with _as_tool_error():
             _refuse_reader(context)
             sent = {"action_name": action, "query_id": query_id, "object_id": id, "application": "mcp"}
             event = EventIn.model_validate({**sent, "event_attributes": {"value": value}})
@@ -155,8 +155,8 @@ def _add_feedback(server: MCPServer[Any], service: Service) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Tell an agent what it asked wrongly, and nothing of paths or of what failed inside. Raises ToolError."""
+def _as_tool_error() -> Iterator[None]:
+    """Say to an agent what it asked wrongly, and nothing of paths or of what failed inside. Raises ToolError."""
     try:
         yield
     except ValidationError as error:
@@ -164,8 +164,8 @@ def _told() -> Iterator[None]:
         where = ".".join(str(each) for each in first["loc"])
         raise ToolError(f"{where}: {first['msg']}") from error
     except NearerError as error:
-        message, hint = shown_to_clients(error)
-        raise ToolError(f"{message}; {hint}" if hint else message) from error
+        seen = shown(error)
+        raise ToolError(f"{seen.message}; {seen.hint}" if seen.hint else seen.message) from error
 
 
 async def _ready(service: Service) -> None:

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -72,29 +73,39 @@ def error_answer(
     return JSONResponse(content, status_code=status, headers={**again, **(headers or {})})
 
 
-def shown_to_clients(error: NearerError) -> tuple[str, str]:
-    """The message and hint that a client is told of an error; what is ours to mend goes to the log instead."""
-    is_theirs = any(kind in _STATUS for kind in type(error).__mro__) and type(error) not in _HIDDEN
-    if is_theirs:
-        return error.message, error.hint
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a client may see of an error, in whichever form it asked."""
+
+    status: int
+    code: str
+    message: str
+    hint: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def shown(error: Exception) -> Shown:
+    """What a client may see of an error; the message of one that is ours to mend goes to the log instead."""
+    if not isinstance(error, NearerError):
+        _log.error("a request failed", exc_info=error)
+        return Shown(status=500, code=_INTERNAL[0], message=_INTERNAL[1], hint=_INTERNAL[2])
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
+    if status and type(error) not in _HIDDEN:
+        return Shown(status=status, code=error.code, message=error.message, hint=error.hint, headers=_headers(error))
     _log.error("%s: %s (%s)", type(error).__name__, error.message, error.hint)
-    return _INTERNAL[1], "repeat the request in a moment"
+    if status:
+        message, hint = "the workspace is busy", "repeat the request in a moment"
+    elif isinstance(error, errors.ServiceError):
+        status, message, hint = 502, "the service that encodes gave no usable answer", "see the log"
+    else:
+        status, message, hint = 500, _INTERNAL[1], _INTERNAL[2]
+    return Shown(status=status, code=error.code, message=message, hint=hint)
 
 
 def answer_to(error: Exception) -> JSONResponse:
-    """What a client is told of an error; one that is ours to mend goes to the log."""
-    if isinstance(error, NearerError):
-        status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
-        if status and type(error) not in _HIDDEN:
-            return error_answer(status, error.code, error.message, error.hint, headers=_headers(error))
-        _log.error("%s: %s (%s)", type(error).__name__, error.message, error.hint)
-        if status:
-            return error_answer(status, error.code, "the workspace is busy", "repeat the request in a moment")
-        if isinstance(error, errors.ServiceError):
-            return error_answer(502, error.code, "the service that encodes gave no usable answer", "see the log")
-        return error_answer(500, error.code, _INTERNAL[1], _INTERNAL[2])
-    _log.error("a request failed", exc_info=error)
-    return error_answer(500, *_INTERNAL)
+    """The answer that tells a client of an error."""
+    seen = shown(error)
+    return error_answer(seen.status, seen.code, seen.message, seen.hint, headers=dict(seen.headers))
 
 
 def _headers(error: NearerError) -> dict[str, str]:

@@ -20,7 +20,8 @@ from nearer.web.access import COOKIE, LOGIN
 from nearer.web.dashboard import pages
 from nearer.web.dashboard.compare import compare_page
 from nearer.web.dashboard.render import FOLDER, REPORT_POLICY, page_of
-from nearer.web.forms import form_of, told
+from nearer.web.errors import shown
+from nearer.web.forms import form_of
 from nearer.web.service import Service
 
 _HOME = "/dashboard"
@@ -226,8 +227,9 @@ def _add_files(routes: APIRouter, service: Service) -> None:
 
 def _fault(service: Service, error: NearerError, *, here: str) -> Response:
     """The page of an error."""
-    status, said = told(error)
-    return page_of("error.html", None, name=_name(service), title="It cannot be done", here=here, status=status, **said)
+    seen = shown(error)
+    said = {"message": seen.message, "hint": seen.hint, "here": here}
+    return page_of("error.html", None, name=_name(service), title="It cannot be done", status=seen.status, **said)
 
 
 def _name(service: Service) -> str:

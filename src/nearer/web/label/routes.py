@@ -14,7 +14,8 @@ from nearer.store.labels import Labels
 from nearer.store.workspace import Workspace
 from nearer.web.access import COOKIE, KEY_NAME, LABEL, LABEL_LOGIN
 from nearer.web.dashboard.render import FOLDER, page_of
-from nearer.web.forms import form_of, told
+from nearer.web.errors import shown
+from nearer.web.forms import form_of
 from nearer.web.label.pages import mine_page, pair_page, sets_page, settle_page
 
 T = TypeVar("T")
@@ -162,8 +163,9 @@ class _Pages:
         return RedirectResponse(target, status_code=303)
 
     def _fault(self, error: NearerError) -> Response:
-        status, said = told(error)
-        return self._page("label_fault.html", None, title="It cannot be done", status=status, **said)
+        seen = shown(error)
+        said = {"message": seen.message, "hint": seen.hint}
+        return self._page("label_fault.html", None, title="It cannot be done", status=seen.status, **said)
 
     def _page(self, template: str, page: Result | None, *, title: str, status: int = 200, **more: str) -> Response:
         name = self._workspace.recipe.name or "Nearer"
