@@ -139,6 +139,20 @@ def test_a_slice_in_too_few_groups_for_an_interval_is_too_small_too(measured):
     assert slices["team=a"]["num_groups"] is None, "a slice of one group has its queries to draw from"
 
 
+def test_queries_of_a_split_without_groups_are_groups_of_their_own(ask, new_workspace, tmp_path):
+    rows = some_rows(team=lambda n: f"t{n}")
+    for number, query in enumerate(rows["queries"]):
+        query["metadata"] = query["metadata"] if number % 2 else {}
+    folder = new_workspace(evaluate={"group_field": "team"})
+    ids = [query["_id"] for query in rows["queries"]]
+    write_beir(tmp_path / "set", rows, split_of=lambda query_id: ["dev", "test"][ids.index(query_id) % 2])
+    ask(folder, "add", "beir", tmp_path / "set")
+    assert not sizes(ask(folder, "evaluate", "--split", "dev"), "team=")
+    assert sizes(ask(folder, "evaluate", "--split", "test"), "team=")
+    nobody = ask(folder, "evaluate", "--split", "dev", "--set", "evaluate.group_field=tem", code=2)
+    assert "no query has the field 'tem'" in nobody["error"]["message"]
+
+
 @pytest.mark.parametrize("values", [[1, "1", True, 2.5], [["a", "b"], "a", None, "b"], [{"x": 1}, 1, "2", 3]])
 def test_mixed_types_make_a_slice_or_an_error_and_never_a_crash(measured, values):
     rows = some_rows(kind=lambda n: values[n % 4])

@@ -31,7 +31,7 @@ def slices_of(
     Raises InputError for a field that nobody has, and for values that the recipe's field cannot hold.
     """
     collection, recipe = workspace.collection, workspace.recipe
-    fields = [*recipe.evaluate.slice_fields, *([recipe.group_field] if recipe.group_field else [])]
+    fields = [*recipe.evaluate.slice_fields, *_group_fields(workspace, queries)]
     if taken := [field for field in fields if field in OWN_NAMES]:
         hint = "import the field under another name, or take it out of evaluate.slice_fields"
         raise InputError(f"slices called {taken[0]!r} are made of every query, not of a field", hint=hint)
@@ -46,6 +46,19 @@ def slices_of(
     if recipe.evaluate.frequency_field:
         masks |= _by_frequency(queries, collection.queries(), recipe.evaluate.frequency_field)
     return masks | _by_seen_document(collection, queries, relevant, relevant_from=relevant_from)
+
+
+def _group_fields(workspace: Workspace, queries: Sequence[Query]) -> list[str]:
+    """The field of the groups, unless these queries lack it and others have it: those of a log have no fields."""
+    field = workspace.recipe.group_field
+    if field is None:
+        return []
+    is_elsewhere_alone = not _any_has(queries, field) and _any_has(workspace.collection.queries(), field)
+    return [] if is_elsewhere_alone else [field]
+
+
+def _any_has(queries: Sequence[Query], field: str) -> bool:
+    return any(query.metadata.get(field) is not None for query in queries)
 
 
 def _metadata(query: Query, answers: Iterable[Document]) -> Metadata:
