@@ -17,7 +17,7 @@ from nearer.flows.diagnose import diagnose
 from nearer.measure.diagnosis import BY_RANK, CAUSES
 from nearer.store.workspace import Workspace
 
-LIMITS = {"order_within": 5, "recall_within": 20}
+LIMITS = {"depth": 20, "rerank": {"depth": 5}}
 PLANTED = {
     "absent": "absent",
     "copy": "doubtful_label",
@@ -144,7 +144,7 @@ def planted(tmp_path_factory):
     for plant in (plant_training, plant_data_faults, plant_remedies, plant_ranks):
         plant(plot)
     folder = tmp_path_factory.mktemp("planted")
-    recipe = {"diagnosis": LIMITS, "search": {"query_time_fields": ["year"]}, "chunk": {"enabled": False}}
+    recipe = {"search": {**LIMITS, "query_time_fields": ["year"]}, "chunk": {"enabled": False}}
     with_all = Workspace.init(folder / "workspace", recipe=recipe)
     add(with_all, "beir", plot.write(folder / "beir"))
     with_all.close()
@@ -160,7 +160,7 @@ def system(monkeypatch):
 
 @pytest.fixture
 def found(planted, tmp_path, system):
-    """``found("diagnosis.order_within=9")``: the diagnosis of dev in a copy, with settings."""
+    """``found("search.depth=9")``: the diagnosis of dev in a copy, with settings."""
     opened = []
 
     def call(*overrides, added=(), **options):
@@ -272,7 +272,7 @@ def test_rules_come_from_training_alone(found, planted, tmp_path):
 
 
 def test_limits_move_queries_from_one_rank_cause_to_the_next(found):
-    result = found("diagnosis.order_within=20", "diagnosis.recall_within=40")
+    result = found("search.rerank.depth=20", "search.depth=40")
     causes = result["by_query"]
     assert (causes["dev deep"], causes["dev lost"]) == ("order", "depth")
     assert max(len(each["examples"]) for each in result["causes"]) == NUM_EXAMPLES
@@ -316,8 +316,7 @@ def test_queries_that_nobody_judged_are_left_out_and_counted(planted, tmp_path, 
     ("section", "said"),
     [
         ({"search": {"query_time_fields": ["label_year"]}}, "derived from the right answer"),
-        ({"diagnosis": {"order_within": 50, "recall_within": 20}}, "order_within must not be more"),
-        ({"diagnosis": {"order_within": "high"}}, "valid integer"),
+        ({"search": {"rerank": {"depth": "high"}}}, "valid integer"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(tmp_path, section, said):

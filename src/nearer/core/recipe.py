@@ -16,7 +16,6 @@ from nearer.core.sections import (
     ColumnsRecipe,
     CompressRecipe,
     CostRecipe,
-    DiagnosisRecipe,
     EncoderRecipe,
     EvaluateRecipe,
     EventsRecipe,
@@ -55,7 +54,6 @@ class Recipe(Section):
     index: IndexRecipe = IndexRecipe.model_construct()
     compress: CompressRecipe = CompressRecipe.model_construct()
     search: SearchRecipe = SearchRecipe.model_construct()
-    diagnosis: DiagnosisRecipe = DiagnosisRecipe.model_construct()
     advise: AdviseRecipe = AdviseRecipe.model_construct()
     cost: CostRecipe = CostRecipe.model_construct()
 

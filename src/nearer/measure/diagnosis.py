@@ -88,7 +88,7 @@ BY_RANK: frozenset[Cause] = frozenset({"order", "depth", "recall"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Down to which rank a reranker sees a document, and down to which one counts as found at all."""
+    """Down to which rank a reranker reads a document, and down to which one it is found at all: the recipe's depths."""
 
     order_within: int = 20
     recall_within: int = 100

@@ -15,7 +15,6 @@ from nearer.core.sections.encoder import ApiRecipe, ChunkRecipe, EncoderRecipe
 from nearer.core.sections.measuring import (
     AdviseRecipe,
     CostRecipe,
-    DiagnosisRecipe,
     EvaluateRecipe,
     Exclude,
     GateRecipe,
@@ -39,7 +38,6 @@ __all__ = [
     "ColumnsRecipe",
     "CompressRecipe",
     "CostRecipe",
-    "DiagnosisRecipe",
     "DocumentColumns",
     "EncoderRecipe",
     "EvaluateRecipe",

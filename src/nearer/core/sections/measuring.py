@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from nearer.core.sections.base import Section, Seed
 from nearer.core.sections.encoder import ChunkRecipe, EncoderRecipe
@@ -102,25 +102,6 @@ class GateRecipe(Section):
         if value and "\0" in value:
             raise ValueError("must be the path of a file")
         return value
-
-
-class DiagnosisRecipe(Section):
-    """When a cause of a failed query counts as shown.
-
-    Source of 20: what `nearer advise` gives a reranker; of 100: the depth of Recall@100 in BEIR (arXiv 2104.08663,
-    section 4).
-    """
-
-    order_within: int = Field(default=20, ge=2, description="a relevant document this high is a reranker's work")
-    recall_within: int = Field(
-        default=100, ge=2, le=1000, description="a relevant document below was not found; 1000 at most"
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "DiagnosisRecipe":
-        if self.order_within > self.recall_within:
-            raise ValueError("order_within must not be more than recall_within")
-        return self
 
 
 class AdviseRecipe(Section):

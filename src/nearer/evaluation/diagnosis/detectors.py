@@ -75,7 +75,7 @@ def explain(
 
     Texts that the system's encoder has not seen yet are encoded: other cuts of a few documents.
     """
-    recipe = corpora.workspace.recipe.diagnosis
+    search = corpora.workspace.recipe.search
     scene = Scene(
         background=background,
         scores=Scores(corpora, system, failures) if system else None,
@@ -87,7 +87,7 @@ def explain(
         open_still = [failure for failure in failures if not proven[failure.query.query_id]]
         for query_id, sentence in seek(scene, open_still).items():
             proven[query_id][cause] = sentence
-    limits = Limits(order_within=recipe.order_within, recall_within=recipe.recall_within)
+    limits = Limits(order_within=search.rerank.depth, recall_within=search.depth)
     found = []
     for failure in failures:
         sentences = proven[failure.query.query_id]
