@@ -4,6 +4,7 @@ import json
 import os
 import random
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,56 @@ def postgres_url(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """Its address, which the environment names too."""
     monkeypatch.setenv("NEARER_POSTGRES_URL", postgres.get_uri())
     return str(postgres.get_uri())
+
+
+@pytest.fixture
+def postgres_schema(postgres: Any) -> str:
+    """The address of an empty schema of it, a new one for each test."""
+    return _new_schema(postgres)
+
+
+def _new_schema(postgres: Any) -> str:
+    import psycopg
+
+    address, name = postgres.get_uri().replace(":@", "@"), f"test_{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+    return f"{address}{'&' if '?' in address else '?'}options=-csearch_path%3D{name}"
+
+
+@pytest.fixture(scope="session")
+def _kept_schema(postgres: Any) -> str:
+    """The address of a schema that keeps its tables, which takes a second to make."""
+    from nearer.store.database import open_database
+
+    address = _new_schema(postgres)
+    open_database(address).close()
+    return address
+
+
+@pytest.fixture
+def postgres_store(_kept_schema: str) -> str:
+    """The address of a database with empty tables."""
+    import psycopg
+
+    from nearer.store.tables import metadata
+
+    names = [table.name for table in reversed(metadata.sorted_tables) if table.name != "migrations"]
+    with psycopg.connect(_kept_schema, autocommit=True) as connection:
+        connection.execute("; ".join(f"DELETE FROM {name}" for name in names))
+    return _kept_schema
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_address(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """Where a database may be: a file that is not there yet, or one with empty tables in PostgreSQL."""
+    return tmp_path / "control.sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres_store")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_recipe(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What a recipe says for a database of either kind."""
+    return {} if request.param == "sqlite" else {"store": {"url": request.getfixturevalue("postgres_store")}}
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Preflight,
         Pruned,
         Removed,
+        StoreCopied,
         WrittenSheet,
     )
     from nearer.core.results.doctor import Checkup
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from nearer.flows.backup import backup, restore
     from nearer.flows.check import check
     from nearer.flows.compress import compress, compression_curve
+    from nearer.flows.copy_store import copy_store
     from nearer.flows.cost import cost
     from nearer.flows.cycle import cycle, cycles
     from nearer.flows.diagnose import diagnose
@@ -189,6 +191,7 @@ _WHERE = {
     "ShadowReport": "nearer.core.results.shadow",
     "ShortAnswer": "nearer.core.results.advice",
     "Status": "nearer.core.results.status",
+    "StoreCopied": "nearer.core.results.data",
     "SuiteRun": "nearer.core.results.measuring",
     "TaskEvaluation": "nearer.core.results.measuring",
     "Trained": "nearer.core.results.training",
@@ -198,6 +201,7 @@ _WHERE = {
     "WrittenSheet": "nearer.core.results.data",
     "adapt": "nearer.flows.adapt",
     "add": "nearer.flows.add",
+    "copy_store": "nearer.flows.copy_store",
     "advise": "nearer.flows.advise",
     "arm_status": "nearer.flows.arm",
     "backup": "nearer.flows.backup",
@@ -323,6 +327,7 @@ __all__ = [
     "Simulated",
     "StartedExperiment",
     "Status",
+    "StoreCopied",
     "SuiteRun",
     "SynthesizeOptions",
     "Synthesized",
@@ -343,6 +348,7 @@ __all__ = [
     "compare_proportions",
     "compress",
     "compression_curve",
+    "copy_store",
     "cost",
     "cycle",
     "cycles",

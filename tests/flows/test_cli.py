@@ -50,6 +50,7 @@ VERBS = [
     "mcp",
     "drift",
     "cycle",
+    "store",
 ]
 
 
@@ -66,7 +67,7 @@ def test_every_verb_explains_itself(nearer, verb):
     assert shown.exit_code == 0
     assert "Usage: nearer" in shown.out
     assert ("--json" in shown.out) == (
-        verb not in ("serve", "mcp", "clicks", "shadow", "experiment", "label")
+        verb not in ("serve", "mcp", "clicks", "shadow", "experiment", "label", "store")
     )  # a service, and verbs of verbs
 
 

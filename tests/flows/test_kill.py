@@ -48,6 +48,8 @@ KILLED = {
 """The verbs that are killed at each step, in a workspace with an edit that its index does not know yet."""
 
 ELSEWHERE = {
+    **dict.fromkeys(("postgres.commit", "postgres.staged"), "store/test_postgres.py"),
+    **dict.fromkeys(("copy.compared", "copy.kept"), "flows/test_copy_store.py"),
     "judge.commit": "flows/test_judge.py",
     "llm.answer": "flows/test_judge.py",
     "synthesize.commit": "flows/test_synthesize.py",

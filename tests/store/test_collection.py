@@ -6,12 +6,12 @@ from nearer.core.results.changes import Changes
 from nearer.store import collection as c
 from nearer.store import tables
 from nearer.store.collection import Collection
-from nearer.store.database import Database
+from nearer.store.database import open_database
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = Database.open(tmp_path / "control.sqlite")
+def database(store_address):
+    database = open_database(store_address)
     yield database
     database.close()
 

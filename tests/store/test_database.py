@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
-from nearer.store import database as tables
-from nearer.store.database import Database
+from nearer.store import database as either
+from nearer.store import schema
+from nearer.store.database import open_database
 from nearer.store.migrations import FIRST, MIGRATIONS
 from nearer.store.tables import ledger, metadata
 
@@ -25,8 +26,8 @@ def names(path):
 
 
 def test_migrations_are_applied_once_and_in_order(path, monkeypatch):
-    Database.open(path).close()
-    Database.open(path).close()
+    open_database(path).close()
+    open_database(path).close()
     assert names(path) == NAMES
     calls = []
 
@@ -34,35 +35,35 @@ def test_migrations_are_applied_once_and_in_order(path, monkeypatch):
         calls.append(1)
         connection.exec_driver_sql("CREATE TABLE later (x INTEGER)")
 
-    monkeypatch.setattr(tables, "MIGRATIONS", (*MIGRATIONS, m999_later))
-    Database.open(path).close()
-    Database.open(path).close()
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, m999_later))
+    open_database(path).close()
+    open_database(path).close()
     assert calls == [1]
     assert names(path)[-1] == "m999_later"
 
 
 def test_a_migration_that_fails_leaves_the_database_of_before(path, monkeypatch):
-    Database.open(path).close()
+    open_database(path).close()
 
     def m999_breaks(connection):
         connection.exec_driver_sql("CREATE TABLE half (x INTEGER)")
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "MIGRATIONS", (*MIGRATIONS, m999_breaks))
+        patch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, m999_breaks))
         with pytest.raises(RuntimeError):
-            Database.open(path)
+            open_database(path)
     with sqlite3.connect(path) as connection:
         assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()
-    Database.open(path).close()
+    open_database(path).close()
 
 
 def test_a_database_from_the_future_is_refused(path):
-    Database.open(path).close()
+    open_database(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("INSERT INTO migrations VALUES ('m998_from_the_future')")
     with pytest.raises(WorkspaceError, match="m998_from_the_future") as caught:
-        Database.open(path)
+        open_database(path)
     assert "upgrade" in caught.value.hint
 
 
@@ -70,17 +71,17 @@ def test_a_database_from_the_future_is_refused(path):
 def test_a_file_that_is_no_database_is_refused(path, content):
     path.write_bytes(content)
     with pytest.raises(WorkspaceError, match=r"control\.sqlite") as caught:
-        Database.open(path)
+        open_database(path)
     assert caught.value.hint
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(WorkspaceError):
-        Database.open(tmp_path / "absent" / "control.sqlite")
+        open_database(tmp_path / "absent" / "control.sqlite")
 
 
 def test_a_reader_sees_one_state_however_many_statements_it_takes(path):
-    database = Database.open(path)
+    database = open_database(path)
     statement = sa.select(sa.func.count()).select_from(ledger)
     row = {"at": "now", "split": "test", "systems": [], "purpose": "x"}
     with database.read() as reader:
@@ -94,7 +95,7 @@ def test_a_reader_sees_one_state_however_many_statements_it_takes(path):
 
 
 def test_a_writer_waits_no_longer_than_it_was_told(path):
-    database = Database.open(path)
+    database = open_database(path)
     with database.write():
         began = time.monotonic()
         with pytest.raises(WorkspaceBusy), database.write(wait_s=0.1):
@@ -104,12 +105,12 @@ def test_a_writer_waits_no_longer_than_it_was_told(path):
 
 
 def test_what_was_measured_waits_as_long_as_another_writes_and_says_for_whom(path, monkeypatch, caplog):
-    monkeypatch.setattr(tables, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(either, "PATIENCE_S", 0.05)
     row = {"at": "now", "split": "test", "systems": [], "purpose": "x"}
-    database, written = Database.open(path), threading.Event()
+    database, written = open_database(path), threading.Event()
 
     def keep():
-        other = Database.open(path)
+        other = open_database(path)
         with other.write() as connection:
             connection.execute(ledger.insert(), [row])
         other.close()
@@ -128,7 +129,7 @@ def test_what_was_measured_waits_as_long_as_another_writes_and_says_for_whom(pat
 
 
 def test_references_are_enforced_and_commits_durable(path):
-    database = Database.open(path)
+    database = open_database(path)
     with database.read() as connection:
         pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("foreign_keys", "synchronous")]
     assert pragmas == [1, 2]
@@ -154,7 +155,7 @@ def schema_of(connection):
 
 
 def test_a_new_database_has_the_tables_that_the_code_uses(path):
-    database = Database.open(path)
+    database = open_database(path)
     live = sa.create_engine("sqlite://")
     metadata.create_all(live)
     with database.read() as migrated, live.connect() as wanted:

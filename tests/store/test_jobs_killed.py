@@ -10,8 +10,8 @@ from nearer.store.workspace import Workspace
 
 
 @pytest.fixture
-def folder(tmp_path):
-    Workspace.init(tmp_path / "shop").close()
+def folder(tmp_path, store_recipe):
+    Workspace.init(tmp_path / "shop", recipe=store_recipe).close()
     return tmp_path / "shop"
 
 

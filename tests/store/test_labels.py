@@ -27,8 +27,8 @@ class Clock:
 
 
 @pytest.fixture
-def workspace(make_workspace, tmp_path):
-    workspace = make_workspace({"grades": {"max_grade": 4}})
+def workspace(make_workspace, store_recipe, tmp_path):
+    workspace = make_workspace({"grades": {"max_grade": 4}, **store_recipe})
     rows = small_rows([f"word{number}" for number in range(40)])
     for kind in ("corpus", "queries"):
         add(workspace, kind, write_jsonl(tmp_path / f"{kind}.jsonl", rows[kind]))

@@ -7,14 +7,14 @@ import pytest
 from forked import die_at
 from nearer.core.errors import Conflict, NotFound, WorkspaceError
 from nearer.core.results.training import TrainingRecord
-from nearer.store.database import Database
+from nearer.store.database import open_database
 from nearer.store.registered import Decision, Model, Reranker, Training
 from nearer.store.registry import Registry
 
 
 @pytest.fixture
-def registry(tmp_path):
-    database, ticks = Database.open(tmp_path / "control.sqlite"), itertools.count()
+def registry(store_address):
+    database, ticks = open_database(store_address), itertools.count()
     yield Registry(database, now=lambda: f"2026-01-01T00:00:{next(ticks):02}+00:00")
     database.close()
 
@@ -48,12 +48,12 @@ def test_a_model_is_entered_once_and_may_move(registry):
         registry.model("model-c")
 
 
-def test_releases_are_immutable_and_have_ids_of_their_content(registry, tmp_path):
+def test_releases_are_immutable_and_have_ids_of_their_content(registry, store_address):
     made = release(registry, "a")
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.model_id = "other"
     assert registry.release(made.release_id) == made
-    database = Database.open(tmp_path / "control.sqlite")
+    database = open_database(store_address)
     frozen = Registry(database, now=lambda: made.created_at)
     assert frozen.add_release(model=model("a"), system=made.system) == made
     assert frozen.add_release(model=model("a"), system={"name": "b"}) != made
@@ -213,8 +213,8 @@ def test_the_first_probe_is_kept_for_good(registry):
     assert registry.keep_probe("api-b", b"other") == b"other"
 
 
-def test_of_two_first_probes_one_is_kept_for_both(registry, tmp_path):
-    other = Registry(Database.open(tmp_path / "control.sqlite"))
+def test_of_two_first_probes_one_is_kept_for_both(registry, store_address):
+    other = Registry(open_database(store_address))
     barrier, kept = threading.Barrier(2), []
 
     def keep(each, vectors):
@@ -234,7 +234,7 @@ def test_of_two_first_probes_one_is_kept_for_both(registry, tmp_path):
 
 def go_live(path):
     """Everything that makes a model live, as far as it is not done."""
-    database = Database.open(path)
+    database = open_database(path)
     registry = Registry(database)
     kept = registry.keep_probe("api-a", b"first")
     made = registry.add_model(model("a"))
@@ -255,17 +255,16 @@ def go_live(path):
         ("registry.pointer", 1, 1, True),
     ],
 )
-def test_a_process_killed_after_a_step_has_done_it_and_can_be_repeated(tmp_path, step, models, releases, live):
-    path = tmp_path / "control.sqlite"
-    die_at(step, go_live, path)
-    database = Database.open(path)
+def test_a_process_killed_after_a_step_has_done_it_and_can_be_repeated(store_address, step, models, releases, live):
+    die_at(step, go_live, store_address)
+    database = open_database(store_address)
     registry = Registry(database)
     assert registry.keep_probe("api-a", b"later") == b"first"
     assert len(registry.models()) == models
     assert len(registry.releases("model-a")) == releases
     assert (registry.live() is not None) == live == (len(registry.history()) == 1)
     database.close()
-    assert go_live(path) == (b"first", "model-a", 1)
+    assert go_live(store_address) == (b"first", "model-a", 1)
 
 
 def test_entering_a_model_that_is_known_writes_nothing(registry, monkeypatch):

@@ -3,13 +3,13 @@ import itertools
 import pytest
 
 from nearer.core.results.measuring import Ledger
-from nearer.store.database import Database
+from nearer.store.database import open_database
 from nearer.store.results import Results
 
 
 @pytest.fixture
-def kept(tmp_path):
-    database, ticks = Database.open(tmp_path / "control.sqlite"), itertools.count()
+def kept(store_address):
+    database, ticks = open_database(store_address), itertools.count()
     yield Results(database, now=lambda: f"2026-01-01T00:00:{next(ticks):02}+00:00")
     database.close()
 

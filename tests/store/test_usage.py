@@ -5,13 +5,13 @@ import pytest
 
 from forked import die_at
 from nearer.core.errors import WorkspaceBusy
-from nearer.store.database import Database
+from nearer.store.database import open_database
 from nearer.store.usage import Meter, Usage, usage_by_model
 
 
 @pytest.fixture
-def database(tmp_path):
-    opened = Database.open(tmp_path / "control.sqlite")
+def database(store_address):
+    opened = open_database(store_address)
     yield opened
     opened.close()
 
@@ -83,15 +83,14 @@ def busy(*, wait_s):
 
 
 def spend(path):
-    spent = meter(Database.open(path), price=1.0)
+    spent = meter(open_database(path), price=1.0)
     for _ in range(5):
         spent.add(1_000_000)
 
 
-def test_what_was_spent_before_a_process_was_killed_is_known(tmp_path):
-    path = tmp_path / "control.sqlite"
-    die_at("usage.commit:3", spend, path)
-    database = Database.open(path)
+def test_what_was_spent_before_a_process_was_killed_is_known(store_address):
+    die_at("usage.commit:3", spend, store_address)
+    database = open_database(store_address)
     [row] = usage_by_model(database)
     assert (row["num_requests"], row["cost_usd"]) == (3, 3.0)
     database.close()

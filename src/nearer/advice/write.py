@@ -4,11 +4,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import tomlkit
-
-from nearer.core.errors import RecipeError, WorkspaceError
-from nearer.core.recipe import RECIPE_FILE, Recipe, as_toml_value, set_keys
-from nearer.store.files import write_atomic
+from nearer.core.errors import WorkspaceError
+from nearer.core.recipe import RECIPE_FILE, as_toml_value
+from nearer.store.recipe_file import set_in_recipe
 from nearer.store.workspace import Workspace
 
 
@@ -25,19 +23,5 @@ def write_changes(workspace: Workspace, changes: Mapping[str, Any]) -> list[str]
 
     Raises WorkspaceError when it cannot be written, RecipeError when it would no longer be a recipe.
     """
-    path = workspace.folder / RECIPE_FILE
-    try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
-        set_keys(document, changes)
-        text = tomlkit.dumps(document)
-        Recipe.model_validate(tomlkit.parse(text).unwrap())
-        write_atomic(path, text)
-    except OSError as error:
-        raise WorkspaceError(
-            f"{path}: cannot be written: {error.strerror}", hint="make it writable, then repeat the command"
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise RecipeError(
-            f"{path}: the advice cannot be put into it: {error}", hint="set the keys by hand: see nearer advise"
-        ) from error
+    set_in_recipe(workspace.folder, changes)
     return [f"{key} = {as_toml_value(value)}" for key, value in changes.items()]

@@ -22,6 +22,7 @@ MODULES = {
     "reports": ("report", "demo"),
     "service": ("search", "serve", "key", "job"),
     "shadow": ("shadow",),
+    "store": ("store",),
     "signals": ("clicks", "events", "forget", "simulate"),
 }
 """The verbs of each module, as help lists them."""

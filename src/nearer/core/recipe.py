@@ -27,6 +27,7 @@ from nearer.core.sections import (
     SearchRecipe,
     Section,
     SplitRecipe,
+    StoreRecipe,
     TrainRecipe,
 )
 from nearer.core.toml_files import explained, is_misplaced, read_toml
@@ -39,6 +40,7 @@ class Recipe(Section):
     """The whole recipe."""
 
     name: str = Field(default="workspace", description="shown in the report")
+    store: StoreRecipe = StoreRecipe.model_construct()
     encoder: EncoderRecipe = EncoderRecipe.model_construct()
     chunk: ChunkRecipe = ChunkRecipe.model_construct()
     columns: ColumnsRecipe = ColumnsRecipe.model_construct()

@@ -34,7 +34,7 @@ from nearer.store.formats import (
 from nearer.store.formats.beir import find_beir
 from nearer.store.formats.encodings import known_encoding
 from nearer.store.formats.judge_sheet import is_sheet
-from nearer.store.staging import STAGED, staging
+from nearer.store.staging import staging
 from nearer.store.workspace import Workspace
 
 EVENTS = "events"
@@ -86,7 +86,7 @@ def add(
         task.refuse_faults()
         connection.commit()
         failpoint("import.staged")
-        with workspace.write(f"add {kind}", attached={STAGED: staged}) as transaction:
+        with workspace.write(f"add {kind}", staged=staged) as transaction:
             changes = task.take_over(transaction)
     failpoint("import.commit")
     return Imported(

@@ -8,7 +8,6 @@ from nearer.store.workspace import Workspace
 from nearer.training.unfinished import unfinished_runs
 
 _PLACES = {
-    "documents and records": "control.sqlite",
     "models": "models",
     "unfinished trainings": "training",
     "indexes": "indexes",
@@ -16,7 +15,7 @@ _PLACES = {
     "cached vectors": "embeddings",
     "reports": "reports",
 }
-"""Where each kind of thing lies."""
+"""Where each kind of thing lies, but for the database."""
 
 
 def status(workspace: Workspace) -> Status:
@@ -35,7 +34,10 @@ def status(workspace: Workspace) -> Status:
             for each in registry.rerankers()
         ),
         unfinished=tuple(each.summary for each in unfinished_runs(workspace)),
-        bytes={kind: bytes_in(workspace.state / place) for kind, place in _PLACES.items()},
+        bytes={
+            "documents and records": workspace.database.num_bytes,
+            **{kind: bytes_in(workspace.state / place) for kind, place in _PLACES.items()},
+        },
         api=tuple(usage_by_model(workspace.database)),
     )
 

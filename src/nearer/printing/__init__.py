@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from nearer.printing.serving import backed_up, keys, restored
     from nearer.printing.shadow import shadowed
     from nearer.printing.signals import counted_events, fitted_clicks, forgotten, judged_clicks, simulated
+    from nearer.printing.store import store_copied
     from nearer.printing.training import compressed, compression, merged, trained, trained_reranker
 
 _WHERE = {
+    "store_copied": "store",
     "started": "experiments",
     "model_judged": "llm",
     "synthesized": "llm",
@@ -142,6 +144,7 @@ __all__ = [
     "simulated",
     "started",
     "status",
+    "store_copied",
     "suite_run",
     "synthesized",
     "trained",

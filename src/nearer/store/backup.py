@@ -20,11 +20,14 @@ from typing import IO
 
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
-from nearer.core.progress import Progress
+from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import RECIPE_FILE
 from nearer.core.results.base import Result
-from nearer.store.database import copy_database, is_database
+from nearer.store.copying import copy_rows
+from nearer.store.database import open_database
+from nearer.store.database_sqlite import copy_database, is_database
 from nearer.store.files import appearing
+from nearer.store.recipe_file import set_in_recipe
 from nearer.store.workspace import DATABASE, PROMPTS_FOLDER, STATE_FOLDER, Workspace
 
 FORMAT_VERSION = 1
@@ -63,10 +66,22 @@ def snapshot_state(workspace: Workspace, target: Path) -> None:
     shutil.copyfile(workspace.folder / RECIPE_FILE, target / RECIPE_FILE)
     if (workspace.folder / PROMPTS_FOLDER).is_dir():
         _copy(workspace.folder / PROMPTS_FOLDER, target / PROMPTS_FOLDER)
-    copy_database(workspace.state / DATABASE, state / DATABASE)
+    if workspace.recipe.store.url is None:
+        copy_database(workspace.state / DATABASE, state / DATABASE)
+    else:
+        _copy_out(workspace, target)
     for path in sorted(workspace.state.iterdir()):
-        if path.name not in _MADE_AGAIN and path.name != DATABASE:
+        if path.name not in _MADE_AGAIN and not path.name.startswith(DATABASE):
             _copy(path, state / path.name)
+
+
+def _copy_out(workspace: Workspace, target: Path) -> None:
+    """What PostgreSQL holds, as one snapshot, into a file; the recipe of the copy names no server."""
+    set_in_recipe(target, {"store.url": None})
+    copy = open_database(target / STATE_FOLDER / DATABASE)
+    with workspace.database.read() as source, copy.write() as connection:
+        copy_rows(source, connection, name="the backup", progress=Silent())
+    copy.close()
 
 
 def link_tree(source: Path, target: Path) -> None:

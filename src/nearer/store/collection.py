@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from nearer.core.ids import content_id, text_hash
@@ -18,7 +17,7 @@ from nearer.core.judging import blend
 from nearer.core.records import TRUSTED, Document, Judgment, JudgmentSource, Metadata, Pair, Query
 from nearer.core.results.changes import Changes
 from nearer.store import tables
-from nearer.store.database import Database
+from nearer.store.database import Database, insert_into
 
 T = TypeVar("T")
 BATCH = 500
@@ -151,7 +150,7 @@ def put_split(connection: Connection, split: str, query_ids: Iterable[str], *, i
     """Enter queries in a split, for good or until enough are judged; a query may be in several test splits."""
     for batch in batches(query_ids):
         rows = [{"split": split, "query_id": query_id, "is_waiting": is_waiting} for query_id in batch]
-        connection.execute(insert(tables.split_members).on_conflict_do_nothing(), rows)
+        connection.execute(insert_into(connection, tables.split_members).on_conflict_do_nothing(), rows)
 
 
 def move_to_split(connection: Connection, split: str, query_ids: Iterable[str]) -> None:
@@ -223,7 +222,7 @@ def _queries(connection: Connection, statement: sa.Select[Any]) -> list[Query]:
 
 def _put(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], *, key: str) -> Changes:
     """Insert what is new; only where something was there already, look at it and replace what differs."""
-    statement = insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    statement = insert_into(connection, table).on_conflict_do_nothing()
     num_added = connection.execute(statement, rows).rowcount if rows else 0
     if num_added == len(rows):
         return Changes(num_added=num_added)
@@ -245,7 +244,7 @@ def revision_of(connection: Connection) -> int:
 def revise(connection: Connection, table: sa.Table) -> None:
     """Count one more change to a table."""
     number = tables.revisions.c.number
-    statement = insert(tables.revisions).values(name=table.name, number=1)
+    statement = insert_into(connection, tables.revisions).values(name=table.name, number=1)
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"number": number + 1}))
 
 
@@ -254,7 +253,7 @@ def _upsert(
 ) -> None:
     if not rows:
         return
-    statement = insert(table)
+    statement = insert_into(connection, table)
     others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
     connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=others), rows)
 

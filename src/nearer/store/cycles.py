@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
 from nearer.core.results.base import JSON
-from nearer.store.database import Database
+from nearer.store.database import Database, insert_into
 from nearer.store.registry import utc_now
 from nearer.store.tables import cycle_stages, cycles
 
@@ -86,8 +85,8 @@ class Cycles:
     def keep(self, cycle_id: str, entry: StageEntry) -> None:
         """Keep what a stage gave, in place of what it gave before."""
         row = {name: getattr(entry, name) for name in StageEntry.__slots__} | {"cycle_id": cycle_id}
-        statement = insert(cycle_stages).values(row)
         with self._database.write() as connection:
+            statement = insert_into(connection, cycle_stages).values(row)
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["cycle_id", "stage"], set_={name: row[name] for name in StageEntry.__slots__}

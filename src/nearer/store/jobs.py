@@ -18,7 +18,6 @@ from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.results.service import JobEntry, JobState
 from nearer.store.files import inside
-from nearer.store.leases import is_held
 from nearer.store.registry import utc_now
 from nearer.store.tables import jobs
 from nearer.store.workspace import Workspace
@@ -107,5 +106,5 @@ class Jobs:
 
     def _seen(self, row: sa.Row[Any]) -> JobEntry:
         job = dict(row._mapping)
-        is_lost = job["state"] == "running" and not is_held(self._workspace.locks / f"{job['job_id']}.lock")
+        is_lost = job["state"] == "running" and not self._workspace.is_held(job["job_id"])
         return JobEntry(**{**job, "state": "lost"}) if is_lost else JobEntry(**job)

@@ -11,14 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Conflict, InputError, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.records import Judgment
 from nearer.store.collection import batches, put_judgments, stamp_judgments
-from nearer.store.database import Database
+from nearer.store.database import Database, insert_into
 from nearer.store.formats.labels import LabelRow
 from nearer.store.tables import documents, judgments, label_pairs, label_ratings, label_sets, queries
 
@@ -124,7 +123,7 @@ class Labels:
     def _put_pairs(connection: Connection, set_id: str, pairs: Sequence[PairToLabel]) -> None:
         for batch in batches(pairs):
             rows = [{"set_id": set_id, **{name: getattr(p, name) for name in PairToLabel.__slots__}} for p in batch]
-            connection.execute(insert(label_pairs).on_conflict_do_nothing(), rows)
+            connection.execute(insert_into(connection, label_pairs).on_conflict_do_nothing(), rows)
 
     def all(self) -> list[LabelSet]:
         """Every set, oldest first."""
@@ -199,7 +198,7 @@ class Labels:
             .order_by((label_pairs.c.shuffle * factor + shift) % _PRIME, label_pairs.c.pair_id)
             .limit(1)
         )
-        return insert(label_ratings).from_select(_COLUMNS, chosen).returning(label_ratings.c.pair_id)
+        return sa.insert(label_ratings).from_select(_COLUMNS, chosen).returning(label_ratings.c.pair_id)
 
     def rate(self, set_id: str, pair_id: str, rater: str, *, grade: int, reason: str = "") -> None:
         """Take a rating, or correct one, and make it a judgment; a pair with a gold grade makes none.
@@ -312,7 +311,7 @@ class Labels:
         """One statement: write a rater's row of a pair, if there is room for it; whether there was."""
         chosen = self._entry(rater, state, grade, reason, at).where(label_pairs.c.pair_id == pair_id)
         chosen = chosen.where(self._has_room(rater)) if is_capped else chosen
-        statement = insert(label_ratings).from_select(_COLUMNS, chosen)
+        statement = insert_into(connection, label_ratings).from_select(_COLUMNS, chosen)
         changed = {name: statement.excluded[name] for name in ("state", "grade", "reason", "at", "number")}
         upsert = statement.on_conflict_do_update(index_elements=["pair_id", "rater"], set_=changed)
         return bool(connection.execute(upsert).rowcount)
@@ -327,12 +326,12 @@ class Labels:
         )
         return sa.select(
             label_pairs.c.pair_id,
-            sa.literal(rater),
+            sa.literal(rater, label_ratings.c.rater.type),
             label_pairs.c.set_id,
-            sa.literal(state),
-            sa.literal(grade, sa.Integer),
-            sa.literal(reason),
-            sa.literal(at or self._text()),
+            sa.literal(state, label_ratings.c.state.type),
+            sa.literal(grade, label_ratings.c.grade.type),
+            sa.literal(reason, label_ratings.c.reason.type),
+            sa.literal(at or self._text(), label_ratings.c.at.type),
             number,
         )
 

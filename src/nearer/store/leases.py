@@ -89,6 +89,12 @@ def leave(locks: Path) -> None:
             lock.release()
 
 
+def num_others(locks: Path) -> int:
+    """How many other processes of this machine have the workspace of ``locks`` open."""
+    mine = _process_lock(process_token())
+    return sum(path.name != mine and is_held(path) for path in locks.glob(_process_lock("*")))
+
+
 def is_present(locks: Path, token: str) -> bool:
     """Whether the process of that token has the workspace of ``locks`` open."""
     return is_held(locks / _process_lock(token))

@@ -4,11 +4,10 @@ import hashlib
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json
-from nearer.store.database import Database
+from nearer.store.database import Database, insert_into
 from nearer.store.registry import utc_now
 from nearer.store.tables import llm_answers
 
@@ -47,5 +46,5 @@ class LlmAnswers:
         row = {name: getattr(answer, name) for name in Answer.__slots__}
         with self._database.write(holder="nearer asks a language model") as connection:
             content = {**row, "model": model, "doc_id": doc_id, "at": utc_now()}
-            connection.execute(insert(llm_answers).on_conflict_do_nothing(), [content])
+            connection.execute(insert_into(connection, llm_answers).on_conflict_do_nothing(), [content])
         failpoint("llm.answer")

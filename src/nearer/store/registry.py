@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import Conflict, NotFound
@@ -14,7 +13,7 @@ from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
 from nearer.core.results.base import JSON
 from nearer.store import tables
-from nearer.store.database import Database
+from nearer.store.database import Database, insert_into
 from nearer.store.registered import Action, Decision, Model, Release, Reranker, Training
 
 if TYPE_CHECKING:
@@ -23,8 +22,11 @@ if TYPE_CHECKING:
     from nearer.core.results.training import TrainingRecord
 
 LIVE = "live"
-_AGE: tuple[sa.ColumnElement[str], ...] = (tables.models.c.created_at, sa.literal_column("models.rowid"))
-_RERANKER = sa.func.json_extract(tables.releases.c.system, "$.search.rerank.model")
+_AGE: tuple[sa.ColumnElement[Any], ...] = (
+    tables.models.c.created_at,
+    tables.models.c.parent_model_id.is_not(None),  # of two that were entered together the parent first
+    tables.models.c.model_id,
+)
 MOVES: tuple[Action, ...] = ("promote", "rollback")
 """What changes which release is live."""
 
@@ -105,8 +107,8 @@ class Registry:
                 self._put_model(connection, parent)
             if isinstance(made, Reranker):
                 values = {**asdict(made), "created_at": self._now()}
-                connection.execute(insert(tables.rerankers).on_conflict_do_nothing(), [values])
-            connection.execute(insert(tables.trainings).on_conflict_do_nothing(), [row])
+                connection.execute(insert_into(connection, tables.rerankers).on_conflict_do_nothing(), [values])
+            connection.execute(insert_into(connection, tables.trainings).on_conflict_do_nothing(), [row])
         if made:
             failpoint("registry.model" if isinstance(made, Model) else "registry.reranker")
 
@@ -169,7 +171,7 @@ class Registry:
         if kept is not None:
             return bytes(kept)
         with self._database.write() as connection:
-            connection.execute(insert(table).on_conflict_do_nothing(), [row])
+            connection.execute(insert_into(connection, table).on_conflict_do_nothing(), [row])
             kept = connection.execute(statement).scalar_one()
         failpoint("registry.probe")
         return bytes(kept)
@@ -188,7 +190,7 @@ class Registry:
         }
         with self._database.write() as connection:
             self._put_model(connection, model)
-            connection.execute(insert(tables.releases).on_conflict_do_nothing(), [row])
+            connection.execute(insert_into(connection, tables.releases).on_conflict_do_nothing(), [row])
         failpoint("registry.release")
         return self.release(release_id)
 
@@ -203,17 +205,18 @@ class Registry:
 
     def releases(self, part_id: str) -> list[str]:
         """The ids of the releases of a model, or of those that rerank with a reranker trained here, oldest first."""
-        table = tables.releases
-        condition = (table.c.model_id == part_id) | (part_id == _RERANKER)
-        statement = sa.select(table.c.release_id).where(condition).order_by(table.c.created_at)
-        with self._database.read() as connection:
-            return list(connection.scalars(statement))
+        return [each.release_id for each in self._releases() if part_id in (each.model_id, each.reranker)]
 
     def released_parts(self) -> set[str]:
         """The ids of all models and rerankers that a release names."""
+        return {part_id for each in self._releases() for part_id in (each.model_id, each.reranker) if part_id}
+
+    def _releases(self) -> list[Release]:
+        """All releases, oldest first."""
+        table = tables.releases
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(tables.releases.c.model_id, _RERANKER)).all()
-        return {part_id for row in rows for part_id in row if part_id}
+            rows = connection.execute(sa.select(table).order_by(table.c.created_at, table.c.release_id)).all()
+        return [Release(**row._mapping) for row in rows]
 
     def forget(self, part_ids: Sequence[str]) -> None:
         """Take models and rerankers out that no release names, and how they were made."""
@@ -324,7 +327,7 @@ class Registry:
         if parent:
             self._put_model(connection, parent)
         row = {**asdict(model), "encoder": dict(model.encoder), "created_at": model.created_at or self._now()}
-        statement = insert(tables.models).on_conflict_do_update(
+        statement = insert_into(connection, tables.models).on_conflict_do_update(
             index_elements=["model_id"], set_={"source": model.source, "encoder": row["encoder"]}
         )
         connection.execute(statement, [row])
@@ -333,7 +336,7 @@ class Registry:
     def _swap(connection: Connection, *, expected: str | None, release_id: str) -> bool:
         table = tables.pointers
         if expected is None:
-            statement = insert(table).values(name=LIVE, release_id=release_id).on_conflict_do_nothing()
+            statement = insert_into(connection, table).values(name=LIVE, release_id=release_id).on_conflict_do_nothing()
             return connection.execute(statement).rowcount == 1
         condition = (table.c.name == LIVE) & (table.c.release_id == expected)
         return connection.execute(table.update().where(condition).values(release_id=release_id)).rowcount == 1

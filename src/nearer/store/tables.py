@@ -1,230 +1,298 @@
-"""The tables of a workspace's database."""
+"""The tables of a workspace's database, in SQLite and in PostgreSQL."""
+
+import json
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+
+_ESCAPE, _NUL, _ITSELF = "\uffff", "0", "1"
+
+
+def escaped(text: str) -> str:
+    r"""A text as PostgreSQL holds it, which has no NUL; U+FFFF, which stands for it, is no character of any text.
+
+    >>> escaped("a\0b"), unescaped(escaped("a\0b"))
+    ('a\uffff0b', 'a\x00b')
+    """
+    if _ESCAPE in text:
+        text = text.replace(_ESCAPE, _ESCAPE + _ITSELF)
+    return text.replace("\0", _ESCAPE + _NUL) if "\0" in text else text
+
+
+def unescaped(text: str) -> str:
+    """The text that ``escaped`` was given."""
+    if _ESCAPE not in text:
+        return text
+    return text.replace(_ESCAPE + _NUL, "\0").replace(_ESCAPE + _ITSELF, _ESCAPE)
+
+
+class _PostgresText(sa.TypeDecorator[str]):
+    """Any text, in the order of its UTF-8 bytes whatever the locale of the database is."""
+
+    impl = postgresql.TEXT
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(collation="C")
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else escaped(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else unescaped(value)
+
+
+class _PostgresJson(sa.TypeDecorator[Any]):
+    """JSON as its text, byte for byte as SQLite keeps it."""
+
+    impl = postgresql.TEXT
+    cache_ok = True
+
+    def __init__(self, *, none_as_null: bool) -> None:
+        super().__init__(collation="C")
+        self.none_as_null = none_as_null
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None and self.none_as_null else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def _json(*, none_as_null: bool = False) -> sa.JSON:
+    return sa.JSON(none_as_null=none_as_null).with_variant(_PostgresJson(none_as_null=none_as_null), "postgresql")
+
+
+Text = sa.Text().with_variant(_PostgresText(), "postgresql")
+Json = _json()
+JsonOrNull = _json(none_as_null=True)
+Integer = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
 
 metadata = sa.MetaData()
 
-migrations = sa.Table("migrations", metadata, sa.Column("name", sa.Text, primary_key=True))
+migrations = sa.Table("migrations", metadata, sa.Column("name", Text, primary_key=True))
 
 documents = sa.Table(
     "documents",
     metadata,
-    sa.Column("doc_id", sa.Text, primary_key=True),
-    sa.Column("title", sa.Text, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("metadata", sa.JSON, nullable=False),
-    sa.Column("text_hash", sa.Text, nullable=False),
+    sa.Column("doc_id", Text, primary_key=True),
+    sa.Column("title", Text, nullable=False),
+    sa.Column("text", Text, nullable=False),
+    sa.Column("metadata", Json, nullable=False),
+    sa.Column("text_hash", Text, nullable=False),
 )
 
 queries = sa.Table(
     "queries",
     metadata,
-    sa.Column("query_id", sa.Text, primary_key=True),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("query_id", Text, primary_key=True),
+    sa.Column("text", Text, nullable=False),
+    sa.Column("metadata", Json, nullable=False),
 )
 
 split_members = sa.Table(
     "split_members",
     metadata,
-    sa.Column("split", sa.Text, primary_key=True),
-    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
+    sa.Column("split", Text, primary_key=True),
+    sa.Column("query_id", Text, sa.ForeignKey("queries.query_id"), primary_key=True),
     sa.Column("is_waiting", sa.Boolean, nullable=False, server_default=sa.false()),  # there while few are judged
 )
 
 judgments = sa.Table(
     "judgments",
     metadata,
-    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), primary_key=True),
-    sa.Column("doc_id", sa.Text, sa.ForeignKey("documents.doc_id"), primary_key=True),
-    sa.Column("source", sa.Text, primary_key=True),
-    sa.Column("rater", sa.Text, primary_key=True),
-    sa.Column("grade", sa.Integer, nullable=False),
+    sa.Column("query_id", Text, sa.ForeignKey("queries.query_id"), primary_key=True),
+    sa.Column("doc_id", Text, sa.ForeignKey("documents.doc_id"), primary_key=True),
+    sa.Column("source", Text, primary_key=True),
+    sa.Column("rater", Text, primary_key=True),
+    sa.Column("grade", Integer, nullable=False),
     sa.Column("weight", sa.Float, nullable=False),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("document_hash", sa.Text, nullable=False),
+    sa.Column("at", Text, nullable=False),
+    sa.Column("document_hash", Text, nullable=False),
 )
 """Who judged what; several may judge one pair. ``core/judging.py`` says what counts then."""
 
 pairs = sa.Table(
     "pairs",
     metadata,
-    sa.Column("pair_id", sa.Text, primary_key=True),
-    sa.Column("query", sa.Text, nullable=False),
-    sa.Column("positive", sa.Text, nullable=False),
-    sa.Column("negatives", sa.JSON, nullable=False),
+    sa.Column("pair_id", Text, primary_key=True),
+    sa.Column("query", Text, nullable=False),
+    sa.Column("positive", Text, nullable=False),
+    sa.Column("negatives", Json, nullable=False),
     sa.Column("score", sa.Float),
-    sa.Column("negative_scores", sa.JSON, nullable=False),
-    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("negative_scores", Json, nullable=False),
+    sa.Column("source", Text, nullable=False),
 )
 
 models = sa.Table(
     "models",
     metadata,
-    sa.Column("model_id", sa.Text, primary_key=True),
-    sa.Column("encoder_id", sa.Text, nullable=False, unique=True),
-    sa.Column("parent_model_id", sa.Text),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("encoder", sa.JSON, nullable=False),
-    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("model_id", Text, primary_key=True),
+    sa.Column("encoder_id", Text, nullable=False, unique=True),
+    sa.Column("parent_model_id", Text),
+    sa.Column("source", Text, nullable=False),
+    sa.Column("encoder", Json, nullable=False),
+    sa.Column("created_at", Text, nullable=False),
 )
 
 rerankers = sa.Table(
     "rerankers",
     metadata,
-    sa.Column("reranker_id", sa.Text, primary_key=True),
-    sa.Column("cross_encoder_id", sa.Text, nullable=False, unique=True),
-    sa.Column("parent_id", sa.Text),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("reranker_id", Text, primary_key=True),
+    sa.Column("cross_encoder_id", Text, nullable=False, unique=True),
+    sa.Column("parent_id", Text),
+    sa.Column("source", Text, nullable=False),
+    sa.Column("created_at", Text, nullable=False),
 )
 
 releases = sa.Table(
     "releases",
     metadata,
-    sa.Column("release_id", sa.Text, primary_key=True),
-    sa.Column("model_id", sa.Text, sa.ForeignKey("models.model_id"), nullable=False),
-    sa.Column("space_id", sa.Text, nullable=False),
-    sa.Column("system", sa.JSON, nullable=False),
-    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("release_id", Text, primary_key=True),
+    sa.Column("model_id", Text, sa.ForeignKey("models.model_id"), nullable=False),
+    sa.Column("space_id", Text, nullable=False),
+    sa.Column("system", Json, nullable=False),
+    sa.Column("created_at", Text, nullable=False),
 )
 
 trainings = sa.Table(
     "trainings",
     metadata,
-    sa.Column("training_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("started_at", sa.Text, unique=True),
-    sa.Column("verb", sa.Text, nullable=False),
-    sa.Column("part_id", sa.Text, index=True),
+    sa.Column("training_id", Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", Text, nullable=False),
+    sa.Column("started_at", Text, unique=True),
+    sa.Column("verb", Text, nullable=False),
+    sa.Column("part_id", Text, index=True),
     sa.Column("is_improved", sa.Boolean, nullable=False),
-    sa.Column("record", sa.JSON, nullable=False),
+    sa.Column("record", Json, nullable=False),
 )
 """How models and rerankers were made; ``part_id`` is the one that stands after it."""
 
 pointers = sa.Table(
     "pointers",
     metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("release_id", Text, sa.ForeignKey("releases.release_id"), nullable=False),
 )
 
 decisions = sa.Table(
     "decisions",
     metadata,
-    sa.Column("decision_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("model_id", sa.Text),
-    sa.Column("release_id", sa.Text, index=True),
-    sa.Column("previous_release_id", sa.Text),
-    sa.Column("reasons", sa.JSON, nullable=False),
-    sa.Column("notes", sa.JSON, nullable=False),
-    sa.Column("forced", sa.Text),
-    sa.Column("evaluation", sa.JSON(none_as_null=True)),
-    sa.Column("suite", sa.JSON(none_as_null=True)),
+    sa.Column("decision_id", Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", Text, nullable=False),
+    sa.Column("action", Text, nullable=False),
+    sa.Column("model_id", Text),
+    sa.Column("release_id", Text, index=True),
+    sa.Column("previous_release_id", Text),
+    sa.Column("reasons", Json, nullable=False),
+    sa.Column("notes", Json, nullable=False),
+    sa.Column("forced", Text),
+    sa.Column("evaluation", JsonOrNull),
+    sa.Column("suite", JsonOrNull),
 )
 """What was promoted, refused and rolled back, and what the gate saw."""
 
 ledger = sa.Table(
     "ledger",
     metadata,
-    sa.Column("look_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("split", sa.Text, nullable=False),
-    sa.Column("systems", sa.JSON, nullable=False),
-    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("look_id", Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", Text, nullable=False),
+    sa.Column("split", Text, nullable=False),
+    sa.Column("systems", Json, nullable=False),
+    sa.Column("purpose", Text, nullable=False),
 )
 
 probes = sa.Table(
     "probes",
     metadata,
-    sa.Column("declaration_id", sa.Text, primary_key=True),
+    sa.Column("declaration_id", Text, primary_key=True),
     sa.Column("vectors", sa.LargeBinary, nullable=False),
-    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("created_at", Text, nullable=False),
 )
 
 api_usage = sa.Table(
     "api_usage",
     metadata,
-    sa.Column("usage_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("endpoint", sa.Text, nullable=False),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("num_requests", sa.Integer, nullable=False),
-    sa.Column("num_tokens", sa.Integer, nullable=False),
+    sa.Column("usage_id", Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", Text, nullable=False),
+    sa.Column("endpoint", Text, nullable=False),
+    sa.Column("model", Text, nullable=False),
+    sa.Column("num_requests", Integer, nullable=False),
+    sa.Column("num_tokens", Integer, nullable=False),
     sa.Column("cost_usd", sa.Float),
 )
 
 revisions = sa.Table(
     "revisions",
     metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("number", Integer, nullable=False),
 )
 
 results = sa.Table(
     "results",
     metadata,
-    sa.Column("result_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("verb", sa.Text, nullable=False, index=True),
-    sa.Column("split", sa.Text),
-    sa.Column("model_ids", sa.JSON, nullable=False),
-    sa.Column("content", sa.JSON, nullable=False),
+    sa.Column("result_id", Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", Text, nullable=False),
+    sa.Column("verb", Text, nullable=False, index=True),
+    sa.Column("split", Text),
+    sa.Column("model_ids", Json, nullable=False),
+    sa.Column("content", Json, nullable=False),
 )
 """What verbs answered, kept for the report; ``model_ids`` are of the systems of an evaluation, in their order."""
 
 api_keys = sa.Table(
     "api_keys",
     metadata,
-    sa.Column("key_id", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("hash", sa.Text, nullable=False),
-    sa.Column("scopes", sa.JSON, nullable=False),
-    sa.Column("per_minute", sa.Integer),
-    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("key_id", Text, primary_key=True),
+    sa.Column("name", Text, nullable=False, unique=True),
+    sa.Column("hash", Text, nullable=False),
+    sa.Column("scopes", Json, nullable=False),
+    sa.Column("per_minute", Integer),
+    sa.Column("created_at", Text, nullable=False),
 )
 
 jobs = sa.Table(
     "jobs",
     metadata,
-    sa.Column("job_id", sa.Text, primary_key=True),
-    sa.Column("verb", sa.Text, nullable=False),
-    sa.Column("arguments", sa.JSON, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("result", sa.JSON),
-    sa.Column("created_at", sa.Text, nullable=False),
-    sa.Column("started_at", sa.Text),
-    sa.Column("ended_at", sa.Text),
+    sa.Column("job_id", Text, primary_key=True),
+    sa.Column("verb", Text, nullable=False),
+    sa.Column("arguments", Json, nullable=False),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("result", Json),
+    sa.Column("created_at", Text, nullable=False),
+    sa.Column("started_at", Text),
+    sa.Column("ended_at", Text),
 )
 
 shadows = sa.Table(
     "shadows",
     metadata,
-    sa.Column("shadow_id", sa.Text, primary_key=True),
-    sa.Column("system", sa.Text, nullable=False),
-    sa.Column("model_id", sa.Text, nullable=False),
-    sa.Column("space_id", sa.Text, nullable=False),
-    sa.Column("description", sa.JSON, nullable=False),
+    sa.Column("shadow_id", Text, primary_key=True),
+    sa.Column("system", Text, nullable=False),
+    sa.Column("model_id", Text, nullable=False),
+    sa.Column("space_id", Text, nullable=False),
+    sa.Column("description", Json, nullable=False),
     sa.Column("share", sa.Float, nullable=False),
-    sa.Column("started_at", sa.Text, nullable=False),
-    sa.Column("ended_at", sa.Text),
-    sa.Column("num_offered", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("num_dropped", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("num_failed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("started_at", Text, nullable=False),
+    sa.Column("ended_at", Text),
+    sa.Column("num_offered", Integer, nullable=False, server_default="0"),
+    sa.Column("num_dropped", Integer, nullable=False, server_default="0"),
+    sa.Column("num_failed", Integer, nullable=False, server_default="0"),
 )
 
 shadow_answers = sa.Table(
     "shadow_answers",
     metadata,
-    sa.Column("answer_id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("shadow_id", sa.Text, sa.ForeignKey("shadows.shadow_id"), nullable=False, index=True),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("query", sa.Text, nullable=False),
-    sa.Column("live_release_id", sa.Text, nullable=False),
-    sa.Column("live", sa.JSON, nullable=False),
-    sa.Column("shadow", sa.JSON, nullable=False),
+    sa.Column("answer_id", Integer, primary_key=True, autoincrement=True),
+    sa.Column("shadow_id", Text, sa.ForeignKey("shadows.shadow_id"), nullable=False, index=True),
+    sa.Column("at", Text, nullable=False),
+    sa.Column("query", Text, nullable=False),
+    sa.Column("live_release_id", Text, nullable=False),
+    sa.Column("live", Json, nullable=False),
+    sa.Column("shadow", Json, nullable=False),
     sa.Column("live_ms", sa.Float, nullable=False),
     sa.Column("shadow_ms", sa.Float, nullable=False),
 )
@@ -233,57 +301,57 @@ shadow_answers = sa.Table(
 arms = sa.Table(
     "arms",
     metadata,
-    sa.Column("arm_id", sa.Text, primary_key=True),
-    sa.Column("release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
-    sa.Column("live_release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
+    sa.Column("arm_id", Text, primary_key=True),
+    sa.Column("release_id", Text, sa.ForeignKey("releases.release_id"), nullable=False),
+    sa.Column("live_release_id", Text, sa.ForeignKey("releases.release_id"), nullable=False),
     sa.Column("share", sa.Float, nullable=False),
-    sa.Column("started_at", sa.Text, nullable=False),
-    sa.Column("ended_at", sa.Text),
+    sa.Column("started_at", Text, nullable=False),
+    sa.Column("ended_at", Text),
 )
 """Releases that answer a share of the users beside what is live."""
 
 experiments = sa.Table(
     "experiments",
     metadata,
-    sa.Column("experiment_id", sa.Text, primary_key=True),
-    sa.Column("plan", sa.JSON, nullable=False),
-    sa.Column("plan_hash", sa.Text, nullable=False),
-    sa.Column("arm_id", sa.Text, sa.ForeignKey("arms.arm_id"), nullable=False),
-    sa.Column("control_release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
-    sa.Column("treatment_release_id", sa.Text, sa.ForeignKey("releases.release_id"), nullable=False),
-    sa.Column("started_at", sa.Text, nullable=False),
-    sa.Column("ended_at", sa.Text),
-    sa.Column("reason", sa.Text),
-    sa.Column("offline", sa.JSON),
-    sa.Column("report", sa.JSON),
+    sa.Column("experiment_id", Text, primary_key=True),
+    sa.Column("plan", Json, nullable=False),
+    sa.Column("plan_hash", Text, nullable=False),
+    sa.Column("arm_id", Text, sa.ForeignKey("arms.arm_id"), nullable=False),
+    sa.Column("control_release_id", Text, sa.ForeignKey("releases.release_id"), nullable=False),
+    sa.Column("treatment_release_id", Text, sa.ForeignKey("releases.release_id"), nullable=False),
+    sa.Column("started_at", Text, nullable=False),
+    sa.Column("ended_at", Text),
+    sa.Column("reason", Text),
+    sa.Column("offline", Json),
+    sa.Column("report", Json),
 )
 """Experiments with users: the plan as it was frozen, the arm that it runs on, and what it found in the end."""
 
 label_sets = sa.Table(
     "label_sets",
     metadata,
-    sa.Column("set_id", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False, unique=True),
-    sa.Column("created_at", sa.Text, nullable=False),
-    sa.Column("max_grade", sa.Integer, nullable=False),
-    sa.Column("guideline", sa.JSON, nullable=False),
-    sa.Column("strategy", sa.Text, nullable=False),
-    sa.Column("rankings", sa.JSON, nullable=False),
+    sa.Column("set_id", Text, primary_key=True),
+    sa.Column("name", Text, nullable=False, unique=True),
+    sa.Column("created_at", Text, nullable=False),
+    sa.Column("max_grade", Integer, nullable=False),
+    sa.Column("guideline", Json, nullable=False),
+    sa.Column("strategy", Text, nullable=False),
+    sa.Column("rankings", Json, nullable=False),
 )
 """What people are asked to judge; ``rankings`` are those that were pooled, by system and query."""
 
 label_pairs = sa.Table(
     "label_pairs",
     metadata,
-    sa.Column("pair_id", sa.Text, primary_key=True),
-    sa.Column("set_id", sa.Text, sa.ForeignKey("label_sets.set_id"), nullable=False, index=True),
-    sa.Column("query_id", sa.Text, sa.ForeignKey("queries.query_id"), nullable=False),
-    sa.Column("doc_id", sa.Text, sa.ForeignKey("documents.doc_id"), nullable=False, index=True),
-    sa.Column("wanted", sa.Integer, nullable=False),
-    sa.Column("shuffle", sa.Integer, nullable=False),
-    sa.Column("gold_grade", sa.Integer),
-    sa.Column("settled_grade", sa.Integer),
-    sa.Column("settled_by", sa.Text),
+    sa.Column("pair_id", Text, primary_key=True),
+    sa.Column("set_id", Text, sa.ForeignKey("label_sets.set_id"), nullable=False, index=True),
+    sa.Column("query_id", Text, sa.ForeignKey("queries.query_id"), nullable=False),
+    sa.Column("doc_id", Text, sa.ForeignKey("documents.doc_id"), nullable=False, index=True),
+    sa.Column("wanted", Integer, nullable=False),
+    sa.Column("shuffle", Integer, nullable=False),
+    sa.Column("gold_grade", Integer),
+    sa.Column("settled_grade", Integer),
+    sa.Column("settled_by", Text),
     sa.UniqueConstraint("set_id", "query_id", "doc_id"),
 )
 """``wanted`` ratings at most; a pair with a gold grade checks its raters; ``settled`` where raters had disagreed."""
@@ -291,28 +359,28 @@ label_pairs = sa.Table(
 label_ratings = sa.Table(
     "label_ratings",
     metadata,
-    sa.Column("pair_id", sa.Text, sa.ForeignKey("label_pairs.pair_id"), primary_key=True),
-    sa.Column("rater", sa.Text, primary_key=True),
-    sa.Column("set_id", sa.Text, sa.ForeignKey("label_sets.set_id"), nullable=False, index=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("grade", sa.Integer),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("pair_id", Text, sa.ForeignKey("label_pairs.pair_id"), primary_key=True),
+    sa.Column("rater", Text, primary_key=True),
+    sa.Column("set_id", Text, sa.ForeignKey("label_sets.set_id"), nullable=False, index=True),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("grade", Integer),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("at", Text, nullable=False),
+    sa.Column("number", Integer, nullable=False),
 )
 """What a rater said of a pair, or has on the screen; ``number`` counts what was done in a set."""
 
 llm_answers = sa.Table(
     "llm_answers",
     metadata,
-    sa.Column("question_id", sa.Text, primary_key=True),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("text", sa.Text),
-    sa.Column("fault", sa.Text, nullable=False),
-    sa.Column("num_read", sa.Integer, nullable=False),
-    sa.Column("num_written", sa.Integer, nullable=False),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("doc_id", sa.Text, nullable=False, index=True),
+    sa.Column("question_id", Text, primary_key=True),
+    sa.Column("model", Text, nullable=False),
+    sa.Column("text", Text),
+    sa.Column("fault", Text, nullable=False),
+    sa.Column("num_read", Integer, nullable=False),
+    sa.Column("num_written", Integer, nullable=False),
+    sa.Column("at", Text, nullable=False),
+    sa.Column("doc_id", Text, nullable=False, index=True),
 )
 """What language models answered, by the hash of the question and the model, so that nothing is paid twice."""
 
@@ -320,27 +388,30 @@ llm_answers = sa.Table(
 cycles = sa.Table(
     "cycles",
     metadata,
-    sa.Column("cycle_id", sa.Text, primary_key=True),
-    sa.Column("number", sa.Integer, nullable=False, unique=True),
-    sa.Column("news", sa.JSON, nullable=False),
-    sa.Column("live_release_id", sa.Text),
-    sa.Column("started_at", sa.Text, nullable=False),
-    sa.Column("ended_at", sa.Text),
-    sa.Column("verdict", sa.Text),
-    sa.Column("reasons", sa.JSON),
+    sa.Column("cycle_id", Text, primary_key=True),
+    sa.Column("number", Integer, nullable=False, unique=True),
+    sa.Column("news", Json, nullable=False),
+    sa.Column("live_release_id", Text),
+    sa.Column("started_at", Text, nullable=False),
+    sa.Column("ended_at", Text),
+    sa.Column("verdict", Text),
+    sa.Column("reasons", Json),
 )
 """Turns of the loop: what there was to learn from, and what came of it; at most one has not ended."""
 
 cycle_stages = sa.Table(
     "cycle_stages",
     metadata,
-    sa.Column("cycle_id", sa.Text, sa.ForeignKey("cycles.cycle_id"), primary_key=True),
-    sa.Column("stage", sa.Text, primary_key=True),
-    sa.Column("input_hash", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("summary", sa.Text, nullable=False),
-    sa.Column("result", sa.JSON, nullable=False),
-    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("cycle_id", Text, sa.ForeignKey("cycles.cycle_id"), primary_key=True),
+    sa.Column("stage", Text, primary_key=True),
+    sa.Column("input_hash", Text, nullable=False),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("summary", Text, nullable=False),
+    sa.Column("result", Json, nullable=False),
+    sa.Column("at", Text, nullable=False),
     sa.Column("took_s", sa.Float, nullable=False),
 )
 """What each stage of a turn gave, and the hash of what it was given."""
+
+STAGED_TABLES = (documents, queries, pairs, judgments, split_members)
+"""What an import fills."""

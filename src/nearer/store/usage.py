@@ -91,8 +91,8 @@ def usage_by_model(database: Database) -> list[ApiTotal]:
         sa.select(
             table.c.endpoint,
             table.c.model,
-            sa.func.sum(table.c.num_requests).label("num_requests"),
-            sa.func.sum(table.c.num_tokens).label("num_tokens"),
+            sa.cast(sa.func.sum(table.c.num_requests), table.c.num_requests.type).label("num_requests"),
+            sa.cast(sa.func.sum(table.c.num_tokens), table.c.num_tokens.type).label("num_tokens"),
             sa.case((is_whole, sa.func.sum(table.c.cost_usd))).label("cost_usd"),
         )
         .group_by(table.c.endpoint, table.c.model)

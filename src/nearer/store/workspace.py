@@ -2,7 +2,7 @@
 
 nearer.toml              the recipe
 prompts/                 what language models are asked, once they are
-.nearer/control.sqlite   documents, queries, judgments, models, releases, history
+.nearer/control.sqlite   documents, queries, judgments, models, releases, history; or in PostgreSQL: [store] url
 .nearer/models/          one folder a model, named by its encoder id, or a cross-encoder's id
 .nearer/training/        the training runs that are not finished yet: an encoder's, in reranker/ a cross-encoder's
 .nearer/indexes/         one folder a space
@@ -24,9 +24,9 @@ from nearer.core.errors import WorkspaceError
 from nearer.core.recipe import RECIPE_FILE, Recipe, as_toml, load_recipe, with_keys
 from nearer.core.records import JudgmentSource
 from nearer.store.collection import Collection
-from nearer.store.database import Database
+from nearer.store.database import Database, open_database
 from nearer.store.files import write_atomic
-from nearer.store.leases import enter, lease, leave, sweep
+from nearer.store.leases import enter, is_held, lease, leave, sweep
 from nearer.store.registry import Registry
 from nearer.store.results import Results
 
@@ -72,7 +72,8 @@ class Workspace:
             state.mkdir(parents=True, exist_ok=True)
             if not has_recipe:
                 write_atomic(folder / RECIPE_FILE, as_toml({"name": folder.resolve().name, **(recipe or {})}))
-            Database.open(state / DATABASE).close()
+            url = load_recipe(folder / RECIPE_FILE).store.url
+            open_database(_address(state, url)).close()
             write_atomic(state / _VERSION, f"{FORMAT_VERSION}\n")  # last: a workspace without it was never finished
         except OSError as error:
             raise WorkspaceError(
@@ -92,9 +93,9 @@ class Workspace:
         if not is_workspace(folder):
             raise WorkspaceError(f"{folder.resolve()} is not a workspace", hint=f"make one: nearer init {folder}")
         _check_format(state)
-        _check_database(state / DATABASE)
         recipe = load_recipe(folder / RECIPE_FILE, overrides=overrides)
-        workspace = cls(folder=folder, recipe=recipe, database=Database.open(state / DATABASE))
+        database = open_database(_address(state, recipe.store.url), creates=False)
+        workspace = cls(folder=folder, recipe=recipe, database=database)
         workspace._enter()
         return workspace
 
@@ -166,17 +167,22 @@ class Workspace:
         read.
         """
         self.begin_writing()
-        with lease(self.locks / f"{resource}.lock", holder=f"nearer {verb}"):
+        holder = f"nearer {verb}"
+        with lease(self.locks / f"{resource}.lock", holder=holder), self.database.lease(resource, holder=holder):
             yield
 
+    def is_held(self, resource: str) -> bool:
+        """Whether somebody is at work on a resource: in this folder, or on another machine with this database."""
+        return is_held(self.locks / f"{resource}.lock") or self.database.holder_of(resource) is not None
+
     @contextmanager
-    def write(self, verb: str, *, attached: Mapping[str, Path] | None = None) -> Iterator[Connection]:
+    def write(self, verb: str, *, staged: Path | None = None) -> Iterator[Connection]:
         """A short transaction of documents, queries, judgments or splits; who waits for it sees the verb.
 
         Raises WorkspaceError when the disk refuses.
         """
         self.begin_writing()
-        with self.database.write(holder=f"nearer {verb}", attached=attached) as connection:
+        with self.database.write(holder=f"nearer {verb}", staged=staged) as connection:
             yield connection
 
     def begin_writing(self) -> None:
@@ -229,7 +235,10 @@ def _check_format(state: Path) -> None:
         )
 
 
-def _check_database(path: Path) -> None:
-    """Refuse to begin anew where a database was: ``init`` made it."""
-    if not (path.exists() and path.stat().st_size):
-        raise WorkspaceError(f"{path} is gone, or empty", hint="restore it from a backup")
+def _address(state: Path, url: str | None) -> Path | str:
+    """Where the database is that a recipe names. Raises InputError for what is no address."""
+    if url is None:
+        return state / DATABASE
+    from nearer.store.postgres_address import resolved
+
+    return resolved(url, state=state, said="store.url")

@@ -10,7 +10,6 @@ from nearer.core.ids import content_id
 from nearer.core.results.base import JSON, Result
 from nearer.core.results.status import Discarded, UnfinishedRun
 from nearer.store.files import bytes_in, remove_tree
-from nearer.store.leases import is_held
 from nearer.store.workspace import Workspace
 
 RECORD = "run.json"
@@ -94,7 +93,7 @@ def unfinished_runs(workspace: Workspace, *, verb: str | None = None) -> list[Un
             run_id=folder.name,
             folder=folder,
             record=record_of(folder),
-            is_running=is_held(workspace.locks / f"{resource_of(folder.name)}.lock"),
+            is_running=workspace.is_held(resource_of(folder.name)),
         )
         for folder in workspace.training.glob("run-*")
     ]

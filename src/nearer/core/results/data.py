@@ -160,3 +160,23 @@ class Pruned(Result):
     keep: int
     removed: tuple[PrunedItem, ...]
     num_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopiedTable(Result):
+    """A table that is the same in two databases: its rows, and the sum of their SHA-256."""
+
+    num_rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCopied(Result):
+    """A database that was copied into another, table by table, and whether the recipe names the copy now."""
+
+    source: str
+    target: str
+    tables: Mapping[str, CopiedTable]
+    num_rows: int
+    is_in_recipe: bool
+    duration_s: float

@@ -20,6 +20,7 @@ from nearer.core.sections.measuring import (
     GateRecipe,
 )
 from nearer.core.sections.search import BoostRecipe, CompressRecipe, IndexRecipe, RerankRecipe, SearchRecipe
+from nearer.core.sections.store import HERE, StoreRecipe
 from nearer.core.sections.training import (
     AdapterRecipe,
     LossName,
@@ -30,6 +31,7 @@ from nearer.core.sections.training import (
 )
 
 __all__ = [
+    "HERE",
     "AdapterRecipe",
     "AdviseRecipe",
     "ApiRecipe",
@@ -57,5 +59,6 @@ __all__ = [
     "SearchRecipe",
     "Section",
     "SplitRecipe",
+    "StoreRecipe",
     "TrainRecipe",
 ]

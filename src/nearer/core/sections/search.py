@@ -1,13 +1,13 @@
 """How queries are answered: the index, the sizes of vectors, and the stages of a search."""
 
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from nearer.core.analysis import ENGLISH, LANGUAGES
 from nearer.core.filters import DERIVED
 from nearer.core.sections.base import Section
+from nearer.core.sections.store import refuse_password
 from nearer.core.sections.training import Dimension
 
 
@@ -53,18 +53,8 @@ class IndexRecipe(Section):
     @field_validator("url")
     @classmethod
     def _without_a_password(cls, value: str | None) -> str | None:
-        if value is None or value == "here":
-            return value
-        try:
-            parts = urlsplit(value)
-            is_plain = parts.scheme in ("postgresql", "postgres") and parts.password is None
-        except ValueError:
-            is_plain = False
-        if not is_plain or "password" in parts.query:
-            raise ValueError(
-                'must be "here", or as postgresql://USER@HOST/DATABASE without a password: that goes into PGPASSWORD, '
-                "~/.pgpass or NEARER_POSTGRES_URL"
-            )
+        if value is not None:
+            refuse_password(value, elsewhere="PGPASSWORD, ~/.pgpass or NEARER_POSTGRES_URL")
         return value
 
 
