@@ -4,18 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from nearer.core.results.base import JSON
 from nearer.core.results.service import JobEntry
 from nearer.flows.job import start_job
 from nearer.flows.prune import prune
 from nearer.flows.rollback import rollback
 from nearer.store.jobs import ENDED, Jobs
 from nearer.store.registered import Release
-from nearer.web.schemas import JobList, PromoteRequest, PruneRequest, Releases
+from nearer.web.schemas import JobList, PromoteRequest, PruneRequest, Releases, respond
 from nearer.web.service import Service
 
 _POLL_S = 0.2
@@ -27,9 +27,9 @@ def admin_routes(service: Service) -> APIRouter:
     workspace = service.workspace
 
     @routes.get("/releases", response_model=Releases, summary="What is live, and what was")
-    async def releases() -> JSONResponse:
+    async def releases() -> Response:
         """Tell what is live, what a rollback returns to, and all that happened to the live release."""
-        return JSONResponse(await service.do(lambda _: _releases(service)))
+        return respond(await service.do(lambda _: _releases(service)))
 
     @routes.post("/promote", response_model=JobEntry, status_code=202, summary="Promote a system, as a job")
     async def promote(request: PromoteRequest) -> JSONResponse:
@@ -84,20 +84,20 @@ async def _events(service: Service, job_id: str) -> AsyncIterator[str]:
         await asyncio.sleep(_POLL_S)
 
 
-def _event(name: str, content: dict[str, Any]) -> str:
+def _event(name: str, content: JSON) -> str:
     return f"event: {name}\ndata: {json.dumps(content)}\n\n"
 
 
-def _releases(service: Service) -> dict[str, Any]:
+def _releases(service: Service) -> Releases:
     registry = service.workspace.registry
     served = service.follower.served
-    return {
-        "live": _release(registry.live()),
-        "previous": _release(registry.previous()),
-        "served": served.release.release_id if served else None,
-        "history": [asdict(event) for event in registry.history()],
-    }
+    return Releases(
+        live=_release(registry.live()),
+        previous=_release(registry.previous()),
+        served=served.release.release_id if served else None,
+        history=[asdict(event) for event in registry.history()],
+    )
 
 
-def _release(release: Release | None) -> dict[str, Any] | None:
+def _release(release: Release | None) -> JSON | None:
     return None if release is None else {**asdict(release), "system": dict(release.system)}

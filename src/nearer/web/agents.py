@@ -18,13 +18,14 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.types import ASGIApp
 
 from nearer.core.errors import NearerError, NotReady
+from nearer.core.results.base import JSON
 from nearer.flows.documents import document
 from nearer.store.keys import SCOPES, Keys
 from nearer.web.access import Access, scopes_in
 from nearer.web.errors import Forbidden, shown
 from nearer.web.events import take_events
 from nearer.web.gate import Gate
-from nearer.web.schemas import EventIn, EventsTaken, SearchRequest
+from nearer.web.schemas import EventIn, EventsTaken, SearchRequest, SearchResult
 from nearer.web.search import answered
 from nearer.web.service import Service
 
@@ -45,7 +46,7 @@ class FoundDocument(BaseModel):
     text: str = Field(description="The beginning of the passage nearest to the query.")
     url: str = Field(description="Where people read it; empty where its metadata has no url.")
     score: float
-    metadata: dict[str, Any]
+    metadata: JSON
 
 
 class FoundDocuments(BaseModel):
@@ -62,7 +63,7 @@ class FetchedDocument(BaseModel):
     title: str
     text: str
     url: str
-    metadata: dict[str, Any]
+    metadata: JSON
 
 
 def make_server(service: Service) -> MCPServer[Any]:
@@ -105,7 +106,7 @@ def _add_search(server: MCPServer[Any], service: Service) -> None:
         query: Annotated[str, Field(description="What to look for, in words.")],
         k: Annotated[int | None, Field(ge=1, le=100, description="How many documents; 10 unless given.")] = None,
         filter: Annotated[
-            dict[str, Any] | None,
+            JSON | None,
             Field(description='Only documents that pass: {"type": "gte", "key": "year", "value": 2020}.'),
         ] = None,
     ) -> FoundDocuments:
@@ -114,8 +115,7 @@ def _add_search(server: MCPServer[Any], service: Service) -> None:
             request = SearchRequest.model_validate({"query": query, "k": k, "filter": filter})
             await _ready(service)
             [answer] = await answered(service, [request])
-        results = [_found(each) for each in answer["results"]]
-        return FoundDocuments(query_id=answer["query_id"], results=results)
+        return FoundDocuments(query_id=answer.query_id, results=[_found(each) for each in answer.results])
 
 
 def _add_fetch(server: MCPServer[Any], service: Service) -> None:
@@ -125,9 +125,8 @@ def _add_fetch(server: MCPServer[Any], service: Service) -> None:
         with _as_tool_error():
             service.refuse_text(id, what="the id", limit=512)
             found = await service.do(lambda _: document(service.workspace, id))
-        metadata = dict(found.metadata)
         return FetchedDocument(
-            id=found.doc_id, title=found.title, text=found.text, url=_url(metadata), metadata=metadata
+            id=found.doc_id, title=found.title, text=found.text, url=_url(found.metadata), metadata=found.metadata
         )
 
 
@@ -151,7 +150,7 @@ def _add_feedback(server: MCPServer[Any], service: Service) -> None:
             _refuse_reader(context)
             sent = {"action_name": action, "query_id": query_id, "object_id": id, "application": "mcp"}
             event = EventIn.model_validate({**sent, "event_attributes": {"value": value}})
-            return EventsTaken.model_validate(await take_events(service, [event]))
+            return await take_events(service, [event])
 
 
 @contextmanager
@@ -190,17 +189,17 @@ def _refuse_reader(context: Context[Any, Any]) -> None:
         raise Forbidden("this key may not write", hint="make one that may: nearer key add NAME --scope write")
 
 
-def _found(result: dict[str, Any]) -> FoundDocument:
+def _found(result: SearchResult) -> FoundDocument:
     return FoundDocument(
-        id=result["doc_id"],
-        title=result["title"],
-        text=result["snippet"],
-        url=_url(result["metadata"]),
-        score=result["score"],
-        metadata=result["metadata"],
+        id=result.doc_id,
+        title=result.title,
+        text=result.snippet,
+        url=_url(result.metadata),
+        score=result.score,
+        metadata=result.metadata,
     )
 
 
-def _url(metadata: dict[str, Any]) -> str:
+def _url(metadata: JSON) -> str:
     url = metadata.get("url")
     return url if isinstance(url, str) else ""

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Body, Response
 from pydantic import Discriminator, Tag
 
 from nearer.core.errors import InputError
 from nearer.core.ids import canonical_json, content_id
 from nearer.store.events.records import Event
 from nearer.store.events.salt import Salt
-from nearer.web.schemas import EventIn, EventsTaken
+from nearer.web.schemas import EventAttributes, EventIn, EventsTaken, respond
 from nearer.web.service import Service
 
 _PEOPLE = frozenset({"user_id", "client_id", "session_id"})
@@ -35,46 +34,45 @@ def event_routes(service: Service) -> APIRouter:
     routes = APIRouter(tags=["events"])
 
     @routes.post("/v1/events", response_model=EventsTaken, summary="Take in events")
-    async def take(events: Events) -> JSONResponse:
+    async def take(events: Events) -> Response:
         """Write one event or several: they are on the disk once this is answered, and one sent again counts once."""
-        sent = events if isinstance(events, list) else [events]
-        return JSONResponse(await take_events(service, sent))
+        return respond(await take_events(service, events if isinstance(events, list) else [events]))
 
     return routes
 
 
-async def take_events(service: Service, sent: Sequence[EventIn]) -> dict[str, Any]:
+async def take_events(service: Service, given: Sequence[EventIn]) -> EventsTaken:
     """Write events to the log; how many were taken, and kept apart, once they are on the disk. Raises NearerError."""
-    service.refuse_many(len(sent), what="events", limit=service.limits.events)
+    service.refuse_many(len(given), what="events", limit=service.limits.events)
     now = datetime.now(UTC)
-    made = [_event(each, service.salt, now) for each in sent]
+    made = [_event(each, service.salt, now) for each in given]
     if made:
         await service.do(lambda deadline: service.events.commit(made, deadline=deadline))
     apart = Counter(each.apart for each in made if each.apart)
     service.metrics.events(num_counted=len(made) - apart.total(), num_apart=apart.total())
-    return {"num_events": len(made), "num_apart": apart.total(), "apart": dict(apart)}
+    return EventsTaken(num_events=len(made), num_apart=apart.total(), apart=dict(apart))
 
 
-def _event(sent: EventIn, salt: Salt, now: datetime) -> Event:
+def _event(given: EventIn, salt: Salt, now: datetime) -> Event:
     """The event as it is kept. Raises InputError."""
-    attributes, query_id, doc_id = sent.event_attributes, sent.query_id or "", _doc_id(sent)
-    user, session = salt.hashed(sent.user_id or sent.client_id), salt.hashed(sent.session_id)
-    extra = {name: value for name in ("application", "message_type", "message") if (value := getattr(sent, name))}
+    attributes, query_id, doc_id = given.event_attributes, given.query_id or "", _doc_id(given)
+    user, session = salt.hashed(given.user_id or given.client_id), salt.hashed(given.session_id)
+    extra = {name: value for name in ("application", "message_type", "message") if (value := getattr(given, name))}
     try:
         details = canonical_json(_hidden({**_rest(attributes), **extra}, salt))
     except RecursionError:
         raise InputError("event_attributes is nested too deeply", hint="send it flat") from None
     if len(details) > _DETAILS_CHARACTERS:
         raise InputError(f"event_attributes has {len(details)} characters", hint=f"at most {_DETAILS_CHARACTERS}")
-    at = _time(sent.timestamp)
+    at = _time(given.timestamp)
     position = attributes.position.ordinal if attributes.position else None
-    content = [query_id, sent.action_name, doc_id, position, user, session, sent.timestamp, attributes.dwell_s]
+    content = [query_id, given.action_name, doc_id, position, user, session, given.timestamp, attributes.dwell_s]
     return Event(
-        event_id=sent.event_id or content_id("event", [*content, attributes.value, details], num_hex=32),
+        event_id=given.event_id or content_id("event", [*content, attributes.value, details], num_hex=32),
         query_id=query_id,
         at=at or now,
         received_at=now,
-        action=sent.action_name,
+        action=given.action_name,
         doc_id=doc_id,
         ordinal=position,
         user=user,
@@ -86,10 +84,10 @@ def _event(sent: EventIn, salt: Salt, now: datetime) -> Event:
     )
 
 
-def _doc_id(sent: EventIn) -> str:
+def _doc_id(given: EventIn) -> str:
     """The document, wherever it is named. Raises InputError for two, and for an id that no document has."""
-    inner = sent.event_attributes.object.object_id if sent.event_attributes.object else None
-    named = {str(each) for each in (sent.object_id, inner) if each is not None}
+    inner = given.event_attributes.object.object_id if given.event_attributes.object else None
+    named = {str(each) for each in (given.object_id, inner) if each is not None}
     if len(named) > 1:
         raise InputError(f"one event, two documents: {', '.join(sorted(named))[:200]}", hint="name one object_id")
     doc_id = next(iter(named), "")
@@ -109,9 +107,9 @@ def _time(text: str | None) -> datetime | None:
         raise InputError(f"the timestamp {text!r} is none", hint='for example: "2026-11-30T12:00:00Z"') from error
 
 
-def _rest(attributes: Any) -> dict[str, Any]:
+def _rest(attributes: EventAttributes) -> dict[str, object]:
     """What was sent beside the fields that are kept as such."""
-    rest = dict(attributes.model_extra or {})
+    rest: dict[str, object] = dict(attributes.model_extra or {})
     for name in ("object", "position"):
         if (part := getattr(attributes, name)) is not None and part.model_extra:
             rest[name] = dict(part.model_extra)

@@ -2,9 +2,10 @@
 
 import base64
 import hashlib
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
+
+from nearer.core.results.base import JSON
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -22,7 +23,7 @@ _FINE = ("200", "202")
 _templates = Environment(loader=PackageLoader("nearer.web", ""), autoescape=select_autoescape(), trim_blocks=True)
 
 
-def reference_page(document: dict[str, Any]) -> str:
+def reference_page(document: JSON) -> str:
     """The page of an OpenAPI document."""
     template = _templates.get_template("reference.html")
     rows = rows_of(document)
@@ -35,7 +36,7 @@ def reference_page(document: dict[str, Any]) -> str:
     )
 
 
-def operations_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+def operations_of(document: JSON) -> list[JSON]:
     """Every path and method, with the names of the schemas that it is asked and answered with."""
     return [
         {
@@ -52,18 +53,18 @@ def operations_of(document: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def rows_of(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def rows_of(document: JSON) -> dict[str, list[JSON]]:
     """The fields of every schema: name, type, whether it is required, and meaning."""
     return {name: _fields(schema) for name, schema in document.get("components", {}).get("schemas", {}).items()}
 
 
-def _name_of(part: dict[str, Any]) -> str:
+def _name_of(part: JSON) -> str:
     """The name of the schema of a body."""
     schema = part.get("content", {}).get("application/json", {}).get("schema", {})
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
-def _fields(schema: dict[str, Any]) -> list[dict[str, Any]]:
+def _fields(schema: JSON) -> list[JSON]:
     required = schema.get("required", ())
     return [
         {"name": name, "type": _type_of(each), "required": name in required, "text": each.get("description", "")}
@@ -71,7 +72,7 @@ def _fields(schema: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _type_of(schema: dict[str, Any]) -> str:
+def _type_of(schema: JSON) -> str:
     """The type of a field in words."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]

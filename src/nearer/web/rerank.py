@@ -3,11 +3,9 @@
 import math
 import secrets
 import time
-from typing import Any
 
 import numpy as np
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Response
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import DeadlineExceeded, InputError
@@ -15,7 +13,7 @@ from nearer.core.text import normalise
 from nearer.encode.cross_encoder import CrossEncoder, Pair
 from nearer.systems import LIVE
 from nearer.web.embeddings import count_read
-from nearer.web.schemas import RerankAnswer, RerankRequest
+from nearer.web.schemas import RerankAnswer, RerankRequest, RerankResult, respond
 from nearer.web.service import Service
 
 _PAIRS = 32  # scored at once
@@ -26,7 +24,7 @@ def rerank_routes(service: Service) -> APIRouter:
     routes = APIRouter(tags=["rerank"])
 
     @routes.post("/v1/rerank", response_model=RerankAnswer, response_model_exclude_none=True, summary="Rerank texts")
-    async def rerank(request: RerankRequest) -> JSONResponse:
+    async def rerank(request: RerankRequest) -> Response:
         """Rank texts for a query: by the cross-encoder of ``model``, or by live's vectors where live has none."""
         texts = [each if isinstance(each, str) else each.text for each in request.documents]
         service.refuse_many(len(texts), what="documents", limit=service.limits.texts)
@@ -35,17 +33,18 @@ def rerank_routes(service: Service) -> APIRouter:
             service.refuse_text(text, what=f"document {place}")
         if not normalise(request.query):
             raise InputError("the query is blank", hint="send the words to rank for")
-        return JSONResponse(await service.do(lambda deadline: _ranked(service, request, texts, deadline)))
+        ranked = await service.do(lambda deadline: _ranked(service, request, texts, deadline))
+        return respond(ranked, without_none=True)
 
     return routes
 
 
-def _ranked(service: Service, request: RerankRequest, texts: list[str], deadline: float) -> dict[str, Any]:
+def _ranked(service: Service, request: RerankRequest, texts: list[str], deadline: float) -> RerankAnswer:
     reranker = service.models.reranker(request.model)
     if reranker is not None:
         pairs = [(request.query, text) for text in texts]
         scores_N = _scored(reranker, pairs, deadline=deadline)
-        model, scored_by = reranker.reranker_id, "cross-encoder"
+        model = reranker.reranker_id
         shown = [0.5 + 0.5 * math.tanh(float(score) / 2) for score in scores_N]  # the logistic function
         num_truncated = reranker.count_truncated(pairs)
     else:
@@ -53,24 +52,24 @@ def _ranked(service: Service, request: RerankRequest, texts: list[str], deadline
         query_1D = service.queue.encode(system.encoder, [request.query], side="query", deadline=deadline, urgent=True)
         emb_ND = service.queue.encode(system.encoder, texts, side="document", deadline=deadline)
         scores_N = emb_ND @ query_1D[0]
-        model, scored_by = system.model.model_id, "cosine"
+        model = system.model.model_id
         shown = scores_N.tolist()
         num_truncated = sum(is_cut for _, is_cut in count_read(system.encoder, texts, side="document"))
     best = np.argsort(-scores_N, kind="stable")[: request.top_n]
-    return {
-        "id": f"rerank-{secrets.token_hex(16)}",
-        "model": model,
-        "scored_by": scored_by,
-        "results": [
-            {
-                "index": int(row),
-                "relevance_score": shown[row],
-                **({"document": {"text": texts[row]}} if request.return_documents else {}),
-            }
+    return RerankAnswer(
+        id=f"rerank-{secrets.token_hex(16)}",
+        model=model,
+        scored_by="cosine" if reranker is None else "cross-encoder",
+        results=[
+            RerankResult(
+                index=int(row),
+                relevance_score=shown[row],
+                document={"text": texts[row]} if request.return_documents else None,
+            )
             for row in best
         ],
-        "num_truncated": num_truncated,
-    }
+        num_truncated=num_truncated,
+    )
 
 
 def _scored(reranker: CrossEncoder, pairs: list[Pair], *, deadline: float) -> Floats32:

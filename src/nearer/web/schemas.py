@@ -3,8 +3,10 @@
 import json
 from typing import Annotated, Any, Literal, TypeVar
 
+from fastapi import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from nearer.core.results.base import JSON
 from nearer.core.results.service import JobEntry
 
 T = TypeVar("T")
@@ -29,6 +31,11 @@ Text = Annotated[str, AfterValidator(_writable)]
 """Text of any length. A plain ``str`` of limited length refuses half a surrogate pair by itself."""
 
 Object = Annotated[dict[str, Any], AfterValidator(_writable)]
+
+
+def respond(answer: BaseModel, *, without_none: bool = False) -> Response:
+    """The answer of a route."""
+    return Response(answer.model_dump_json(exclude_none=without_none), media_type="application/json")
 
 
 class _Asked(BaseModel):
@@ -76,7 +83,7 @@ class SearchResult(BaseModel):
     title: str
     snippet: str = Field(description="The beginning of the passage.")
     span: Span | None = Field(description="Where the passage is; none where no single passage was chosen.")
-    metadata: dict[str, Any]
+    metadata: JSON
     identical_ids: list[str] = Field(description="Documents of the same title and text, which share its rank.")
 
 
@@ -212,7 +219,7 @@ class DocumentOut(BaseModel):
     id: str
     text: str
     title: str
-    metadata: dict[str, Any]
+    metadata: JSON
 
 
 class DocumentIds(BaseModel):
@@ -317,10 +324,10 @@ class EventsTaken(BaseModel):
 class Releases(BaseModel):
     """The release that is live, the one a rollback returns to, the one this process answers by, and what happened."""
 
-    live: dict[str, Any] | None
-    previous: dict[str, Any] | None
+    live: JSON | None
+    previous: JSON | None
     served: str | None
-    history: list[dict[str, Any]]
+    history: list[JSON]
 
 
 class JobList(BaseModel):

@@ -1,17 +1,23 @@
 """``/v1/search``: the ranking of ``nearer search``, over HTTP."""
 
 import time
-from typing import Any
 
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Response
 
 from nearer.core.errors import InputError, NotReady, Overloaded
 from nearer.serving.arms import Arm, interleave
 from nearer.serving.query import Hit
 from nearer.serving.searcher import Answer, Ask
 from nearer.web.impressions import Page, note_failure, show
-from nearer.web.schemas import SearchAnswer, SearchBatch, SearchBatchAnswer, SearchRequest
+from nearer.web.schemas import (
+    SearchAnswer,
+    SearchBatch,
+    SearchBatchAnswer,
+    SearchRequest,
+    SearchResult,
+    Span,
+    respond,
+)
 from nearer.web.service import Service, since_ms
 
 SNIPPET_CHARACTERS = 300
@@ -22,21 +28,21 @@ def search_routes(service: Service) -> APIRouter:
     routes = APIRouter(tags=["search"])
 
     @routes.post("/v1/search", response_model=SearchAnswer, summary="Search")
-    async def search(request: SearchRequest) -> JSONResponse:
+    async def search(request: SearchRequest) -> Response:
         """Find the best documents for a query, as ``nearer search`` does."""
         [answer] = await answered(service, [request])
-        return JSONResponse(answer)
+        return respond(answer)
 
     @routes.post("/v1/search/batch", response_model=SearchBatchAnswer, summary="Search for several queries")
-    async def search_batch(request: SearchBatch) -> JSONResponse:
+    async def search_batch(request: SearchBatch) -> Response:
         """Answer several queries, those of an arm by one release; one that cannot be answered refuses them all."""
         service.refuse_many(len(request.queries), what="queries", limit=service.limits.queries)
-        return JSONResponse({"answers": await answered(service, request.queries)})
+        return respond(SearchBatchAnswer(answers=await answered(service, request.queries)))
 
     return routes
 
 
-async def answered(service: Service, requests: list[SearchRequest]) -> list[dict[str, Any]]:
+async def answered(service: Service, requests: list[SearchRequest]) -> list[SearchAnswer]:
     """The answers as they are sent, in their order; what was shown is in the event log. Raises NearerError."""
     start, limits = time.perf_counter(), service.limits
     for request in requests:
@@ -86,31 +92,30 @@ def _of_arm(service: Service, asks: list[Ask], arm: Arm, *, deadline: float) -> 
         return _of_arm(service, asks, "live", deadline=deadline)
 
 
-def _plain(answer: Answer, page: Page, *, arm: Arm, total_ms: float) -> dict[str, Any]:
+def _plain(answer: Answer, page: Page, *, arm: Arm, total_ms: float) -> SearchAnswer:
     took_ms = {part: round(1000 * seconds, 3) for part, seconds in answer.took_s.items()}
-    return {
-        "query_id": page.query_id,
-        "release_id": answer.release_id,
-        "space_id": answer.space_id,
-        "arm": arm,
-        "took_ms": {**took_ms, "total": total_ms},
-        "unused_rules": list(answer.unused_rules),
-        "results": [_result(hit) for hit in page.hits],
-    }
+    return SearchAnswer(
+        query_id=page.query_id,
+        release_id=answer.release_id,
+        space_id=answer.space_id,
+        arm=arm,
+        took_ms={**took_ms, "total": total_ms},
+        unused_rules=list(answer.unused_rules),
+        results=[_result(hit) for hit in page.hits],
+    )
 
 
-def _result(hit: Hit) -> dict[str, Any]:
+def _result(hit: Hit) -> SearchResult:
     document, passage = hit.document, hit.passage
-    span = None if passage is None else {"start": passage.start, "end": passage.end}
-    return {
-        "doc_id": document.doc_id,
-        "score": float(hit.score),
-        "title": document.title,
-        "snippet": shortened(document.text if passage is None else hit.passage_text or ""),
-        "span": span,
-        "metadata": dict(document.metadata),
-        "identical_ids": list(hit.identical_ids),
-    }
+    return SearchResult(
+        doc_id=document.doc_id,
+        score=float(hit.score),
+        title=document.title,
+        snippet=shortened(document.text if passage is None else hit.passage_text or ""),
+        span=None if passage is None else Span(start=passage.start, end=passage.end),
+        metadata=document.metadata,
+        identical_ids=list(hit.identical_ids),
+    )
 
 
 def shortened(text: str) -> str:

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from nearer.core.results.base import JSON
 from nearer.core.results.shadow import Spread
 from nearer.store.events.reading import read_newest
 
@@ -72,7 +72,7 @@ def spread_of(values: Sequence[float]) -> Spread:
     return Spread(p5=p5, p50=p50, p95=p95, p99=p99)
 
 
-def _seen(row: dict[str, Any]) -> Seen:
+def _seen(row: JSON) -> Seen:
     return Seen(
         query_id=row["query_id"],
         query=row["query"][:_QUERY_CHARACTERS],
