@@ -1,4 +1,4 @@
-"""A second process beside this one, as torchrun would start it: this is the first, that one serves it."""
+"""Other processes beside this one, as torchrun would start them: this is the first, they train with it."""
 
 import os
 import socket
@@ -62,25 +62,29 @@ def _work(variables: dict[str, str], arguments: list[str], output: str, die_at: 
 
 
 @contextmanager
-def other_process() -> Iterator[BaseProcess]:
-    """This process and another one joined; the other must end well when this one leaves without an exception."""
+def other_processes(number: int = 2) -> Iterator[list[BaseProcess]]:
+    """This process and others joined, so many in all; they must end well when this one leaves without an exception."""
     from nearer.learn.worker import joined
 
     port = free_port()
-    other = SERVER.Process(target=_serve, args=(environment(1, port),))
-    other.start()
-    os.environ.update(environment(0, port))
+    others = [
+        SERVER.Process(target=_serve, args=(environment(rank, port, number=number),)) for rank in range(1, number)
+    ]
+    for each in others:
+        each.start()
+    os.environ.update(environment(0, port, number=number))
     try:
         with joined() as is_first:
             assert is_first
-            yield other
-        other.join(60)
-        assert other.exitcode == 0
+            yield others
+        for each in others:
+            each.join(60)
+            assert each.exitcode == 0
     finally:
-        if dist.is_initialized():  # an exception came by: the connection ends, and by that the other process
+        if dist.is_initialized():  # an exception came by, after which this process would end, and by that the others
             dist.destroy_process_group()
-        other.join(60)
-        assert other.exitcode is not None
+        for each in others:
+            each.kill()
 
 
 def _serve(variables: dict[str, str]) -> None:

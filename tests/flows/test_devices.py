@@ -1,4 +1,4 @@
-"""The command line under torchrun: the first process does the work, the others embed for it, and none outlives it."""
+"""The command line under torchrun: processes train together, the first has the workspace, and none outlives it."""
 
 import json
 import shutil

@@ -1,6 +1,7 @@
-"""Two processes that train together make what one makes, up to the rounding of sums."""
+"""Processes that train together, each its share of a batch, make what one makes, up to the rounding of sums."""
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,75 +12,48 @@ from nearer.core.progress import Silent
 from nearer.core.results.training import DevPoint
 from nearer.core.sections import TrainRecipe
 from nearer.encode.encoder import Encoder
-from nearer.learn import distributed as team_module
-from nearer.learn import fit as fit_module
+from nearer.learn import fit as module
 from nearer.learn.checkpoint import Checkpoints
-from nearer.learn.distributed import distributed, divided
 from nearer.learn.example_table import ExampleTable
-from nearer.learn.fit import Sides, as_in_training, fit
-from nearer.learn.losses import mnrl
+from nearer.learn.fit import Sides, fit
 from nearer.learn.objective import Collator, Objective
 from nearer.learn.tokens import MinibatchSize, Tokens
-from nearer.learn.word_vectors import densify
-from together import other_process
+from together import other_processes
 
 DATA = [*examples(12), *examples(17, num_negatives=2)[12:]]
-"""Two batches of eight and a last one of a single example."""
+"""Two batches of eight and a last one of a single example, of whose texts two or three processes have less than one."""
+
+
+def scored(data=DATA):
+    """The same with how alike each pair is."""
+    return [replace(each, score=number % 5 / 4) for number, each in enumerate(data)]
+
+
+def graded(data=DATA):
+    """The same where another positive of the batch is relevant too, but less."""
+    others = [*data[1:], data[0]]
+    return [
+        replace(each, grade=3, grades={each.positive: 3, other.positive: 1})
+        for each, other in zip(data, others, strict=True)
+    ]
+
+
+def taught(data=None):
+    """Examples with negatives and what a teacher gives each text."""
+    data = data or examples(17, num_negatives=2)
+    return [replace(each, scores=(2.0, 0.5 + number / 20, -1.0)) for number, each in enumerate(data)]
 
 
 @pytest.fixture
 def both(monkeypatch):
-    """``both(work)``: what it gives in this process alone, and with another one."""
+    """``both(work)``: what it gives in this process alone, and with others."""
 
-    def both(work):
-        with monkeypatch.context() as alone:
-            for module in (fit_module, team_module):
-                alone.setattr(module, "num_processes", lambda: 1)
-            of_one = work()
-        return of_one, work()
+    def both(work, *, number=2):
+        of_one = work()
+        with other_processes(number):
+            return of_one, work()
 
-    with other_process():
-        yield both
-
-
-def gradients(folder, **values):
-    """Of one batch of all the data, with several mini-batches a side."""
-    model = Encoder.load(str(folder)).model
-    recipe = TrainRecipe(**{"dropout": 0.0, **values})
-    with distributed(model, recipe) as team, as_in_training(model, recipe):
-        table = ExampleTable.build(DATA)
-        anchors, texts = (Tokens(model, each, prompt="") for each in (table.anchors, table.texts))
-        size = MinibatchSize(most_tokens=48, most_padding=48)
-        batch = Collator(table=table, anchors=anchors, texts=texts, size=size)(range(len(DATA)))["batch"]
-        assert len(batch.texts.minibatches) > 3
-        objective = Objective(
-            table=table,
-            recipe=recipe,
-            loss=mnrl,
-            score_E=[1.0] * len(DATA),
-            teacher_E=[()] * len(DATA),
-            dimensions=recipe.matryoshka_dims,
-        )
-        if team:
-            objective.embed = team.embed
-        loss = objective(model.train(), batch)
-        loss.backward()
-        densify(model)
-        if team:
-            team.collect(model)
-    return loss.item(), {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
-
-
-@pytest.mark.parametrize(
-    "recipe", [{}, {"grad_cache": True}, {"matryoshka_dims": (32, 8)}], ids=["plain", "cached", "cut"]
-)
-def test_gradients_are_those_of_one_process(both, tiny_model_folder, recipe):
-    (loss, alone), (again, together) = both(lambda: gradients(tiny_model_folder, **recipe))
-    assert again == pytest.approx(loss, rel=1e-6)
-    assert alone.keys() == together.keys()
-    assert max(each.abs().max() for each in alone.values()) > 0.01
-    for name, gradient in alone.items():
-        torch.testing.assert_close(together[name], gradient, rtol=0, atol=1e-5)
+    return both
 
 
 @pytest.fixture
@@ -87,14 +61,14 @@ def train(tiny_model_folder, tmp_path):
     """Train a fresh copy of the model, dev getting better at each look unless told, and give report and weights."""
     numbers = iter(range(1000))
 
-    def train(*, looks=None, folder=None, documents=False, **recipe):
+    def train(*, looks=None, folder=None, documents=False, data=DATA, **recipe):
         model = Encoder.load(str(tiny_model_folder))
         looks = iter(range(1000)) if looks is None else iter(looks)
         values = {"batch_size": 8, "learning_rate": 1e-3, "evals_per_pass": 2, "epochs": 2, "dropout": 0.0, **recipe}
         vectors = Encoder.load(str(tiny_model_folder)).encode_documents if documents else None
         report = fit(
             model.model,
-            DATA,
+            data,
             recipe=TrainRecipe(**values),
             sides=Sides(query="", document="", vectors=vectors),
             measure=lambda step: DevPoint(step=step, value=float(next(looks))),
@@ -104,6 +78,85 @@ def train(tiny_model_folder, tmp_path):
         return report, weights(model.model)
 
     return train
+
+
+@pytest.fixture
+def gradients(train, monkeypatch):
+    """The loss of the first step of a training and its gradients, as they come to the optimiser, by step."""
+
+    def gradients(**values):
+        kept, own = [], module._Trainer.training_step
+
+        def step(trainer, *arguments, **options):
+            loss = own(trainer, *arguments, **options)
+            named = trainer.model.model.named_parameters()
+            kept.append((loss.item(), {name: each.grad.clone() for name, each in named if each.grad is not None}))
+            return loss
+
+        with monkeypatch.context() as patched:
+            patched.setattr(module._Trainer, "training_step", step)
+            train(epochs=1, **values)
+        return kept
+
+    return gradients
+
+
+CASES = {
+    "plain": {},
+    "cached": {"grad_cache": True},
+    "cut": {"matryoshka_dims": (32, 8)},
+    "pulled": {"l2_sp": 0.01, "grad_cache": True},
+    "lora": {"lora_rank": 2, "grad_cache": True},
+    "frozen": {"freeze_layers": 1},
+    "query": {"sides": "query", "documents": True},
+    "grades": {"data": graded()},
+    "triplet": {"loss": "triplet", "data": examples(17, num_negatives=2)},
+    "cosine": {"loss": "cosine", "data": scored()},
+    "cosent": {"data": scored()},
+    "margins": {"loss": "margin_mse", "data": taught(), "grad_cache": True},
+    "kl": {"loss": "kl", "data": taught()},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_are_those_of_one_process(both, gradients, case):
+    """Of every step: in the last, of one example, a process has no text of its own."""
+    alone, together = both(lambda: gradients(**CASES[case]))
+    assert len(alone) == len(together) == 3
+    for (loss, wanted), (found_loss, found) in zip(alone[:1], together[:1], strict=True):
+        assert found_loss == pytest.approx(loss, rel=1e-5)
+        assert max(each.abs().max() for each in wanted.values()) > 1e-3
+        assert set(wanted) <= set(found)
+        for name, gradient in found.items():
+            torch.testing.assert_close(gradient, wanted.get(name, torch.zeros_like(gradient)), rtol=0, atol=1e-5)
+
+
+def test_more_processes_than_texts(both, gradients):
+    alone, together = both(lambda: gradients(data=DATA[:2], batch_size=2, loss="mnrl"), number=4)
+    for (_, wanted), (_, found) in zip(alone, together, strict=True):
+        for name, gradient in wanted.items():
+            torch.testing.assert_close(found[name], gradient, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 50])
+def test_processes_share_the_texts_of_a_batch(tiny_encoder, number):
+    """Each text is embedded by one, all have as much to do, and the order is the same for all."""
+    table = ExampleTable.build(DATA)
+    anchors, texts = (Tokens(tiny_encoder.model, each, prompt="") for each in (table.anchors, table.texts))
+    size = MinibatchSize(most_tokens=48, most_padding=48)
+    sides = [
+        Collator(table=table, anchors=anchors, texts=texts, size=size, num_processes=number, process=process)(range(17))
+        for process in range(number)
+    ]
+    batches = [each["batch"].texts for each in sides]
+    assert {each.rows for each in batches} == {batches[0].rows}
+    assert sorted(batches[0].rows) == sorted({text for row in range(17) for text in table.candidates[row]})
+    for process, each in enumerate(batches):
+        made = sum(len(features["input_ids"]) for features in each.minibatches)
+        assert sum(each.shares) == len(each.rows)
+        assert made == each.shares[process] or (each.shares[process] == 0 < made)
+    tokens = [sum(int(f["attention_mask"].sum()) for f in each.minibatches) for each in batches]
+    assert number == 50 or max(tokens) - min(tokens) <= size.most_tokens
 
 
 def alike(found, wanted):
@@ -135,7 +188,7 @@ def test_the_model_is_that_of_one_process(both, train, tiny_model_folder, recipe
 
 
 def test_each_step_drops_out_anew_and_alike_when_it_is_repeated(train):
-    with other_process():
+    with other_processes():
         (first, one), (_, other) = train(dropout=0.3), train(dropout=0.3)
         _, without = train()
     assert equal(one, other)
@@ -159,26 +212,34 @@ def test_a_pass_goes_on_with_another_number_of_processes(train, begun_by):
 
     if begun_by == 1:
         begin()
-        with other_process():
+        with other_processes():
             found = go_on()
     else:
-        with pytest.raises(ZeroDivisionError), other_process():
+        with pytest.raises(ZeroDivisionError), other_processes():
             train(looks=(1 / (4 - look) for look in range(9)), evals_per_pass=6, folder="cut")
         found = go_on()
     assert alike(found, wanted)
 
 
-def test_after_an_error_between_steps_the_processes_train_on(train):
+def test_an_error_of_the_first_process_ends_the_others(train):
     def refused():
         yield 0.5
         raise InputError("no more dev")
 
-    _, wanted = train()
-    with other_process():
-        with pytest.raises(InputError, match="no more dev"):
-            train(looks=refused())
-        _, found = train()
-    assert alike(found, wanted)
+    with pytest.raises(InputError, match="no more dev"), other_processes():
+        train(looks=refused())
+
+
+def test_a_pass_that_is_broken_off_is_so_for_all_and_the_next_begins(both, train):
+    """By patience after two steps; what the others hear then is another lesson."""
+
+    def work():
+        report, _ = train(looks=[0.9, 0.1, 0.1, 0.1, 0.1], evals_per_pass=6, patience=2)
+        assert report.num_steps == 2
+        return train()[1]
+
+    alone, together = both(work)
+    assert alike(together, alone)
 
 
 def test_no_memory_in_a_step_ends_all_processes_with_a_remedy(train, monkeypatch):
@@ -186,7 +247,8 @@ def test_no_memory_in_a_step_ends_all_processes_with_a_remedy(train, monkeypatch
         raise torch.OutOfMemoryError("of 80 GiB")
 
     monkeypatch.setattr(Objective, "of", starve)
-    with pytest.raises(ProcessLost, match="no memory on the first of 2 devices: of 80 GiB") as raised, other_process():
+    lost = "no memory on device 1 of 2: of 80 GiB"
+    with pytest.raises(ProcessLost, match=lost) as raised, other_processes():
         train()
     assert "train.grad_cache" in raised.value.hint
 
@@ -198,20 +260,21 @@ def test_a_process_that_dies_is_told_of(train):
         other.join(60)
         yield 0.2
 
-    with pytest.raises(ProcessLost, match="another process") as raised, other_process() as other:
+    with pytest.raises(ProcessLost, match="another process") as raised, other_processes() as [other]:
         train(looks=looks(other))
     assert "goes on" in raised.value.hint
 
 
-def test_the_environment_does_not_tell_the_libraries_of_other_processes(both):
-    assert not {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"} & os.environ.keys()
+def test_the_environment_tells_the_libraries_of_other_processes_while_they_train_alone(train):
+    def seen():
+        return {name for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE") if name in os.environ}
 
+    def looks():
+        for number in range(9):
+            assert len(seen()) == 4
+            yield number
 
-@pytest.mark.parametrize("number", [1, 2, 3, 8])
-def test_shares_cost_alike_and_hold_every_item_once(number):
-    costs = [7, 1, 4, 4, 9, 2, 2, 5, 3, 3, 6, 1]
-    shares = divided(costs, number)
-    assert sorted(item for share in shares for item in share) == list(range(len(costs)))
-    totals = [sum(costs[item] for item in share) for share in shares]
-    assert max(totals) <= max(max(costs), 4 / 3 * sum(costs) / number + 1)
-    assert totals[0] > 0
+    with other_processes():
+        assert not seen()
+        train(looks=looks())
+        assert not seen()

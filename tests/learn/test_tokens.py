@@ -15,20 +15,24 @@ def model(tiny_encoder):
     return tiny_encoder.model.eval()
 
 
-def vectors(model, minibatches):
+def minibatches(tokens, most):
+    """All five texts in groups, each with its features."""
+    groups = tokens.groups(range(5), MinibatchSize(most_tokens=most, most_padding=most))
+    return [(rows, tokens.features(rows)) for rows in groups]
+
+
+def vectors(model, tokens):
     with torch.no_grad():
         return {
             row: vector
-            for rows, features in minibatches
+            for rows, features in minibatches(tokens, 20)
             for row, vector in zip(rows, model(features)["sentence_embedding"], strict=True)
         }
 
 
 @pytest.mark.parametrize("prompt", ["", "the film "])
 def test_minibatches_give_the_models_own_vectors(model, prompt):
-    found = vectors(
-        model, Tokens(model, TEXTS, prompt=prompt).minibatches(range(5), MinibatchSize(most_tokens=20, most_padding=20))
-    )
+    found = vectors(model, Tokens(model, TEXTS, prompt=prompt))
     wanted = model.encode(TEXTS, prompt=prompt or None)
     np.testing.assert_allclose(np.stack([found[row] for row in range(5)]), wanted, atol=1e-5)
 
@@ -52,7 +56,7 @@ def test_padding_on_the_left_is_as_the_tokenizer_does_it(model):
 
 def test_minibatches_hold_texts_of_like_length_within_the_budget(model):
     tokens = Tokens(model, TEXTS, prompt="")
-    made = list(tokens.minibatches([0, 1, 2, 3, 4], MinibatchSize(most_tokens=8, most_padding=8)))
+    made = minibatches(tokens, 8)
     assert [rows for rows, _ in made] == [[3], [1], [4, 0], [2]]
     assert sorted(row for rows, _ in made for row in rows) == [0, 1, 2, 3, 4]
     longest = [features["input_ids"].shape[1] for _, features in made]
@@ -63,14 +67,14 @@ def test_minibatches_hold_texts_of_like_length_within_the_budget(model):
 def test_minibatches_have_no_more_padding_than_one_more_would_cost(model):
     tokens = Tokens(model, TEXTS, prompt="")
     for most in (0, 1, 3, 100):
-        made = list(tokens.minibatches([0, 1, 2, 3, 4], MinibatchSize(most_tokens=100, most_padding=most)))
-        padding = [int((features["attention_mask"] == 0).sum()) for _, features in made]
+        made = tokens.groups([0, 1, 2, 3, 4], MinibatchSize(most_tokens=100, most_padding=most))
+        padding = [int((tokens.features(rows)["attention_mask"] == 0).sum()) for rows in made]
         assert max(padding) <= most
-        joined = [first + second for (first, _), (second, _) in pairwise(made)]
+        joined = [first + second for first, second in pairwise(made)]
         for rows in joined:
             lengths = tokens.lengths_T[rows]
             assert (lengths.max() - lengths).sum() > most, "two that would fit together"
-    assert sorted(row for rows, _ in made for row in rows) == [0, 1, 2, 3, 4]
+    assert sorted(row for rows in made for row in rows) == [0, 1, 2, 3, 4]
     assert len(made) == 1
 
 
@@ -90,7 +94,7 @@ def test_a_model_that_reads_no_tokens_is_asked_each_time(model, monkeypatch):
 
 
 def test_no_texts():
-    assert list(Tokens(None, [], prompt="").minibatches([], MinibatchSize(most_tokens=9, most_padding=9))) == []
+    assert Tokens(None, [], prompt="").groups([], MinibatchSize(most_tokens=9, most_padding=9)) == []
 
 
 @pytest.mark.parametrize("pooling", ["lasttoken", "mean", "cls"])
@@ -102,7 +106,7 @@ def test_padding_on_the_left_and_on_the_right_give_a_decoder_the_same_vectors(ma
         tokens = Tokens(model, TEXTS, prompt="the film ")
         features = tokens.features([0, 3])
         assert features["attention_mask"][0].tolist()[0] == (side == "right")
-        found = vectors(model, tokens.minibatches(range(5), MinibatchSize(most_tokens=20, most_padding=20)))
+        found = vectors(model, tokens)
         made += [np.stack([found[row] for row in range(5)]), model.encode(TEXTS, prompt="the film ")]
     for each in made[1:]:
         np.testing.assert_allclose(each, made[0], atol=1e-5)

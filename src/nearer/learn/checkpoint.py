@@ -34,8 +34,8 @@ WRITE_FAILURES = (OSError, SafetensorError)
 
 _KEPT = 2
 _BEST, _POINTS = "best.safetensors", "dev.json"
-_UNREAD = ("README.md", "training_args.bin")
-"""What the trainer saves and nothing reads: a model card, and a pickle."""
+_UNREAD = ("README.md", "training_args.bin", "rng_state_*.pth")
+"""What the trainer saves and nothing reads: a model card, a pickle, and random states of one of several processes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +225,8 @@ class CheckpointWriter(TrainerCallback):  # type: ignore[misc]
         """Put the keeper's part beside the trainer's, and write down their checksums."""
         written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         for name in _UNREAD:
-            (written / name).unlink(missing_ok=True)
+            for path in written.glob(name):
+                path.unlink()
         self._keeper.save(written, step=state.global_step, num_steps=state.max_steps)
         self._checkpoints.keep(written, step=state.global_step)
         self.is_writing = False

@@ -1,144 +1,26 @@
-"""A batch embedded by several processes, one a device: the first trains, the others do their share of its mini-batches.
+"""Processes that train together, one a device, as torchrun started them: what they tell each other.
 
-In a step the first process sends every other one its mini-batches, and the weights as they are; embeds its own
-meanwhile; receives the other vectors; computes the loss, which so sees the whole batch; sends each process the loss's
-gradients on its vectors; and receives what these are on the weights, added up. Optimiser, schedule and data are
-the first one's alone. Source: the gradients on vectors as in Gao et al. (arXiv 2101.06983), section 3.2.
+Each embeds its share of every batch, gets the vectors of the others, and so has the loss of the whole batch;
+DistributedDataParallel adds up what that is on the weights. Workspace, dev and checkpoints are the first process's: it
+tells the others what to train on, and after every step whether to go on.
 
-Arrays: S texts of a share, D dimensions.
+Arrays: S texts of a share, N texts of all, D dimensions.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from transformers import TrainerCallback
 
-from nearer.core.errors import NearerError, ProcessLost
-from nearer.core.sections import TrainRecipe
-from nearer.encode.encoder import Encoder
-from nearer.learn.objective import Side, embed_all
-from nearer.learn.tokens import Features
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from nearer.core.errors import ProcessLost
 
 FIRST = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """What one of the other processes embeds in a step; ``seed`` is of its dropout."""
-
-    minibatches: tuple[Features, ...]
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packed:
-    """The files of a model as it is now, by their names, and the recipe as JSON."""
-
-    files: Mapping[str, bytes]
-    recipe: str
-
-
-class WorkerGroup:
-    """All processes while ``model`` is trained, as the first of them has it. ``step`` is the one that is done now."""
-
-    def __init__(self, model: "SentenceTransformer", recipe: TrainRecipe) -> None:
-        self._recipe = recipe
-        self._packed: Packed | None = _packed(model, recipe)
-        self._is_in_step = False
-        self.step = 0
-
-    def embed(self, model: nn.Module, sides: Sequence[Side], *, grad_cache: bool) -> Tensor:
-        """The vectors of all texts of these sides, in the order of their mini-batches."""
-        minibatches = [each for side in sides for each in side.minibatches]
-        sizes = [size for side in sides for size in side.sizes]
-        shares = divided([_num_tokens(each) for each in minibatches], num_processes())
-        with telling_of_loss():
-            self._begin(model, [[minibatches[number] for number in share] for share in shares])
-        own_SD = embed_all(model, [minibatches[number] for number in shares[FIRST]], grad_cache=grad_cache)
-        counts = [sum(sizes[number] for number in share) for share in shares]
-        return _Gathered.apply(own_SD, counts)[_places(shares, sizes)]  # type: ignore[no-any-return, no-untyped-call]
-
-    def collect(self, model: nn.Module) -> None:
-        """Add the other processes' gradients of the weights to those that are here, after the backward pass."""
-        with telling_of_loss():
-            for each in trained(model):
-                gradient = torch.zeros_like(each) if each.grad is None else each.grad
-                dist.reduce(gradient, FIRST)
-                if each.grad is None and gradient.any():  # else nobody used it
-                    each.grad = gradient
-        self._is_in_step = False
-
-    def end(self) -> None:
-        """Say that this model is trained, unless the process broke off in a step, where no other could hear it."""
-        if self._packed is None and not self._is_in_step:
-            with telling_of_loss():
-                dist.scatter_object_list([None], [None] * num_processes(), FIRST)
-
-    def _begin(self, model: nn.Module, minibatches: Sequence[Sequence[Features]]) -> None:
-        if self._packed is not None:
-            dist.broadcast_object_list([self._packed], FIRST)
-            self._packed = None
-        self._is_in_step = True
-        seeds = np.random.SeedSequence([self._recipe.seed, self.step]).generate_state(len(minibatches))
-        shares = [Share(minibatches=tuple(own), seed=int(seed)) for own, seed in zip(minibatches, seeds, strict=True)]
-        shares[FIRST] = Share(minibatches=(), seed=0)
-        dist.scatter_object_list([None], shares, FIRST)
-        for each in trained(model):
-            dist.broadcast(each.data, FIRST)
-
-
-class _Gathered(torch.autograd.Function):
-    """The first process's own vectors and those of the others, by process; backward each gets its own gradients."""
-
-    @staticmethod
-    def forward(context: Any, own_SD: Tensor, counts: Sequence[int]) -> Tensor:
-        context.counts = counts
-        parts = [own_SD, *(own_SD.new_empty(count, own_SD.shape[1]) for count in counts[1:])]
-        with telling_of_loss():
-            for process, part_SD in enumerate(parts):
-                if process != FIRST and len(part_SD):
-                    dist.recv(part_SD, process)
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        parts = torch.split(gradients[0], context.counts)
-        with telling_of_loss():
-            for process, part_SD in enumerate(parts):
-                if process != FIRST and len(part_SD):
-                    dist.send(part_SD.contiguous(), process)
-        return parts[FIRST], None
-
-
-@contextmanager
-def distributed(model: "SentenceTransformer", recipe: TrainRecipe) -> Iterator[WorkerGroup | None]:
-    """The team that trains ``model``, which is sent as it is now; None where there is but one process.
-
-    Raises ProcessLost when memory runs out in a step, which the others then cannot end.
-    """
-    if num_processes() == 1:
-        yield None
-        return
-    team = WorkerGroup(model, recipe)
-    try:
-        yield team
-    except torch.OutOfMemoryError as error:
-        hint = "lower train.batch_size, or set train.grad_cache = true"
-        raise ProcessLost(f"no memory on the first of {num_processes()} devices: {error}", hint=hint) from error
-    except NearerError:
-        team.end()
-        raise
-    team.end()
 
 
 def num_processes() -> int:
@@ -146,70 +28,96 @@ def num_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def divided(costs: Sequence[int], number: int) -> list[list[int]]:
-    """The items of each of so many shares, the costliest given out first, each to the share that costs least so far.
+def this_process() -> int:
+    """The number of this process among them."""
+    return dist.get_rank() if num_processes() > 1 else FIRST
 
-    The first share is empty only when there are no items. Source: Graham, Bounds on Multiprocessing Timing Anomalies
-    (1969), longest processing time first.
 
-    >>> divided([3, 5, 2, 2], 2)
-    [[1, 3], [0, 2]]
+def gathered(own_SD: Tensor, shares: Sequence[int]) -> Tensor:
+    """The vectors of all processes, in their order, shape (N, D), of which each has made as many as ``shares`` says.
+
+    The gradients of a process's own vectors are kept, those of the whole batch, since each computes the whole loss.
+    DistributedDataParallel takes means over processes where sums are wanted, so they are that many times as large.
+    Source: Gao et al. (arXiv 2101.06983), section 3.2, as to gradients by vectors.
     """
-    shares: list[list[int]] = [[] for _ in range(number)]
-    totals = [0] * number
-    for item in sorted(range(len(costs)), key=lambda item: -costs[item]):
-        least = totals.index(min(totals))
-        shares[least].append(item)
-        totals[least] += costs[item]
-    return shares
+    if len(shares) == 1:
+        return own_SD
+    from sentence_transformers.util import all_gather
+
+    most, number = max(shares), shares[this_process()]
+    padded_SD = nn.functional.pad(own_SD[:number], (0, 0, 0, most - number))
+    padded_SD.register_hook(lambda gradient_SD: gradient_SD * len(shares))  # type: ignore[no-untyped-call]
+    with telling_of_loss():
+        all_ND: Tensor = all_gather(padded_SD)
+    return all_ND[[most * place + row for place, share in enumerate(shares) for row in range(share)]]
 
 
-def trained(model: nn.Module) -> list[nn.Parameter]:
-    """The weights that training changes, in an order that is the same in every process."""
-    return [each for each in model.parameters() if each.requires_grad]
+class InStep(TrainerCallback):  # type: ignore[misc]
+    """Has the others stop, and save, when the first process does. It comes after all that decide so."""
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Hear what the first process has decided after this step."""
+        flags = torch.tensor([control.should_training_stop, control.should_save])
+        dist.broadcast(flags, FIRST)
+        control.should_training_stop, control.should_save = flags.tolist()
+        return control
+
+
+def tell(what: Any) -> None:
+    """Give the others, which wait in ``heard``, what they need; None ends them."""
+    with telling_of_loss():
+        dist.broadcast_object_list([what], FIRST)
+
+
+def heard() -> Any:
+    """What the first process tells."""
+    told: list[Any] = [None]
+    with telling_of_loss():
+        dist.broadcast_object_list(told, FIRST)
+    return told[0]
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """What a folder holds, by relative paths."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Make a folder that holds them."""
+    for relative, content in files.items():
+        path = folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+@contextmanager
+def seen_by_libraries() -> Iterator[None]:
+    """Have accelerate find the processes, as torchrun tells of them: it is to divide nothing but this."""
+    number = num_processes()
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    local = torch.cuda.current_device() if torch.cuda.is_available() else this_process()
+    values = (this_process(), number, local, torch.cuda.device_count() or number)
+    if number > 1:
+        os.environ.update(zip(names, map(str, values), strict=True))
+    try:
+        yield
+    finally:
+        for name in names if number > 1 else ():
+            os.environ.pop(name, None)
 
 
 @contextmanager
 def telling_of_loss() -> Iterator[None]:
-    """Around what is sent and received: raises ProcessLost when that fails, mostly since another process has ended."""
+    """Raises ProcessLost when what is sent and received fails, mostly since another process ended, or memory does."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:  # what torch.distributed raises
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) and (number := num_processes()) > 1:
+            hint = "lower train.batch_size, or set train.grad_cache = true"
+            raise ProcessLost(f"no memory on device {this_process() + 1} of {number}: {error}", hint=hint) from error
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error).lower():
+            raise
         raise ProcessLost(
             f"the connection to another process of this training broke: {str(error).partition('. ')[0]}",
             hint="see what it printed; then repeat the command: training goes on from what was kept",
         ) from error
-
-
-def _packed(model: "SentenceTransformer", recipe: TrainRecipe) -> Packed:
-    with TemporaryDirectory() as name:
-        model.save_pretrained(name, create_model_card=False, safe_serialization=True)
-        paths = [path for path in Path(name).rglob("*") if path.is_file()]
-        files = {str(path.relative_to(name)): path.read_bytes() for path in paths}
-    return Packed(files=files, recipe=recipe.model_dump_json())
-
-
-def unpacked(packed: Packed, device: torch.device) -> "tuple[SentenceTransformer, TrainRecipe]":
-    """The model, on a device, and the recipe; read as any model is, so from safetensors alone."""
-    with TemporaryDirectory() as name:
-        for relative, content in packed.files.items():
-            path = Path(name, relative)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        model = Encoder.load(name).model
-    return model.to(device), TrainRecipe.model_validate_json(packed.recipe)
-
-
-def _num_tokens(features: Mapping[str, Any]) -> int:
-    return max(each.numel() for each in features.values() if isinstance(each, Tensor))
-
-
-def _places(shares: Sequence[Sequence[int]], sizes: Sequence[int]) -> list[int]:
-    """Where each text's vector is among those gathered, for the texts in the order of the mini-batches."""
-    begins, place = dict[int, int](), 0
-    for number in (number for share in shares for number in share):
-        begins[number] = place
-        place += sizes[number]
-    return [begins[number] + text for number in range(len(sizes)) for text in range(sizes[number])]

@@ -4,27 +4,40 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import RecipeError
 from nearer.core.progress import Progress
 from nearer.core.results.training import DevPoint, Fit
 from nearer.core.sections import LossName, TrainRecipe
+from nearer.encode.encoder import Encoder
 from nearer.learn.batch_sampler import BatchOrder, BatchSampler
-from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter, weights_of
-from nearer.learn.distributed import WorkerGroup, distributed, num_processes
+from nearer.learn.checkpoint import BestKeeper, Checkpoint, Checkpoints, CheckpointWriter, weights_of
+from nearer.learn.distributed import (
+    InStep,
+    files_in,
+    num_processes,
+    seen_by_libraries,
+    tell,
+    this_process,
+    write_files,
+)
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import Example
 from nearer.learn.lora import with_lora
-from nearer.learn.losses import CONTRASTIVE, LIKENESS, LOSSES, Loss, choose_loss
+from nearer.learn.losses import CONTRASTIVE, LIKENESS, LOSSES, choose_loss
 from nearer.learn.lower_layers import Activations, frozen, layers_of
 from nearer.learn.merge import Weights
-from nearer.learn.objective import Batch, Collator, Objective
+from nearer.learn.objective import Collator, Learner, Objective
 from nearer.learn.tokens import MinibatchSize, Tokens
 from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_report, on_one_device, run, steps_of
 from nearer.learn.word_vectors import densify, sparse_gradients
@@ -60,6 +73,27 @@ class Timing:
 UNTIMED = Timing()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lesson:
+    """What is learned, from what; the same in every process. ``text_TD`` are the vectors that documents keep."""
+
+    examples: Sequence[Example]
+    recipe: TrainRecipe
+    loss: LossName
+    prompts: tuple[str, str]
+    text_TD: Floats32 | None = None
+    start: Weights | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Told:
+    """A lesson with the files of the model as it is now, and of the checkpoint to go on from, by their names."""
+
+    lesson: Lesson
+    model: dict[str, bytes]
+    checkpoint: dict[str, bytes] | None
+
+
 def fit(
     model: "SentenceTransformer",
     examples: Sequence[Example],
@@ -78,19 +112,20 @@ def fit(
     when ``timing.is_over`` says after a step that the time is, or when a loss or measurement is not a number. From a
     checkpoint of this pass it goes on to the same weights, on a CPU to the bit.
 
+    The other processes of torchrun, which wait for a lesson, take part in it.
+
     Raises WorkspaceError when a checkpoint cannot be written, InputError when dev is not a number at the start,
-    RecipeError when the examples are not what the loss learns from, or none has a negative.
+    RecipeError when the examples are not what the loss learns from, or none has a negative; ProcessLost.
     """
     assert (sides.vectors is None) == (recipe.sides == "both")
     loss, why = choose_loss(recipe.loss, examples)
     order = BatchOrder.of(examples, recipe)
     table, num_negatives = _table(examples, order, loss=loss)
     num_steps, start = steps_of(order.num_batches, epochs=recipe.epochs), checkpoints.start
-    interval = math.ceil(num_steps / recipe.most_evals)
     keeper = BestKeeper(
         model,
         as_in_search(model, measure),
-        interval=interval,
+        interval=math.ceil(num_steps / recipe.most_evals),
         patience=recipe.patience,
         is_over=timing.is_over,
         start=timing.start,
@@ -98,35 +133,20 @@ def fit(
     writer = CheckpointWriter(checkpoints, keeper, every=recipe.checkpoint_steps)
     if start:
         keeper.go_on_from(start)
-    bar = StepBar(
-        progress, label=f"train on {len(examples)} pairs, steps", total=num_steps - (start.step if start else 0)
+    left = num_steps - (start.step if start else 0)
+    bar = StepBar(progress, label=f"train on {len(examples)} pairs, steps", total=left)
+    lesson = Lesson(
+        examples=examples,
+        recipe=recipe,
+        loss=loss,
+        prompts=(sides.query, sides.document),
+        text_TD=sides.vectors(table.texts) if sides.vectors else None,
+        start=sides.start,
     )
-    with distributed(model, recipe) as team, as_in_training(model, recipe, sides.activations):
-        collator = _collator(model, table, sides)
-        fixed_TD = sides.vectors(table.texts) if sides.vectors else None
-        trainer = _Trainer(
-            model=model,
-            args=on_one_device(
-                TrainingArguments(
-                    **arguments_of(recipe, checkpoints, num_steps=num_steps, precision=recipe.precision),
-                    remove_unused_columns=False,
-                )
-            ),
-            train_dataset=range(len(examples)),
-            data_collator=collator,
-            callbacks=[keeper, writer, bar],
-        )
-        trainer.order = order
-        trainer.objective = _objective(model, table, examples, LOSSES[loss], recipe=recipe)
-        if recipe.l2_sp:
-            start_weights = weights_of(model) if sides.start is None else sides.start
-            trainer.objective.start = {name: each.to(model.device) for name, each in start_weights.items()}
-        if fixed_TD is not None:
-            trainer.objective.text_TD = torch.from_numpy(fixed_TD).to(model.device)
-        if team:
-            trainer.objective.embed = team.embed
-        trainer.team = team
-        run(trainer, checkpoints, writer, precision=recipe.precision)
+    if num_processes() > 1:
+        tell(_told(lesson, model, checkpoints))
+    with as_in_training(model, recipe, sides.activations):
+        trainer = _learn(model, lesson, table, checkpoints, callbacks=(keeper, writer, bar))
         kept = keeper.settle()
     report = fit_report(trainer, keeper, num_examples=len(examples), kept=kept, num_steps=num_steps)
     return replace(
@@ -136,6 +156,59 @@ def fit(
         num_negatives=num_negatives,
         out_of_time=keeper.out_of_time,
     )
+
+
+def follow(told: Told) -> None:
+    """Take part in what the first process fits: train a copy of its model with it, and keep nothing."""
+    lesson = told.lesson
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write_files(told.model, folder / "model")
+        model = Encoder.load(str(folder / "model")).model
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        checkpoints = Checkpoints(folder, start=None)
+        if told.checkpoint:
+            write_files(told.checkpoint, folder / "start")
+            checkpoints = Checkpoints(folder, start=Checkpoint.read(folder / "start"))
+        with as_in_training(model, lesson.recipe):
+            _learn(model, lesson, ExampleTable.build(lesson.examples), checkpoints)
+
+
+def _told(lesson: Lesson, model: "SentenceTransformer", checkpoints: Checkpoints) -> Told:
+    with TemporaryDirectory() as name:
+        model.save_pretrained(name, create_model_card=False, safe_serialization=True)
+        files = files_in(Path(name))
+    start = checkpoints.start
+    return Told(lesson=lesson, model=files, checkpoint=files_in(start.folder) if start else None)
+
+
+def _learn(
+    model: "SentenceTransformer",
+    lesson: Lesson,
+    table: ExampleTable,
+    checkpoints: Checkpoints,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Trainer:
+    """Train ``model``, which is as in training, together with the other processes."""
+    recipe, order = lesson.recipe, BatchOrder.of(lesson.examples, lesson.recipe)
+    num_steps = steps_of(order.num_batches, epochs=recipe.epochs)
+    objective = _objective(model, table, lesson)
+    with seen_by_libraries():
+        trainer = _Trainer(
+            model=Learner(model, objective),
+            args=on_one_device(
+                TrainingArguments(
+                    **arguments_of(recipe, checkpoints, num_steps=num_steps, precision=recipe.precision),
+                    remove_unused_columns=False,
+                )
+            ),
+            train_dataset=range(len(lesson.examples)),
+            data_collator=_collator(model, table, lesson),
+            callbacks=[*callbacks, *([InStep()] if num_processes() > 1 else [])],
+        )
+        trainer.order = order
+        run(trainer, checkpoints, precision=recipe.precision)
+    return trainer
 
 
 def _table(examples: Sequence[Example], order: BatchOrder, *, loss: LossName) -> tuple[ExampleTable, float]:
@@ -157,60 +230,47 @@ class _Trainer(Trainer):  # type: ignore[misc]
     """The trainer below that of sentence-transformers, which embeds columns as they come; the objective sorts texts."""
 
     order: BatchOrder
-    objective: Objective
-    team: WorkerGroup | None
 
     def get_train_dataloader(self) -> Any:
-        """Batches in the order, instead of all examples shuffled."""
+        """Batches in the order, the same whole ones in every process, instead of all examples shuffled."""
         sampler, pinned = BatchSampler(self.order), self.args.dataloader_pin_memory
         loader = DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator, pin_memory=pinned)
-        return self.accelerator.prepare(loader)
+        return prepare_data_loader(loader, num_processes=1, process_index=0)
 
     def training_step(self, *args: Any, **options: Any) -> Any:
-        """A step of training, in which the processes of a team take part."""
-        if self.team:
-            self.team.step = self.state.global_step
+        """A step of training; of several processes each drops out by itself, and alike when the step is repeated."""
+        if num_processes() > 1:
+            source = np.random.SeedSequence([self.args.seed, self.state.global_step, this_process()])
+            torch.manual_seed(int(source.generate_state(1)[0]))
         loss = super().training_step(*args, **options)
         densify(self.model)
-        if self.team:
-            self.team.collect(self.model)
         return loss
 
-    def compute_loss(self, model: Any, inputs: dict[str, Batch], *_: Any, **__: Any) -> Any:
-        """The loss of a batch."""
-        return self.objective(model, inputs["batch"])
 
-
-def _collator(model: "SentenceTransformer", table: ExampleTable, sides: Sides) -> Collator:
+def _collator(model: "SentenceTransformer", table: ExampleTable, lesson: Lesson) -> Collator:
     return Collator(
         table=table,
-        anchors=Tokens(model, table.anchors, prompt=sides.query),
-        texts=None if sides.vectors else Tokens(model, table.texts, prompt=sides.document),
+        anchors=Tokens(model, table.anchors, prompt=lesson.prompts[0]),
+        texts=Tokens(model, table.texts, prompt=lesson.prompts[1]) if lesson.text_TD is None else None,
         size=MinibatchSize.on(model.device),
         num_processes=num_processes(),
+        process=this_process(),
     )
 
 
-def _objective(
-    model: "SentenceTransformer",
-    table: ExampleTable,
-    examples: Sequence[Example],
-    loss: Loss,
-    *,
-    recipe: TrainRecipe,
-) -> Objective:
-    sizes = (
-        sorted({*recipe.matryoshka_dims, model.get_embedding_dimension()}, reverse=True)
-        if recipe.matryoshka_dims
-        else ()
-    )
+def _objective(model: "SentenceTransformer", table: ExampleTable, lesson: Lesson) -> Objective:
+    recipe, examples = lesson.recipe, lesson.examples
+    start = (weights_of(model) if lesson.start is None else lesson.start) if recipe.l2_sp else {}
+    cuts = {*recipe.matryoshka_dims, model.get_embedding_dimension()} if recipe.matryoshka_dims else ()
     return Objective(
         table=table,
         recipe=recipe,
-        loss=loss,
+        loss=LOSSES[lesson.loss],
         score_E=[example.weight if example.score is None else example.score for example in examples],
         teacher_E=[example.scores for example in examples],
-        dimensions=sizes,
+        dimensions=sorted(cuts, reverse=True),
+        start={name: each.to(model.device) for name, each in start.items()},
+        text_TD=None if lesson.text_TD is None else torch.from_numpy(lesson.text_TD).to(model.device),
     )
 
 
@@ -229,7 +289,8 @@ def as_in_training(
         for each in dropouts:
             each.p = float(recipe.dropout)
         with ExitStack() as stack:
-            stack.enter_context(sparse_gradients(transformer))
+            if num_processes() == 1:
+                stack.enter_context(sparse_gradients(transformer))
             if recipe.freeze_layers and transformer:
                 stack.enter_context(frozen(transformer, recipe.freeze_layers, kept=activations))
             if recipe.lora_rank:

@@ -105,7 +105,7 @@ def fit_reranker(
         loss=ListwiseLoss(model),
         callbacks=[keeper, writer, bar],
     )
-    run(trainer, checkpoints, writer, precision=precision)
+    run(trainer, checkpoints, precision=precision)
     kept = keeper.settle()
     return fit_report(trainer, keeper, num_examples=len(lists), kept=kept, num_steps=num_steps)
 

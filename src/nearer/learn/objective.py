@@ -1,10 +1,12 @@
 """From a batch to its loss: every distinct text is embedded once, in mini-batches of like length, then compared.
 
-Arrays: B examples of the batch, A distinct anchors, X distinct texts, D dimensions.
+Of several processes each embeds its share of the texts, and compares all of them.
+
+Arrays: B examples of the batch, A distinct anchors, X distinct texts, S texts of this process, D dimensions.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from nearer.core.sections import TrainRecipe
+from nearer.learn.distributed import gathered
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.losses import TRIPLET_MARGIN, Loss, Similarities
 from nearer.learn.tokens import Features, MinibatchSize, Tokens
@@ -19,14 +22,14 @@ from nearer.learn.tokens import Features, MinibatchSize, Tokens
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Side:
-    """The distinct texts of one side of a batch: their rows in the table, as they come out of the mini-batches.
+    """The distinct texts of one side of a batch: their rows in the table, in the order of their vectors.
 
-    ``sizes`` are the texts of each mini-batch.
+    ``minibatches`` are those that this process embeds; ``shares`` says how many of the texts each process does.
     """
 
     rows: tuple[int, ...]
     minibatches: tuple[Features, ...] = ()
-    sizes: tuple[int, ...] = ()
+    shares: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,8 +45,8 @@ class Batch:
 class Collator:
     """Makes a batch of the rows of examples, under a name, since the trainer wants one.
 
-    ``texts`` is None when the objective knows their vectors, so that nothing of them is embedded. There are
-    mini-batches for all of ``num_processes``.
+    ``texts`` is None when the objective knows their vectors, so that nothing of them is embedded. Every process makes
+    the same batches, with the mini-batches of its own.
     """
 
     table: ExampleTable
@@ -51,6 +54,7 @@ class Collator:
     texts: Tokens | None
     size: MinibatchSize
     num_processes: int = 1
+    process: int = 0
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Batch]:
         """The batch of these examples."""
@@ -60,23 +64,23 @@ class Collator:
         return {"batch": Batch(rows=tuple(rows), **sides)}
 
     def _side(self, tokens: Tokens | None, rows: Sequence[int]) -> Side:
+        """A process without any texts embeds those of another, and takes none: all take part in what weights learn."""
         if tokens is None:
             return Side(rows=tuple(rows))
-        size = self.size
-        if self.num_processes > 1:
-            share = math.ceil(tokens.lengths_T[list(rows)].sum() / self.num_processes)
-            size = replace(size, most_tokens=min(size.most_tokens, share))
-        made = list(tokens.minibatches(rows, size))
+        most = math.ceil(int(tokens.lengths_T[list(rows)].sum()) / self.num_processes)
+        size = replace(self.size, most_tokens=min(self.size.most_tokens, most)) if self.num_processes > 1 else self.size
+        groups = tokens.groups(rows, size)
+        shares: list[list[list[int]]] = [[] for _ in range(self.num_processes)]
+        costs = [0] * self.num_processes
+        for group in groups:  # to the process that has least to do so far
+            least = costs.index(min(costs))
+            shares[least].append(group)
+            costs[least] += int(tokens.lengths_T[group].sum())
         return Side(
-            rows=tuple(row for taken, _ in made for row in taken),
-            minibatches=tuple(features for _, features in made),
-            sizes=tuple(len(taken) for taken, _ in made),
+            rows=tuple(row for share in shares for group in share for row in group),
+            minibatches=tuple(tokens.features(group) for group in shares[self.process] or groups[:1]),
+            shares=tuple(sum(map(len, share)) for share in shares),
         )
-
-
-def embed(model: nn.Module, sides: Sequence[Side], *, grad_cache: bool) -> Tensor:
-    """The vectors of all texts of these sides, in the order of their mini-batches."""
-    return embed_all(model, [each for side in sides for each in side.minibatches], grad_cache=grad_cache)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -84,8 +88,7 @@ class Objective:
     """The loss of a batch, with the table it was made from.
 
     With ``dimensions`` it is the mean over vectors cut to each (Matryoshka); ``start`` are the weights it pulls to;
-    ``text_TD`` the vectors of all texts of the table, when these are fixed and only anchors are embedded; ``embed``
-    makes the other vectors.
+    ``text_TD`` the vectors of all texts of the table, when these are fixed and only anchors are embedded.
     Source: Kusupati et al., Matryoshka Representation Learning (arXiv 2205.13147), eq. 1.
     """
 
@@ -97,15 +100,19 @@ class Objective:
     dimensions: Sequence[int] = ()
     start: Mapping[str, Tensor] = field(default_factory=dict)
     text_TD: Tensor | None = None
-    embed: Callable[..., Tensor] = embed
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss of a batch, ready to be differentiated."""
-        vectors_ND = self.embed(model, (batch.anchors, batch.texts), grad_cache=self.recipe.grad_cache)
-        num_anchors = len(batch.anchors.rows)
+        anchor_AD = self._embedded(model, batch.anchors)
         known_XD = self._known_texts(batch)
-        loss = self.of(vectors_ND[:num_anchors], vectors_ND[num_anchors:] if known_XD is None else known_XD, batch)
-        return loss + self.recipe.l2_sp * _distance(model, self.start) if self.start else loss
+        text_XD = self._embedded(model, batch.texts) if known_XD is None else known_XD
+        with torch.autocast(text_XD.device.type, enabled=False):
+            loss = self.of(anchor_AD, text_XD, batch)
+            return loss + self.recipe.l2_sp * _distance(model, self.start) if self.start else loss
+
+    def _embedded(self, model: nn.Module, side: Side) -> Tensor:
+        own_SD = embed_all(model, side.minibatches, grad_cache=self.recipe.grad_cache)
+        return gathered(own_SD, side.shares)
 
     def of(self, anchor_AD: Tensor, text_XD: Tensor, batch: Batch) -> Tensor:
         """The loss, the vectors being given in the order of the batch's sides."""
@@ -139,6 +146,22 @@ class Objective:
             score_B=torch.tensor([self.score_E[row] for row in batch.rows], device=device),
             teacher=[self.teacher_E[row] for row in batch.rows],
         )
+
+
+class Learner(nn.Module):
+    """A model with its objective: batches go in, losses come out, so that a step is one forward and one backward.
+
+    DistributedDataParallel, which goes around it, knows of no other step.
+    """
+
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self._objective = objective
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss of a batch, under the name that the trainer looks for."""
+        return {"loss": self._objective(self.model, batch)}
 
 
 def embed_all(model: nn.Module, minibatches: Sequence[Features], *, grad_cache: bool) -> Tensor:

@@ -3,7 +3,7 @@
 Arrays: T texts. A mini-batch is what the model's forward takes: tensors of a row a text, padded to its longest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,20 +47,21 @@ class Tokens:
         self._starts = np.concatenate([[0], np.cumsum(self.lengths_T)])
         self._ids: NDArray[np.int32] = np.concatenate(rows) if rows else np.empty(0, np.int32)
 
-    def minibatches(self, rows: Sequence[int], size: MinibatchSize) -> Iterator[tuple[list[int], Features]]:
-        """These texts in groups of like length, the longest first, none larger than ``size``.
+    def groups(self, rows: Sequence[int], size: MinibatchSize) -> list[list[int]]:
+        """These texts in groups of like length, a mini-batch each, the longest first, none larger than ``size``.
 
         A text that is longer stands alone.
         """
         by_length = sorted(rows, key=lambda row: -self.lengths_T[row])
         lengths_N = np.maximum(self.lengths_T[by_length], 1)
-        first = 0
+        groups, first = [], 0
         while first < len(by_length):
             longest = int(lengths_N[first])
             padding_N = np.cumsum(longest - lengths_N[first : first + max(1, size.most_tokens // longest)])
-            taken = by_length[first : first + max(1, int(np.searchsorted(padding_N, size.most_padding, side="right")))]
-            first += len(taken)
-            yield taken, self.features(taken)
+            number = max(1, int(np.searchsorted(padding_N, size.most_padding, side="right")))
+            groups.append(by_length[first : first + number])
+            first += number
+        return groups
 
     def features(self, rows: Sequence[int]) -> Features:
         """One mini-batch of these texts, in this order."""

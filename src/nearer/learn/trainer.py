@@ -13,6 +13,7 @@ from nearer.core.progress import Progress
 from nearer.core.results.training import DevPoint, Fit
 from nearer.core.sections import RerankerRecipe, TrainRecipe
 from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, cannot_write
+from nearer.learn.distributed import telling_of_loss
 from nearer.learn.precision import matmul_precision, multiplying
 
 WARMUP = 0.1
@@ -54,20 +55,20 @@ def on_one_device(arguments: TrainingArguments) -> TrainingArguments:
     return arguments
 
 
-def run(trainer: Trainer, checkpoints: Checkpoints, writer: CheckpointWriter, *, precision: str) -> None:
-    """Train, from the checkpoint if there is one. Raises WorkspaceError when a checkpoint cannot be written."""
+def run(trainer: Trainer, checkpoints: Checkpoints, *, precision: str) -> None:
+    """Train, from the checkpoint if there is one. Raises WorkspaceError when one cannot be written, ProcessLost."""
     trainer.remove_callback(PrinterCallback)
-    start = checkpoints.start
+    callbacks, start = trainer.callback_handler.callbacks, checkpoints.start
     try:
-        with multiplying(matmul_precision(precision)):
+        with multiplying(matmul_precision(precision)), telling_of_loss():
             trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
     except (*WRITE_FAILURES, RuntimeError) as error:  # the last is what torch.save raises
-        if not writer.is_writing:
+        if not any(isinstance(each, CheckpointWriter) and each.is_writing for each in callbacks):
             raise
         raise cannot_write(checkpoints.folder, error) from error
     finally:
         _release(trainer.model)
-        for each in trainer.callback_handler.callbacks:
+        for each in callbacks:
             if isinstance(each, StepBar):
                 each.close()
 
