@@ -151,8 +151,9 @@ def test_vectors_of_a_trained_model_never_enter_the_cache_of_the_base(measured):
 
 
 @pytest.mark.exhaustive
-def test_a_larger_corpus_is_cut_down_to_what_no_model_has_chosen(opened):
-    workspace = opened("advise.curve_passages=30", "train.max_dev_queries=10")
+def test_a_larger_corpus_is_cut_down_to_what_no_model_has_chosen(opened, monkeypatch):
+    monkeypatch.setattr("nearer.training.dev_sample.MOST_PASSAGES", 30)
+    workspace = opened("train.max_dev_queries=10")
     encoder = open_system(workspace, "base").encoder
     corpus = EmbeddedCorpus.read(workspace, encoder, progress=Silent()).corpus
     dev = DevSample.read(workspace, corpus, excluded=frozenset())
@@ -165,8 +166,8 @@ def test_a_larger_corpus_is_cut_down_to_what_no_model_has_chosen(opened):
     assert again.documents_M.tolist() == dev.documents_M.tolist()
     masked = frozenset(query.query_id for query in dev.queries[:4])
     assert not masked & {query.query_id for query in DevSample.read(workspace, corpus, excluded=masked).queries}
-    few = DevSample.read(opened("advise.curve_passages=1"), corpus, excluded=frozenset())
-    assert len(few.documents_M) == 20, "relevant documents stay in any case"
+    few = DevSample.read(workspace, corpus, excluded=frozenset(), most=1)
+    assert len(few.documents_M) == len(few.rows_A), "relevant documents stay in any case"
     found = learning_curve(workspace, max_pairs=16, shares=(1.0,))
     assert found["num_documents"] == 30
 

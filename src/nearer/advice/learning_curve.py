@@ -33,6 +33,7 @@ from nearer.measure.forecast import forecast, marginal_gain, remarks
 from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_local
+from nearer.training import dev_sample
 from nearer.training.budget import PLANNING, measure_costs
 from nearer.training.dev_sample import DevSample
 from nearer.training.dev_set import DEV_MEASURE
@@ -179,7 +180,7 @@ class _Size:
             pair=anchor + min(passage, recipe.train.max_seq_length or passage),
             passage=passage,
             batch_size=recipe.train.batch_size,
-            most_passages=min(recipe.advise.curve_passages, len(corpus.passages)),
+            most_passages=min(dev_sample.MOST_PASSAGES, len(corpus.passages)),
         )
 
     def num_passages(self, largest: int) -> int:

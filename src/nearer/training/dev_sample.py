@@ -20,6 +20,9 @@ from nearer.store.workspace import Workspace
 from nearer.training.dev_set import DEV_MEASURE, first_within
 from nearer.vectors.topk import top_k
 
+MOST_PASSAGES = 2000
+"""What dev queries rank at most: relevant documents, those that BM25 ranks high, and random ones."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DevSample:
@@ -38,7 +41,7 @@ class DevSample:
     ) -> "DevSample":
         """The queries that leak into no test split, at most ``train.max_dev_queries`` of them, over a part of corpus.
 
-        It has ``most`` passages, or as many as ``advise.curve_passages`` says.
+        It has ``most`` passages, or ``MOST_PASSAGES``; of relevant documents all.
 
         Which documents are ranked does not depend on what the base finds: its own worst mistakes alone would make any
         training look good.
@@ -53,7 +56,7 @@ class DevSample:
             rows,
             corpus,
             [query.text for query in queries],
-            most=recipe.advise.curve_passages if most is None else most,
+            most=MOST_PASSAGES if most is None else most,
             language=recipe.search.language,
             rng=rng,
         )

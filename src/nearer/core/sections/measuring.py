@@ -153,14 +153,6 @@ class AdviseRecipe(Section):
         ),
     )
     curve_pairs: int = Field(default=600, ge=2, description="pairs of the learning curve's largest training")
-    curve_passages: int = Field(
-        default=2000,
-        ge=1,
-        description=(
-            "passages that its dev queries rank; a larger corpus is cut down to the relevant documents, those "
-            "that BM25 ranks high, and random ones"
-        ),
-    )
 
     @field_validator("encoders", mode="before")
     @classmethod
