@@ -208,7 +208,7 @@ def postgres_store(_kept_schema: str) -> str:
 
     from nearer.store.tables import metadata
 
-    names = [table.name for table in reversed(metadata.sorted_tables) if table.name != "migrations"]
+    names = [table.name for table in reversed(metadata.sorted_tables)]
     with psycopg.connect(_kept_schema, autocommit=True) as connection:
         connection.execute("; ".join(f"DELETE FROM {name}" for name in names))
     return _kept_schema

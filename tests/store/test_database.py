@@ -1,18 +1,18 @@
+import shutil
 import sqlite3
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
 from nearer.store import database as either
-from nearer.store import schema
+from nearer.store import migrations
 from nearer.store.database import open_database
-from nearer.store.migrations import FIRST, MIGRATIONS
 from nearer.store.tables import ledger, metadata
-
-NAMES = [FIRST, *(each.__name__ for each in MIGRATIONS)]
 
 
 @pytest.fixture
@@ -20,50 +20,96 @@ def path(tmp_path):
     return tmp_path / "control.sqlite"
 
 
-def names(path):
+@pytest.fixture
+def later(tmp_path, monkeypatch):
+    """``later(body)``: this program one revision on, whose upgrade does that."""
+
+    def add(body):
+        folder = Path(shutil.copytree(migrations.FOLDER, tmp_path / "migrations"))
+        text = f'import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = "0002", "0001"\n{body}\n'
+        (folder / "versions" / "r0002_later.py").write_text(text)
+        monkeypatch.setattr(migrations, "FOLDER", folder)
+        monkeypatch.setattr(migrations, "HEAD", "0002")
+
+    return add
+
+
+def state(address):
+    """The revision, and whether the later column is there."""
+    database = open_database(address)
+    with database.read() as connection:
+        columns = {each["name"] for each in sa.inspect(connection).get_columns("ledger")}
+        found = connection.scalar(sa.select(migrations.version.c.version_num)), "later" in columns
+    database.close()
+    return found
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def address(request, path):
+    """Where a new database may be, whose tables may be changed."""
+    return path if request.param == "sqlite" else request.getfixturevalue("postgres_schema")
+
+
+def test_a_revision_is_applied_once_and_alembic_loaded_by_it_alone(address, later):
+    assert state(address) == ("0001", False)
+    later(
+        "def upgrade():\n    op.add_column('ledger', sa.Column('later', sa.Text, server_default='x'))\n"
+        "    op.execute(\"INSERT INTO ledger (at, split, systems, purpose) VALUES ('', 'test', '[]', '')\")"
+    )
+    assert state(address) == state(address) == ("0002", True)
+    database = open_database(address)
+    with database.read() as connection:
+        assert connection.execute(sa.text("SELECT split, later FROM ledger")).all() == [("test", "x")]
+    database.close()
+
+
+def test_a_revision_that_fails_leaves_the_database_of_before(address, later):
+    assert state(address) == ("0001", False)
+    with pytest.MonkeyPatch.context() as patch:
+        later(
+            "def upgrade():\n    op.add_column('ledger', sa.Column('later', sa.Text))\n"
+            "    raise RuntimeError('power cut')"
+        )
+        with pytest.raises(RuntimeError, match="power cut"):
+            open_database(address)
+        patch.setattr(migrations, "HEAD", "0001")
+        assert state(address) == ("0001", False)
+
+
+def test_the_revisions_make_the_tables_that_the_code_uses(address):
+    database = open_database(address)
+    with database.read() as connection:
+        wanted = schema_of(connection)
+    with database.write() as connection:
+        metadata.drop_all(connection)
+        migrations.version.drop(connection)
+        migrations.upgrade(connection)
+    with database.read() as connection:
+        assert schema_of(connection) == wanted
+    database.close()
+    script = ScriptDirectory(str(migrations.FOLDER))
+    assert script.get_current_head() == migrations.HEAD
+    assert {each.revision for each in script.walk_revisions()} == migrations.known_revisions()
+
+
+def test_a_database_from_before_alembic_is_of_the_first_revision(path, later):
+    open_database(path).close()
     with sqlite3.connect(path) as connection:
-        return [name for (name,) in connection.execute("SELECT name FROM migrations ORDER BY rowid")]
-
-
-def test_migrations_are_applied_once_and_in_order(path, monkeypatch):
+        connection.execute("DROP TABLE alembic_version")
+        connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY)")
+        connection.execute("INSERT INTO migrations VALUES ('m001_first_release')")
     open_database(path).close()
-    open_database(path).close()
-    assert names(path) == NAMES
-    calls = []
-
-    def m999_later(connection):
-        calls.append(1)
-        connection.exec_driver_sql("CREATE TABLE later (x INTEGER)")
-
-    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, m999_later))
-    open_database(path).close()
-    open_database(path).close()
-    assert calls == [1]
-    assert names(path)[-1] == "m999_later"
+    later("def upgrade():\n    op.add_column('ledger', sa.Column('later', sa.Text))")
+    assert state(path) == ("0002", True)
 
 
-def test_a_migration_that_fails_leaves_the_database_of_before(path, monkeypatch):
-    open_database(path).close()
-
-    def m999_breaks(connection):
-        connection.exec_driver_sql("CREATE TABLE half (x INTEGER)")
-        raise RuntimeError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, m999_breaks))
-        with pytest.raises(RuntimeError):
-            open_database(path)
-    with sqlite3.connect(path) as connection:
-        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()
-    open_database(path).close()
-
-
-def test_a_database_from_the_future_is_refused(path):
-    open_database(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("INSERT INTO migrations VALUES ('m998_from_the_future')")
-    with pytest.raises(WorkspaceError, match="m998_from_the_future") as caught:
-        open_database(path)
+def test_a_database_from_the_future_is_refused(address):
+    database = open_database(address)
+    with database.write() as connection:
+        connection.execute(migrations.version.update().values(version_num="9998"))
+    database.close()
+    with pytest.raises(WorkspaceError, match="its tables are '9998'") as caught:
+        open_database(address)
     assert "upgrade" in caught.value.hint
 
 
@@ -142,7 +188,7 @@ def schema_of(connection):
     found = {}
     for table in inspector.get_table_names():
         columns = [
-            (each["name"], str(each["type"]), each["nullable"], each["primary_key"])
+            (each["name"], str(each["type"]), each["nullable"], each["default"])
             for each in inspector.get_columns(table)
         ]
         references = sorted(
@@ -150,15 +196,6 @@ def schema_of(connection):
             for each in inspector.get_foreign_keys(table)
         )
         unique = sorted(each["column_names"] for each in inspector.get_unique_constraints(table))
-        found[table] = (columns, references, unique, inspector.get_indexes(table))
+        key = inspector.get_pk_constraint(table)["constrained_columns"]
+        found[table] = (columns, key, references, unique, inspector.get_indexes(table))
     return found
-
-
-def test_a_new_database_has_the_tables_that_the_code_uses(path):
-    database = open_database(path)
-    live = sa.create_engine("sqlite://")
-    metadata.create_all(live)
-    with database.read() as migrated, live.connect() as wanted:
-        assert schema_of(migrated) == schema_of(wanted)
-    live.dispose()
-    database.close()

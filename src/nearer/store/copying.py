@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.progress import Progress
 from nearer.store.collection import BATCH, batches
-from nearer.store.tables import metadata, migrations
+from nearer.store.tables import metadata
 
-TABLES = tuple(table for table in metadata.sorted_tables if table is not migrations)
+TABLES = tuple(metadata.sorted_tables)
 """What is copied: each after the tables that it refers to."""
 
 

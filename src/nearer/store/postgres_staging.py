@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from nearer.core.failpoints import failpoint
-from nearer.store.tables import STAGED_TABLES, escaped
+from nearer.store.tables import STAGED_TABLES
+from nearer.store.types import escaped
 
 _BATCH = 1000
 
