@@ -164,9 +164,9 @@ WORKSPACES: list[Row] = [
     (
         "database-newer",
         STATUS,
-        _sql("INSERT INTO migrations VALUES ('m999_of_the_future')"),
+        _sql("UPDATE alembic_version SET version_num = '9999'"),
         "workspace",
-        "newer version (m999_of_the_future)",
+        "newer version (its tables are '9999')",
         "upgrade",
     ),
     ("no-documents-table", SEARCH, _sql("DROP TABLE documents"), "workspace", "no such table: documents", RESTORE),

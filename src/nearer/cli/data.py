@@ -14,7 +14,7 @@ from nearer.printing.progress import ConsoleProgress
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],
     postgres: Annotated[
-        bool, typer.Option("--postgres", help="With its index in a PostgreSQL of its own, for trying that out.")
+        bool, typer.Option("--postgres", help="With records and index in a PostgreSQL of its own, to try that.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

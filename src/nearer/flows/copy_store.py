@@ -11,12 +11,15 @@ from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.data import CopiedTable, StoreCopied
 from nearer.core.sections import HERE
-from nearer.store.copying import copy_rows
+from nearer.store.copying import copy_rows, refuse_full
 from nearer.store.database import Database, open_database
 from nearer.store.leases import num_others
 from nearer.store.postgres_address import resolved
 from nearer.store.recipe_file import set_in_recipe
 from nearer.store.workspace import DATABASE, STATE_FOLDER, Workspace, is_workspace
+
+_WAIT_S = 30.0
+"""For an empty target nobody should be at; the same database under another name waits for itself."""
 
 
 def copy_store(
@@ -38,7 +41,12 @@ def copy_store(
     try:
         if target.name == workspace.database.name:
             raise InputError(f"{target.name} is where it lies already", hint="name another place")
-        with _unchanged(workspace.database) as source, target.write(holder="nearer store copy") as connection:
+        with target.read() as connection:
+            refuse_full(connection, name=target.name)
+        with (
+            _unchanged(workspace.database) as source,
+            target.write(holder="nearer store copy", wait_s=_WAIT_S) as connection,
+        ):
             copied = copy_rows(source, connection, name=target.name, progress=progress or Silent())
             failpoint("copy.compared")
         failpoint("copy.kept")

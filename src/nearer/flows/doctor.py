@@ -104,7 +104,7 @@ def _extras(recipe: Recipe, installed: tuple[Package, ...]) -> Findings:
     """Extras that the recipe needs, and that are not all here."""
     needed = {
         "lance": recipe.index.kind == "lancedb" and "index.kind",
-        "postgres": recipe.index.kind == "pgvector" and "index.kind",
+        "postgres": (recipe.store.url and "store.url") or (recipe.index.kind == "pgvector" and "index.kind"),
         "api": any(each.api.endpoint for each in (recipe.encoder, *recipe.advise.encoders)) and "encoder.api.endpoint",
         "lora": bool(recipe.train.lora_rank) and "train.lora_rank",
     }

@@ -17,7 +17,7 @@ def made_workspace(result: NewWorkspace) -> str:
     """The result of `nearer init`."""
     lines = [f"made a workspace in {result.workspace}"]
     if result.postgres:
-        lines.append(f"its index will be in a PostgreSQL of its own: {result.postgres}")
+        lines.append(f"its records and its index are in a PostgreSQL of its own: {result.postgres}")
     return "\n".join(lines)
 
 

@@ -36,15 +36,20 @@ class RowSum:
         return f"{self.total:064x}"
 
 
+def refuse_full(target: Connection, *, name: str) -> None:
+    """Raises InputError where a table has rows."""
+    for table in TABLES:
+        if target.scalar(sa.select(sa.literal(1)).select_from(table).limit(1)):
+            hint = "name an empty one; nothing is written over, so move the old one away first"
+            raise InputError(f"{name} holds {table.name} already", hint=hint)
+
+
 def copy_rows(source: Connection, target: Connection, *, name: str, progress: Progress) -> dict[str, RowSum]:
     """Copy every table into one without rows, and read it again; ``name`` is what messages call the target.
 
     Raises InputError where the target holds something, WorkspaceError where a table is not the same there.
     """
-    for table in TABLES:
-        if target.scalar(sa.select(sa.literal(1)).select_from(table).limit(1)):
-            hint = "name an empty one; nothing is written over, so move the old one away first"
-            raise InputError(f"{name} holds {table.name} already", hint=hint)
+    refuse_full(target, name=name)
     copied = {}
     for table in progress.track(TABLES, label="copy tables", total=len(TABLES)):
         copied[table.name] = _copy(source, target, table)

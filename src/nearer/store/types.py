@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 
 _ESCAPE, _NUL, _ITSELF = "\uffff", "0", "1"
@@ -31,7 +30,7 @@ def unescaped(text: str) -> str:
 class PostgresText(sa.TypeDecorator[str]):
     """Any text, in the order of its UTF-8 bytes whatever the locale of the database is."""
 
-    impl = postgresql.TEXT
+    impl = sa.Text
     cache_ok = True
 
     def __init__(self) -> None:
@@ -49,7 +48,7 @@ class PostgresText(sa.TypeDecorator[str]):
 class PostgresJson(sa.TypeDecorator[Any]):
     """JSON as its text, byte for byte as SQLite keeps it."""
 
-    impl = postgresql.TEXT
+    impl = sa.Text
     cache_ok = True
 
     def __init__(self, *, none_as_null: bool) -> None:

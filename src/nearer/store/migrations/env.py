@@ -2,5 +2,6 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"])
-context.run_migrations()
+if config := getattr(context, "config", None):  # not where it is only imported
+    context.configure(connection=config.attributes["connection"])
+    context.run_migrations()
