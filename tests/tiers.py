@@ -23,6 +23,10 @@ KEPT: Mapping[str, tuple[str, ...]] = {
         "base+rerank",
         "hybrid+filter",
     ),
+    "flows/test_copy_store.py::test_killed_it_is_there_whole_or_not_at_all": (
+        "postgres-copy.compared",
+        "folder-copy.kept",
+    ),
     "flows/test_cycle.py::test_killed_at_a_stage_it_makes_the_same_live": ("cycle.stage:7",),
     "flows/test_devices.py::test_when_the_first_process_dies_the_other_ends_and_one_alone_goes_on": ("train.pass:2",),
     "flows/test_exclusions.py::test_queries_name_what_is_excluded_and_judged_documents_stay": (

@@ -11,6 +11,7 @@ from nearer.core.records import Document
 from nearer.flows.documents import put
 from nearer.store import copying
 from nearer.store.workspace import Workspace
+from nearer.turns.news import read_news
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ def test_there_and_back_all_is_the_same(filled, postgres_schema, tmp_path):
 def test_with_write_the_recipe_names_the_copy(filled, postgres_schema):
     recipe = filled.folder / "nearer.toml"
     recipe.write_text(f"# ours\n{recipe.read_text()}")
+    news = read_news(filled)
     package.copy_store(filled, postgres_schema, write=True)
     assert recipe.read_text().startswith("# ours\n")
     before = everything(filled)
@@ -53,6 +55,7 @@ def test_with_write_the_recipe_names_the_copy(filled, postgres_schema):
     with Workspace.open(filled.folder) as moved:
         assert moved.database.name.startswith("postgresql://")
         assert everything(moved) == before
+        assert read_news(moved) == news
         put(moved, [Document(doc_id="later", text="x")])
         with pytest.raises(InputError, match="holds documents already"):
             package.copy_store(moved, filled.folder, write=True)

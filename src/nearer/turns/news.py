@@ -38,7 +38,7 @@ def read_news(workspace: Workspace) -> News:
         num_events=log.events.num_rows,
         until=datetime.fromtimestamp(last, UTC).isoformat(timespec="microseconds"),
         judged_id=content_id("judged", [judged, pairs]),
-        recipe_id=content_id("recipe", workspace.recipe.model_dump(mode="json")),
+        recipe_id=content_id("recipe", workspace.recipe.model_dump(mode="json", exclude={"store"})),
     )
 
 

@@ -45,7 +45,7 @@ def stages_of(
 ) -> tuple[Stage, ...]:
     """The stages of a turn, in their order; ``before`` is the turn before it."""
     turn = _Turn(workspace=workspace, entry=entry, options=options, progress=progress, before=before)
-    recipe = workspace.recipe.model_dump(mode="json")
+    recipe = workspace.recipe.model_dump(mode="json", exclude={"store"})
 
     def measured() -> JSON:
         return {"recipe": recipe, "data": data_id(workspace), "live": _live_before(workspace, entry)}
