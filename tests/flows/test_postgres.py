@@ -30,8 +30,9 @@ def test_it_answers_as_the_exact_index_does_follows_edits_and_comes_back(ask, ba
     assert built["index"]["kind"] == "exact"
 
 
-def test_a_password_in_the_recipe_is_refused_and_never_shown(ask, nearer, base_live):
-    bad = "index.url=postgresql://me:s3cret-word@host/db"
+@pytest.mark.parametrize("key", ["index.url", "store.url"])
+def test_a_password_in_the_recipe_is_refused_and_never_shown(ask, nearer, base_live, key):
+    bad = f"{key}=postgresql://me:s3cret-word@host/db"
     told = nearer("index", "--dir", base_live, "--set", bad)
     assert told.exit_code == 2
     assert "PGPASSWORD" in told.err

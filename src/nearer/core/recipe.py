@@ -181,5 +181,5 @@ def _parse(raw: str) -> object:
 def _may_be_a_key(fault: ErrorDetails) -> bool:
     """Whether a value could be a key or a password, put where it does not belong; such a text is never shown."""
     is_encoder = fault["loc"][:1] == ("encoder",) or fault["loc"][:2] == ("advise", "encoders")
-    is_secret = is_encoder or fault["loc"] == ("index", "url")
+    is_secret = is_encoder or fault["loc"] in (("index", "url"), ("store", "url"))
     return is_misplaced(fault) or (is_secret and isinstance(fault["input"], str | dict | list))
