@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from nearer.core.results.signals import ClickFit
     from nearer.core.results.status import Discarded, Status
     from nearer.core.results.training import Trained, TrainedReranker
-    from nearer.core.results.vectors import Compressed, CompressionCurve, Cost, Merged, Rotated
+    from nearer.core.results.vectors import Compressed, CompressionCurve, Cost, Int8, Merged, Rotated
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add
     from nearer.flows.advise import advise
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from nearer.flows.history import history
     from nearer.flows.index import index, index_status
     from nearer.flows.init import init
+    from nearer.flows.int8 import compress_int8
     from nearer.flows.judge import JudgeOptions, judge
     from nearer.flows.judge_sheet import judge_sheet
     from nearer.flows.label import LabelOptions, label_status, start_labels
@@ -208,6 +209,8 @@ _WHERE = {
     "check": "nearer.flows.check",
     "compress": "nearer.flows.compress",
     "compression_curve": "nearer.flows.compress",
+    "compress_int8": "nearer.flows.int8",
+    "Int8": "nearer.core.results.vectors",
     "cost": "nearer.flows.cost",
     "Checkup": "nearer.core.results.doctor",
     "cycle": "nearer.flows.cycle",
@@ -296,6 +299,7 @@ __all__ = [
     "Imported",
     "IndexStatus",
     "Indexed",
+    "Int8",
     "JudgeOptions",
     "Judgment",
     "LabelOptions",
@@ -347,6 +351,7 @@ __all__ = [
     "compare_means",
     "compare_proportions",
     "compress",
+    "compress_int8",
     "compression_curve",
     "copy_store",
     "cost",

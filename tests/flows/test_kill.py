@@ -64,6 +64,7 @@ ELSEWHERE = {
     **dict.fromkeys(("reranker.model", "reranker.registered"), "flows/test_train_reranker.py"),
     **dict.fromkeys(("adapt.model", "adapt.registered"), "flows/test_adapt.py"),
     "compress.curve": "flows/test_compress.py",
+    "compress.kept": "flows/test_int8.py",
     "splits.commit": "flows/test_held_out.py",
     **dict.fromkeys(("events.written", "events.sealed"), "store/test_event_log.py"),
     **dict.fromkeys(("events.staged", "events.imported"), "flows/test_add_events.py"),

@@ -8,7 +8,7 @@ from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, run, time_limit
 from nearer.core.progress import phase
 from nearer.core.results.training import Trained, TrainedReranker
-from nearer.core.results.vectors import Merged
+from nearer.core.results.vectors import Int8, Merged
 from nearer.printing.progress import ConsoleProgress
 from nearer.store.workspace import Workspace
 
@@ -143,6 +143,9 @@ def compress(
     rotated: Annotated[
         bool, typer.Option("--rotated", help="Turn its vectors first, by the training pairs: cut ones lose less.")
     ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Register the model of int8 weights, if it is worth it on this machine.")
+    ] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -160,6 +163,12 @@ def compress(
 
         return rotate(workspace, system, progress=ConsoleProgress()).model_id
 
+    if int8 and (dimension is not None or rotated):
+        hint = "make the int8 model first, then compress that: nearer compress MODEL --dimension 128"
+        raise UsageFault("--int8 takes neither --dimension nor --rotated", hint=hint)
+    if int8:
+        run(folder, overrides, as_json, printing.int8, lambda w: _int8(w, system, split or "dev"))
+        return
     if dimension is None:
         chosen = split or "dev"
         run(
@@ -173,3 +182,14 @@ def compress(
     if split is not None:
         raise UsageFault("--dimension and --split do not go together", hint="measure what it made: nearer evaluate")
     run(folder, overrides, as_json, printing.compressed, lambda w: flow(w, of(w), dimension=dimension))
+
+
+def _int8(workspace: Workspace, system: str, split: str) -> Int8:
+    from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
+
+    ready_to_measure(workspace)
+    refuse_unjudged(workspace, split)  # before the libraries of models are loaded
+    with phase(ConsoleProgress(), "load libraries"):
+        from nearer.flows.int8 import compress_int8
+
+    return compress_int8(workspace, system, split=split, progress=ConsoleProgress())

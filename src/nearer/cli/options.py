@@ -20,7 +20,7 @@ N = TypeVar("N", int, float)
 R = TypeVar("R", bound=Result)
 
 EXIT_NO = 3
-_NO = frozenset({"refused", "faults", "not identified", "broken", "harm", "worse", "poor"})
+_NO = frozenset({"refused", "faults", "not identified", "broken", "harm", "worse", "poor", "not offered"})
 
 app = typer.Typer(
     help="Make search understand what relevant means in your own domain.",

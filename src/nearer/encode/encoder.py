@@ -11,7 +11,7 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from nearer.encode.fingerprint import fingerprint, tokenizer_text
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,13 +218,13 @@ class Encoder:
 
     def token_spans(self, text: str) -> list[tuple[int, int]]:
         """Start and end character of every token of a text, special tokens left out."""
-        encoded = self._backend_tokenizer.encode(text, add_special_tokens=False)
+        encoded = self.whole_tokenizer.encode(text, add_special_tokens=False)
         return list(encoded.offsets)
 
     def unknown_tokens(self, texts: Sequence[str]) -> list[tuple[int, list[tuple[int, int]]]]:
         """How many tokens each text has, special tokens left out, and the spans of those that the tokenizer lacks."""
         unknown = self.model.tokenizer.unk_token_id
-        encoded = self._backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        encoded = self.whole_tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [
             (len(each.ids), [span for span, token in zip(each.offsets, each.ids, strict=True) if token == unknown])
             for each in encoded
@@ -263,17 +264,22 @@ class Encoder:
         return np.ascontiguousarray(vectors_ND, dtype=np.float32)
 
     def _tokenize(self, texts: list[str]) -> list[list[int]]:
-        return [encoded.ids for encoded in self._backend_tokenizer.encode_batch(texts)]
+        return [encoded.ids for encoded in self.whole_tokenizer.encode_batch(texts)]
 
     @cached_property
-    def _backend_tokenizer(self) -> Any:
+    def whole_tokenizer(self) -> "Tokenizer":
         """A copy of the fast tokenizer that never truncates or pads."""
-        from tokenizers import Tokenizer
+        return whole_texts(self.model.tokenizer.backend_tokenizer.to_str())
 
-        copy = Tokenizer.from_str(self.model.tokenizer.backend_tokenizer.to_str())
-        copy.no_truncation()
-        copy.no_padding()
-        return copy
+
+def whole_texts(tokenizer: str) -> "Tokenizer":
+    """A tokenizer, from its JSON, that never truncates or pads."""
+    from tokenizers import Tokenizer
+
+    copy = Tokenizer.from_str(tokenizer)
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
 
 
 def local_reader(encoder: TextEncoder, side: Side) -> Encoder | None:

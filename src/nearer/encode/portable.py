@@ -12,6 +12,7 @@ from nearer.core.errors import InputError
 from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.encoder import Encoder, Side, TextEncoder
+from nearer.encode.int8 import Int8Encoder
 from nearer.encode.paired import PairedEncoder
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ def _parts(encoder: TextEncoder, side: Side) -> tuple[Encoder, Floats32 | None]:
             reader, matrix = _parts(encoder.base, side)
             before = np.eye(encoder.base.dimension, dtype=np.float32) if matrix is None else matrix
             return reader, before[: encoder.dimension]
+        case Int8Encoder():
+            raise InputError(
+                f"{encoder.model_id} has weights of int8, which onnxruntime reads and sentence-transformers does not",
+                hint=f"export what it was made from (see: nearer lineage {encoder.model_id})",
+            )
     raise InputError(
         f"{encoder.model_id} is behind an API: its weights are not here",
         hint="export its vectors instead: nearer export vectors",

@@ -107,6 +107,8 @@ def lineage(result: Lineage) -> str:
         made = (
             f"the first {shorter['dimension']} dimensions"
             if shorter
+            else "weights of int8"
+            if (each.encoder or {}).get("int8")
             else f"merged, {mixed.weight:g} of its parent, the rest of {mixed.model_id}"
             if mixed
             else f"trained on {data.num_pairs} pairs ({data.pairs_id}), seed {each.seed}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nearer.core.results.training import Alarm, DevValues, ExcludedFromTraining, Pass, Trained, TrainedReranker
-from nearer.core.results.vectors import Compressed, CompressionCurve, Merged, SizeValues
+from nearer.core.results.vectors import Compressed, CompressionCurve, Int8, Merged, SizeValues
 from nearer.printing.parts import interval, listed, passed, spent, table
 
 
@@ -117,6 +117,30 @@ def compressed(result: Compressed) -> str:
     """The result of `nearer compress SYSTEM --dimension D`."""
     of = f"the first {result.dimension} of {result.full_dimension} dimensions of {result.parent_model_id}"
     return "\n".join([f"{result.model_id}: {of}", f"next: nearer promote {result.model_id}", *spent(result.api)])
+
+
+def int8(result: Int8) -> str:
+    """The result of `nearer compress SYSTEM --int8`."""
+    speed, quality = result.speed, result.quality
+    lines = [f"{result.verdict}{' on this machine' if not result.model_id else f': {result.model_id}'}"]
+    lines += [f"  because {reason}" for reason in result.reasons]
+    threads = f"{speed.num_threads} thread" + ("s" if speed.num_threads != 1 else "")
+    lines += [
+        f"  {speed.num_passages} passages, {threads}: {speed.passages_per_second:.1f} a second, "
+        f"{speed.full_passages_per_second:.1f} of {result.parent_model_id} ({speed.ratio:.2f} times)",
+        f"  one query: {speed.query_ms:.1f} ms, {speed.full_query_ms:.1f} ms; mean cosine {speed.mean_cosine:.4f}; "
+        f"{result.num_bytes / 1e6:.1f} MB",
+    ]
+    if quality:
+        found = quality.difference
+        lines.append(
+            f"  {quality.metric} on {quality.num_queries} queries of {quality.split}: {quality.value:.3f}, "
+            f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}] beside {quality.full_value:.3f}"
+        )
+    if result.model_id:
+        allowed = "--set gate.min_gain=-0.005"
+        lines.append(f"next: nearer promote {result.model_id} {allowed}")
+    return "\n".join(lines)
 
 
 def merged(result: Merged) -> str:

@@ -101,7 +101,8 @@ def _open_encoder(workspace: Workspace, name: str) -> System:
 def open_local(workspace: Workspace, name: str) -> LocalSystem:
     """The system of that name, to be trained.
 
-    Raises InputError, before it is opened, when it is behind an API, an adapter, for queries alone, or compressed.
+    Raises InputError, before it is opened, when it is behind an API, an adapter, for queries alone, compressed, or of
+    int8.
     """
     refuse_run(name)
     refuse_stages(name)
@@ -122,6 +123,12 @@ def open_local(workspace: Workspace, name: str) -> LocalSystem:
             hint=f"train what it compresses (see: nearer lineage {name}), and compress that; or adapt it: "
             f"nearer train --adapter query --from {name}",
         )
+    if _is_a(workspace, name, "int8"):
+        raise InputError(
+            f"{name} has weights of int8, which cannot be trained further",
+            hint=f"train what it was made from (see: nearer lineage {name}), and compress that; or adapt it: "
+            f"nearer train --adapter query --from {name}",
+        )
     if _is_a(workspace, name, "api"):
         raise InputError(
             f"{name} is behind an API: its weights are not here to be trained",
@@ -138,8 +145,8 @@ def open_local(workspace: Workspace, name: str) -> LocalSystem:
     return LocalSystem(name=name, model=system.model, encoder=system.encoder, chunk=system.chunk)
 
 
-def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "queries", "compressed"]) -> bool:
-    """Whether a name means an encoder behind an API, an adapter, one for queries alone, or a compressed one.
+def _is_a(workspace: Workspace, name: str, kind: Literal["api", "adapter", "queries", "compressed", "int8"]) -> bool:
+    """Whether a name means an encoder behind an API, an adapter, one for queries alone, a compressed one, or of int8.
 
     Nobody is asked.
     """

@@ -11,6 +11,7 @@ from nearer.encode.adapter import Adapter
 from nearer.encode.api import ApiEncoder
 from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings
+from nearer.encode.int8 import Int8Encoder
 from nearer.encode.paired import PairedEncoder
 from nearer.store.files import inside
 from nearer.store.registered import Model
@@ -38,6 +39,9 @@ def _loaded(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe
         return _load_adapted(workspace, model, name=name, chunk=chunk)
     if "queries" in model.encoder:
         return _load_paired(workspace, model, name=name, chunk=chunk)
+    if "int8" in model.encoder:
+        folder = inside(workspace.models, model.encoder_id)
+        return System(name=name, model=model, encoder=Int8Encoder.load(folder), chunk=chunk)
     if "compressed" in model.encoder:
         return _load_compressed(workspace, model, name=name, chunk=chunk)
     meter, encoder = (

@@ -65,7 +65,7 @@ def _with_weights(encoder: TextEncoder, *, name: str) -> Encoder:
     reader = local_reader(encoder, "queries")
     if reader is None:
         raise InputError(
-            f"{name} is behind an API: it has no transformer here to begin with",
+            f"{name} is behind an API or of int8: it has no transformer here to begin with",
             hint="begin with a cross-encoder: --from cross-encoder/ms-marco-MiniLM-L6-v2",
         )
     return reader

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from nearer.core.results.base import JSON, OMITTED, Result
 from nearer.core.results.measuring import ApiUse, Comparison, Interval, Ledger
@@ -70,6 +71,54 @@ class CompressionCurve(Result):
     next: tuple[str, ...]
     ledger: Ledger
     api: ApiUse | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8Speed(Result):
+    """Int8 weights beside the full ones, in turns with the same number of threads: all passages, one query at a time.
+
+    ``ratio`` is of passages a second; ``mean_cosine`` is between the vectors of the passages.
+    """
+
+    num_threads: int
+    num_passages: int
+    passages_per_second: float
+    full_passages_per_second: float
+    ratio: float
+    query_ms: float
+    full_query_ms: float
+    mean_cosine: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8Quality(Result):
+    """Int8 weights beside the full ones on the whole corpus; ``difference`` is int8 minus full."""
+
+    split: str
+    metric: str
+    num_queries: int
+    value: float
+    full_value: float
+    difference: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int8(Result):
+    """Whether a model of int8 weights is worth it on this machine; without a model where it is "not offered".
+
+    ``num_bytes`` are those of its weights. ``quality`` is None where the speed settled it.
+    """
+
+    verdict: Literal["offered", "not offered"]
+    reasons: tuple[str, ...]
+    model_id: str | None
+    encoder_id: str | None
+    parent_model_id: str
+    quantisation: str
+    num_bytes: int
+    speed: Int8Speed
+    quality: Int8Quality | None
+    ledger: Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

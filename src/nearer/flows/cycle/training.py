@@ -9,7 +9,7 @@ from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_system
 from nearer.turns.stages import Outcome
 
-_UNTRAINABLE = ("adapter", "queries", "compressed", "api")
+_UNTRAINABLE = ("adapter", "queries", "compressed", "int8", "api")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,182 @@
+"""Int8 weights for a CPU: offered where they are measured to be fast enough and to lose little enough, here."""
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from nearer.core.arrays import Floats32
+from nearer.core.failpoints import failpoint
+from nearer.core.progress import Progress, Silent
+from nearer.core.results.vectors import Int8, Int8Quality, Int8Speed
+from nearer.encode.corpus import Corpus, cut, window_of
+from nearer.encode.encoder import Encoder
+from nearer.encode.int8 import GRAPH, Int8Encoder
+from nearer.encode.onnx_graph import save_int8
+from nearer.evaluation.comparison import compare_measured
+from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
+from nearer.evaluation.ranking import Measured
+from nearer.evaluation.ready import ready_to_measure
+from nearer.evaluation.sizes import FULL, MEASURE, MeasuredCorpus
+from nearer.store.files import bytes_in, scratch_folder
+from nearer.store.registered import Model
+from nearer.store.workspace import Workspace
+from nearer.systems import System, open_local
+from nearer.training.models import keep_model
+
+MOST_LOST = 0.005
+"""Of nDCG@10: our rule, half of what two seeds of one training differ by."""
+LEAST_SPEEDUP = 1.4
+"""Of documents a second: our rule, below it a second model and a second index are not worth it."""
+_NUM_TIMED, _NUM_QUERIES, _RUNS = 48, 20, 3
+
+
+def compress_int8(
+    workspace: Workspace,
+    system: str,
+    *,
+    split: str = "dev",
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Int8:
+    """Quantise a model's weights to int8, measure what that loses and gains here, and register it where it is worth it.
+
+    The verdict is "offered" where it loses at most ``MOST_LOST`` of nDCG@10 on the split and encodes at least
+    ``LEAST_SPEEDUP`` times the documents a second, both sides in turns with the same number of threads; else "not
+    offered", and nothing is kept. Quality is measured only where the speed is enough.
+
+    Raises InputError without onnxruntime, for a model that is not a local one with weights of its own or whose graph
+    gives other vectors, and when the split has no judged queries.
+    """
+    progress = progress or Silent()
+    ready_to_measure(workspace)
+    judged, opened = read_judged_split(workspace, split), open_local(workspace, system)
+    documents = workspace.collection.documents()
+    some = random.Random(0).sample(documents, min(_NUM_TIMED, len(documents)))
+    sample = cut(some, opened.encoder, window_of(opened.chunk, opened.encoder))
+    workspace.begin_writing()
+    workspace.models.mkdir(exist_ok=True)
+    with scratch_folder(workspace.models) as scratch:
+        progress.say("writing the model as a graph, and its weights as int8")
+        save_int8(opened.encoder, scratch, sample.passages[:_NUM_QUERIES])
+        encoder = Int8Encoder.load(scratch)
+        speed = _speed(opened.encoder, encoder, sample, [each.text for each in judged.queries], clock=clock)
+        is_fast = speed.ratio >= LEAST_SPEEDUP
+        model = _model(opened, encoder)
+        quality = None
+        if is_fast:
+            quality = _quality(
+                workspace,
+                opened,
+                System(name=model.model_id, model=model, encoder=encoder, chunk=opened.chunk),
+                judged,
+                progress,
+            )
+        reasons = _reasons(speed, quality)
+        if reasons:
+            _forget_vectors(workspace, encoder)
+        else:
+            keep_model(workspace, encoder.encoder_id, lambda folder: _copy(scratch, folder))
+            failpoint("compress.kept")
+            workspace.registry.add_model(model, parent=opened.model)
+        return Int8(
+            verdict="not offered" if reasons else "offered",
+            reasons=reasons,
+            model_id=None if reasons else model.model_id,
+            encoder_id=None if reasons else model.encoder_id,
+            parent_model_id=opened.model.model_id,
+            quantisation=encoder.quantisation,
+            num_bytes=bytes_in(scratch / GRAPH),
+            speed=speed,
+            quality=quality,
+            ledger=workspace.registry.use_test_split(split=split, systems=[system], purpose="compress"),
+        )
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def _model(opened: System, encoder: Int8Encoder) -> Model:
+    return Model(
+        model_id=encoder.model_id,
+        encoder_id=encoder.encoder_id,
+        source=str(Path("models") / encoder.encoder_id),
+        encoder={"int8": {"quantisation": encoder.quantisation}},
+        parent_model_id=opened.model.model_id,
+    )
+
+
+def _speed(
+    full: Encoder, small: Int8Encoder, sample: Corpus, queries: Sequence[str], *, clock: Callable[[], float]
+) -> Int8Speed:
+    """Both encoders in turns: the least time of all passages of the sample, the median time of one query."""
+    passages, queries = list(sample.passages), list(queries[:_NUM_QUERIES])
+    made: dict[str, Floats32] = {}
+    documents_s: dict[str, list[float]] = {"full": [], "small": []}
+    queries_s: dict[str, list[float]] = {"full": [], "small": []}
+    sides: tuple[tuple[str, Encoder | Int8Encoder], ...] = (("full", full), ("small", small))
+    for _ in range(_RUNS):
+        for name, encoder in sides:
+            began = clock()
+            made[name] = encoder.encode_documents(passages)
+            documents_s[name].append(clock() - began)
+        for query in queries:
+            for name, encoder in sides:
+                began = clock()
+                encoder.encode_queries([query])
+                queries_s[name].append(clock() - began)
+    full_s, small_s = min(documents_s["full"]), min(documents_s["small"])
+    return Int8Speed(
+        num_threads=small.num_threads,
+        num_passages=len(passages),
+        passages_per_second=len(passages) / small_s,
+        full_passages_per_second=len(passages) / full_s,
+        ratio=full_s / small_s,
+        query_ms=1000 * median(queries_s["small"]),
+        full_query_ms=1000 * median(queries_s["full"]),
+        mean_cosine=float(np.einsum("nd,nd->n", made["full"], made["small"]).mean()),
+    )
+
+
+def _quality(workspace: Workspace, full: System, small: System, judged: JudgedSplit, progress: Progress) -> Int8Quality:
+    """Both encoders on the whole corpus."""
+    of_full, of_small = (_measured(workspace, each, judged, progress) for each in (full, small))
+    metric = str(MEASURE)
+    recipe = workspace.recipe.evaluate
+    [difference] = compare_measured(of_full, of_small, metrics=[metric], judged=judged, recipe=recipe)
+    return Int8Quality(
+        split=judged.split,
+        metric=metric,
+        num_queries=len(judged.queries),
+        value=float(of_small.values[metric].mean()),
+        full_value=float(of_full.values[metric].mean()),
+        difference=difference,
+    )
+
+
+def _measured(workspace: Workspace, system: System, judged: JudgedSplit, progress: Progress) -> Measured:
+    corpus = MeasuredCorpus.read(workspace, system, judged, progress=progress)
+    size = corpus.measured(workspace, system, judged, system.encoder.dimension, FULL, clock=time.perf_counter)
+    return size.measured
+
+
+def _reasons(speed: Int8Speed, quality: Int8Quality | None) -> tuple[str, ...]:
+    """Why it is not offered; empty where it is."""
+    reasons = []
+    if speed.ratio < LEAST_SPEEDUP:
+        reasons.append(f"it encodes {speed.ratio:.2f} times the passages a second, below {LEAST_SPEEDUP}")
+    if quality is not None and quality.value < quality.full_value - MOST_LOST:
+        lost = quality.full_value - quality.value
+        reasons.append(f"it loses {lost:.4f} of {quality.metric} on {quality.split}, more than {MOST_LOST}")
+    return tuple(reasons)
+
+
+def _forget_vectors(workspace: Workspace, encoder: Int8Encoder) -> None:
+    """Remove the vectors that were made for the measurement of an encoder that is not kept."""
+    for path in workspace.embeddings.glob(f"{encoder.encoder_id}.*"):
+        path.unlink(missing_ok=True)
