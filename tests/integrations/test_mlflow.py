@@ -14,13 +14,14 @@ from nearer.store.workspace import Workspace
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_runs_figures_versions_and_aliases_follow_the_workspace(trained, tmp_path):
+@pytest.mark.parametrize("name", ["it's a shop", 'the "best" of it\'s kind'])
+def test_runs_figures_versions_and_aliases_follow_the_workspace(trained, tmp_path, name):
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.sqlite")
-    with Workspace.open(trained, overrides=["name=it's a shop"]) as workspace:
+    with Workspace.open(trained, overrides=[f"name={name}"]) as workspace:
         model = workspace.registry.models()[-1]
         first = log_workspace(workspace, client)
         assert (first.num_new_runs, first.num_new_versions, dict(first.aliases)) == (1, 1, {})
-        experiment = client.get_experiment_by_name("it's a shop")
+        experiment = client.get_experiment_by_name(name)
         [run] = client.search_runs([experiment.experiment_id])
         training = workspace.registry.training_of(model.model_id)
         assert run.data.tags["nearer.pairs_id"] == training.data.pairs_id
@@ -37,10 +38,10 @@ def test_runs_figures_versions_and_aliases_follow_the_workspace(trained, tmp_pat
         metrics = client.get_run(run.info.run_id).data.metrics
         assert metrics["dev_nDCG_at_10"] == pytest.approx(measured.value)
         assert metrics["dev_nDCG_at_10_low"] == pytest.approx(measured.low)
-        version = client.get_model_version_by_alias("it's a shop", "live")
+        version = client.get_model_version_by_alias(name, "live")
         assert version.tags["nearer.model_id"] == model.model_id
         assert version.source == (workspace.models / model.encoder_id).resolve().as_uri()
 
         rollback(workspace)
         assert dict(log_workspace(workspace, client).aliases) == {}
-        assert client.get_registered_model("it's a shop").aliases == {}
+        assert client.get_registered_model(name).aliases == {}

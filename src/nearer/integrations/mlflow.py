@@ -16,6 +16,7 @@ from nearer.training.published_card import measured_on
 _MODEL = "nearer.model_id"
 _VERSION = "nearer.written"
 _MOST_PARAMS = 100
+_MOST_VERSIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +40,8 @@ def log_workspace(workspace: Workspace, client: MlflowClient | None = None) -> L
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(name)
     runs = {run.data.tags.get(_MODEL): run.info.run_id for run in client.search_runs([experiment_id], max_results=5000)}
     _ensure_registered(client, name)
-    versions = {
-        each.tags.get(_MODEL): each.version for each in client.search_model_versions(f"name = '{_quoted(name)}'")
-    }
+    found = client.search_model_versions(_named(name), max_results=_MOST_VERSIONS)
+    versions = {each.tags.get(_MODEL): each.version for each in found if each.name == name}
     num_new_runs = num_new_versions = 0
     for model in (each for each in workspace.registry.models() if each.parent_model_id):
         if model.model_id not in runs:
@@ -67,8 +67,10 @@ def _ensure_registered(client: MlflowClient, name: str) -> None:
         client.create_registered_model(name, description="Models of a Nearer workspace.")
 
 
-def _quoted(name: str) -> str:
-    return name.replace("'", "\\'")
+def _named(name: str) -> str | None:
+    """MLflow's filter for a model's name: it knows two quotes, and no way to write one within itself."""
+    quote = next((each for each in "'\"" if each not in name), None)
+    return f"name = {quote}{name}{quote}" if quote else None
 
 
 def _new_run(workspace: Workspace, client: MlflowClient, experiment_id: str, model: Model) -> str:
