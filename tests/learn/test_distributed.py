@@ -131,6 +131,7 @@ def test_gradients_are_those_of_one_process(both, gradients, case):
             torch.testing.assert_close(gradient, wanted.get(name, torch.zeros_like(gradient)), rtol=0, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_more_processes_than_texts(both, gradients):
     alone, together = both(lambda: gradients(data=DATA[:2], batch_size=2, loss="mnrl"), number=4)
     for (_, wanted), (_, found) in zip(alone, together, strict=True):

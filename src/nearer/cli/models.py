@@ -38,6 +38,9 @@ def train(
             help="Whose judgments to learn from: some of human (and files), import, llm, clicks.", metavar="SOURCES"
         ),
     ] = "",
+    engine: Annotated[
+        str, typer.Option(help="What encodes: local, or ray for the machines of a Ray cluster.")
+    ] = "local",
     discard: Annotated[str | None, typer.Option(help="Give an unfinished run up.", metavar="RUN")] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
@@ -54,9 +57,9 @@ def train(
     if reranker and adapter is not None:
         raise UsageFault("--reranker and --adapter do not go together", hint="train one, then the other")
     kind = "--reranker" if reranker else "--adapter" if adapter is not None else None
-    if kind and (budget is not None or search or seeds != 1):
+    if kind and (budget is not None or search or seeds != 1 or engine != "local"):
         hint = "leave them out: they are of an encoder's training"
-        raise UsageFault(f"{kind} takes no --budget, --search or --seeds", hint=hint)
+        raise UsageFault(f"{kind} takes no --budget, --search, --seeds or --engine", hint=hint)
     limit, progress = time_limit(budget), ConsoleProgress()
 
     def of_reranker(workspace: Workspace) -> TrainedReranker:
@@ -86,6 +89,7 @@ def train(
             search=search,
             seeds=seeds,
             resume=resume,
+            engine=engine,
             progress=progress,
         )
 

@@ -15,6 +15,9 @@ def index(
     verify: Annotated[
         bool, typer.Option("--verify", help="Only tell whether it is whole and follows the documents.")
     ] = False,
+    engine: Annotated[
+        str, typer.Option(help="What encodes: local, or ray for the machines of a Ray cluster.")
+    ] = "local",
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
@@ -26,7 +29,13 @@ def index(
     if verify:
         run(folder, overrides, as_json, printing.verified, lambda w: index_status(w, system))
     else:
-        run(folder, overrides, as_json, printing.indexed, lambda w: build(w, system, progress=ConsoleProgress()))
+        run(
+            folder,
+            overrides,
+            as_json,
+            printing.indexed,
+            lambda w: build(w, system, engine=engine, progress=ConsoleProgress()),
+        )
 
 
 @app.command()

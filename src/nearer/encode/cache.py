@@ -21,12 +21,20 @@ from nearer.encode.blocks import BLOCK_TEXTS, longest_first
 _LOOKUP = 500
 
 
+WORTH_SENDING = 4 * BLOCK_TEXTS
+"""Texts below which other machines are not asked: beginning there takes seconds. Our rule."""
+
+Elsewhere = Callable[[Sequence[Sequence[str]]], Iterator[tuple[int, Floats32]]]
+"""Encodes blocks of texts on other machines: the number of each and its vectors, in the order they are done."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
-    """How many texts are encoded between two commits, and in how many threads."""
+    """How many texts are encoded between two commits, in how many threads; or elsewhere, where that is worth it."""
 
     block_texts: int = BLOCK_TEXTS
     workers: int = 1
+    elsewhere: Elsewhere | None = None
 
 
 LOCAL = Batching()
@@ -83,6 +91,9 @@ class EmbeddingCache:
             return encode([distinct[row] for row in block])
 
         done = _worked_on(blocks, work, workers=batching.workers)
+        if batching.elsewhere and len(distinct) >= WORTH_SENDING:
+            sent = batching.elsewhere([[distinct[row] for row in block] for block in blocks])
+            done = ((blocks[number], made_ND) for number, made_ND in sent)
         for block, made_ND in progress.track(done, label=label, total=len(keys), size=lambda made: len(made[0])):
             self._keep([keys[row] for row in block], made_ND)
             for row, vector_D in zip(block, made_ND, strict=True):

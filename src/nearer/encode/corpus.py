@@ -4,7 +4,8 @@ Arrays: N documents in id order, P passages, Q queries, D dimensions.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -14,9 +15,11 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Query
 from nearer.core.sections import ChunkRecipe
 from nearer.encode.api import service_reader
+from nearer.encode.blocks import BLOCK_TEXTS
 from nearer.encode.cache import LOCAL, Batching, EmbeddingCache
 from nearer.encode.chunk import Window, has_at_most, passages
-from nearer.encode.encoder import Side, TextEncoder
+from nearer.encode.encoder import Encoder, Side, TextEncoder
+from nearer.encode.engine import current_engine
 from nearer.store.workspace import Workspace
 
 PASSAGE_TOKENS = 126
@@ -71,6 +74,7 @@ class CachedEncoder:
 
     workspace: Workspace
     encoder: TextEncoder
+    progress: Progress = field(default_factory=Silent)
 
     @property
     def dimension(self) -> int:
@@ -80,11 +84,11 @@ class CachedEncoder:
     def encode_queries(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of queries, shape (N, D)."""
         queries = [Query(query_id=str(row), text=text) for row, text in enumerate(texts)]
-        return embed_queries(self.workspace, self.encoder, queries, Silent())
+        return embed_queries(self.workspace, self.encoder, queries, self.progress)
 
     def encode_documents(self, texts: Sequence[str]) -> Floats32:
         """Unit vectors of passages, shape (N, D)."""
-        return embed_passages(self.workspace, self.encoder, texts, Silent())[0]
+        return embed_passages(self.workspace, self.encoder, texts, self.progress)[0]
 
 
 def read_documents(workspace: Workspace) -> tuple[int, tuple[Document, ...]]:
@@ -235,5 +239,8 @@ def _cache(workspace: Workspace, encoder: TextEncoder, side: Side) -> EmbeddingC
 
 def _batching(encoder: TextEncoder, side: Side) -> Batching:
     """A service is asked for the texts of a request at a time, several times at once."""
-    service = service_reader(encoder, side)
-    return Batching(block_texts=service.api.batch_texts, workers=service.api.max_parallel) if service else LOCAL
+    if service := service_reader(encoder, side):
+        return Batching(block_texts=service.api.batch_texts, workers=service.api.max_parallel)
+    if (engine := current_engine()) and isinstance(encoder, Encoder):
+        return Batching(block_texts=BLOCK_TEXTS, elsewhere=partial(engine, encoder, side))
+    return LOCAL

@@ -6,21 +6,26 @@ from nearer.core.errors import ModelRefused, NotFound, ServiceError
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.data import IndexStatus
 from nearer.core.results.serving import Indexed
+from nearer.encode.engine import LOCAL, encoding_by
 from nearer.store.registered import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import LIVE, System, api_use, chunk_of, open_release, open_system
 from nearer.systems.space_index import build, verify
 
 
-def index(workspace: Workspace, system: str | None = None, *, progress: Progress | None = None) -> Indexed:
+def index(
+    workspace: Workspace, system: str | None = None, *, engine: str = LOCAL, progress: Progress | None = None
+) -> Indexed:
     """Bring the index of a system's space up to the documents; without a name those of live and its predecessor.
 
-    Only what was added or edited is read, and only new texts are encoded.
+    Only what was added or edited is read, and only new texts are encoded; on the machines of a Ray cluster where
+    ``engine`` is "ray".
     """
     progress = progress or Silent()
     workspace.begin_writing()
     systems = _systems(workspace, system)
-    built = tuple(build(workspace, each, progress=progress) for each in systems)
+    with encoding_by(engine, progress):
+        built = tuple(build(workspace, each, progress=progress) for each in systems)
     return Indexed(indexes=built, api=api_use(systems))
 
 

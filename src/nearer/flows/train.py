@@ -14,6 +14,7 @@ from nearer.core.progress import Progress, Silent, phase
 from nearer.core.recipe import Recipe
 from nearer.core.results.training import DevValues, ExcludedFromTraining, Trained, TrainingData, TrainingRecord
 from nearer.encode.encoder import Encoder, model_id_of
+from nearer.encode.engine import LOCAL, encoding_by
 from nearer.encode.paired import paired_id
 from nearer.evaluation.ready import ready_to_train
 from nearer.learn.batch_sampler import Source, sources_of
@@ -42,6 +43,7 @@ def train(  # noqa: PLR0913 (what one training is asked, and its clock)
     search: int = 0,
     seeds: int = 1,
     resume: str | None = None,
+    engine: str = LOCAL,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Trained:
@@ -54,6 +56,7 @@ def train(  # noqa: PLR0913 (what one training is asked, and its clock)
     trained from the same start, of which dev chooses one.
     ``sources`` names whose judgments are learned from, instead of ``train.judged_by``: "human,clicks".
     ``resume`` names an unfinished run, or ``newest``, whose recipe, start and request stand in place of these.
+    With "ray" as ``engine`` a Ray cluster encodes documents and what is mined with.
 
     Raises RecipeError for settings or data that cannot work, InputError for what cannot be asked, NotFound or Conflict
     for a run that cannot go on, WorkspaceBusy while another process is at it, WorkspaceError when the disk refuses.
@@ -84,6 +87,7 @@ def train(  # noqa: PLR0913 (what one training is asked, and its clock)
         excluded = find_excluded(workspace)
     workspace.begin_writing()
     with ExitStack() as held:
+        held.enter_context(encoding_by(engine, progress))
         preparing = _preparing(
             workspace,
             request,

@@ -15,6 +15,7 @@ from nearer.core.results.serving import BuiltIndex
 from nearer.core.spans import span
 from nearer.encode.corpus import Corpus, chunking_name, cut, embed_passages, embed_queries, tell_cost, window_of
 from nearer.encode.embedded import Corpora
+from nearer.encode.engine import current_engine
 from nearer.retrieval.entries import Entries
 from nearer.retrieval.fields import FieldTypes, columns, entry_hash, kept_values
 from nearer.retrieval.index import Index, build_index, differences, open_index, update_index
@@ -28,6 +29,8 @@ from nearer.systems import System
 DOCUMENTS_AT_ONCE = 1024
 """Documents that are read, cut and encoded together: what is in memory at once."""
 
+_SENT_AT_ONCE = 2**17
+"""The same where other machines encode: they are begun anew for each."""
 _PATIENCE_S = 5.0
 _AGAIN_S = 0.1
 
@@ -183,13 +186,15 @@ class _Source:
 
     def _entries(self, doc_ids: Sequence[str]) -> Iterator[Entries]:
         """Documents as an index keeps them, a batch at a time."""
-        parts = list(batches(doc_ids, DOCUMENTS_AT_ONCE))
+        is_sent = current_engine() is not None
+        parts = list(batches(doc_ids, _SENT_AT_ONCE if is_sent else DOCUMENTS_AT_ONCE))
         encoder, fields = self._system.encoder, self._spec.fields
         passages = (self._cut(part).passages for part in parts)
         tell_cost(self._workspace, encoder, "documents", passages, self._progress)
         for part in self._progress.track(parts, label="encode documents", total=len(doc_ids), size=len):
             corpus = self._cut(part)
-            vectors_PD, num_encoded = embed_passages(self._workspace, encoder, corpus.passages, Silent())
+            within = self._progress if is_sent else Silent()
+            vectors_PD, num_encoded = embed_passages(self._workspace, encoder, corpus.passages, within)
             self.num_encoded += num_encoded
             yield Entries(
                 doc_ids=corpus.doc_ids,

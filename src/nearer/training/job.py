@@ -8,6 +8,7 @@ from nearer.core.progress import OutOfTime, Progress
 from nearer.core.results.training import DevPoint, Plan, Settings
 from nearer.encode.corpus import CachedEncoder, Corpus
 from nearer.encode.encoder import Encoder
+from nearer.encode.engine import current_engine
 from nearer.learn.checkpoint import weights_of
 from nearer.learn.examples import Example, limit
 from nearer.learn.fit import Sides
@@ -72,11 +73,19 @@ class TrainingJob:
 
     def map_mines(self, number: int) -> bool:
         """Whether a linear map mines before a pass, for which nothing is encoded: before pass 1, where it was kept."""
-        return self.miner(number) is not self.encoder
+        return number == 1 and self.warm_start.mapped is not None
 
     def miner(self, number: int) -> Encoder | CachedEncoder:
-        """What gives the vectors that are mined with before a pass: the model as it is then, or the linear map."""
-        return self.warm_start.mapped if number == 1 and self.warm_start.mapped else self.encoder
+        """What gives the vectors that are mined with before a pass: the model as it is then, or the linear map.
+
+        Where other machines encode, the model's come through the cache, in which is kept what they have done.
+        """
+        if number == 1 and self.warm_start.mapped:
+            return self.warm_start.mapped
+        if current_engine() is None:
+            return self.encoder
+        now = Encoder(self.encoder.model, settings=self.encoder.settings, batch_size=self.encoder.batch_size)
+        return CachedEncoder(workspace=self.workspace, encoder=now, progress=self.deadline.watching(self.progress))
 
     def begin(self) -> "TrainingJob":
         """The same with what its recipe has it begin with, put behind the model in place, and dev at step 0."""

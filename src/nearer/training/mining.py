@@ -16,6 +16,7 @@ from nearer.core.text import NEAR_DUPLICATE
 from nearer.encode.blocks import BLOCK_TEXTS, longest_first
 from nearer.encode.corpus import CachedEncoder, Corpus
 from nearer.encode.encoder import Encoder
+from nearer.encode.engine import current_engine
 from nearer.learn.candidates import Candidates
 from nearer.learn.examples import Example
 from nearer.learn.negatives import mine
@@ -128,6 +129,8 @@ def _encoded(
 ) -> tuple[Rows, Floats32]:
     """The row of each distinct text, in the order they come, and their vectors."""
     distinct = list(dict.fromkeys(texts))
+    if current_engine():
+        return {text: row for row, text in enumerate(distinct)}, encode(distinct)
     blocks = longest_first(distinct)
     emb_TD = np.empty((len(distinct), dimension), np.float32)
     for block in progress.track(blocks, label="encode for mining", total=len(distinct), size=len):
