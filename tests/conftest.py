@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from s3_server import S3Server
 from tiers import mark_exhaustive
 
 _QUIET_AND_OFFLINE = {
@@ -224,6 +225,22 @@ def store_address(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 def store_recipe(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What a recipe says for a database of either kind."""
     return {} if request.param == "sqlite" else {"store": {"url": request.getfixturevalue("postgres_store")}}
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """One object storage for all tests of a session."""
+    pytest.importorskip("s3fs")
+    with S3Server.started() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place, ``s3://BUCKET/PREFIX``, whose credentials the environment has."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server.new_address()
 
 
 @pytest.fixture

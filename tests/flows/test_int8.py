@@ -38,7 +38,7 @@ def test_it_is_a_candidate_like_any_other(ask, nearer, base_live, offered, tmp_p
     judged = ask(base_live, "promote", model_id, "--set", "gate.min_gain=-1", code=None)
     assert judged["evaluation"]["results"][-1]["model_id"] == model_id
     if judged["verdict"] != "promoted":
-        ask(base_live, "promote", model_id, "--force", "to try it")
+        ask(base_live, "promote", model_id, "--force", "--reason", "to try it")
     status = ask(base_live, "status")
     assert status["live"]["model_id"] == model_id
     assert status["live"]["space_id"] == offered["encoder_id"]

@@ -42,7 +42,7 @@ def update(folder, policy=FLAT, *, removed=(), changed=(), revision=2):
 
 
 def table_of(folder):
-    return open_table(folder, read_manifest(folder, space_id=SPACE).current.table)
+    return open_table(folder, read_manifest(folder, space_id=SPACE).current)
 
 
 def clustered(num, *, seed=0):

@@ -106,6 +106,7 @@ def _extras(recipe: Recipe, installed: tuple[Package, ...]) -> Findings:
         "lance": recipe.index.kind == "lancedb" and "index.kind",
         "postgres": (recipe.store.url and "store.url") or (recipe.index.kind == "pgvector" and "index.kind"),
         "api": any(each.api.endpoint for each in (recipe.encoder, *recipe.advise.encoders)) and "encoder.api.endpoint",
+        "s3": recipe.store.files is not None and "store.files",
         "lora": bool(recipe.train.lora_rank) and "train.lora_rank",
     }
     for extra, key in needed.items():
@@ -168,7 +169,10 @@ def _models(workspace: Workspace) -> Findings:
     named = [(each.model_id, each.encoder_id) for each in made]
     named += [(each.reranker_id, each.cross_encoder_id) for each in registry.rerankers()]
     gone = [part_id for part_id, name in named if not (workspace.models / name).is_dir()]
-    yield from (_fault("models", f"the folder of {each} is gone: restore it, or train again") for each in gone)
+    if gone and (files := workspace.recipe.store.files):
+        yield _note("models", f"{', '.join(gone)} are fetched from {files} when they are first used")
+    else:
+        yield from (_fault("models", f"the folder of {each} is gone: restore it, or train again") for each in gone)
     if not gone:
         yield _ok("models", f"{len(named)} made here, all in {workspace.models}")
 

@@ -16,6 +16,7 @@ from nearer.flows.rollback import brought_up, move_pointer
 from nearer.flows.shadow import shadow_notes
 from nearer.measure.gate import with_index_faults
 from nearer.store.arms import Arms
+from nearer.store.objects import push_models
 from nearer.store.registered import UNMEASURED, Decision, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, api_use, chunk_of, open_system
@@ -120,7 +121,11 @@ def _go_live(
     share: float | None,
     hold: bool,
 ) -> None:
-    """Have a release answer everybody, a share of the users beside live, or nobody yet."""
+    """Have a release answer everybody, a share of the users beside live, or nobody yet; its model goes there before.
+
+    Raises ServiceError where object storage does not take that.
+    """
+    push_models(workspace)
     if hold:
         workspace.registry.add_decision(replace(decision, action="hold"), release_id=release_id)
     elif live and share is not None:

@@ -10,6 +10,7 @@ from nearer.retrieval.index import remove_index
 from nearer.store.cycles import Cycles
 from nearer.store.files import bytes_in, remove_tree
 from nearer.store.leases import is_held
+from nearer.store.objects import remove_remote_model
 from nearer.store.registered import Model, Reranker
 from nearer.store.shadows import Shadows
 from nearer.store.workspace import Workspace
@@ -29,8 +30,8 @@ def prune(workspace: Workspace, *, keep: int = 3, dry_run: bool = False) -> Prun
     """Remove models that were never released, their indexes and cached vectors, and old reports.
 
     The ``keep`` newest models, rerankers and reports stay, and so does what they, the releases and the unfinished
-    trainings came from. With ``dry_run`` it only says what would go. Raises InputError for a negative number,
-    WorkspaceError when the disk refuses.
+    trainings came from. With ``dry_run`` it only says what would go. Models that go here go from object storage too.
+    Raises InputError for a negative number, WorkspaceError when the disk refuses, ServiceError when that does.
     """
     if keep < 0:
         raise InputError(f"--keep {keep} is below 0", hint="for example: nearer prune --keep 3")
@@ -46,6 +47,8 @@ def prune(workspace: Workspace, *, keep: int = 3, dry_run: bool = False) -> Prun
                 remove_index(path, space_id=path.name)
             else:
                 remove_tree(path)
+                if path.parent == workspace.models:
+                    remove_remote_model(workspace, path.name)
     num_bytes = sum(each.num_bytes for each in removed)
     return Pruned(dry_run=dry_run, keep=keep, removed=removed, num_bytes=num_bytes)
 

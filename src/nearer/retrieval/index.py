@@ -15,11 +15,13 @@ from nearer.retrieval.entries import Entries, Ranking, Stored, joined
 from nearer.retrieval.exact import ExactIndex, build_exact, update_exact
 from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.lance import LanceIndex
+from nearer.retrieval.lance_table import forget_tables as forget_lance_tables
 from nearer.retrieval.lance_writer import build_lance, update_lance
 from nearer.retrieval.manifest import LOCK, Kind, Manifest, Spec, read_manifest
 from nearer.retrieval.pg import PgIndex
 from nearer.retrieval.pg_server import require_postgres
-from nearer.retrieval.pg_writer import build_pg, forget_tables, update_pg
+from nearer.retrieval.pg_writer import build_pg, update_pg
+from nearer.retrieval.pg_writer import forget_tables as forget_pg_tables
 from nearer.store.files import remove_tree
 from nearer.store.leases import lease
 
@@ -157,17 +159,21 @@ def _opened(folder: Path, manifest: Manifest) -> Index:
 
 
 def remove_index(folder: Path, *, space_id: str) -> None:
-    """Remove an index, and its tables in PostgreSQL where that can be asked. Raises OSError."""
+    """Remove an index, and its tables in PostgreSQL or object storage where that can be asked. Raises OSError."""
     with suppress(NearerError):
         _forget(folder, read_manifest(folder, space_id=space_id), None)
     remove_tree(folder)
 
 
 def _forget(folder: Path, before: Manifest | None, kept: Manifest | None) -> None:
-    """Drop what PostgreSQL has and nobody holds any more, where it ever had any of this index."""
-    if before and any(each.server for each in before.versions):
+    """Drop what is elsewhere and nobody holds any more, where any of this index ever was."""
+    if before is None or not any(each.server for each in before.versions):
+        return
+    if before.kind == "pgvector":
         require_postgres()
-        forget_tables(folder, before, kept)
+        forget_pg_tables(folder, before, kept)
+    else:
+        forget_lance_tables(folder, before, kept)
 
 
 def _require(kind: Kind) -> None:

@@ -13,11 +13,12 @@ class IndexPolicy:
 
     Above ``exact_up_to`` passages LanceDB and PostgreSQL, whose address is ``url``, use a vector index. ``kind`` None
     means: exact or LanceDB, whichever suits the size. Recall is measured on ``num_recall_queries``, or on as many
-    passages where there is no query.
+    passages where there is no query. ``files`` is where LanceDB's tables go in object storage; None: into the folder.
     """
 
     kind: Kind | None = None
     url: str | None = None
+    files: str | None = None
     exact_up_to: int = 50_000
     min_recall: float = 0.98
     num_recall_queries: int = 200

@@ -2,6 +2,8 @@
 
     <folder>/passages-<n>.lance/   a table; the manifest names the one that is current, and its version
 
+With ``store.files`` tables are in object storage instead, named by chance; the manifest stays in the folder.
+
 A reader keeps the version it opened, whatever is written meanwhile.
 """
 
@@ -26,6 +28,7 @@ from nearer.retrieval.lance_table import (
     compiled,
     explained,
     open_table,
+    place_of,
     vectors_in,
 )
 from nearer.retrieval.manifest import Manifest, damaged, same_space
@@ -46,21 +49,21 @@ BLOCK_ROWS = 8192
 class LanceIndex:
     """An open index: one version of one table."""
 
-    def __init__(self, folder: Path, manifest: Manifest, table: "Table") -> None:
+    def __init__(self, place: Path | str, manifest: Manifest, table: "Table") -> None:
         self.manifest = manifest
         self.table = table
-        self._path = folder / f"{table.name}.lance"
+        self._path = place
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest) -> "LanceIndex":
         """Open the version that ``manifest`` names. Raises WorkspaceError when it is missing or damaged."""
         assert manifest.current
-        table = open_table(folder, manifest.current.table)
-        with explained(folder / f"{table.name}.lance"):
+        table, place = open_table(folder, manifest.current), place_of(folder, manifest.current)
+        with explained(place):
             table.checkout(manifest.current.version)
             if table.count_rows() != manifest.num_passages:
-                raise damaged(folder / f"{table.name}.lance", "holds other rows than were written")
-        return cls(folder, manifest, table)
+                raise damaged(place, "holds other rows than were written")
+        return cls(place, manifest, table)
 
     def search(self, query_emb_QD: Floats32, *, space_id: str, k: int, where: Filter | None = None) -> list[Ranking]:
         """The ``k`` best documents of each query that pass ``where``; a document scores its best passage.

@@ -10,6 +10,7 @@ field_i  the i-th field that may filter
 """
 
 import json
+import secrets
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,11 +24,13 @@ from nearer.core.errors import NearerError
 from nearer.core.filters import Comparison, Fields, Filter
 from nearer.core.types import FieldType
 from nearer.retrieval.entries import Entries
-from nearer.retrieval.manifest import Spec, damaged
+from nearer.retrieval.manifest import Manifest, Spec, Version, damaged
 from nearer.store.files import inside
+from nearer.store.objects import refused, storage_options
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from lancedb.db import DBConnection
     from lancedb.expr import Expr
     from lancedb.table import Table
 
@@ -132,29 +135,60 @@ def table_names(folder: Path) -> list[str]:
     return [path.stem for path in folder.glob("*.lance")]
 
 
-def create_table(folder: Path, schema: "pa.Schema") -> "Table":
-    """A new empty table, named so that nobody can have it open."""
-    import lancedb
-
+def create_table(folder: Path, address: str | None, schema: "pa.Schema") -> "Table":
+    """A new empty table, named so that nobody can have it open: in the folder, or at an address of object storage."""
+    if address is not None:
+        return _connected(folder, address).create_table(f"passages-{secrets.token_hex(8)}", schema=schema)
     number = 1 + max((int(name.rpartition("-")[2]) for name in table_names(folder)), default=0)
-    return lancedb.connect(folder).create_table(f"passages-{number}", schema=schema)
+    return _connected(folder, None).create_table(f"passages-{number}", schema=schema)
 
 
-def open_table(folder: Path, name: str) -> "Table":
-    """The newest version of a table. Raises WorkspaceError when it is missing or damaged."""
+def open_table(folder: Path, version: Version) -> "Table":
+    """The newest version of a table. Raises WorkspaceError when it is missing or damaged, ServiceError elsewhere."""
+    with explained(place_of(folder, version)):
+        inside(folder, f"{version.table}.lance")
+        return _connected(folder, version.server).open_table(version.table)
+
+
+def forget_tables(folder: Path, before: Manifest, kept: Manifest | None) -> None:
+    """Remove the tables in object storage that only ``before`` names. Raises ServiceError."""
+    held = {(each.server, each.table) for each in (kept.versions if kept else ())}
+    for version in before.versions:
+        if version.server and (version.server, version.table) not in held:
+            with explained(version.server):
+                _connected(folder, version.server).drop_table(version.table, ignore_missing=True)
+
+
+def place_of(folder: Path, version: Version) -> "Path | str":
+    """Where a table is, for errors."""
+    name = f"{version.table}.lance"
+    return f"{version.server}/{name}" if version.server else folder / name
+
+
+def _connected(folder: Path, address: str | None) -> "DBConnection":
     import lancedb
 
-    with explained(inside(folder, f"{name}.lance")):
-        return lancedb.connect(folder).open_table(name)
+    if address is None:
+        return lancedb.connect(folder)
+    with explained(address):
+        return lancedb.connect(address, storage_options=storage_options())
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what the store raises into an error with its remedy."""
+def explained(path: Path | str) -> Iterator[None]:
+    """Turn what the store raises into an error with its remedy; a text is an address of object storage."""
     try:
         yield
     except NearerError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(path, str) and not _is_damage(error):
+            raise refused(path, error) from None
         reason = str(error).partition(", /")[0].splitlines()[0]
         raise damaged(path, f"cannot be read: {reason}") from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether a table in object storage was reached, and is not what was written."""
+    text = str(error)
+    return "HttpError" not in text and "status: " not in text and "RetryError" not in text

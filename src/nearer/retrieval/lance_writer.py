@@ -64,13 +64,14 @@ def build_lance(
     table = None
     for entries in batches:
         checked_entries(entries)
-        with explained(folder):
+        with explained(policy.files or folder):
             if table is None:
-                table = create_table(folder, schema_of(spec, dimension=entries.vectors_PD.shape[1]))
+                schema = schema_of(spec, dimension=entries.vectors_PD.shape[1])
+                table = create_table(folder, policy.files, schema)
             table.add(rows_of(entries, table.schema, spec))
         failpoint("index.rows")
     assert table is not None
-    return _publish(folder, table, spec=spec, policy=policy, revision=revision, before=before)
+    return _publish(folder, policy.files, table, spec=spec, policy=policy, revision=revision, before=before)
 
 
 def update_lance(
@@ -88,43 +89,53 @@ def update_lance(
     """
     manifest, spec = index.manifest, index.manifest.spec
     assert manifest.current
-    table = open_table(folder, manifest.current.table)
-    with explained(folder):
+    address = manifest.server
+    place = address or folder
+    table = open_table(folder, manifest.current)
+    with explained(place):
         if table.version != manifest.current.version:  # a killed writer's
             table.restore(manifest.current.version)
     num_written = len(removed)
-    _remove(folder, table, removed)
+    _remove(place, table, removed)
     for entries in changed:
         checked_entries(entries)
-        _remove(folder, table, entries.doc_ids)
-        with explained(folder):
+        _remove(place, table, entries.doc_ids)
+        with explained(place):
             upsert = table.merge_insert(KEY).when_matched_update_all().when_not_matched_insert_all()
             upsert.execute(rows_of(entries, table.schema, spec))
         failpoint("index.rows")
         num_written += len(entries.doc_ids)
     if not num_written and not policy.shortfall(manifest):
-        same = refresh_manifest(folder, manifest, revision=revision, current=_version(table))
+        same = refresh_manifest(folder, manifest, revision=revision, current=_version(table, address))
         return LanceIndex.open(folder, same)
-    return _publish(folder, table, spec=spec, policy=policy, revision=revision, before=manifest)
+    return _publish(folder, address, table, spec=spec, policy=policy, revision=revision, before=manifest)
 
 
-def _remove(folder: Path, table: "Table", doc_ids: Collection[str]) -> None:
+def _remove(place: Path | str, table: "Table", doc_ids: Collection[str]) -> None:
     from lancedb.expr import col
 
     ids = list(doc_ids)
     for start in range(0, len(ids), _DELETE):
-        with explained(folder):
+        with explained(place):
             table.delete(col(DOC_ID).isin(ids[start : start + _DELETE]))
         failpoint("index.rows")
 
 
 def _publish(
-    folder: Path, table: "Table", *, spec: Spec, policy: IndexPolicy, revision: int, before: Manifest | None
+    folder: Path,
+    address: str | None,
+    table: "Table",
+    *,
+    spec: Spec,
+    policy: IndexPolicy,
+    revision: int,
+    before: Manifest | None,
 ) -> LanceIndex:
     """Bring the rows into the indexes, measure recall, and name this version of the table in the manifest."""
     from lancedb.expr import col, lit
 
-    with explained(folder):
+    place = address or folder
+    with explained(place):
         uses_vector_index = table.count_rows() > policy.exact_up_to
         _index_rows(table, spec, vectors=uses_vector_index)
         num_documents = len(table.search().where(col(ORDINAL) == lit(0)).select([ORDINAL]).to_arrow())
@@ -137,27 +148,28 @@ def _publish(
     )
     if uses_vector_index:
         in_use = before.probes if before and before.current and before.current.table == table.name else None
-        measured = _measured(folder, table, draft, policy, start=in_use)
+        measured = _measured(place, table, draft, policy, start=in_use)
         if policy.shortfall(measured):
-            with explained(folder):
+            with explained(place):
                 _train(table)
                 table.optimize(cleanup_older_than=_FOREVER)
-            measured = _measured(folder, table, draft, policy)
+            measured = _measured(place, table, draft, policy)
         draft = measured
-    fsync_tree(folder / f"{table.name}.lance")
+    if address is None:
+        fsync_tree(folder / f"{table.name}.lance")
     failpoint("index.table")
-    current = _version(table)
+    current = _version(table, address)
     manifest = replace(draft, current=current, retired=still_held(before, current))
     write_manifest(folder, manifest)
     keep_current(folder, manifest)
-    with explained(folder):
+    with explained(place):
         _forget_versions(table, manifest)
     failpoint("index.cleanup")
     return LanceIndex.open(folder, manifest)
 
 
-def _version(table: "Table") -> Version:
-    return Version(table=table.name, version=table.version)
+def _version(table: "Table", address: str | None) -> Version:
+    return Version(table=table.name, version=table.version, server=address)
 
 
 def _index_rows(table: "Table", spec: Spec, *, vectors: bool) -> None:
@@ -194,10 +206,10 @@ def _train(table: "Table") -> None:
 
 
 def _measured(
-    folder: Path, table: "Table", draft: Manifest, policy: IndexPolicy, *, start: Probes | None = None
+    place: Path | str, table: "Table", draft: Manifest, policy: IndexPolicy, *, start: Probes | None = None
 ) -> Manifest:
     """The draft with the first probes from ``start`` on that reach the recall wanted, or else the best."""
-    index = LanceIndex(folder, draft, table)
+    index = LanceIndex(place, draft, table)
     queries_QD, measured_on = policy.queries(), "queries"
     if queries_QD is None:
         queries_QD, measured_on = _some_vectors(table, policy.num_recall_queries), "passages"

@@ -51,7 +51,8 @@ class File(Result):
 class Version(Result):
     """One version of a table, and since when it is no longer current (UTC); readers may still hold it for a while.
 
-    ``server`` is the address of the PostgreSQL that has the table, without a password; None of LanceDB's.
+    ``server`` is the address of the PostgreSQL that has the table, without a password, or of LanceDB's tables in object
+    storage; None of those in the folder.
     """
 
     table: str
@@ -87,7 +88,7 @@ class Manifest(Result):
 
     @property
     def server(self) -> str | None:
-        """The address of the PostgreSQL that has it, without a password; None of the other kinds."""
+        """The address of what has it elsewhere, without a password; None of what is in the folder."""
         return self.current.server if self.current else None
 
     @property
@@ -170,7 +171,7 @@ def still_held(before: Manifest | None, current: Version | None) -> tuple[Versio
     return tuple(held)
 
 
-def damaged(path: Path, reason: str = "missing or damaged") -> WorkspaceError:
+def damaged(path: Path | str, reason: str = "missing or damaged") -> WorkspaceError:
     """The error for a file or table that is not what was written."""
     return WorkspaceError(f"{path}: {reason}", hint="rebuild: nearer index")
 

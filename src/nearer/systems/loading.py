@@ -13,7 +13,7 @@ from nearer.encode.compressed import CompressedEncoder
 from nearer.encode.encoder import Encoder, EncoderSettings
 from nearer.encode.int8 import Int8Encoder
 from nearer.encode.paired import PairedEncoder
-from nearer.store.files import inside
+from nearer.store.objects import model_folder
 from nearer.store.registered import Model
 from nearer.store.usage import Meter
 from nearer.store.workspace import Workspace
@@ -40,7 +40,7 @@ def _loaded(workspace: Workspace, model: Model, *, name: str, chunk: ChunkRecipe
     if "queries" in model.encoder:
         return _load_paired(workspace, model, name=name, chunk=chunk)
     if "int8" in model.encoder:
-        folder = inside(workspace.models, model.encoder_id)
+        folder = model_folder(workspace, model.encoder_id)
         return System(name=name, model=model, encoder=Int8Encoder.load(folder), chunk=chunk)
     if "compressed" in model.encoder:
         return _load_compressed(workspace, model, name=name, chunk=chunk)
@@ -57,7 +57,7 @@ def _load_adapted(workspace: Workspace, model: Model, *, name: str, chunk: Chunk
     parent = workspace.registry.model(model.parent_model_id or "none")
     system = load(workspace, parent, name=name, chunk=chunk)
     try:
-        adapter = Adapter.load(inside(workspace.models, model.encoder_id))
+        adapter = Adapter.load(model_folder(workspace, model.encoder_id))
     except NotFound as error:
         raise ModelRefused(error.message, hint="restore the model's folder, or train again: nearer train") from error
     return replace(system, model=model, encoder=AdaptedEncoder(system.encoder, adapter))
@@ -80,7 +80,7 @@ def _load_compressed(workspace: Workspace, model: Model, *, name: str, chunk: Ch
 
 
 def _load_local(workspace: Workspace, model: Model, *, settings: Mapping[str, Any]) -> Encoder:
-    trained = inside(workspace.models, model.encoder_id)
+    trained = model_folder(workspace, model.encoder_id)
     if model.parent_model_id and not trained.is_dir():
         raise ModelRefused(f"{trained}: the model's folder is gone", hint="restore it, or train again: nearer train")
     return Encoder.load(

@@ -7,7 +7,7 @@ from nearer.core.errors import ModelRefused
 from nearer.core.progress import Progress
 from nearer.core.sections import RerankRecipe
 from nearer.encode.cross_encoder import CrossEncoder
-from nearer.store.files import inside
+from nearer.store.objects import model_folder
 from nearer.store.workspace import Workspace
 
 _ID = re.compile(r"reranker-[0-9a-f]{12}")
@@ -28,7 +28,7 @@ def open_reranker(workspace: Workspace, name: str, *, max_length: int | None = N
     if not is_reranker_id(name):
         return CrossEncoder.load(name, max_length=max_length)
     registered = workspace.registry.reranker(name)
-    folder = inside(workspace.models, registered.cross_encoder_id)
+    folder = model_folder(workspace, registered.cross_encoder_id)
     if not folder.is_dir():
         hint = "restore it, or train again: nearer train --reranker"
         raise ModelRefused(f"{folder}: the reranker's folder is gone", hint=hint)

@@ -109,10 +109,11 @@ class _Source:
     def __init__(
         self, workspace: Workspace, system: System, progress: Progress, *, corpora: Corpora | None = None
     ) -> None:
-        recipe = workspace.recipe.index
+        recipe, files = workspace.recipe.index, workspace.recipe.store.files
         self.policy = IndexPolicy(
             kind=None if recipe.kind == "auto" else recipe.kind,
             url=recipe.url,
+            files=f"{files.rstrip('/')}/indexes/{system.model.space_id}" if files else None,
             exact_up_to=recipe.exact_up_to,
             min_recall=recipe.min_recall,
             queries=self._query_vectors,
@@ -145,6 +146,8 @@ class _Source:
             ("filter fields", dict(was.fields), dict(fields)),
             ("kind", manifest.kind, kind),
         ]
+        if manifest.kind == kind == "lancedb":
+            choices.append(("tables in", manifest.server or "the workspace", self.policy.files or "the workspace"))
         return tuple(f"{what} {then!r}, now {now!r}" for what, then, now in choices if then != now)
 
     def with_own_recall(self, index: Index) -> Manifest:

@@ -10,10 +10,11 @@ from nearer.core.sections.base import Section
 HERE = "here"
 """An address: a server of the workspace's own."""
 _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+_FILES = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.-]+)*/?")
 
 
 class StoreRecipe(Section):
-    """Which database holds the documents, judgments, models, releases and all other records."""
+    """Which database holds all records, and which object storage models and LanceDB's tables."""
 
     url: str | None = Field(
         default=None,
@@ -28,6 +29,23 @@ class StoreRecipe(Section):
     def _is_plain(cls, value: str | None) -> str | None:
         if value is not None and not _VARIABLE.fullmatch(value):
             refuse_password(value, elsewhere='PGPASSWORD, ~/.pgpass, or the whole address into a variable: "$NAME"')
+        return value
+
+    files: str | None = Field(
+        default=None,
+        description=(
+            "object storage for models and the tables of LanceDB, as `s3://BUCKET/PREFIX`; credentials come from the "
+            "environment alone"
+        ),
+    )
+
+    @field_validator("files")
+    @classmethod
+    def _without_keys(cls, value: str | None) -> str | None:
+        if value is not None and (_FILES.fullmatch(value) is None or {"..", "."}.intersection(value.split("/"))):
+            raise ValueError(
+                "must be as s3://BUCKET/PREFIX, without keys: those go into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
         return value
 
 
