@@ -205,14 +205,19 @@ def _kept_schema(postgres: Any) -> str:
 @pytest.fixture
 def postgres_store(_kept_schema: str) -> str:
     """The address of a database with empty tables."""
+    empty_tables(_kept_schema)
+    return _kept_schema
+
+
+def empty_tables(address: str) -> None:
+    """Take all rows out of a database in PostgreSQL."""
     import psycopg
 
     from nearer.store.tables import metadata
 
     names = [table.name for table in reversed(metadata.sorted_tables)]
-    with psycopg.connect(_kept_schema, autocommit=True) as connection:
+    with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("; ".join(f"DELETE FROM {name}" for name in names))
-    return _kept_schema
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -48,7 +48,7 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     ),
     "flows/test_main_job.py::test_evaluate_agrees_with_what_search_returns": ("4",),
     "flows/test_ready.py::test_a_sheet_is_written_filled_in_and_read_back_and_live_is_measured": ("csv",),
-    "flows/test_stateful.py::test_whatever_was_acknowledged_is_there_and_search_is_exact": ("exact",),
+    "flows/test_stateful.py::test_whatever_was_acknowledged_is_there_and_search_is_exact": ("exact-sqlite",),
     "flows/test_suite.py::test_a_case_that_may_fail_is_noted": ("major-won-None",),
     "flows/test_suite.py::test_a_case_that_must_not_fail_refuses": ("critical-lost",),
     "flows/test_tasks.py::test_systems_are_compared_on_the_same_items": ("clustering",),

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 import nearer
+from conftest import empty_tables
 from flows.folders import write_jsonl
 from flows.processes import run
 from nearer.encode.encoder import Encoder
@@ -85,11 +86,17 @@ class Loop(RuleBasedStateMachine):
 
     kind: str
     prepared: Path
+    address: str | None
+    """Of the PostgreSQL that the records are in, where they are in one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp(prefix="nearer-stateful-"))
         self.folder = Path(shutil.copytree(self.prepared, self.root / "workspace"))
+        if self.address:
+            empty_tables(self.address)
+            with nearer.Workspace.open(self.folder) as workspace:
+                nearer.copy_store(workspace, self.address, write=True)
         self.workspace = nearer.Workspace.open(self.folder)
         told = nearer.status(self.workspace)
         releases = [told["previous"], told["live"]]
@@ -208,7 +215,8 @@ class Loop(RuleBasedStateMachine):
 
         Before that a document is edited, so that the index has something to follow.
         """
-        step = data.draw(st.none() | st.sampled_from([*INDEX_STEPS[self.kind], *after]))
+        steps = [*INDEX_STEPS[self.kind], *after, *(("postgres.commit",) if self.address and after else ())]
+        step = data.draw(st.none() | st.sampled_from(steps))
         if step is None:
             here()
             return True
@@ -245,12 +253,13 @@ def _loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_loaded_once")
-@pytest.mark.parametrize("kind", ["exact", "lancedb"])
+@pytest.mark.parametrize(("kind", "store"), [("exact", "sqlite"), ("lancedb", "sqlite"), ("exact", "postgres")])
 def test_whatever_was_acknowledged_is_there_and_search_is_exact(
-    tiny_recipe: dict[str, Any], kind: str, tmp_path: Path
+    tiny_recipe: dict[str, Any], kind: str, store: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    address = request.getfixturevalue("postgres_store") if store == "postgres" else None
     prepare(tmp_path / "prepared", {**tiny_recipe, "evaluate": {"num_resamples": 100}, "index": {"kind": kind}})
-    machine = type("Machine", (Loop,), {"kind": kind, "prepared": tmp_path / "prepared"})
+    machine = type("Machine", (Loop,), {"kind": kind, "prepared": tmp_path / "prepared", "address": address})
     run_state_machine_as_test(
         machine,
         settings=settings(
