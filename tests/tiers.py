@@ -9,17 +9,17 @@ from collections.abc import Mapping
 import pytest
 
 KEPT: Mapping[str, tuple[str, ...]] = {
-    "flows/test_adapt.py::test_files_that_are_not_what_was_registered_are_refused": (
+    "training/test_adapt.py::test_files_that_are_not_what_was_registered_are_refused": (
         "cut-model_refused-damaged",
         "with_other_weights-model_refused-now makes enc-",
     ),
     "flows/test_api_encoder.py::test_a_killed_job_goes_on_and_pays_only_for_the_rest": ("cache.commit:5",),
     "flows/test_backup.py::test_what_is_restored_answers_as_what_was_backed_up": ("exact",),
     "flows/test_beside_others.py::test_everything_else_works_at_once": ("evaluate",),
-    "flows/test_budget.py::test_a_machine_that_slows_down_ends_in_time_all_the_same": ("4-3",),
-    "flows/test_budget.py::test_a_time_too_short_is_refused_at_once_with_what_would_do": ("no time",),
-    "flows/test_budget.py::test_every_budget_ends_in_time_and_trains": ("12",),
-    "flows/test_composed.py::test_what_filters_boosts_and_reranks_serves_what_was_measured": (
+    "training/test_budget.py::test_a_machine_that_slows_down_ends_in_time_all_the_same": ("4-3",),
+    "training/test_budget.py::test_a_time_too_short_is_refused_at_once_with_what_would_do": ("no time",),
+    "training/test_budget.py::test_every_budget_ends_in_time_and_trains": ("12",),
+    "systems/test_composed.py::test_what_filters_boosts_and_reranks_serves_what_was_measured": (
         "base+rerank",
         "hybrid+filter",
     ),
@@ -28,8 +28,10 @@ KEPT: Mapping[str, tuple[str, ...]] = {
         "folder-copy.kept",
     ),
     "flows/test_cycle.py::test_killed_at_a_stage_it_makes_the_same_live": ("cycle.stage:7",),
-    "flows/test_devices.py::test_when_the_first_process_dies_the_other_ends_and_one_alone_goes_on": ("train.pass:2",),
-    "flows/test_exclusions.py::test_queries_name_what_is_excluded_and_judged_documents_stay": (
+    "training/test_devices.py::test_when_the_first_process_dies_the_other_ends_and_one_alone_goes_on": (
+        "train.pass:2",
+    ),
+    "evaluation/test_exclusions.py::test_queries_name_what_is_excluded_and_judged_documents_stay": (
         "False-given0",
         "True-x1 x2 nowhere",
     ),
@@ -49,13 +51,13 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     "flows/test_main_job.py::test_evaluate_agrees_with_what_search_returns": ("4",),
     "flows/test_ready.py::test_a_sheet_is_written_filled_in_and_read_back_and_live_is_measured": ("csv",),
     "flows/test_stateful.py::test_whatever_was_acknowledged_is_there_and_search_is_exact": ("exact-sqlite",),
-    "flows/test_suite.py::test_a_case_that_may_fail_is_noted": ("major-won-None",),
-    "flows/test_suite.py::test_a_case_that_must_not_fail_refuses": ("critical-lost",),
-    "flows/test_tasks.py::test_systems_are_compared_on_the_same_items": ("clustering",),
+    "evaluation/test_suite.py::test_a_case_that_may_fail_is_noted": ("major-won-None",),
+    "evaluation/test_suite.py::test_a_case_that_must_not_fail_refuses": ("critical-lost",),
+    "evaluation/test_tasks.py::test_systems_are_compared_on_the_same_items": ("clustering",),
     "flows/test_ray.py::test_a_training_mines_on_the_cluster_what_it_would_mine_here": ("no machines",),
     "flows/test_ray.py::test_an_index_is_the_one_that_is_built_here": ("no machines",),
-    "flows/test_types.py::test_filters_compare_what_values_are": ("lancedb-parquet",),
-    "flows/test_types.py::test_lists_filter_by_membership": ("exact",),
+    "evaluation/test_types.py::test_filters_compare_what_values_are": ("lancedb-parquet",),
+    "evaluation/test_types.py::test_lists_filter_by_membership": ("exact",),
     "hostile/test_hostile.py::test_what_is_huge_takes_little_memory": ("corpus-bomb-zeros.jsonl.gz",),
     "learn/test_distributed.py::test_gradients_are_those_of_one_process": ("plain", "cached", "lora", "grades", "kl"),
     "learn/test_distributed.py::test_the_model_is_that_of_one_process": ("cached", "lora"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from flows import processes
+import processes
 from forked import SERVER
 
 

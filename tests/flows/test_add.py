@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.folders import small_rows, write_beir, write_jsonl
+from folders import small_rows, write_beir, write_jsonl
 from nearer.evaluation.grades import scale_of
 from nearer.store.workspace import Workspace
 

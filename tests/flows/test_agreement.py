@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from flows.folders import small_rows, write_jsonl
+from folders import small_rows, write_jsonl
 from nearer.flows.add import add
 from nearer.store.workspace import Workspace
 

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from embedding_server import EmbeddingServer, raw, stalled, status
-from flows.processes import run
 from nearer.encode.api import PROBE
 from nearer.store.workspace import Workspace
+from processes import run
 
 KEY = "sk-very-secret-0123456789"
 

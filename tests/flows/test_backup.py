@@ -9,8 +9,7 @@ from threading import Event
 
 import pytest
 
-from flows.folders import write_jsonl
-from flows.processes import run
+from folders import write_jsonl
 from nearer.core.errors import InputError
 from nearer.core.records import Document
 from nearer.flows.add import add
@@ -27,6 +26,7 @@ from nearer.store.events.records import Impression
 from nearer.store.jobs import Jobs
 from nearer.store.keys import Keys
 from nearer.store.workspace import Workspace
+from processes import run
 
 pytestmark = pytest.mark.slow
 

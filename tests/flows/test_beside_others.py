@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.core.progress import Silent
 from nearer.flows.add import add
 from nearer.flows.advise import advise

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.core import failpoints
 from nearer.core.errors import WorkspaceBusy
 from nearer.flows.add import add

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import processes
 from embedding_server import EmbeddingServer
-from flows import processes
 from nearer.encode.api import PROBE
 from nearer.encode.compressed import compressed
 from nearer.encode.encoder import Encoder
@@ -183,7 +183,7 @@ def test_the_whole_life_of_a_compressed_model(ask, nearer, trained, monkeypatch)
 
 @pytest.mark.exhaustive
 def test_a_document_that_changes_reaches_both_spaces(ask, trained, words):
-    from flows.folders import write_jsonl
+    from folders import write_jsonl
 
     short = ask(trained, "compress", "base", "--dimension", 12)["model_id"]
     ask(trained, "promote", short, "--force", "--reason", "to see it live", code=None)

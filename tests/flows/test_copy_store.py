@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 import nearer as package
-from flows.copy_work import copy_to
+from copy_work import copy_to
 from forked import die_at
 from nearer.core.errors import Conflict, InputError, NearerError, WorkspaceError
 from nearer.core.records import Document

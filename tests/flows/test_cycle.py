@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from flows.processes import run
 from nearer.core.errors import InputError
 from nearer.flows.add import add
 from nearer.flows.cycle import cycle, cycles
@@ -23,6 +22,7 @@ from nearer.store.workspace import Workspace
 from nearer.turns.fresh import FRESH, hold_fresh, release_fresh
 from nearer.turns.news import News, why_nothing_to_learn
 from online.synthetic_log import event, impression
+from processes import run
 
 pytestmark = pytest.mark.slow
 

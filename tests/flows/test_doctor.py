@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.core.results.doctor import Package
 from nearer.flows.doctor import doctor
 from nearer.store.leases import lease

@@ -10,8 +10,8 @@ import pytest
 import pytrec_eval
 
 import nearer as nearer_py
-from flows.processes import run as run_process
 from nearer.store.workspace import Workspace
+from processes import run as run_process
 
 MEASURES = '["nDCG@10", "nDCG", "Recall@10", "Precision@10", "MRR", "MAP", "HitRate@1"]'
 

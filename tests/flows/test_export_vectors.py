@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.flows.add import add
 from nearer.flows.index import index
 from nearer.retrieval.index import open_index

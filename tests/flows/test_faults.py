@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import nearer
-from flows.folders import write_jsonl
-from flows.processes import Running, run
+from folders import write_jsonl
 from nearer.core.errors import WorkspaceError
 from nearer.store.workspace import Workspace
+from processes import Running, run
 
 FAULTS = ("full", "written", "writable", "No space", "too large", "busy")
 

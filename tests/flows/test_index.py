@@ -3,11 +3,11 @@
 import pytest
 
 import nearer as package
-from flows.folders import write_jsonl
-from flows.processes import run
+from folders import write_jsonl
 from nearer.retrieval import lance_writer
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
+from processes import run
 
 KINDS = {
     "exact": 'kind = "exact"',

@@ -6,8 +6,8 @@ from itertools import count
 
 import pytest
 
-from flows.killed_int8 import offer
 from forked import SERVER
+from killed_int8 import offer
 from nearer.flows.int8 import compress_int8
 
 pytest.importorskip("onnxruntime")

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from chat_server import ChatServer, document_of, query_of, raw, says
-from flows.killed_synthesis import judge_by
 from forked import die_apart_at
+from killed_synthesis import judge_by
 from nearer.encode.chat import ChatEndpoint
 from nearer.flows.judge import JudgeOptions, judge
 from nearer.store.workspace import Workspace

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import nearer
-from flows.folders import write_jsonl
-from flows.processes import Running, run
+from folders import write_jsonl
 from nearer.store.workspace import Workspace
+from processes import Running, run
 
 SOURCE = Path(nearer.__file__).parent
 STEPS = {
@@ -57,31 +57,31 @@ ELSEWHERE = {
     "labels.set": "store/test_labels.py",
     "registry.probe": "flows/test_api_encoder.py",
     "usage.commit": "flows/test_api_encoder.py",
-    "lexical.kept": "flows/test_composed.py",
-    "registry.use_test_split": "flows/test_tasks.py",
-    "registry.suite": "flows/test_suite.py",
+    "lexical.kept": "systems/test_composed.py",
+    "registry.use_test_split": "evaluation/test_tasks.py",
+    "registry.suite": "evaluation/test_suite.py",
     **dict.fromkeys(("adapter.weights", "adapter.manifest"), "encode/test_adapter.py"),
-    **dict.fromkeys(("reranker.model", "reranker.registered"), "flows/test_train_reranker.py"),
-    **dict.fromkeys(("adapt.model", "adapt.registered"), "flows/test_adapt.py"),
+    **dict.fromkeys(("reranker.model", "reranker.registered"), "training/test_train_reranker.py"),
+    **dict.fromkeys(("adapt.model", "adapt.registered"), "training/test_adapt.py"),
     "compress.curve": "flows/test_compress.py",
     "compress.kept": "flows/test_int8.py",
     **dict.fromkeys(("objects.files", "objects.manifest"), "flows/test_object_storage.py"),
-    "splits.commit": "flows/test_held_out.py",
+    "splits.commit": "evaluation/test_held_out.py",
     **dict.fromkeys(("events.written", "events.sealed"), "store/test_event_log.py"),
     **dict.fromkeys(("events.staged", "events.imported"), "flows/test_add_events.py"),
     "events.forgotten": "flows/test_forget.py",
     "clicks.judged": "flows/test_judge_clicks.py",
     "documents.commit": "web/test_documents.py",
     **dict.fromkeys(("jobs.added", "jobs.claimed", "keys.commit"), "store/test_jobs_killed.py"),
-    "checksums.written": "flows/test_resume.py",
+    "checksums.written": "training/test_resume.py",
     "arms.started": "web/test_arms.py",
     **dict.fromkeys(("cycle.begun", "cycle.stage", "cycle.ended"), "flows/test_cycle.py"),
     **dict.fromkeys(("experiments.started", "experiments.ended"), "flows/test_experiment.py"),
     **dict.fromkeys(("shadow.started", "shadow.answers"), "web/test_shadow.py"),
     **dict.fromkeys(("backup.written", "backup.named", "restore.checked"), "flows/test_backup.py"),
-    **dict.fromkeys(("train.examples", "train.mined", "train.checkpoint", "train.pass"), "flows/test_resume.py"),
-    **dict.fromkeys(("train.model", "train.registered"), "flows/test_resume.py"),
-    **dict.fromkeys(("train.budget", "train.part"), "flows/test_budget.py"),
+    **dict.fromkeys(("train.examples", "train.mined", "train.checkpoint", "train.pass"), "training/test_resume.py"),
+    **dict.fromkeys(("train.model", "train.registered"), "training/test_resume.py"),
+    **dict.fromkeys(("train.budget", "train.part"), "training/test_budget.py"),
     **dict.fromkeys(("merge.model", "merge.registered"), "flows/test_merge.py"),
 }
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flows.folders import small_rows, write_jsonl
+from folders import small_rows, write_jsonl
 from nearer.flows.add import add
 from nearer.flows.label_terminal import label
 from nearer.store.labels import RATED, Labels

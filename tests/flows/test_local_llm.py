@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.flows.add import add
 from nearer.flows.synthesize import SynthesizeOptions, synthesize
 from nearer.store.workspace import Workspace

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nearer as package
-from flows.folders import small_rows, write_beir, write_jsonl
+from folders import small_rows, write_beir, write_jsonl
 from nearer.core.errors import InputError
 from nearer.evaluation.grades import scale_of
 from nearer.learn import fit as fit_module

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from flows import processes
-from flows.test_suite import TEXTS, write_suite
+import processes
+from evaluation.test_suite import TEXTS, write_suite
 from nearer.core.errors import InputError
 from nearer.encode.encoder import Encoder
 from nearer.flows import merge as merge_module

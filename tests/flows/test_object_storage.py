@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from flows import processes
+import processes
 from s3_server import SECRET
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 
 KIND = ("--set", "index.kind=pgvector")
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import write_jsonl
+from folders import synthetic_rows, write_jsonl
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder
 from nearer.evaluation.splits import FEW_QUERIES

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.flows import demo as demo_module
 from nearer.flows.demo import GROUP, DemoSize, choose, held_out
 from nearer.flows.demo.corpus import stdlib_functions

@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import write_jsonl
+from folders import synthetic_rows, write_jsonl
 from nearer.store.workspace import Workspace
 
 HEAVY = (

@@ -22,12 +22,12 @@ from hypothesis.stateful import (
 
 import nearer
 from conftest import empty_tables
-from flows.folders import write_jsonl
-from flows.processes import run
+from folders import write_jsonl
 from nearer.encode.encoder import Encoder
 from nearer.flows.index import index_status
 from nearer.store.registered import Model
 from nearer.systems import BASE, open_system
+from processes import run
 
 INDEX_STEPS = {
     "exact": ("cache.commit", "index.vectors", "index.passages", "index.manifest", "index.cleanup"),

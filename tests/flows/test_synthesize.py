@@ -5,9 +5,9 @@ import json
 import pytest
 
 from chat_server import ChatServer, cut_short, document_of, queries_by_words, raw, says, stalled, status
-from flows.folders import write_jsonl
-from flows.killed_synthesis import synthesize_offline
+from folders import write_jsonl
 from forked import die_apart_at
+from killed_synthesis import synthesize_offline
 from nearer.core.errors import ServiceError
 from nearer.encode.chat import ChatEndpoint
 from nearer.flows.add import add

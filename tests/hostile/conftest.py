@@ -4,10 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.conftest import nearer
 from hostile.whole import write_whole
-
-__all__ = ["nearer"]
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ import time
 import pytest
 import uvicorn
 
-from flows.conftest import _made, beir, tiny_recipe, trained  # noqa: F401
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.flows.add import add
 from nearer.flows.promote import promote
 from nearer.serving.searcher import Searcher
@@ -23,7 +22,7 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory, tiny_recipe):  # noqa: F811
+def workspace(tmp_path_factory, tiny_recipe):
     folder = tmp_path_factory.mktemp("integrations")
     recipe = {**tiny_recipe, "index": {"filter_fields": ["year"]}}
     with Workspace.init(folder / "shop", recipe=recipe) as opened:

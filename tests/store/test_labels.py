@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flows.folders import small_rows, write_jsonl
+from folders import small_rows, write_jsonl
 from forked import die_apart_at
 from nearer.core.errors import Conflict, InputError, NotFound
 from nearer.flows.add import add

@@ -12,7 +12,6 @@ import httpx2
 import pytest
 import uvicorn
 
-from flows.conftest import _made, ask, base_live, beir, nearer, tiny_recipe, trained  # noqa: F401
 from nearer.store.workspace import Workspace
 from nearer.web.app import make_app
 from nearer.web.limits import Limits
@@ -78,13 +77,13 @@ def serving() -> Iterator[Callable[..., Running]]:
 
 
 @pytest.fixture
-def live(serving: Callable[..., Running], base_live: Path) -> Running:  # noqa: F811
+def live(serving: Callable[..., Running], base_live: Path) -> Running:
     """A service of a workspace in which the base is live, ready."""
     return serving(base_live).ready()
 
 
 @pytest.fixture(scope="module")
-def live_for_all(_made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:  # noqa: F811
+def live_for_all(_made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One service for all tests of a file that change nothing: they ask for what is refused."""
     running = Running(
         Path(shutil.copytree(_made["base live"], tmp_path_factory.mktemp("live") / "shop")), limits=Limits()

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.core.results.drift import Drift, DriftSignal, Period
 from nearer.flows.add import add
 from nearer.flows.experiment import start_experiment

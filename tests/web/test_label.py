@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.flows.add import add
 from nearer.flows.label import LabelOptions, start_labels
 from nearer.store.keys import Keys

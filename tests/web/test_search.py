@@ -83,7 +83,7 @@ def test_documents_are_filtered(live, tmp_path, ask_index):
 @pytest.fixture
 def ask_index(base_live, tmp_path):
     """Add documents that a year may filter, and have the index keep it."""
-    from flows.folders import write_jsonl
+    from folders import write_jsonl
     from nearer.flows.add import add
     from nearer.flows.index import index
 

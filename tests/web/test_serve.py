@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from flows.processes import Running as Verb
 from nearer.core.errors import InputError
 from nearer.flows.key import add_key
 from nearer.flows.promote import promote
 from nearer.store.workspace import Workspace
 from nearer.web.run import serve
+from processes import Running as Verb
 from web.conftest import eventually
 
 

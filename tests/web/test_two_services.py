@@ -8,10 +8,10 @@ import httpx2
 import pytest
 
 import nearer as package
-from flows.processes import Running
 from nearer.flows.promote import promote
 from nearer.flows.rollback import rollback
 from nearer.store.workspace import Workspace
+from processes import Running
 from web.conftest import eventually
 
 pytestmark = pytest.mark.slow

@@ -5,9 +5,7 @@ import shutil
 
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import split_by_ordinal, write_beir
-from flows.processes import run
+from folders import split_by_ordinal, synthetic_rows, write_beir
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.recipe import load_recipe
 from nearer.core.records import Document, Judgment, Query
@@ -18,6 +16,7 @@ from nearer.evaluation.splits import ensure_splits, find_leaks, leaks_of
 from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
 from nearer.store.registered import Model, Training
 from nearer.store.workspace import Workspace
+from processes import run
 
 LATE = {"unseen_period": "year>=2024"}
 TAX = {"unseen_domain": "topic=tax"}

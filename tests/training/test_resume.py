@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import synthetic_rows
-from flows import processes
-from flows.folders import write_jsonl
+import processes
+from folders import synthetic_rows, write_jsonl
 from kept import trainings
 from learn.test_resume import flip
 from nearer.core.errors import Conflict, NotFound, RecipeError, WorkspaceError

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+import processes
 from embedding_server import EmbeddingServer
-from flows import processes
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.core.errors import InputError
 from nearer.core.ids import text_hash
 from nearer.core.progress import Silent

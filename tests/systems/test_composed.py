@@ -7,9 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
-from flows.processes import Running
+from folders import split_by_ordinal, synthetic_rows, versioned_rows, write_beir, write_jsonl
 from nearer.advice.remedies import boost_remedy, read_metadata_schema
 from nearer.core import analysis
 from nearer.core.analysis import ENGLISH
@@ -31,6 +29,7 @@ from nearer.systems import in_order, open_system, parse_name
 from nearer.systems.lexical import read_bm25
 from nearer.systems.pipeline import Found, combine
 from nearer.vectors.topk import TopK
+from processes import Running
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.folders import write_jsonl
-from flows.processes import run
+from folders import write_jsonl
 from nearer.core.progress import Silent
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.embedded import Corpora, EmbeddedCorpus
@@ -18,6 +17,7 @@ from nearer.training import passes as passes_module
 from nearer.training.examples import find_excluded, read_examples
 from nearer.training.mining import mine_negatives
 from nearer.training.relabel import _answers_elsewhere, teach, teacher_id
+from processes import run
 
 
 def mined_of(workspace):
@@ -29,9 +29,9 @@ def mined_of(workspace):
 
 
 def topic(text):
-    from conftest import _TOPICS
+    from folders import TOPICS
 
-    return set(text.replace(".", "").split()) & set(_TOPICS)
+    return set(text.replace(".", "").split()) & set(TOPICS)
 
 
 def test_what_shares_the_topic_is_masked_as_the_teacher_says(opened, base_live, topic_cross_encoder_folder):

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import write_beir
+from folders import synthetic_rows, write_beir
 
 TEST = ("--split", "test", "--set", "evaluate.measures=['nDCG@10']")
 

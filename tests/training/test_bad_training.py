@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.core.errors import RecipeError
 from nearer.training.job import TrainingJob
 

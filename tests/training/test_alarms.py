@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import split_by_ordinal, write_jsonl
+from folders import split_by_ordinal, synthetic_rows, write_jsonl
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Judgment, Pair, Query
 from nearer.encode.embedded import EmbeddedCorpus

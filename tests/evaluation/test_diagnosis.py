@@ -7,8 +7,8 @@ from itertools import count
 import pytest
 
 import nearer
-from flows.bag_of_words import bag_of_words, word
-from flows.folders import write_beir, write_jsonl
+from bag_of_words import bag_of_words, word
+from folders import write_beir, write_jsonl
 from nearer.core.errors import InputError, NotFound, RecipeError
 from nearer.core.recipe import Recipe
 from nearer.evaluation.diagnosis import NUM_EXAMPLES

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows import processes
+import processes
 from nearer.encode.encoder import Encoder
 from nearer.encode.paired import PairedEncoder
 from nearer.flows.learning_curve import learning_curve

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.core.errors import Conflict, NotFound
 from nearer.encode.encoder import Encoder
 from nearer.flows.add import add

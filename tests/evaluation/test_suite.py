@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 import nearer as package
-from flows.folders import write_jsonl
-from flows.processes import run
+from folders import write_jsonl
 from nearer.core.errors import Conflict
 from nearer.core.progress import Silent
 from nearer.core.records import Query
@@ -19,6 +18,7 @@ from nearer.evaluation.suite import open_suite, run_suite
 from nearer.flows.remove import remove
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
+from processes import run
 
 TEXTS = ("music and water", "the law of the river", "school book", "army film", "church football")
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.core.progress import Silent
 from nearer.encode.embedded import Corpora, EmbeddedCorpus
 from nearer.evaluation.judged_split import read_judged_split

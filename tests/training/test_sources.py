@@ -7,9 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import write_jsonl
-from flows.test_resume import outcome
+from folders import synthetic_rows, write_jsonl
 from nearer.core.errors import RecipeError
 from nearer.core.results.training import Costs
 from nearer.flows.add import add
@@ -22,6 +20,7 @@ from nearer.training import passes as passes_module
 from nearer.training import prepare
 from power import PowerCut, cut_at
 from said import Said
+from training.test_resume import outcome
 
 SINGLE = "train.batches=single"
 WEIGHTS = "train.source_weights={bought = 0.5, unnamed = 1.5}"

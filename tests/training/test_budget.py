@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import processes
+import processes
 from nearer.core.durations import seconds_of
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import OutOfTime, Silent

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import split_by_ordinal, write_beir
+from folders import split_by_ordinal, synthetic_rows, write_beir
 from nearer.store.workspace import Workspace
 
 
@@ -163,9 +162,9 @@ def new_workspace(tmp_path: Path, tiny_recipe: dict[str, Any]) -> Callable[..., 
 @pytest.fixture(scope="session")
 def words() -> list[str]:
     """Common words, each one token of the tiny model."""
-    from conftest import _common_words
+    from folders import common_words
 
-    return _common_words()
+    return common_words()
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from embedding_server import EmbeddingServer
-from flows.folders import write_jsonl
-from flows.processes import run
+from folders import write_jsonl
 from kept import trainings
 from learn.test_resume import flip
 from nearer.core.errors import RecipeError, WorkspaceError
@@ -26,6 +25,7 @@ from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.examples import find_excluded, read_examples
 from nearer.training.rerank_set import build_rerank_dev, mine_ranked_lists
+from processes import run
 
 RECIPE = {"learning_rate": 1e-3, "epochs": 1.0, "num_negatives": 3, "max_dev_queries": 15}
 MOSTLY_FALSE = FalseNegatives(method="hidden positives", value=0.95, low=0.9, high=1.0, num_queries=20)

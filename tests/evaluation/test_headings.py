@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import nearer
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.store.workspace import Workspace
 from nearer.web.search import shortened
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.folders import write_beir
+from folders import write_beir
 from nearer.advice.advice_data import AdviceData
 from nearer.core.progress import Silent
 from nearer.encode.encoder import Encoder

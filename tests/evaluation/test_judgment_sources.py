@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.folders import write_jsonl
+from folders import write_jsonl
 from nearer.core.errors import InputError
 from nearer.core.judging import blend, conflicts, named_sources
 from nearer.core.records import JUDGMENT_SOURCES, Document, Judgment, Query

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import nearer as package
-from conftest import synthetic_rows
-from flows.folders import split_by_ordinal, versioned_rows, write_beir, write_jsonl
+from folders import split_by_ordinal, synthetic_rows, versioned_rows, write_beir, write_jsonl
 from nearer.advice.advice_data import AdviceData
 from nearer.advice.confirm import build
 from nearer.advice.remedies import Remedy, boost_remedy, filter_remedy, lexical_remedies, read_metadata_schema

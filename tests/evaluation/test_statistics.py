@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from conftest import synthetic_rows
-from flows.folders import write_beir
+from folders import synthetic_rows, write_beir
 from nearer.evaluation.judged_split import read_judged_split
 from nearer.measure.significance import holm
 from nearer.store.workspace import Workspace

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from flows.folders import write_beir, write_jsonl
-from flows.processes import Running
+from folders import write_beir, write_jsonl
 from nearer.core.progress import Silent
 from nearer.encode import embedded
 from nearer.encode.corpus import read_documents
@@ -13,6 +12,7 @@ from nearer.evaluation.items import read_items, read_seeds, twins
 from nearer.flows.evaluate_task import evaluate_task
 from nearer.flows.remove import remove
 from nearer.store.workspace import Workspace
+from processes import Running
 
 TOPIC = ("--label", "label_topic")
 MEASURES = {
