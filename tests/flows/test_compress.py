@@ -73,11 +73,11 @@ def test_quality_is_that_of_evaluate(ask, trained):
 
 
 def test_the_recipe_says_which_sizes_there_are(ask, base_live):
-    chosen = ("--set", "compress.dimensions=[8,8,999]", "--set", 'compress.precisions=["int8"]')
-    rows = ask(base_live, "compress", "base", *chosen)["rows"]
-    assert [(row["dimension"], row["precision"]) for row in rows] == [(32, "float32"), (32, "int8"), (8, "int8")]
-    error = ask(base_live, "compress", "base", "--set", 'compress.precisions=["int4"]', code=2)["error"]
-    assert "compress.precisions" in error["message"]
+    rows = ask(base_live, "compress", "base", "--set", "compress.dimensions=[8,8,999]")["rows"]
+    precisions = ("float32", "float16", "int8", "binary")
+    assert [(row["dimension"], row["precision"]) for row in rows] == [(d, each) for d in (32, 8) for each in precisions]
+    error = ask(base_live, "compress", "base", "--set", "compress.dimensions=[0]", code=2)["error"]
+    assert "compress.dimensions" in error["message"]
 
 
 def size(stored, value, *, ratio=1.0, within):

@@ -124,11 +124,10 @@ def proposed(rows: Sequence[SizeValues]) -> SizeValues:
 
 
 def settings_of(workspace: Workspace, full_dimension: int) -> list[tuple[int, Precision]]:
-    """The sizes to measure, from the largest: the full float32 vectors come first, whatever the recipe says."""
-    recipe = workspace.recipe.compress
-    dimensions = sorted({each for each in recipe.dimensions if each < full_dimension} | {full_dimension}, reverse=True)
-    precisions = [each for each in get_args(Precision) if each in recipe.precisions]
-    found = [(dimension, precision) for dimension in dimensions for precision in precisions]
+    """The sizes to measure, from the largest: the full float32 vectors come first."""
+    smaller = {each for each in workspace.recipe.compress.dimensions if each < full_dimension}
+    dimensions = sorted(smaller | {full_dimension}, reverse=True)
+    found = [(dimension, precision) for dimension in dimensions for precision in get_args(Precision)]
     return [(full_dimension, FULL), *(each for each in found if each != (full_dimension, FULL))]
 
 

@@ -66,11 +66,7 @@ class CompressRecipe(Section):
 
     dimensions: tuple[Dimension, ...] = Field(
         default=(64, 128, 256),
-        description="that `nearer compress` measures beside the full ones, as far as they are smaller",
-    )
-    precisions: tuple[Literal["float32", "float16", "int8", "binary"], ...] = Field(
-        default=("float32", "float16", "int8", "binary"),
-        description="the same for precisions; the full float32 vectors are always measured",
+        description="measured beside the full ones, as far as they are smaller, in every precision",
     )
     max_loss: float = Field(
         default=0.01,
