@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -44,12 +45,21 @@ class Running:
         die_at: str | None = None,
         max_file_bytes: int | None = None,
         unprivileged: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         handle, name = tempfile.mkstemp(prefix="nearer-verb-")
         os.close(handle)
         self._output = Path(name)
         self._process: BaseProcess = SERVER.Process(
-            target=_work, args=([str(each) for each in arguments], name, die_at, max_file_bytes, unprivileged)
+            target=_work,
+            args=(
+                [str(each) for each in arguments],
+                name,
+                die_at,
+                max_file_bytes,
+                unprivileged,
+                dict(environment or {}),
+            ),
         )
         self._process.start()
 
@@ -83,8 +93,14 @@ def run(*arguments: object, **circumstances: Any) -> Ended:
 
 
 def _work(
-    arguments: list[str], output: str, die_at: str | None, max_file_bytes: int | None, unprivileged: bool
+    arguments: list[str],
+    output: str,
+    die_at: str | None,
+    max_file_bytes: int | None,
+    unprivileged: bool,
+    environment: dict[str, str],
 ) -> None:
+    os.environ.update(environment)
     descriptor = os.open(output, os.O_WRONLY | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -31,6 +31,7 @@ def blocks_of(texts, size=5):
     return [texts[first : first + size] for first in range(0, len(texts), size)]
 
 
+@pytest.mark.exhaustive
 def test_vectors_are_those_of_this_process(connected, tiny_encoder):
     """Of both sides, with prompts and cut texts, each block once."""
     for side, encode in (("documents", tiny_encoder.encode_documents), ("queries", tiny_encoder.encode_queries)):
@@ -118,6 +119,7 @@ def test_workers_that_die_again_and_again_are_told(connected, tiny_encoder, monk
     assert "memory" in caught.value.hint
 
 
+@pytest.mark.exhaustive
 def test_a_model_that_no_machine_has_room_for_is_refused(connected, tiny_encoder, monkeypatch):
     monkeypatch.setattr(ray_engine, "_OVERHEAD_BYTES", 2**60)
     with pytest.raises(InputError, match="no machine of the Ray cluster has more than"):

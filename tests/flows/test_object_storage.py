@@ -90,12 +90,13 @@ def test_where_it_is_not_there_nothing_goes_live_and_nothing_is_lost(ask, nearer
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", ["objects.files", "objects.manifest"])
-def test_a_killed_upload_is_nothing_or_all_and_is_made_up_for(ask, trained, s3, step):
+def test_a_killed_upload_is_nothing_or_all_and_is_made_up_for(ask, trained, s3, s3_server, step):
     there = ("--set", f"store.files={s3}/shop")
     model_id = ask(trained, "status")["models"][-1]["model_id"]
     arguments = ("promote", model_id, "--force", "--reason", "it is good", *there)
-    assert processes.run(*arguments, "--dir", trained, die_at=step).was_killed
+    keys = s3_server.environment
+    assert processes.run(*arguments, "--dir", trained, die_at=step, environment=keys).was_killed
     assert ask(trained, "status")["live"]["model_id"] != model_id
-    assert processes.run(*arguments, "--dir", trained).code == 0
+    assert processes.run(*arguments, "--dir", trained, environment=keys).code == 0
     shutil.rmtree(trained / ".nearer" / "models")
     assert ask(trained, "evaluate", model_id, *there)["results"]

@@ -219,7 +219,7 @@ def test_what_a_live_process_is_writing_stays_until_it_has_ended(folder):
 
 
 def test_who_waits_for_the_database_says_for_whom(folder, caplog, monkeypatch):
-    monkeypatch.setattr(database, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(database, "PATIENCE_S", 0.05)
     with Workspace.open(folder) as workspace, ThreadPoolExecutor(1) as thread:
         with workspace.write("add corpus"):
             decision = Decision(action="refuse", model_id="model-a")

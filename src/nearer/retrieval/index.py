@@ -166,13 +166,12 @@ def remove_index(folder: Path, *, space_id: str) -> None:
 
 
 def _forget(folder: Path, before: Manifest | None, kept: Manifest | None) -> None:
-    """Drop what is elsewhere and nobody holds any more, where any of this index ever was."""
-    if before is None or not any(each.server for each in before.versions):
-        return
-    if before.kind == "pgvector":
+    """Drop what is elsewhere and nobody holds any more: whatever kind it is now, it may have been another before."""
+    places = {each.place for each in before.versions} if before else set()
+    if before and "postgres" in places:
         require_postgres()
         forget_pg_tables(folder, before, kept)
-    else:
+    if before and "objects" in places:
         forget_lance_tables(folder, before, kept)
 
 

@@ -154,7 +154,8 @@ def forget_tables(folder: Path, before: Manifest, kept: Manifest | None) -> None
     """Remove the tables in object storage that only ``before`` names. Raises ServiceError."""
     held = {(each.server, each.table) for each in (kept.versions if kept else ())}
     for version in before.versions:
-        if version.server and (version.server, version.table) not in held:
+        if version.place == "objects" and (version.server, version.table) not in held:
+            assert version.server is not None
             with explained(version.server):
                 _connected(folder, version.server).drop_table(version.table, ignore_missing=True)
 

@@ -60,6 +60,13 @@ class Version(Result):
     retired_at: str | None = None
     server: str | None = field(default=None, metadata=OMITTED)
 
+    @property
+    def place(self) -> Literal["folder", "objects", "postgres"]:
+        """What has the table."""
+        if self.server is None:
+            return "folder"
+        return "objects" if self.server.startswith("s3://") else "postgres"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(Result):

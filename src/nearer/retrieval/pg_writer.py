@@ -138,7 +138,8 @@ def forget_tables(folder: Path, before: Manifest, kept: Manifest | None) -> None
     this folder go: those of a folder of which it is a copy stay.
     """
     held = kept.versions if kept else ()
-    for address in {each.server for each in (*before.versions, *held) if each.server}:
+    for address in {each.server for each in (*before.versions, *held) if each.place == "postgres"}:
+        assert address is not None
         server = Server(folder, address)
         with suppress(NearerError), server.transaction() as connection:
             connection.execute("SET LOCAL lock_timeout = '5s'")
