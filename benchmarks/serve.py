@@ -172,9 +172,11 @@ def embed(folder: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]:
     bodies = [{"input": text} for text in texts]
     with served(folder) as port:
         ours = {n: load(port, "/v1/embeddings", bodies, clients=n, seconds=seconds) for n in (1, 32)}
-    with nearer.Workspace.open(folder) as workspace:
-        source = open_system(workspace, "base").model.source
-    with running([sys.executable, "-c", BARE, source, str(_free_port()), str(_cores())], port_in=4) as port:
+    source = folder.with_name(f"{folder.name}-base")
+    if not source.exists():
+        with nearer.Workspace.open(folder) as workspace:
+            nearer.export_model(workspace, source, system="base")
+    with running([sys.executable, "-c", BARE, str(source), str(_free_port()), str(_cores())], port_in=4) as port:
         bare = {n: load(port, "/v1/embeddings", bodies, clients=n, seconds=seconds) for n in (1, 32)}
     return {
         "ours": ours,
