@@ -14,7 +14,7 @@ import numpy as np
 from nearer.core.arrays import Floats32
 from nearer.core.errors import ModelRefused, ServiceError
 from nearer.core.ids import canonical_json, content_id
-from nearer.encode.encoder import EncoderSettings, Origin, Side, TextEncoder
+from nearer.encode.encoder import EncoderSettings, InOwnSpace, Origin, Side, TextEncoder
 from nearer.encode.endpoint import Endpoint
 
 DEFAULT_MAX_TOKENS = 512
@@ -48,7 +48,7 @@ def rough_spans(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _PIECE.finditer(text)]
 
 
-class ApiEncoder:
+class ApiEncoder(InOwnSpace):
     """A service's model with fixed settings.
 
     ``encoder_id`` covers endpoint, model, dimensions, revision, settings, and the probe that was kept when the
@@ -113,24 +113,9 @@ class ApiEncoder:
         return f"enc-{digest.hexdigest()[:32]}"
 
     @property
-    def space_id(self) -> str:
-        """The space of the document vectors that its queries search: its own."""
-        return self.encoder_id
-
-    @property
-    def model_id(self) -> str:
-        """The short id that names this model to people."""
-        return f"model-{self.encoder_id.removeprefix('enc-')[:12]}"
-
-    @property
     def _declaration(self) -> dict[str, object]:
         api = self.api.model_dump(include={"endpoint", "dimensions", "revision"})
         return {**api, "model": self._endpoint.model, **asdict(self.settings)}
-
-    @property
-    def shares_documents(self) -> bool:
-        """Never: it makes the documents' vectors of its space."""
-        return False
 
     @property
     def tokenizer_id(self) -> str:

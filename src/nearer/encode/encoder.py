@@ -115,7 +115,31 @@ class TextEncoder(Protocol):
         ...
 
 
-class Encoder:
+class InOwnSpace:
+    """What an encoder has that makes the vectors of both sides itself: ids that follow from its ``encoder_id``."""
+
+    @property
+    def encoder_id(self) -> str:
+        """The fingerprint of the computation."""
+        raise NotImplementedError
+
+    @property
+    def space_id(self) -> str:
+        """The space of the document vectors that its queries search: its own."""
+        return self.encoder_id
+
+    @property
+    def model_id(self) -> str:
+        """The short id that names this model to people."""
+        return model_id_of(self.encoder_id)
+
+    @property
+    def shares_documents(self) -> bool:
+        """Never: it makes the documents' vectors of its space."""
+        return False
+
+
+class Encoder(InOwnSpace):
     """A sentence-transformers model with fixed settings, all of them covered by ``encoder_id``.
 
     Threads may share it: one encodes at a time, since that sets values of the model, and its tokenizer's.
@@ -179,21 +203,6 @@ class Encoder:
         """
         settings = {**asdict(self.settings), "truncate_dim": self.model.truncate_dim}
         return f"enc-{fingerprint(self.model, settings)}"
-
-    @property
-    def space_id(self) -> str:
-        """The space of the document vectors that its queries search: its own."""
-        return self.encoder_id
-
-    @property
-    def model_id(self) -> str:
-        """The short id that names this model to people."""
-        return model_id_of(self.encoder_id)
-
-    @property
-    def shares_documents(self) -> bool:
-        """Never: it makes the documents' vectors of its space."""
-        return False
 
     @cached_property
     def tokenizer_id(self) -> str:

@@ -21,7 +21,7 @@ from nearer.core.arrays import Floats32
 from nearer.core.errors import ModelRefused
 from nearer.core.extras import extra
 from nearer.core.ids import content_id
-from nearer.encode.encoder import EncoderSettings, Origin, Side, model_id_of, whole_texts
+from nearer.encode.encoder import EncoderSettings, InOwnSpace, Origin, Side, whole_texts
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -49,7 +49,7 @@ class Int8Settings:
         return cls(**{**content, "settings": EncoderSettings(**content["settings"])})
 
 
-class Int8Encoder:
+class Int8Encoder(InOwnSpace):
     """A quantised model: each text is computed alone, for the steps of dynamic quantisation span all texts of a batch.
 
     So a vector depends on its text and on nothing else. Threads may share it.
@@ -120,21 +120,6 @@ class Int8Encoder:
         """The fingerprint of the computation: the quantised graph, the tokenizer, and all settings."""
         content = {**asdict(self._known), "graph": self._graph, "tokenizer": self._tokenizer_text}
         return content_id("enc", content, num_hex=32)
-
-    @property
-    def space_id(self) -> str:
-        """The space of the document vectors that its queries search: its own."""
-        return self.encoder_id
-
-    @property
-    def model_id(self) -> str:
-        """The short id that names this model to people."""
-        return model_id_of(self.encoder_id)
-
-    @property
-    def shares_documents(self) -> bool:
-        """Never: it makes the documents' vectors of its space."""
-        return False
 
     @property
     def tokenizer_id(self) -> str:
