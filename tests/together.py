@@ -38,7 +38,7 @@ class Together:
         given = [str(each) for each in arguments], [str(arguments[0]), "--dir", "/nowhere", "--json"]
         self._outputs = [tempfile.mkstemp(prefix="nearer-verb-")[1] for _ in given]
         self.processes = [
-            SERVER.Process(target=_work, args=(environment(rank, port), given[rank], self._outputs[rank], die_at))
+            SERVER.Process(target=_work, args=(given[rank], self._outputs[rank], die_at, environment(rank, port)))
             for rank in range(2)
         ]
         for each in self.processes:
@@ -53,12 +53,11 @@ class Together:
         return codes, [Path(name).read_text() for name in self._outputs]
 
 
-def _work(variables: dict[str, str], arguments: list[str], output: str, die_at: str | None) -> None:
+def _work(arguments: list[str], output: str, die_at: str | None, environment: dict[str, str]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    os.environ.update(variables)
-    processes._work(arguments, output, die_at, None, False)
+    processes._work(arguments, output, die_at, None, False, environment)
 
 
 @contextmanager
