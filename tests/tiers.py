@@ -50,6 +50,19 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     ),
     "flows/test_main_job.py::test_evaluate_agrees_with_what_search_returns": ("4",),
     "flows/test_ready.py::test_a_sheet_is_written_filled_in_and_read_back_and_live_is_measured": ("csv",),
+    **{
+        f"flows/test_shared_events.py::{name}": ("postgres",)
+        for name in (
+            "test_what_is_being_written_waits_until_it_is_sealed",
+            "test_a_folder_that_was_away_forgets_before_it_gives",
+            "test_what_is_forgotten_is_not_entered_when_it_is_sealed_later",
+            "test_what_is_too_old_goes_from_all",
+            "test_another_salt_is_refused_and_nothing_is_mixed",
+            "test_a_file_that_was_changed_there_is_refused",
+            "test_names_that_are_no_files_of_a_log_are_left_alone",
+            "test_a_copy_of_the_store_and_a_backup_have_what_others_sealed",
+        )
+    },
     "flows/test_stateful.py::test_whatever_was_acknowledged_is_there_and_search_is_exact": ("exact-sqlite",),
     "evaluation/test_suite.py::test_a_case_that_may_fail_is_noted": ("major-won-None",),
     "evaluation/test_suite.py::test_a_case_that_must_not_fail_refuses": ("critical-lost",),

@@ -70,6 +70,7 @@ ELSEWHERE = {
     **dict.fromkeys(("events.written", "events.sealed"), "store/test_event_log.py"),
     **dict.fromkeys(("events.staged", "events.imported"), "flows/test_add_events.py"),
     "events.forgotten": "flows/test_forget.py",
+    **dict.fromkeys(("events.noted", "events.shared"), "flows/test_shared_events.py"),
     "clicks.judged": "flows/test_judge_clicks.py",
     "documents.commit": "web/test_documents.py",
     **dict.fromkeys(("jobs.added", "jobs.claimed", "keys.commit"), "store/test_jobs_killed.py"),

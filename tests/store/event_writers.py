@@ -69,3 +69,12 @@ def write_for_ever(folder, acknowledged):
 def make_salt(folder, made):
     """Make or read the salt, and tell what it hashes to."""
     made.put(Salt.open(folder / "events").hashed("somebody"))
+
+
+def forget_one(folder, user):
+    """Forget a user of the workspace in a folder."""
+    from nearer.flows.forget import forget_user
+    from nearer.store.workspace import Workspace
+
+    with Workspace.open(folder) as workspace:
+        forget_user(workspace, user)

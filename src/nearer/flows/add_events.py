@@ -19,6 +19,7 @@ from nearer.store.events.importing import enter
 from nearer.store.events.reading import read_events
 from nearer.store.events.records import Kind
 from nearer.store.events.salt import Salt
+from nearer.store.events.sharing import event_folder
 from nearer.store.workspace import Workspace
 
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -38,7 +39,7 @@ def add_events(workspace: Workspace, path: Path | str, *, skip_bad: bool = False
     if log.num_faults and not skip_bad:
         raise ImportFaults(log, hint="mend the file, or leave the bad rows out: --skip-bad")
     tables: dict[Kind, pa.Table] = {"impressions": incoming.impressions, "events": incoming.events}
-    changes = enter(workspace.events, tables, known=read_events(workspace.events))
+    changes = enter(workspace.events, tables, known=read_events(event_folder(workspace)))
     num_old = enforce_retention(workspace)
     return Imported(
         changes=changes,

@@ -10,6 +10,7 @@ from nearer.core.results.releases import BackedUp, Restored
 from nearer.retrieval.index import open_index
 from nearer.retrieval.manifest import HOLDER, LOCK, MANIFEST, Manifest, read_manifest
 from nearer.store.backup import BackupContent, link, link_tree, read_archive, snapshot_state, write_archive
+from nearer.store.events.sharing import event_folder
 from nearer.store.files import inside, move_into_place, scratch_folder
 from nearer.store.jobs import Jobs
 from nearer.store.registry import utc_now
@@ -33,6 +34,7 @@ def backup(workspace: Workspace, file: Path | str, *, progress: Progress | None 
     if workspace.state.resolve() in file.resolve().parents:
         raise InputError(f"{file} is in the workspace itself", hint="name a file elsewhere, best on another disk")
     workspace.begin_writing()
+    event_folder(workspace)
     try:
         with scratch_folder(workspace.state) as folder:
             made_at = utc_now()

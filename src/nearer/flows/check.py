@@ -16,6 +16,7 @@ from nearer.evaluation.splits import Leak, drop_leaks, ensure_splits, few_querie
 from nearer.signals.coverage import coverage
 from nearer.store.collection import Collection
 from nearer.store.events.reading import read_events
+from nearer.store.events.sharing import event_folder
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_system
 
@@ -103,7 +104,7 @@ def _sources(workspace: Workspace) -> list[str]:
 
 def _coverage(workspace: Workspace, judged_ids: set[str]) -> list[str]:
     """How much of what people ask is judged by people or files."""
-    impressions = read_events(workspace.events).impressions
+    impressions = read_events(event_folder(workspace)).impressions
     if not impressions.num_rows:
         return []
     queries = workspace.collection.queries()

@@ -13,6 +13,7 @@ from nearer.core.results.data import CopiedTable, StoreCopied
 from nearer.core.sections import HERE
 from nearer.store.copying import copy_rows, refuse_full
 from nearer.store.database import Database, open_database
+from nearer.store.events.sharing import event_folder
 from nearer.store.leases import num_others
 from nearer.store.postgres_address import resolved
 from nearer.store.recipe_file import set_in_recipe
@@ -28,7 +29,7 @@ def copy_store(
     """Copy every table into the PostgreSQL of an address, as ``store.url`` takes it, or into the folder of a workspace.
 
     Others wait to write meanwhile. With ``write`` the recipe names the copy in the same step, and nobody else may have
-    the workspace open. Files stay where they are: models, indexes, cached vectors, events.
+    the workspace open. Files stay where they are: models, indexes, cached vectors, events; shared events are fetched.
 
     Raises InputError for a target that holds something or is none, Conflict where others are at work,
     WorkspaceError where it cannot be reached or written; then nothing was copied.
@@ -37,6 +38,7 @@ def copy_store(
     if write and (others := num_others(workspace.locks)):
         hint = "end them (nearer serve, a training), then repeat: they would go on writing to the old database"
         raise Conflict(f"{others} other processes have the workspace open", hint=hint)
+    event_folder(workspace)
     target = open_database(_address(workspace, target_url, to))
     try:
         if target.name == workspace.database.name:

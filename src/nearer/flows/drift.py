@@ -6,6 +6,7 @@ from nearer.core.results.drift import Drift
 from nearer.flows.retention import enforce_retention
 from nearer.online.metrics import metric_of
 from nearer.serving.drift import find_drift
+from nearer.store.events.sharing import event_folder
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, open_system
 
@@ -33,6 +34,7 @@ def drift(
     watched = metric_of(metric)
     enforce_retention(workspace)
     workspace.begin_writing()
+    event_folder(workspace)
     found = find_drift(
         workspace,
         open_system(workspace, LIVE if workspace.registry.live() else BASE),

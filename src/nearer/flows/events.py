@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from nearer.core.results.signals import EventCounts
 from nearer.flows.retention import enforce_retention
 from nearer.signals.log import read_log
+from nearer.store.events.sharing import event_folder
 from nearer.store.files import bytes_in
 from nearer.store.workspace import Workspace
 
@@ -18,7 +19,7 @@ _HOUR = timedelta(hours=1)
 def event_counts(workspace: Workspace, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> EventCounts:
     """Count what was shown and done. Raises WorkspaceError when the event log cannot be read."""
     enforce_retention(workspace)
-    log = read_log(workspace.events, doc_ids=workspace.collection.document_hashes())
+    log = read_log(event_folder(workspace), doc_ids=workspace.collection.document_hashes())
     logged, impressions, counted = log.logged, log.impressions, log.events
     events, apart = logged.events, log.sifted.counts()
     since = now() - _HOUR

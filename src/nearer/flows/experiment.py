@@ -20,6 +20,7 @@ from nearer.online.plan import Plan, read_plan
 from nearer.serving.experiment_report import offline_of, power_of, report_experiment, status_of
 from nearer.serving.holdout import holdout_effect
 from nearer.store.arms import Arms
+from nearer.store.events.sharing import event_folder
 from nearer.store.experiments import Experiment, Experiments
 from nearer.store.registered import Decision
 from nearer.store.workspace import Workspace
@@ -88,7 +89,10 @@ def experiment_report(
     Raises NotFound where there is none.
     """
     found = _named(workspace, experiment_id)
-    return ExperimentReport.read(found.report) if found.report else report_experiment(workspace, found, now=now())
+    if found.report:
+        return ExperimentReport.read(found.report)
+    event_folder(workspace)
+    return report_experiment(workspace, found, now=now())
 
 
 def stop_experiment(workspace: Workspace, *, reason: str, now: Now = _utc_now) -> ExperimentReport:
@@ -101,6 +105,7 @@ def stop_experiment(workspace: Workspace, *, reason: str, now: Now = _utc_now) -
     running = Experiments(workspace.database).running()
     if running is None:
         raise NotFound("no experiment runs", hint="see: nearer experiment list")
+    event_folder(workspace)
     return _end(workspace, running, reason=reason, now=now())
 
 

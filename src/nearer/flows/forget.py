@@ -13,6 +13,7 @@ from nearer.store.events.forgetting import Forgotten, forget
 from nearer.store.events.reading import Logged, read_events
 from nearer.store.events.salt import Salt
 from nearer.store.events.segments import open_files
+from nearer.store.events.sharing import share_events, shared_place
 from nearer.store.workspace import Workspace
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,11 +23,15 @@ def forget_user(workspace: Workspace, user: str) -> ForgottenUser:
     """Remove what a user saw and did, and judge clicks anew where they were judged; what changed.
 
     ``user`` is what clients send as user, ``user_id`` or ``client_id``. Raises InputError for a blank one, and
-    WorkspaceBusy while another process changes the log.
+    WorkspaceBusy while another process changes the log; ServiceError where the place of shared events is not reached:
+    ask again then.
     """
     if not user.strip():
         raise InputError("no user is named", hint="nearer forget USER")
+    place = shared_place(workspace)
     with workspace.lease("events", verb="forget"):
+        if place:
+            share_events(workspace.events, place)
         person = Salt.open(workspace.events).hashed(user)
         before = read_events(workspace.events)
         theirs = Forgotten(
@@ -34,7 +39,10 @@ def forget_user(workspace: Workspace, user: str) -> ForgottenUser:
             before=(datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1),
             query_ids=_answers_of(before, person),
         )
-        forget(workspace.events, theirs, is_written=bool(open_files(workspace.events)))
+        is_written = place is not None or bool(open_files(workspace.events))  # other machines may be writing
+        forget(workspace.events, theirs, is_written=is_written)
+        if place:
+            share_events(workspace.events, place)
         after = read_events(workspace.events)
     changed = _judge_anew(workspace)
     return ForgottenUser(

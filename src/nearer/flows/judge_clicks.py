@@ -35,6 +35,7 @@ from nearer.store.collection import (
     remove_judgments,
     stamp_judgments,
 )
+from nearer.store.events.sharing import event_folder
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 
@@ -60,7 +61,7 @@ def judge_clicks(
     if min(min_impressions, min_users) < 1:
         raise InputError("a minimum below 1", hint="--min-impressions 10 --min-users 3")
     enforce_retention(workspace)
-    log = read_log(workspace.events, doc_ids=workspace.collection.document_hashes())
+    log = read_log(event_folder(workspace), doc_ids=workspace.collection.document_hashes())
     sifted = log.sifted
     shown = shown_lists(log.impressions, log.logged.events, sifted, gains=workspace.recipe.events.gains)
     if not shown.log.num_lists or not shown.log.clicked_LR.any():

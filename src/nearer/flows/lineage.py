@@ -9,6 +9,7 @@ from nearer.core.errors import NotFound
 from nearer.core.results.serving import Lineage, Link, MergedShare, ServedAnswer
 from nearer.signals.log import read_log
 from nearer.store.events.salt import QUERY_PREFIX
+from nearer.store.events.sharing import event_folder
 from nearer.store.registered import Model, Release
 from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
@@ -46,7 +47,7 @@ def _of_release(registry: Registry, release: Release) -> Lineage:
 
 def _answer(workspace: Workspace, query_id: str) -> ServedAnswer:
     """What the event log says of an answer. Raises NotFound where it has none of that id, or one that failed."""
-    log = read_log(workspace.events)
+    log = read_log(event_folder(workspace))
     shown = log.impressions.filter(pc.equal(log.impressions["query_id"], query_id)).to_pylist()
     if not shown or not shown[0]["release_id"]:
         raise NotFound(f"the event log has no answer {query_id!r}", hint="see what came in: nearer events")

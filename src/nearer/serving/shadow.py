@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -62,9 +63,9 @@ class Shadow:
         self._entry: ShadowEntry | None = None
         self._follower = Follower(workspace, queue=queue, target=self._target, is_urgent=False, poll_s=RARE_S)
         self._waiting: Queue[_Offered] = Queue(_MOST_WAITING)
-        self._counts, self._counting = _Counts(), Lock()
-        self._answers: list[ShadowAnswer] = []
-        self._written_id = ""
+        self._counts: dict[str, _Counts] = defaultdict(_Counts)  # of each shadow, by its id
+        self._answers: dict[str, list[ShadowAnswer]] = defaultdict(list)
+        self._counting = Lock()
         self._is_ending = False
         self._last_warning = ""
         self._thread = Thread(target=self._work, name="nearer-shadow", daemon=True)
@@ -97,9 +98,9 @@ class Shadow:
             return
         try:
             self._waiting.put_nowait(_Offered(shadow_id=entry.shadow_id, ask=ask, answer=answer))
-            self._count(offered=1)
+            self._count(entry.shadow_id, offered=1)
         except Full:
-            self._count(offered=1, dropped=1)
+            self._count(entry.shadow_id, offered=1, dropped=1)
 
     def _target(self, _: Workspace) -> Release:
         self._entry = self._store.active()
@@ -107,11 +108,12 @@ class Shadow:
             raise NotFound("no candidate is in the shadow", hint="nearer shadow start SYSTEM")
         return self._entry.release
 
-    def _count(self, *, offered: int = 0, dropped: int = 0, failed: int = 0) -> None:
+    def _count(self, shadow_id: str, *, offered: int = 0, dropped: int = 0, failed: int = 0) -> None:
         with self._counting:
-            self._counts.offered += offered
-            self._counts.dropped += dropped
-            self._counts.failed += failed
+            counts = self._counts[shadow_id]
+            counts.offered += offered
+            counts.dropped += dropped
+            counts.failed += failed
 
     def _work(self) -> None:
         write_at = time.monotonic() + _WRITE_S
@@ -137,26 +139,23 @@ class Shadow:
     def _ask(self, offered: _Offered) -> None:
         served, entry = self._follower.served, self._entry
         if served is None or entry is None or entry.shadow_id != offered.shadow_id:
-            self._count(failed=1)
+            self._count(offered.shadow_id, failed=1)
             return
         try:
             deadline = time.monotonic() + _DEADLINE_S
             [answer] = self._follower.searcher.search_many([offered.ask], deadline=deadline)
         except NearerError as error:
-            self._count(failed=1)
+            self._count(offered.shadow_id, failed=1)
             self._tell(str(error))
             return
         except Exception:
-            self._count(failed=1)
+            self._count(offered.shadow_id, failed=1)
             _log.exception("the candidate in the shadow failed")
             return
         self._keep(offered, answer)
 
     def _keep(self, offered: _Offered, answer: Answer) -> None:
-        if self._written_id != offered.shadow_id:
-            self._write()
-            self._written_id = offered.shadow_id
-        self._answers.append(
+        self._answers[offered.shadow_id].append(
             ShadowAnswer(
                 at=utc_now(),
                 query=offered.ask.text,
@@ -170,21 +169,20 @@ class Shadow:
 
     def _write(self) -> None:
         with self._counting:
-            counts, self._counts = self._counts, _Counts()
-        answers, self._answers = self._answers, []
-        shadow_id = self._written_id or (self._entry.shadow_id if self._entry else "")
-        if not shadow_id or not (answers or counts.offered or counts.failed):
-            return
-        try:
-            self._store.add(
-                shadow_id,
-                answers,
-                num_offered=counts.offered,
-                num_dropped=counts.dropped,
-                num_failed=counts.failed,
-            )
-        except NearerError as error:
-            self._tell(str(error))
+            counted, self._counts = self._counts, defaultdict(_Counts)
+        answered, self._answers = self._answers, defaultdict(list)
+        for shadow_id in {*counted, *answered}:
+            counts = counted[shadow_id]
+            try:
+                self._store.add(
+                    shadow_id,
+                    answered[shadow_id],
+                    num_offered=counts.offered,
+                    num_dropped=counts.dropped,
+                    num_failed=counts.failed,
+                )
+            except NearerError as error:
+                self._tell(str(error))
 
     def _tell(self, what: str) -> None:
         """Say once what keeps the candidate from being compared."""

@@ -11,10 +11,10 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import InputError, WorkspaceError
 from nearer.core.progress import Progress
 from nearer.store.collection import BATCH, batches
-from nearer.store.tables import metadata
+from nearer.store.tables import event_files, metadata
 
-TABLES = tuple(metadata.sorted_tables)
-"""What is copied: each after the tables that it refers to."""
+TABLES = tuple(table for table in metadata.sorted_tables if table is not event_files)
+"""What is copied: each after the tables that it refers to. Events are in the folder too, and come from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

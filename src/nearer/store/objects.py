@@ -2,6 +2,7 @@
 
     <address>/models/<id>/<file>...        the files of a model
     <address>/models/<id>/nearer.json      the SHA-256 and the bytes of each; written last
+    <address>/events/<sha256>/<file>       what was sealed of the event log: see store/events/sharing.py
 
 Credentials come from the environment alone, as AWS's own tools read them.
 """
@@ -100,6 +101,27 @@ class Objects:
             paths = sorted(self._files.find(f"{self._root}/{name}"), key=lambda path: not path.endswith(MANIFEST))
             for path in paths:
                 self._files.rm_file(path)
+
+    def names(self, below: str) -> list[str]:
+        """The names of all objects below a name. Raises ServiceError."""
+        with _asked(self.address):
+            found = self._files.find(f"{self._root}/{below}")
+        if not found:
+            self._refuse_no_bucket()
+        return [str(path).removeprefix(f"{self._root}/") for path in found]
+
+    def get(self, name: str) -> bytes | None:
+        """What one object holds, None where there is none. Raises ServiceError."""
+        try:
+            with _asked(self.address):
+                return bytes(self._files.cat_file(f"{self._root}/{name}"))
+        except FileNotFoundError:
+            return None
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep one object; it is there whole or not at all. Raises ServiceError."""
+        with _asked(self.address):
+            self._files.pipe_file(f"{self._root}/{name}", content)
 
     def _manifest(self, name: str) -> dict[str, dict[str, Any]] | None:
         """The files that were pushed; None where nothing is. Raises ServiceError where that is damaged."""

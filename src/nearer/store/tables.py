@@ -345,5 +345,14 @@ cycle_stages = sa.Table(
 )
 """What each stage of a turn gave, and the hash of what it was given."""
 
+event_files = sa.Table(
+    "event_files",
+    metadata,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("sha256", Text, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+"""Sealed files of the event log, where machines share this database; see ``store/events/sharing.py``."""
+
 STAGED_TABLES = (documents, queries, pairs, judgments, split_members)
 """What an import fills."""

@@ -9,6 +9,7 @@ from nearer.core.ids import content_id
 from nearer.core.results.base import JSON
 from nearer.signals.log import read_log
 from nearer.store.events.columns import seconds
+from nearer.store.events.sharing import event_folder
 from nearer.store.workspace import Workspace
 
 FEWEST_SEARCHES = 100
@@ -28,7 +29,7 @@ class News:
 
 def read_news(workspace: Workspace) -> News:
     """What there is to learn from now. Raises WorkspaceError where the event log cannot be read."""
-    log, collection = read_log(workspace.events), workspace.collection
+    log, collection = read_log(event_folder(workspace)), workspace.collection
     at_I = seconds(log.impressions["at"])
     last = float(np.nanmax(at_I)) if np.isfinite(at_I).any() else 0.0
     judged = [_judgment(each) for each in collection.all_judgments() if each.source != "clicks"]

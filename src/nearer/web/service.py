@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from nearer.core.errors import NotFound
+from nearer.core.errors import NearerError, NotFound
 from nearer.flows.job import start_waiting_jobs
 from nearer.flows.retention import enforce_retention
 from nearer.serving.arms import Arm, Router
@@ -18,6 +18,7 @@ from nearer.serving.served import Served
 from nearer.serving.shadow import Shadow
 from nearer.store.events.log import EventLog
 from nearer.store.events.salt import Salt
+from nearer.store.events.sharing import event_folder
 from nearer.store.workspace import Workspace
 from nearer.web.errors import TooLarge
 from nearer.web.guard import CanaryGuard
@@ -52,7 +53,7 @@ class Service:
             workspace.events,
             locks=workspace.locks,
             lost=self.metrics.lost,
-            sealed=lambda: enforce_retention(workspace),
+            sealed=self._tend_events,
         )
         self.is_ending = False
         self._work = Work(self.limits)
@@ -100,7 +101,18 @@ class Service:
         self.follower.close()
         self.queue.close()
         self.events.close()
+        self._share_last_events()
         self.metrics.close()
+
+    def _tend_events(self) -> None:
+        enforce_retention(self.workspace)
+        event_folder(self.workspace)
+
+    def _share_last_events(self) -> None:
+        try:
+            event_folder(self.workspace)
+        except NearerError as error:
+            _log.warning("%s; what was sealed is here, and goes there the next time", error.message)
 
     def measured(self) -> bytes:
         """The numbers for Prometheus."""

@@ -18,6 +18,7 @@ from nearer.flows.promote import promote
 from nearer.flows.report import report
 from nearer.signals.log import read_log
 from nearer.store.cycles import CycleEntry, Cycles
+from nearer.store.events.sharing import event_folder
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE
 from nearer.turns.fresh import FRESH, hold_fresh, release_fresh
@@ -84,7 +85,7 @@ class _Turn:
     def collect(self, _: Results, __: JSON) -> Outcome:
         """What there is to learn from, as it was when the turn began."""
         news = self.entry.news
-        log = read_log(self.workspace.events)
+        log = read_log(event_folder(self.workspace))
         explored = self.workspace.recipe.search.explore
         notes = () if explored or not log.events.num_rows else (_NO_EXPLORING,)
         summary = f"{news['num_searches']:,} searches, {news['num_events']:,} events that count"

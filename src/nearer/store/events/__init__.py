@@ -8,6 +8,9 @@ It is append-only, and apart from the database.
                                            impressions or events
 .nearer/events/import-ID/NAME.parquet      what was imported from one file, by its content
 .nearer/events/forgotten.json              who was forgotten, hashed, while a process may still write of them
+.nearer/events/forgotten-ID.json           one who was forgotten, where machines share their events
+
+Where the recipe names PostgreSQL or object storage, what is sealed is shared with other machines: see ``sharing.py``.
 
 Each process writes files of its own, so that none waits for another. While a ``.log`` is there it counts, and not its
 Parquet files: they are whole once it is gone.

@@ -1,9 +1,11 @@
 """What goes from the event log: a person's records, and what is older than it may be kept.
 
 What was forgotten is noted in ``forgotten.json`` before any file is written anew, so that nobody reads it from then on;
-files that live processes write to lose it once they are sealed.
+files that live processes write to lose it once they are sealed. Where machines share their events, a note of each stays
+in ``forgotten-ID.json``.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +23,7 @@ from nearer.store.files import write_atomic
 
 Filter = Callable[[Kind, pa.Table], pa.Table]
 _TIMES: dict[Kind, str] = {"impressions": "at", "events": "received_at"}
-_NOTE = "forgotten.json"
+_NOTE, _NOTES = "forgotten.json", "forgotten-*.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +44,27 @@ class Forgotten:
 
 
 def read_forgotten(folder: Path) -> list[Forgotten]:
-    """What was forgotten and may still be in a file. Raises WorkspaceError when the note is damaged."""
-    path = folder / _NOTE
+    """Who was forgotten, and may still be in a file. Raises WorkspaceError when a note is damaged."""
+    return list(dict.fromkeys(each for path in (folder / _NOTE, *sorted(folder.glob(_NOTES))) for each in _read(path)))
+
+
+def as_note(person: Forgotten) -> bytes:
+    """What a file says of one who was forgotten."""
+    return json.dumps([asdict(person)]).encode()
+
+
+def note_of(person: Forgotten) -> str:
+    """The name of that file, by what it says."""
+    return f"forgotten-{hashlib.sha256(as_note(person)).hexdigest()[:32]}.json"
+
+
+def forget_noted(folder: Path) -> None:
+    """Take everybody of whom there is a note out of what is sealed. Raises OSError."""
+    forgotten = read_forgotten(folder)
+    rewrite(folder, lambda kind, table: without(forgotten, kind, table))
+
+
+def _read(path: Path) -> list[Forgotten]:
     try:
         rows = json.loads(path.read_bytes())
         return [Forgotten(**{**row, "query_ids": tuple(row["query_ids"])}) for row in rows]
@@ -65,11 +86,11 @@ def forget(folder: Path, person: Forgotten, *, is_written: bool) -> None:
 
     Raises OSError.
     """
-    forgotten = [*read_forgotten(folder), person]
+    forgotten = [*_read(folder / _NOTE), person]
     write_atomic(folder / _NOTE, json.dumps([asdict(each) for each in forgotten]))
     failpoint("events.forgotten")
     if is_written:
-        rewrite(folder, lambda kind, table: without(forgotten, kind, table))
+        forget_noted(folder)
     else:
         finish_forgetting(folder)
 
@@ -81,9 +102,8 @@ def is_forgetting(folder: Path) -> bool:
 
 def finish_forgetting(folder: Path) -> None:
     """Take everybody who was forgotten out of every file, and the note with them; nobody may be writing now."""
-    forgotten = read_forgotten(folder)
-    if forgotten:
-        rewrite(folder, lambda kind, table: without(forgotten, kind, table))
+    if is_forgetting(folder):
+        forget_noted(folder)
         (folder / _NOTE).unlink(missing_ok=True)
 
 
@@ -100,7 +120,7 @@ def remove_before(folder: Path, at: datetime) -> int:
 def rewrite(folder: Path, kept: Filter) -> int:
     """Write every sealed file anew, each in one step, with what stays of it; how many records went. Raises OSError."""
     num_removed = 0
-    for path in sorted([*folder.glob("*.parquet"), *folder.glob(f"{IMPORT}*/*.parquet")]):
+    for path in sealed_files(folder):
         kind: Kind = "impressions" if path.name.endswith("impressions.parquet") else "events"
         with path.open("rb") as file:
             table = pyarrow.parquet.read_table(file, schema=SCHEMAS[kind])
@@ -111,8 +131,18 @@ def rewrite(folder: Path, kept: Filter) -> int:
     return num_removed
 
 
+def sealed_files(folder: Path) -> list[Path]:
+    """The Parquet files, those of imports too; of an hour that is being sealed they are not whole yet."""
+    return sorted([*folder.glob("*.parquet"), *folder.glob(f"{IMPORT}*/*.parquet")])
+
+
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table in one step. Raises OSError."""
+    write_atomic(path, table_bytes(table))
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """A table as a Parquet file."""
     sink = pa.BufferOutputStream()
     pyarrow.parquet.write_table(table, sink, compression="zstd")
-    write_atomic(path, sink.getvalue().to_pybytes())
+    return bytes(sink.getvalue().to_pybytes())

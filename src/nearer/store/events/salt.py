@@ -41,6 +41,11 @@ class Salt:
         """A salt of this process alone, for a workspace that may not be written."""
         return cls(secrets.token_bytes(_BYTES))
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells salts apart, and nothing of what they are."""
+        return self._sign("salt", num_hex=2 * _HALF)
+
     def hashed(self, name: str | None) -> str:
         """A user or session as it is kept: 128 bits that only this workspace can make; nobody is empty."""
         return self._sign(f"person {name}", num_hex=2 * _HALF) if name else ""

@@ -72,6 +72,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("doc_id"),
     )
     op.create_table(
+        "event_files",
+        sa.Column("name", types.Text, nullable=False),
+        sa.Column("sha256", types.Text, nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "sha256"),
+    )
+    op.create_table(
         "jobs",
         sa.Column("job_id", types.Text, nullable=False),
         sa.Column("verb", types.Text, nullable=False),
