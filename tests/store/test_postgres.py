@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -244,6 +245,36 @@ def test_an_address_in_the_environment(postgres_store, tmp_path, monkeypatch):
     with pytest.raises(NearerError, match="without a password") as caught:
         Workspace.init(tmp_path / "other", recipe={"store": {"url": "postgresql://me:s3cret@db/shop"}})
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_server_that_checks_passwords_takes_the_right_one_from_the_environment(
+    postgres, database, postgres_store, monkeypatch
+):
+    with psycopg.connect(postgres_store, autocommit=True) as connection:
+        rules = Path(connection.execute("SHOW hba_file").fetchone()[0])
+        connection.execute("DROP ROLE IF EXISTS checked; CREATE ROLE checked LOGIN SUPERUSER PASSWORD 'right-w0rd'")
+        before = rules.read_text()
+        rules.write_text(f"local all checked scram-sha-256\n{before}")
+        connection.execute("SELECT pg_reload_conf()")
+    address = postgres_store.replace("postgres@", "checked@")
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    monkeypatch.setenv("PGPASSFILE", os.devnull)
+    try:
+        for password, said in ((None, "no password supplied"), ("wrong-w0rd", "password authentication failed")):
+            if password:
+                monkeypatch.setenv("PGPASSWORD", password)
+            with pytest.raises(WorkspaceError, match=said) as caught:
+                open_database(address)
+            assert "PGPASSWORD" in caught.value.hint
+            assert "w0rd" not in f"{caught.value} {caught.value.hint}"
+        monkeypatch.setenv("PGPASSWORD", "right-w0rd")
+        opened = open_database(address)
+        put(opened, Document(doc_id="a", text="x"))
+        opened.close()
+    finally:
+        rules.write_text(before)
+        with psycopg.connect(postgres_store, autocommit=True) as connection:
+            connection.execute("SELECT pg_reload_conf()")
 
 
 def test_what_an_index_cannot_hold_is_told(database):
