@@ -14,8 +14,9 @@ from forked import SERVER, die_at
 from nearer.core.errors import DeadlineExceeded, Overloaded, WorkspaceError
 from nearer.store.events import log as writing
 from nearer.store.events import reading
+from nearer.store.events.forgetting import Forgotten, forget
 from nearer.store.events.log import EventLog
-from nearer.store.events.reading import read_events
+from nearer.store.events.reading import EventReader, read_events
 from nearer.store.events.records import as_line, as_tables
 from nearer.store.events.salt import Salt
 from nearer.store.events.segments import OpenFile, framed, open_files, scan, seal
@@ -333,3 +334,68 @@ def test_the_newest_are_of_all_who_write_and_of_the_last_hour_where_nobody_does(
     for log in logs:
         log.close()
     assert (newest(30).num_rows, newest(31).num_rows) == (30, 60), "of sealed files as many as are wanted"
+
+
+def as_rows(logged):
+    return logged.impressions.to_pylist(), logged.events.to_pylist(), logged.num_repeated, logged.num_damaged
+
+
+def test_a_reader_reads_what_is_new_alone(tmp_path):
+    log, folder = opened(tmp_path), tmp_path / "events"
+    reader = EventReader(folder)
+    log.commit([impression(f"q{n}") for n in range(50)])
+    first = reader.read()
+    before = reader.num_read_bytes
+    assert before == sum(path.stat().st_size for path in folder.glob("*.log"))
+    assert reader.read() is first
+    assert reader.num_read_bytes == before, "nothing is new"
+    log.commit([event("e1", query_id="q1")])
+    assert reader.read().events["event_id"].to_pylist() == ["e1"]
+    assert 0 < reader.num_read_bytes - before < before / 10, "the new line alone"
+    log.close()
+    assert as_rows(reader.read()) == as_rows(read_events(folder))
+    before = reader.num_read_bytes
+    reader.read()
+    assert reader.num_read_bytes == before, "what is sealed is read once"
+    later = opened(tmp_path)
+    later.commit([event("e2", query_id="q2"), event("e1", query_id="q1")])
+    assert as_rows(reader.read()) == as_rows(read_events(folder))
+    assert reader.read().num_repeated == 1
+    later.close()
+
+
+def test_a_reader_waits_for_a_line_that_is_being_written_and_counts_what_is_damaged(tmp_path):
+    log, folder = opened(tmp_path), tmp_path / "events"
+    log.commit([event("e1")])
+    [path] = open_files(folder)
+    reader, line = EventReader(folder), framed([as_line(event("e2"))])
+    assert reader.read().num_torn_bytes == 0
+    with path.open("ab") as file:
+        file.write(line[:20])
+    assert reader.read().num_torn_bytes == 20
+    with path.open("ab") as file:
+        file.write(b"!!!\n" + line)
+    found = reader.read()
+    assert (found.events["event_id"].to_pylist(), found.num_torn_bytes, found.num_damaged) == (["e1", "e2"], 0, 1)
+    assert as_rows(found) == as_rows(read_events(folder))
+    log.close()
+    assert reader.read().num_damaged == 1, "it lies aside, and is told"
+
+
+def test_a_reader_sees_who_was_forgotten_and_lets_go(tmp_path):
+    now = [0.0]
+    log, folder = opened(tmp_path), tmp_path / "events"
+    log.commit([impression("q1", user="ann"), impression("q2", user="bob")])
+    log.close()
+    reader = EventReader(folder, clock=lambda: now[0])
+    assert reader.read().impressions["query_id"].to_pylist() == ["q1", "q2"]
+    forget(folder, Forgotten(person="ann", before=2**60, query_ids=("q1",)), is_written=False)
+    assert reader.read().impressions["query_id"].to_pylist() == ["q2"]
+    before, now[0] = reader.num_read_bytes, 100.0
+    reader.let_go(unread_s=200.0)
+    reader.read()
+    assert reader.num_read_bytes == before
+    now[0] = 400.0
+    reader.let_go(unread_s=200.0)
+    assert reader.read().impressions.num_rows == 1
+    assert reader.num_read_bytes > before, "it had let go of the records"

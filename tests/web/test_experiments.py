@@ -73,7 +73,7 @@ def test_the_guard_ends_a_canary(live, tmp_path, monkeypatch):
     monkeypatch.setattr(type(searcher), "search_many", _broken(type(searcher).search_many, searcher))
     for number in range(400):
         live.client.post("/v1/search", json={"query": "rain", "user": f"u{number}"})
-    guard = CanaryGuard(live.workspace, every_s=0.05)
+    guard = CanaryGuard(live.workspace, log=live.service.log, every_s=0.05)
     guard.start()
     eventually(lambda: Experiments(live.workspace.database).running() is None, what="the canary is ended")
     guard.close()

@@ -20,6 +20,7 @@ from nearer.online.plan import Plan, read_plan
 from nearer.serving.experiment_report import offline_of, power_of, report_experiment, status_of
 from nearer.serving.holdout import holdout_effect
 from nearer.store.arms import Arms
+from nearer.store.events.reading import EventReader
 from nearer.store.events.sharing import event_folder
 from nearer.store.experiments import Experiment, Experiments
 from nearer.store.registered import Decision
@@ -82,9 +83,15 @@ def begin_experiment(
 
 
 def experiment_report(
-    workspace: Workspace, experiment_id: str | None = None, *, now: Now = _utc_now
+    workspace: Workspace,
+    experiment_id: str | None = None,
+    *,
+    now: Now = _utc_now,
+    log: EventReader | None = None,
 ) -> ExperimentReport:
     """What an experiment found, so far or in the end: the one that runs, or the newest, unless one is named.
+
+    Who asks again and again gives a reader of the ``log``, which goes on from where it was.
 
     Raises NotFound where there is none.
     """
@@ -92,7 +99,7 @@ def experiment_report(
     if found.report:
         return ExperimentReport.read(found.report)
     event_folder(workspace)
-    return report_experiment(workspace, found, now=now())
+    return report_experiment(workspace, found, now=now(), log=log)
 
 
 def stop_experiment(workspace: Workspace, *, reason: str, now: Now = _utc_now) -> ExperimentReport:
@@ -109,7 +116,9 @@ def stop_experiment(workspace: Workspace, *, reason: str, now: Now = _utc_now) -
     return _end(workspace, running, reason=reason, now=now())
 
 
-def guard_experiment(workspace: Workspace, *, now: Now = _utc_now) -> ExperimentReport | None:
+def guard_experiment(
+    workspace: Workspace, *, now: Now = _utc_now, log: EventReader | None = None
+) -> ExperimentReport | None:
     """End a canary that does harm, or that has run its days; the service asks for it every minute. None: nothing to do.
 
     Live then answers everybody again.
@@ -117,20 +126,20 @@ def guard_experiment(workspace: Workspace, *, now: Now = _utc_now) -> Experiment
     running = Experiments(workspace.database).running()
     if running is None or Plan.model_validate(running.plan).kind != "canary":
         return None
-    found = report_experiment(workspace, running, now=now())
+    found = report_experiment(workspace, running, now=now(), log=log)
     if found.verdict in ("harm", "worse"):
-        return _end(workspace, running, reason=f"ended by itself: {found.reasons[0]}", now=now())
+        return _end(workspace, running, reason=f"ended by itself: {found.reasons[0]}", now=now(), log=log)
     return None
 
 
-def experiments(workspace: Workspace) -> ExperimentList:
+def experiments(workspace: Workspace, *, log: EventReader | None = None) -> ExperimentList:
     """Every experiment, the newest first, and how well offline differences forecast what they found."""
     found = Experiments(workspace.database).all()
     pairs = [pair for each in found if (pair := _pair(each)) is not None]
     return ExperimentList(
         experiments=tuple(status_of(each) for each in found),
         agreement=agreement([offline for offline, _ in pairs], [online for _, online in pairs]),
-        holdout=holdout_effect(workspace),
+        holdout=holdout_effect(workspace, log=log),
     )
 
 
@@ -145,9 +154,11 @@ def _share_live(workspace: Workspace, arms: Arms, plan: Plan) -> None:
     arms.start(decision, live_id=live.release_id, release_id=live.release_id, share=plan.share)
 
 
-def _end(workspace: Workspace, running: Experiment, *, reason: str, now: datetime) -> ExperimentReport:
+def _end(
+    workspace: Workspace, running: Experiment, *, reason: str, now: datetime, log: EventReader | None = None
+) -> ExperimentReport:
     ended_at = now.isoformat(timespec="milliseconds")
-    found = report_experiment(workspace, replace(running, ended_at=ended_at, reason=reason), now=now)
+    found = report_experiment(workspace, replace(running, ended_at=ended_at, reason=reason), now=now, log=log)
     Experiments(workspace.database).end(running, reason=reason, ended_at=ended_at, report=found.to_dict())
     return found
 

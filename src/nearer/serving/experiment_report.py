@@ -21,6 +21,7 @@ from nearer.online.plan import Plan
 from nearer.online.sample_size import effect_found, users_needed
 from nearer.signals.log import SiftedLog, read_log
 from nearer.store.arms import Arms
+from nearer.store.events.reading import EventReader
 from nearer.store.experiments import Experiment
 from nearer.store.workspace import Workspace
 
@@ -38,17 +39,19 @@ def _outcomes(
     )
 
 
-def report_experiment(workspace: Workspace, experiment: Experiment, *, now: datetime) -> ExperimentReport:
-    """All that an experiment found until ``now``, or until it ended."""
+def report_experiment(
+    workspace: Workspace, experiment: Experiment, *, now: datetime, log: EventReader | None = None
+) -> ExperimentReport:
+    """All that an experiment found until ``now``, or until it ended; who asks again and again gives a reader."""
     plan, status = Plan.model_validate(experiment.plan), status_of(experiment)
     since, until = datetime.fromisoformat(experiment.started_at), _end_of(workspace, experiment) or now
-    log = read_log(workspace.events)
+    sifted = read_log(log or workspace.events)
     if plan.kind == "interleaving":
-        return _interleaved(log, plan, experiment, since=since, until=until)
-    outcomes = _outcomes(log, plan, since=since, until=until)
+        return _interleaved(sifted, plan, experiment, since=since, until=until)
+    outcomes = _outcomes(sifted, plan, since=since, until=until)
     before = None
     if plan.before_days:
-        before = _outcomes(log, plan, since=since - timedelta(days=plan.before_days), until=since, arms=None)
+        before = _outcomes(sifted, plan, since=since - timedelta(days=plan.before_days), until=since, arms=None)
     is_over = until >= since + timedelta(days=plan.days)
     num_units = {arm: len(np.unique(outcomes.unit_I[outcomes.arm_I == place])) for place, arm in enumerate(ARMS)}
     ratio = None

@@ -13,6 +13,7 @@ from nearer.online.outcomes import read_outcomes
 from nearer.online.plan import Plan
 from nearer.signals.log import read_log
 from nearer.store.events.columns import equal, seconds
+from nearer.store.events.reading import EventReader
 from nearer.store.workspace import Workspace
 
 HOLDOUT = "holdout"
@@ -27,24 +28,24 @@ _PLAN = Plan(
 )
 
 
-def holdout_effect(workspace: Workspace) -> HoldoutEffect | None:
+def holdout_effect(workspace: Workspace, *, log: EventReader | None = None) -> HoldoutEffect | None:
     """The effect since the first search of a user held out; None where none searched.
 
     Users who were seen on both sides, as while a service started, are left out.
     """
-    log = read_log(workspace.events)
-    is_out_I, at_I = equal(log.impressions["arm"], HOLDOUT), seconds(log.impressions["at"])
+    sifted = read_log(log or workspace.events)
+    is_out_I, at_I = equal(sifted.impressions["arm"], HOLDOUT), seconds(sifted.impressions["at"])
     if not is_out_I.any():
         return None
-    releases = log.impressions["release_id"].filter(pa.array(is_out_I))
+    releases = sifted.impressions["release_id"].filter(pa.array(is_out_I))
     since = datetime.fromtimestamp(float(np.nanmin(at_I[is_out_I])), UTC)
     until = datetime.fromtimestamp(float(np.nanmax(at_I)), UTC) + timedelta(milliseconds=1)
-    place = log.impressions.schema.get_field_index("arm")
+    place = sifted.impressions.schema.get_field_index("arm")
     arms = pc.if_else(pa.array(is_out_I), CONTROL, TREATMENT)
     outcomes = read_outcomes(
-        log.impressions.set_column(place, "arm", arms),
-        log.events,
-        log.impression_E,
+        sifted.impressions.set_column(place, "arm", arms),
+        sifted.events,
+        sifted.impression_E,
         arms=ARMS,
         unit="user",
         since=since,

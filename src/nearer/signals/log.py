@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from nearer.core.arrays import Ints
 from nearer.signals.sift import Sifted, sift
-from nearer.store.events.reading import Logged, read_events
+from nearer.store.events.reading import EventReader, Logged, read_events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,9 +36,12 @@ class SiftedLog:
         return replace(self, logged=replace(self.logged, impressions=impressions))
 
 
-def read_log(folder: Path, *, doc_ids: Collection[str] | None = None) -> SiftedLog:
-    """The event log in ``folder``; with ``doc_ids`` only events on these documents count. Raises WorkspaceError."""
-    logged = read_events(folder)
+def read_log(source: Path | EventReader, *, doc_ids: Collection[str] | None = None) -> SiftedLog:
+    """The event log in a folder, or of a reader that goes on from where it was; with ``doc_ids`` only their events.
+
+    Raises WorkspaceError.
+    """
+    logged = source.read() if isinstance(source, EventReader) else read_events(source)
     sifted = sift(logged.impressions, logged.events, doc_ids=doc_ids)
     return SiftedLog(
         logged=logged,

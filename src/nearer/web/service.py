@@ -17,6 +17,7 @@ from nearer.serving.searcher import Searcher
 from nearer.serving.served import Served
 from nearer.serving.shadow import Shadow
 from nearer.store.events.log import EventLog
+from nearer.store.events.reading import EventReader
 from nearer.store.events.salt import Salt
 from nearer.store.events.sharing import event_folder
 from nearer.store.workspace import Workspace
@@ -59,7 +60,8 @@ class Service:
         self._work = Work(self.limits)
         self._previous: Last[Searcher] = Last()
         self.router = Router(workspace, queue=self.queue)
-        self.guard = CanaryGuard(workspace)
+        self.log = EventReader(workspace.events)
+        self.guard = CanaryGuard(workspace, log=self.log)
         self.shadow = Shadow(workspace, queue=self.queue, is_busy=lambda: self._work.num_pending > 0)
 
     @property

@@ -175,8 +175,9 @@ def traffic_page(service: Service) -> TrafficPage:
 
 def experiments_page(service: Service, experiment_id: str = "") -> ExperimentsPage:
     """An experiment, and all of them. Raises NotFound for an unknown id."""
-    every = experiments(service.workspace)
-    report = experiment_report(service.workspace, experiment_id or None) if every.experiments else None
+    every, report = experiments(service.workspace, log=service.log), None
+    if every.experiments:
+        report = experiment_report(service.workspace, experiment_id or None, log=service.log)
     return ExperimentsPage(report=report, all=every)
 
 
