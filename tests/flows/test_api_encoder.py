@@ -322,3 +322,30 @@ def test_an_interrupted_job_ends_at_once(made, server):
     assert process.returncode == 130
     assert "interrupted" in err
     assert "Traceback" not in err
+
+
+def test_a_turn_pays_no_more_than_it_may_and_goes_on_later(live, ask, nearer, server, beir):
+    def paid():
+        return sum(len(text.split()) for text in server.texts) / 1000
+
+    before = paid()
+    assert "0 or more" in ask(live, "cycle", "--max-cost=-1", code=2)["error"]["message"]
+    stopped = ask(live, "cycle", "--max-cost", 0.7)
+    assert stopped["cost_usd"] == pytest.approx(paid() - before)
+    assert stopped["verdict"] == "stopped"
+    assert 0 < stopped["cost_usd"] <= 0.7
+    assert stopped["reasons"][-1].startswith("left out: ")
+    assert stopped["reasons"][-1].endswith("report")
+    before, known = paid(), [text for text in server.texts if text not in PROBE]
+    told = nearer("cycle", "--max-cost", 100, "--dir", live)
+    assert told.exit_code in (0, 3), told.err
+    assert re.search(r"services were paid \d+\.\d+ USD of at most 100", told.out)
+    assert "kept" in told.out, "what was done is not done again"
+    new = [text for text in server.texts if text not in PROBE][len(known) :]
+    assert not set(new) & set(known), "and not paid again"
+    assert "train_base" in told.out
+
+
+def test_a_turn_within_a_price_needs_one(made, ask):
+    folder = made(price_per_million_tokens=None)
+    assert "price" in ask(folder, "cycle", "--max-cost", 1, code=2)["error"]["message"]

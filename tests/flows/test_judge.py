@@ -3,12 +3,15 @@
 import json
 
 import pytest
+import sqlalchemy as sa
 
 from chat_server import ChatServer, document_of, query_of, raw, says
 from forked import die_apart_at
 from killed_synthesis import judge_by
 from nearer.encode.chat import ChatEndpoint
 from nearer.flows.judge import JudgeOptions, judge
+from nearer.printing.llm import model_judged
+from nearer.store.tables import llm_answers
 from nearer.store.workspace import Workspace
 
 
@@ -105,6 +108,43 @@ def test_what_it_costs_is_said_before(ask, server, base_live, monkeypatch):
     assert told["use"]["cost_usd"] > 0
     assert "which model" in ask(base_live, "judge", code=2)["error"]["message"]
     assert ask(base_live, "judge", "--model", "m", "--votes", 0, code=2)["error"]["hint"]
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_more_than_the_limit_is_never_spent_and_what_is_left_out_is_told(server, workspace, parallel):
+    prices, all_of_it = (1e6, 1e6), run(server, workspace, prices=(1e6, 1e6), limit=30)
+    whole, num_asked = all_of_it.use.cost_usd, all_of_it.use.num_asked
+    with workspace.write("test") as connection:
+        connection.execute(sa.delete(llm_answers))
+    server.bodies.clear()
+    told = run(server, workspace, prices=prices, limit=30, max_cost=whole / 2, parallel=parallel)
+    assert 0 < told.use.cost_usd <= whole / 2
+    assert told.use.num_asked == len(server.bodies) < num_asked
+    assert told.use.num_left_out == num_asked - told.use.num_asked
+    assert 0 < told.num_judged < all_of_it.num_judged
+    assert told.use.cost_usd > 0.3 * whole, "most of it was of use"
+    assert f"{told.use.num_left_out:,} left out" in model_judged(told)
+    rest = run(server, workspace, prices=prices, limit=30, max_cost=whole)
+    assert (rest.use.num_kept, rest.use.num_left_out) == (told.use.num_asked, 0), "nothing is paid twice"
+    assert run(server, workspace, prices=prices, limit=30, max_cost=0.0).use.cost_usd == 0
+
+
+def test_an_answer_that_nobody_counts_is_taken_to_cost_the_most(server, workspace):
+    server.fault_of = lambda _: raw(b"{")
+    told = run(server, workspace, prices=(1e6, 1e6), max_cost=3000.0, parallel=1)
+    assert len(server.bodies) < 10
+    assert told.use.num_left_out > 0
+
+
+def test_a_limit_needs_a_price(ask, server, base_live, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    for verb in (["judge", "--model", "m", "--system", "bm25"], ["synthesize", "--model", "m"]):
+        refused = ask(base_live, *verb, "--max-cost", 1, code=2)
+        assert "--price" in refused["error"]["hint"]
+        assert ask(base_live, *verb, "--max-cost=-1", "--price", "1,2", code=2)["error"]["hint"]
+        told = ask(base_live, *verb, "--max-cost", 0.0001, "--price", "1,2", "--dry-run")
+        assert "would be left out" in told["notes"][-1]
+    assert server.bodies == []
 
 
 @pytest.mark.exhaustive

@@ -31,9 +31,9 @@ def server():
         yield server
 
 
-def by(server, workspace, *, limit=20, parallel=4, prices=(1.0, 2.0), **more):
+def by(server, workspace, *, limit=20, parallel=4, prices=(1.0, 2.0), max_cost=None, **more):
     chat = ChatEndpoint(url=server.url, model="m", key=None, max_retries=more.pop("max_retries", 0), **more)
-    options = SynthesizeOptions(each=3, limit=limit, parallel=parallel, prices=prices)
+    options = SynthesizeOptions(each=3, limit=limit, parallel=parallel, prices=prices, max_cost=max_cost)
     return synthesize(workspace, chat=chat, options=options)
 
 
@@ -221,3 +221,12 @@ def by_one_that_obeys(server, workspace):
     server.answer = lambda body: '{"queries": ["pwned"]}'
     chat = ChatEndpoint(url=server.url, model="obedient", key=None)
     return synthesize(workspace, chat=chat, options=SynthesizeOptions(each=3))
+
+
+def test_a_limit_of_money_leaves_documents_out(server, documents):
+    with Workspace.open(documents) as workspace:
+        told = by(server, workspace, limit=None, prices=(1e6, 1e6), max_cost=10_000.0)
+        assert 0 < told.use.cost_usd <= 10_000
+        assert told.use.num_asked + told.use.num_left_out == told.num_documents
+        assert told.use.num_left_out > 0
+        assert told.num_written > 0

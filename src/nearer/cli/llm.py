@@ -15,6 +15,7 @@ Model = Annotated[str | None, typer.Option(help="A folder, or a name that the se
 Parallel = Annotated[int, typer.Option(help="Questions at once.")]
 PerMinute = Annotated[int | None, typer.Option(help="Questions in a minute, at most.")]
 Price = Annotated[str, typer.Option(help="US dollars a million tokens read and written, with a comma: 0.15,0.60.")]
+MaxCost = Annotated[float | None, typer.Option(help="US dollars, at most; the rest is left out. It needs --price.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how much would be asked, and the cost.")]
 
 
@@ -29,6 +30,7 @@ def synthesize(
     parallel: Parallel = 4,
     per_minute: PerMinute = None,
     price: Price = "",
+    max_cost: MaxCost = None,
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
     dry_run: DryRun = False,
     folder: Folder = HERE,
@@ -41,7 +43,13 @@ def synthesize(
 
     def synthesized(workspace: Workspace) -> Synthesized:
         options = SynthesizeOptions(
-            each=each, limit=limit, parallel=parallel, per_minute=per_minute, prices=_prices(price), seed=seed
+            each=each,
+            limit=limit,
+            parallel=parallel,
+            per_minute=per_minute,
+            prices=_prices(price),
+            max_cost=max_cost,
+            seed=seed,
         )
         return flow(
             workspace, model=model, offline=offline, options=options, dry_run=dry_run, progress=ConsoleProgress()
@@ -65,6 +73,7 @@ def judge(
     parallel: Parallel = 4,
     per_minute: PerMinute = None,
     price: Price = "",
+    max_cost: MaxCost = None,
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
     dry_run: DryRun = False,
     folder: Folder = HERE,
@@ -85,6 +94,7 @@ def judge(
             parallel=parallel,
             per_minute=per_minute,
             prices=_prices(price),
+            max_cost=max_cost,
             guideline=guideline,
             seed=seed,
         )

@@ -36,6 +36,9 @@ def cycle(
     until: Annotated[str | None, typer.Option(help="Stop after this stage; the next call goes on.")] = None,
     sources: Annotated[str, typer.Option(help="Whose judgments are learned from, such as human,clicks.")] = "",
     budget: Annotated[str | None, typer.Option(help="Time for both trainings, such as 40m.")] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="US dollars that this call may pay to services; before more it stops.")
+    ] = None,
     shadow: Annotated[float, typer.Option(help="Ask the candidate this share of live's queries first.")] = 0.0,
     canary: Annotated[float, typer.Option(help="Let it answer this share of the users first.")] = 0.0,
     days: Annotated[int, typer.Option(help="Of the canary.")] = 7,
@@ -57,6 +60,7 @@ def cycle(
             until=until,
             sources=sources,
             budget=budget,
+            max_cost=max_cost,
             shadow=shadow,
             canary=canary,
             days=days,

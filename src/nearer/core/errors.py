@@ -15,6 +15,7 @@
       x Overloaded              more is asked at once than can be answered
       x DeadlineExceeded        an answer was not ready in time
       x NotReady                a service cannot answer yet
+      x BudgetSpent             to go on may cost more money than was allowed
 
 Each carries what is wrong (``message``) and the command or edit that mends it (``hint``).
 """
@@ -172,3 +173,9 @@ class NotReady(NearerError):
     """A service cannot answer yet."""
 
     code = "not_ready"
+
+
+class BudgetSpent(NearerError):
+    """To go on may cost more money than was allowed."""
+
+    code = "budget_spent"

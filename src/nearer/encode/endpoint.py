@@ -8,6 +8,7 @@ import binascii
 import json
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,18 +16,22 @@ import numpy as np
 from nearer.core.arrays import Floats32, Floats64
 from nearer.core.errors import ServiceError
 from nearer.core.extras import extra
+from nearer.core.purse import most_tokens
 from nearer.core.sections import ApiRecipe
 from nearer.encode.failures import explain, shown
 
 if TYPE_CHECKING:
     import openai
 
+Request = Callable[[int], AbstractContextManager[Callable[[int], object]]]
 _FIRST_RETRIES = 2
 """A service that never answers is reported in seconds."""
 
 
 class Endpoint:
-    """A model of a service, and how it may be asked; ``on_answer`` receives the tokens of each answered request.
+    """A model of a service, and how it may be asked.
+
+    ``request`` is entered before each, with the most tokens that it can take, and gives what is told how many it took.
 
     The client of ``openai`` asks again after 408, 409, 429 and 5xx, after a timeout, and when the connection was lost;
     while nobody has answered yet, twice at most.
@@ -34,11 +39,11 @@ class Endpoint:
     Raises InputError where that library is not installed.
     """
 
-    def __init__(self, api: ApiRecipe, *, model: str, key: str | None, on_answer: Callable[[int], None]) -> None:
+    def __init__(self, api: ApiRecipe, *, model: str, key: str | None, request: Request) -> None:
         self.api = api
         self.model = model
         self._key = key
-        self._on_answer = on_answer
+        self._request = request
         self._has_answered = False
         self._client = _client(api, key)
         weakref.finalize(self, self._client.close)
@@ -46,18 +51,22 @@ class Endpoint:
     def embed(self, texts: Sequence[str], *, num_tokens: int) -> Floats32:
         """The vectors of ``texts`` in one request, shape (N, D); ``num_tokens`` is our estimate of its size.
 
-        Raises ServiceError when the service refuses, keeps failing, or answers something else.
+        Raises ServiceError when the service refuses, keeps failing, or answers something else, BudgetSpent.
         """
+        with self._request(most_tokens(*texts)) as answered:
+            vectors_ND, counted = self._answer(texts)
+            answered(num_tokens if counted is None else counted)
+        return vectors_ND
+
+    def _answer(self, texts: Sequence[str]) -> tuple[Floats32, int | None]:
         body = self._ask(texts)
         try:
-            vectors_ND, counted = read_answer(body, num_texts=len(texts))
+            return read_answer(body, num_texts=len(texts))
         except ValueError as error:
             raise ServiceError(
                 f"{self.api.endpoint}: its answer cannot be used: {shown(str(error), key=self._key)}",
                 hint="check encoder.model, and that encoder.api.endpoint is one for embeddings: most end in /v1",
             ) from None
-        self._on_answer(num_tokens if counted is None else counted)
-        return vectors_ND
 
     def _ask(self, texts: Sequence[str]) -> bytes:
         """The body of a good answer."""

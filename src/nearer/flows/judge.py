@@ -15,7 +15,7 @@ from nearer.core.ids import content_id
 from nearer.core.judging import blend
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import TRUSTED, Document, Judgment, Query
-from nearer.core.results.llm import Calibration, CorrectedMetric, LlmUse, ModelJudged
+from nearer.core.results.llm import Calibration, CorrectedMetric, ModelJudged
 from nearer.core.results.measuring import Interval
 from nearer.encode.chat import Chat, Question, open_chat, rough_tokens
 from nearer.evaluation.pooling import Rankings, pool, rank_all
@@ -26,7 +26,7 @@ from nearer.measure.metrics import Measure, evaluate_run
 from nearer.measure.prediction_powered import LEAST_LABELLED, prediction_powered_mean
 from nearer.measure.raters import against_others
 from nearer.measure.significance import mean_intervals
-from nearer.signals.asking import Spent, Task, ask_all
+from nearer.signals.asking import Spent, Task, ask_all, use_of
 from nearer.signals.prompts import Prompt, as_data, read_prompt
 from nearer.signals.read_answers import read_grade
 from nearer.signals.suspicious import is_suspicious
@@ -56,7 +56,7 @@ Pair = tuple[str, str]
 class JudgeOptions:
     """What is judged, and how: ``votes`` answers in each of two orders; ``limit`` pairs of the pool, at random.
 
-    ``prices`` are US dollars a million tokens read and written.
+    ``prices`` are US dollars a million tokens read and written; of more than ``max_cost`` dollars nothing is spent.
     """
 
     split: str = "dev"
@@ -67,6 +67,7 @@ class JudgeOptions:
     parallel: int = 4
     per_minute: int | None = None
     prices: tuple[float, float] | None = None
+    max_cost: float | None = None
     guideline: Path | None = None
     seed: int = 0
 
@@ -103,6 +104,7 @@ def judge(
     asked = read_asked(workspace, Path(queries)) if queries else workspace.collection.queries(options.split)
     if not asked:
         raise InputError(f"split {options.split!r} has no query", hint="name a file: nearer judge QUERIES")
+    spent = Spent(prices=options.prices, most_usd=options.max_cost)
     chat = chat or open_chat(model or "", per_minute=options.per_minute)
     systems = options.systems or (LIVE if workspace.registry.live() else BASE, "bm25")
     rankings = rank_all(workspace, systems, asked, depth=options.depth, progress=progress)
@@ -118,11 +120,10 @@ def judge(
         for order in _ORDERS
         for vote in range(options.votes)
     ]
-    spent, said = Spent(), dict[Pair, dict[str, list[int]]]()
+    said = dict[Pair, dict[str, list[int]]]()
     if dry_run:
-        spent.num_asked = len(tasks)
-        spent.num_read = sum(rough_tokens(each.question.system + each.question.user) for each in tasks)
-        spent.num_written = _WRITTEN_TOKENS * len(tasks)
+        num_read = sum(rough_tokens(each.question.system + each.question.user) for each in tasks)
+        spent.add(num_asked=len(tasks), num_read=num_read, num_written=_WRITTEN_TOKENS * len(tasks))
     else:
         said = _ask(workspace, chat, tasks, pairs, options, spent=spent, progress=progress)
         _keep(workspace, asked, said, chat.name, max_grade=max_grade_of(workspace))
@@ -140,16 +141,8 @@ def judge(
         prompt=prompt.hash,
         num_suspicious=sum(is_suspicious(each.full_text) for each in documents.values()),
         is_dry_run=dry_run,
-        notes=tuple(_notes(calibration, dry_run=dry_run)),
-        use=LlmUse(
-            model=chat.name,
-            num_asked=spent.num_asked,
-            num_kept=spent.num_kept,
-            num_read_tokens=spent.num_read,
-            num_written_tokens=spent.num_written,
-            cost_usd=spent.cost_usd(options.prices),
-            faults=dict(sorted(spent.faults.items())),
-        ),
+        notes=tuple(spent.note_if_over() if dry_run else _notes(calibration)),
+        use=use_of(chat.name, spent),
     )
 
 
@@ -211,6 +204,7 @@ def _ask(
         parallel=options.parallel,
         spent=spent,
         progress=progress,
+        order=_order(pairs, options),
     )
     for outcome in outcomes:
         if outcome.value is not None:
@@ -218,6 +212,14 @@ def _ask(
             order = _ORDERS[rest // options.votes]
             said.setdefault(pair, {}).setdefault(order, []).append(outcome.value[0])
     return said
+
+
+def _order(pairs: Sequence[Pair], options: JudgeOptions) -> list[int]:
+    """The rows of the tasks as they are asked: query by query, drawn at random, for money may end before they do."""
+    queries = sorted({query_id for query_id, _ in pairs})
+    place = {query_id: number for number, query_id in enumerate(Random(options.seed).sample(queries, len(queries)))}
+    rows, each = sorted(range(len(pairs)), key=lambda row: place[pairs[row][0]]), len(_ORDERS) * options.votes
+    return [row * each + number for row in rows for number in range(each)]
 
 
 def _mean(answers: Mapping[str, Sequence[int]]) -> int:
@@ -332,7 +334,7 @@ def _interval(values: Sequence[float]) -> Interval | None:
     return mean_intervals([[value] for value in values], num_resamples=2000)[0] if values else None
 
 
-def _notes(calibration: Calibration, *, dry_run: bool) -> list[str]:
-    if dry_run or calibration.num_pairs:
+def _notes(calibration: Calibration) -> list[str]:
+    if calibration.num_pairs:
         return []
     return ["people judged none of these pairs, so nobody knows how far it can be believed: nearer label start"]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from nearer.core.errors import InputError
@@ -17,7 +17,7 @@ from nearer.evaluation.pooling import rank_all
 from nearer.evaluation.ready import refuse_without
 from nearer.evaluation.splits import ensure_splits
 from nearer.flows.label import max_grade_of
-from nearer.signals.asking import Spent, Task, ask_all
+from nearer.signals.asking import Spent, Task, ask_all, use_of
 from nearer.signals.offline_queries import OfflineWriter
 from nearer.signals.prompts import Prompt, as_data, read_prompt
 from nearer.signals.query_styles import STYLES, allotted, proportions, style_of
@@ -57,7 +57,7 @@ _CHOOSING = 10
 class SynthesizeOptions:
     """How queries are written: ``each`` for a document, for ``limit`` documents drawn at random, or all.
 
-    ``prices`` are US dollars a million tokens read and written.
+    ``prices`` are US dollars a million tokens read and written; of more than ``max_cost`` dollars nothing is spent.
     """
 
     each: int = 5
@@ -65,6 +65,7 @@ class SynthesizeOptions:
     parallel: int = 4
     per_minute: int | None = None
     prices: tuple[float, float] | None = None
+    max_cost: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -105,12 +106,12 @@ def synthesize(
     if offline:
         written, use, prompt = _by_rules(documents, options), None, None
         return _finish(workspace, OFFLINE, documents, written, use, prompt, dry_run=dry_run, progress=progress)
+    spent = Spent(prices=options.prices, most_usd=options.max_cost)
     chat = chat or open_chat(model or "", per_minute=options.per_minute)
     prompt = read_prompt(workspace.folder, "synthesize", write=not dry_run)
     tasks = _tasks(workspace, documents, prompt, options)
     if dry_run:
-        return _estimated(workspace, chat, documents, tasks, prompt, options)
-    spent = Spent()
+        return _estimated(workspace, chat, documents, tasks, prompt, spent, options)
     written = [
         (documents[outcome.row].doc_id, query)
         for outcome in ask_all(
@@ -121,11 +122,12 @@ def synthesize(
             parallel=options.parallel,
             spent=spent,
             progress=progress,
+            order=Random(options.seed).sample(range(len(tasks)), len(tasks)),
         )
         for query in outcome.value or ()
     ]
     written.sort(key=lambda each: each[0].encode())
-    use = _use(chat.name, spent, options)
+    use = use_of(chat.name, spent)
     return _finish(workspace, chat.name, documents, written, use, prompt, dry_run=False, progress=progress)
 
 
@@ -181,26 +183,15 @@ def _estimated(
     documents: Sequence[Document],
     tasks: Sequence[Task],
     prompt: Prompt,
+    spent: Spent,
     options: SynthesizeOptions,
 ) -> Synthesized:
     num_read = sum(rough_tokens(each.question.system + each.question.user) for each in tasks)
-    spent = Spent(num_asked=len(tasks), num_read=num_read, num_written=_WRITTEN_TOKENS * options.each * len(tasks))
-    sifted = Sifted(kept=(), num_gone={}, samples={})
-    return _result(
-        workspace, chat.name, documents, sifted, use=_use(chat.name, spent, options), prompt=prompt, dry=True
-    )
-
-
-def _use(name: str, spent: Spent, options: SynthesizeOptions) -> LlmUse:
-    return LlmUse(
-        model=name,
-        num_asked=spent.num_asked,
-        num_kept=spent.num_kept,
-        num_read_tokens=spent.num_read,
-        num_written_tokens=spent.num_written,
-        cost_usd=spent.cost_usd(options.prices),
-        faults=dict(sorted(spent.faults.items())),
-    )
+    num_written = _WRITTEN_TOKENS * options.each * len(tasks)
+    spent.add(num_asked=len(tasks), num_read=num_read, num_written=num_written)
+    sifted, use = Sifted(kept=(), num_gone={}, samples={}), use_of(chat.name, spent)
+    found = _result(workspace, chat.name, documents, sifted, use=use, prompt=prompt, dry=True)
+    return replace(found, notes=(*found.notes, *spent.note_if_over()))
 
 
 def _finish(

@@ -10,7 +10,8 @@ from nearer.printing.parts import interval, one_line, table
 def synthesized(result: Synthesized) -> str:
     """The result of `nearer synthesize`."""
     if result.is_dry_run and result.use:
-        return "\n".join([f"{result.num_documents:,} documents, an estimate:", *_use(result.use)])
+        notes = [f"note: {each}" for each in result.notes]
+        return "\n".join([f"{result.num_documents:,} documents, an estimate:", *_use(result.use), *notes])
     lines = [
         f"{result.num_written:,} queries written for {result.num_documents:,} documents by {result.method}; "
         f"{result.num_kept:,} stay, {result.num_choosing:,} of them to choose a checkpoint by",
@@ -39,7 +40,8 @@ def model_judged(result: ModelJudged) -> str:
         + ("" if result.is_dry_run else f"; {result.num_judged:,} have a grade: {_counts(result.by_grade)}")
     ]
     if result.is_dry_run:
-        return "\n".join([*lines, "an estimate:", *(_use(result.use) if result.use else [])])
+        notes = [f"note: {each}" for each in result.notes]
+        return "\n".join([*lines, "an estimate:", *(_use(result.use) if result.use else []), *notes])
     lines += _calibrated(result.calibration)
     lines += [_corrected(each) for each in result.corrected]
     lines += _use(result.use) if result.use else []
@@ -70,7 +72,13 @@ def _use(found: LlmUse) -> list[str]:
         f"{found.model}: {found.num_asked:,} questions, {found.num_read_tokens:,} tokens read, "
         f"{found.num_written_tokens:,} written, {cost}; {found.num_kept:,} answers were there already"
     ]
-    return lines + [f"  {number:,} without a usable answer: {fault}" for fault, number in found.faults.items()]
+    lines += [f"  {number:,} without a usable answer: {fault}" for fault, number in found.faults.items()]
+    if found.num_left_out:
+        lines.append(
+            f"  {found.num_left_out:,} left out: they might have cost more than {found.max_cost_usd:g} USD; go on with "
+            "a larger --max-cost: what was answered is not paid again"
+        )
+    return lines
 
 
 def _calibrated(found: Calibration) -> list[str]:

@@ -41,6 +41,9 @@ def cycled(result: Cycle) -> str:
     lines = [f"{turn}: {result.verdict}; {'; '.join(result.reasons)}"]
     if result.stages:
         lines += table([[f"  {each.stage}", each.state, each.summary] for each in result.stages])
+    if result.cost_usd:
+        most = "" if result.max_cost_usd is None else f" of at most {result.max_cost_usd:g}"
+        lines.append(f"services were paid {result.cost_usd:.4f} USD{most}")
     then = {
         "waiting": "users are waited for; repeat this command later",
         "stopped": "go on: nearer cycle",

@@ -21,6 +21,7 @@ from typing import Any, Self
 from sqlalchemy.engine import Connection
 
 from nearer.core.errors import WorkspaceError
+from nearer.core.purse import Purse
 from nearer.core.recipe import RECIPE_FILE, Recipe, as_toml, load_recipe, with_keys
 from nearer.core.records import JudgmentSource
 from nearer.store.collection import Collection
@@ -41,10 +42,11 @@ FORMAT_VERSION = 1
 class Workspace:
     """An open workspace."""
 
-    def __init__(self, *, folder: Path, recipe: Recipe, database: Database) -> None:
+    def __init__(self, *, folder: Path, recipe: Recipe, database: Database, purse: Purse | None = None) -> None:
         self.folder = folder
         self.recipe = recipe
         self.database = database
+        self.purse = purse
         self._is_present = False
         self._is_swept = False
         self.collection = Collection(database, trained_by=recipe.train.judged_by)
@@ -101,13 +103,19 @@ class Workspace:
 
     def with_recipe(self, recipe: Recipe) -> "Workspace":
         """The same open workspace under another recipe, which is not written down."""
-        other = Workspace(folder=self.folder, recipe=recipe, database=self.database)
+        other = Workspace(folder=self.folder, recipe=recipe, database=self.database, purse=self.purse)
         return other.measured_by(self.collection.measured_by)
 
     def measured_by(self, sources: tuple[JudgmentSource, ...]) -> "Workspace":
         """The same open workspace, in which systems are measured by judgments of these sources."""
-        other = Workspace(folder=self.folder, recipe=self.recipe, database=self.database)
+        other = Workspace(folder=self.folder, recipe=self.recipe, database=self.database, purse=self.purse)
         other.collection = Collection(self.database, measured_by=sources, trained_by=self.recipe.train.judged_by)
+        return other
+
+    def paying_from(self, purse: Purse) -> "Workspace":
+        """The same open workspace, in which services are paid from a purse."""
+        other = self.with_recipe(self.recipe)
+        other.purse = purse
         return other
 
     def with_values(self, values: Mapping[str, Any]) -> "Workspace":

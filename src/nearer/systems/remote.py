@@ -21,8 +21,9 @@ def open_remote(
         endpoint=api.endpoint,
         model=model,
         price_per_million_tokens=api.price_per_million_tokens,
+        purse=workspace.purse,
     )
-    endpoint = Endpoint(api, model=model, key=_key(api), on_answer=meter.add)
+    endpoint = Endpoint(api, model=model, key=_key(api), request=meter.request)
     encoder = ApiEncoder.open(endpoint, settings=settings)
     kept = workspace.registry.keep_probe(encoder.declaration_id, encoder.probe)
     return meter, encoder.registered(kept)

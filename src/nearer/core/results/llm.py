@@ -11,7 +11,8 @@ from nearer.core.results.measuring import Interval
 class LlmUse(Result):
     """What a language model was asked: answers that were ``num_kept`` from before cost nothing.
 
-    ``cost_usd`` is None where no price is known. ``faults`` counts questions without a usable answer, by reason.
+    ``cost_usd`` is None where no price is known. ``faults`` counts questions without a usable answer, by reason;
+    ``num_left_out`` were not asked, for they might have cost more than ``max_cost_usd``.
     """
 
     model: str
@@ -21,6 +22,8 @@ class LlmUse(Result):
     num_written_tokens: int
     cost_usd: float | None
     faults: Mapping[str, int]
+    num_left_out: int = 0
+    max_cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,8 @@ class CycleStep(Result):
 class Cycle(Result):
     """One turn of the loop, as far as it went; ``release_id`` is what it made live.
 
-    ``cycle_id`` is None where no turn began, ``ended_at`` while it goes on with the next call.
+    ``cycle_id`` is None where no turn began, ``ended_at`` while it goes on with the next call. ``cost_usd`` is what
+    this call paid to services that encode, None where that is unknown, and ``max_cost_usd`` what it was allowed.
     """
 
     cycle_id: str | None
@@ -45,6 +46,8 @@ class Cycle(Result):
     live_before: str | None
     started_at: str | None
     ended_at: str | None
+    cost_usd: float | None = None
+    max_cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from nearer.core.durations import seconds_of
 from nearer.core.progress import Progress
+from nearer.flows.adapt import adapt
 from nearer.flows.train import train
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, open_system
+from nearer.training.sources import with_sources
 from nearer.turns.stages import Outcome
 
 _UNTRAINABLE = ("adapter", "queries", "compressed", "int8", "api")
@@ -35,15 +37,18 @@ def train_live(workspace: Workspace, asked: Learning) -> Outcome:
 
 
 def train_base(workspace: Workspace, asked: Learning, *, is_alone: bool) -> Outcome:
-    """Train the base."""
+    """Train the base; of one behind an API, whose weights are not here, an adapter for queries."""
     return _trained(workspace, BASE, asked, share=1.0 if is_alone else 0.5)
 
 
 def _trained(workspace: Workspace, start: str, asked: Learning, *, share: float) -> Outcome:
     seconds = seconds_of(asked.budget, option="--budget") * share if asked.budget else None
     sources = asked.sources or _sources(workspace)
-    found = train(workspace, start, sources=sources, budget=seconds, progress=asked.progress)
-    learned = ", ".join(f"{each.num_pairs} of {each.source}" for each in found.sources)
+    if start == BASE and workspace.recipe.encoder.api.endpoint is not None:
+        found = adapt(with_sources(workspace, sources), "query", progress=asked.progress)
+    else:
+        found = train(workspace, start, sources=sources, budget=seconds, progress=asked.progress)
+    learned = ", ".join(f"{each.num_pairs} of {each.source}" for each in found.sources) or f"{found.num_pairs} pairs"
     what = found.model_id if found.improved else "nothing better"
     return Outcome(
         summary=f"{what} from {start}, of {learned}; dev {found.dev.start:.4f} -> {found.dev.best:.4f}",
