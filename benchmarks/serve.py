@@ -1,14 +1,16 @@
 """How the service does beside what one would use instead: each ratio is taken within one run.
 
-    python benchmarks/serve.py PART --work FOLDER --data DIR [--documents N] [--seconds S]
+    python benchmarks/serve.py PART --work FOLDER --data DIR [--documents N] [--sentences] [--seconds S]
 
 PART is one of
     search     /v1/search at 1, 8 and 32 clients, without batching too; beside encoder and index called in one process
     shadow     the same at half of one client's rate, with a candidate in the shadow (share 0.2) and without, in turn
-    swap       8 clients through promotions and rollbacks, one a second
+    swap       8 clients through promotions and rollbacks between two spaces, one a second; memory before and after
     embed      /v1/embeddings at 1 and 32 clients beside a bare FastAPI that calls SentenceTransformer.encode
     soak       --seconds at 80 % of the measured capacity: memory, files and threads at its beginning and end
---data is a folder in BEIR layout; its dev queries are asked. Each part prints a table and leaves FOLDER/PART.json.
+--data is a folder in BEIR layout; its dev queries are asked. With --sentences the documents are the distinct sentences
+of its documents, 4 to 30 words each: 100,000 real texts in minutes (medquad has as many). Each part prints a table and
+leaves FOLDER/PART.json.
 Server and clients share the machine's cores: another busy process distorts the ratios less than the times, but does.
 """
 
@@ -29,6 +31,7 @@ from typing import Any
 import numpy as np
 
 import nearer
+from nearer.encode.chunk import sentences
 from nearer.flows.shadow import start_shadow, stop_shadow
 from nearer.printing.progress import ConsoleProgress
 from nearer.retrieval.index import open_index
@@ -63,18 +66,20 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--documents", type=int, default=5000)
+    parser.add_argument("--sentences", action="store_true")
     parser.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     folder = workspace_of(arguments)
     with nearer.Workspace.open(folder) as workspace:
-        texts = [query.text for query in workspace.collection.queries("dev")]
+        asked = workspace.collection.queries("dev") or workspace.collection.queries()
+        texts = [query.text for query in asked]
         num_documents = workspace.collection.counts()["documents"]
     result = {
         "part": arguments.part,
         "date": datetime.date.today().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
-        "data": arguments.data.name,
+        "data": arguments.data.name + (", its sentences" if arguments.sentences else ""),
         "num_documents": num_documents,
         "num_queries": len(texts),
         "seconds": arguments.seconds,
@@ -86,19 +91,63 @@ def main() -> None:
 
 def workspace_of(arguments: argparse.Namespace) -> Path:
     """A workspace with the first documents of the set, in which the base is live; made once."""
-    folder: Path = arguments.work / f"{arguments.data.name}-{arguments.documents}"
+    kind = "sentences" if arguments.sentences else arguments.data.name
+    folder: Path = arguments.work / f"{kind}-{arguments.documents}"
     if (folder / "made").exists():
+        with nearer.Workspace.open(folder) as workspace:
+            _have_base_live(workspace)
         return folder
     with nearer.Workspace.init(folder) as workspace:
-        nearer.add(workspace, "beir", arguments.data, skip_bad=True, progress=ConsoleProgress())
-        judged = {each.doc_id for each in workspace.collection.judgments("dev")}
-        others = [each for each in workspace.collection.document_hashes() if each not in judged]
-        extra = others[max(0, arguments.documents - len(judged)) :]
-        if extra:
-            nearer.remove(workspace, extra)
+        if arguments.sentences:
+            _add_sentences(workspace, arguments.data, num=arguments.documents)
+        else:
+            _add_first(workspace, arguments.data, num=arguments.documents)
         nearer.promote(workspace, "base", progress=ConsoleProgress())
     (folder / "made").touch()
     return folder
+
+
+def _add_first(workspace: nearer.Workspace, data: Path, *, num: int) -> None:
+    """The judged documents of dev, and as many others as there is room for."""
+    nearer.add(workspace, "beir", data, skip_bad=True, progress=ConsoleProgress())
+    judged = {each.doc_id for each in workspace.collection.judgments("dev")}
+    others = [each for each in workspace.collection.document_hashes() if each not in judged]
+    if extra := others[max(0, num - len(judged)) :]:
+        nearer.remove(workspace, extra)
+
+
+def _add_sentences(workspace: nearer.Workspace, data: Path, *, num: int) -> None:
+    """The first distinct sentences of the set's documents, and the queries of dev; nobody has judged them."""
+    with (data / "qrels" / "dev.tsv").open(encoding="utf-8") as rows:
+        asked = {row.split("\t")[0] for row in rows}
+    found: dict[str, str] = {}
+    for document in _rows(data / "corpus.jsonl"):
+        for sentence in sentences(document["text"]):
+            if 4 <= len(sentence.split()) <= 30 and len(found) < num:
+                found.setdefault(sentence.lower(), sentence)
+    if len(found) < num:
+        raise SystemExit(f"{data} has {len(found)} sentences")
+    documents = [{"_id": f"s{place}", "text": text} for place, text in enumerate(found.values())]
+    for kind, kept in (
+        ("corpus", documents),
+        ("queries", [q for q in _rows(data / "queries.jsonl") if q["_id"] in asked]),
+    ):
+        path = workspace.folder / f"{kind}.jsonl"
+        path.write_text("".join(json.dumps(each) + "\n" for each in kept), encoding="utf-8")
+        nearer.add(workspace, kind, path, progress=ConsoleProgress())
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def _have_base_live(workspace: nearer.Workspace) -> None:
+    """Undo what an earlier run left live that was cut short."""
+    live = workspace.registry.live()
+    base = open_system(workspace, "base")
+    if live is None or not base.is_released_as(live):
+        nearer.promote(workspace, "base", force_reason="a benchmark")
 
 
 def search(folder: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]:
@@ -126,7 +175,7 @@ def shadow(folder: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]
     with served(folder) as port:
         alone = load(port, "/v1/search", bodies, clients=1, seconds=seconds)
         every_s = 2 / alone["per_second"]
-        for _ in range(3):
+        for _ in range(5):
             turns["without"].append(load(port, "/v1/search", bodies, clients=1, seconds=seconds, every_s=every_s))
             with nearer.Workspace.open(folder) as workspace:
                 start_shadow(workspace, "hybrid", share=SHARE)
@@ -149,22 +198,45 @@ def shadow(folder: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]
 
 
 def swap(folder: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Eight clients while another release goes live every second; none of their requests may fail."""
+    """Eight clients while live is another release every second, of another space; none of their requests may fail."""
     bodies = [{"query": text, "k": 10} for text in texts]
-    with served(folder) as port:
-        still = load(port, "/v1/search", bodies, clients=8, seconds=seconds)
-        with nearer.Workspace.open(folder) as workspace:
-            first = workspace.registry.live_id()
-            second = nearer.promote(workspace, "hybrid", force_reason="a benchmark").release_id
-            moves = [first, second] * 1000
+    with nearer.Workspace.open(folder) as workspace:
+        first, second = _two_releases(workspace)
+        with served(folder, tell=True) as (port, process):
+            still = load(port, "/v1/search", bodies, clients=8, seconds=seconds)
+            moves: list[str] = []
 
             def move() -> None:
-                nearer.promote(workspace, moves.pop())
+                if workspace.registry.live_id() == first:
+                    moves.append(str(nearer.promote(workspace, second).release_id))
+                else:
+                    moves.append(nearer.rollback(workspace).release_id)
 
+            move()  # both were opened once before memory is compared
+            load(port, "/v1/search", bodies, clients=8, seconds=2)
+            before = _resources(process.pid)
             moving = load(port, "/v1/search", bodies, clients=8, seconds=seconds, meanwhile=move)
-            if workspace.registry.live_id() != first:
-                nearer.promote(workspace, first)
-    return {"still": still, "moving": moving, "p95_ratio": moving["p95_ms"] / still["p95_ms"]}
+            if len(moves) % 2:
+                move()
+            load(port, "/v1/search", bodies, clients=8, seconds=2)
+            after = _resources(process.pid)
+    return {
+        "still": still,
+        "moving": moving,
+        "p95_ratio": moving["p95_ms"] / still["p95_ms"],
+        "num_moves": len(moves),
+        "before": before,
+        "after": after,
+    }
+
+
+def _two_releases(workspace: nearer.Workspace) -> tuple[str, str]:
+    """A release that is live, and one of another space that was: the base, and the same with half its dimensions."""
+    other = nearer.compress(workspace, "base", dimension=192).model_id
+    first = str(workspace.registry.live_id())
+    second = str(nearer.promote(workspace, other, force_reason="a benchmark").release_id)
+    nearer.rollback(workspace)
+    return first, second
 
 
 def embed(folder: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The service follows the live pointer: no request fails, and none is answered by two releases."""
 
-import gc
 import threading
 import weakref
 from itertools import cycle
@@ -74,14 +73,16 @@ def test_moves_under_eight_clients(serving, two_releases, num_moves):
         expected = answers_of(workspace, texts)
         rollback(workspace)
         expected |= answers_of(workspace, texts)
-        clients = Clients(running.url, expected)
+        clients, served = Clients(running.url, expected), []
         try:
             for number in range(num_moves):
+                served.append(weakref.ref(running.service.searcher.served.system.encoder))
                 moved = [older, newer][number % 2 == 0]
                 rollback(workspace) if moved is older else promote(workspace, newer.release_id)
                 eventually(lambda wanted=moved: serves(running, wanted), what="the service follows")
         finally:
             clients.end()
+    eventually(lambda: not any(each() for each in served), what="one release's model is left")
     assert len(clients.seen) > num_moves
     assert clients.failures == []
     assert set(clients.seen) == {newer.release_id, older.release_id}
@@ -101,11 +102,7 @@ def test_what_was_served_before_is_let_go(serving, two_releases):
     eventually(lambda: running.client.get("/readyz").json()["release_id"] != live_id, what="follows")
     running.post("/v1/search", query="rain")
 
-    def is_gone():
-        gc.collect()
-        return before() is None
-
-    eventually(is_gone, what="the former model is let go")
+    eventually(lambda: before() is None, what="the former model is let go")
 
 
 def test_a_release_that_cannot_be_opened_leaves_what_was_served(serving, two_releases, caplog, monkeypatch):

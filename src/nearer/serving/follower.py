@@ -1,6 +1,8 @@
 """A searcher that follows the live pointer, or another, the index and the documents while many ask it."""
 
+import gc
 import logging
+import math
 import time
 from collections.abc import Callable
 from threading import Condition, Event, Thread
@@ -15,6 +17,8 @@ from nearer.store.workspace import Workspace
 _log = logging.getLogger(__name__)
 POLL_S, RARE_S = 0.1, 0.5
 _RETRY_S = 1.0
+_LET_GO_S = 1.0
+"""So long after a swap the queries that were being answered have ended, and what answered them can go."""
 
 
 class Follower:
@@ -22,6 +26,7 @@ class Follower:
 
     What is opened answers a query before others may ask it. Until then, and where it cannot be opened, the searcher of
     before answers; there is none while ``target`` names nothing. What is not ``is_urgent`` waits for what is.
+    A model holds on to itself in cycles, so the garbage is collected after a swap: until then it keeps its memory.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class Follower:
         self._fault: NearerError = NotReady("the live release is being opened", hint="repeat the request in a moment")
         self._last_warning = ""
         self._is_ending = False
+        self._let_go_at = math.inf
         self._wake = Event()
         self._followed = Condition()
         self._thread = Thread(target=self._follow, name="nearer-follow", daemon=True)
@@ -101,6 +107,9 @@ class Follower:
             except Exception:
                 _log.exception("the live release cannot be followed")
                 wait_s = _RETRY_S
+            if time.monotonic() >= self._let_go_at:
+                self._let_go_at = math.inf
+                gc.collect()
             self._wake.wait(wait_s)
             self._wake.clear()
 
@@ -109,6 +118,8 @@ class Follower:
         try:
             release_id = self._target(self._workspace).release_id
         except NotFound as error:
+            if self._searcher:
+                self._let_go_at = time.monotonic() + _LET_GO_S
             self._searcher, self._fault = None, NotReady(error.message, hint=error.hint)
             return None
         served, revision = self.served, self._workspace.collection.revision()
@@ -122,6 +133,7 @@ class Follower:
             self._swapped(self._searcher.served)
         elif self._searcher.refresh():
             self._swapped(self._searcher.served)
+            self._let_go_at = time.monotonic() + _LET_GO_S
 
     def _tell(self, error: NearerError) -> None:
         """Say once what keeps it from following; who asks before anything was opened is not given its paths."""

@@ -1,5 +1,6 @@
 """``nearer serve``: the application in a server of its own, until it is told to end."""
 
+import gc
 import os
 import signal
 import socket
@@ -94,6 +95,7 @@ def serve_at(
 ) -> None:
     """Answer what comes to a socket until SIGTERM or Ctrl-C; one of so many processes."""
     _set_threads(num_processes)
+    _load_libraries()
     service = Service(workspace, limits=limits)
     config = uvicorn.Config(
         make_app(service, origins=origins),
@@ -136,6 +138,17 @@ def _refuse_open(workspace: Workspace, host: str) -> None:
     if not is_loopback(host) and not Keys(workspace.database).all():
         hint = "make a key first: nearer key add NAME --scope read"
         raise InputError(f"without keys the service listens on loopback alone, not at {host}", hint=hint)
+
+
+def _load_libraries() -> None:
+    """Load what every model needs, and have the garbage collector look at it no more.
+
+    A collection stops all threads as long as it looks, and one follows each swap.
+    """
+    import sentence_transformers  # noqa: F401 (half a million objects, for good)
+
+    gc.collect()
+    gc.freeze()
 
 
 def _set_threads(num_processes: int) -> None:
