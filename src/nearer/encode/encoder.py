@@ -257,7 +257,6 @@ class Encoder(InOwnSpace):
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         with self._encoding:
-            self.model.eval()
             in_training, self.model.max_seq_length = self.model.max_seq_length, self.settings.max_seq_length
             try:
                 vectors_ND = self.model.encode(

@@ -172,8 +172,10 @@ class AskedQuery:
 
     def _hits(self, groups: Sequence[Scored]) -> list[Hit]:
         has_vector = self._vector is not None
-        shown = [group[0][0].doc_id for group in groups]
-        self._stored |= self._served.index.stored(shown) if has_vector else {}
+        if has_vector:
+            shown = (group[0][0] for group in groups)
+            several = [document.doc_id for document in shown if len(self._passages(document)) > 1]
+            self._stored |= self._served.index.stored(several) if several else {}
         return [
             Hit(
                 document=document,

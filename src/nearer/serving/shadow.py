@@ -48,6 +48,7 @@ class _Offered:
 class Shadow:
     """Asks the candidate of ``nearer shadow`` in a thread of its own, while ``is_busy`` says that live is not asked.
 
+    The ``queue`` is its own, for in live's a query that comes meanwhile would wait until the candidate's is encoded.
     A query that finds no room is dropped, and counted. What both answered is written once a second.
     """
 

@@ -62,7 +62,8 @@ class Service:
         self.router = Router(workspace, queue=self.queue)
         self.log = EventReader(workspace.events)
         self.guard = CanaryGuard(workspace, log=self.log)
-        self.shadow = Shadow(workspace, queue=self.queue, is_busy=lambda: self._work.num_pending > 0)
+        self._beside = EncodeQueue(max_wait_s=0.0)
+        self.shadow = Shadow(workspace, queue=self._beside, is_busy=lambda: self._work.num_pending > 0)
 
     @property
     def searcher(self) -> Searcher:
@@ -102,6 +103,7 @@ class Service:
         self.router.close()
         self.follower.close()
         self.queue.close()
+        self._beside.close()
         self.events.close()
         self._share_last_events()
         self.metrics.close()
