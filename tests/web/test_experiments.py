@@ -79,5 +79,7 @@ def test_the_guard_ends_a_canary(live, tmp_path, monkeypatch):
     guard.close()
     [ended] = Experiments(live.workspace.database).all()
     assert "errors" in ended.reason
+    written = sum(path.stat().st_size for path in live.workspace.events.glob("*.log"))
+    assert live.service.log.num_read_bytes <= written, "each record is read once, however often it looks"
     asked = {"query": "rain", "user": "u1"}
     eventually(lambda: live.client.post("/v1/search", json=asked).json().get("arm") == "live", what="live answers all")

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from threading import Event
 
 import httpx2
 import pytest
@@ -66,6 +67,25 @@ def test_the_report_is_that_of_asking_both(live, texts, system):
     assert told.agreement.sides["live"].num_zero_results == 0
     assert told.agreement.sides["shadow"].latency_ms.p50 > 0
     assert told.live_release_id == answers[0]["release_id"]
+
+
+def test_live_waits_for_nothing_that_the_candidate_encodes(live, monkeypatch):
+    shadowing(live, "hybrid")
+    encoder, begun, may = live.service.shadow.served.system.encoder, Event(), Event()
+    encode = encoder.encode_queries
+
+    def slow(texts):
+        begun.set()
+        assert may.wait(60)
+        return encode(texts)
+
+    monkeypatch.setattr(encoder, "encode_queries", slow)
+    live.post("/v1/search", query="rain")
+    assert begun.wait(30)
+    try:
+        assert live.post("/v1/search", query="harbour lantern")["results"]
+    finally:
+        may.set()
 
 
 def test_a_share_is_drawn_and_what_finds_no_room_is_dropped_and_counted(live, texts, monkeypatch):
