@@ -103,6 +103,12 @@ def test_long_runs_that_are_no_words_are_walked_once():
         ("Don\u2019t don't", ["don't", "don't"]),
         ("co\u00adoperate zero\u200bwidth \ufeffmark", ["cooperate", "zerowidth", "mark"]),
         ("ﷺ", ["صلى", "الله", "عليه", "وسلم"]),
+        (
+            "\u0d05\u0d35\u0d7b \u0d05\u0d35\u0d28\u0d4d\u200d",
+            ["\u0d05\u0d35\u0d28\u0d4d"] * 2,
+        ),  # a chillu, old and new
+        ("\u0989\u09ce\u09b8 \u0989\u09a4\u09cd\u200d\u09b8", ["\u0989\u09a4\u09cd\u09b8"] * 2),  # Bengali khanda ta
+        ("5½ 10² ½ 1/2 m² H₂O", ["5", "1", "2", "10", "2", "1", "2", "1", "2", "m2", "h2o"]),
         ("... !? ___", []),
         ("", []),
     ],

@@ -103,11 +103,45 @@ def test_groups_stay_whole_listed_or_drawn():
             SplitRecipe(by="time", field="year", dev_from="2020-03-01", test_from="2020-09-01"),
             ["2020-02-29", "2020-03-01", "2020-08-31T23:59", "2020-09-01", "2021"],
         ),
+        (BY_TIME, ["2019", " 2020 ", "2021.0", "2022", 2030.0]),
+        (SplitRecipe(by="time", field="year", dev_from=9, test_from=11), ["8", "9", "10", "11", "100"]),
+        (SplitRecipe(by="time", field="year", dev_from="9", test_from="11"), [-3, 9, "10.5", 11, 100]),
+        (
+            SplitRecipe(by="time", field="year", dev_from="2020-03-01", test_from="2020-09-01"),
+            ["2020-03-01T00:30:00+02:00", "2020-03-01 00:00:00", "2020-08", "2020-08-31T23:00:00-01:00", 2021],
+        ),
     ],
 )
 def test_time_goes_from_train_over_dev_to_test(recipe, values):
     sides = assign([query(str(n), year=value) for n, value in enumerate(values)], recipe=recipe)
     assert [sides[str(n)] for n in range(5)] == ["train", "dev", "dev", "test", "test"]
+
+
+@pytest.mark.parametrize("value", ["31.12.2019", "12/31/2023", "NA", "today", True, [2020], 5.5e20])
+def test_a_time_that_does_not_compare_is_never_compared_letter_by_letter(value):
+    recipe = SplitRecipe(by="time", field="year", dev_from="2020-03-01", test_from="2020-09-01")
+    with pytest.raises(InputError, match="does not compare with '2020-03-01'"):
+        assign([query("q", year=value)], recipe=recipe)
+
+
+def test_bounds_of_time_in_the_wrong_order_are_refused():
+    for bounds in ((2022, 2020), ("2020-09-01", "2020-03-01"), ("2021", "2020-12-31")):
+        with pytest.raises(ValueError, match="must not be later"):
+            SplitRecipe(by="time", field="year", dev_from=bounds[0], test_from=bounds[1])
+
+
+@pytest.mark.parametrize("values", [[1, 1.0, "1", " 1"], ["Zürich", "Zu\u0308rich"], [True, "true"]])
+def test_a_group_is_on_one_side_however_it_is_written(values):
+    queries = [query(f"{group}-{n}", topic=each) for group in range(2) for n, each in enumerate(values)]
+    for seed in range(20):
+        drawn = SplitRecipe(by="group", field="topic", dev_fraction=0.3, test_fraction=0.3, seed=seed)
+        assert len(set(assign(queries, recipe=drawn).values())) == 1
+    named = SplitRecipe(by="group", field="topic", test_groups=[str(values[-1])])
+    assert set(assign(queries, recipe=named).values()) <= {"test"}
+    leaks = find_leaks(
+        [query("a", topic=values[0]), query("b", topic=values[1])], {"a": ["train"], "b": ["test"]}, recipe=drawn
+    )
+    assert [each.kind for each in leaks] == ["same group"]
 
 
 @pytest.mark.parametrize("recipe", [BY_GROUP, BY_TIME])

@@ -8,7 +8,7 @@ import pytest
 
 from folders import write_beir
 from nearer.core.errors import InputError
-from nearer.core.filters import parse_filter, parse_where
+from nearer.core.filters import matches, parse_filter, parse_where
 from nearer.evaluation.held_out import find_held_out
 from nearer.retrieval.boost import values_of
 from nearer.retrieval.fields import FieldTypes
@@ -148,6 +148,75 @@ def test_prices_that_the_recipe_calls_numbers_are_read_as_decimals(ask, new_work
     path = tmp_path / "shop.csv"
     path.write_text("doc_id,text,price\nd1,kettle,1.200\nd2,pot,900\n")
     assert ask(folder, "add", "corpus", path)["notes"] == ["documents: types of metadata: price number"]
+
+
+MISSING = ["5", "NA", "10", "n/a", "250", "-", "NULL"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["exact", "lancedb"])
+def test_what_stands_for_a_missing_value_is_none(ask, new_workspace, tmp_path, ending, kind):
+    """R writes NA, SQL NULL: a price is a number all the same, and who has none passes no comparison."""
+    folder = new_workspace(
+        index={"filter_fields": ["price", "day", "sold"], "kind": kind},
+        split={"held_out": {"dear": "price>=10"}},
+    )
+    rows = [
+        {"doc_id": f"d{row}", "text": f"kettle {row}", "price": price, "day": "2024-05-31", "sold": "yes"}
+        for row, price in enumerate(MISSING)
+    ]
+    rows[1]["day"], rows[2]["sold"] = "None", "NA"
+    path = tmp_path / f"shop.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif ending == "jsonl":
+        lines = [{"_id": row.pop("doc_id"), "text": row.pop("text"), "metadata": row} for row in rows]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    else:
+        path.write_text("\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)]) + "\n")
+    assert ask(folder, "add", "corpus", path)["notes"] == [
+        "documents: types of metadata: price integer ('NA' is no value), day date ('None' is no value), sold text"
+    ]
+    asked = tmp_path / "asked.csv"
+    asked.write_text("query_id,text,price\nq1,kettle 4,250\nq2,kettle 1,NA\nq3,kettle 0,5\n")
+    ask(folder, "add", "queries", asked)
+    with Workspace.open(folder) as workspace:
+        assert set(find_held_out(workspace)) == {"q1"}
+        metadata = [each.metadata for each in workspace.collection.documents()]
+    values = values_of("price", doc_ids=[f"d{row}" for row in range(7)], documents=metadata)
+    assert values.tolist()[::2][:3] == [5.0, 10.0, 250.0]
+    judged = tmp_path / "judged.csv"
+    judged.write_text("query_id,doc_id,grade\nq1,d4,1\n")
+    ask(folder, "add", "judgments", judged)
+    ask(folder, "promote", "base", code=None)
+    for condition, found in [
+        ("price>=10", {2, 4}),
+        ("price!=10", {0, 4}),
+        ("day<2025-01-01", {0, 2, 3, 4, 5, 6}),
+        ("sold=NA", {2}),
+    ]:
+        for lexical in ((), ("--lexical",)):
+            results = ask(folder, "search", "kettle", "-k", 10, "--where", condition, *lexical)["results"]
+            assert {each["doc_id"] for each in results} == {f"d{row}" for row in found}, (condition, lexical)
+            condition_read = parse_where([condition], {"price": "integer", "day": "date", "sold": "text"})
+            assert {row for row, each in enumerate(metadata) if matches(condition_read, each)} == found
+
+
+@pytest.mark.parametrize("kind", ["exact", "lancedb"])
+def test_text_is_equal_in_every_unicode_form(ask, new_workspace, tmp_path, kind):
+    folder = new_workspace(index={"filter_fields": ["city", "tags"], "kind": kind})
+    path = tmp_path / "a.jsonl"
+    rows = [("Zu\u0308rich", ["cafe\u0301"]), ("Zürich", ["café", "bar"]), ("Bern", ["bar"])]
+    lines = [
+        {"_id": f"d{row}", "text": f"kettle {row}", "metadata": {"city": city, "tags": tags}}
+        for row, (city, tags) in enumerate(rows)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ask(folder, "add", "corpus", path)
+    make_live(ask, folder, tmp_path)
+    for condition in ("city=Zürich", "city=Zu\u0308rich", "tags=café", "tags=cafe\u0301"):
+        found = ask(folder, "search", "kettle", "--where", condition)["results"]
+        assert {each["doc_id"] for each in found} == {"d0", "d1"}, condition
 
 
 def test_held_out_compares_numbers_of_csv(ask, new_workspace, tmp_path):

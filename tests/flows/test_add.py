@@ -246,7 +246,7 @@ HOSTILE = {
     "a gzip file": b"\x1f\x8b\x08\x00\x00\x00",
     "a cut UTF-16": '{"_id": "a", "text": "b"}\n'.encode("utf-16")[:-1],
     "not UTF-8": b'{"_id": "a", "text": "\xff\xfe"}\n',
-    "a JSON array": b'[{"_id": "a", "text": "b"}]\n',
+    "a JSON array that is cut off": b'[{"_id": "a", "text": "b"}\n',
     "CSV": b"id,text\na,b\n",
     "nothing": b"",
     "blank lines": b"\n\n\n",
@@ -336,3 +336,21 @@ def test_leaks_are_faults_until_they_are_dropped(ask, folder, small, tmp_path, w
     dropped = ask(folder, "check", "--drop-leaks", code=3)
     assert (dropped["num_dropped"], dropped["num_leaks"]) == (1, 0)
     assert dropped["splits"]["leaked"] == 1
+
+
+@pytest.mark.parametrize(
+    ("there", "judged"),
+    [("D-1", "d-1"), ("caf\u00e9", "cafe\u0301"), ("7", "7.0"), ("a\u200bb", "ab"), ("x y", "x\u00a0y")],
+)
+def test_an_unknown_id_that_nearly_is_there_is_named(ask, folder, tmp_path, there, judged):
+    ask(folder, "add", "corpus", write_jsonl(tmp_path / "c.jsonl", [{"_id": there, "text": "rain"}]))
+    ask(folder, "add", "queries", write_jsonl(tmp_path / "q.jsonl", [{"_id": "Q", "text": "rain"}]))
+    rows = [
+        {"query_id": "q", "doc_id": judged, "grade": 1},
+        {"query_id": "Q", "doc_id": "other", "grade": 1},
+    ]
+    error = ask(folder, "add", "judgments", write_jsonl(tmp_path / "j.jsonl", rows), code=2)["error"]
+    query, document, other = (fault["remedy"] for fault in error["faults"])
+    assert query == "there is 'Q': write both alike, to the letter"
+    assert document == f"there is {there!r}: write both alike, to the letter"
+    assert other == "add the document first, or remove this row"

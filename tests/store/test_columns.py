@@ -186,7 +186,7 @@ def test_the_mapping_of_the_documentation_can_be_loaded(tmp_path):
     [
         (read_documents, {"id": "1", "text": "rain"}, "documents.doc_id=id"),
         (read_documents, {"docno": "1", "text": "rain"}, "documents.doc_id=docno"),
-        (read_documents, {"Doc_ID": "1", "text": "rain"}, "documents.doc_id=Doc_ID"),
+        (read_documents, {"DocID": "1", "text": "rain"}, "documents.doc_id=DocID"),
         (read_documents, {"doc_id": "1", "Answer": "rain"}, "documents.text=Answer"),
         (read_queries, {"QID": "1", "text": "rain"}, "queries.query_id=QID"),
         (read_queries, {"query_id": "1", "question": "rain"}, "queries.text=question"),

@@ -44,7 +44,6 @@ WHOLE_FILE = [
     (b"PK\x03\x04\x14\x00", "zip"),
     (b"PAR1\x15\x04\x15", "parquet"),
     (b"_id,text\na,rain\nb,snow\n", "CSV"),
-    (b'\n[{"_id": "a", "text": "rain"}]\n', "JSON array"),
     (b'{\n  "_id": "a",\n  "text": "rain"\n}\n', "several lines"),
 ]
 

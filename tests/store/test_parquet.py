@@ -3,6 +3,7 @@
 import datetime
 import decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -145,3 +146,10 @@ def test_a_table_without_rows_and_a_file_cut_off_are_faults(tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     fault = the_fault(read_documents(path))
     assert (fault.line, fault.reason.split(":")[0]) == (0, "damaged Parquet")
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_a_short_number_is_the_decimal_that_it_prints_as(tmp_path, kind):
+    values = np.array([1.5, 0.1, 9.9], kind.to_pandas_dtype())
+    path = write(tmp_path, {"_id": ["a", "b", "c"], "text": ["x"] * 3, "price": pa.array(values, kind)})
+    assert [each.metadata["price"] for each in records(read_documents(path))] == [1.5, 0.1, 9.9]

@@ -1,6 +1,8 @@
 """What spreadsheets and pandas write: taken where it has one meaning, and told."""
 
 import gzip
+import json
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -275,3 +277,149 @@ def test_a_column_called_id_beside_made_ids_is_told(tmp_path, read, place):
     made = [row.record for row in read(file, make_ids=True)]
     assert [each.metadata for each in made] == [{"id": "7"}, {"id": "8"}]
     assert f"'id' is metadata (if it is the id, say so: --set columns.{place}=id)" in file.notes.lines()[0]
+
+
+@pytest.mark.parametrize(
+    "names", ["Doc_ID,Text,Title", "DOC ID,TEXT,TITLE", "doc-id, text ,title", "\u200bdoc_id,Text,title"]
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.jsonl", "a.json"])
+def test_names_of_columns_in_another_spelling(tmp_path, names, name):
+    if name == "a.csv":
+        file = source(tmp_path, f"{names}\n1,a,b\n", name)
+    else:
+        row = dict(zip((each.strip("\u200b") for each in names.split(",")), ("1", "a", "b"), strict=True))
+        if name == "a.parquet":
+            pq.write_table(pa.Table.from_pylist([row]), tmp_path / name)
+            file = Source(tmp_path / name)
+        else:
+            file = source(tmp_path, json.dumps(row) + "\n", name)
+    assert records(read_documents(file)) == [Document(doc_id="1", text="a", title="b")]
+    assert any("is taken as" in note for note in file.notes.lines())
+
+
+def test_another_spelling_is_not_taken_where_it_could_be_two(tmp_path):
+    both = source(tmp_path, "doc_id,text,Title,TITLE\n1,a,b,c\n")
+    assert records(read_documents(both))[0].metadata == {"Title": "b", "TITLE": "c"}
+    beside = source(tmp_path, "doc_id,text,title,Title\n1,a,b,c\n")
+    assert records(read_documents(beside)) == [Document(doc_id="1", text="a", title="b", metadata={"Title": "c"})]
+    judged = source(tmp_path, "Query-ID;Corpus ID;Score\nq;d;1\n")
+    assert records(read_judgments(judged)) == [Judgment(query_id="q", doc_id="d", grade=1)]
+
+
+def test_all_columns_that_are_missing_are_named_at_once(tmp_path):
+    fault = the_fault(read_judgments(source(tmp_path, "id,qid,docid,relevance\n1,q,d,1\n")))
+    assert fault.remedy.endswith(
+        "--set columns.judgments.query_id=qid --set columns.judgments.doc_id=docid "
+        "--set columns.judgments.grade=relevance"
+    )
+    fault = the_fault(read_queries(source(tmp_path, "Question ID,Question,Answer\n1,how,so\n")))
+    assert "--set 'columns.queries.query_id=Question ID' --set columns.queries.text=Question" in fault.remedy
+
+
+@pytest.mark.parametrize("cells", ['"q1", "d1", "1"', "q1, d1, 1", '"q1",  "d1", 1.0'])
+def test_a_space_after_each_comma_is_writing(tmp_path, cells):
+    file = source(tmp_path, f"query_id, doc_id, grade\n{cells}\n")
+    assert records(read_judgments(file)) == [Judgment(query_id="q1", doc_id="d1", grade=1)]
+    assert "a space after each comma" in file.notes.lines()[0]
+    kept = source(tmp_path, "doc_id,text\n1, b\n")
+    assert texts(kept) == {"1": " b"}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
+def test_white_space_around_ids_is_excluded_and_counted(tmp_path, name):
+    rows = [(" q1", "d1\u00a0", 1), ("q2 ", "d2", 0)]
+    content = {
+        "a.csv": "query_id,doc_id,grade\n" + "".join(f"{q},{d},{g}\n" for q, d, g in rows),
+        "a.tsv": "".join(f"{q}\t{d}\t{g}\n" for q, d, g in rows),
+        "a.jsonl": "".join(
+            json.dumps(dict(zip(("query_id", "doc_id", "grade"), row, strict=True))) + "\n" for row in rows
+        ),
+    }[name]
+    file = source(tmp_path, content, name)
+    assert [(each.query_id, each.doc_id) for each in records(read_judgments(file))] == [("q1", "d1"), ("q2", "d2")]
+    assert file.notes.lines() == (f"{name}: ids with white space around them, which was excluded: 3",)
+    twice = source(tmp_path, "doc_id,text\n1,a\n 1,b\n")
+    assert found(read_documents(twice))[1] == [(3, "'1' is already on line 2")]
+
+
+def test_ids_that_a_spreadsheet_rounded_are_said(tmp_path):
+    file = source(tmp_path, "doc_id,text\n1.23457E+11,a\n4006381333931,b\n1E5,c\n")
+    assert len(records(read_documents(file))) == 3
+    [note] = file.notes.lines()
+    assert "ids like 1.23E+11" in note
+    assert note.endswith(": 1")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.qrels"])
+def test_files_that_were_joined_with_their_marks(tmp_path, name):
+    part = {
+        "a.csv": "doc_id,text\n1,a\n\ufeff2,b\n",
+        "a.tsv": "doc_id\ttext\n1\ta\n\ufeff2\tb\n",
+        "a.jsonl": '{"doc_id": "1", "text": "a"}\n\ufeff{"doc_id": "2", "text": "b"}\n',
+        "a.qrels": "q 0 1 1\n\ufeffq 0 2 1\n",
+    }[name]
+    file = source(tmp_path, "\ufeff" + part, name)
+    if name == "a.qrels":
+        assert [(each.query_id, each.doc_id) for each in records(read_judgments(file))] == [("q", "1"), ("q", "2")]
+    else:
+        assert texts(file) == {"1": "a", "2": "b"}
+    assert any("joined" in note for note in file.notes.lines())
+
+
+def test_text_that_is_quoted_in_every_line_is_quoted_without_a_header_too(tmp_path):
+    file = source(tmp_path, '"q1"\t"d1"\t1\n"q2"\t"d1"\t0\n"q3"\t"d2"\t1\n', "a.tsv")
+    assert [each.query_id for each in records(read_judgments(file))] == ["q1", "q2", "q3"]
+    said = source(tmp_path, '1\t"new york"\n2\tparis\n3\t"los angeles"\n', "b.tsv")
+    assert [each.text for each in records(read_queries(said))] == ['"new york"', "paris", '"los angeles"']
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("a.xlsx", b"PK\x03\x04"), ("a.csv", b"PK\x03\x04"), ("a.xls", b"\xd0\xcf\x11\xe0")]
+)
+def test_a_workbook_is_to_be_saved_as_csv(tmp_path, name, head):
+    assert "CSV UTF-8" in the_fault(read_documents(source(tmp_path, head + b"xx", name))).remedy
+
+
+ARRAYS = [
+    '[{"_id": "1", "text": "a"}, {"_id": "2", "text": "b"}]',
+    '[\n  {\n    "_id": "1",\n    "text": "a"\n  },\n  {"_id": "2", "text": "b"}\n]\n\n',
+    '\ufeff\n[{"_id": "1", "text": "a"}\n,{"_id": "2",\n"text": "b"}\n]',
+    '[{"_id": "1", "text": "a"}, {"_id": "2", "text": "b"},]',
+]
+
+
+@pytest.mark.parametrize("content", ARRAYS)
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.json.gz", "a.ndjson"])
+def test_a_json_array_is_a_row_an_object(tmp_path, content, name):
+    file = source(tmp_path, content, name)
+    assert texts(file) == {"1": "a", "2": "b"}
+    assert file.notes.lines()[-1] == f"{name}: a JSON array: each of its objects is a row"
+
+
+def test_what_is_wrong_in_an_array(tmp_path):
+    rows = (
+        '[{"_id": "1", "text": "a"},\n{"_id": 2.5, "text": "b"},\n7,\n{"_id": "4", "text": "a [b], {c}", "text": ""},\n'
+    )
+    good, faults = found(read_documents(source(tmp_path, rows + '{"_id": "5", "text": "\\"]}"}]', "a.json")))
+    assert [each.doc_id for each in good] == ["1", "5"]
+    assert faults == [
+        (2, '"_id" is a number, not text'),
+        (3, "the row is a number, not an object"),
+        (4, "the key 'text' occurs twice"),
+    ]
+    for broken, reason in [
+        ('[{"_id": "1", "text": "a"}', "the file ends in the middle of a row"),
+        ('[{"_id": "1", "text": "a"} {}]', "line 1: invalid JSON: '{' where , or ] should be"),
+        ('[{"_id": "1", "text": "a"}]\n[]', "line 2: text after the array: '['"),
+        ('[{"_id": "1", "text" "a"}]', "line 1: invalid JSON: Expecting ':' delimiter"),
+        ("[]", "the file is empty"),
+    ]:
+        assert found(read_documents(source(tmp_path, broken, "a.json")))[1][-1] == (0, reason)
+
+
+def test_an_array_is_read_in_time_that_grows_with_it(tmp_path):
+    rows = [{"_id": str(row), "text": "a {b} [c]", "metadata": {"tags": ["a", "b"]}} for row in range(3000)]
+    file = source(tmp_path, json.dumps(rows, indent=2), "a.json")
+    began = time.process_time()
+    assert len(texts(file)) == 3000
+    assert time.process_time() - began < 3

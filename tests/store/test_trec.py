@@ -4,7 +4,7 @@ import pytest
 
 from nearer.core.errors import InputError
 from nearer.core.records import Judgment, Query
-from nearer.store.formats import read_judgments, read_queries, read_run, source
+from nearer.store.formats import Source, read_judgments, read_queries, read_run, source
 from nearer.store.formats.trec import RunEntry, check_words, topic_lines
 from store.tables import found, records, the_fault
 
@@ -174,6 +174,37 @@ def test_ranks_that_contradict_scores_are_noted(tmp_path):
     lines = "q Q0 a 1 0.1 t\nq Q0 b 2 0.2 t\nq Q0 c 3 0.2 t\np Q0 a 1 0.9 t\np Q0 b 2 0.8 t\np Q0 c x 0.9 t\n"
     run = source.Source(write(tmp_path, lines, "distances.run"))
     assert len([*read_run(run)]) == 6
-    [note] = run.notes.lines()
+    note, tie = run.notes.lines()
+    assert "trec_eval orders by document id" in tie
     assert note.startswith("distances.run: lines with a worse rank and a better score than the line before: the scores")
     assert note.endswith("negate the scores: 1")
+
+
+@pytest.mark.parametrize("tag", ["t", "my own tag"])
+def test_tabs_keep_fields_with_white_space_together(tmp_path, tag):
+    """Else the rank would be taken for the score, and the worst would be first."""
+    path = write(tmp_path, f"q 1\tQ0\tdoc one\t1\t0.9\t{tag}\nq 1\tQ0\tdoc two\t2\t0.8\t{tag}\n", "a.run")
+    file = Source(path)
+    assert [(each.query_id, each.doc_id, each.score) for each in records(read_run(file))] == [
+        ("q 1", "doc one", 0.9),
+        ("q 1", "doc two", 0.8),
+    ]
+    assert file.notes.lines() == ("a.run: lines with white space inside fields, which tabs separate: 2",)
+    judged = write(tmp_path, "q 1\t0\tdoc one\t1\n", "a.qrels")
+    assert [(each.query_id, each.doc_id) for each in records(read_judgments(judged))] == [("q 1", "doc one")]
+
+
+@pytest.mark.parametrize(
+    ("line", "rank"), [("q Q0 doc one 1 0.9 t", "one"), ("q Q0 d 0.9 2024", "0.9"), ("q Q0 my doc 3 0.9 a b", "doc")]
+)
+def test_a_run_whose_fields_nobody_can_tell_is_refused(tmp_path, line, rank):
+    fault = the_fault(read_run(write(tmp_path, f"{line}\n", "a.run")))
+    assert fault.reason.endswith(f"not 6, and the rank would be '{rank}'")
+
+
+def test_ties_that_ranks_settle_otherwise_are_noted(tmp_path):
+    file = Source(write(tmp_path, "q Q0 a 1 0 t\nq Q0 b 2 0 t\nq Q0 a2 3 0 t\nr Q0 z 1 0 t\nr Q0 a 2 0 t\n", "a.run"))
+    assert len(records(read_run(file))) == 5
+    [note] = file.notes.lines()
+    assert note.startswith("a.run: lines of the score of the line before")
+    assert note.endswith(": 1")

@@ -22,7 +22,7 @@ ENGLISH, NO_LANGUAGE = "english", "none"
 LANGUAGES = (NO_LANGUAGE, *sorted(set(Stemmer.algorithms()) - {"porter", "dutch_porter", "lovins"}))
 """Whose stems are known; ``none`` leaves words as they are."""
 
-VERSION = "2"
+VERSION = "3"
 """Counts changes of what ``analyse`` returns: an index of other terms must not be asked."""
 
 _CJK_GROUP, _SOUTH_EAST_ASIAN_GROUP = 2, 3
@@ -37,12 +37,14 @@ def fold(text: str) -> str:
 
     >>> fold("ﬁle\u00adname İZMİR Ｆｕｌｌ")
     'filename izmir full'
+    >>> fold("5½ km²")
+    '5 1⁄2 km2'
     """
     if text.isascii():
         return text.lower()
-    from nearer.core.scripts import visible
+    from nearer.core.scripts import parted, visible
 
-    cased = unicodedata.normalize("NFKC", visible(text)).casefold().replace("i\u0307", "i")
+    cased = unicodedata.normalize("NFKC", parted(visible(text))).casefold().replace("i\u0307", "i")
     return unicodedata.normalize("NFKC", cased)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from nearer.core.errors import InputError
-from nearer.core.types import TRUTH, FieldType, Value, item_text, items_of, read_as
+from nearer.core.types import TRUTH, FieldType, Value, is_missing, item_text, items_of, one_form, read_as
 
 Values = Mapping[str, object]
 Fields = Mapping[str, FieldType]
@@ -146,6 +146,8 @@ def compared_type(kind: Comparator, key: object, *, fields: Fields) -> FieldType
 def matches(condition: Filter, values: Values) -> bool:
     """Whether a document with these field values passes; one that lacks a field passes no comparison of it, as in SQL.
 
+    In a field that is no text, what stands for a missing value (NA, null) is none.
+
     >>> matches(Comparison(type="ne", key="lang", value="en"), {"lang": None})
     False
     """
@@ -155,6 +157,8 @@ def matches(condition: Filter, values: Values) -> bool:
     if value is None:
         return False
     wanted = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    if is_missing(value) and not isinstance(wanted[0], str):
+        return False
     if isinstance(value, list | tuple):
         if condition.type in _ORDERED:
             raise TypeError("a list has no order")
@@ -166,7 +170,7 @@ def matches(condition: Filter, values: Values) -> bool:
 def _like(value: object, wanted: Value) -> object:
     """A document's value as it is compared with a condition's: a text as what it says, where no text is wanted."""
     if isinstance(wanted, str):
-        return value if isinstance(value, str) else item_text(value)
+        return item_text(value)
     if not isinstance(value, str):
         return value
     kinds: tuple[FieldType, ...] = ("boolean",) if isinstance(wanted, bool) else ("integer", "number", "date")
@@ -251,6 +255,8 @@ def _fitting(value: object, field_type: FieldType, key: object) -> Value:
     if not fits:
         raise InputError(f"{key!r} holds {field_type} values, not {_shown(value)}", hint="compare it with one of those")
     assert isinstance(value, Value)
+    if isinstance(value, str):
+        return one_form(value)
     return value + 0.0 if isinstance(value, float) else value  # -0.0 and 0.0 are one number
 
 

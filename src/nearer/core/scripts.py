@@ -20,9 +20,14 @@ def visible(text: str) -> str:
     return str(_INVISIBLE.sub("", text))
 
 
+def parted(text: str) -> str:
+    """A text whose fractions, powers and circled numbers stand apart from a number before: 5½ is not 51/2."""
+    return str(_NUMBER_AFTER_DIGIT.sub(" ", text))
+
+
 def spelled(folded: str) -> str:
     """Folded text in one spelling: no optional vowel signs, one apostrophe, one kind of digits."""
-    text = _OPTIONAL.sub("", folded).replace("\u2019", "'").replace("\u02bc", "'")
+    text = _OPTIONAL.sub("", folded).translate(_SPELLINGS)
     text = _GERSHAYIM.sub("\u05f4", text)
     return str(_OTHER_DIGIT.sub(lambda found: str(unicodedata.decimal(found[0], found[0])), text))
 
@@ -78,7 +83,19 @@ _OPTIONAL = re.compile(
     "\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u08d3-\u08ff"
     "\u0711\u0730-\u074a]+"  # Arabic vowel signs and the stroke that stretches a word; Syriac points
 )
+_SPELLINGS = str.maketrans({
+    "\u2019": "'", "\u02bc": "'",
+    "\u2044": "/",  # ½ is 1/2
+    "\u0d7a": "\u0d23\u0d4d", "\u0d7b": "\u0d28\u0d4d", "\u0d7c": "\u0d30\u0d4d",
+    "\u0d7d": "\u0d32\u0d4d", "\u0d7e": "\u0d33\u0d4d", "\u0d7f": "\u0d15\u0d4d",
+    "\u09ce": "\u09a4\u09cd",
+})  # fmt: skip
+"""Malayalam's chillus and Bengali's khanda ta, which older texts write with a virama and an invisible joiner.
+
+Source: Unicode Standard, sections 12.9 (Malayalam) and 12.2 (Bengali).
+"""
 _GERSHAYIM = regex.compile(r'(?<=\p{WB=Hebrew_Letter})"(?=\p{WB=Hebrew_Letter})')
 _OTHER_DIGIT = regex.compile(r"[\p{Nd}--0-9]", regex.V1)
+_NUMBER_AFTER_DIGIT = regex.compile(r"(?<=\p{Nd})(?=\p{No})")
 _LETTER = regex.compile(r"\p{L}")
 _UNSPACED = regex.compile(rf"[[{_CJK}{_SOUTH_EAST_ASIAN}]&&\p{{L}}]", regex.V1)

@@ -28,6 +28,16 @@ def normalise(text: str) -> str:
     return " ".join(fold(text).split())
 
 
+def plain_id(key: str) -> str:
+    """An id without what people overlook: letter case, Unicode form, invisible signs, and .0 after a number.
+
+    >>> plain_id("A\u00adb "), plain_id("7.0"), plain_id("1.10")
+    ('ab', '7', '1.10')
+    """
+    plain = normalise(key)
+    return plain.removesuffix(".0") if plain[:-2].isdigit() else plain
+
+
 def shingles(text: str) -> frozenset[Shingle]:
     """The word 3-shingles of a text; all words as one shingle when there are fewer than three.
 

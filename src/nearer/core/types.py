@@ -6,6 +6,7 @@ zeros, signs, more digits than a spreadsheet keeps, exponents without a sign.
 
 import math
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -14,11 +15,15 @@ FieldType = Literal["text", "integer", "number", "boolean", "date", "list"]
 Value = str | int | float | bool
 TRUTH = {"true": True, "false": False}
 
+MISSING = frozenset({"na", "n/a", "nan", "null", "none", "nil", "#n/a", "\\n", "-", "--", "?", "."})
+"""What R, SQL, pandas and people write where a value is missing, in lower case."""
+
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-][0-9]+)?")
 _GROUPED = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
 _MOST_DIGITS = 15
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}.*)?")
+_PART_OF_DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?")
 _LARGEST = 2**63
 
 
@@ -64,6 +69,34 @@ def as_date(text: str) -> float | None:
         return None
 
 
+def as_time(value: object) -> float | None:
+    """The seconds since 1970 of a date, a month or a year, each at its beginning; None for others.
+
+    >>> as_time("1970-01-02"), as_time("1970-02"), as_time("1971"), as_time(1971), as_time(5)
+    (86400.0, 2678400.0, 31536000.0, 31536000.0, None)
+    """
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 1000 <= value < 10_000
+        and value == int(value)
+    ):
+        value = str(int(value))
+    if not isinstance(value, str):
+        return None
+    part = _PART_OF_DATE.fullmatch(value.strip())
+    return as_date(f"{part[1]}-{part[2] or '01'}-01" if part else value.strip())
+
+
+def is_missing(value: object) -> bool:
+    """Whether a text stands where a value is missing, in a field of numbers, dates or true and false.
+
+    >>> is_missing("NA"), is_missing(" - "), is_missing("no"), is_missing(None)
+    (True, True, False, False)
+    """
+    return isinstance(value, str) and value.strip().lower() in MISSING
+
+
 def type_of(value: object) -> FieldType | None:
     """The narrowest type of a value; None for one that nothing can compare.
 
@@ -101,15 +134,34 @@ def read_as(value: object, field_type: FieldType) -> Value | None:
     return None
 
 
+def one_form(text: str) -> str:
+    """A text as it is compared: composed, for letters and their marks may be written apart.
+
+    Source: Unicode Standard Annex 15, Normalization Form C.
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def item_text(value: object) -> str:
     """An item of a list as it is compared.
 
     >>> item_text("a"), item_text(1.0), item_text(True)
     ('a', '1', 'true')
     """
+    if isinstance(value, str):
+        return one_form(value)
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def group_of(value: object) -> str:
+    """The name of a group: 1, 1.0 and "1" are one, and so are two Unicode forms of a name.
+
+    >>> group_of(2.0), group_of(" 2 ")
+    ('2', '2')
+    """
+    return item_text(value).strip()
 
 
 def items_of(value: object) -> tuple[str, ...]:
@@ -126,7 +178,7 @@ def _text_as(text: str, field_type: FieldType) -> Value | None:
         case "integer" | "number":
             number = as_number(text)
             return number if number is None or field_type == "integer" else float(number)
-    return text
+    return one_form(text)
 
 
 def _type_of_text(text: str) -> FieldType:

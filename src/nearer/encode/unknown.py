@@ -73,5 +73,6 @@ def script_of(text: str) -> str:
     letter = next(filter(str.isalpha, text), None)
     if letter is None:
         return "signs"
+    letter = unicodedata.normalize("NFKC", letter)[0]  # half and full width are no scripts
     name = unicodedata.name(letter, "unnamed").split()[0].removesuffix("-")
     return _SCRIPT_NAMES.get(name, name.capitalize())

@@ -10,6 +10,7 @@ from nearer.core.errors import InputError
 from nearer.core.near_duplicates import resembling
 from nearer.core.records import Document, Metadata, Query
 from nearer.core.text import normalise
+from nearer.core.types import item_text
 from nearer.evaluation.grades import scale_of
 from nearer.measure.significance import min_units
 from nearer.store.workspace import Workspace
@@ -171,12 +172,8 @@ def label_of(metadata: Metadata, field: str) -> str | None:
     match metadata.get(field):
         case None | "":
             return None
-        case bool() as value:
-            return str(value).lower()
-        case str() as value:
-            return value
-        case int() | float() as value:
-            return None if value != value else str(value)
+        case str() | int() | float() as value:
+            return None if value != value else item_text(value)
         case value:
             raise InputError(
                 f"field {field!r} holds a {type(value).__name__}, and an item has one label",

@@ -8,6 +8,7 @@ import numpy as np
 from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError
 from nearer.core.records import Query
+from nearer.core.types import group_of
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.slicing import slices_of
 from nearer.measure.metrics import Measure, Qrels
@@ -113,4 +114,4 @@ def _drawn(queries: Sequence[Query], most: int, *, seed: int) -> list[Query]:
 def _group(query: Query, field: str) -> str:
     """The query's group; a query without one is its own."""
     value = query.metadata.get(field)
-    return query.query_id if value is None else str(value)
+    return query.query_id if value is None else group_of(value)

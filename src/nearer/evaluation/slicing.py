@@ -10,6 +10,7 @@ from nearer.core.analysis import analyse, words
 from nearer.core.arrays import Floats64
 from nearer.core.errors import InputError
 from nearer.core.records import Document, Metadata, Query
+from nearer.core.types import as_number, is_missing
 from nearer.measure.slices import Slices, by_field, by_frequency, by_length, by_overlap, by_year
 from nearer.store.collection import Collection
 from nearer.store.workspace import Workspace
@@ -100,6 +101,8 @@ def _years_in(value: object, source: Query | Document, field: str) -> list[int]:
     match value:
         case None | "":
             return []
+        case str() if is_missing(value):
+            return []
         case list() | tuple():
             return [year for each in value for year in _years_in(each, source, field)]
         case str() if date := _ISO_DATE.fullmatch(value.strip()):
@@ -124,13 +127,16 @@ def _by_frequency(queries: Sequence[Query], everyone: Sequence[Query], field: st
 
 def _frequency(query: Query, field: str) -> float:
     value = query.metadata.get(field)
-    if value is None:
+    if value is None or is_missing(value):
         return nan
+    if isinstance(value, str):
+        value = as_number(value.strip())
     if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0:
         return float(value)
     raise InputError(
-        f"{_named(query)} has {str(value)[:40]!r} in {field!r}, which is no number of times that it is asked",
-        hint=f'give a number from 0; from CSV files: columns.queries.metadata = {{ {field} = "number" }}',
+        f"{_named(query)} has {str(query.metadata[field])[:40]!r} in {field!r}, which is no number of times that it is "
+        "asked",
+        hint="give a number from 0",
     )
 
 

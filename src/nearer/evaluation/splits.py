@@ -14,6 +14,7 @@ from nearer.core.near_duplicates import Grouping, cluster_texts
 from nearer.core.records import Judgment, Query
 from nearer.core.sections import SplitRecipe
 from nearer.core.text import normalise
+from nearer.core.types import as_number, as_time, group_of
 from nearer.evaluation.held_out import find_held_out, held_out_splits
 from nearer.store.collection import LEAKED, SYNTHETIC, SYNTHETIC_ID, end_waiting, leave_split, move_to_split, put_split
 from nearer.store.workspace import Workspace
@@ -160,7 +161,7 @@ def assign(queries: Sequence[Query], *, recipe: SplitRecipe) -> dict[str, str]:
                 for row, query in enumerate(queries)
             }
         case "group":
-            return {query.query_id: _side_of_group(str(_field(query, recipe)), recipe) for query in queries}
+            return {query.query_id: _side_of_group(group_of(_field(query, recipe)), recipe) for query in queries}
         case "time":
             return {query.query_id: _side_of_time(query, recipe) for query in queries}
 
@@ -270,7 +271,7 @@ def _by_group(queries: Sequence[Query], recipe: SplitRecipe) -> list[list[str]]:
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for query in queries:
         if query.metadata.get(recipe.field or "") is not None:
-            groups[str(_field(query, recipe))].append(query.query_id)
+            groups[group_of(_field(query, recipe))].append(query.query_id)
     return list(groups.values())
 
 
@@ -294,25 +295,31 @@ def _field(query: Query, recipe: SplitRecipe) -> object:
 
 def _side_of_group(group: str, recipe: SplitRecipe) -> str:
     if recipe.test_groups or recipe.dev_groups:
-        return "test" if group in recipe.test_groups else "dev" if group in recipe.dev_groups else "train"
+        test_groups, dev_groups = map(group_of, recipe.test_groups), map(group_of, recipe.dev_groups)
+        return "test" if group in test_groups else "dev" if group in dev_groups else "train"
     return _by_fraction(group, recipe)
 
 
 def _side_of_time(query: Query, recipe: SplitRecipe) -> str:
-    """Numbers compare with numbers; text (ISO 8601 sorts by time) with the bounds as text.
+    """Numbers compare by size, years and ISO 8601 dates by time; text from CSV as what it says.
 
-    Raises InputError for a number where a bound is text.
+    Raises InputError where the field and the bounds do not compare.
     """
-    value, bounds = _field(query, recipe), (recipe.test_from, recipe.dev_from)
-    if isinstance(value, str):
-        test_from, dev_from = (str(bound) for bound in bounds)
-        return "test" if value >= test_from else "dev" if value >= dev_from else "train"
-    if isinstance(value, int | float) and isinstance(bounds[0], int) and isinstance(bounds[1], int):
-        return "test" if value >= bounds[0] else "dev" if value >= bounds[1] else "train"
+    value, dev_from, test_from = _field(query, recipe), recipe.dev_from, recipe.test_from
+    for read in (_as_number, as_time):
+        time, dev, test = read(value), read(dev_from), read(test_from)
+        if time is not None and dev is not None and test is not None:
+            return "test" if time >= test else "dev" if time >= dev else "train"
     raise InputError(
-        f"query {query.query_id!r} has the time {value!r}, which does not compare with {bounds[1]!r} and {bounds[0]!r}",
-        hint="write split.dev_from and split.test_from as the field is written: numbers or text",
+        f"query {query.query_id!r} has the time {value!r}, which does not compare with {dev_from!r} and {test_from!r}",
+        hint="write the field, split.dev_from and split.test_from alike: as numbers, or as years or dates such as "
+        "2024-05-31",
     )
+
+
+def _as_number(value: object) -> float | None:
+    value = as_number(value.strip()) if isinstance(value, str) else value
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _by_fraction(key: str, recipe: SplitRecipe) -> str:

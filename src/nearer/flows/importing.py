@@ -1,6 +1,6 @@
 """One import of files: what is staged, the faults so far, and what was found twice; and what becomes of it at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, JudgmentSource, Query
 from nearer.core.results.changes import Changes
+from nearer.core.text import plain_id
 from nearer.evaluation.grades import make_scale
 from nearer.store import tables
 from nearer.store.collection import (
@@ -69,6 +70,7 @@ class Import:
         self.largest_grade = 0
         self.at = utc_now()
         self.num_twice = 0
+        self._plain_ids: dict[str, dict[str, str]] = {}
 
     def source(self, path: Path) -> Source:
         """A file to read."""
@@ -156,10 +158,21 @@ class Import:
             unknown += [("document", doc_id)] if doc_id in unknown_documents else []
             for noun, key in unknown:
                 remedy = f"add the {noun} first, or remove this row"
+                if near := self._alike(noun).get(plain_id(key)):
+                    remedy = f"there is {near!r}: write both alike, to the letter"
                 self.faults.add(Fault(file=str(path), line=row.line, reason=f"unknown {noun} {key!r}", remedy=remedy))
             if not unknown:
                 known.append(row)
         return known
+
+    def _alike(self, noun: str) -> Mapping[str, str]:
+        """The ids that there are by their plain forms, read once an id is unknown."""
+        if noun not in self._plain_ids:
+            column = tables.queries.c.query_id if noun == "query" else tables.documents.c.doc_id
+            with self.workspace.database.read() as connection:
+                ids = [*connection.scalars(sa.select(column)), *self.connection.scalars(sa.select(column))]
+            self._plain_ids[noun] = {plain_id(each): each for each in ids}
+        return self._plain_ids[noun]
 
     def _higher(self, path: Path, rows: list[Row[Judgment]]) -> list[Judgment]:
         """The judgments to write: of a pair that is judged twice in this import the higher grade counts."""

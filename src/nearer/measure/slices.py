@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from nearer.core.arrays import Bools
 from nearer.core.errors import InputError
 from nearer.core.records import Metadata
+from nearer.core.types import one_form
 
 Slices = dict[str, Bools]
 
@@ -141,7 +142,7 @@ def _values(value: object, field: str) -> list[str]:
         case bool():
             return ["true" if value else "false"]
         case str():
-            return [value]
+            return [one_form(value)]
         case float() if value.is_integer() and abs(value) < 2**53:
             return [str(int(value))]
         case int() | float():

@@ -94,9 +94,7 @@ def values_of(
     values_N = _read(field, doc_ids=doc_ids, documents=documents)
     if values_N is not None:
         return values_N
-    held = {
-        doc_id: value for doc_id, each in zip(doc_ids, documents, strict=True) if (value := each.get(field)) is not None
-    }
+    held = {doc_id: each[field] for doc_id, each in zip(doc_ids, documents, strict=True) if _is_there(each.get(field))}
     if not held:
         raise InputError(f"no document has the field {field!r}, so it cannot boost", hint="name a field of documents")
     bad = next((doc_id for doc_id, value in held.items() if _number(value) is None and _date(value) is None), None)
@@ -230,7 +228,7 @@ def _range(values_N: Floats64) -> tuple[float, float] | None:
 
 def _read(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata]) -> Floats64 | None:
     """The values of a field, or None where they are all no numbers, or texts that are neither all numbers nor dates."""
-    rows = [row for row, each in enumerate(documents) if each.get(field) is not None]
+    rows = [row for row, each in enumerate(documents) if _is_there(each.get(field))]
     held = [documents[row][field] for row in rows]
     first = dict(reversed([(_kind(value), doc_ids[row]) for row, value in zip(rows, held, strict=True)]))
     if len(first) > 1:
@@ -245,6 +243,10 @@ def _read(field: str, *, doc_ids: Sequence[str], documents: Sequence[Metadata]) 
     values_N = np.full(len(documents), np.nan)
     values_N[rows] = numbers
     return values_N
+
+
+def _is_there(value: object) -> bool:
+    return value is not None and not types.is_missing(value)
 
 
 def _are_doubtful(held: Sequence[object]) -> bool:

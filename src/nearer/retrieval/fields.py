@@ -6,7 +6,7 @@ from nearer.core.errors import InputError
 from nearer.core.filters import Fields
 from nearer.core.ids import canonical_json, text_hash
 from nearer.core.records import Metadata
-from nearer.core.types import FieldType, Value, items_of, may_be_thousands, read_as, type_of
+from nearer.core.types import FieldType, Value, is_missing, items_of, may_be_thousands, read_as, type_of
 
 Kept = Value | tuple[str, ...]
 """A value as an index keeps it: dates as seconds since 1970, lists as the texts of their items."""
@@ -16,8 +16,8 @@ class FieldTypes:
     """Finds the type of every field, record by record; only an example of each type is remembered.
 
     A field has the narrowest type that all its values have: texts that are all numbers are numbers, but where every
-    point might group thousands, as in 1.200. Those among ``texts`` are text whatever they look like. ``noun`` is what
-    the records are.
+    point might group thousands, as in 1.200. Beside values of another type, what stands for a missing value (NA, null)
+    is none. Those among ``texts`` are text whatever they look like. ``noun`` is what the records are.
     """
 
     def __init__(self, names: Sequence[str], *, texts: Collection[str] = (), noun: str = "document") -> None:
@@ -25,12 +25,15 @@ class FieldTypes:
         self._texts, self._noun = texts, noun
         self._thousands: dict[str, str] = {}
         self._decimal: set[str] = set()
+        self._missing: dict[str, str] = {}
 
     def see(self, key: str, metadata: Metadata) -> None:
         """Take note of one record. Raises InputError for an object, or a number that no index can hold."""
         for name, first in self._first.items():
             value = metadata.get(name)
-            if value is not None:
+            if is_missing(value) and name not in self._texts:
+                self._missing.setdefault(name, str(value))
+            elif value is not None:
                 self._see_point(name, value)
                 first.setdefault((self._type_of(value, name=name, key=key), isinstance(value, str)), key)
 
@@ -47,10 +50,15 @@ class FieldTypes:
         """The type of every field that a record has. Raises InputError, naming two records, for mixed types."""
         doubtful = self.doubtful()
         return {
-            name: "text" if name in doubtful else self._common_type(name, first)
+            name: self._common_type(name, first) if first and name not in doubtful else "text"
             for name, first in self._first.items()
-            if first
+            if first or name in self._missing
         }
+
+    def missing(self) -> dict[str, str]:
+        """What stands for a missing value in each field that is not text."""
+        found = self.found()
+        return {name: text for name, text in self._missing.items() if found[name] not in ("text", "list")}
 
     def _see_point(self, name: str, value: object) -> None:
         if not isinstance(value, str) or "." not in value:

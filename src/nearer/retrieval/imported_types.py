@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from nearer.core.errors import Fault, InputError
 from nearer.core.records import Document, Query
-from nearer.core.types import FieldType, type_of
+from nearer.core.types import FieldType, is_missing, type_of
 from nearer.retrieval.fields import FieldTypes
 from nearer.store.formats import Row
 
@@ -48,14 +48,18 @@ class ImportedTypes:
         """The types that were found; empty where there is no metadata."""
         found: dict[str, str] = {}
         doubtful: dict[str, str] = {}
+        missing: dict[str, str] = {}
         for name, types in self._types.items():
             try:
                 found[name] = "mixed" if name in self._odd else types.found()[name]
                 doubtful |= types.doubtful()
+                missing |= types.missing()
             except InputError:
                 found[name] = "mixed"
         shown = [
-            f"{name} {_NAMES.get(kind, kind)}{_why_text(name, doubtful)}" for name, kind in list(found.items())[:_SHOWN]
+            f"{name} {_NAMES.get(kind, kind)}{_why_text(name, doubtful)}"
+            + (f" ({missing[name]!r} is no value)" if name in missing else "")
+            for name, kind in list(found.items())[:_SHOWN]
         ]
         more = [f"{len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         return f"{self._kind}: types of metadata: {', '.join([*shown, *more])}" if found else ""
@@ -73,7 +77,7 @@ class ImportedTypes:
     def _misfit(self, row: Row[R], path: Path) -> Fault | None:
         for name, kind in self._kept.items():
             value = row.record.metadata.get(name)
-            if value is not None and type_of(value) not in _FITTING[kind]:
+            if value is not None and not is_missing(value) and type_of(value) not in _FITTING[kind]:
                 said = "true or false" if kind == "boolean" else f"a {kind}".replace("a integer", "a number")
                 reason = f'"{name}" is {str(value)[:40]!r}, and is {said} in the {self._kind} there are'
                 section = f"[columns.{self._kind}] in nearer.toml"

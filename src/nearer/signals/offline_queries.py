@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nearer.core.analysis import STOP_WORDS, words
+from nearer.core.analysis import STOP_WORDS, count_letters, fold, words
 from nearer.core.records import Document
+from nearer.core.scripts import characters
 from nearer.core.text import normalise
+from nearer.encode.chunk import sentences
 
 Kind = Literal["heading", "phrase", "sentence"]
 _HEADING = re.compile(r"^\s{0,3}(?:#{1,6}\s+(.{3,120}?)\s*#*|(.{3,80}):)\s*$", re.MULTILINE)
-_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 _LEAST_WORDS, _MOST_WORDS = 5, 30
 _PHRASE = 3
 
@@ -77,16 +78,18 @@ class OfflineWriter:
                 if not STOP_WORDS.intersection(phrase) and not any(each.isdigit() for each in phrase):
                     scored[phrase] = scored.get(phrase, 0.0) + sum(map(self._rarity, phrase)) / size
         best = sorted(scored, key=lambda phrase: (-scored[phrase], phrase))
-        return [MadeQuery(text=" ".join(phrase), kind="phrase") for phrase in _apart(best)]
+        texts = [_written(phrase) for phrase in _apart(best)]
+        whole = fold(document.full_text)
+        return [MadeQuery(text=text, kind="phrase") for text in texts if " " in text or text in whole]
 
     def _sentences(self, document: Document) -> list[MadeQuery]:
         """The sentences of the text, by how rare their words are on average; a text of one sentence has none."""
-        sentences = [each.strip() for each in _SENTENCE.split(document.text) if each and each.strip()]
-        if len(sentences) < 2:
+        found = [each.strip() for each in sentences(document.text) if each.strip()]
+        if len(found) < 2:
             return []
-        fitting = [each for each in sentences if _LEAST_WORDS <= len(each.split()) <= _MOST_WORDS]
+        fitting = [each for each in found if _LEAST_WORDS <= len(words(each)) <= _MOST_WORDS]
         return [
-            MadeQuery(text=each.rstrip(".!。！"), kind="sentence")
+            MadeQuery(text=each.rstrip(".!。！।"), kind="sentence")
             for each in sorted(fitting, key=lambda text: (-self._mean_rarity(text), text))
         ]
 
@@ -96,6 +99,20 @@ class OfflineWriter:
     def _mean_rarity(self, text: str) -> float:
         found = words(text)
         return sum(map(self._rarity, found)) / len(found) if found else 0.0
+
+
+def _written(phrase: tuple[str, ...]) -> str:
+    """A phrase as its script writes it: overlapping groups of characters are one stretch, words are parted by spaces.
+
+    >>> _written(("東京", "京都", "都庁")), _written(("solar", "panel"))
+    ('東京都庁', 'solar panel')
+    """
+    text = phrase[0]
+    for word in phrase[1:]:
+        *before, last = characters(word) if count_letters(word)[1] else [word]
+        shared = "".join(before)
+        text += last if shared and text.endswith(shared) else f" {word}"
+    return text
 
 
 def _apart(phrases: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:

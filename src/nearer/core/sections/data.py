@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nearer.core.sections.base import Section, Seed
+from nearer.core.types import as_time
 
 ColumnName = Annotated[str, Field(min_length=1)]
 
@@ -195,7 +196,10 @@ class SplitRecipe(Section):
             raise ValueError(f'by = "{self.by}" needs field = "<a metadata field of the queries>"')
         if self.by == "time" and (self.dev_from is None or self.test_from is None):
             raise ValueError('by = "time" needs dev_from and test_from')
-        if isinstance(self.dev_from, int) and isinstance(self.test_from, int) and self.dev_from > self.test_from:
+        dev_from, test_from = as_time(self.dev_from), as_time(self.test_from)
+        if isinstance(self.dev_from, int) and isinstance(self.test_from, int):
+            dev_from, test_from = self.dev_from, self.test_from
+        if dev_from is not None and test_from is not None and dev_from > test_from:
             raise ValueError("dev_from must not be later than test_from")
         if self.dev_fraction + self.test_fraction >= 1:
             raise ValueError("dev_fraction + test_fraction leave nothing to train on")

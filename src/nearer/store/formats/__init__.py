@@ -3,7 +3,8 @@
 Each reader yields a ``Row`` or a ``Fault`` for each row, in order, and raises nothing for what a file holds.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -41,12 +42,20 @@ Reader = Callable[[Source, Columns], Iterator[Found]]
 _TABLES: dict[str, Reader] = {
     ".jsonl": read_jsonl,
     ".json": read_jsonl,
+    ".ndjson": read_jsonl,
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".parquet": read_parquet,
 }
 _TOPICS = dict.fromkeys((".topics", ".trec", ".txt"), lambda source, _: trec.read_topics(source))
 _QRELS = dict.fromkeys((".qrels", ".trec", ".txt"), lambda source, _: trec.read_qrels(source))
+_IDS = {
+    DOCUMENTS.section: fields.DOC_ID,
+    QUERIES.section: fields.QUERY_ID,
+    JUDGMENTS.section: (*fields.JUDGED_QUERY, *fields.JUDGED_DOCUMENT),
+}
+_ROUNDED = re.compile(r"[1-9](?:[.,][0-9]+)?E\+[0-9]{2,3}")
+_SAID_ROUNDED = "ids like 1.23E+11, which a spreadsheet writes in place of long numbers: they are no longer the numbers"
 _DEFAULT = ColumnsRecipe()
 
 
@@ -115,7 +124,24 @@ def _read(
     reader = readers.get(inner.suffix.lower())
     if reader is None or (reader is read_parquet and inner is not path):
         return _unknown(source, readers)
-    return read_rows(reader(source, columns), source, make=make, key=key, give_id=give_id)
+    found = _with_plain_ids(reader(source, columns), source, _IDS.get(columns.kind.section, ()))
+    return read_rows(found, source, make=make, key=key, give_id=give_id)
+
+
+def _with_plain_ids(found: Iterator[Found], source: Source, names: Sequence[str]) -> Iterator[Found]:
+    """The rows, their ids without the white space around them; ids that a spreadsheet rounded are said."""
+    for item in found:
+        fields: Fields = {} if isinstance(item, Fault) else item[1]
+        for name in names:
+            value = fields.get(name)
+            if not isinstance(value, str) or not value:
+                continue
+            if value[0].isspace() or value[-1].isspace():
+                fields[name] = value.strip()
+                source.notes.count(source.path, "ids with white space around them, which was excluded")
+            elif value[-1].isdigit() and _ROUNDED.fullmatch(value):
+                source.notes.count(source.path, _SAID_ROUNDED)
+        yield item
 
 
 def _unknown(source: Source, readers: dict[str, Reader]) -> Iterator[Fault]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from nearer.core.errors import InputError
 from nearer.core.sections import DocumentColumns, JudgmentColumns, PairColumns, QueryColumns
-from nearer.core.types import as_date
+from nearer.core.types import as_date, is_missing
 from nearer.store.formats import fields as names
+from nearer.store.formats.naming import listed, missing, rename
 from nearer.store.formats.rows import Fields, shown
-from nearer.store.formats.source import WholeFile
+from nearer.store.formats.source import Source, WholeFile
 
 Section = DocumentColumns | QueryColumns | JudgmentColumns | PairColumns
 
@@ -23,6 +24,7 @@ _NONE = re.compile(r"(?!)")
 _UNNAMED = re.compile(r"|Unnamed: [0-9]+|__index_level_[0-9]+__")
 _OF_PAIRS = rf"source|score|negatives|negative_scores|{names.NEGATIVE_COLUMN.pattern}"
 _LISTS = {"negatives": "negative", "negative_scores": "negative_score"}
+_PARTING = re.compile(r"[\s-]+")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -42,6 +44,12 @@ class Kind:
     def knows(self, name: str) -> bool:
         """Whether a column of this name is a field."""
         return any(name in group for group in self.required) or self.optional.fullmatch(name) is not None
+
+    def spelled(self, name: str) -> str:
+        """The field that a name is when letter case, spaces and hyphens do not count; else the name itself."""
+        with_underscores = _PARTING.sub("_", name.strip().casefold())
+        spellings = (with_underscores, with_underscores.replace("_", "-"))
+        return name if self.knows(name) else next(filter(self.knows, spellings), name)
 
 
 DOCUMENTS = Kind(
@@ -92,6 +100,17 @@ class Columns:
         """Whether a column of this name would be read."""
         return self.kind.knows(name) or name in self._named
 
+    def taken_as(self, header: Sequence[str]) -> dict[str, str]:
+        """The columns whose names are a field's but for letter case, spaces and hyphens, with that field.
+
+        Not those that the recipe names, nor where the field has a column already, or several.
+        """
+        given = self._named | self._ignore
+        found = {name: self.kind.spelled(name) for name in header if name not in given}
+        counts = Counter(found.values())
+        taken = {name: field for name, field in found.items() if name != field and counts[field] == 1}
+        return {name: field for name, field in taken.items() if not self._is_mapped(field) and field not in given}
+
     def is_unnamed(self, name: str) -> bool:
         """Whether a column has no name, or one that pandas gives to columns without, and the recipe knows no such."""
         return _UNNAMED.fullmatch(name) is not None and name not in self._named | self._ignore
@@ -110,12 +129,14 @@ class Columns:
             if count > 1:
                 raise WholeFile(f"the key {shown(name)} occurs twice", hint="keep one of the two")
         self._refuse([name for name in self._named if name not in header], header)
-        for group in self._required:
-            if not any(name in header or name in self._mapped for name in group):
-                hint = names.rename(self.kind.section, group, header)
-                if group == self.kind.required[0] and self.kind.has_metadata:
-                    hint += "; or give rows ids by their content: --make-ids"
-                raise WholeFile(names.missing(group, header), hint=hint)
+        lacking = [
+            group for group in self._required if not any(name in header or name in self._mapped for name in group)
+        ]
+        if lacking:
+            hint = rename(self.kind.section, lacking, header)
+            if lacking[0] == self.kind.required[0] and self.kind.has_metadata:
+                hint += "; or give rows ids by their content: --make-ids"
+            raise WholeFile(missing(lacking, header), hint=hint)
 
     def check_first(self, keys: Sequence[str]) -> None:
         """Raises WholeFile when the first object of JSON Lines lacks all that the recipe names for a required field."""
@@ -134,14 +155,14 @@ class Columns:
             metadata = dict.fromkeys(left, "")
         elif left and (has_header or any(self._is_mapped(name) for name in left)):
             hint = f"remove the column, or list it: ignore = [...] in [columns.{self.kind.section}]"
-            raise (WholeFile if has_header else InputError)(f"unknown key {names.listed(left)}", hint=hint)
+            raise (WholeFile if has_header else InputError)(f"unknown key {listed(left)}", hint=hint)
         else:
             kept += left  # keys of JSON Lines, for the record to refuse
         return Plan(kind=self.kind, kept=tuple(kept), sources=self._sources, metadata=metadata, is_text=is_text)
 
     def _refuse(self, lacking: Sequence[str], found: Sequence[str]) -> None:
         if lacking:
-            reason = f"no {names.listed(lacking)} (found: {names.listed(found) or 'nothing'})"
+            reason = f"no {listed(lacking)} (found: {listed(found) or 'nothing'})"
             raise WholeFile(reason, hint=f"correct [columns.{self.kind.section}] in nearer.toml")
 
     def _is_mapped(self, name: str) -> bool:
@@ -202,6 +223,8 @@ class Plan:
         return found
 
     def _typed(self, name: str, value: Any, kind: str) -> Any:
+        if kind != "text" and is_missing(value):
+            return value
         match kind:
             case "number":
                 value = names.number(value) if isinstance(value, str) else value
@@ -219,6 +242,12 @@ class Plan:
             hint = f"correct the value, or its type in metadata = {{...}} in [columns.{self.kind.section}]"
             raise InputError(f'"{name}" is {what}, not a {kind}', hint=hint)
         return value
+
+
+def tell_taken(taken: Mapping[str, str], source: Source) -> None:
+    """Note which columns are taken as fields of another spelling."""
+    for name, field in taken.items():
+        source.notes.say(source.path, f"the column {shown(name)} is taken as {field}")
 
 
 def _sources(given: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:

@@ -150,7 +150,7 @@ def _plain_rows(source: Source, dialect: Dialect) -> Iterator[Cells | Fault]:
 def _quoted_rows(source: Source, dialect: Dialect) -> Iterator[Cells | Fault]:
     csv.field_size_limit(max(csv.field_size_limit(), limits.MAX_LINE_BYTES))  # of the process; _Feed bounds a row
     feed = _Feed(source, dialect)
-    reader = csv.reader(feed, delimiter=dialect.character, strict=True)
+    reader = csv.reader(feed, delimiter=dialect.character, strict=True, skipinitialspace=dialect.has_space)
     while True:
         feed.begin_row()
         try:

@@ -17,16 +17,21 @@ from nearer.store.formats.source import Source
 
 SEPARATORS = {"comma": ",", "tab": "\t", "semicolon": ";", "bar": "|"}
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+_SEVERAL = 3
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """A separator by its name, whether quotes quote, and how many lines stand before the header."""
+    """A separator by its name, whether quotes quote, and how many lines stand before the header.
+
+    ``has_space``: a space after each separator is part of the writing.
+    """
 
     separator: str
     is_quoted: bool
     num_before: int = 0
+    has_space: bool = False
 
     @property
     def character(self) -> str:
@@ -55,7 +60,10 @@ def dialect_of(source: Source, columns: Columns, *, expected: str) -> Dialect:
         break
     if separator != expected:
         source.notes.say(source.path, f"separated by {separator}s, not {expected}s")
-    dialect = Dialect(separator=separator, is_quoted=True, num_before=num_before)
+    has_space = separator != "tab" and _has_space(source, num_before, SEPARATORS[separator])
+    if has_space:
+        source.notes.say(source.path, f"a space after each {separator} is not part of the field")
+    dialect = Dialect(separator=separator, is_quoted=True, num_before=num_before, has_space=has_space)
     if separator == "tab" and not _has_quotes(source, dialect):
         return Dialect(separator=separator, is_quoted=False, num_before=num_before)
     if separator == "tab":
@@ -74,6 +82,14 @@ def _first_texts(source: Source) -> Iterator[tuple[int, str]]:
             return
         if text.strip():
             yield item[0], text
+
+
+def _has_space(source: Source, num_before: int, separator: str) -> bool:
+    """Whether a space follows each separator of the header."""
+    header = next((text for number, text in _first_texts(source) if number > num_before), "")
+    first, *others = _cells(header, separator) or [""]
+    is_json = first.startswith(("{", "["))
+    return bool(others) and not is_json and all(cell.startswith(" ") and cell.strip() for cell in others)
 
 
 def _separator(first: str, columns: Columns, *, expected: str) -> str:
@@ -113,11 +129,17 @@ class _Survey:
         self.width = self.num_with_quotes = self.num_ragged = 0
         self._num_needless = self._num_for_comma = self._num_plain_commas = 0
         self._has_quoted_header = False
+        self._num_lines = 0
+        self._quoted_places: set[tuple[int, ...]] = set()
 
     @property
     def is_as_written(self) -> bool:
-        """Whether every quote stands where writers set one: around a field that holds quotes (Excel: or a comma)."""
-        if self._has_quoted_header:
+        """Whether every quote stands where writers set one: around a field that holds quotes (Excel: or a comma).
+
+        Or around the same fields of every line, of three at least.
+        """
+        always = len(self._quoted_places) == 1 and () not in self._quoted_places and self._num_lines >= _SEVERAL
+        if self._has_quoted_header or always:
             return True
         return not self._num_needless and not (self._num_for_comma and self._num_plain_commas)
 
@@ -129,6 +151,9 @@ class _Survey:
         if not self.width:
             self.width = len(cells)
             self._has_quoted_header = all(map(_QUOTED.fullmatch, cells))
+        self._num_lines += 1
+        if len(self._quoted_places) < 2:
+            self._quoted_places.add(tuple(place for place, cell in enumerate(cells) if _QUOTED.fullmatch(cell)))
         self.num_ragged += len(cells) != self.width
         self.num_with_quotes += '"' in line
         for cell in cells:

@@ -5,13 +5,14 @@ Optional fields may be null; a field that is not known is a fault. All functions
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nearer.core.errors import InputError
 from nearer.core.ids import content_id
 from nearer.core.records import EXCLUDED_IDS, Document, Judgment, Pair, Query
 from nearer.store.formats import source as limits
+from nearer.store.formats.naming import likely, listed, missing, rename
 from nearer.store.formats.rows import Fields, LeftOut, shown
 from nearer.store.formats.source import Source
 
@@ -35,16 +36,6 @@ _SECTIONS = {
     GRADE: "judgments",
     ANCHOR: "pairs",
 }
-_OTHER_NAMES = {
-    "doc_id": "doc_id id docid doc-id document_id document docno pid passage_id uuid key sku",
-    "query_id": "query_id id qid queryid query-id question_id topic topic_id uuid key",
-    "text": "text content contents body passage document answer question query utterance description abstract",
-    "grade": "grade relevance rel label rating stars score judgment",
-    "query": "query question anchor",
-    "positive": "positive answer passage document",
-}
-"""What fields are often called elsewhere; such a column is never taken for the field unasked, only named."""
-
 NEGATIVE_COLUMN = re.compile(r"negative(_score)?(?:_([0-9]{1,9}))?")
 _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -153,9 +144,9 @@ def give_id(
     kept = {name: value for name, value in fields.items() if value not in (None, "", {})}
     fields["_id"] = content_id(prefix, kept)
     beside, section = fields.get("metadata"), _SECTIONS[names]
-    if isinstance(beside, dict) and (likely := _likely(names[1], beside)):
-        place = f"columns.{section}.{names[1]}={likely}"
-        say(f"ids are made of the rows' content; {shown(likely)} is metadata (if it is the id, say so: --set {place})")
+    if isinstance(beside, dict) and (meant := likely(names[1], beside)):
+        place = f"columns.{section}.{names[1]}={meant}"
+        say(f"ids are made of the rows' content; {shown(meant)} is metadata (if it is the id, say so: --set {place})")
     return True
 
 
@@ -165,33 +156,10 @@ def name_of(fields: Fields, names: tuple[str, str]) -> str:
     if first not in fields:
         if second in fields:
             return second
-        raise InputError(missing(names, fields), hint=rename(_SECTIONS[names], names, fields))
+        raise InputError(missing([names], fields), hint=rename(_SECTIONS[names], [names], fields))
     if second in fields:
         raise InputError(f'both "{first}" and "{second}"', hint="keep one of the two")
     return first
-
-
-def missing(names: tuple[str, ...], found: Iterable[str]) -> str:
-    """The reason of a fault: none of the names of a field is there."""
-    wanted = " or ".join(f'"{name}"' for name in names)
-    return f"no {wanted} (found: {listed(found) or 'nothing'})"
-
-
-def rename(section: str, names: Sequence[str], found: Iterable[str]) -> str:
-    """How a missing field comes about: under one of its names, or by a key in a section of the recipe.
-
-    >>> rename("documents", DOC_ID, ["id", "text"]).rpartition(", ")[2]
-    'or --set columns.documents.doc_id=id'
-    """
-    field = next(name for name in names if name in _OTHER_NAMES)
-    likely = _likely(field, found)
-    once = "" if likely is None else f", or --set columns.{section}.{field}={likely}"
-    return f"rename the column, or say what it is called: [columns.{section}] in nearer.toml{once}"
-
-
-def _likely(field: str, found: Iterable[str]) -> str | None:
-    usual = _OTHER_NAMES[field].split()
-    return next((name for name in found if name.casefold() in usual), None)
 
 
 def finite(digits: str) -> float:
@@ -267,16 +235,6 @@ def type_name(value: object) -> str:
     return "an object"
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names in order, the first of them when there are many.
-
-    >>> listed(["b", "a"])
-    "'a', 'b'"
-    """
-    names = sorted(names)
-    return ", ".join(shown(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
-
-
 def _id(fields: Fields, names: tuple[str, str]) -> str:
     name = name_of(fields, names)
     return check_id(_as_text(fields[name]), key=name)
@@ -294,7 +252,7 @@ def _text(fields: Fields, name: str, *, section: str = "") -> str:
     if isinstance(value, str):
         return value
     if name not in fields:
-        raise InputError(missing((name,), fields), hint=rename(section, (name,), fields))
+        raise InputError(missing([(name,)], fields), hint=rename(section, [(name,)], fields))
     raise InputError(f'"{name}" is {type_name(value)}, not text', hint="write it as text in quotes")
 
 

@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nearer.core.errors import Fault, InputError
-from nearer.store.formats.columns import Columns, Plan
+from nearer.store.formats.columns import Columns, Plan, tell_taken
 from nearer.store.formats.encodings import UTF8
 from nearer.store.formats.fields import check_storable
 from nearer.store.formats.rows import Fields, Found, shown
@@ -56,15 +58,18 @@ def _read(source: Source, columns: Columns) -> Iterator[Fields | InputError]:
         header = [name for name in schema.names if not _is_index(name, schema, columns)]
         if len(header) < len(schema.names):
             source.notes.say(path, "the row numbers of pandas, a column without a name, excluded")
-        columns.check_header(header)
-        plan = columns.plan(header, has_header=True)
+        taken = columns.taken_as(header)
+        fields = [taken.get(name, name) for name in header]
+        columns.check_header(fields)
+        tell_taken(taken, source)
+        plan = columns.plan(fields, has_header=True)
         wanted = plan.columns
-        used = [name for name in header if name in wanted]
+        used = {name: field for name, field in zip(header, fields, strict=True) if field in wanted}
         readers = [_reader(schema.field(name).type, name, columns) for name in used]
-        for batch in file.iter_batches(_BATCH_ROWS, columns=used, use_threads=False):
+        for batch in file.iter_batches(_BATCH_ROWS, columns=list(used), use_threads=False):
             cells = [read(batch.column(name)) for name, read in zip(used, readers, strict=True)]
             for values in zip(*cells, strict=True):
-                yield _fields(dict(zip(used, values, strict=True)), plan, source)
+                yield _fields(dict(zip(used.values(), values, strict=True)), plan, source)
 
 
 def _is_index(name: str, schema: "pa.Schema", columns: Columns) -> bool:
@@ -93,7 +98,10 @@ Reader = Callable[["pa.Array"], Sequence[Any]]
 
 
 def _reader(kind: "pa.DataType", name: str, columns: Columns) -> Reader:
-    """How a column of a type becomes values of JSON. Raises WholeFile for a type that has none."""
+    """How a column of a type becomes values of JSON. Raises WholeFile for a type that has none.
+
+    A number of less than 64 bits is the decimal number that it prints as: 1.1 is 1.1 in every format.
+    """
     import pyarrow as pa
 
     types = pa.types
@@ -111,6 +119,9 @@ def _reader(kind: "pa.DataType", name: str, columns: Columns) -> Reader:
     if types.is_decimal(kind):
         convert = int if kind.scale <= 0 else float
         return lambda array: [None if value is None else convert(value) for value in array.to_pylist()]
+    if types.is_float16(kind) or types.is_float32(kind):
+        short = np.float16 if types.is_float16(kind) else np.float32
+        return lambda array: [None if value is None else float(str(short(value))) for value in array.to_pylist()]
     if _is_json(kind):
         return lambda array: _plain(array, name)
     hint = f"convert it, or leave it out: ignore = [{shown(name)}] in [columns.{columns.kind.section}]"

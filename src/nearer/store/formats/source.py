@@ -54,7 +54,12 @@ _BINARY_MAGIC = {
     b"\x7fELF": "ELF",
 }
 _HTML = (b"<!doctype htm", b"<html")
-_NAME_IT = {"gzip": "end its name in .gz", "parquet": "end its name in .parquet"}
+_NAME_IT = {
+    "gzip": "end its name in .gz",
+    "parquet": "end its name in .parquet",
+    "zip": "if it is a spreadsheet (.xlsx, .ods), save the sheet as CSV UTF-8; else unpack it first",
+    "Microsoft Office": "save the sheet as CSV UTF-8",
+}
 _SAMPLE_BYTES = 2**16
 _SAMPLE_READ = 2**24
 """How many bytes of lines that are not ASCII show a file's encoding, and how far they are looked for."""
@@ -90,7 +95,8 @@ class Source:
         try:
             with open_regular(path) as file, unpacked(file, path) as content:
                 most_bytes = sys.maxsize if content is file else _most_unpacked(path)
-                yield from _split(self._as_utf8(content), name=str(path), most_bytes=most_bytes)
+                for item in _split(self._as_utf8(content), name=str(path), most_bytes=most_bytes):
+                    yield self._without_mark(item)
                 return
         except gzip.BadGzipFile as error:
             reason, remedy = (
@@ -138,6 +144,17 @@ class Source:
     def fault(self, line: int, error: InputError) -> Fault:
         """An error as the fault of a line, or of the whole file."""
         return fault_of(str(self.path), line, error)
+
+    def _without_mark(self, item: tuple[int, bytes] | Fault) -> tuple[int, bytes] | Fault:
+        """A line without a byte order mark before it: where files were joined, further ones begin with theirs."""
+        if isinstance(item, Fault) or not item[1].startswith(UTF8_BOM):
+            return item
+        if item[0] > 1 or item[1].startswith(2 * UTF8_BOM):
+            self.notes.say(self.path, "byte order marks before later lines, as where files were joined: excluded")
+        text = item[1]
+        while text.startswith(UTF8_BOM):
+            text = text.removeprefix(UTF8_BOM)
+        return item[0], text
 
     def _as_utf8(self, content: BufferedReader) -> BufferedReader:
         head = content.peek(64)[:64]
@@ -262,7 +279,6 @@ def _split(file: BufferedReader, *, name: str, most_bytes: int) -> Iterator[tupl
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if number == 1:
-            raw = raw.removeprefix(UTF8_BOM)
             _refuse_carriage_returns(raw)
         is_whole = len(raw) <= MAX_LINE_BYTES
         num_bytes += len(raw) if is_whole else len(raw) + _skip_rest(file, raw, most_bytes=most_bytes)

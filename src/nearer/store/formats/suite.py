@@ -12,7 +12,8 @@ from typing import Any, get_args
 
 from nearer.core.errors import Fault, InputError
 from nearer.core.records import CASE_GROUPS, DEFAULT_K, Case, Severity
-from nearer.store.formats.fields import check_id, check_storable, listed, missing, too_many_digits, type_name
+from nearer.store.formats.fields import check_id, check_storable, too_many_digits, type_name
+from nearer.store.formats.naming import listed, missing
 from nearer.store.formats.rows import Fields, Row, shown
 from nearer.store.formats.source import Source, WholeFile, fault_of, no_rows
 
@@ -125,7 +126,7 @@ def _read_fields(table: object, values: Fields, seen: dict[str, int]) -> Iterato
         return
     for key in ("name", "query"):
         if key not in fields:
-            yield InputError(missing((key,), fields), hint="add or rename the key")
+            yield InputError(missing([(key,)], fields), hint="add or rename the key")
     for key, read in _FIELDS.items():
         try:
             if key in fields:

@@ -13,7 +13,8 @@ from nearer.core.records import Judgment, Query
 from nearer.store.formats import source as limits
 from nearer.store.formats.columns import QUERIES, Columns
 from nearer.store.formats.delimited import read_tsv
-from nearer.store.formats.fields import check_id, listed, number
+from nearer.store.formats.fields import check_id, number
+from nearer.store.formats.naming import listed
 from nearer.store.formats.rows import Fields, Found, read_each_line, shown
 from nearer.store.formats.source import Source, WholeFile, too_long, truncated
 
@@ -23,6 +24,7 @@ _CONTRADICTION = (
     "lines with a worse rank and a better score than the line before: the scores count, as in trec_eval; where a lower "
     "score is better, negate the scores"
 )
+_TIE = "lines of the score of the line before, which trec_eval orders by document id, descending, not by rank"
 RUN = ("query_id", "Q0", "doc_id", "rank", "score", "tag")
 
 _WORD = re.compile(r"[^ \t\r\n\v\f]+")  # white space as C's isspace has it, so that ids may hold other kinds
@@ -53,24 +55,29 @@ def read_qrels(source: Source) -> Iterator[Found]:
 def read_run(source: Source) -> Iterator[Found]:
     """The fields of every line of a run: ``query_id Q0 doc_id rank score tag``; the tag may lack, or go on.
 
-    Notes lines that rank below the one before them with a higher score, as where scores are distances.
+    Notes lines that rank below the one before them with a higher score, as where scores are distances; and those of one
+    score that do not come in the order of their ids.
     """
     before: Fields = {}
     for found in _read_words(source, RUN):
         if not isinstance(found, Fault):
-            if _contradicts(found[1], before):
-                source.notes.count(source.path, _CONTRADICTION)
+            if note := _how_ranked(found[1], before):
+                source.notes.count(source.path, note)
             before = found[1]
         yield found
 
 
-def _contradicts(fields: Fields, before: Fields) -> bool:
+def _how_ranked(fields: Fields, before: Fields) -> str:
+    """The note on a line that is not ranked where it stands; empty for others."""
     ranks = [fields["rank"], before.get("rank", "")]
     if fields["query_id"] != before.get("query_id") or not all(_RANK.fullmatch(rank) for rank in ranks):
-        return False
-    scores = fields["score"], before["score"]
-    below = int(ranks[0]) > int(ranks[1])
-    return below and not any(isinstance(score, str) for score in scores) and scores[0] > scores[1]
+        return ""
+    score, score_before = fields["score"], before["score"]
+    if int(ranks[0]) <= int(ranks[1]) or isinstance(score, str) or isinstance(score_before, str):
+        return ""
+    if score == score_before:
+        return _TIE if fields["doc_id"] > before["doc_id"] else ""
+    return _CONTRADICTION if score > score_before else ""
 
 
 def run_entry(fields: Fields) -> RunEntry:
@@ -131,7 +138,11 @@ def _read_words(source: Source, names: tuple[str, ...]) -> Iterator[Found]:
 
 
 def _words(source: Source, raw: bytes, names: tuple[str, ...], *, is_first: bool) -> Fields:
-    words = _WORD.findall(source.decode(raw))
+    text = source.decode(raw)
+    words = _WORD.findall(text)
+    if len(words) > len(names) and (cells := _by_tabs(text, names)):
+        source.notes.count(source.path, "lines with white space inside fields, which tabs separate")
+        words = cells
     if names is RUN and raw.endswith(b"\n"):
         words = _with_one_tag(words, source)
     if len(words) == len(names):
@@ -148,14 +159,37 @@ def _words(source: Source, raw: bytes, names: tuple[str, ...], *, is_first: bool
     raise InputError(reason, hint=hint)
 
 
+def _by_tabs(text: str, names: tuple[str, ...]) -> list[str] | None:
+    """The fields of a line that tabs separate, where there are as many as there are names and numbers where they are.
+
+    White space inside an id would else shift the fields after it.
+    """
+    cells = [" ".join(_WORD.findall(cell)) for cell in text.split("\t")]
+    places = [names.index(name) for name in names if name in ("rank", "score", "grade")]
+    is_whole = len(cells) == len(names) and all(cells[: places[-1] + 1])
+    return cells if is_whole and not any(isinstance(number(cells[place]), str) for place in places) else None
+
+
 def _with_one_tag(words: list[str], source: Source) -> list[str]:
-    """The words of a run's line with one word as the tag, which nobody looks at."""
+    """The words of a run's line with one word as the tag, which nobody looks at.
+
+    Raises InputError where it is not sure which field is which: of more or fewer fields the rank must be a number.
+    """
+    if len(words) in (len(RUN) - 1, *range(len(RUN) + 1, len(words) + 1)) and not _is_rank(words[RUN.index("rank")]):
+        reason = f"{len(words)} fields separated by white space, not {len(RUN)}, and the rank would be "
+        hint = f"write: {' '.join(RUN)}; ids hold no white space, or tabs separate the fields"
+        raise InputError(reason + shown(words[RUN.index("rank")]), hint=hint)
     if len(words) == len(RUN) - 1 and isinstance(number(words[-1]), int | float):
         source.notes.count(source.path, "lines without a tag")
         return [*words, ""]
     if len(words) > len(RUN):
         source.notes.count(source.path, "lines with text after the sixth field, which was excluded")
     return words[: len(RUN)]
+
+
+def _is_rank(word: str) -> bool:
+    rank = number(word)
+    return not isinstance(rank, str) and rank == int(rank)
 
 
 def _read_tops(source: Source) -> Iterator[Found]:
