@@ -114,3 +114,15 @@ def test_a_wrong_encoding_is_a_fault_of_the_file(tmp_path):
         assert faults[-1][0] == 0
     path = write(tmp_path, ["x"], "utf-16", "a.csv")
     assert "byte order mark of utf-16" in the_fault(read_documents(Source(path, encoding="cp1252"))).reason
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.csv.gz"])
+def test_text_that_was_damaged_before_is_counted(tmp_path, name):
+    whole = ["Größe „ja“", "Spaß“ – déjà vu à l’hôtel", "ÄÖÜ", "日本語", "plain"]
+    texts = [*whole, *(text.encode().decode("cp1252") for text in ("Größe", "fünf Tage – so", "où")), "Gr\ufffde"]
+    file = Source(write(tmp_path, texts, "utf-8", name))
+    assert [each.text for each in records(read_documents(file))] == texts
+    assert file.notes.lines() == (
+        f"{name}: rows that hold UTF-8 that was read as cp1252: export the texts anew: 3",
+        f"{name}: rows that hold signs U+FFFD in place of letters that were lost: export the texts anew: 1",
+    )

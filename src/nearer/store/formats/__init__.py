@@ -15,6 +15,7 @@ from nearer.core.sections import ColumnsRecipe
 from nearer.store.formats import fields, trec
 from nearer.store.formats.columns import DOCUMENTS, JUDGMENTS, PAIRS, QUERIES, Columns
 from nearer.store.formats.delimited import read_csv, read_tsv
+from nearer.store.formats.encodings import damage
 from nearer.store.formats.fields import DEFAULT_MAX_GRADE
 from nearer.store.formats.jsonl import read_jsonl
 from nearer.store.formats.notes import Notes
@@ -125,7 +126,18 @@ def _read(
     if reader is None or (reader is read_parquet and inner is not path):
         return _unknown(source, readers)
     found = _with_plain_ids(reader(source, columns), source, _IDS.get(columns.kind.section, ()))
+    found = _damage_said(found, source)
     return read_rows(found, source, make=make, key=key, give_id=give_id)
+
+
+def _damage_said(found: Iterator[Found], source: Source) -> Iterator[Found]:
+    """The rows; those whose texts were damaged before they were written are counted."""
+    for item in found:
+        if not isinstance(item, Fault):
+            texts = (value for value in item[1].values() if isinstance(value, str))
+            if what := next(filter(None, map(damage, texts)), ""):
+                source.notes.count(source.path, f"rows that hold {what}: export the texts anew")
+        yield item
 
 
 def _with_plain_ids(found: Iterator[Found], source: Source, names: Sequence[str]) -> Iterator[Found]:

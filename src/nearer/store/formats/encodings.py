@@ -32,12 +32,13 @@ _ZEROS = (
     (re.compile(rb"(?:[^\0]\0){3}", re.DOTALL), "utf-16-le"),
     (re.compile(rb"(?:\0[^\0]){3}", re.DOTALL), "utf-16-be"),
 )
+_BEGINS_UTF8 = re.compile("[\u00c2-\u00f4][^\0-\x7f\u00c0-\u00ff]")
 _NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined", "utf-7"})
 _GUESSED = {  # how common an encoding is where files are not UTF-8, as a bonus to its score
     "cp1252": 0.15,
     **dict.fromkeys(("cp1250", "cp1251", "gb18030", "big5", "cp932", "cp949"), 0.06),
     **dict.fromkeys(("cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874", "euc_jp", "koi8_r"), 0.03),
-    **dict.fromkeys(("iso8859_2", "mac_roman", "cp850"), 0.0),
+    **dict.fromkeys(("iso8859_2", "mac_roman", "cp850", "cp866"), 0.0),
 }
 _CORES = {"cp949": "euc_kr", "gb18030": "gbk"}
 """What texts in an encoding mostly keep to; where a sample does not, another encoding is likelier."""
@@ -110,11 +111,32 @@ def explained(found: Iterable[Guess], raw: bytes, *, remedy: str) -> str:
     if not likely:
         return f"it looks like no encoding; if you know which it is: {remedy.format('NAME')}"
     best, *others = likely
-    also = "".join(f"; or {each.encoding}, {each.share:.0%}" for each in others)
-    return (
-        f"it looks like {best.encoding} ({best.share:.0%} sure{also}), which reads {_around(raw, best.encoding)!r}: "
-        f"if that is right, {remedy.format(best.encoding)}"
+    also = "".join(
+        f"; or {each.encoding}, {each.share:.0%}, which would read {_around(raw, each.encoding)!r}" for each in others
     )
+    return (
+        f"it looks like {best.encoding} ({best.share:.0%} sure), which reads {_around(raw, best.encoding)!r}{also}: "
+        f"if the first is right, {remedy.format(best.encoding)}"
+    )
+
+
+def damage(text: str) -> str:
+    """What happened to a text before it was written, where it shows; empty for a text that is whole.
+
+    >>> damage("GrÃ¶ÃŸe"), damage("Gr\ufffd\ufffde"), damage("Größe „ja“")
+    ('UTF-8 that was read as cp1252', 'signs U+FFFD in place of letters that were lost', '')
+    """
+    if text.isascii():
+        return ""
+    if "\ufffd" in text:
+        return "signs U+FFFD in place of letters that were lost"
+    if not _BEGINS_UTF8.search(text):
+        return ""
+    try:
+        text.encode("cp1252").decode(UTF8)
+    except UnicodeError:
+        return ""
+    return "UTF-8 that was read as cp1252"
 
 
 def _around(raw: bytes, encoding: str) -> str:
