@@ -54,18 +54,18 @@ ENCODINGS: list[Row] = [
 
 NOT_TABLES: list[Row] = [
     ("empty.jsonl", b"", 0, "the file is empty", "at least one row"),
-    ("xlsx.csv", b"PK\x03\x04\x14\x00\x06\x00[Content_Types].xml", 0, "binary (zip)", "export it as text"),
+    ("xlsx.csv", b"PK\x03\x04\x14\x00\x06\x00[Content_Types].xml", 0, "binary (zip)", "save the sheet as CSV UTF-8"),
     ("gzip-named-jsonl.jsonl", gzip.compress(ROW), 0, "binary (gzip)", "end its name in .gz"),
     ("7z.jsonl", b"7z\xbc\xaf\x27\x1c\x00\x04", 0, "binary (7z)", "unpack"),
     ("pdf.jsonl", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", 0, "binary (PDF)", "export it as text"),
-    ("old-excel.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 0, "binary (Microsoft Office)", "export it as text"),
+    ("old-excel.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 0, "binary (Microsoft Office)", "save the sheet as CSV UTF-8"),
     ("png.jsonl", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 0, "binary (PNG)", "export"),
     ("elf.jsonl", b"\x7fELF\x02\x01\x01\x00", 0, "binary (ELF)", "export"),
     ("parquet-named-jsonl.jsonl", b"PAR1\x15\x04", 0, "binary (parquet)", "end its name in .parquet"),
     ("zeros.jsonl", b"\0" * 4096, 0, "NUL among the first bytes", "export it as text"),
     ("error-page.jsonl", b"<!DOCTYPE html>\n<html><h1>403 Forbidden</h1>", 0, "an HTML page", "fetch the file again"),
     ("error-page.csv", b"\n  <HTML><body>404</body></HTML>\n", 0, "an HTML page", "fetch the file again"),
-    ("array.jsonl", b'[{"_id": "d1", "text": "rain"}]\n', 0, "a JSON array", "jq -c"),
+    ("array.jsonl", b'[{"_id": "d1", "text": "rain"} {}]\n', 0, "where , or ] should be", "write one array"),
     ("csv-named-jsonl.jsonl", b"doc_id,text\nd1,rain\n", 0, "perhaps CSV", ".csv"),
     ("no-format.dat", ROW, 0, "name does not tell its format", ".jsonl"),
 ]
