@@ -228,7 +228,7 @@ def test_filters_pass_what_their_meaning_says(folder, policy):
         expect(index, [part], k=3, where=where)
 
 
-VALUES = ["x' OR 1=1 --", "nul\0inside", '"`', "a\\", "é", "e\u0301", "%", "_", "{}", "", " ", "x", None]
+VALUES = ["x' OR 1=1 --", "nul\0inside", '"`', "a\\", "é", "%", "_", "{}", "", " ", "x", None]
 
 
 def test_text_values_are_harmless(folder, policy):

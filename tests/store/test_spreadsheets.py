@@ -337,7 +337,7 @@ def test_white_space_around_ids_is_excluded_and_counted(tmp_path, name):
     }[name]
     file = source(tmp_path, content, name)
     assert [(each.query_id, each.doc_id) for each in records(read_judgments(file))] == [("q1", "d1"), ("q2", "d2")]
-    assert file.notes.lines() == (f"{name}: ids with white space around them, which was excluded: 3",)
+    assert file.notes.lines() == (f"{name}: ids with white space or byte order marks around them: excluded: 3",)
     twice = source(tmp_path, "doc_id,text\n1,a\n 1,b\n")
     assert found(read_documents(twice))[1] == [(3, "'1' is already on line 2")]
 

@@ -141,16 +141,17 @@ def _damage_said(found: Iterator[Found], source: Source) -> Iterator[Found]:
 
 
 def _with_plain_ids(found: Iterator[Found], source: Source, names: Sequence[str]) -> Iterator[Found]:
-    """The rows, their ids without the white space around them; ids that a spreadsheet rounded are said."""
+    """The rows, their ids without white space or byte order marks around them; ids that were rounded are said."""
     for item in found:
-        fields: Fields = {} if isinstance(item, Fault) else item[1]
+        row: Fields = {} if isinstance(item, Fault) else item[1]
         for name in names:
-            value = fields.get(name)
+            value = row.get(name)
             if not isinstance(value, str) or not value:
                 continue
-            if value[0].isspace() or value[-1].isspace():
-                fields[name] = value.strip()
-                source.notes.count(source.path, "ids with white space around them, which was excluded")
+            plain = fields.plain_id(value)
+            if plain != value:
+                row[name] = plain
+                source.notes.count(source.path, "ids with white space or byte order marks around them: excluded")
             elif value[-1].isdigit() and _ROUNDED.fullmatch(value):
                 source.notes.count(source.path, _SAID_ROUNDED)
         yield item

@@ -111,6 +111,11 @@ def judgment(fields: Fields, *, max_grade: int) -> Judgment:
     return Judgment(query_id=query_id, doc_id=doc_id, grade=grade)
 
 
+def plain_id(text: str) -> str:
+    """An id without the white space and byte order marks around it, which are no part of it in any format."""
+    return text.strip().strip("\ufeff").strip()
+
+
 def check_id(value: object, *, key: str) -> str:
     """``value`` when it can serve as an id in every format."""
     if not isinstance(value, str):

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from nearer.core.errors import Fault, InputError
 from nearer.core.records import CASE_GROUPS, DEFAULT_K, Case, Severity
-from nearer.store.formats.fields import check_id, check_storable, too_many_digits, type_name
+from nearer.store.formats.fields import check_id, check_storable, plain_id, too_many_digits, type_name
 from nearer.store.formats.naming import listed, missing
 from nearer.store.formats.rows import Fields, Row, shown
 from nearer.store.formats.source import Source, WholeFile, fault_of, no_rows
@@ -188,7 +188,7 @@ def _query(value: object) -> str:
 def _ids(value: object, *, key: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise InputError(f'"{key}" is {type_name(value)}, not a list', hint=f'write {key} = ["DOC_ID", ...]')
-    times = Counter(check_id(each, key=key) for each in value)
+    times = Counter(plain_id(check_id(each, key=key)) for each in value)
     if twice := [each for each, count in times.items() if count > 1]:
         raise InputError(f"{listed(twice)} twice in {key}", hint="keep one of the two")
     return tuple(times)
