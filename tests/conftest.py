@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from doubles import _small_models_are_read_once, stub_trainer  # noqa: F401
 from folders import NUM_TOKENS, TOPICS, synthetic_rows
 from s3_server import S3Server
 from tiers import mark_exhaustive

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from doubles import whole_command
 from folders import split_by_ordinal, synthetic_rows, write_beir
 from nearer.store.workspace import Workspace
 
@@ -46,9 +47,11 @@ def opened() -> Iterator[Callable[..., Workspace]]:
 
 
 @pytest.fixture
-def nearer(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def nearer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """``nearer("status", "--json")``: call the command line in this process."""
     from nearer.cli import main
+
+    monkeypatch.setattr("nearer.cli.entry.app_for", lambda _: whole_command())
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()

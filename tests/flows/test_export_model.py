@@ -1,6 +1,7 @@
 """A model exported as a plain folder: equal vectors without Nearer, a card that the Hub's library reads, and a push."""
 
 import shutil
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,29 +34,31 @@ def workspace(_made, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(workspace):
-    """The id of a model of each kind."""
-    trained = workspace.registry.models()[-1].model_id
+    """``models(kind)``: the id of a model of that kind, made when it is first asked for."""
+    first = workspace.registry.models()[-1].model_id
+    lora = {"train.lora_rank": 4, "train.lora_alpha": 32, "train.learning_rate": 0.01}
+    queries = {"train.sides": "query", "train.learning_rate": 3e-3}
 
-    def with_recipe(**values):
+    def with_recipe(values):
         return workspace.with_values({"train.passes": 1, **values})
 
-    lora = train(with_recipe(**{"train.lora_rank": 4, "train.lora_alpha": 32, "train.learning_rate": 0.01}))
-    queries = train(with_recipe(**{"train.sides": "query", "train.learning_rate": 3e-3}))
-    rotated = rotate(workspace, "base")["model_id"]
-    query_adapter = adapt(workspace, "query")["model_id"]
-    return {
-        "base": "base",
-        "trained": trained,
-        "lora": lora["model_id"],
-        "merged": merge(workspace, trained, weight=0.5)["model_id"],
-        "rotated": rotated,
-        "compressed": compress(workspace, rotated, dimension=8)["model_id"],
-        "shared adapter": adapt(workspace, "shared")["model_id"],
-        "separate adapter": adapt(workspace, "separate")["model_id"],
-        "query adapter": query_adapter,
-        "compressed query adapter": compress(workspace, query_adapter, dimension=16)["model_id"],
-        "queries alone": queries["model_id"],
+    makers = {
+        "lora": lambda: train(with_recipe(lora)),
+        "merged": lambda: merge(workspace, first, weight=0.5),
+        "rotated": lambda: rotate(workspace, "base"),
+        "compressed": lambda: compress(workspace, made("rotated"), dimension=8),
+        "shared adapter": lambda: adapt(workspace, "shared"),
+        "separate adapter": lambda: adapt(workspace, "separate"),
+        "query adapter": lambda: adapt(workspace, "query"),
+        "compressed query adapter": lambda: compress(workspace, made("query adapter"), dimension=16),
+        "queries alone": lambda: train(with_recipe(queries)),
     }
+
+    @cache
+    def made(kind):
+        return {"base": "base", "trained": first}.get(kind) or makers[kind]()["model_id"]
+
+    return made
 
 
 KINDS = {
@@ -68,8 +71,8 @@ KINDS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_folder_gives_our_vectors_without_us(workspace, models, tmp_path, kind):
-    ours = open_system(workspace, models[kind]).encoder
-    made = export_model(workspace, tmp_path / "out", system=models[kind])
+    ours = open_system(workspace, models(kind)).encoder
+    made = export_model(workspace, tmp_path / "out", system=models(kind))
     loaded = SentenceTransformer(str(tmp_path / "out"), local_files_only=True)
     for mine, theirs in ((ours.encode_queries, loaded.encode_query), (ours.encode_documents, loaded.encode_document)):
         np.testing.assert_allclose(theirs(TEXTS), mine(TEXTS), atol=1e-6, rtol=0)

@@ -9,7 +9,7 @@ from nearer.flows.train import train
 from nearer.store.workspace import Workspace
 
 
-def test_the_text_of_a_removed_document_is_nowhere(base_live):
+def test_the_text_of_a_removed_document_is_nowhere(base_live, stub_trainer):
     with Workspace.open(base_live) as workspace:
         model_id = train(workspace)["model_id"]
         result = evaluate(workspace, ["base", model_id])

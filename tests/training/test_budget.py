@@ -104,7 +104,7 @@ def test_much_time_is_the_recipe(run, clock):
 
 
 def test_a_time_may_be_written_as_people_do(run, base_live):
-    result, *_ = run("train.passes=1", budget="1000h")
+    result, *_ = run("train.passes=1", "train.max_pairs=6", "train.batch_size=8", budget="1000h")
     assert result["budget"]["budget_s"] == 3.6e6
     with Workspace.open(base_live) as workspace, pytest.raises(InputError, match="--budget soon: no length of time"):
         train(workspace, budget="soon")
@@ -422,8 +422,8 @@ def test_a_seed_that_was_begun_is_ended_whatever_is_left(run, clock, monkeypatch
 
 @pytest.mark.slow
 def test_a_search_tries_the_recipe_first_and_keeps_the_best(run):
-    plain, *_ = run()
-    result, training, _ = run(search=4)
+    plain, *_ = run("train.passes=1")
+    result, training, _ = run("train.passes=1", search=4)
     trials = result["trials"]
     assert trials[0]["value"] == plain["dev"]["best"]
     assert trials[0]["settings"]["train.learning_rate"] == 1e-3

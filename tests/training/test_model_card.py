@@ -25,7 +25,7 @@ def test_the_folder_is_printed_and_loads_elsewhere_with_equal_vectors(nearer, tr
 
 
 @pytest.mark.exhaustive
-def test_train_says_where_it_is(nearer, base_live):
+def test_train_says_where_it_is(nearer, base_live, stub_trainer):
     outcome = nearer("train", "--dir", base_live, "--set", "train.passes=1")
     [line] = [line for line in outcome.out.splitlines() if line.startswith("the model is in ")]
     assert (base_live / line.split()[4] / "README.md").is_file()

@@ -71,7 +71,7 @@ def trained(folder, *overrides, **asked):
         return train(workspace, progress=said, **asked), said.said
 
 
-def test_a_training_says_how_much_of_each_source_it_used(clicked):
+def test_a_training_says_how_much_of_each_source_it_used(clicked, stub_trainer):
     alone, _ = trained(clicked)
     assert [(each.source, each.num_pairs) for each in alone.sources] == [("unnamed", alone.num_pairs)]
     both, said = trained(clicked, sources="human,clicks")

@@ -5,6 +5,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from threading import Lock, Thread
@@ -63,7 +64,7 @@ class Shadow:
         self._store, self._is_busy, self._draw = Shadows(workspace.database), is_busy, draw
         self._entry: ShadowEntry | None = None
         self._follower = Follower(workspace, queue=queue, target=self._target, is_urgent=False, poll_s=RARE_S)
-        self._waiting: Queue[_Offered] = Queue(_MOST_WAITING)
+        self._waiting: Queue[_Offered | None] = Queue(_MOST_WAITING)
         self._counts: dict[str, _Counts] = defaultdict(_Counts)  # of each shadow, by its id
         self._answers: dict[str, list[ShadowAnswer]] = defaultdict(list)
         self._counting = Lock()
@@ -89,6 +90,8 @@ class Shadow:
     def close(self) -> None:
         """Stop after the query at hand; what was answered is written."""
         self._is_ending = True
+        with suppress(Full):
+            self._waiting.put_nowait(None)  # nothing to ask: it ends a wait for the next
         self._thread.join()
         self._follower.close()
 
