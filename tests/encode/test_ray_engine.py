@@ -1,6 +1,7 @@
 """Vectors that a Ray cluster makes are the local ones, whatever becomes of its workers."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,8 +88,8 @@ def test_machines_with_other_packages_are_refused_by_name(one, monkeypatch):
 
 @pytest.mark.exhaustive
 def test_what_a_worker_refuses_is_told_as_it_is(connected, tiny_encoder, monkeypatch):
-    settings = {**ray_engine._settings_of(tiny_encoder), "encoder_id": "enc-other"}
-    monkeypatch.setattr(ray_engine, "_settings_of", lambda _: settings)
+    other = replace(ray_engine._declared(tiny_encoder), encoder_id="enc-other")
+    monkeypatch.setattr(ray_engine, "_declared", lambda _: other)
     with pytest.raises(ModelRefused, match="of the files of enc-other") as caught:
         list(current_engine()(tiny_encoder, "documents", blocks_of(TEXTS)))
     assert "without --engine ray" in caught.value.hint

@@ -45,6 +45,12 @@ def test_what_says_how_things_are_loads_no_model_library(base_live, arguments):
     assert loaded(STATUS, *arguments, *([] if "--version" in arguments else ["--dir", base_live])) == "[]"
 
 
+def test_a_status_loads_no_library_of_tables(base_live):
+    loads = STATUS.replace("HEAVY", "{'sqlalchemy', 'alembic', 'numpy', 'filelock'}")
+    assert loaded(loads, "status", "--dir", base_live) == "[]"
+    assert loaded(loads, "history", "--dir", base_live) != "[]"
+
+
 def test_importing_nearer_loads_no_model_library():
     assert loaded("import sys, nearer\nprint(sorted(set(HEAVY) & sys.modules.keys()), file=sys.stderr)") == "[]"
 

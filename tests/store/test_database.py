@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
 from nearer.store import database as either
-from nearer.store import migrations
+from nearer.store import migrations, schema
 from nearer.store.database import open_database
 from nearer.store.tables import ledger, metadata
 
@@ -39,7 +39,7 @@ def state(address):
     database = open_database(address)
     with database.read() as connection:
         columns = {each["name"] for each in sa.inspect(connection).get_columns("ledger")}
-        found = connection.scalar(sa.select(migrations.version.c.version_num)), "later" in columns
+        found = connection.scalar(sa.select(schema.version.c.version_num)), "later" in columns
     database.close()
     return found
 
@@ -82,7 +82,7 @@ def test_the_revisions_make_the_tables_that_the_code_uses(address):
         wanted = schema_of(connection)
     with database.write() as connection:
         metadata.drop_all(connection)
-        migrations.version.drop(connection)
+        schema.version.drop(connection)
         migrations.upgrade(connection)
     with database.read() as connection:
         assert schema_of(connection) == wanted
@@ -106,7 +106,7 @@ def test_a_database_from_before_alembic_is_of_the_first_revision(path, later):
 def test_a_database_from_the_future_is_refused(address):
     database = open_database(address)
     with database.write() as connection:
-        connection.execute(migrations.version.update().values(version_num="9998"))
+        connection.execute(schema.version.update().values(version_num="9998"))
     database.close()
     with pytest.raises(WorkspaceError, match="its tables are '9998'") as caught:
         open_database(address)

@@ -8,7 +8,8 @@ from forked import die_at
 from nearer.core.errors import Conflict, NotFound, WorkspaceError
 from nearer.core.results.training import TrainingRecord
 from nearer.store.database import open_database
-from nearer.store.registered import Decision, Model, Reranker, Training
+from nearer.store.overview import overview_of
+from nearer.store.registered import UNMEASURED, Decision, Model, Reranker, Training
 from nearer.store.registry import Registry
 
 
@@ -158,6 +159,33 @@ def test_previous_follows_promotions_and_rollbacks(registry):
     assert registry.previous() is None
     promote(registry, third)
     assert registry.previous() == a
+
+
+def test_an_overview_is_what_the_registry_knows(registry, store_address):
+    database, names = open_database(store_address), iter("abcde")
+
+    def shown():
+        found = overview_of(database)
+        releases = [each and each.release_id for each in (found.live, found.previous)]
+        known = [each and each.release_id for each in (registry.live(), registry.previous())]
+        assert releases == known
+        assert [(e.model_id, e.parent_model_id, e.created_at) for e in found.models] == [
+            (e.model_id, e.parent_model_id, e.created_at) for e in registry.models()
+        ]
+        return found
+
+    assert (shown().live, shown().models) == (None, ())
+    for action in ("promote", "promote", "rollback", "promote", "promote"):
+        back = registry.previous() if action == "rollback" else release(registry, next(names))
+        promote(registry, back, action=action)
+        shown()
+    registry.add_model(model("made"), parent=model("parent"))
+    unmeasured = registry.add_release(model=model("made"), system={UNMEASURED: True, "stages": ["filter", "bm25"]})
+    promote(registry, unmeasured)
+    live = shown().live
+    assert (live.is_unmeasured, live.stages, live.num_documents) == (True, ("filter", "bm25"), 0)
+    assert (live.space_id, live.created_at) == (unmeasured.space_id, unmeasured.created_at)
+    database.close()
 
 
 def test_a_refusal_is_history_and_moves_nothing(registry):

@@ -6,7 +6,8 @@ import pytest
 from forked import die_at
 from nearer.core.errors import WorkspaceBusy
 from nearer.store.database import open_database
-from nearer.store.usage import Meter, Usage, usage_by_model
+from nearer.store.overview import overview_of
+from nearer.store.usage import Meter, Usage
 
 
 @pytest.fixture
@@ -22,13 +23,13 @@ def meter(database, *, endpoint="https://a/v1", model="m", price=2.0):
 
 def test_nothing_was_spent(database):
     meter(database)
-    assert usage_by_model(database) == []
+    assert overview_of(database).api == ()
 
 
 def test_every_request_is_written_down_when_it_is_answered(database):
     first = meter(database)
     first.add(250_000)
-    assert [each.to_dict() for each in usage_by_model(database)] == [
+    assert [each.to_dict() for each in overview_of(database).api] == [
         {"endpoint": "https://a/v1", "model": "m", "num_requests": 1, "num_tokens": 250_000, "cost_usd": 0.5}
     ]
     first.add(0)
@@ -37,7 +38,7 @@ def test_every_request_is_written_down_when_it_is_answered(database):
     first.add(0)
     assert first.total == Usage(num_requests=3, num_tokens=250_000, cost_usd=0.5)
     assert second.total == Usage(num_requests=1, num_tokens=500_000, cost_usd=1.0)
-    [row] = usage_by_model(database)
+    [row] = overview_of(database).api
     assert (row["num_requests"], row["num_tokens"], row["cost_usd"]) == (4, 750_000, 1.5)
 
 
@@ -46,7 +47,7 @@ def test_an_unknown_price_stays_unknown_and_with_its_model(database):
     meter(database).add(5)
     meter(database, model="n").add(1_000_000)
     meter(database, endpoint="https://b/v1", price=0.0).add(7)
-    assert [(row["endpoint"], row["model"], row["cost_usd"]) for row in usage_by_model(database)] == [
+    assert [(row["endpoint"], row["model"], row["cost_usd"]) for row in overview_of(database).api] == [
         ("https://a/v1", "m", None),
         ("https://a/v1", "n", 2.0),
         ("https://b/v1", "m", 0.0),
@@ -59,7 +60,7 @@ def test_threads_count_together(database):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(shared.add, [3] * 100))
     assert shared.total.num_tokens == 300
-    [row] = usage_by_model(database)
+    [row] = overview_of(database).api
     assert (row["num_requests"], row["num_tokens"]) == (100, 300)
 
 
@@ -69,10 +70,10 @@ def test_what_cannot_be_written_does_not_fail_and_is_written_with_the_next(datab
         patch.setattr(database, "write", busy)
         spent.add(1_000_000)
         assert (spent.is_recorded, spent.total.cost_usd) == (False, 1.0)
-    assert usage_by_model(database) == []
+    assert overview_of(database).api == ()
     spent.add(1_000_000)
     assert spent.is_recorded
-    [row] = usage_by_model(database)
+    [row] = overview_of(database).api
     assert (row["num_requests"], row["cost_usd"]) == (2, 2.0)
 
 
@@ -91,6 +92,6 @@ def spend(path):
 def test_what_was_spent_before_a_process_was_killed_is_known(store_address):
     die_at("usage.commit:3", spend, store_address)
     database = open_database(store_address)
-    [row] = usage_by_model(database)
+    [row] = overview_of(database).api
     assert (row["num_requests"], row["cost_usd"]) == (3, 3.0)
     database.close()

@@ -1,14 +1,17 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from nearer.core.errors import RecipeError, WorkspaceBusy, WorkspaceError
+from nearer.flows.status import status
 from nearer.store import database
 from nearer.store import workspace as module
 from nearer.store.files import unfinished_name
@@ -48,6 +51,32 @@ def test_a_workspace_is_opened_by_a_string_and_closed_at_the_end_of_its_block(fo
         assert workspace.registry.models() == []
     with Workspace.init(str(folder.parent / "other")) as other:
         assert other.folder == folder.parent / "other"
+
+
+def test_who_only_looks_sees_the_same_and_leaves_nothing(folder):
+    before = sorted(folder.rglob("*"))
+    with Workspace.open(folder) as opened, Workspace.look(folder) as looked:
+        assert status(looked) == status(opened)
+        assert looked.unopened_file
+        assert not opened.unopened_file
+        assert looked.collection.counts() == opened.collection.counts()
+        assert looked.unopened_file is None
+    with Workspace.look(folder) as looked:
+        status(looked)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_what_a_look_cannot_read_is_said_as_always(folder):
+    (folder / ".nearer" / "control.sqlite").write_bytes(b"SQLite format 3\0" + bytes(4096))
+    with Workspace.look(folder) as looked, pytest.raises(WorkspaceError, match="file is not a database"):
+        status(looked)
+
+
+def test_a_look_at_tables_of_a_newer_version_is_refused(folder):
+    with closing(sqlite3.connect(folder / ".nearer" / "control.sqlite")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with Workspace.look(folder) as looked, pytest.raises(WorkspaceError, match="made by a newer version"):
+        status(looked)
 
 
 def test_a_second_init_is_refused_and_changes_nothing(folder):

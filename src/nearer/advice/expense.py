@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -90,8 +91,7 @@ def query_ms(data: AdviceData, encoder: TextEncoder) -> dict[str, float]:
 Prices = Mapping[str, float | tuple[float, float] | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expense:
+class Expense(TypedDict):
     """What a remedy takes: work, bytes, pairs that are missing, US dollars, and how it is undone."""
 
     index_work: str

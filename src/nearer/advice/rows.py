@@ -1,13 +1,13 @@
 """Remedies as the verdict sees them and as the answer shows them: what each brought, and what it takes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nearer.advice.advice_data import MAIN, AdviceData
-from nearer.advice.expense import Expense, Rate, expense, latency_ms, query_ms
+from nearer.advice.expense import Rate, expense, latency_ms, query_ms
 from nearer.advice.learning_curve import measure_curve, refuse_what_cannot_tell
 from nearer.advice.remedies import Remedy
 from nearer.advice.verdict import FINE_TUNE, Tried
@@ -66,7 +66,7 @@ def row_of(data: AdviceData, remedy: Remedy, rate: Rate) -> MeasuredRemedy:
         num_wins=compared.num_wins,
         num_losses=compared.num_losses,
         latency_ms=latency,
-        **_fields(takes),
+        **takes,
         changes=dict(remedy.changes),
         notes=remedy.notes,
     )
@@ -113,10 +113,6 @@ def base_row(data: AdviceData) -> RemedyValues:
         metrics=_metrics(data, data.base, queries_Q),
         latency_ms={"p50": 0.0, "p95": 0.0},
     )
-
-
-def _fields(takes: Expense) -> dict[str, Any]:
-    return {each.name: getattr(takes, each.name) for each in fields(takes)}
 
 
 def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, Interval]:
@@ -189,7 +185,7 @@ def fine_tuning(
         low=gain.low,
         high=gain.high,
         latency_ms={"p50": 0.0, "p95": 0.0},
-        **_fields(takes),
+        **takes,
         notes=(_scale(curve, float(base.mean())), curve.method, *curve.notes),
         curve=curve,
     )

@@ -7,7 +7,6 @@ import typer
 from nearer.cli.options import HERE, Folder, UsageFault, app
 from nearer.core.extras import extra
 from nearer.printing.progress import ConsoleProgress
-from nearer.store.workspace import Workspace
 
 
 @app.command()
@@ -22,6 +21,7 @@ def mcp(
         import fastapi  # noqa: F401
         import mcp as _  # noqa: F401
         import uvicorn  # noqa: F401
+    from nearer.store.workspace import Workspace
     from nearer.web.run import serve_agents, serve_agents_at
 
     if not http and (host, port) != ("127.0.0.1", 8081):

@@ -1,15 +1,17 @@
 """Verbs of language models: they write queries, and judge."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, numbers, run
-from nearer.core.results.llm import ModelJudged, Synthesized
 from nearer.printing.progress import ConsoleProgress
-from nearer.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from nearer.core.results.llm import ModelJudged, Synthesized
+    from nearer.store.workspace import Workspace
 
 Model = Annotated[str | None, typer.Option(help="A folder, or a name that the service of OPENAI_BASE_URL knows.")]
 Parallel = Annotated[int, typer.Option(help="Questions at once.")]
@@ -41,7 +43,7 @@ def synthesize(
     from nearer.flows.synthesize import SynthesizeOptions
     from nearer.flows.synthesize import synthesize as flow
 
-    def synthesized(workspace: Workspace) -> Synthesized:
+    def synthesized(workspace: "Workspace") -> "Synthesized":
         options = SynthesizeOptions(
             each=each,
             limit=limit,
@@ -84,7 +86,7 @@ def judge(
     from nearer.flows.judge import JudgeOptions
     from nearer.flows.judge import judge as flow
 
-    def judged(workspace: Workspace) -> ModelJudged:
+    def judged(workspace: "Workspace") -> "ModelJudged":
         options = JudgeOptions(
             split=split,
             systems=tuple(systems or ()),

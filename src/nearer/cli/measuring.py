@@ -2,17 +2,18 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, numbers, run, show, time_limit
 from nearer.core.progress import phase
-from nearer.core.recipe import load_recipe
-from nearer.core.results.advice import Advice
 from nearer.printing.progress import ConsoleProgress
-from nearer.store.workspace import Workspace, is_workspace
+
+if TYPE_CHECKING:
+    from nearer.core.results.advice import Advice
+    from nearer.store.workspace import Workspace
 
 
 @app.command()
@@ -131,7 +132,7 @@ def advise(
 
     limit = time_limit(budget)
 
-    def of(workspace: Workspace) -> Advice:
+    def of(workspace: "Workspace") -> "Advice":
         read_advice_queries(workspace)  # too few are refused before the libraries of models are loaded
         with phase(ConsoleProgress(), "load libraries"):
             from nearer.flows.advise import advise as flow
@@ -164,7 +165,9 @@ def cost(
     overrides: Overrides = None,
 ) -> None:
     """Reckon storage, index, re-embedding hours and relative search cost; no workspace is needed."""
+    from nearer.core.recipe import load_recipe
     from nearer.flows.cost import cost as flow
+    from nearer.store.workspace import Workspace, is_workspace
 
     sizes, rates = numbers(dims, int, "--dims"), numbers(documents_per_second or "", float, "--documents-per-second")
     settings = tuple(overrides or ())

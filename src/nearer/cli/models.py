@@ -1,16 +1,18 @@
 """Verbs that make models."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, run, time_limit
 from nearer.core.progress import phase
-from nearer.core.results.training import Trained, TrainedReranker
-from nearer.core.results.vectors import Int8, Merged
 from nearer.printing.progress import ConsoleProgress
-from nearer.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from nearer.core.results.training import Trained, TrainedReranker
+    from nearer.core.results.vectors import Int8, Merged
+    from nearer.store.workspace import Workspace
 
 
 @app.command()
@@ -62,21 +64,21 @@ def train(
         raise UsageFault(f"{kind} takes no --budget, --search, --seeds or --engine", hint=hint)
     limit, progress = time_limit(budget), ConsoleProgress()
 
-    def of_reranker(workspace: Workspace) -> TrainedReranker:
+    def of_reranker(workspace: "Workspace") -> "TrainedReranker":
         learned = _ready(workspace, sources, resume)
         with phase(progress, "load libraries"):
             from nearer.flows.train_reranker import train_reranker
 
         return train_reranker(learned, start, resume=resume, progress=progress)
 
-    def of_adapter(workspace: Workspace, sides: str) -> Trained:
+    def of_adapter(workspace: "Workspace", sides: str) -> "Trained":
         learned = _ready(workspace, sources)
         with phase(progress, "load libraries"):
             from nearer.flows.adapt import adapt
 
         return adapt(learned, sides, start, progress=progress)
 
-    def of_encoder(workspace: Workspace) -> Trained:
+    def of_encoder(workspace: "Workspace") -> "Trained":
         _ready(workspace, sources, resume)
         with phase(progress, "load libraries"):
             from nearer.flows.train import train as flow
@@ -101,7 +103,7 @@ def train(
         run(folder, overrides, as_json, printing.trained, of_encoder)
 
 
-def _ready(workspace: Workspace, sources: str, resume: str | None = None) -> Workspace:
+def _ready(workspace: "Workspace", sources: str, resume: str | None = None) -> "Workspace":
     """The workspace with these sources, refused before the libraries of models are loaded; a run has its own recipe."""
     from nearer.evaluation.ready import ready_to_train
     from nearer.training.sources import refuse_absent, with_sources
@@ -126,7 +128,7 @@ def merge(
     """Merge a trained model with the base, against forgetting: each weight between the two models' own."""
     from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
 
-    def of(workspace: Workspace) -> Merged:
+    def of(workspace: "Workspace") -> "Merged":
         ready_to_measure(workspace)
         refuse_unjudged(workspace, "dev")  # before the libraries of models are loaded
         with phase(ConsoleProgress(), "load libraries"):
@@ -159,7 +161,7 @@ def compress(
     from nearer.flows.compress import compress as flow
     from nearer.flows.compress import compression_curve
 
-    def of(workspace: Workspace) -> str:
+    def of(workspace: "Workspace") -> str:
         if not rotated:
             return system
         ready_to_measure(workspace)  # before the libraries of models are loaded
@@ -188,7 +190,7 @@ def compress(
     run(folder, overrides, as_json, printing.compressed, lambda w: flow(w, of(w), dimension=dimension))
 
 
-def _int8(workspace: Workspace, system: str, split: str) -> Int8:
+def _int8(workspace: "Workspace", system: str, split: str) -> "Int8":
     from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
 
     ready_to_measure(workspace)

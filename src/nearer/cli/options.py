@@ -88,11 +88,14 @@ def run(
     as_json: bool,
     text_of: Callable[[R], str],
     flow: "Callable[[Workspace], R]",
+    *,
+    only_looks: bool = False,
 ) -> None:
-    """Open the workspace, do ``flow`` and show what it gives."""
+    """Open the workspace, or only look at it, do ``flow`` and show what it gives."""
     from nearer.store.workspace import Workspace
 
-    with Workspace.open(folder, overrides=tuple(overrides or ())) as workspace:
+    opened = Workspace.look if only_looks else Workspace.open
+    with opened(folder, overrides=tuple(overrides or ())) as workspace:
         result = flow(workspace)
     show(result, as_json, text_of)
 

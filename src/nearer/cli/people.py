@@ -1,7 +1,7 @@
 """Verbs of judgments that people make."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,9 +9,11 @@ from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, run
 from nearer.core.escape import escape_controls
 from nearer.core.extras import extra
-from nearer.core.results.people import LabelPlan
 from nearer.printing.progress import ConsoleProgress
-from nearer.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from nearer.core.results.people import LabelPlan
+    from nearer.store.workspace import Workspace
 
 labels = typer.Typer(invoke_without_command=True, help="Have people judge what is found for queries.")
 app.add_typer(labels, name="label")
@@ -64,6 +66,7 @@ def label(
     with extra("serve", used_for="nearer label"):
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
+    from nearer.store.workspace import Workspace
     from nearer.web.label.alone import serve_labels
 
     with Workspace.open(folder) as workspace:
@@ -94,7 +97,7 @@ def label_start(
     """Pool what systems find for queries, and choose the pairs that people judge."""
     from nearer.flows.label import LabelOptions, start_labels
 
-    def flow(workspace: Workspace) -> LabelPlan:
+    def flow(workspace: "Workspace") -> "LabelPlan":
         options = LabelOptions(
             split=split,
             systems=tuple(systems or ()),

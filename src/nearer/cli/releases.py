@@ -91,7 +91,7 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Say what is live and what a rollback would return to."""
     from nearer.flows.status import status as flow
 
-    run(folder, None, as_json, printing.status, flow)
+    run(folder, None, as_json, printing.status, flow, only_looks=True)
 
 
 @app.command()

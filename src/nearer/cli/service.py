@@ -7,7 +7,6 @@ import typer
 from nearer import printing
 from nearer.cli.options import HERE, AsJson, Folder, app, named, run
 from nearer.printing.progress import ConsoleProgress
-from nearer.store.workspace import Workspace
 
 
 @app.command()
@@ -56,6 +55,7 @@ def serve(
     with extra("serve", used_for="nearer serve"):
         import fastapi  # noqa: F401
         import uvicorn  # noqa: F401
+    from nearer.store.workspace import Workspace
     from nearer.web.run import serve as start
 
     with Workspace.open(folder) as workspace:

@@ -4,12 +4,13 @@ import reprlib
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING, Any
 
 from nearer.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 
 def read_toml(path: Path, *, most_bytes: int, fault: type[InputError] = InputError) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def read_toml(path: Path, *, most_bytes: int, fault: type[InputError] = InputErr
 
 
 def explained(
-    source: Path | str, error: ValidationError, *, whole: str, is_secret: Callable[[ErrorDetails], bool]
+    source: Path | str, error: "ValidationError", *, whole: str, is_secret: "Callable[[ErrorDetails], bool]"
 ) -> str:
     """What is wrong, key by key, and what was given, but for secrets; ``whole`` names a fault of no key."""
     lines = []
@@ -40,6 +41,6 @@ def explained(
     return f"{source}: " + "; ".join(lines)
 
 
-def is_misplaced(fault: ErrorDetails) -> bool:
+def is_misplaced(fault: "ErrorDetails") -> bool:
     """Whether a value stands under a key that is none, so that nobody knows what it is."""
     return fault["type"] == "extra_forbidden" and isinstance(fault["input"], str | dict | list)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nearer.core.ids import canonical_json
+from nearer.core.results.base import JSON
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -27,19 +29,27 @@ def fingerprint(model: "SentenceTransformer | CrossEncoder", settings: Mapping[s
     return digest.hexdigest()[:32]
 
 
-def parts_of(model: "SentenceTransformer") -> dict[str, Any]:
-    """What must be the same in two models for their weights to mean the same: shapes, tokenizer, modules."""
-    return {
-        "architecture": {
-            "config": _architecture(model),
-            "shapes": {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
-        },
-        "tokenizer": tokenizer_text(model.tokenizer),
-        "modules": [_module_config(module) for module in model],
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelParts:
+    """What must be the same in two models for their weights to mean the same."""
+
+    config: JSON
+    shapes: Mapping[str, tuple[int, ...]]
+    tokenizer: str
+    modules: Sequence[JSON]
 
 
-def _architecture(model: "SentenceTransformer | CrossEncoder") -> dict[str, Any]:
+def parts_of(model: "SentenceTransformer") -> ModelParts:
+    """The parts of a model."""
+    return ModelParts(
+        config=_architecture(model),
+        shapes={name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
+        tokenizer=tokenizer_text(model.tokenizer),
+        modules=[_module_config(module) for module in model],
+    )
+
+
+def _architecture(model: "SentenceTransformer | CrossEncoder") -> JSON:
     """The transformer's own configuration, without names, versions and what only saving or loading sets."""
     config = getattr(model, "config", None)
     values = config.to_dict() if config is not None else {}
@@ -58,7 +68,7 @@ def tokenizer_text(tokenizer: Any) -> str:
     )
 
 
-def _module_config(module: Any) -> dict[str, Any]:
+def _module_config(module: Any) -> JSON:
     """What a module's class and settings are, without paths and lengths (those are in the encoder's settings)."""
     config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
     kept = {key: value for key, value in config.items() if key not in ("max_seq_length", "name_or_path")}

@@ -13,11 +13,12 @@ import socket
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,7 @@ from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, ModelRefused, NearerError, ServiceError
 from nearer.core.extras import extra
 from nearer.core.progress import Progress
-from nearer.encode.encoder import Encoder, Side
+from nearer.encode.encoder import Encoder, EncoderSettings, Side
 
 PACKAGES = ("nearer", "ray", "torch", "transformers", "sentence-transformers", "numpy")
 """What must be the same on all machines, so that vectors are."""
@@ -35,6 +36,23 @@ _MOST_DEATHS = 3
 _PATIENCE_S = 10.0
 _OVERHEAD_BYTES = 2**30
 """Of a worker beside two copies of its model: the libraries, and what a batch takes."""
+
+
+class _Node(TypedDict):
+    """A machine, as Ray tells of it."""
+
+    NodeID: str
+    Alive: bool
+    Resources: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Declared:
+    """What a worker is to load: the id of an encoder, and what makes it of its files."""
+
+    encoder_id: str
+    settings: EncoderSettings
+    batch_size: int
 
 
 @contextmanager
@@ -84,7 +102,7 @@ def encode_blocks(encoder: Encoder, side: Side, blocks: Sequence[Sequence[str]])
     with warnings.catch_warnings(category=DeprecationWarning, action="ignore"):  # how often to restart has no other way
         made = ray.data.from_arrow(tables).map_batches(
             _Worker,
-            fn_constructor_kwargs={"files": kept, "settings": _settings_of(encoder), "side": side},
+            fn_constructor_kwargs={"files": kept, "declared": _declared(encoder), "side": side},
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, most)),
@@ -105,8 +123,8 @@ def encode_blocks(encoder: Encoder, side: Side, blocks: Sequence[Sequence[str]])
 class _Worker:
     """An encoder on a machine of the cluster, loaded for its first block. What it refuses is an answer too."""
 
-    def __init__(self, files: Any, settings: Mapping[str, Any], side: Side) -> None:
-        self._given = files, settings
+    def __init__(self, files: Any, declared: _Declared, side: Side) -> None:
+        self._given = files, declared
         self._side = side
         self._encoder: Encoder | None = None
 
@@ -123,7 +141,7 @@ class _Worker:
         return pa.table({"block": batch["block"], "vectors": made, "refused": [""] * len(batch)})
 
 
-def _load(files: Any, settings: Mapping[str, Any]) -> Encoder:
+def _load(files: Any, declared: _Declared) -> Encoder:
     import ray
 
     folder = Path(tempfile.mkdtemp(prefix="nearer-encoder-"))
@@ -132,11 +150,11 @@ def _load(files: Any, settings: Mapping[str, Any]) -> Encoder:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        encoder = Encoder.load(str(folder), **{each: settings[each] for each in settings if each != "encoder_id"})
+        encoder = Encoder.load(str(folder), **asdict(declared.settings), batch_size=declared.batch_size)
     finally:
         shutil.rmtree(folder)
-    if encoder.encoder_id != settings["encoder_id"]:
-        raise ModelRefused(f"a worker makes {encoder.encoder_id} of the files of {settings['encoder_id']}")
+    if encoder.encoder_id != declared.encoder_id:
+        raise ModelRefused(f"a worker makes {encoder.encoder_id} of the files of {declared.encoder_id}")
     return encoder
 
 
@@ -146,14 +164,8 @@ def _files_of(encoder: Encoder) -> dict[str, bytes]:
         return {str(path.relative_to(name)): path.read_bytes() for path in Path(name).rglob("*") if path.is_file()}
 
 
-def _settings_of(encoder: Encoder) -> dict[str, Any]:
-    return {
-        "encoder_id": encoder.encoder_id,
-        "max_seq_length": encoder.settings.max_seq_length,
-        "query_prompt": encoder.settings.query_prompt,
-        "document_prompt": encoder.settings.document_prompt,
-        "batch_size": encoder.batch_size,
-    }
+def _declared(encoder: Encoder) -> _Declared:
+    return _Declared(encoder_id=encoder.encoder_id, settings=encoder.settings, batch_size=encoder.batch_size)
 
 
 def _connect() -> None:
@@ -173,7 +185,7 @@ def _connect() -> None:
         ) from error
 
 
-def _nodes() -> list[dict[str, Any]]:
+def _nodes() -> list[_Node]:
     import ray
 
     return [each for each in ray.nodes() if each["Alive"] and each["Resources"].get("CPU")]

@@ -19,7 +19,7 @@ from nearer.flows.evaluate import evaluate
 from nearer.flows.promote import promote
 from nearer.flows.shadow import start_shadow
 from nearer.flows.train import train
-from nearer.store.jobs import Jobs
+from nearer.store.jobs import JobLine, Jobs
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 
@@ -53,15 +53,15 @@ class WrittenProgress:
             done += size(item)
             if done == total or time.monotonic() - shown_at >= _EVERY_S:
                 shown_at = time.monotonic()
-                self._write({"label": label, "done": done, "total": total})
+                self._write({"at": utc_now(), "label": label, "done": done, "total": total})
 
     def say(self, text: str) -> None:
         """Write one line."""
-        self._write({"text": text})
+        self._write({"at": utc_now(), "text": text})
 
-    def _write(self, content: Mapping[str, Any]) -> None:
+    def _write(self, line: JobLine) -> None:
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"at": utc_now(), **content}) + "\n")
+            file.write(json.dumps(line) + "\n")
 
 
 def start_job(workspace: Workspace, verb: str, arguments: Mapping[str, Any]) -> JobEntry:

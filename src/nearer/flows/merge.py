@@ -3,6 +3,7 @@
 Shapes: Q queries, P passages, D dimensions, K ranked documents.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 
@@ -145,11 +146,18 @@ def _refuse(first: LocalSystem, second: LocalSystem) -> None:
         raise InputError(
             f"{names[0]} and {names[1]} are one model", hint="name another: nearer merge MODEL --with SYSTEM"
         )
-    left, right = (
-        {**parts_of(each.encoder.model), "prompts and maximum length": asdict(each.encoder.settings)}
-        for each in (second, first)
-    )
-    refuse_unlike(left, right, names=names)
+    refuse_unlike(_parts(second.encoder), _parts(first.encoder), names=names)
+
+
+def _parts(encoder: Encoder) -> Mapping[str, object]:
+    """What must be the same in two models, by what an error calls it."""
+    parts = parts_of(encoder.model)
+    return {
+        "architecture": (parts.config, parts.shapes),
+        "tokenizer": parts.tokenizer,
+        "modules": parts.modules,
+        "prompts and maximum length": encoder.settings,
+    }
 
 
 def _described(point: _Point, first: _Point) -> MergedWeight:

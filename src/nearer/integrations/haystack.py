@@ -5,7 +5,7 @@ from typing import Any
 from haystack import Document, component
 
 from nearer.core.errors import InputError
-from nearer.integrations.source import source_of
+from nearer.integrations.source import AnyFilter, source_of
 from nearer.serving.searcher import Searcher
 
 _OPERATORS = {"==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "in": "in", "not in": "nin"}
@@ -30,12 +30,13 @@ class NearerRetriever:
         found = self._ask(query, k=top_k or self.top_k, where=_where(chosen) if chosen else None)
         return {
             "documents": [
-                Document(id=each.doc_id, content=each.text, meta=each.metadata, score=each.score) for each in found
+                Document(id=each.doc_id, content=each.text, meta=dict(each.metadata), score=each.score)
+                for each in found
             ]
         }
 
 
-def _where(filters: Any) -> dict[str, Any]:
+def _where(filters: Any) -> AnyFilter:
     operator = filters.get("operator") if isinstance(filters, dict) else None
     if operator in ("AND", "OR") and filters.get("conditions"):
         return {"type": operator.lower(), "filters": [_where(each) for each in filters["conditions"]]}

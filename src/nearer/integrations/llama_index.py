@@ -7,7 +7,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.vector_stores import MetadataFilters
 
 from nearer.core.errors import InputError
-from nearer.integrations.source import source_of
+from nearer.integrations.source import AnyFilter, source_of
 from nearer.serving.searcher import Searcher
 
 _OPERATORS = {"==": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "in": "in", "nin": "nin"}
@@ -29,12 +29,14 @@ class NearerRetriever(BaseRetriever):  # type: ignore[misc]
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         found = self._ask(query_bundle.query_str, k=self._k, where=self._where)
         return [
-            NodeWithScore(node=TextNode(id_=each.doc_id, text=each.text, metadata=each.metadata), score=each.score)
+            NodeWithScore(
+                node=TextNode(id_=each.doc_id, text=each.text, metadata=dict(each.metadata)), score=each.score
+            )
             for each in found
         ]
 
 
-def _where(filters: Any) -> dict[str, Any]:
+def _where(filters: Any) -> AnyFilter:
     if isinstance(filters, MetadataFilters):
         joined = str(getattr(filters.condition, "value", filters.condition))
         if joined not in ("and", "or") or not filters.filters:

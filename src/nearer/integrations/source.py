@@ -4,17 +4,36 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Union
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from nearer.core.errors import InputError, ServiceError
+from nearer.core.records import Metadata
 from nearer.serving.searcher import Searcher
 
 KEY_ENV = "NEARER_API_KEY"
 _TIMEOUT_S = 60.0
-Where = Mapping[str, Any] | None
+Where = Mapping[str, object] | None
+
+
+class FieldFilter(TypedDict):
+    """A field compared with a value, in the grammar of OpenAI's vector stores."""
+
+    type: str
+    key: str
+    value: object
+
+
+class JoinedFilter(TypedDict):
+    """Filters joined by "and" or "or"."""
+
+    type: str
+    filters: "list[AnyFilter]"
+
+
+AnyFilter = Union[FieldFilter, JoinedFilter]  # noqa: UP007
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +43,7 @@ class Retrieved:
     doc_id: str
     text: str
     score: float
-    metadata: dict[str, Any]
+    metadata: Metadata
 
 
 class Source(Protocol):

@@ -39,7 +39,7 @@ from nearer.learn.lower_layers import Activations, frozen, layers_of
 from nearer.learn.merge import Weights
 from nearer.learn.objective import Collator, Learner, Objective
 from nearer.learn.tokens import MinibatchSize, Tokens
-from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_report, on_one_device, run, steps_of
+from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_report, run, steps_of
 from nearer.learn.word_vectors import densify, sparse_gradients
 
 if TYPE_CHECKING:
@@ -196,11 +196,13 @@ def _learn(
     with seen_by_libraries():
         trainer = _Trainer(
             model=Learner(model, objective),
-            args=on_one_device(
-                TrainingArguments(
-                    **arguments_of(recipe, checkpoints, num_steps=num_steps, precision=recipe.precision),
-                    remove_unused_columns=False,
-                )
+            args=arguments_of(
+                TrainingArguments,
+                recipe,
+                checkpoints,
+                num_steps=num_steps,
+                precision=recipe.precision,
+                remove_unused_columns=False,
             ),
             train_dataset=range(len(lesson.examples)),
             data_collator=_collator(model, table, lesson),

@@ -15,7 +15,7 @@ from nearer.core.results.training import DevPoint, Fit
 from nearer.core.sections import RerankerRecipe
 from nearer.learn.checkpoint import BestKeeper, Checkpoints, CheckpointWriter
 from nearer.learn.listwise import RankedList
-from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_report, on_one_device, run, steps_of
+from nearer.learn.trainer import StepBar, arguments_of, as_in_search, fit_report, run, steps_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -98,9 +98,7 @@ def fit_reranker(
     model.model_card_data.widget = [{}]  # else the trainer draws examples for a model card that nobody reads
     trainer = CrossEncoderTrainer(
         model=model,
-        args=on_one_device(
-            CrossEncoderTrainingArguments(**arguments_of(recipe, checkpoints, num_steps=num_steps, precision=precision))
-        ),
+        args=arguments_of(CrossEncoderTrainingArguments, recipe, checkpoints, num_steps=num_steps, precision=precision),
         train_dataset=_dataset(lists),
         loss=ListwiseLoss(model),
         callbacks=[keeper, writer, bar],

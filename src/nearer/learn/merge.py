@@ -1,7 +1,6 @@
 """Models between two models: every weight on the line from one's to the other's."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +22,7 @@ def interpolated(before: Weights, after: Weights, share: float) -> dict[str, Ten
     return {name: mixed[name] if each.is_floating_point() else each for name, each in after.items()}
 
 
-def refuse_unlike(left: Mapping[str, Any], right: Mapping[str, Any], *, names: tuple[str, str]) -> None:
+def refuse_unlike(left: Mapping[str, object], right: Mapping[str, object], *, names: tuple[str, str]) -> None:
     """Raise InputError when two models differ in what must be the same; each is told as parts by what they are."""
     differing = [part for part in left if left[part] != right[part]]
     if differing:

@@ -26,31 +26,37 @@ def steps_of(num_batches: int, *, epochs: float) -> int:
 
 
 def arguments_of(
-    recipe: TrainRecipe | RerankerRecipe, checkpoints: Checkpoints, *, num_steps: int, precision: str
-) -> dict[str, Any]:
-    """The arguments that every trainer takes alike."""
-    return {
-        "output_dir": str(checkpoints.scratch),
-        "max_steps": num_steps,
-        "per_device_train_batch_size": recipe.batch_size,
-        "learning_rate": recipe.learning_rate,
-        "warmup_steps": math.ceil(num_steps * WARMUP),
-        "bf16": precision == "bfloat16",
-        "fp16": precision == "float16",
-        "use_cpu": not torch.cuda.is_available(),
-        "seed": recipe.seed,
-        "save_strategy": "no",  # the writer asks for each checkpoint
-        "eval_strategy": "no",
-        "logging_steps": 1,  # so that no checkpoint comes in the middle of a mean
-        "logging_nan_inf_filter": False,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "dataloader_pin_memory": torch.cuda.is_available(),
-    }
+    kind: Callable[..., TrainingArguments],
+    recipe: TrainRecipe | RerankerRecipe,
+    checkpoints: Checkpoints,
+    *,
+    num_steps: int,
+    precision: str,
+    **own: object,
+) -> TrainingArguments:
+    """The arguments that every trainer takes alike, and those of one ``kind`` alone.
 
-
-def on_one_device(arguments: TrainingArguments) -> TrainingArguments:
-    """The same on the current GPU alone: else the trainer itself would divide batches among all that there are."""
+    They are of the current GPU: else the trainer itself would divide batches among all that there are.
+    """
+    arguments = kind(
+        output_dir=str(checkpoints.scratch),
+        max_steps=num_steps,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=math.ceil(num_steps * WARMUP),
+        bf16=precision == "bfloat16",
+        fp16=precision == "float16",
+        use_cpu=not torch.cuda.is_available(),
+        seed=recipe.seed,
+        save_strategy="no",  # the writer asks for each checkpoint
+        eval_strategy="no",
+        logging_steps=1,  # so that no checkpoint comes in the middle of a mean
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **own,
+    )
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 

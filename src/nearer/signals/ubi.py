@@ -4,8 +4,8 @@ Source: the schemas of queries and events, version 1.3.0, of User Behavior Insig
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,45 @@ def is_ubi(path: Path) -> bool:
     return isinstance(found, dict) and bool(_MARKS & found.keys())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Query:
+    """A query as the file has it, and the line that it stands on; ``hits`` are the documents that it found."""
+
+    row: int
+    query_id: str
+    at: str
+    query: str
+    user: str
+    session: str
+    hits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Event:
+    """An event as the file has it, and the line that it stands on."""
+
+    row: int
+    event_id: str
+    query_id: str
+    at: str
+    action: str
+    doc_id: str
+    ordinal: int | None
+    user: str
+    session: str
+    dwell_s: float | None
+    value: float | None
+    apart: str
+
+
 @dataclass(slots=True, kw_only=True)
 class _Ubi:
     """What was read so far."""
 
     faults: Faults
     hashed: Callable[[str], str]
-    queries: dict[str, dict[str, Any]] = field(default_factory=dict)
-    events: list[dict[str, Any]] = field(default_factory=list)
+    queries: dict[str, _Query] = field(default_factory=dict)
+    events: list[_Event] = field(default_factory=list)
     shown: dict[str, dict[str, int | None]] = field(default_factory=dict)
     zeros: int = 0
     ones: int = 0
@@ -66,15 +97,15 @@ class _Ubi:
             raise InputError("query_response_hit_ids is no list of ids", hint="give the ids in their order")
         self.queries.setdefault(
             query_id,
-            {
-                "row": row,
-                "query_id": query_id,
-                "at": _text(found, "timestamp"),
-                "query": text,
-                "user": self._person(found),
-                "session": self.hashed(_text(found, "session_id")),
-                "hits": [str(each) for each in hits],
-            },
+            _Query(
+                row=row,
+                query_id=query_id,
+                at=_text(found, "timestamp"),
+                query=text,
+                user=self._person(found),
+                session=self.hashed(_text(found, "session_id")),
+                hits=tuple(str(each) for each in hits),
+            ),
         )
 
     def _event(self, row: int, found: Mapping[str, Any]) -> None:
@@ -92,20 +123,20 @@ class _Ubi:
         if dwell_s is None:
             dwell_s = _number(attributes, "dwell_time", least=0)
         self.events.append(
-            {
-                "row": row,
-                "event_id": _text(found, "event_id"),
-                "query_id": query_id,
-                "at": _text(found, "timestamp"),
-                "action": action,
-                "doc_id": doc_id,
-                "ordinal": ordinal,
-                "user": self._person(found),
-                "session": self.hashed(_text(found, "session_id")),
-                "dwell_s": dwell_s,
-                "value": _number(attributes, "value"),
-                "apart": "" if query_id else "no query",
-            }
+            _Event(
+                row=row,
+                event_id=_text(found, "event_id"),
+                query_id=query_id,
+                at=_text(found, "timestamp"),
+                action=action,
+                doc_id=doc_id,
+                ordinal=ordinal,
+                user=self._person(found),
+                session=self.hashed(_text(found, "session_id")),
+                dwell_s=dwell_s,
+                value=_number(attributes, "value"),
+                apart="" if query_id else "no query",
+            )
         )
 
     def _person(self, found: Mapping[str, Any]) -> str:
@@ -114,9 +145,9 @@ class _Ubi:
     def count_ranks(self) -> None:
         """Count by which number the file calls the first rank, wherever it can be told."""
         for each in self.events:
-            query = self.queries.get(each["query_id"])
-            if query and each["ordinal"] is not None and each["doc_id"] in query["hits"]:
-                self._count(each["ordinal"] - query["hits"].index(each["doc_id"]))
+            query = self.queries.get(each.query_id)
+            if query and each.ordinal is not None and each.doc_id in query.hits:
+                self._count(each.ordinal - query.hits.index(each.doc_id))
         for places in self.shown.values():
             if known := [place for place in places.values() if place is not None]:
                 self._count(min(known))
@@ -125,16 +156,12 @@ class _Ubi:
         self.zeros += first == 0
         self.ones += first == 1
 
-    def impressions(self, base: int) -> list[dict[str, Any]]:
-        """What each query showed: what it says it found, or else what was seen."""
-        rows = []
-        for query in self.queries.values():
-            seen = {doc: place for doc, place in self.shown.get(query["query_id"], {}).items() if place is not None}
-            places = {doc: number for number, doc in enumerate(dict.fromkeys(query["hits"]), start=1)}
-            places = places or {doc: place - base + 1 for doc, place in seen.items()}
-            ordered = sorted(((place, doc) for doc, place in places.items() if place >= 1))
-            rows.append({**query, "doc_ids": [doc for _, doc in ordered], "ordinals": [place for place, _ in ordered]})
-        return rows
+    def places(self, query: _Query, base: int) -> list[tuple[int, str]]:
+        """What a query showed, and where: what it says it found, or else what was seen."""
+        seen = {doc: place for doc, place in self.shown.get(query.query_id, {}).items() if place is not None}
+        places = {doc: number for number, doc in enumerate(dict.fromkeys(query.hits), start=1)}
+        places = places or {doc: place - base + 1 for doc, place in seen.items()}
+        return sorted((place, doc) for doc, place in places.items() if place >= 1)
 
 
 def read_ubi(path: Path, *, first_rank: int | None, hashed: Callable[[str], str], faults: Faults) -> Incoming:
@@ -159,32 +186,38 @@ def read_ubi(path: Path, *, first_rank: int | None, hashed: Callable[[str], str]
 
 
 def _impressions(found: _Ubi, base: int) -> pa.Table:
-    rows = found.impressions(base)
-    at = _read_times([row["at"] for row in rows], [row["row"] for row in rows], found.faults)
+    queries = list(found.queries.values())
+    places = [found.places(query, base) for query in queries]
+    at = _read_times([query.at for query in queries], [query.row for query in queries], found.faults)
     made = [
         {
-            **{name: row[name] for name in ("query_id", "query", "user", "session", "doc_ids", "ordinals")},
+            "query_id": query.query_id,
+            "query": query.query,
+            "user": query.user,
+            "session": query.session,
+            "doc_ids": [doc_id for _, doc_id in shown],
+            "ordinals": [place for place, _ in shown],
             "release_id": "",
             "space_id": "",
             "arm": "",
-            "propensities": [1.0] * len(row["doc_ids"]),
+            "propensities": [1.0] * len(shown),
             "source": "import",
         }
-        for row in rows
+        for query, shown in zip(queries, places, strict=True)
     ]
-    return _with_times(made, {"at": at}, [row["row"] for row in rows], found.faults, IMPRESSIONS)
+    return _with_times(made, {"at": at}, [query.row for query in queries], found.faults, IMPRESSIONS)
 
 
 def _events(found: _Ubi, base: int) -> pa.Table:
-    rows = found.events
-    at = _read_times([row["at"] for row in rows], [row["row"] for row in rows], found.faults)
+    events = found.events
+    at = _read_times([event.at for event in events], [event.row for event in events], found.faults)
     made = []
-    for row in rows:
-        ordinal = None if row["ordinal"] is None else row["ordinal"] - base + 1
-        kept = {name: row[name] for name in EVENTS.names if name in row and name != "at"}
-        named = row["event_id"] or content_id("event", {**kept, "at": row["at"]}, num_hex=32)
+    for event in events:
+        ordinal = None if event.ordinal is None else event.ordinal - base + 1
+        kept = {name: value for name, value in asdict(event).items() if name not in ("row", "at")}
+        named = event.event_id or content_id("event", {**kept, "at": event.at}, num_hex=32)
         made.append({**kept, "event_id": named, "ordinal": ordinal, "details": "", "source": "import"})
-    return _with_times(made, {"at": at, "received_at": at}, [row["row"] for row in rows], found.faults, EVENTS)
+    return _with_times(made, {"at": at, "received_at": at}, [event.row for event in events], found.faults, EVENTS)
 
 
 def _read_times(texts: list[str], rows: list[int], faults: Faults) -> pa.Array:
@@ -196,7 +229,11 @@ def _read_times(texts: list[str], rows: list[int], faults: Faults) -> pa.Array:
 
 
 def _with_times(
-    made: list[dict[str, Any]], times: Mapping[str, pa.Array], rows: list[int], faults: Faults, schema: pa.Schema
+    made: Sequence[Mapping[str, object]],
+    times: Mapping[str, pa.Array],
+    rows: list[int],
+    faults: Faults,
+    schema: pa.Schema,
 ) -> pa.Table:
     """The rows without a fault, with their times."""
     names = [name for name in schema.names if name not in times]

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
 from nearer.store import database as either
+from nearer.store.files import is_writable
 from nearer.store.leases import holder_in
 from nearer.store.schema import bring_up_to_date
 
@@ -38,7 +39,7 @@ class SqliteDatabase:
         """
         if not creates and not (path.exists() and path.stat().st_size):
             raise WorkspaceError(f"{path} is gone, or empty", hint="restore it from a backup")
-        is_read_only = path.exists() and not _is_writable(path)
+        is_read_only = path.exists() and not is_writable(path)
         database = cls(path, is_read_only=is_read_only)
         try:
             bring_up_to_date(database, creates=creates)
@@ -177,10 +178,6 @@ def _attached(connection: Connection, staged: Path | None) -> Iterator[None]:
         yield
     finally:
         connection.exec_driver_sql(f"DETACH DATABASE {STAGED}")
-
-
-def _is_writable(path: Path) -> bool:
-    return all(os.access(each, os.W_OK, effective_ids=True) for each in (path.parent, path))
 
 
 def _writable(path: Path) -> Engine:

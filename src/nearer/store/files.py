@@ -34,6 +34,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_token)
 
 
+def is_writable(path: Path) -> bool:
+    """Whether a file, and what lies beside it, may be written."""
+    return all(os.access(each, os.W_OK, effective_ids=True) for each in (path.parent, path))
+
+
 def unfinished_name(name: str) -> str:
     """What unfinished work of this process is called."""
     return f"{_UNFINISHED}{_token}-{name}"

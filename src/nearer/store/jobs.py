@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
@@ -23,6 +23,16 @@ from nearer.store.tables import jobs
 from nearer.store.workspace import Workspace
 
 ENDED: tuple[JobState, ...] = ("done", "failed", "lost")
+
+
+class JobLine(TypedDict, total=False):
+    """A line that a job wrote: how far a part of it is, or a text."""
+
+    at: str
+    label: str
+    done: int
+    total: int
+    text: str
 
 
 class Jobs:
@@ -94,7 +104,7 @@ class Jobs:
         self._folder.mkdir(exist_ok=True)
         return inside(self._folder, f"{job_id}.log")
 
-    def progress(self, job_id: str, *, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+    def progress(self, job_id: str, *, after: int = 0) -> tuple[list[JobLine], int]:
         """What it said since byte ``after``, in whole lines, and the byte after them."""
         try:
             with self.progress_file(job_id).open("rb") as file:

@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from nearer.core.errors import WorkspaceBusy, WorkspaceError
 from nearer.store.files import process_token, remove_unfinished
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 @contextmanager
@@ -22,6 +24,8 @@ def lease(path: Path, *, holder: str) -> Iterator[None]:
 
     Raises WorkspaceBusy with the name of who holds it, be it another thread; WorkspaceError when it cannot be written.
     """
+    from filelock import Timeout
+
     lock, note = _lock(path), path.with_suffix(".holder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,6 +46,8 @@ def is_held(path: Path) -> bool:
     """Whether somebody holds the lock on ``path``."""
     if not path.exists():
         return False
+    from filelock import Timeout
+
     lock = _lock(path)
     try:
         lock.acquire(blocking=False)
@@ -60,7 +66,7 @@ def holder_in(note: Path) -> str:
 
 
 _guard = threading.Lock()
-_present: dict[Path, tuple[FileLock, int]] = {}
+_present: "dict[Path, tuple[FileLock, int]]" = {}
 
 
 def enter(locks: Path) -> None:
@@ -119,6 +125,8 @@ def _process_lock(token: str) -> str:
     return f"process-{token}.lock"
 
 
-def _lock(path: Path) -> FileLock:
+def _lock(path: Path) -> "FileLock":
     """A lock of its own, so that two threads exclude each other, which any thread may give back."""
+    from filelock import FileLock
+
     return FileLock(path, thread_local=False, is_singleton=False)

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -31,6 +32,14 @@ MANIFEST = "nearer.json"
 FORMAT_VERSION = 1
 _CHUNK_BYTES = 2**20
 _CONNECT_S, _READ_S, _ATTEMPTS = 5, 60, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What a file is like: its SHA-256 and its bytes."""
+
+    sha256: str
+    bytes: int
 
 
 class Objects:
@@ -70,7 +79,8 @@ class Objects:
                 if self._read(name, file) != described:
                     raise self._damaged(name, file)
             failpoint("objects.files")
-            content = {"format_version": FORMAT_VERSION, "files": files}
+            described_as = {file: asdict(described) for file, described in files.items()}
+            content = {"format_version": FORMAT_VERSION, "files": described_as}
             self._files.pipe_file(self._path(name, MANIFEST), json.dumps(content, indent=2).encode())
         failpoint("objects.manifest")
         return True
@@ -123,7 +133,7 @@ class Objects:
         with _asked(self.address):
             self._files.pipe_file(f"{self._root}/{name}", content)
 
-    def _manifest(self, name: str) -> dict[str, dict[str, Any]] | None:
+    def _manifest(self, name: str) -> dict[str, Stored] | None:
         """The files that were pushed; None where nothing is. Raises ServiceError where that is damaged."""
         try:
             with _asked(self.address):
@@ -134,7 +144,7 @@ class Objects:
         try:
             plain = json.loads(content)
             files = {
-                str(file): {"sha256": str(d["sha256"]), "bytes": int(d["bytes"])} for file, d in plain["files"].items()
+                str(file): Stored(sha256=str(d["sha256"]), bytes=int(d["bytes"])) for file, d in plain["files"].items()
             }
             if plain["format_version"] != FORMAT_VERSION or not all(map(_is_plain, files)):
                 raise ValueError("of another format")
@@ -150,7 +160,7 @@ class Objects:
                     f"{self.address}: there is no bucket {bucket}", hint="make it, or correct store.files"
                 )
 
-    def _read(self, name: str, file: str, target: IO[bytes] | None = None) -> dict[str, Any]:
+    def _read(self, name: str, file: str, target: IO[bytes] | None = None) -> Stored | None:
         """What a file there is like, nothing where it is absent; its bytes are written to ``target`` too."""
         digest, num_bytes = hashlib.sha256(), 0
         try:
@@ -160,8 +170,8 @@ class Objects:
                 if target:
                     target.write(chunk)
         except FileNotFoundError:
-            return {}
-        return {"sha256": digest.hexdigest(), "bytes": num_bytes}
+            return None
+        return Stored(sha256=digest.hexdigest(), bytes=num_bytes)
 
     def _chunks(self, name: str, file: str) -> Iterator[bytes]:
         with _asked(self.address), self._files.open(self._path(name, file), "rb", block_size=_CHUNK_BYTES) as source:
@@ -279,9 +289,9 @@ def _files_in(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _described(path: Path) -> Stored:
     with path.open("rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+        return Stored(sha256=hashlib.file_digest(file, "sha256").hexdigest(), bytes=path.stat().st_size)
 
 
 def _is_plain(name: str) -> bool:

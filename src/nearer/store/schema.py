@@ -12,6 +12,12 @@ _OF_INDEXES = "nearer_"
 """How the tables of an index in PostgreSQL begin: they may lie beside."""
 _BEFORE_ALEMBIC, _FIRST = "migrations", "0001"
 """A table that the first databases had in place of Alembic's, and the revision that they are of."""
+version = sa.Table(
+    migrations.VERSION_TABLE,
+    sa.MetaData(),
+    sa.Column(migrations.VERSION_COLUMN, sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint(migrations.VERSION_COLUMN, name="alembic_version_pkc"),
+)
 
 
 def bring_up_to_date(database: Database, *, creates: bool) -> None:
@@ -31,11 +37,17 @@ def bring_up_to_date(database: Database, *, creates: bool) -> None:
         found = _revision(connection, database.name)  # another may have been first
         if found is None:
             metadata.create_all(connection, checkfirst=False)
-            migrations.stamp(connection, migrations.HEAD)
+            _stamp(connection, migrations.HEAD)
         elif found != migrations.HEAD:
-            if not sa.inspect(connection).has_table(migrations.version.name):
-                migrations.stamp(connection, found)
+            if not sa.inspect(connection).has_table(migrations.VERSION_TABLE):
+                _stamp(connection, found)
             migrations.upgrade(connection)
+
+
+def _stamp(connection: Connection, revision: str) -> None:
+    """Note of which revision the tables are."""
+    version.create(connection)
+    connection.execute(version.insert().values({migrations.VERSION_COLUMN: revision}))
 
 
 def _revision(connection: Connection, name: str) -> str | None:
@@ -46,8 +58,8 @@ def _revision(connection: Connection, name: str) -> str | None:
     there = {each for each in sa.inspect(connection).get_table_names() if not each.startswith(_OF_INDEXES)}
     if not there:
         return None
-    if migrations.version.name in there:
-        found = str(connection.scalar(sa.select(migrations.version.c.version_num)))
+    if migrations.VERSION_TABLE in there:
+        found = str(connection.scalar(sa.select(version.c[migrations.VERSION_COLUMN])))
     elif _BEFORE_ALEMBIC in there:
         found = _FIRST
     else:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -136,7 +136,7 @@ class Shadows:
             "num_dropped": shadows.c.num_dropped + num_dropped,
             "num_failed": shadows.c.num_failed + num_failed,
         }
-        rows = [_row(shadow_id, each) for each in answers]
+        rows = [{"shadow_id": shadow_id, **asdict(each)} for each in answers]
         mine = table.c.shadow_id == shadow_id
         newest = sa.select(table.c.answer_id).where(mine).order_by(table.c.answer_id.desc()).limit(MOST_KEPT)
         with self._database.write() as connection:
@@ -167,19 +167,6 @@ class Shadows:
 
 def _is_alike(left: JSON, right: JSON) -> bool:
     return all(left.get(name) == right.get(name) for name in ("stages", "search", "cross_encoder_id"))
-
-
-def _row(shadow_id: str, answer: ShadowAnswer) -> dict[str, Any]:
-    return {
-        "shadow_id": shadow_id,
-        "at": answer.at,
-        "query": answer.query,
-        "live_release_id": answer.live_release_id,
-        "live": [list(each) for each in answer.live],
-        "shadow": [list(each) for each in answer.shadow],
-        "live_ms": answer.live_ms,
-        "shadow_ms": answer.shadow_ms,
-    }
 
 
 def _answer(row: dict[Any, Any]) -> ShadowAnswer:

@@ -5,12 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-import sqlalchemy as sa
-
 from nearer.core.errors import BudgetSpent, InputError, WorkspaceError
 from nearer.core.failpoints import failpoint
 from nearer.core.purse import Purse
-from nearer.core.results.status import ApiTotal
 from nearer.store.database import Database
 from nearer.store.registry import utc_now
 from nearer.store.tables import api_usage
@@ -119,22 +116,3 @@ class Meter:
             key = connection.execute(api_usage.insert(), row).inserted_primary_key
             assert key is not None
             return int(key[0])
-
-
-def usage_by_model(database: Database) -> list[ApiTotal]:
-    """All that the workspace ever spent, a row for each endpoint and model."""
-    table = api_usage
-    is_whole = sa.func.count(table.c.cost_usd) == sa.func.count()
-    statement = (
-        sa.select(
-            table.c.endpoint,
-            table.c.model,
-            sa.cast(sa.func.sum(table.c.num_requests), table.c.num_requests.type).label("num_requests"),
-            sa.cast(sa.func.sum(table.c.num_tokens), table.c.num_tokens.type).label("num_tokens"),
-            sa.case((is_whole, sa.func.sum(table.c.cost_usd))).label("cost_usd"),
-        )
-        .group_by(table.c.endpoint, table.c.model)
-        .order_by(table.c.endpoint, table.c.model)
-    )
-    with database.read() as connection:
-        return [ApiTotal(**row._mapping) for row in connection.execute(statement)]

@@ -15,21 +15,24 @@ prompts/                 what language models are asked, once they are
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
-
-from sqlalchemy.engine import Connection
+from typing import TYPE_CHECKING, Any, Self
 
 from nearer.core.errors import WorkspaceError
 from nearer.core.purse import Purse
 from nearer.core.recipe import RECIPE_FILE, Recipe, as_toml, load_recipe, with_keys
 from nearer.core.records import JudgmentSource
-from nearer.store.collection import Collection
-from nearer.store.database import Database, open_database
 from nearer.store.files import write_atomic
 from nearer.store.leases import enter, is_held, lease, leave, sweep
-from nearer.store.registry import Registry
-from nearer.store.results import Results
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from nearer.store.collection import Collection
+    from nearer.store.database import Database
+    from nearer.store.registry import Registry
+    from nearer.store.results import Results
 
 STATE_FOLDER = ".nearer"
 PROMPTS_FOLDER = "prompts"
@@ -42,16 +45,50 @@ FORMAT_VERSION = 1
 class Workspace:
     """An open workspace."""
 
-    def __init__(self, *, folder: Path, recipe: Recipe, database: Database, purse: Purse | None = None) -> None:
+    def __init__(
+        self, *, folder: Path, recipe: Recipe, database: "Database | None" = None, purse: Purse | None = None
+    ) -> None:
         self.folder = folder
         self.recipe = recipe
-        self.database = database
         self.purse = purse
+        if database:
+            self.database = database
         self._is_present = False
         self._is_swept = False
-        self.collection = Collection(database, trained_by=recipe.train.judged_by)
-        self.registry = Registry(database)
-        self.results = Results(database)
+
+    @cached_property
+    def database(self) -> "Database":
+        """Where all records are. Raises what ``open_database`` does."""
+        from nearer.store.database import open_database
+
+        return open_database(_address(self.state, self.recipe.store.url), creates=False)
+
+    @cached_property
+    def collection(self) -> "Collection":
+        """Documents, queries, judgments."""
+        from nearer.store.collection import Collection
+
+        return Collection(self.database, trained_by=self.recipe.train.judged_by)
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """Models and releases."""
+        from nearer.store.registry import Registry
+
+        return Registry(self.database)
+
+    @cached_property
+    def results(self) -> "Results":
+        """What verbs answered."""
+        from nearer.store.results import Results
+
+        return Results(self.database)
+
+    @property
+    def unopened_file(self) -> Path | None:
+        """The file of its own SQLite, as long as that is not open here."""
+        is_own = self.recipe.store.url is None
+        return self.state / DATABASE if is_own and "database" not in vars(self) else None
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +111,8 @@ class Workspace:
             state.mkdir(parents=True, exist_ok=True)
             if not has_recipe:
                 write_atomic(folder / RECIPE_FILE, as_toml({"name": folder.resolve().name, **(recipe or {})}))
+            from nearer.store.database import open_database
+
             url = load_recipe(folder / RECIPE_FILE).store.url
             open_database(_address(state, url)).close()
             write_atomic(state / _VERSION, f"{FORMAT_VERSION}\n")  # last: a workspace without it was never finished
@@ -90,16 +129,22 @@ class Workspace:
         Raises WorkspaceError when the folder is not a workspace or its format is newer than this version,
         RecipeError when the recipe holds a value that cannot work.
         """
-        folder = Path(folder)
-        state = folder / STATE_FOLDER
-        if not is_workspace(folder):
-            raise WorkspaceError(f"{folder.resolve()} is not a workspace", hint=f"make one: nearer init {folder}")
-        _check_format(state)
-        recipe = load_recipe(folder / RECIPE_FILE, overrides=overrides)
-        database = open_database(_address(state, recipe.store.url), creates=False)
-        workspace = cls(folder=folder, recipe=recipe, database=database)
+        workspace = cls.look(folder, overrides=overrides)
+        assert workspace.database  # which opens it
         workspace._enter()
         return workspace
+
+    @classmethod
+    def look(cls, folder: Path | str, *, overrides: tuple[str, ...] = ()) -> "Workspace":
+        """The workspace in ``folder``, to be read alone; its database is opened when that is first asked for.
+
+        Raises what ``open`` does.
+        """
+        folder = Path(folder)
+        if not is_workspace(folder):
+            raise WorkspaceError(f"{folder.resolve()} is not a workspace", hint=f"make one: nearer init {folder}")
+        _check_format(folder / STATE_FOLDER)
+        return cls(folder=folder, recipe=load_recipe(folder / RECIPE_FILE, overrides=overrides))
 
     def with_recipe(self, recipe: Recipe) -> "Workspace":
         """The same open workspace under another recipe, which is not written down."""
@@ -108,6 +153,8 @@ class Workspace:
 
     def measured_by(self, sources: tuple[JudgmentSource, ...]) -> "Workspace":
         """The same open workspace, in which systems are measured by judgments of these sources."""
+        from nearer.store.collection import Collection
+
         other = Workspace(folder=self.folder, recipe=self.recipe, database=self.database, purse=self.purse)
         other.collection = Collection(self.database, measured_by=sources, trained_by=self.recipe.train.judged_by)
         return other
@@ -184,7 +231,7 @@ class Workspace:
         return is_held(self.locks / f"{resource}.lock") or self.database.holder_of(resource) is not None
 
     @contextmanager
-    def write(self, verb: str, *, staged: Path | None = None) -> Iterator[Connection]:
+    def write(self, verb: str, *, staged: Path | None = None) -> "Iterator[Connection]":
         """A short transaction of documents, queries, judgments or splits; who waits for it sees the verb.
 
         Raises WorkspaceError when the disk refuses.
@@ -215,7 +262,8 @@ class Workspace:
 
     def close(self) -> None:
         """Close the database, and show that this process has left."""
-        self.database.close()
+        if "database" in vars(self):
+            self.database.close()
         if self._is_present:
             leave(self.locks)
             self._is_present = False

@@ -5,11 +5,9 @@ Arrays: N texts x D dimensions, float32.
 
 import base64
 from datetime import datetime
-from typing import Any
 
 import numpy as np
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Response
 
 from nearer.core.arrays import Floats32
 from nearer.core.errors import InputError, NotFound
@@ -17,7 +15,7 @@ from nearer.encode.encoder import TextEncoder
 from nearer.serving.encode_queue import Side
 from nearer.store.registered import Model
 from nearer.systems import LIVE
-from nearer.web.schemas import EmbeddingsAnswer, EmbeddingsRequest, ModelEntry, ModelList
+from nearer.web.schemas import Embedding, EmbeddingsAnswer, EmbeddingsRequest, ModelEntry, ModelList, Usage, respond
 from nearer.web.service import Service
 
 
@@ -26,7 +24,7 @@ def embedding_routes(service: Service) -> APIRouter:
     routes = APIRouter(tags=["embeddings"])
 
     @routes.post("/v1/embeddings", response_model=EmbeddingsAnswer, summary="Embed texts")
-    async def embed(request: EmbeddingsRequest) -> JSONResponse:
+    async def embed(request: EmbeddingsRequest) -> Response:
         """Encode texts as the index and queries are encoded."""
         texts = [request.input] if isinstance(request.input, str) else request.input
         service.refuse_many(len(texts), what="texts", limit=service.limits.texts)
@@ -34,25 +32,25 @@ def embedding_routes(service: Service) -> APIRouter:
             service.refuse_text(text, what=f"input {place}")
         if not texts:
             raise InputError("input is an empty list", hint='for example: "input": ["a text"]')
-        return JSONResponse(await service.do(lambda deadline: _embedded(service, request, texts, deadline)))
+        return respond(await service.do(lambda deadline: _embedded(service, request, texts, deadline)))
 
     @routes.get("/v1/models", response_model=ModelList, summary="List models")
-    async def models() -> JSONResponse:
+    async def models() -> Response:
         """List the names that ``model`` may have."""
-        return JSONResponse({"object": "list", "data": await service.do(lambda _: _entries(service))})
+        return respond(ModelList(object="list", data=await service.do(lambda _: _entries(service))))
 
     @routes.get("/v1/models/{name}", response_model=ModelEntry, summary="One model")
-    async def model(name: str) -> JSONResponse:
+    async def model(name: str) -> Response:
         """Tell of one model."""
-        entries = {each["id"]: each for each in await service.do(lambda _: _entries(service))}
+        entries = {each.id: each for each in await service.do(lambda _: _entries(service))}
         if name not in entries:
             raise NotFound(f"no model {name!r}", hint="list them: GET /v1/models")
-        return JSONResponse(entries[name])
+        return respond(entries[name])
 
     return routes
 
 
-def _embedded(service: Service, request: EmbeddingsRequest, texts: list[str], deadline: float) -> dict[str, Any]:
+def _embedded(service: Service, request: EmbeddingsRequest, texts: list[str], deadline: float) -> EmbeddingsAnswer:
     system = service.models.encoder(request.model)
     encoder = system.encoder
     allowed = service.models.dimensions(system)
@@ -68,21 +66,21 @@ def _embedded(service: Service, request: EmbeddingsRequest, texts: list[str], de
         vectors_ND = vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)
     read = count_read(encoder, texts, side=request.input_type)
     num_tokens = sum(num for num, _ in read)
-    return {
-        "object": "list",
-        "model": system.model.model_id,
-        "data": [
-            {
-                "object": "embedding",
-                "index": row,
-                "embedding": written(vector_D, request.encoding_format),
-                "num_tokens": read[row][0],
-                "truncated": read[row][1],
-            }
+    return EmbeddingsAnswer(
+        object="list",
+        model=system.model.model_id,
+        data=[
+            Embedding(
+                object="embedding",
+                index=row,
+                embedding=written(vector_D, request.encoding_format),
+                num_tokens=read[row][0],
+                truncated=read[row][1],
+            )
             for row, vector_D in enumerate(vectors_ND)
         ],
-        "usage": {"prompt_tokens": num_tokens, "total_tokens": num_tokens},
-    }
+        usage=Usage(prompt_tokens=num_tokens, total_tokens=num_tokens),
+    )
 
 
 def written(vector_D: Floats32, encoding_format: str) -> list[float] | str:
@@ -107,7 +105,7 @@ def count_read(encoder: TextEncoder, texts: list[str], *, side: Side) -> list[tu
     return [(min(count, settings.max_seq_length), count > settings.max_seq_length) for count in counts]
 
 
-def _entries(service: Service) -> list[dict[str, Any]]:
+def _entries(service: Service) -> list[ModelEntry]:
     live = service.searcher.served
     registry = service.workspace.registry
     current = registry.model(live.release.model_id)
@@ -122,12 +120,12 @@ def _entries(service: Service) -> list[dict[str, Any]]:
     return entries
 
 
-def _entry(name: str, model: Model, *, created_at: str, dimensions: tuple[int, ...]) -> dict[str, Any]:
-    return {
-        "id": name,
-        "object": "model",
-        "created": int(datetime.fromisoformat(created_at).timestamp()),
-        "owned_by": "nearer",
-        "space_id": model.space_id,
-        "dimensions": list(dimensions),
-    }
+def _entry(name: str, model: Model, *, created_at: str, dimensions: tuple[int, ...]) -> ModelEntry:
+    return ModelEntry(
+        id=name,
+        object="model",
+        created=int(datetime.fromisoformat(created_at).timestamp()),
+        owned_by="nearer",
+        space_id=model.space_id,
+        dimensions=list(dimensions),
+    )

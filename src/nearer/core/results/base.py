@@ -12,6 +12,7 @@ from nearer.core.errors import InputError
 JSON = Mapping[str, Any]
 """What came from a file or the database as JSON, such as a recipe as it was written down."""
 
+_Cell = str | float | None
 OMITTED = {"omitted": True}
 """The metadata of a field that JSON leaves out where it is None."""
 
@@ -74,7 +75,7 @@ class Result:
         body = "".join(f"<tr>{''.join(f'<td>{escape(_shown(row.get(n)))}</td>' for n in names)}</tr>" for row in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
-    def _rows(self) -> "list[dict[str, Any]]":
+    def _rows(self) -> list[JSON]:
         for key in self.keys():
             value = self[key]
             if isinstance(value, tuple) and value and all(isinstance(each, Result) for each in value):
@@ -96,9 +97,9 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
 
 
-def _flat(row: Mapping[str, Any], prefix: str = "") -> "dict[str, Any]":
+def _flat(row: JSON, prefix: str = "") -> dict[str, _Cell]:
     """A row without dicts in it; what lists hold is counted."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, _Cell] = {}
     for key, value in row.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
@@ -107,7 +108,7 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> "dict[str, Any]":
     return flat
 
 
-def _shown(value: object) -> str:
+def _shown(value: _Cell) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
+
+from nearer.core.results.base import JSON
 
 Kind = Literal["impressions", "events"]
 _MICROSECOND = timedelta(microseconds=1)
@@ -119,7 +121,7 @@ def as_line(record: Impression | Event) -> bytes:
 
 def as_tables(lines: Sequence[bytes]) -> dict[Kind, pa.Table]:
     """The records of lines, a table a kind."""
-    rows: dict[Kind, list[dict[str, Any]]] = {"impressions": [], "events": []}
+    rows: dict[Kind, list[JSON]] = {"impressions": [], "events": []}
     for line in lines:
         kind, row = json.loads(line)
         rows[kind].append(row)

@@ -82,11 +82,11 @@ class Columns:
     """A kind of record and what the recipe says of its columns."""
 
     def __init__(self, kind: Kind, recipe: Section | None = None, *, make_ids: bool = False) -> None:
-        given: dict[str, Any] = {} if recipe is None else recipe.model_dump(exclude_none=True)
         self.kind = kind
         self._required = kind.required[1:] if make_ids else kind.required
-        self._ignore = frozenset(given.pop("ignore", ()))
-        self._types: dict[str, str] | None = given.pop("metadata", None)
+        self._ignore = frozenset(getattr(recipe, "ignore", ()))
+        self._types: Mapping[str, str] | None = getattr(recipe, "metadata", None)
+        given = recipe.model_dump(exclude_none=True, exclude={"ignore", "metadata"}) if recipe else {}
         self._mapped = frozenset(given)
         self._sources = _sources(given)
         self._named = {name for of in self._sources.values() for name in of} | set(self._types or ())

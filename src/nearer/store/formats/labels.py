@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from nearer.core.errors import InputError
 from nearer.store.formats.judge_sheet import guarded, unguarded
@@ -45,6 +45,36 @@ class LabelRow:
     rater: str = ""
     reason: str = ""
     at: str = ""
+
+
+class Rated(TypedDict, total=False):
+    """What a file says of a rating, as it stands there."""
+
+    grade: int | str | None
+    rater: str
+    reason: str
+    at: str
+
+
+class _Value(TypedDict, total=False):
+    choices: list[str]
+    text: list[str]
+
+
+class Region(TypedDict):
+    """An answer to one question, as Label Studio has it."""
+
+    from_name: str
+    to_name: str
+    type: Literal["choices", "textarea"]
+    value: _Value
+
+
+class Response(TypedDict):
+    """An answer of a user to one question, as Argilla has it."""
+
+    value: int | str
+    user_id: str
 
 
 def format_of(path: Path, name: str | None) -> LabelFormat | None:
@@ -142,7 +172,7 @@ def _read_qrels(text: str) -> Iterator[LabelRow]:
         if len(cells) != 4:
             raise ValueError(f"line {number}: {len(cells)} fields, not 4")
         grade = int(cells[3])
-        rated: dict[str, Any] = {"grade": grade, "rater": "qrels"} if grade >= 0 else {}
+        rated: Rated = {"grade": grade, "rater": "qrels"} if grade >= 0 else {}
         yield _row({"query_id": cells[0], "doc_id": cells[2], **rated}, where=f"line {number}")
 
 
@@ -158,14 +188,15 @@ def _label_studio(rows: Sequence[LabelRow]) -> str:
     return json.dumps(tasks, ensure_ascii=False, indent=1) + "\n"
 
 
-def _regions(row: LabelRow) -> list[dict[str, Any]]:
+def _regions(row: LabelRow) -> list[Region]:
     said = {"reason": row.reason, "rater": row.rater}
-    choice = {"from_name": "grade", "to_name": "text", "type": "choices", "value": {"choices": [str(row.grade)]}}
-    return [choice] + [
-        {"from_name": name, "to_name": "text", "type": "textarea", "value": {"text": [text]}}
-        for name, text in said.items()
-        if text
+    regions: list[Region] = [
+        {"from_name": "grade", "to_name": "text", "type": "choices", "value": {"choices": [str(row.grade)]}}
     ]
+    for name, text in said.items():
+        if text:
+            regions.append({"from_name": name, "to_name": "text", "type": "textarea", "value": {"text": [text]}})
+    return regions
 
 
 def _read_label_studio(text: str) -> Iterator[LabelRow]:
@@ -177,17 +208,19 @@ def _read_label_studio(text: str) -> Iterator[LabelRow]:
             yield _row({**data, **rated}, where=f"task {task.get('id')}")
 
 
-def _annotated(annotation: Mapping[str, Any]) -> dict[str, Any]:
+def _annotated(annotation: Mapping[str, Any]) -> Rated:
     """The grade, reason and rater of an annotation: choices, a rating, or a number; who completed it."""
-    found: dict[str, Any] = {"at": str(annotation.get("created_at") or ""), "rater": _completed_by(annotation)}
+    found: Rated = {"at": str(annotation.get("created_at") or ""), "rater": _completed_by(annotation)}
     for region in annotation.get("result", ()):
         value, kind = region["value"], region["type"]
         if kind == "choices":
             found["grade"] = _leading(value["choices"][0])
         elif kind in ("rating", "number"):
             found["grade"] = int(value[kind])
-        elif kind == "textarea" and region["from_name"] in ("reason", "rater"):
-            found[region["from_name"]] = "\n".join(value["text"])
+        elif kind == "textarea" and region["from_name"] == "reason":
+            found["reason"] = "\n".join(value["text"])
+        elif kind == "textarea" and region["from_name"] == "rater":
+            found["rater"] = "\n".join(value["text"])
     return found
 
 
@@ -211,7 +244,7 @@ def _user_id(rater: str) -> str:
 def _argilla(rows: Sequence[LabelRow]) -> str:
     records = []
     for row, ratings in _by_pair(rows):
-        responses: dict[str, list[dict[str, Any]]] = {}
+        responses: dict[str, list[Response]] = {}
         for each in ratings:
             said = {"grade": each.grade, "reason": each.reason or None, "at": each.at or None}
             for question, value in said.items():
@@ -239,25 +272,37 @@ def _read_argilla(text: str) -> Iterator[LabelRow]:
         shown = {name: str(value or "") for name, value in record.get("fields", {}).items() if name in _NAMES}
         name_of = {_user_id(name): name for name in metadata.get("raters", ())}
         said = _responses(record.get("responses") or {})
-        rated = [values | {"rater": name_of.get(user, user)} for user, values in said.items() if "grade" in values]
-        for each in rated or [{}]:
-            yield _row({**ids, **shown, **each}, where=f"record {record.get('id')}")
+        rated = [(name_of.get(user, user), values) for user, values in said.items() if "grade" in values]
+        for rater, values in rated or [("", Rated())]:
+            yield _row({**ids, **shown, **values, "rater": rater}, where=f"record {record.get('id')}")
 
 
-def _responses(found: Any) -> dict[str, dict[str, Any]]:
+def _responses(found: Any) -> dict[str, Rated]:
     """What each user answered: by question (Argilla 2), or a response a user (Argilla 1)."""
-    said: dict[str, dict[str, Any]] = {}
+    said: dict[str, Rated] = {}
+    for user, question, value in _answers(found):
+        known = said.setdefault(user, {})
+        if question == "grade":
+            known["grade"] = value
+        elif question == "reason":
+            known["reason"] = value
+        elif question == "at":
+            known["at"] = value
+    return said
+
+
+def _answers(found: Any) -> Iterator[tuple[str, str, Any]]:
+    """User, question and answer, of what was submitted."""
     if isinstance(found, dict):
         for question, answers in found.items():
             for answer in answers:
                 if answer.get("status", "submitted") == "submitted":
-                    said.setdefault(str(answer["user_id"]), {})[question] = answer["value"]
-        return {user: {k: v for k, v in values.items() if k in _NAMES} for user, values in said.items()}
+                    yield str(answer["user_id"]), question, answer["value"]
+        return
     for response in found:
         if response.get("status", "submitted") == "submitted":
-            values = {name: each["value"] for name, each in response["values"].items() if name in _NAMES}
-            said[str(response["user_id"])] = values
-    return said
+            for question, answer in response["values"].items():
+                yield str(response["user_id"]), question, answer["value"]
 
 
 def _by_pair(rows: Sequence[LabelRow]) -> list[tuple[LabelRow, list[LabelRow]]]:

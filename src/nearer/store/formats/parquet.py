@@ -79,7 +79,7 @@ def _is_index(name: str, schema: "pa.Schema", columns: Columns) -> bool:
     return columns.is_unnamed(name) and pa.types.is_integer(schema.field(name).type)
 
 
-def _fields(row: dict[str, Any], plan: Plan, source: Source) -> Fields | InputError:
+def _fields(row: Fields, plan: Plan, source: Source) -> Fields | InputError:
     try:
         for value in row.values():
             if isinstance(value, InputError):

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from nearer.core.arrays import Floats32
 from nearer.core.records import Passage
@@ -162,9 +162,11 @@ def _qdrant(stamp: Stamp, batches: Iterator[VectorBatch]) -> Iterator[str]:
 def _opensearch(stamp: Stamp, batches: Iterator[VectorBatch]) -> Iterator[str]:
     """Source: OpenSearch's documentation, k-NN vector field type and bulk API."""
     method = {"name": "hnsw", "engine": "faiss", "space_type": "innerproduct"}
-    properties: dict[str, Any] = {name: {"type": "keyword"} for name in ("doc_id", *_stamped(stamp))}
-    properties |= {name: {"type": "integer"} for name in ("ordinal", "start", "end")}
-    properties["embedding"] = {"type": "knn_vector", "dimension": stamp.dimension, "method": method}
+    properties = {
+        **{name: {"type": "keyword"} for name in ("doc_id", *_stamped(stamp))},
+        **{name: {"type": "integer"} for name in ("ordinal", "start", "end")},
+        "embedding": {"type": "knn_vector", "dimension": stamp.dimension, "method": method},
+    }
     mappings = {"_meta": asdict(stamp), "dynamic": "strict", "properties": properties}
     yield _request("PUT", f"/{stamp.name}", {"settings": {"index": {"knn": True}}, "mappings": mappings})
     for part in _parts(batches):

@@ -6,20 +6,16 @@ is a revision, which never mentions the live tables, so that changing those cann
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 HEAD = "0001"
 """The newest revision; here, so that Alembic is loaded only by what changes tables."""
-FOLDER = Path(__file__).parent
-version = sa.Table(
-    "alembic_version",
-    sa.MetaData(),
-    sa.Column("version_num", sa.String(32), nullable=False),
-    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
-)
+VERSION_TABLE, VERSION_COLUMN = "alembic_version", "version_num"
 """Alembic's own table: the revision that a database is of."""
+FOLDER = Path(__file__).parent
 
 
 def known_revisions() -> set[str]:
@@ -27,13 +23,7 @@ def known_revisions() -> set[str]:
     return {path.name[1:5] for path in (FOLDER / "versions").glob("r[0-9][0-9][0-9][0-9]_*.py")}
 
 
-def stamp(connection: Connection, revision: str) -> None:
-    """Note of which revision the tables are."""
-    version.create(connection)
-    connection.execute(version.insert().values(version_num=revision))
-
-
-def upgrade(connection: Connection) -> None:
+def upgrade(connection: "Connection") -> None:
     """Bring older tables up to date, in the transaction of ``connection``."""
     from alembic import command
     from alembic.config import Config

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nearer.core.results.base import Result
 from nearer.core.results.drift import Drift
@@ -22,7 +21,7 @@ from nearer.flows.lineage import lineage
 from nearer.flows.status import status
 from nearer.serving.shadow_report import last_shadow
 from nearer.store.arms import Arms
-from nearer.store.jobs import ENDED, Jobs
+from nearer.store.jobs import ENDED, JobLine, Jobs
 from nearer.store.registry import MOVES
 from nearer.web.service import Service
 from nearer.web.traffic import MOST_SEEN, Traffic
@@ -216,7 +215,7 @@ def job_page(service: Service, job_id: str) -> JobPage:
     )
 
 
-def _steps(progress: Sequence[Mapping[str, Any]]) -> tuple[JobStep, ...]:
+def _steps(progress: Sequence[JobLine]) -> tuple[JobStep, ...]:
     """The newest of each part, in the order in which they began."""
     newest = {str(each["label"]): each for each in progress if "label" in each}
     return tuple(
