@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nearer.advice.queries import read_advice_queries
+from nearer.advice.queries import read_advice_queries_with
 from nearer.advice.timing import refuse_long_encoding
 from nearer.core.arrays import Floats64, Ints
 from nearer.core.progress import Progress, phase
@@ -48,13 +48,15 @@ class AdviceData:
         workspace: Workspace,
         progress: Progress,
         *,
+        corpora: Corpora | None = None,
         judged: JudgedSplit | None = None,
         deadline: Deadline | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         recipe = workspace.recipe
         self.workspace, self.progress = workspace, progress
-        self.judged = judged or read_advice_queries(workspace)
+        self.corpora = corpora or Corpora(workspace, progress)
+        self.judged = judged or read_advice_queries_with(self.corpora)
         self.queries: Sequence[Query] = self.judged.queries
         self.folds_Q = _folds(self.judged, seed=recipe.evaluate.seed)
         self.system: System = open_system(workspace, BASE)
@@ -62,7 +64,6 @@ class AdviceData:
         self.others = {name: open_described(workspace, each, name=name) for name, each in described}
         if deadline:
             refuse_long_encoding(workspace, self.system, deadline, clock=clock)
-        self.corpora = Corpora(workspace, progress)
         with phase(progress, "cut documents into passages"):
             self.embedded = self.corpora.embedded(self.system.encoder)
         refuse_edited(self.corpus.revision, self.judged.revision)

@@ -15,7 +15,7 @@ from nearer.encode.adapted import AdaptedEncoder
 from nearer.encode.embedded import Corpora
 from nearer.evaluation.comparison import compare_measured
 from nearer.evaluation.held_out import judging_split
-from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.judged_split import read_judged_with
 from nearer.evaluation.ranking import measure
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, System, in_order, open_system
@@ -62,11 +62,11 @@ def confirm(workspace: Workspace, data: AdviceData, advised: Advised, *, progres
         if split in data.splits:
             progress.say("not confirmed: all judged queries were tuned on, each without its fold; they are few")
             return None
-        judged = read_judged_split(workspace, split)
+        corpora = Corpora(workspace, progress)
+        judged = read_judged_with(corpora, split)
     except InputError as error:
         progress.say(f"not confirmed on test: {error.message}")
         return None
-    corpora = Corpora(workspace, progress)
     base, candidate = (measure(corpora, each, judged) for each in (data.system, advised.system))
     main = str(MAIN)
     [compared] = compare_measured(base, candidate, metrics=[main], judged=judged, recipe=workspace.recipe.evaluate)

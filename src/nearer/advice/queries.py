@@ -2,6 +2,7 @@
 
 from nearer.core.errors import InputError
 from nearer.core.text import normalise
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
 from nearer.evaluation.ready import JUDGE, ready_to_measure
 from nearer.store.workspace import Workspace
@@ -10,6 +11,16 @@ from nearer.training.examples import find_excluded
 MAX_QUERIES = 2000
 """Judged queries of train and dev that remedies are measured on, drawn at random where there are more."""
 _FEWEST = 10
+
+
+def read_advice_queries_with(corpora: Corpora) -> JudgedSplit:
+    """The judged queries of train and dev, read in one transaction with the documents of ``corpora``.
+
+    Raises what ``read_advice_queries`` does.
+    """
+    ready_to_measure(corpora.workspace)
+    with corpora.at_one_moment() as moment:
+        return read_advice_queries(moment)
 
 
 def read_advice_queries(workspace: Workspace) -> JudgedSplit:

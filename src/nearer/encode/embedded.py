@@ -3,7 +3,8 @@
 Arrays: N documents, P passages, Q queries, K ranked documents, D dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from nearer.core.arrays import Floats32, Ints
@@ -97,6 +98,16 @@ class Corpora:
         if last is None or last.corpus is not corpus or last.encoder.encoder_id != encoder.encoder_id:
             last = self._last = EmbeddedCorpus(self.workspace, encoder, corpus, progress=self.progress)
         return last
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[Workspace]:
+        """The workspace as one transaction sees it; at its end the documents are read in that transaction too.
+
+        Raises InputError when there are none.
+        """
+        with self.workspace.at_one_moment() as moment:
+            yield moment
+            self._read, self._cut, self._last = read_documents(moment), {}, None
 
     def refuse_edited(self, revision: int) -> None:
         """Raises Conflict when what is read here is not what a measurement began with, at ``revision``.

@@ -9,7 +9,7 @@ from nearer.core.results.measuring import Comparison, Evaluation, Ledger, SuiteR
 from nearer.encode.embedded import Corpora
 from nearer.evaluation.comparison import compare_measured, summarise
 from nearer.evaluation.held_out import judging_split
-from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
+from nearer.evaluation.judged_split import JudgedSplit, read_judged_with
 from nearer.evaluation.ranking import Measured, measure
 from nearer.evaluation.suite import Suite, keep_suite_run, run_suite
 from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
@@ -35,7 +35,7 @@ def judge_candidate(
     No index is needed: rankings are exact, over vectors that the cache keeps for the index to be built.
     """
     workspace = corpora.workspace
-    judged = read_judged_split(workspace, split or judging_split(workspace))
+    judged = read_judged_with(corpora, split or judging_split(workspace))
     try:
         baseline = open_system(workspace, LIVE if live else BASE)
     except (ModelRefused, ServiceError) as error:

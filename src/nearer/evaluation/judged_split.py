@@ -9,6 +9,7 @@ from nearer.core.arrays import Bools, Ints
 from nearer.core.errors import InputError
 from nearer.core.records import Query
 from nearer.core.types import group_of
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.grades import scale_of
 from nearer.evaluation.slicing import slices_of
 from nearer.measure.metrics import Measure, Qrels
@@ -103,6 +104,15 @@ def read_judged_split(
         groups=groups,
         slices=slices_of(workspace, queries, relevant, relevant_from=scale.relevant_from),
     )
+
+
+def read_judged_with(corpora: Corpora, split: str) -> JudgedSplit:
+    """The judged queries of a split, read in one transaction with the documents of ``corpora``.
+
+    So what others write meanwhile stops no measurement. Raises what ``read_judged_split`` does.
+    """
+    with corpora.at_one_moment() as moment:
+        return read_judged_split(moment, split)
 
 
 def _drawn(queries: Sequence[Query], most: int, *, seed: int) -> list[Query]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nearer.advice.advice_data import MAIN, AdviceData
 from nearer.advice.confirm import Advised, build, confirm
 from nearer.advice.measuring import measure_remedies
-from nearer.advice.queries import read_advice_queries
+from nearer.advice.queries import read_advice_queries_with
 from nearer.advice.rows import MeasuredRemedy, base_row
 from nearer.advice.verdict import FINE_TUNE, AdviceCase, Decision, Rules, decide
 from nearer.advice.write import refuse_unwritable
@@ -16,6 +16,7 @@ from nearer.core.errors import InputError
 from nearer.core.progress import OutOfTime, Progress, Silent
 from nearer.core.results.advice import Advice, FailureSummary
 from nearer.core.results.measuring import Diagnosis
+from nearer.encode.embedded import Corpora
 from nearer.evaluation.diagnosis import diagnose_system
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, api_use
@@ -56,10 +57,12 @@ def advise(
     deadline = Deadline(began + _MEASURING * limit.seconds if limit else math.inf, clock=clock)
     recipe = workspace.recipe
     rules = Rules.of(recipe.advise)
-    judged = read_advice_queries(workspace)  # before any model is opened
+    watching = deadline.watching(progress)
+    corpora = Corpora(workspace, watching)
+    judged = read_advice_queries_with(corpora)  # before any model is opened
     reranker = named_reranker(workspace, recipe.search.rerank)
     try:
-        data = AdviceData(workspace, deadline.watching(progress), judged=judged, deadline=deadline, clock=clock)
+        data = AdviceData(workspace, watching, corpora=corpora, judged=judged, deadline=deadline, clock=clock)
     except OutOfTime as error:
         hint = "repeat the command: what was encoded is kept; or give it more time"
         raise InputError(f"the time was over before anything was measured: {error}", hint=hint) from error

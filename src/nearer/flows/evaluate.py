@@ -7,7 +7,7 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.results.measuring import Evaluation
 from nearer.encode.embedded import Corpora
 from nearer.evaluation.comparison import summarise
-from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.judged_split import read_judged_with
 from nearer.evaluation.ranking import measure, measure_run
 from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.runs import is_run
@@ -39,9 +39,9 @@ def evaluate(
     workspace.database.refuse_read_only()
     workspace = workspace.measured_by(named_sources(judgments, option="--judgments"))
     ready_to_measure(workspace)
-    judged = read_judged_split(workspace, split)
-    opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}
     corpora = Corpora(workspace, progress)
+    judged = read_judged_with(corpora, split)
+    opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}
     runs = {name: measure_run(corpora, name, judged) for name in systems if is_run(name)}
     measured = [runs.get(name) or measure(corpora, opened[name], judged) for name in systems]
     names = [each.system.name for each in measured]

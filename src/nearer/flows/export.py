@@ -10,7 +10,7 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.results.data import Exported
 from nearer.core.results.measuring import ExcludedDocuments
 from nearer.encode.embedded import Corpora
-from nearer.evaluation.judged_split import read_judged_split
+from nearer.evaluation.judged_split import read_judged_with
 from nearer.evaluation.ranking import rank
 from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.splits import ensure_splits
@@ -54,9 +54,9 @@ def export(
 
 def _run(workspace: Workspace, name: str, split: str, *, progress: Progress) -> tuple[list[str], ExcludedDocuments]:
     workspace.registry.refuse_look(split)
-    judged = read_judged_split(workspace, split)
-    system = open_system(workspace, name)
     corpora = Corpora(workspace, progress)
+    judged = read_judged_with(corpora, split)
+    system = open_system(workspace, name)
     embedded, ranked, exclusions = rank(corpora, system, judged.queries)
     corpora.refuse_edited(judged.revision)
     corpus = embedded.corpus

@@ -5,6 +5,7 @@ import of several files is one change. Everything is returned in id order (by UT
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypeVar
@@ -258,18 +259,34 @@ def _upsert(
     connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=others), rows)
 
 
+class OneMoment:
+    """The database as a connection sees it, however often it is read."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """The connection."""
+        yield self._connection
+
+
 class Collection:
     """The reading side."""
 
     def __init__(
         self,
-        database: Database,
+        database: Database | OneMoment,
         *,
         measured_by: tuple[JudgmentSource, ...] = TRUSTED,
         trained_by: tuple[JudgmentSource, ...] = TRUSTED,
     ) -> None:
         self._database = database
         self.measured_by, self.trained_by = measured_by, trained_by
+
+    def seen_by(self, connection: Connection) -> "Collection":
+        """The same as a connection sees it."""
+        return Collection(OneMoment(connection), measured_by=self.measured_by, trained_by=self.trained_by)
 
     def documents(self, doc_ids: Sequence[str] | None = None) -> list[Document]:
         """All documents, or those of ``doc_ids`` that exist."""

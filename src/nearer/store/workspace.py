@@ -165,6 +165,14 @@ class Workspace:
         other.purse = purse
         return other
 
+    @contextmanager
+    def at_one_moment(self) -> Iterator["Workspace"]:
+        """The same open workspace, all of whose documents, queries and judgments are read in one transaction."""
+        other = self.with_recipe(self.recipe)
+        with self.database.read() as connection:
+            other.collection = self.collection.seen_by(connection)
+            yield other
+
     def with_values(self, values: Mapping[str, Any]) -> "Workspace":
         """The same under other values of the recipe, by keys such as ``train.epochs``."""
         return self.with_recipe(with_keys(self.recipe, values))

@@ -9,7 +9,7 @@ from nearer.core.results.measuring import CauseExample, Diagnosis, FailureCause,
 from nearer.encode.embedded import Corpora
 from nearer.evaluation.diagnosis.background import Background, Failure
 from nearer.evaluation.diagnosis.detectors import Finding, Stale, explain
-from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
+from nearer.evaluation.judged_split import JudgedSplit, read_judged_with
 from nearer.evaluation.ranking import rank
 from nearer.measure.diagnosis import BY_RANK, CAUSES, Missed
 from nearer.retrieval.index import open_index
@@ -29,9 +29,9 @@ def diagnose_system(workspace: Workspace, opened: System, *, split: str, progres
     Raises InputError when the split has no query with a relevant document or a field of the recipe is unknown,
     WorkspaceError where a look at a test split could not be entered.
     """
-    judged = read_judged_split(workspace, split)
-    stale_ids = _stale(workspace, opened)
     corpora = Corpora(workspace, progress)
+    judged = read_judged_with(corpora, split)
+    stale_ids = _stale(workspace, opened)
     embedded, ranked, exclusions = rank(corpora, opened, judged.queries, k=DEPTH)
     corpora.refuse_edited(judged.revision)
     background = Background(workspace, judged, corpora.documents, exclusions)
