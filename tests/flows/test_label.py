@@ -12,9 +12,9 @@ from nearer.store.workspace import Workspace
 
 
 @pytest.fixture
-def folder(new_workspace, words, tmp_path):
-    """Documents, and queries in a file."""
-    folder = new_workspace(grades={"max_grade": 4})
+def folder(new_workspace, words, tmp_path, store_recipe):
+    """Documents, and queries in a file; over each database."""
+    folder = new_workspace(grades={"max_grade": 4}, **store_recipe)
     rows = small_rows(words)
     with Workspace.open(folder) as workspace:
         add(workspace, "corpus", write_jsonl(tmp_path / "corpus.jsonl", rows["corpus"]))
@@ -206,7 +206,7 @@ def test_what_other_tools_write_is_read(ask, folder, tmp_path):
     ]  # fmt: skip
     (tmp_path / "tasks.json").write_text(json.dumps(tasks))
     told = ask(folder, "label", "import", tmp_path / "tasks.json", "--name", "tool")
-    assert (told["num_pairs"], told["num_ratings"], told["num_unrated"]) == (2, 2, 1)
+    assert (told["format"], told["num_pairs"], told["num_ratings"], told["num_unrated"]) == ("label-studio", 2, 2, 1)
     assert human(folder) == {("q000", "d003", "ann@x.org"): 3, ("q000", "d003", "user 12"): 1}
     old = [
         {

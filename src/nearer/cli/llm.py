@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearer import printing
-from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, numbers, run
+from nearer.cli.options import (
+    HERE,
+    AsJson,
+    Folder,
+    Overrides,
+    PoolDepth,
+    PooledSystems,
+    Seed,
+    UsageFault,
+    app,
+    numbers,
+    run,
+)
 from nearer.printing.progress import ConsoleProgress
 
 if TYPE_CHECKING:
@@ -33,7 +45,7 @@ def synthesize(
     per_minute: PerMinute = None,
     price: Price = "",
     max_cost: MaxCost = None,
-    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    seed: Seed = 0,
     dry_run: DryRun = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
@@ -65,10 +77,8 @@ def judge(
     queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]")] = None,
     model: Model = None,
     split: Annotated[str, typer.Option(help="Whose queries, where no file is given.")] = "dev",
-    systems: Annotated[
-        list[str] | None, typer.Option("--system", help="What is pooled; live (or base) and bm25 unless given.")
-    ] = None,
-    depth: Annotated[int, typer.Option(help="Documents of each system for a query.")] = 10,
+    systems: PooledSystems = None,
+    depth: PoolDepth = 10,
     votes: Annotated[int, typer.Option(help="Answers to a pair, in each of two orders.")] = 1,
     limit: Annotated[int | None, typer.Option(help="So many pairs of the pool, drawn at random.")] = None,
     guideline: Annotated[Path | None, typer.Option(help="A file that says how to judge, a line a grade.")] = None,
@@ -76,7 +86,7 @@ def judge(
     per_minute: PerMinute = None,
     price: Price = "",
     max_cost: MaxCost = None,
-    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    seed: Seed = 0,
     dry_run: DryRun = False,
     folder: Folder = HERE,
     as_json: AsJson = False,

@@ -33,6 +33,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON obj
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Set a recipe value for this run.", metavar="SECTION.KEY=VALUE")
 ]
+Seed = Annotated[int, typer.Option(help="Of all draws.")]
+PooledSystems = Annotated[
+    list[str] | None, typer.Option("--system", help="What is pooled; live (or base) and bm25 unless given.")
+]
+PoolDepth = Annotated[int, typer.Option(help="Documents of each system for a query.")]
 HERE = Path()
 BEGAN: ContextVar[float | None] = ContextVar("BEGAN", default=None)
 """When the command began, by the monotonic clock: a time to keep counts from then, loading libraries included."""

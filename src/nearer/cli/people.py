@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearer import printing
-from nearer.cli.options import HERE, AsJson, Folder, Overrides, UsageFault, app, run
+from nearer.cli.options import HERE, AsJson, Folder, Overrides, PoolDepth, PooledSystems, Seed, UsageFault, app, run
 from nearer.core.escape import escape_controls
 from nearer.core.extras import extra
 from nearer.printing.progress import ConsoleProgress
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 labels = typer.Typer(invoke_without_command=True, help="Have people judge what is found for queries.")
 app.add_typer(labels, name="label")
 Name = Annotated[str, typer.Option(help="The label set.")]
+LabelFile = Annotated[Path, typer.Argument(metavar="FILE")]
+Format = Annotated[
+    str | None, typer.Option(help="jsonl, csv, qrels, label-studio or argilla; what the file shows unless given.")
+]
 
 
 @app.command()
@@ -77,10 +81,8 @@ def label(
 def label_start(
     queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]")] = None,
     split: Annotated[str, typer.Option(help="Whose queries, where no file is given.")] = "dev",
-    systems: Annotated[
-        list[str] | None, typer.Option("--system", help="What is pooled; live (or base) and bm25 unless given.")
-    ] = None,
-    depth: Annotated[int, typer.Option(help="Documents of each system for a query.")] = 10,
+    systems: PooledSystems = None,
+    depth: PoolDepth = 10,
     count: Annotated[int | None, typer.Option(help="How many pairs; all of the pool unless given.")] = None,
     strategy: Annotated[str, typer.Option(help="Which pairs: random, depth or disagreement.")] = "random",
     cap: Annotated[int, typer.Option(help="Ratings a pair, at most.")] = 1,
@@ -88,7 +90,7 @@ def label_start(
     gold: Annotated[int, typer.Option(help="Judged pairs that check the raters.")] = 0,
     guideline: Annotated[Path | None, typer.Option(help="A file that says how to judge, a line a grade.")] = None,
     name: Name = "labels",
-    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    seed: Seed = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many, and what they cost.")] = False,
     folder: Folder = HERE,
     as_json: AsJson = False,
@@ -130,27 +132,23 @@ def label_status(
 
 @labels.command("export")
 def label_export(
-    output: Annotated[Path, typer.Argument(metavar="FILE")],
+    file: LabelFile,
     name: Name = "labels",
-    format: Annotated[
-        str | None, typer.Option(help="jsonl, csv, qrels, label-studio or argilla; by the file's name unless given.")
-    ] = None,
+    format: Format = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Write a label set to a file, unrated pairs too."""
     from nearer.flows.label_exchange import export_labels
 
-    run(folder, None, as_json, printing.labels_exchanged, lambda w: export_labels(w, output, name=name, format=format))
+    run(folder, None, as_json, printing.labels_exchanged, lambda w: export_labels(w, file, name=name, format=format))
 
 
 @labels.command("import")
 def label_import(
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    file: LabelFile,
     name: Name = "labels",
-    format: Annotated[
-        str | None, typer.Option(help="jsonl, csv, qrels, label-studio or argilla; by name and content unless given.")
-    ] = None,
+    format: Format = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nearer import printing
-from nearer.cli.options import HERE, AsJson, Folder, Overrides, app, run, show
+from nearer.cli.options import HERE, AsJson, Folder, Overrides, Seed, app, run, show
 from nearer.printing.progress import ConsoleProgress
 
 clicks = typer.Typer(no_args_is_help=True, help="What users clicked on, and what that says of relevance.")
@@ -74,7 +74,7 @@ def simulate(
     sessions: Annotated[int, typer.Option(help="How many lists are shown.")] = 10_000,
     noise: Annotated[float, typer.Option(help="How likely a document of grade 0 attracts.")] = 0.1,
     drift: Annotated[float, typer.Option(help="How far what is asked changes over time, 0 to 1.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    seed: Seed = 0,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,

@@ -22,13 +22,13 @@ _MOST_NAMED = 5
 
 
 def export_labels(
-    workspace: Workspace, output: Path | str, *, name: str = "labels", format: str | None = None
+    workspace: Workspace, file: Path | str, *, name: str = "labels", format: str | None = None
 ) -> ExchangedLabels:
     """Write a label set to a file: a row a rating, and one a pair without any; qrels have one grade a pair.
 
     Raises NotFound for an unknown set, InputError for a file that is there or a format that is none.
     """
-    path = Path(output)
+    path = Path(file)
     kind = format_of(path, format)
     if kind is None:
         raise InputError(f"{path}: which format?", hint=f"--format {'|'.join(LABEL_FORMATS)}")
@@ -68,8 +68,7 @@ def import_labels(
     none.
     """
     path = Path(file)
-    rows = read_labels(path, format_of(path, format))
-    kind = format_of(path, format) or "json"
+    kind, rows = read_labels(path, format_of(path, format))
     labels, max_grade = Labels(workspace.database), max_grade_of(workspace)
     label_set = next((each for each in labels.all() if name in (each.name, each.set_id)), None)
     _refuse_unknown(workspace, path, rows)

@@ -7,6 +7,7 @@ half done is undone by the next one.
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -210,17 +211,12 @@ def _measured(
 ) -> Manifest:
     """The draft with the first probes from ``start`` on that reach the recall wanted, or else the best."""
     index = LanceIndex(place, draft, table)
-    queries_QD, measured_on = policy.queries(), "queries"
-    if queries_QD is None:
-        queries_QD, measured_on = _some_vectors(table, policy.num_recall_queries), "passages"
     blocks = ((batch[DOC_ID].to_pylist(), vectors_in(batch)) for batch in index.blocks([DOC_ID, VECTOR]))
-    ladder = LADDER[LADDER.index(start) if start in LADDER else 0 :]
-    return probed(
-        index, draft, queries_QD, blocks, measured_on=measured_on, ladder=ladder, min_recall=policy.min_recall
-    )
+    sample = partial(_vectors_at_even_distances, table)
+    return probed(index, draft, blocks, policy=policy, sample=sample, ladder=LADDER, start=start)
 
 
-def _some_vectors(table: "Table", number: int) -> Floats32:
+def _vectors_at_even_distances(table: "Table", number: int) -> Floats32:
     """Vectors of passages at even distances, to stand in for queries."""
     offsets = np.unique(np.linspace(0, table.count_rows() - 1, number).astype(np.int64))
     rows = table.take_offsets(offsets.tolist()).select([VECTOR]).to_arrow()

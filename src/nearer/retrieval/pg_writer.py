@@ -7,6 +7,7 @@ the next one.
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,16 +169,11 @@ def _publish(folder: Path, index: PgIndex, *, policy: IndexPolicy, vectors: bool
 
 def _measured(index: PgIndex, draft: Manifest, policy: IndexPolicy, *, start: Probes | None) -> Manifest:
     """The draft with the first probes from ``start`` on that reach the recall wanted, or else the best."""
-    queries_QD, measured_on = policy.queries(), "queries"
-    if queries_QD is None:
-        queries_QD, measured_on = _some_vectors(index, policy.num_recall_queries), "passages"
-    ladder = LADDER[LADDER.index(start) if start in LADDER else 0 :]
-    return probed(
-        index, draft, queries_QD, index.vectors(), measured_on=measured_on, ladder=ladder, min_recall=policy.min_recall
-    )
+    sample = partial(_vectors_by_hash, index)
+    return probed(index, draft, index.vectors(), policy=policy, sample=sample, ladder=LADDER, start=start)
 
 
-def _some_vectors(index: PgIndex, number: int) -> Floats32:
+def _vectors_by_hash(index: PgIndex, number: int) -> Floats32:
     """Vectors of passages, drawn by the hashes of their documents' ids, to stand in for queries."""
     rows = index.rows("embedding", "ORDER BY doc_key, ordinal LIMIT %s", [number])
     return np.stack([vector.to_numpy() for (vector,) in rows])

@@ -3,7 +3,7 @@
 Q queries, P passages of a block, D dimensions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from heapq import nlargest
 from typing import Protocol
@@ -13,6 +13,7 @@ import numpy as np
 from nearer.core.arrays import Floats32, Ints
 from nearer.core.results.serving import Probes, Recall
 from nearer.retrieval.entries import Ranking
+from nearer.retrieval.index_policy import IndexPolicy
 from nearer.retrieval.manifest import Manifest
 from nearer.vectors.topk import top_k
 
@@ -53,21 +54,28 @@ class Probing(Protocol):
 def probed(
     index: Probing,
     draft: Manifest,
-    query_emb_QD: Floats32,
     blocks: Iterable[tuple[Sequence[str], Floats32]],
     *,
-    measured_on: str,
+    policy: IndexPolicy,
+    sample: Callable[[int], Floats32],
     ladder: Sequence[Probes],
-    min_recall: float,
+    start: Probes | None,
 ) -> Manifest:
-    """The draft with the first probes of ``ladder`` that reach ``min_recall``, or else the best, and their recall."""
+    """The draft with the first probes of ``ladder``, from ``start`` on, that reach the recall wanted, and that recall.
+
+    The best of them where none does. Recall is measured on the queries of ``policy``; where it has none, on as many
+    vectors of passages as ``sample`` draws.
+    """
+    query_emb_QD, measured_on = policy.queries(), "queries"
+    if query_emb_QD is None:
+        query_emb_QD, measured_on = sample(policy.num_recall_queries), "passages"
     exact = exact_best(blocks, query_emb_QD)
     tried: list[tuple[float, Probes]] = []
-    for probes in ladder:
+    for probes in ladder[ladder.index(start) if start in ladder else 0 :]:
         index.manifest = replace(draft, probes=probes)
         found = index.search(query_emb_QD, space_id=draft.spec.space_id, k=K)
         tried.append((mean_recall(found, exact), probes))
-        if tried[-1][0] >= min_recall:
+        if tried[-1][0] >= policy.min_recall:
             break
     value, probes = max(tried, key=lambda each: each[0])
     recall = Recall(value=value, k=K, num_queries=len(query_emb_QD), measured_on=measured_on)

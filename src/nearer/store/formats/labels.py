@@ -92,8 +92,11 @@ def labels_text(rows: Sequence[LabelRow], kind: LabelFormat) -> str:
     return _WRITERS[kind](rows)
 
 
-def read_labels(path: Path, kind: LabelFormat | None) -> list[LabelRow]:
-    """The rows of a file; what kind of JSON it is, its content tells. Raises InputError with what is wrong."""
+def read_labels(path: Path, kind: LabelFormat | None) -> tuple[LabelFormat, list[LabelRow]]:
+    """The format of a file and its rows; without ``kind`` its content tells which JSON it is.
+
+    Raises InputError with what is wrong.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -101,12 +104,13 @@ def read_labels(path: Path, kind: LabelFormat | None) -> list[LabelRow]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8", hint="save it as UTF-8") from error
     try:
-        rows = list(_READERS[kind or _kind_of_json(text)](text))
+        kind = kind or _kind_of_json(text)
+        rows = list(_READERS[kind](text))
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise InputError(f"{path}: not a file of labels: {error}", hint="see: docs/how-to/label.md") from error
     if not rows:
         raise InputError(f"{path}: the file holds no pair", hint="check the file")
-    return rows
+    return kind, rows
 
 
 def _kind_of_json(text: str) -> LabelFormat:

@@ -5,8 +5,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from nearer.core.errors import NearerError
 from nearer.core.escape import escape_controls
 from nearer.core.results.base import Result
+from nearer.web.errors import shown
 
 FOLDER = Path(__file__).parent
 CONTENT_POLICY = (
@@ -57,3 +59,10 @@ def page_of(
         links=LINKS if here else (),
     )
     return HTMLResponse(html.encode("utf-8", errors="replace"), status_code=status, headers=_HEADERS)
+
+
+def fault_page(template: str, error: NearerError, *, name: str, here: str = "") -> HTMLResponse:
+    """The page of an error: what a client may see of it, under its status."""
+    seen = shown(error)
+    texts = {"message": seen.message, "hint": seen.hint}
+    return page_of(template, None, name=name, title="It cannot be done", here=here, status=seen.status, **texts)

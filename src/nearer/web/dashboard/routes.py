@@ -19,8 +19,7 @@ from nearer.store.registry import utc_now
 from nearer.web.access import COOKIE, LOGIN
 from nearer.web.dashboard import pages
 from nearer.web.dashboard.compare import compare_page
-from nearer.web.dashboard.render import FOLDER, REPORT_POLICY, page_of
-from nearer.web.errors import shown
+from nearer.web.dashboard.render import FOLDER, REPORT_POLICY, fault_page, page_of
 from nearer.web.forms import form_of
 from nearer.web.service import Service
 
@@ -121,7 +120,7 @@ def _add_page(routes: APIRouter, service: Service, page: _Page) -> None:
         try:
             found = await service.do(lambda _: page.gather(service, request))
         except NearerError as error:
-            return _fault(service, error, here=page.here)
+            return fault_page("error.html", error, name=_name(service), here=page.here)
         twin = f"{request.url.path.removesuffix('/')}.json"
         query = f"?{request.url.query}" if request.url.query else ""
         return page_of(page.template, found, name=_name(service), title=page.title, here=page.here, twin=twin + query)
@@ -144,7 +143,7 @@ def _add_form(routes: APIRouter, service: Service, path: str, form: "_Form") -> 
         try:
             return RedirectResponse(await service.do(lambda _: form.work(service, given)), status_code=303)
         except NearerError as error:
-            return _fault(service, error, here=form.here)
+            return fault_page("error.html", error, name=_name(service), here=form.here)
 
     routes.add_api_route(path, done, methods=["POST"])
 
@@ -223,13 +222,6 @@ def _add_files(routes: APIRouter, service: Service) -> None:
     @routes.get("/page.js")
     async def script() -> Response:
         return FileResponse(FOLDER / "page.js", media_type="text/javascript")
-
-
-def _fault(service: Service, error: NearerError, *, here: str) -> Response:
-    """The page of an error."""
-    seen = shown(error)
-    said = {"message": seen.message, "hint": seen.hint, "here": here}
-    return page_of("error.html", None, name=_name(service), title="It cannot be done", status=seen.status, **said)
 
 
 def _name(service: Service) -> str:

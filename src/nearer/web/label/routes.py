@@ -13,8 +13,7 @@ from nearer.store.keys import Keys, matching
 from nearer.store.labels import Labels
 from nearer.store.workspace import Workspace
 from nearer.web.access import COOKIE, KEY_NAME, LABEL, LABEL_LOGIN
-from nearer.web.dashboard.render import FOLDER, page_of
-from nearer.web.errors import shown
+from nearer.web.dashboard.render import FOLDER, fault_page, page_of
 from nearer.web.forms import form_of
 from nearer.web.label.pages import mine_page, pair_page, sets_page, settle_page
 
@@ -163,13 +162,14 @@ class _Pages:
         return RedirectResponse(target, status_code=303)
 
     def _fault(self, error: NearerError) -> Response:
-        seen = shown(error)
-        said = {"message": seen.message, "hint": seen.hint}
-        return self._page("label_fault.html", None, title="It cannot be done", status=seen.status, **said)
+        return fault_page("label_fault.html", error, name=self._name)
 
     def _page(self, template: str, page: Result | None, *, title: str, status: int = 200, **more: str) -> Response:
-        name = self._workspace.recipe.name or "Nearer"
-        return page_of(template, page, name=name, title=title, status=status, **more)
+        return page_of(template, page, name=self._name, title=title, status=status, **more)
+
+    @property
+    def _name(self) -> str:
+        return self._workspace.recipe.name or "Nearer"
 
 
 _SAID = {
