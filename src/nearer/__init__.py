@@ -93,8 +93,9 @@ if TYPE_CHECKING:
     from nearer.flows.int8 import compress_int8
     from nearer.flows.judge import JudgeOptions, judge
     from nearer.flows.judge_sheet import judge_sheet
-    from nearer.flows.label import LabelOptions, label_status, start_labels
+    from nearer.flows.label import LabelOptions, start_labels
     from nearer.flows.label_exchange import export_labels, import_labels
+    from nearer.flows.label_status import label_status
     from nearer.flows.label_terminal import label
     from nearer.flows.learning_curve import learning_curve
     from nearer.flows.lineage import lineage
@@ -143,7 +144,7 @@ _WHERE = {
     "LabelOptions": "nearer.flows.label",
     "SynthesizeOptions": "nearer.flows.synthesize",
     "label": "nearer.flows.label_terminal",
-    "label_status": "nearer.flows.label",
+    "label_status": "nearer.flows.label_status",
     "start_labels": "nearer.flows.label",
     "ModelJudged": "nearer.core.results.llm",
     "Synthesized": "nearer.core.results.llm",

@@ -9,7 +9,8 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Silent
 from nearer.core.recipe import Recipe
 from nearer.flows import cost as flow
-from nearer.flows.cost import Throughput, measure_throughput
+from nearer.flows import throughput
+from nearer.flows.throughput import Throughput, measure_throughput
 from nearer.store.workspace import Workspace
 
 SAMPLE = Throughput(
@@ -168,7 +169,7 @@ def test_measuring_stops_in_time(base_live):
 
 @pytest.mark.slow
 def test_without_documents_the_standard_library_is_encoded(tiny_model_folder, new_workspace, monkeypatch):
-    monkeypatch.setattr(flow, "SAMPLE_DOCUMENTS", 40)
+    monkeypatch.setattr(throughput, "SAMPLE_DOCUMENTS", 40)
     recipe = Recipe.model_validate({"encoder": {"model": str(tiny_model_folder)}})
     ticks = iter(range(0, 10_000, 100))
     without = measure_throughput(None, recipe, Silent(), clock=lambda: next(ticks))

@@ -92,14 +92,14 @@ def test_judging_in_the_terminal(ask, folder, tmp_path):
         assert [j.grade for j in workspace.collection.all_judgments()] == [1]
         [ann] = done.sets[0].raters
         assert (ann.num_rated, ann.num_skipped) == (1, 1)
-        told = "\n".join(said)
+        reported = "\n".join(said)
         for part in ("Query:", "4 Perfect", "Taken back", "'9' is no answer", "'x' is no answer", "rating is gone"):
-            assert part in told
-        assert "base" not in told
-        assert "bm25" not in told
+            assert part in reported
+        assert "base" not in reported
+        assert "bm25" not in reported
         label(workspace, rater="ann", ask=typed("0", "0", "0", "0", "0"), say=said.append)
         assert "nothing left to judge" in said[-1]
-    assert "nobody" not in told
+    assert "nobody" not in reported
 
 
 def test_labels_narrow_the_interval_and_gold_checks_raters(ask, folder, tmp_path, words):
@@ -124,23 +124,28 @@ def test_labels_narrow_the_interval_and_gold_checks_raters(ask, folder, tmp_path
         while pair := labels.next(set_id, "bob"):
             labels.rate(set_id, pair.pair_id, "bob", grade=min(4, (pair.gold_grade or 0) + 1))
         assert len(workspace.collection.all_judgments()) == before + 10
-    told = next(e for e in ask(folder, "label", "status", "--name", "second")["sets"])
-    [bob] = told["raters"]
+    reported = next(e for e in ask(folder, "label", "status", "--name", "second")["sets"])
+    [bob] = reported["raters"]
     assert (bob["num_rated"], bob["num_gold"]) == (10, 4)
     assert 0 <= bob["gold_bias"] <= 1
-    assert told["narrowing"][0]["before"] is not None
+    assert reported["narrowing"][0]["before"] is not None
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "label-studio", "argilla"])
 def test_out_and_in_again_is_exact(ask, folder, tmp_path, kind):
     rated_set(ask, folder, tmp_path)
     file = tmp_path / f"out.{'json' if '-' in kind or kind == 'argilla' else kind}"
-    told = ask(folder, "label", "export", file, "--format", kind)
-    assert (told["num_pairs"], told["num_rated"], told["num_ratings"], told["num_unrated"]) == (8, 3, 4, 5)
+    reported = ask(folder, "label", "export", file, "--format", kind)
+    assert (reported["num_pairs"], reported["num_rated"], reported["num_ratings"], reported["num_unrated"]) == (
+        8,
+        3,
+        4,
+        5,
+    )
     before = human(folder)
     again = ask(folder, "label", "import", file, "--name", "again")
     assert {k: again[k] for k in ("num_pairs", "num_ratings", "num_unrated")} == {
-        k: told[k] for k in ("num_pairs", "num_ratings", "num_unrated")
+        k: reported[k] for k in ("num_pairs", "num_ratings", "num_unrated")
     }
     assert human(folder) == before
     other = tmp_path / f"again.{file.suffix[1:]}"
@@ -175,8 +180,8 @@ def rated_set(ask, folder, tmp_path):
 
 def test_qrels_keep_ids_and_unrated_pairs(ask, folder, tmp_path):
     rated_set(ask, folder, tmp_path)
-    told = ask(folder, "label", "export", tmp_path / "out.qrels")
-    assert told["format"] == "qrels"
+    reported = ask(folder, "label", "export", tmp_path / "out.qrels")
+    assert reported["format"] == "qrels"
     lines = (tmp_path / "out.qrels").read_text().splitlines()
     assert len(lines) == 8
     grades = [int(line.split()[3]) for line in lines]
@@ -205,8 +210,13 @@ def test_what_other_tools_write_is_read(ask, folder, tmp_path):
         {"id": 8, "data": {**data, "doc_id": "d004"}},
     ]  # fmt: skip
     (tmp_path / "tasks.json").write_text(json.dumps(tasks))
-    told = ask(folder, "label", "import", tmp_path / "tasks.json", "--name", "tool")
-    assert (told["format"], told["num_pairs"], told["num_ratings"], told["num_unrated"]) == ("label-studio", 2, 2, 1)
+    reported = ask(folder, "label", "import", tmp_path / "tasks.json", "--name", "tool")
+    assert (reported["format"], reported["num_pairs"], reported["num_ratings"], reported["num_unrated"]) == (
+        "label-studio",
+        2,
+        2,
+        1,
+    )
     assert human(folder) == {("q000", "d003", "ann@x.org"): 3, ("q000", "d003", "user 12"): 1}
     old = [
         {

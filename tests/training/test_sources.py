@@ -11,7 +11,7 @@ from folders import synthetic_rows, write_jsonl
 from nearer.core.errors import RecipeError
 from nearer.core.results.training import Costs
 from nearer.flows.add import add
-from nearer.flows.train import _data, _told_sources, train
+from nearer.flows.train import _data, _sources_line, train
 from nearer.learn.batch_sampler import Source
 from nearer.learn.examples import Example
 from nearer.learn.objective import Objective
@@ -98,10 +98,10 @@ def test_each_source_comes_as_often_as_it_weighs_in_batches_of_its_own(run, batc
     assert got["result"]["passes"][0]["fit"]["num_negatives"] < 15
     assert (got["result"]["num_sources"], got["result"]["sources"]) == (2, sources)
     assert got["training"]["data"]["sources"] == sources
-    told = (
+    reported = (
         f"an epoch draws {sources[0]['num_drawn']} of unnamed ({num_judged} pairs x 1.5), 15 of bought (30 pairs x 0.5)"
     )
-    assert said[0] == told
+    assert said[0] == reported
 
 
 @pytest.mark.exhaustive
@@ -149,9 +149,9 @@ def test_weights_that_cannot_be(run, weights, reason, hint):
     ],
 )
 def test_settings_that_cannot_be(nearer, folder, setting, reason):
-    told = nearer("train", "--json", "--dir", folder, "--set", setting)
-    assert told.exit_code == 2
-    assert reason in told.json["error"]["message"]
+    reported = nearer("train", "--json", "--dir", folder, "--set", setting)
+    assert reported.exit_code == 2
+    assert reason in reported.json["error"]["message"]
 
 
 ORDERED = (SINGLE, WEIGHTS, "train.epochs=1.5", "train.checkpoint_steps=1")
@@ -216,4 +216,4 @@ def test_what_is_written_down_of_very_many_sources_is_the_largest(folder):
     assert written.num_sources == 70
     assert [each.num_drawn for each in written.sources] == list(range(70, 20, -1))
     sources = [Source(name=f"s{n}", rows_S=np.arange(n + 1), weight=1.0) for n in range(70)]
-    assert _told_sources(sources).endswith("and 62 more sources")
+    assert _sources_line(sources).endswith("and 62 more sources")

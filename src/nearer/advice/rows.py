@@ -118,11 +118,11 @@ def base_row(data: AdviceData) -> RemedyValues:
 def _metrics(data: AdviceData, values: Mapping[str, Floats64], queries_S: Ints) -> dict[str, Interval]:
     recipe, found = data.workspace.recipe.evaluate, {}
     for name, values_S in values.items():
-        told_S = np.isin(queries_S, data.judged.rows_of(name))
-        if told_S.any():
+        is_counted_S = np.isin(queries_S, data.judged.rows_of(name))
+        if is_counted_S.any():
             [interval] = mean_intervals(
-                values_S[told_S][:, None],
-                groups_Q=data.judged.groups_of(queries_S[told_S]),
+                values_S[is_counted_S][:, None],
+                groups_Q=data.judged.groups_of(queries_S[is_counted_S]),
                 num_resamples=recipe.num_resamples,
                 confidence=recipe.confidence,
                 seed=recipe.seed,

@@ -125,7 +125,7 @@ def label_status(
     as_json: AsJson = False,
 ) -> None:
     """Say how far label sets are, who judged how much, and how far intervals narrowed."""
-    from nearer.flows.label import label_status as flow
+    from nearer.flows.label_status import label_status as flow
 
     run(folder, None, as_json, printing.label_progress, lambda w: flow(w, name))
 

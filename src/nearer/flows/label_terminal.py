@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from nearer.core.errors import Conflict, InputError, NotFound
 from nearer.core.results.people import LabelStatus
-from nearer.flows.label import label_status
+from nearer.flows.label_status import label_status
 from nearer.store.labels import RATED, Labels, LabelSet, PairToLabel
 from nearer.store.workspace import Workspace
 

@@ -101,7 +101,7 @@ def train(  # noqa: PLR0913 (what one training is asked, and its clock)
         job, fitting = preparing.prepared()
         run, parent, dev = preparing.run, preparing.parent, job.monitor.dev
         if len(drawn := sources_of(job.examples, workspace.recipe.train.source_weights)) > 1:
-            progress.say(_told_sources(drawn))
+            progress.say(_sources_line(drawn))
         job, chosen = select_training(job, request, fitting=fitting, run_passes=run_passes, clock=clock)
         passes, alarms = run_monitored(job)
         training = TrainingRecord(
@@ -261,7 +261,7 @@ _NUM_RECORDED, _NUM_TOLD = 50, 8
 """Sources that are written down, and that are printed: a field may have a value for every query."""
 
 
-def _told_sources(sources: Sequence[Source]) -> str:
+def _sources_line(sources: Sequence[Source]) -> str:
     """What an epoch draws of each source, most first, for people."""
     largest = sorted(sources, key=lambda source: -source.num_drawn)[:_NUM_TOLD]
     summary = [f"{each.num_drawn} of {each.name} ({len(each.rows_S)} pairs x {each.weight:g})" for each in largest]

@@ -104,17 +104,17 @@ class _Service:
             with urlopen(Request(self.url + path, data, headers), timeout=_TIMEOUT_S) as answer:
                 return json.load(answer)
         except HTTPError as error:
-            message, hint = _told(error)
+            message, hint = _message_and_hint(error)
             kind = InputError if error.code in (400, 404, 413, 422) else ServiceError
             raise kind(message, hint=hint) from error
         except (URLError, TimeoutError, OSError, ValueError) as error:
             raise ServiceError(f"{self.url}: no usable answer: {error}", hint="start it: nearer serve") from error
 
 
-def _told(error: HTTPError) -> tuple[str, str]:
+def _message_and_hint(error: HTTPError) -> tuple[str, str]:
     try:
-        told = json.load(error)["error"]
-        return str(told["message"]), str(told["hint"])
+        answer = json.load(error)["error"]
+        return str(answer["message"]), str(answer["hint"])
     except (ValueError, KeyError, TypeError):
         return f"HTTP {error.code}", "see the log of the service"
 

@@ -47,7 +47,7 @@ def gathered(own_SD: Tensor, shares: Sequence[int]) -> Tensor:
     most, number = max(shares), shares[this_process()]
     padded_SD = nn.functional.pad(own_SD[:number], (0, 0, 0, most - number))
     padded_SD.register_hook(lambda gradient_SD: gradient_SD * len(shares))  # type: ignore[no-untyped-call]
-    with telling_of_loss():
+    with raising_process_lost():
         all_ND: Tensor = all_gather(padded_SD)
     return all_ND[[most * place + row for place, share in enumerate(shares) for row in range(share)]]
 
@@ -63,18 +63,18 @@ class InStep(TrainerCallback):  # type: ignore[misc]
         return control
 
 
-def tell(what: Any) -> None:
-    """Give the others, which wait in ``heard``, what they need; None ends them."""
-    with telling_of_loss():
+def send(what: Any) -> None:
+    """Give the others, which wait in ``receive``, what they need; None ends them."""
+    with raising_process_lost():
         dist.broadcast_object_list([what], FIRST)
 
 
-def heard() -> Any:
-    """What the first process tells."""
-    told: list[Any] = [None]
-    with telling_of_loss():
-        dist.broadcast_object_list(told, FIRST)
-    return told[0]
+def receive() -> Any:
+    """What the first process sent."""
+    received: list[Any] = [None]
+    with raising_process_lost():
+        dist.broadcast_object_list(received, FIRST)
+    return received[0]
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -107,7 +107,7 @@ def seen_by_libraries() -> Iterator[None]:
 
 
 @contextmanager
-def telling_of_loss() -> Iterator[None]:
+def raising_process_lost() -> Iterator[None]:
     """Raises ProcessLost when what is sent and received fails, mostly since another process ended, or memory does."""
     try:
         yield

@@ -27,7 +27,7 @@ from nearer.learn.distributed import (
     files_in,
     num_processes,
     seen_by_libraries,
-    tell,
+    send,
     this_process,
     write_files,
 )
@@ -86,7 +86,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Told:
+class LessonFiles:
     """A lesson with the files of the model as it is now, and of the checkpoint to go on from, by their names."""
 
     lesson: Lesson
@@ -144,7 +144,7 @@ def fit(
         start=sides.start,
     )
     if num_processes() > 1:
-        tell(_told(lesson, model, checkpoints))
+        send(_lesson_files(lesson, model, checkpoints))
     with as_in_training(model, recipe, sides.activations):
         trainer = _learn(model, lesson, table, checkpoints, callbacks=(keeper, writer, bar))
         kept = keeper.settle()
@@ -158,28 +158,28 @@ def fit(
     )
 
 
-def follow(told: Told) -> None:
+def follow(files: LessonFiles) -> None:
     """Take part in what the first process fits: train a copy of its model with it, and keep nothing."""
-    lesson = told.lesson
+    lesson = files.lesson
     with TemporaryDirectory() as name:
         folder = Path(name)
-        write_files(told.model, folder / "model")
+        write_files(files.model, folder / "model")
         model = Encoder.load(str(folder / "model")).model
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         checkpoints = Checkpoints(folder, start=None)
-        if told.checkpoint:
-            write_files(told.checkpoint, folder / "start")
+        if files.checkpoint:
+            write_files(files.checkpoint, folder / "start")
             checkpoints = Checkpoints(folder, start=Checkpoint.read(folder / "start"))
         with as_in_training(model, lesson.recipe):
             _learn(model, lesson, ExampleTable.build(lesson.examples), checkpoints)
 
 
-def _told(lesson: Lesson, model: "SentenceTransformer", checkpoints: Checkpoints) -> Told:
+def _lesson_files(lesson: Lesson, model: "SentenceTransformer", checkpoints: Checkpoints) -> LessonFiles:
     with TemporaryDirectory() as name:
         model.save_pretrained(name, create_model_card=False, safe_serialization=True)
-        files = files_in(Path(name))
+        model_files = files_in(Path(name))
     start = checkpoints.start
-    return Told(lesson=lesson, model=files, checkpoint=files_in(start.folder) if start else None)
+    return LessonFiles(lesson=lesson, model=model_files, checkpoint=files_in(start.folder) if start else None)
 
 
 def _learn(

@@ -13,7 +13,7 @@ from nearer.core.progress import Progress
 from nearer.core.results.training import DevPoint, Fit
 from nearer.core.sections import RerankerRecipe, TrainRecipe
 from nearer.learn.checkpoint import WRITE_FAILURES, BestKeeper, Checkpoints, CheckpointWriter, cannot_write
-from nearer.learn.distributed import telling_of_loss
+from nearer.learn.distributed import raising_process_lost
 from nearer.learn.precision import matmul_precision, multiplying
 
 WARMUP = 0.1
@@ -66,7 +66,7 @@ def run(trainer: Trainer, checkpoints: Checkpoints, *, precision: str) -> None:
     trainer.remove_callback(PrinterCallback)
     callbacks, start = trainer.callback_handler.callbacks, checkpoints.start
     try:
-        with multiplying(matmul_precision(precision)), telling_of_loss():
+        with multiplying(matmul_precision(precision)), raising_process_lost():
             trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
     except (*WRITE_FAILURES, RuntimeError) as error:  # the last is what torch.save raises
         if not any(isinstance(each, CheckpointWriter) and each.is_writing for each in callbacks):

@@ -8,7 +8,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from nearer.learn.distributed import FIRST, heard, tell, telling_of_loss
+from nearer.learn.distributed import FIRST, raising_process_lost, receive, send
 from nearer.learn.fit import follow
 
 _PATIENCE = timedelta(days=365)
@@ -27,7 +27,7 @@ def joined() -> Iterator[bool]:
     has_gpu = torch.cuda.is_available()
     if has_gpu:
         torch.cuda.set_device(taken["LOCAL_RANK"])
-    with telling_of_loss():
+    with raising_process_lost():
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if has_gpu else "gloo",
             rank=taken["RANK"],
@@ -36,9 +36,9 @@ def joined() -> Iterator[bool]:
         )
     if taken["RANK"] == FIRST:
         yield True
-        tell(None)
+        send(None)
     else:
-        while (lesson := heard()) is not None:
+        while (lesson := receive()) is not None:
             follow(lesson)
         yield False
     dist.destroy_process_group()

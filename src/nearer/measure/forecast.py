@@ -161,8 +161,8 @@ def remarks(expected: CurveForecast, *, measured: Sequence[tuple[int, float]]) -
     elif gain.low <= 0:
         found.append(f"No gain is proven: the interval of the forecast's gain {at} holds 0.")
     if expected.value < best:
-        reached = f"the {best:.3f} measured at {best_pairs:,}"
-        found.append(f"The forecast of {expected.value:.3f} {at} is below {reached}: the curve does not rise.")
+        above = f"the {best:.3f} measured at {best_pairs:,}"
+        found.append(f"The forecast of {expected.value:.3f} {at} is below {above}: the curve does not rise.")
     if len({pairs for pairs, _ in measured}) < 2:
         found.append(f"Only {most:,} pairs were tried, which tells nothing of the curve's shape.")
     if expected.num_pairs >= FAR * most:
@@ -230,14 +230,14 @@ def _fit(
     """
     gains_RT = means_RC[:, 1:] - means_RC[:, :1]
     bends_S = np.array(SHAPES)[:, None] * pairs_T.max()
-    won_ST, reached_SF = _won(pairs_T / bends_S), _won(wanted_F / bends_S)
+    won_ST, won_SF = _won(pairs_T / bends_S), _won(wanted_F / bends_S)
     products_RS = (weights_RT * gains_RT) @ won_ST.T
     slopes_RS = products_RS / (weights_RT @ (won_ST**2).T)
     errors_RS = (weights_RT * gains_RT**2).sum(axis=1, keepdims=True) - slopes_RS * products_RS
     ties_RS = jitter if isinstance(jitter, float) else 1e-13 * jitter.random(errors_RS.shape)
     best_R = np.argmin(errors_RS.round(12) + ties_RS, axis=1)
     slopes_R = slopes_RS[np.arange(len(best_R)), best_R]
-    values_RF = (means_RC[:, :1] + slopes_R[:, None] * reached_SF[best_R]).clip(0, 1)
+    values_RF = (means_RC[:, :1] + slopes_R[:, None] * won_SF[best_R]).clip(0, 1)
     return values_RF, values_RF - means_RC[:, :1]
 
 

@@ -134,8 +134,8 @@ def _is_foreign(query: str, document: str) -> bool:
         return True
     asked = words(query)
     is_english = len(asked) >= 4 and _english_share(asked) >= _ENGLISH_FROM
-    told = words(document)
-    return is_english and len(told) >= 20 and _english_share(told) < _FOREIGN_BELOW
+    tokens = words(document)
+    return is_english and len(tokens) >= 20 and _english_share(tokens) < _FOREIGN_BELOW
 
 
 def _english_share(found: Sequence[str]) -> float:

@@ -194,7 +194,7 @@ def _read_only(path: Path) -> Engine:
     log = path.with_name(f"{path.name}-wal")
     immutable = "" if log.exists() and log.stat().st_size else "&immutable=1"
     engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro{immutable}&uri=true")
-    sa.event.listen(engine, "connect", _begin_only_when_told)
+    sa.event.listen(engine, "connect", _turn_off_autobegin)
     return engine
 
 
@@ -204,14 +204,14 @@ def _roll_back(connection: Connection) -> None:
         connection.exec_driver_sql("ROLLBACK")
 
 
-def _begin_only_when_told(connection: object, _record: object) -> None:
+def _turn_off_autobegin(connection: object, _record: object) -> None:
     """No transaction that the driver begins by itself."""
     connection.isolation_level = None  # type: ignore[attr-defined]
 
 
 def _configure_sqlite(connection: object, record: object) -> None:
     """Durable commits and enforced references."""
-    _begin_only_when_told(connection, record)
+    _turn_off_autobegin(connection, record)
     cursor = connection.cursor()  # type: ignore[attr-defined]
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")

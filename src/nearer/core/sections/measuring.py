@@ -166,7 +166,7 @@ class AdviseRecipe(Section):
 
     @field_validator("encoders")
     @classmethod
-    def _told_apart(cls, value: tuple[EncoderRecipe, ...]) -> tuple[EncoderRecipe, ...]:
+    def _names_differ(cls, value: tuple[EncoderRecipe, ...]) -> tuple[EncoderRecipe, ...]:
         names = [each.name for each in value]
         if repeated := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"{repeated[0]} is there more than once")

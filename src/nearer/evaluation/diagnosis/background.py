@@ -149,7 +149,7 @@ class Background:
                 self._shingles[row] = shingles(self.documents[row].full_text)
         return resemblance(self._shingles[left], self._shingles[right])
 
-    def told_apart(self, query: Query, relevant: int, other: int) -> bool:
+    def distinguishes(self, query: Query, relevant: int, other: int) -> bool:
         """Whether a rule, or a name in the query, tells why one document answers it and the other does not."""
         pairs = (self.passing(each.rule, query, [relevant, other]).tolist() for each in self.obeyed.rules)
         if [True, False] in pairs:

@@ -146,7 +146,7 @@ def _doubtful(scene: Scene, failures: Sequence[Failure]) -> Sentences:
             continue
         for row in failure.relevant:
             alike = _alike(scene, failure, row, other)
-            if alike and not scene.background.told_apart(failure.query, row, other):
+            if alike and not scene.background.distinguishes(failure.query, row, other):
                 found[failure.query.query_id] = (
                     f"{scene.doc_id(other)}, which nobody judged, {alike} {scene.doc_id(row)}, which is relevant"
                 )

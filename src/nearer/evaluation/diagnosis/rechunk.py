@@ -87,16 +87,16 @@ class Scores:
         than now is encoded, and first of the missed documents alone.
         """
         hopeful = [failure for failure in failures if failure.missed]
-        beaten = {failure.query.query_id: self.best_above(failure) for failure in hopeful}
-        reached = self._scored({each.query.query_id: self._new(cut, [_missed(each)]) for each in hopeful})
-        hopeful = [each for each in hopeful if reached[each.query.query_id] > beaten[each.query.query_id]]
+        scores_above = {failure.query.query_id: self.best_above(failure) for failure in hopeful}
+        scores = self._scored({each.query.query_id: self._new(cut, [_missed(each)]) for each in hopeful})
+        hopeful = [each for each in hopeful if scores[each.query.query_id] > scores_above[each.query.query_id]]
         others = self._scored({each.query.query_id: self._new(cut, _above(each)) for each in hopeful})
         for query_id, score in others.items():
-            beaten[query_id] = max(beaten[query_id], score)
+            scores_above[query_id] = max(scores_above[query_id], score)
         return {
-            query_id: (reached[query_id], beaten[query_id])
+            query_id: (scores[query_id], scores_above[query_id])
             for query_id in others
-            if reached[query_id] > beaten[query_id]
+            if scores[query_id] > scores_above[query_id]
         }
 
     def cuts(self) -> dict[str, Cut]:
