@@ -36,7 +36,7 @@ KEPT: Mapping[str, tuple[str, ...]] = {
         "True-x1 x2 nowhere",
     ),
     "flows/test_export_model.py::test_the_folder_gives_our_vectors_without_us": ("base", "merged", "compressed"),
-    "flows/test_faults.py::test_a_full_disk_is_told_and_nothing_is_half_done": ("index-",),
+    "flows/test_faults.py::test_a_full_disk_is_reported_and_nothing_is_half_done": ("index-",),
     "flows/test_index.py::test_an_index_without_documents_answers_nothing": ("lancedb",),
     "flows/test_index.py::test_documents_that_were_removed_since_are_left_out_and_others_take_their_place": (
         "lancedb with a vector index",

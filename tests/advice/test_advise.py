@@ -82,11 +82,11 @@ def test_where_only_a_field_tells_documents_apart_the_verdict_is_a_filter(versio
 
 def test_every_remedy_is_there_or_told_why_not(plain):
     result = package.advise(plain)
-    told = {each["name"]: each["reason"] for each in result["not_measured"]}
-    assert "search.query_time_fields" in told["base+filter"]
-    assert "no document field" in told["base+boost"]
-    assert "search.rerank.model" in told["base+rerank"]
-    measured = {*names(result), *told}
+    reported = {each["name"]: each["reason"] for each in result["not_measured"]}
+    assert "search.query_time_fields" in reported["base+filter"]
+    assert "no document field" in reported["base+boost"]
+    assert "search.rerank.model" in reported["base+rerank"]
+    measured = {*names(result), *reported}
     assert {"base", "bm25", "rrf", "hybrid", "fine_tune"} <= measured
     assert any(name.startswith("adapter:query") for name in measured)
     assert any(name.startswith("adapter:shared") for name in measured)
@@ -259,7 +259,7 @@ def few_queries(folder, number, *, text=None):
     ("number", "text", "reason"),
     [(1, None, "only 1 judged queries"), (30, "the same", "only 30 judged queries of train and dev are all the same")],
 )
-def test_too_few_different_queries_are_told(new_workspace, tmp_path, number, text, reason):
+def test_too_few_different_queries_are_reported(new_workspace, tmp_path, number, text, reason):
     workspace = Workspace.open(new_workspace(**QUICK))
     add(workspace, "beir", few_queries(tmp_path / "few", number, text=text))
     with pytest.raises(InputError, match=reason) as caught:
@@ -268,7 +268,7 @@ def test_too_few_different_queries_are_told(new_workspace, tmp_path, number, tex
     workspace.close()
 
 
-def test_no_judgments_are_told(new_workspace, tmp_path):
+def test_no_judgments_are_reported(new_workspace, tmp_path):
     workspace = Workspace.open(new_workspace(**QUICK))
     add(workspace, "corpus", write_jsonl(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "rain"}]))
     with pytest.raises(InputError, match="no queries and no judgments"):
@@ -276,7 +276,7 @@ def test_no_judgments_are_told(new_workspace, tmp_path):
     workspace.close()
 
 
-def test_a_missing_reranker_is_told_before_anything_is_measured(plain):
+def test_a_missing_reranker_is_reported_before_anything_is_measured(plain):
     recipe = plain.recipe.model_copy(
         update={
             "search": plain.recipe.search.model_copy(

@@ -46,9 +46,9 @@ class Clock:
 
 def test_what_remedies_take_is_said_before_any_is_measured(asked):
     _, said = asked()
-    [told] = [place for place, line in enumerate(said) if line.startswith(("will take about", "takes seconds"))]
+    [reported] = [place for place, line in enumerate(said) if line.startswith(("will take about", "takes seconds"))]
     [first] = [place for place, line in enumerate(said) if line.startswith(("base+bm25", "bm25"))][:1]
-    assert told < first
+    assert reported < first
 
 
 @pytest.mark.exhaustive

@@ -52,7 +52,7 @@ def beside(new_workspace, beir, entry, server):
 
 
 @pytest.mark.slow
-def test_a_service_is_measured_beside_a_local_base_and_what_it_took_is_told(beside, server):
+def test_a_service_is_measured_beside_a_local_base_and_what_it_took_is_reported(beside, server):
     result = package.advise(beside)
     [row] = [each for each in result["remedies"] if each["name"] == "api:bag"]
     assert (row["word"], row["index_work"], row["reindex_hours"]) == ("change_encoder", "re-embed", None)
@@ -140,7 +140,7 @@ def refused(workspace, monkeypatch, kind):
     return caught.value
 
 
-def test_a_service_that_refuses_is_told_before_anything_is_encoded(beside, server, monkeypatch):
+def test_a_service_that_refuses_is_reported_before_anything_is_encoded(beside, server, monkeypatch):
     monkeypatch.setattr("nearer.encode.embedded.embed_passages", lambda *_: pytest.fail("the base encoded"))
     server.fault_of = lambda _: status(401, "Incorrect API key provided")
     error = refused(beside, monkeypatch, ServiceError)
@@ -150,7 +150,7 @@ def test_a_service_that_refuses_is_told_before_anything_is_encoded(beside, serve
     assert "EMBEDDING_KEY holds no key" in refused(beside, monkeypatch, InputError).message
 
 
-def test_a_service_that_fails_at_the_documents_is_told_before_the_long_measuring(beside, server, monkeypatch):
+def test_a_service_that_fails_at_the_documents_is_reported_before_the_long_measuring(beside, server, monkeypatch):
     server.fault_of = lambda request: None if request.texts[0] in PROBE else status(400, "no money left")
     assert "no money left" in refused(beside, monkeypatch, ServiceError).message
 

@@ -87,7 +87,7 @@ def test_it_registers_nothing_and_leaves_no_files(measured):
     assert (measured["models"], measured["trainings"]) == (1, [])
 
 
-def test_time_is_told(measured):
+def test_time_is_reported(measured):
     assert [point["seconds"] for point in measured["found"]["points"]] == [0, 2, 2, 2]
     assert [line.split(":")[0] for line in measured["said"]] == ["25 pairs", "50 pairs", "100 pairs"]
     # A training of 100 pairs and its measuring took 1 s each: 1.4 s a pass, the second on twice as many documents;

@@ -21,8 +21,8 @@ def test_the_marginal_gain_is_the_difference_of_two_forecasts_and_surer_than_eac
 @pytest.mark.slow
 def test_what_each_source_would_bring(ask, base_live, nearer):
     ask(base_live, "synthesize", "--offline", "--each", 3)
-    told = ask(base_live, "advise", "--next-source", 100, "--set", "advise.curve_pairs=60")
-    values = {each["source"]: each for each in told["values"]}
+    reported = ask(base_live, "advise", "--next-source", 100, "--set", "advise.curve_pairs=60")
+    values = {each["source"]: each for each in reported["values"]}
     assert set(values) == {"human", "llm", "synthetic", "clicks"}
     for source in ("human", "synthetic"):
         gain = values[source]["gain"]
@@ -30,7 +30,7 @@ def test_what_each_source_would_bring(ask, base_live, nearer):
     assert values["human"]["num_bought"] == 80
     assert values["llm"]["gain"] is None
     assert "0 training pairs" in values["clicks"]["why"]
-    assert told["best"] in (None, "human", "synthetic")
+    assert reported["best"] in (None, "human", "synthetic")
     for options, part in (
         (("--next-source", 0), "above 0"),
         (("--next-source", 10, "--measure"), "goes alone"),

@@ -138,7 +138,7 @@ def test_a_base_that_cannot_read_the_texts_is_not_trained():
     assert "another base" in decision.reasons[1]
 
 
-def test_what_does_without_reading_is_told_as_the_best_until_then():
+def test_what_does_without_reading_is_reported_as_the_best_until_then():
     decision = decide(UNREAD, [HYBRID, ADAPTER, TUNED], RULES)
     assert (decision.word, decision.name) == ("hybrid", "hybrid")
     assert "Until then the best is hybrid" in decision.reasons[-1]

@@ -27,7 +27,7 @@ def test_a_filter_is_read_as_it_is_written():
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         ("year>2020", "is an object"),
         (None, "is an object"),
@@ -58,8 +58,8 @@ def test_a_filter_is_read_as_it_is_written():
         (compare("eq", "lang", "x" * 10_000 + "\ud800"), "holds text"),
     ],
 )
-def test_what_cannot_filter_is_told(content, told):
-    with pytest.raises(InputError, match=told) as caught:
+def test_what_cannot_filter_is_reported(content, reported):
+    with pytest.raises(InputError, match=reported) as caught:
         parse_filter(content, FIELDS)
     assert caught.value.hint
     assert len(caught.value.message) < 300
@@ -100,7 +100,7 @@ def test_several_conditions_must_all_hold():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("year", "no condition"),
         ("=2020", "no condition"),
@@ -113,8 +113,8 @@ def test_several_conditions_must_all_hold():
         ("year=" + "9" * 5000, "inf"),
     ],
 )
-def test_conditions_that_cannot_be_read_are_told(text, told):
-    with pytest.raises(InputError, match=told):
+def test_conditions_that_cannot_be_read_are_reported(text, reported):
+    with pytest.raises(InputError, match=reported):
         parse_where([text], FIELDS)
 
 

@@ -178,7 +178,7 @@ def test_retries_come_to_an_end_with_what_the_service_said(ask, server):
     assert "repeat" in caught.value.hint
 
 
-def test_as_many_requests_as_an_account_may_not_make_are_told_with_the_keys_that_slow_them_down(ask, server):
+def test_as_many_requests_as_an_account_may_not_make_are_reported_with_the_keys_that_slow_them_down(ask, server):
     server.faults = [status(429, "slow down")] * 9
     with pytest.raises(ServiceError, match=r"429: slow down") as caught:
         ask(max_retries=2).embed(["a"], num_tokens=1)
@@ -191,7 +191,7 @@ def test_retry_after_is_honoured(ask, server):
     assert server.requests[1].at - server.requests[0].at >= 1
 
 
-def test_a_pause_that_nobody_waits_for_is_told(ask, server):
+def test_a_pause_that_nobody_waits_for_is_reported(ask, server):
     server.faults = [status(429, Retry_After="86400")]
     with pytest.raises(ServiceError, match="asks to wait 86400 s"):
         ask().embed(["a"], num_tokens=1)
@@ -233,7 +233,7 @@ def test_while_nobody_has_answered_it_is_tried_twice_more(ask, server):
     assert len(server.requests) == 3
 
 
-def test_where_nobody_is_there_it_is_told(ask):
+def test_where_nobody_is_there_it_is_reported(ask):
     with EmbeddingServer() as gone:
         endpoint = gone.endpoint
     with pytest.raises(ServiceError, match=re.escape(f"{endpoint}: cannot be reached")) as caught:
@@ -241,7 +241,7 @@ def test_where_nobody_is_there_it_is_told(ask):
     assert "network" in caught.value.hint
 
 
-def test_a_host_without_a_name_is_told(ask):
+def test_a_host_without_a_name_is_reported(ask):
     with pytest.raises(ServiceError, match="cannot be reached"):
         ask(endpoint="http://no-such-host.invalid/v1", max_retries=0).embed(["a"], num_tokens=1)
 
@@ -283,7 +283,7 @@ def test_what_cannot_pass_fails_at_once_with_the_services_words_and_a_remedy(ask
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-def test_a_redirection_is_told_and_nothing_is_sent_there(ask, server, code):
+def test_a_redirection_is_reported_and_nothing_is_sent_there(ask, server, code):
     with EmbeddingServer() as other:
         server.faults = [raw(b"", code=code, Location=f"{other.endpoint}/embeddings?from=here")]
         with pytest.raises(ServiceError, match=f"points to {re.escape(other.endpoint)}/embeddings$") as caught:

@@ -164,7 +164,7 @@ def test_a_process_killed_after_a_commit_has_kept_that_block(tmp_path, workers):
     assert embed_fifty(tmp_path, workers) == 20
 
 
-def test_what_would_have_to_be_encoded_is_told_once_and_without_encoding(tmp_path):
+def test_what_would_have_to_be_encoded_is_reported_once_and_without_encoding(tmp_path):
     encode = Counting()
     with EmbeddingCache(tmp_path, encoder_id="enc-a", kind="documents", dimension=3) as cache:
         assert cache.missing(["a", "bb", "a"]) == ["a", "bb"]

@@ -34,7 +34,7 @@ def test_what_passes_is_asked_again(server, fault):
     assert len(server.bodies) == 2
 
 
-def test_what_stays_is_told(server):
+def test_what_stays_is_reported(server):
     chat = endpoint(server, max_retries=0, key="secret-key-1")
     for fault, part in ((status(500), "500"), (status(401), "401"), (status(404), "404"), (cut_short, "reached")):
         server.faults = [fault]

@@ -364,7 +364,10 @@ def test_the_hand_made_one_knows_what_shares_a_topic(topic_cross_encoder_folder)
     encoder = CrossEncoder.load(str(topic_cross_encoder_folder))
     topics = ["music", "water", "law", "football"]
     pairs = [
-        (f"the {asked} of", f"which {told} was {also} by") for asked in topics for told in topics for also in topics
+        (f"the {asked} of", f"which {reported} was {also} by")
+        for asked in topics
+        for reported in topics
+        for also in topics
     ]
     shares = [asked in text for asked, text in ((query.split()[1], text.split()) for query, text in pairs)]
     scores = encoder.scores(pairs)

@@ -87,7 +87,7 @@ def test_machines_with_other_packages_are_refused_by_name(one, monkeypatch):
 
 
 @pytest.mark.exhaustive
-def test_what_a_worker_refuses_is_told_as_it_is(connected, tiny_encoder, monkeypatch):
+def test_what_a_worker_refuses_is_reported_as_it_is(connected, tiny_encoder, monkeypatch):
     other = replace(ray_engine._declared(tiny_encoder), encoder_id="enc-other")
     monkeypatch.setattr(ray_engine, "_declared", lambda _: other)
     with pytest.raises(ModelRefused, match="of the files of enc-other") as caught:
@@ -112,7 +112,7 @@ def test_a_killed_worker_costs_its_block(one, connected, tiny_encoder):
 
 
 @pytest.mark.exhaustive
-def test_workers_that_die_again_and_again_are_told(connected, tiny_encoder, monkeypatch):
+def test_workers_that_die_again_and_again_are_reported(connected, tiny_encoder, monkeypatch):
     monkeypatch.setattr(ray_engine, "_MOST_DEATHS", 0)
     monkeypatch.setattr(ray_engine, "_Worker", Dies)
     with pytest.raises(ServiceError, match="Ray gave up") as caught:
@@ -141,7 +141,7 @@ def test_an_engine_that_is_none_is_refused():
 
 
 @pytest.mark.exhaustive
-def test_a_cluster_that_is_not_there_is_told(monkeypatch):
+def test_a_cluster_that_is_not_there_is_reported(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(ServiceError, match="Ray cluster cannot be used") as caught, encoding_by("ray", Silent()):
         pass

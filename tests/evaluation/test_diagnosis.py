@@ -247,12 +247,12 @@ def test_a_field_that_is_not_named_as_known_when_asked_makes_no_rule(found):
     assert causes["dev current"] == "structure"
 
 
-def test_a_field_without_a_rule_is_told(found):
+def test_a_field_without_a_rule_is_reported(found):
     result = found('search.query_time_fields=["colour"]')
     assert [note for note in result["notes"] if "no rule of colour" in note]
 
 
-def test_a_field_whose_values_cannot_be_compared_makes_no_rule_and_is_told(found, tmp_path):
+def test_a_field_whose_values_cannot_be_compared_makes_no_rule_and_is_reported(found, tmp_path):
     late = {"_id": "late", "text": "late", "metadata": {"year": "unknown"}}
     causes = found(added=[late])
     assert causes["by_query"]["dev newest"] == "order"
@@ -398,7 +398,7 @@ def test_one_query_is_enough(ask, new_workspace, words, tmp_path):
     assert result["num_failed"] == sum(each["num_queries"] for each in result["causes"]) <= 1
 
 
-def test_what_cannot_be_diagnosed_is_told(ask, base_live, tmp_path):
+def test_what_cannot_be_diagnosed_is_reported(ask, base_live, tmp_path):
     unknown_split = ask(base_live, "diagnose", "--split", "holdout", code=2)["error"]
     assert "split 'holdout' has no query" in unknown_split["message"]
     assert "dev (20)" in unknown_split["message"]
@@ -406,7 +406,7 @@ def test_what_cannot_be_diagnosed_is_told(ask, base_live, tmp_path):
     assert "is a ranking, not a model" in ask(base_live, "diagnose", "run:x", code=2)["error"]["message"]
 
 
-def test_a_live_index_that_is_gone_is_told(ask, base_live):
+def test_a_live_index_that_is_gone_is_reported(ask, base_live):
     shutil.rmtree(base_live / ".nearer/indexes")
     error = ask(base_live, "diagnose", code=2)["error"]
     assert "nearer index" in error["hint"]

@@ -197,7 +197,7 @@ def test_what_a_model_was_trained_on_cannot_be_held_out_any_more(open_workspace)
         ({"b": "year=2024"}, "there is a split 'test_b' already, with 1 queries that do not meet"),
     ],
 )
-def test_what_cannot_be_held_out_is_told_with_a_way_out(open_workspace, held_out, message):
+def test_what_cannot_be_held_out_is_reported_with_a_way_out(open_workspace, held_out, message):
     queries = [
         Query(
             query_id=query.query_id,

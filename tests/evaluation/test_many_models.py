@@ -100,7 +100,7 @@ def test_the_installed_model_has_a_name_of_its_own(base_live, monkeypatch, tiny_
 
 
 @pytest.mark.parametrize("name", ["nobody", "model-0123456789ab", "all-mpnet-base-v2", "release-0", "LIVE", "", "a\0b"])
-def test_what_is_no_system_is_told_with_what_there_is(base_live, name):
+def test_what_is_no_system_is_reported_with_what_there_is(base_live, name):
     workspace = Workspace.open(base_live)
     with pytest.raises(NotFound) as caught:
         open_system(workspace, name)

@@ -97,12 +97,12 @@ def test_the_printed_table_and_the_verdict_agree(live, forecasts):
     assert tuned.metrics[result.metric].value == pytest.approx(min(1.0, base + 0.086))
     text = printing.advised(result)
     assert "fine_tune: the gain is of 25 dev queries over 60 documents" in text
-    told = re.search(r"; (\S+) gains ([+-]\d\.\d+) \[(\S+), (\S+)\] on (\d+) dev queries", tuned.notes[0])
-    assert told, "the best of the others, on the queries that training never learns from"
-    assert told[1] in {each.name for each in result.remedies}
-    assert float(told[3]) <= float(told[2]) <= float(told[4])
+    reported = re.search(r"; (\S+) gains ([+-]\d\.\d+) \[(\S+), (\S+)\] on (\d+) dev queries", tuned.notes[0])
+    assert reported, "the best of the others, on the queries that training never learns from"
+    assert reported[1] in {each.name for each in result.remedies}
+    assert float(reported[3]) <= float(reported[2]) <= float(reported[4])
     dev = {query.query_id for query in live.collection.queries("dev")}
-    assert int(told[5]) <= len(dev)
+    assert int(reported[5]) <= len(dev)
     said = [reason for reason in result.reasons if "fine_tune" in reason or "Fine-tuning" in reason]
     assert all("forecast from 25 dev queries" in reason for reason in said)
     assert Advice.read(result.to_dict()) == result

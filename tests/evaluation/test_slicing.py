@@ -181,7 +181,7 @@ def test_mixed_types_make_a_slice_or_an_error_and_never_a_crash(measured, values
         ({"asked": lambda n: [3]}, {"frequency_field": "asked"}, "has '[3]' in 'asked'"),
     ],
 )
-def test_what_cannot_be_sliced_is_told_with_a_way_out(measured, fields, evaluate, message):
+def test_what_cannot_be_sliced_is_reported_with_a_way_out(measured, fields, evaluate, message):
     error = measured(some_rows(**fields), code=2, **evaluate)
     assert message in error["message"]
     assert error["hint"]
@@ -197,7 +197,7 @@ def test_queries_that_are_all_the_same_are_measured(measured):
     assert json.dumps(result)
 
 
-def test_without_judgments_the_way_to_import_them_is_told(ask, new_workspace, tmp_path):
+def test_without_judgments_the_way_to_import_them_is_reported(ask, new_workspace, tmp_path):
     rows = some_rows()
     rows["judgments"] = []
     folder = new_workspace()

@@ -92,7 +92,7 @@ def test_whole_groups_vary_otherwise_than_queries_alone(ask, base_live):
     assert needed(group_field="year") not in (None, needed())
 
 
-def test_nothing_is_told_where_nothing_varies(ask, nearer, base_live):
+def test_nothing_is_reported_where_nothing_varies(ask, nearer, base_live):
     result = ask(base_live, "evaluate", "base", "base")
     assert all(each["detectable"] is None and each["num_queries_more"] is None for each in result["comparisons"])
     shown = nearer("evaluate", "base", "base", "--dir", base_live).out

@@ -138,7 +138,7 @@ def test_systems_are_compared_with_the_first(ask, nearer, trained, tmp_path):
     ]
 
 
-def test_what_cannot_be_run_is_told(ask, base_live, tmp_path):
+def test_what_cannot_be_run_is_reported(ask, base_live, tmp_path):
     assert "--file" in ask(base_live, "suite", code=2)["error"]["hint"]
     file = write_suite(
         tmp_path / "suite.toml", a_case("a", must=["d001", "gone"], must_not=["lost"]), a_case("b", severity="high")

@@ -141,7 +141,7 @@ def test_items_are_drawn_when_there_are_many(ask, nearer, topics, monkeypatch):
         (["model-0", "--task", "dedup", *TOPIC], "model-0"),
     ],
 )
-def test_what_cannot_be_asked_is_told_with_its_remedy(ask, topics, arguments, part):
+def test_what_cannot_be_asked_is_reported_with_its_remedy(ask, topics, arguments, part):
     error = ask(topics, "evaluate", *arguments, code=2)["error"]
     assert part in error["message"]
     assert error["hint"]

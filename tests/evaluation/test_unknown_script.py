@@ -77,17 +77,17 @@ def test_check_tells_the_share_of_documents_and_of_queries(named, monkeypatch):
     script, workspace = named
     monkeypatch.setattr(Encoder, "_encode", lambda *_, **__: pytest.fail("the tokenizer alone is enough"))
     result = check(workspace)
-    told = [note for note in result.notes if "cannot read" in note]
+    reported = [note for note in result.notes if "cannot read" in note]
     if script == "Telugu":
         assert min(result.unknown_tokens.values()) > 0.5
-        assert [note.split(":")[0] for note in told] == [
+        assert [note.split(":")[0] for note in reported] == [
             "the base cannot read the documents",
             "the base cannot read the queries",
         ]
-        assert all("(Telugu)" in note and "Training does not mend that" in note for note in told)
+        assert all("(Telugu)" in note and "Training does not mend that" in note for note in reported)
     else:
         assert result.unknown_tokens == {"documents": 0.0, "queries": 0.0}
-        assert not told
+        assert not reported
 
 
 def test_diagnose_gives_it_as_the_cause(named):

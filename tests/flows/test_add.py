@@ -62,7 +62,7 @@ def test_every_fault_is_listed(ask, folder, small):
     assert counts(folder) == EMPTY
 
 
-def test_unknown_ids_are_told_with_file_and_line(ask, folder, small):
+def test_unknown_ids_are_reported_with_file_and_line(ask, folder, small):
     number = append(small / "qrels" / "test.tsv", "q001\td777\t1\n")
     message = ask(folder, "add", "beir", small, code=2)["error"]["message"]
     assert f"{small / 'qrels' / 'test.tsv'}:{number}: unknown document 'd777'" in message
@@ -106,9 +106,9 @@ def test_the_columns_of_the_recipe_hold_for_imports(ask, nearer, folder, tmp_pat
     assert "[columns.documents]" in hint
     mapping = ("--set", "columns.documents.doc_id=sku", "--set", "columns.documents.text=name")
     types = ("--set", 'columns.documents.metadata={price = "number"}')
-    told = nearer("add", "corpus", tmp_path / "shop.csv", *mapping, *types, "--dir", folder)
-    assert told.exit_code == 0, told.err
-    assert "1 rows in" in told.out
+    reported = nearer("add", "corpus", tmp_path / "shop.csv", *mapping, *types, "--dir", folder)
+    assert reported.exit_code == 0, reported.err
+    assert "1 rows in" in reported.out
     workspace = Workspace.open(folder)
     [document] = workspace.collection.documents()
     workspace.close()
@@ -187,7 +187,7 @@ def test_a_recipe_fixes_the_scale(ask, folder, small):
 # What has one meaning
 
 
-def test_of_a_pair_judged_twice_the_higher_grade_counts_and_both_are_told(ask, nearer, folder, small, tmp_path):
+def test_of_a_pair_judged_twice_the_higher_grade_counts_and_both_are_reported(ask, nearer, folder, small, tmp_path):
     rows = [("q000", "d001", 1), ("q000", "d001", 3), ("q000", "d002", 2), ("q000", "d001", 2), ("q000", "d002", 2)]
     path = tmp_path / "twice.qrels"
     path.write_text("".join(f"{query} 0 {document} {grade}\n" for query, document, grade in rows))

@@ -29,13 +29,13 @@ def rated(new_workspace, words, tmp_path):
 
 
 def test_raters_are_compared_and_weighed(ask, rated, nearer):
-    told = ask(rated, "agreement")
-    assert told["num_raters"] == 4
-    assert told["far"] == ["dan"]
-    assert 0 < told["alpha"]["low"] < told["alpha"]["value"] < told["alpha"]["high"] < 1
-    by_name = {each["rater"]: each for each in told["raters"]}
+    reported = ask(rated, "agreement")
+    assert reported["num_raters"] == 4
+    assert reported["far"] == ["dan"]
+    assert 0 < reported["alpha"]["low"] < reported["alpha"]["value"] < reported["alpha"]["high"] < 1
+    by_name = {each["rater"]: each for each in reported["raters"]}
     assert by_name["dan"]["reliability"] < 0.4 < 0.85 < by_name["ann"]["reliability"]
-    assert {each["weight"] for each in told["raters"]} == {1.0}
+    assert {each["weight"] for each in reported["raters"]} == {1.0}
     shown = nearer("agreement", "--dir", rated).out
     assert "far from the rest: dan" in shown
     weighed = ask(rated, "agreement", "--write")

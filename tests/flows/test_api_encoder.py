@@ -61,7 +61,7 @@ def in_recipe(folder, before, after):
     path.write_text(content.replace(before, after))
 
 
-def test_the_base_is_measured_released_and_searched_and_what_it_cost_is_told(made, ask, nearer, server):
+def test_the_base_is_measured_released_and_searched_and_what_it_cost_is_reported(made, ask, nearer, server):
     folder = made(batch_texts=16)
     evaluated = ask(folder, "evaluate", "base")
     [result] = evaluated["results"]
@@ -188,13 +188,13 @@ def test_a_read_only_workspace_answers_and_says_that_the_cost_is_not_in_the_sum(
     for path in paths:
         path.chmod(0o555 if path.is_dir() else 0o444)
     ended = run("search", "music and water", "--json", "--dir", folder, unprivileged=True)
-    told = run("search", "music and water", "--dir", folder, unprivileged=True)
+    reported = run("search", "music and water", "--dir", folder, unprivileged=True)
     for path in paths:
         path.chmod(0o755)
     assert ended.code == 0, ended.printed
     assert ended.json["results"]
     assert (ended.json["api"]["num_requests"], ended.json["api"]["is_recorded"]) == (2, False)
-    assert "not in the sum of nearer status" in told.printed
+    assert "not in the sum of nearer status" in reported.printed
     assert ask(folder, "status")["api"] == spent
 
 

@@ -93,8 +93,8 @@ def test_what_is_restored_answers_as_what_was_backed_up(trained, ask, tmp_path, 
     assert made["release_id"] == before["live"]
     assert stat.S_IMODE((tmp_path / "shop.backup").stat().st_mode) == 0o600
     assert not list(trained.rglob(".tmp-*"))
-    told = back(tmp_path / "shop.backup", tmp_path / "again")
-    assert (told["release_id"], told["faults"]) == (before["live"], [])
+    reported = back(tmp_path / "shop.backup", tmp_path / "again")
+    assert (reported["release_id"], reported["faults"]) == (before["live"], [])
     with Workspace.open(tmp_path / "again") as workspace:
         assert seen(workspace) == before
         assert len(before["impressions"]) == 1
@@ -130,8 +130,8 @@ def test_others_write_while_it_is_made(base_live, tmp_path):
                 known = set(acknowledged)
                 removed = {each for each in known if int(each.split("-")[1]) % 3 == 0}
                 backup(workspace, tmp_path / f"{turn}.backup")
-                told = restore(tmp_path / f"{turn}.backup", tmp_path / str(turn))
-                assert told.faults == ()
+                reported = restore(tmp_path / f"{turn}.backup", tmp_path / str(turn))
+                assert reported.faults == ()
                 with Workspace.open(tmp_path / str(turn)) as restored:
                     ids = {each.doc_id for each in restored.collection.documents()}
                     written = {each for each in ids if each.count("-") == 2}
@@ -247,11 +247,11 @@ def test_a_killed_restore_leaves_no_workspace(made, back, tmp_path):
     back(made, tmp_path / "again")
 
 
-def test_an_index_that_is_damaged_is_left_out_and_told(base_live, ask, tmp_path, back):
+def test_an_index_that_is_damaged_is_left_out_and_reported(base_live, ask, tmp_path, back):
     [vectors] = base_live.glob(".nearer/indexes/*/vectors-*.npy")
     vectors.write_bytes(vectors.read_bytes()[:-1])
-    told = ask(base_live, "backup", tmp_path / "b")
-    assert told["indexes_left_out"] == [vectors.parent.name]
+    reported = ask(base_live, "backup", tmp_path / "b")
+    assert reported["indexes_left_out"] == [vectors.parent.name]
     restored = back(tmp_path / "b", tmp_path / "again")
     assert "no index" in restored["faults"][0]
     ask(tmp_path / "again", "index")

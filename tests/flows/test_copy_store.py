@@ -122,8 +122,8 @@ def test_who_has_it_open_would_write_to_the_old_one(filled, postgres_schema, mon
 
 def test_the_command_says_what_it_did(nearer, ask, filled, postgres_schema):
     filled.close()
-    told = ask(filled.folder, "store", "copy", "--to", postgres_schema, "--write")
-    assert (told["is_in_recipe"], told["tables"]["documents"]["num_rows"]) == (True, 31)
+    reported = ask(filled.folder, "store", "copy", "--to", postgres_schema, "--write")
+    assert (reported["is_in_recipe"], reported["tables"]["documents"]["num_rows"]) == (True, 31)
     assert ask(filled.folder, "status")["bytes"]["documents and records"] > 0
     refused = nearer("store", "copy", "--to", postgres_schema, "--dir", filled.folder)
     assert refused.exit_code == 2

@@ -13,25 +13,32 @@ from nearer.flows.doctor import doctor
 from nearer.store.leases import lease
 
 
-def findings(told, what, level):
-    return [each for each in told["findings"] if each["what"].startswith(what) and each["level"] == level]
+def findings(reported, what, level):
+    return [each for each in reported["findings"] if each["what"].startswith(what) and each["level"] == level]
 
 
 def test_a_sound_workspace_is_ok(ask, nearer, trained):
-    told = ask(trained, "doctor")
-    assert told["verdict"] == "ok"
-    assert told["workspace"] == str(trained.resolve())
-    assert {each["level"] for each in told["findings"]} == {"ok"}
-    assert {each["what"] for each in told["findings"]} == {"packages", "recipe", "encoder", "models", "index", "disk"}
+    reported = ask(trained, "doctor")
+    assert reported["verdict"] == "ok"
+    assert reported["workspace"] == str(trained.resolve())
+    assert {each["level"] for each in reported["findings"]} == {"ok"}
+    assert {each["what"] for each in reported["findings"]} == {
+        "packages",
+        "recipe",
+        "encoder",
+        "models",
+        "index",
+        "disk",
+    }
     shown = nearer("doctor", "--dir", trained).out
     assert "extra lance: lancedb 0.40" in shown
     assert shown.endswith("verdict: ok\n")
 
 
 def test_anywhere_else_it_says_how_to_make_a_workspace(ask, tmp_path):
-    told = ask(tmp_path / "none", "doctor")
-    assert (told["verdict"], told["workspace"]) == ("ok", None)
-    [note] = findings(told, "workspace", "note")
+    reported = ask(tmp_path / "none", "doctor")
+    assert (reported["verdict"], reported["workspace"]) == ("ok", None)
+    [note] = findings(reported, "workspace", "note")
     assert note["command"] == f"nearer init {tmp_path / 'none'}"
 
 
@@ -54,16 +61,16 @@ def test_anywhere_else_it_says_how_to_make_a_workspace(ask, tmp_path):
 def test_what_is_misconfigured_is_found(ask, base_live, monkeypatch, recipe, what, said):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     (base_live / "nearer.toml").write_text(recipe)
-    told = ask(base_live, "doctor", code=3)
-    [fault] = findings(told, what, "fault")
+    reported = ask(base_live, "doctor", code=3)
+    [fault] = findings(reported, what, "fault")
     assert said in fault["sentence"]
     assert fault["command"]
 
 
 def test_a_model_that_will_be_downloaded_is_a_note(ask, base_live, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    told = ask(base_live, "doctor", "--set", "encoder.model=owner/not-here")
-    [note] = findings(told, "encoder", "note")
+    reported = ask(base_live, "doctor", "--set", "encoder.model=owner/not-here")
+    [note] = findings(reported, "encoder", "note")
     assert note["command"] == "hf download owner/not-here"
 
 
@@ -88,14 +95,14 @@ def test_a_requirement_of_another_version_is_a_fault(monkeypatch, tmp_path):
         "x; extra == 'dev'",
     ]
     monkeypatch.setattr("nearer.core.installed.requires", lambda _: wanted)
-    told = doctor(tmp_path)
-    assert told.verdict == "faults"
-    assert [(each.name, each.extra, each.fits) for each in told.packages] == [
+    reported = doctor(tmp_path)
+    assert reported.verdict == "faults"
+    assert [(each.name, each.extra, each.fits) for each in reported.packages] == [
         ("no-such-package", None, False),
         ("numpy", None, False),
         ("lancedb", "lance", False),
     ]
-    sentences = [each.sentence for each in told.findings if each.level == "fault"]
+    sentences = [each.sentence for each in reported.findings if each.level == "fault"]
     assert len(sentences) == 2
     assert "none is installed" in sentences[0]
 
@@ -118,10 +125,10 @@ def test_a_stale_missing_or_damaged_index_and_a_lost_model_are_faults(ask, train
 def test_unfinished_trainings_and_locks_are_notes(ask, base_live):
     (base_live / ".nearer" / "training" / "run-0123456789abcdef").mkdir(parents=True)
     with lease(base_live / ".nearer" / "locks" / "something.lock", holder="nearer something"):
-        told = ask(base_live, "doctor")
-    [run] = findings(told, "trainings", "note")
+        reported = ask(base_live, "doctor")
+    [run] = findings(reported, "trainings", "note")
     assert "nearer train --discard run-0123456789abcdef" in run["command"]
-    [lock] = findings(told, "locks", "note")
+    [lock] = findings(reported, "locks", "note")
     assert "held by nearer something" in lock["sentence"]
 
 
@@ -135,8 +142,8 @@ def test_a_full_disk_is_a_fault(ask, base_live, monkeypatch):
 def test_a_damaged_database_is_a_fault(ask, base_live):
     for path in base_live.glob(".nearer/control.sqlite*"):
         path.write_bytes(b"\x00" * 20)
-    told = ask(base_live, "doctor", code=3)
-    assert told["verdict"] == "faults"
+    reported = ask(base_live, "doctor", code=3)
+    assert reported["verdict"] == "faults"
 
 
 def test_it_writes_nothing(ask, trained):

@@ -46,8 +46,8 @@ def value(result, system, metric):
 
 @pytest.mark.parametrize("name", ["base.run", "base.run.gz"])
 def test_a_run_that_was_exported_measures_the_same_to_the_last_bit(ask, base_live, tmp_path, name):
-    told = ask(base_live, "export", "run", "base", tmp_path / name)
-    assert told["num_lines"] == 20 * 80, "all documents of the corpus for every dev query"
+    reported = ask(base_live, "export", "run", "base", tmp_path / name)
+    assert reported["num_lines"] == 20 * 80, "all documents of the corpus for every dev query"
     measured = ask(base_live, "evaluate", "base", f"run:{tmp_path / name}", "--set", f"evaluate.measures={MEASURES}")
     assert len(measured["comparisons"]) == 7
     for comparison in measured["comparisons"]:
@@ -119,16 +119,16 @@ def test_a_run_is_measured_as_trec_eval_does(ask, base_live, tmp_path):
     assert run["num_unknown_documents"] == sum(doc.startswith("x") for each in rankings.values() for doc in each)
 
 
-def test_a_run_is_compared_pair_by_pair_and_what_it_lacks_is_told(ask, nearer, base_live, tmp_path):
+def test_a_run_is_compared_pair_by_pair_and_what_it_lacks_is_reported(ask, nearer, base_live, tmp_path):
     qrels = judged(base_live, "dev")
     perfect = {query_id: dict.fromkeys(grades, 1.0) | {"gone": 0.5} for query_id, grades in qrels.items()}
     other = {next(iter(judged(base_live, "test"))): {"d001": 1.0}}
     path = write_run(tmp_path / "perfect.run", perfect | other)
-    told = nearer("evaluate", "base", f"run:{path}", "--dir", base_live)
-    assert told.exit_code == 0, told.err
-    assert f"run:{path} - base = +" in told.out
-    assert f"run:{path}: 20 ranked documents are not in the corpus" in told.out
-    assert "1 queries of other splits are excluded" in told.out
+    reported = nearer("evaluate", "base", f"run:{path}", "--dir", base_live)
+    assert reported.exit_code == 0, reported.err
+    assert f"run:{path} - base = +" in reported.out
+    assert f"run:{path}: 20 ranked documents are not in the corpus" in reported.out
+    assert "1 queries of other splits are excluded" in reported.out
     result = ask(base_live, "evaluate", f"run:{path}", "base")
     assert value(result, f"run:{path}", "nDCG@10") == 1.0
     assert result["comparisons"][0]["difference"] < 0
@@ -156,7 +156,7 @@ def test_documents_that_repeat_the_query_are_passed_over_in_runs_too(ask, base_l
     assert value(result, f"run:{path}", "MRR") == pytest.approx((1 + (len(qrels) - 1) / 2) / len(qrels))
 
 
-def test_the_faults_of_a_run_are_told_with_their_lines_and_nothing_is_measured(ask, base_live, tmp_path):
+def test_the_faults_of_a_run_are_reported_with_their_lines_and_nothing_is_measured(ask, base_live, tmp_path):
     query_id = next(iter(judged(base_live, "dev")))
     lines = [
         f"{query_id} Q0 d001 1 2.5 t",
@@ -168,8 +168,8 @@ def test_the_faults_of_a_run_are_told_with_their_lines_and_nothing_is_measured(a
     path.write_text("\n".join(lines) + "\n")
     error = ask(base_live, "evaluate", "base", f"run:{path}", code=2)["error"]
     assert error["message"].startswith("3 faults found, nothing was measured")
-    told = {fault["line"]: fault["reason"] for fault in error["faults"]}
-    assert told.keys() == {2, 3, 4}
+    reported = {fault["line"]: fault["reason"] for fault in error["faults"]}
+    assert reported.keys() == {2, 3, 4}
     assert "no such file" in ask(base_live, "evaluate", "run:absent.run", code=2)["error"]["message"]
 
 

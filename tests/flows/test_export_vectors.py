@@ -45,10 +45,10 @@ def best(workspace, queries_QD, k=10):
 
 def test_parquet_holds_every_passage_of_the_index_and_names_its_space(workspace, ask, tmp_path):
     pq = pytest.importorskip("pyarrow.parquet")
-    told = ask(workspace.folder, "export", "vectors", tmp_path / "v.parquet")
+    reported = ask(workspace.folder, "export", "vectors", tmp_path / "v.parquet")
     live, here = workspace.registry.live(), indexed(workspace)
-    assert (told["space_id"], told["store"]) == (live.space_id, "parquet")
-    assert told["num_vectors"] == here.manifest.num_passages > told["num_documents"]
+    assert (reported["space_id"], reported["store"]) == (live.space_id, "parquet")
+    assert reported["num_vectors"] == here.manifest.num_passages > reported["num_documents"]
     table = pq.read_table(tmp_path / "v.parquet")
     said = {key.decode(): value.decode() for key, value in table.schema.metadata.items() if key.startswith(b"nearer.")}
     assert said["nearer.space_id"] == live.space_id
@@ -114,9 +114,9 @@ def test_pgvector_finds_what_the_index_finds_and_follows_it(workspace, ask, post
 def test_requests_carry_all_vectors_and_their_space(workspace, ask, tmp_path, queries_QD, store):
     """They are read as the store's interface describes them; no server was asked."""
     file = tmp_path / "v.jsonl"
-    told = ask(workspace.folder, "export", "vectors", "base", file, "--store", store)
+    reported = ask(workspace.folder, "export", "vectors", "base", file, "--store", store)
     first, *others = [json.loads(line) for line in file.read_text().splitlines()]
-    name = f"nearer-{told['space_id']}"
+    name = f"nearer-{reported['space_id']}"
     made = json.loads(first["body"])
     assert (first["method"], urlsplit(first["path"]).path.rpartition("/")[2]) == ("PUT", name)
     points = {}
@@ -134,9 +134,9 @@ def test_requests_carry_all_vectors_and_their_space(workspace, ask, tmp_path, qu
     dimension = (
         made["vectors"]["size"] if store == "qdrant" else made["mappings"]["properties"]["embedding"]["dimension"]
     )
-    assert dimension == told["dimension"]
-    assert len(points) == told["num_vectors"] == indexed(workspace).manifest.num_passages
-    assert {fields["space_id"] for fields, _ in points.values()} == {told["space_id"]}
+    assert dimension == reported["dimension"]
+    assert len(points) == reported["num_vectors"] == indexed(workspace).manifest.num_passages
+    assert {fields["space_id"] for fields, _ in points.values()} == {reported["space_id"]}
     scores = {}
     for fields, vector in points.values():
         score = float(np.dot(np.array(vector, np.float32), queries_QD[0]))
@@ -170,6 +170,6 @@ def test_what_cannot_be_exported_is_refused(workspace, ask, tmp_path, monkeypatc
 
 def test_a_searcher_of_the_same_release_is_what_may_ask(workspace, ask, tmp_path):
     """The encoder whose id the file names answers in the space that it names."""
-    told = ask(workspace.folder, "export", "vectors", tmp_path / "v.parquet")
+    reported = ask(workspace.folder, "export", "vectors", tmp_path / "v.parquet")
     with Searcher.open(workspace) as searcher:
-        assert searcher.served.system.encoder.space_id == told["space_id"]
+        assert searcher.served.system.encoder.space_id == reported["space_id"]

@@ -19,10 +19,10 @@ FAULTS = ("full", "written", "writable", "No space", "too large", "busy")
 def seen(ask, folder):
     """All that a user sees of a workspace."""
     answers = ask(folder, "search", "music and water", "-k", 80)["results"]
-    told = {verb: ask(folder, verb) for verb in ("status", "history")}
+    reported = {verb: ask(folder, verb) for verb in ("status", "history")}
     for name in ("bytes", "unfinished"):  # a training that was refused goes on later
-        told["status"].pop(name)
-    return {**told, "answers": [(each["doc_id"], each["score"], each["text"]) for each in answers]}
+        reported["status"].pop(name)
+    return {**reported, "answers": [(each["doc_id"], each["score"], each["text"]) for each in answers]}
 
 
 def refused(ended):
@@ -48,7 +48,7 @@ def refused(ended):
     ],
     ids=lambda value: value[0] if isinstance(value[0], str) else "",
 )
-def test_a_full_disk_is_told_and_nothing_is_half_done(ask, trained, words, verb, limits):
+def test_a_full_disk_is_reported_and_nothing_is_half_done(ask, trained, words, verb, limits):
     many = [{"_id": f"new{n}", "text": " ".join(words[n % 900 : n % 900 + 40])} for n in range(1500)]
     new = write_jsonl(trained.parent / "new.jsonl", many)
     model = ask(trained, "status")["models"][-1]["model_id"]

@@ -177,7 +177,7 @@ def test_a_value_that_does_not_fit_its_filter_field_is_a_fault_of_the_import(dat
     assert len(found(ask, dated, "music", "--where", "year>=2015")) == 5, "search goes on with what there is"
 
 
-def test_a_field_that_no_document_has_is_told(base_live, ask):
+def test_a_field_that_no_document_has_is_reported(base_live, ask):
     configure(base_live, 'filter_fields = ["yaer"]')
     assert "no document has the field 'yaer'" in ask(base_live, "index", code=2)["error"]["message"]
 
@@ -234,7 +234,7 @@ def test_a_release_says_which_index_it_was_measured_with(trained, ask):
 
 
 @pytest.mark.exhaustive
-def test_damage_is_told_and_mended_by_building_anew(base_live, ask):
+def test_damage_is_reported_and_mended_by_building_anew(base_live, ask):
     configure(base_live, LANCEDB)
     build(ask, base_live)
     before = found(ask, base_live, "music", "-k", 80)

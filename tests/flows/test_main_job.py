@@ -145,7 +145,7 @@ def test_every_result_can_be_read_by_a_person_too(nearer, base_live, verb):
     assert "{" not in said.out
 
 
-def test_progress_is_told_on_stderr_only(nearer, base_live):
+def test_progress_is_reported_on_stderr_only(nearer, base_live):
     outcome = nearer("train", "--json", "--dir", base_live, "--set", "train.passes=1")
     assert outcome.exit_code == 0
     assert "pass 1: nDCG@10 on training dev" in outcome.err
@@ -156,9 +156,9 @@ def test_progress_is_told_on_stderr_only(nearer, base_live):
 def test_judgments_of_several_grades_are_learned_from_as_such(ask, nearer, new_workspace, graded_beir):
     folder = new_workspace()
     ask(folder, "add", "beir", graded_beir)
-    told = nearer("train", "--json", "--dir", folder, "--set", "train.passes=1")
-    assert "loss mnrl (several grades: the higher above the lower, all above the unjudged)" in told.err
-    graded = told.json
+    reported = nearer("train", "--json", "--dir", folder, "--set", "train.passes=1")
+    assert "loss mnrl (several grades: the higher above the lower, all above the unjudged)" in reported.err
+    graded = reported.json
     assert graded["improved"]
     binary = ask(folder, "train", "--set", "train.passes=1", "--set", "train.graded=false")
     reports = [each["passes"][0]["fit"] for each in (graded, binary)]

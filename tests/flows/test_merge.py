@@ -64,7 +64,7 @@ def found(ask, folder, system, text):
 
 
 @pytest.mark.exhaustive
-def test_what_breaks_a_case_is_told_and_shown(ask, trained, model_id, tmp_path):
+def test_what_breaks_a_case_is_reported_and_shown(ask, trained, model_id, tmp_path):
     before = [each["doc_id"] for each in ask(trained, "search", TEXTS[0], "-k", 80)["results"]]
     after = found(ask, trained, model_id, TEXTS[0])
     lost = next(doc_id for doc_id in before[:10] if after.index(doc_id) > before.index(doc_id))
@@ -126,7 +126,7 @@ def test_killed_at_a_step_it_can_be_repeated(ask, trained, model_id, step):
     assert not list(trained.rglob(".tmp-*"))
 
 
-def test_a_model_that_is_broken_is_told(trained, model_id, monkeypatch):
+def test_a_model_that_is_broken_is_reported(trained, model_id, monkeypatch):
     monkeypatch.setattr(merge_module.DevSet, "measure", lambda self, encoder: float("nan"))
     workspace = Workspace.open(trained)
     with pytest.raises(InputError, match="at weight 0 vectors are not numbers"):

@@ -74,15 +74,15 @@ def test_where_it_is_not_there_nothing_goes_live_and_nothing_is_lost(ask, nearer
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     there = ("--set", f"store.files={address}")
     live, model_id = ask(trained, "status")["live"], ask(trained, "status")["models"][-1]["model_id"]
-    told = nearer("promote", model_id, "--force", "--reason", "it is good", "--dir", trained, *there)
-    assert told.exit_code == 2
-    assert address in told.err
-    assert not any(secret in told.err + told.out for secret in (SECRET, "wrong-word", "test-key"))
+    reported = nearer("promote", model_id, "--force", "--reason", "it is good", "--dir", trained, *there)
+    assert reported.exit_code == 2
+    assert address in reported.err
+    assert not any(secret in reported.err + reported.out for secret in (SECRET, "wrong-word", "test-key"))
     assert ask(trained, "status")["live"] == live
-    told = nearer("index", "--dir", trained, "--set", "index.kind=lancedb", *there)
-    assert told.exit_code == 2
-    assert address in told.err
-    assert not any(secret in told.err + told.out for secret in (SECRET, "wrong-word", "test-key"))
+    reported = nearer("index", "--dir", trained, "--set", "index.kind=lancedb", *there)
+    assert reported.exit_code == 2
+    assert address in reported.err
+    assert not any(secret in reported.err + reported.out for secret in (SECRET, "wrong-word", "test-key"))
     assert answers(ask, trained)
     adapted = ask(trained, "train", "--adapter", "query", "--from", model_id, *there)
     assert ask(trained, "evaluate", adapted["model_id"])["results"], "what was made is here"

@@ -33,10 +33,10 @@ def test_it_answers_as_the_exact_index_does_follows_edits_and_comes_back(ask, ba
 @pytest.mark.parametrize("key", ["index.url", "store.url"])
 def test_a_password_in_the_recipe_is_refused_and_never_shown(ask, nearer, base_live, key):
     bad = f"{key}=postgresql://me:s3cret-word@host/db"
-    told = nearer("index", "--dir", base_live, "--set", bad)
-    assert told.exit_code == 2
-    assert "PGPASSWORD" in told.err
-    assert "s3cret-word" not in told.err.replace(bad, "")
+    reported = nearer("index", "--dir", base_live, "--set", bad)
+    assert reported.exit_code == 2
+    assert "PGPASSWORD" in reported.err
+    assert "s3cret-word" not in reported.err.replace(bad, "")
 
 
 def test_without_an_address_the_verb_says_how_to_name_one(ask, base_live, monkeypatch):

@@ -98,8 +98,8 @@ class Loop(RuleBasedStateMachine):
             with nearer.Workspace.open(self.folder) as workspace:
                 nearer.copy_store(workspace, self.address, write=True)
         self.workspace = nearer.Workspace.open(self.folder)
-        told = nearer.status(self.workspace)
-        releases = [told["previous"], told["live"]]
+        reported = nearer.status(self.workspace)
+        releases = [reported["previous"], reported["live"]]
         self.documents = dict(FIRST)
         self.indexed = {each["space_id"]: dict(FIRST) for each in releases}
         self.live = [each["model_id"] for each in releases]
@@ -206,8 +206,8 @@ class Loop(RuleBasedStateMachine):
         """A verb that came so far left the indexes of these up to date; one that was killed each as before, or so."""
         models = self.workspace.registry.models()
         sound = {each.space_id for each in models if index_status(self.workspace, each.model_id)["verdict"] == "ok"}
-        told = nearer.status(self.workspace)
-        assert not is_done or sound >= {told[each]["space_id"] for each in releases if told[each]}
+        reported = nearer.status(self.workspace)
+        assert not is_done or sound >= {reported[each]["space_id"] for each in releases if reported[each]}
         self.indexed |= {space_id: dict(self.documents) for space_id in sound}
 
     def _do(self, data: st.DataObject, here: Callable[[], object], *call: object, after: tuple[str, ...] = ()) -> bool:

@@ -399,7 +399,7 @@ def test_every_section_is_filled_from_the_data():
     assert "learning_rate = 6e-05" in words
 
 
-def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
+def test_mining_is_reported_with_its_margin_sources_estimates_and_samples():
     words = Page(render(full_data())).words
     assert "4,890 scored too close to the positive (margin 0.0312)" in words
     assert "The margin rejects 87% of the 412 known positives that would have been candidates" in words
@@ -412,7 +412,7 @@ def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
 
 
 @pytest.mark.parametrize(
-    ("estimates", "told"),
+    ("estimates", "reported"),
     [
         ([], "is not known: too few queries have two known positives"),
         (
@@ -421,11 +421,11 @@ def test_mining_is_told_with_its_margin_sources_estimates_and_samples():
         ),
     ],
 )
-def test_where_false_negatives_cannot_be_estimated_it_says_so(estimates, told):
+def test_where_false_negatives_cannot_be_estimated_it_says_so(estimates, reported):
     data, trained = full_data(), training()
     trained["passes"][1]["mining"]["false_negatives"] = estimates
     words = Page(render(with_training(data, trained))).words
-    assert told in words
+    assert reported in words
     assert "of the drawn negatives. Known positives were hidden" not in words
 
 
@@ -438,7 +438,7 @@ def test_mining_without_a_margin_samples_and_estimates_says_so():
     assert "False negatives" not in words
 
 
-def test_the_suite_is_told_by_group_and_its_failing_cases_for_the_last_system():
+def test_the_suite_is_reported_by_group_and_its_failing_cases_for_the_last_system():
     words = Page(render(full_data())).words
     assert "edge cases critical 1 of 2 1 of 2" in words
     assert "all 2 of 3 2 of 3" in words
@@ -703,8 +703,8 @@ def test_the_evaluation_behind_the_last_decision_is_chosen():
 
 
 def test_the_report_of_an_empty_workspace_is_written(workspace):
-    told = report(workspace, now=lambda: "2026-03-04T10:00:00+00:00")
-    assert told.to_dict() == {"report": str(workspace.reports / "report.html"), "num_evaluations": 0}
+    reported = report(workspace, now=lambda: "2026-03-04T10:00:00+00:00")
+    assert reported.to_dict() == {"report": str(workspace.reports / "report.html"), "num_evaluations": 0}
     words = Page((workspace.reports / "report.html").read_text()).words
     assert "Nothing is live yet." in words
     assert "2026-03-04 10:00 UTC" in words
@@ -765,13 +765,13 @@ def test_a_chart_of_one_point_and_of_equal_values_can_be_drawn():
     assert "path" in charts.sparkline([1.0, 1.0], label="loss")
 
 
-def test_the_shadow_is_told_with_what_differs_most():
+def test_the_shadow_is_reported_with_what_differs_most():
     hit = ShadowHit(doc_id="<b>d1</b>", score=0.5)
     spread = Spread(p5=1.0, p50=2.0, p95=31.4, p99=4.0)
     side = ShadowSide(latency_ms=spread, top_scores=None, scores=None, num_zero_results=7)
     half = Interval(value=0.5, low=0.4, high=0.6)
     query = ShadowQuery(query="<i>rain</i>", overlap=0.25, rank_biased_overlap=0.2, live=(hit,), shadow=())
-    told = ShadowReport(
+    reported = ShadowReport(
         shadow_id="shadow-1",
         system="<u>bm25</u>",
         model_id=CANDIDATE,
@@ -791,7 +791,7 @@ def test_the_shadow_is_told_with_what_differs_most():
             most_different=(query,),
         ),
     )
-    html = render(replace(full_data(), shadow=told))
+    html = render(replace(full_data(), shadow=reported))
     words = Page(html).words
     assert "Of 100 queries drawn 3 found no room and 2 had no answer; 95 queries are compared" in words
     assert "31.4" in words

@@ -22,7 +22,7 @@ def test_what_cannot_be_asked_is_refused_not_dropped(source):
         source_of(source)("  ", k=3, where=None)
 
 
-def test_no_service_is_told_with_how_to_start_it():
+def test_no_service_is_reported_with_how_to_start_it():
     with pytest.raises(ServiceError) as caught:
         source_of("http://127.0.0.1:9")("rain", k=3, where=None)
     assert caught.value.hint == "start it: nearer serve"

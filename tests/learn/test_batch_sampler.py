@@ -111,7 +111,7 @@ def test_no_examples_make_no_batches():
     assert (order_of([]).num_batches, order_of([]).batches(0)) == (0, [])
 
 
-def test_sources_are_told_by_name_with_what_an_epoch_draws():
+def test_sources_are_reported_by_name_with_what_an_epoch_draws():
     found = sources_of(examples("b", "", "b", "unnamed", "b"), {"b": 0.5})
     assert [source.described.to_dict() for source in found] == [
         {"source": "b", "num_pairs": 3, "weight": 0.5, "num_drawn": 2},

@@ -266,7 +266,7 @@ def test_checkpoints_hold_no_pickled_arguments(cut_at_the_end):
 
 
 @pytest.mark.exhaustive
-def test_a_full_disk_is_told_and_training_goes_on_when_there_is_room(run, wanted):
+def test_a_full_disk_is_reported_and_training_goes_on_when_there_is_room(run, wanted):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:

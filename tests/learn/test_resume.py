@@ -236,7 +236,7 @@ def test_a_checkpoint_half_written_does_not_count(run, folder, wanted, monkeypat
     assert same(run(), wanted)
 
 
-def test_a_full_disk_is_told_with_its_remedy_and_training_goes_on_when_there_is_room(run, wanted):
+def test_a_full_disk_is_reported_with_its_remedy_and_training_goes_on_when_there_is_room(run, wanted):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:

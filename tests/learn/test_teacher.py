@@ -110,7 +110,7 @@ def test_what_answers_dev_is_masked_and_never_a_positive():
     assert (found.num_masked, found.num_added) == (1, 0)
 
 
-def test_scores_that_are_no_numbers_are_told():
+def test_scores_that_are_no_numbers_are_reported():
     with pytest.raises(InputError, match="1 of 2 pairs is not a finite number, first for 'q'") as caught:
         taught([example(negatives=["a"])], {"right": 0.0, "a": math.nan})
     assert "mining.reranker" in caught.value.hint

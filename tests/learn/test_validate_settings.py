@@ -56,5 +56,5 @@ def test_what_would_work_is_no_fault():
     assert faults_of({"train": {"max_seq_length": 64}, "encoder": {"max_seq_length": 64}}) == []
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     assert len(faults_of({"train": {"batch_size": 1, "precision": "float16"}}, num_examples=0)) == 3

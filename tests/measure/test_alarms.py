@@ -114,7 +114,7 @@ def test_raised_in_a_record():
 
 
 @pytest.mark.parametrize(("rank", "raised"), [(90, True), (150, False)])
-def test_a_collapse_at_the_end_of_a_pass_is_told_though_dev_kept_what_was_before(rank, raised):
+def test_a_collapse_at_the_end_of_a_pass_is_reported_though_dev_kept_what_was_before(rank, raised):
     alarm = alarms(passes=with_end(0.2, 0.2, rank))["rank_lost"]
     assert alarm.raised == raised
     assert "at pass 1, step 20" in alarm.sentence

@@ -167,7 +167,7 @@ def test_a_falling_curve_goes_on_falling_and_says_so():
     assert "is below the 0.480 measured at 150: the curve does not rise." in said[1]
 
 
-def test_a_peak_in_the_middle_is_told():
+def test_a_peak_in_the_middle_is_reported():
     found = one([0.5] * 20, flat_queries([0.52, 0.60, 0.53]), wanted=700)
     assert any("is below the 0.600 measured at 300" in each for each in remarks(found, measured=[(300, 0.6)]))
 

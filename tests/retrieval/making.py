@@ -99,14 +99,14 @@ def build_second(folder, kind, url=None):
 
 def write_four_times(folder, seed, begin, outcomes):
     """Edit the same twenty documents, once others are ready to do so too, and tell how it went each time."""
-    told = []
+    reported = []
     begin.wait()
     for number in range(4):
         try:
             index = open_index(folder, space_id=SPACE)
             changed = [entries(numbered(20), seed=100 * seed + number)]
             update_index(folder, index, removed=[], changed=changed, policy=POLICIES["lancedb"], revision=number)
-            told.append("written")
+            reported.append("written")
         except (WorkspaceBusy, Conflict) as error:
-            told.append(f"{type(error).__name__}: {error.message}")
-    outcomes.put(told)
+            reported.append(f"{type(error).__name__}: {error.message}")
+    outcomes.put(reported)

@@ -37,7 +37,7 @@ def test_numbers_and_dates_are_read(values, wanted):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         ([1, "absent", "2024-05-31"], "document 'd0' has a number, document 'd2' has text"),
         (["2020", 2021], "document 'd0' has text, document 'd1' has a number"),
@@ -59,8 +59,8 @@ def test_numbers_and_dates_are_read(values, wanted):
         ([], "no document has the field 'x'"),
     ],
 )
-def test_what_cannot_boost_is_told_with_its_document(values, told):
-    with pytest.raises(InputError, match=told) as caught:
+def test_what_cannot_boost_is_reported_with_its_document(values, reported):
+    with pytest.raises(InputError, match=reported) as caught:
         read(*values)
     assert "'x'" in caught.value.message
     assert caught.value.hint

@@ -42,7 +42,7 @@ def test_a_field_that_no_document_has_has_no_type():
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         (["a", "b", 3], "document 'd0' has text, document 'd2' has integer"),
         ([True, 1], "document 'd0' has boolean, document 'd1' has integer"),
@@ -52,8 +52,8 @@ def test_a_field_that_no_document_has_has_no_type():
         ([math.nan], "document 'd0'"),
     ],
 )
-def test_values_that_cannot_filter_are_told_with_field_and_documents(values, told):
-    with pytest.raises(InputError, match=told) as caught:
+def test_values_that_cannot_filter_are_reported_with_field_and_documents(values, reported):
+    with pytest.raises(InputError, match=reported) as caught:
         types_of(*values)
     assert "'x'" in caught.value.message
     assert "index.filter_fields" in caught.value.hint

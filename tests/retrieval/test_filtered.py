@@ -84,7 +84,7 @@ ONES = np.ones((1, 2), np.float32)
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "reported"),
     [
         ({"conditions": []}, "1 queries have 0 conditions"),
         ({"documents": []}, "1 documents have 0 metadata"),
@@ -95,13 +95,15 @@ ONES = np.ones((1, 2), np.float32)
         ({"documents": [{"year": "soon"}]}, "cannot be compared"),
     ],
 )
-def test_refuses(changed, told):
+def test_refuses(changed, reported):
     options = {"k": 1, "conditions": [NEW], "documents": [{}], **changed}
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=reported):
         top_k_where(ONES, ONES, **options)
 
 
-@pytest.mark.parametrize(("changed", "told"), [({"conditions": []}, "1 queries"), ({"documents": []}, "1 documents")])
-def test_lexical_search_refuses(changed, told):
-    with pytest.raises(InputError, match=told):
+@pytest.mark.parametrize(
+    ("changed", "reported"), [({"conditions": []}, "1 queries"), ({"documents": []}, "1 documents")]
+)
+def test_lexical_search_refuses(changed, reported):
+    with pytest.raises(InputError, match=reported):
         search_where(LexicalIndex(["red"]), ["red"], **{"k": 1, "conditions": [NEW], "documents": [{}], **changed})

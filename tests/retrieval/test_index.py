@@ -276,7 +276,7 @@ def test_a_filter_that_passes_many_is_answered_through_the_vector_index(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("vectors", "told"),
+    ("vectors", "reported"),
     [
         (np.full((1, DIMENSION), np.nan), "not finite"),
         (np.full((1, DIMENSION), np.inf), "not finite"),
@@ -285,10 +285,10 @@ def test_a_filter_that_passes_many_is_answered_through_the_vector_index(tmp_path
         (np.ones(DIMENSION), "shape"),
     ],
 )
-def test_queries_that_are_near_nothing_are_refused(tmp_path, postgres_url, vectors, told):
+def test_queries_that_are_near_nothing_are_refused(tmp_path, postgres_url, vectors, reported):
     for name, policy in POLICIES.items():
         index = build(tmp_path / name, policy, entries(numbered(5)))
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=reported):
             search(index, vectors=vectors)
         with pytest.raises(InputError, match="k is 0"):
             search(index, 0)
@@ -316,7 +316,7 @@ def test_spaces_never_meet(folder, policy):
         open_index(folder, space_id="enc-b")
 
 
-def test_no_index_is_told_with_the_command_that_builds_it(tmp_path):
+def test_no_index_is_reported_with_the_command_that_builds_it(tmp_path):
     with pytest.raises(NotFound, match=SPACE) as caught:
         open_index(tmp_path / "absent", space_id=SPACE)
     assert "nearer index" in caught.value.hint

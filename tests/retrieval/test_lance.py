@@ -139,12 +139,12 @@ def test_processes_that_write_the_same_keys_at_once_never_duplicate_one(folder):
     writers = [SERVER.Process(target=write_four_times, args=(folder, seed, begin, outcomes)) for seed in range(3)]
     for writer in writers:
         writer.start()
-    told = [each for _ in writers for each in outcomes.get(timeout=120)]
+    reported = [each for _ in writers for each in outcomes.get(timeout=120)]
     for writer in writers:
         writer.join(60)
         assert not writer.is_alive()
-    assert "written" in told
-    assert any("busy with nearer index (process " in each or "changed while" in each for each in told)
+    assert "written" in reported
+    assert any("busy with nearer index (process " in each or "changed while" in each for each in reported)
     index = open_index(folder, space_id=SPACE)
     assert index.damage() == ()
     assert index.hashes().keys() == set(numbered(25))
@@ -152,7 +152,7 @@ def test_processes_that_write_the_same_keys_at_once_never_duplicate_one(folder):
     assert len(seeds) == 1, "one writer's rows, not a mixture"
 
 
-def test_rows_that_are_there_twice_are_told(folder):
+def test_rows_that_are_there_twice_are_reported(folder):
     build(folder, FLAT, entries(numbered(10), sizes=[1] * 10))
     table = table_of(folder)
     table.add(table.search().limit(3).to_arrow())  # what two writers without a lease would do
@@ -174,7 +174,7 @@ def files(folder, kind):
 
 @pytest.mark.parametrize("kind", ["data", "_versions"])
 @pytest.mark.parametrize("damage", ["missing", "short", "empty"])
-def test_damaged_tables_are_refused_or_told(folder, kind, damage):
+def test_damaged_tables_are_refused_or_reported(folder, kind, damage):
     build(folder, FLAT, entries(numbered(50)))
     for path in files(folder, kind):
         data = path.read_bytes()
@@ -190,7 +190,7 @@ def test_damaged_tables_are_refused_or_told(folder, kind, damage):
     assert "rebuild: nearer index" in caught.value.hint
 
 
-def test_one_bit_of_a_vector_is_told(folder):
+def test_one_bit_of_a_vector_is_reported(folder):
     part = entries(numbered(50))
     build(folder, FLAT, part)
     data = files(folder, "data")[-1]
@@ -200,7 +200,7 @@ def test_one_bit_of_a_vector_is_told(folder):
     assert open_index(folder, space_id=SPACE).damage() == ("1 vectors are not what was written",)
 
 
-def test_a_table_that_is_gone_is_told(folder):
+def test_a_table_that_is_gone_is_reported(folder):
     build(folder, FLAT, entries(numbered(5)))
     (folder / "passages-1.lance").rename(folder / "elsewhere")
     with pytest.raises(WorkspaceError, match="cannot be read"):
@@ -231,7 +231,7 @@ def test_the_cheapest_probes_that_reach_the_recall_are_written_with_it(folder):
     assert made.recall(queries(5, seed=9)).num_queries == 5
 
 
-def test_recall_that_cannot_be_reached_is_told_and_measured_again_by_the_next_update(folder, monkeypatch):
+def test_recall_that_cannot_be_reached_is_reported_and_measured_again_by_the_next_update(folder, monkeypatch):
     monkeypatch.setattr(lance_writer, "LADDER", (Probes(nprobes=1, refine=1),))
     rng = np.random.default_rng(0)
     part = entries(numbered(3000), vectors=rng.normal(size=(3000, DIMENSION)), sizes=[1] * 3000)

@@ -45,7 +45,7 @@ def test_fields_from_the_right_answer_and_values_that_cannot_be_written_are_not_
     ("values", "reason"),
     [([1, "x"], "document 'd0' has integer, document 'd1' has text"), ([["a"], [{}]], "it holds [{}]")],
 )
-def test_a_field_without_one_plain_type_is_left_out_and_told(values, reason):
+def test_a_field_without_one_plain_type_is_left_out_and_reported(values, reason):
     found = read([{"odd": value, "lang": "en"} for value in values], known=["odd"])
     assert (list(found.fields), written(found)) == (["lang"], [])
     assert reason in found.excluded["odd"]

@@ -73,7 +73,7 @@ def test_without_an_address_it_says_how_to_name_one(monkeypatch, url, said):
     assert "postgresql://USER@HOST/DATABASE" in caught.value.hint
 
 
-def test_a_server_that_is_away_is_told_without_the_password(folder, postgres_url, monkeypatch):
+def test_a_server_that_is_away_is_reported_without_the_password(folder, postgres_url, monkeypatch):
     build(folder, POLICY, FIRST)
     monkeypatch.setenv("NEARER_POSTGRES_URL", "postgresql://me:s3cret-word@127.0.0.1:9/none")
     with pytest.raises(WorkspaceError) as caught:
@@ -157,10 +157,10 @@ def test_damage_is_found(folder, postgres_url, change, said):
     with index.server.transaction() as connection:
         connection.execute(change.format(index.table))
     try:
-        told = " ".join(open_index(folder, space_id=SPACE).damage())
+        reported = " ".join(open_index(folder, space_id=SPACE).damage())
     except WorkspaceError as error:
-        told = error.message
-    assert said in told
+        reported = error.message
+    assert said in reported
 
 
 def test_many_threads_ask_at_once(folder, postgres_url):

@@ -78,7 +78,7 @@ def test_without_documents_nothing_is_asked():
 
 
 @pytest.mark.parametrize(
-    ("scores", "told"),
+    ("scores", "reported"),
     [
         ([1.0], r"2 pairs got scores of shape \(1,\)"),
         ([[1.0, 2.0]], r"2 pairs got scores of shape \(1, 2\)"),
@@ -87,8 +87,8 @@ def test_without_documents_nothing_is_asked():
         ([1e300, 1.0], "not a finite number"),
     ],
 )
-def test_a_scorer_that_answers_nonsense_is_refused(scores, told):
-    with pytest.raises(InputError, match=told) as caught:
+def test_a_scorer_that_answers_nonsense_is_refused(scores, reported):
+    with pytest.raises(InputError, match=reported) as caught:
         rerank(run({3: 9.0, 1: 8.0}), lambda pairs: np.array(scores))
     assert caught.value.hint
 

@@ -33,7 +33,7 @@ def test_a_rule_is_a_condition_for_each_query(text, query, wanted):
     assert condition_of(rules(text), query) == wanted
 
 
-def test_rules_that_apply_must_all_hold_and_the_others_are_told():
+def test_rules_that_apply_must_all_hold_and_the_others_are_reported():
     several = rules("year>=query.year", "lang=query.lang", "free=true")
     lang, free = Comparison(type="eq", key="lang", value="en"), Comparison(type="eq", key="free", value=True)
     assert condition_of(several, {"lang": "en", "year": None}) == Compound(type="and", filters=(lang, free))
@@ -53,7 +53,7 @@ def test_a_rule_prints_as_it_is_written(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "told", "hint"),
+    ("text", "reported", "hint"),
     [
         ("year", "'year' is no rule", "year>=query.year"),
         ("=query.year", "is no rule", "year>=query.year"),
@@ -72,8 +72,8 @@ def test_a_rule_prints_as_it_is_written(text):
         ("label_absent=x", "'label_absent' was derived", "known when"),
     ],
 )
-def test_what_is_no_rule_is_told(text, told, hint):
-    with pytest.raises(InputError, match=told) as caught:
+def test_what_is_no_rule_is_reported(text, reported, hint):
+    with pytest.raises(InputError, match=reported) as caught:
         rules(text)
     assert hint in caught.value.hint
 
@@ -89,7 +89,7 @@ def test_without_query_time_fields_the_message_says_none():
 
 
 @pytest.mark.parametrize("value", ["x", "", 2**63, True, float("nan"), [2020], {"a": 1}, "2020 or so", "\ud800"])
-def test_a_querys_value_that_documents_never_hold_is_told(value):
+def test_a_querys_value_that_documents_never_hold_is_reported(value):
     with pytest.raises(InputError, match=r"cannot filter for a query whose 'year' is .*integer values in 'year'"):
         condition_of(rules("year>=query.year"), {"year": value})
 
@@ -142,6 +142,6 @@ def test_passing_pairs_is_passing_pair_by_pair(text, queries, documents, draws):
 
 
 @pytest.mark.parametrize("value", ["soon", [2020], {"year": 2020}])
-def test_a_document_of_another_type_is_told(value):
+def test_a_document_of_another_type_is_reported(value):
     with pytest.raises(InputError, match=r"field 'year' of a document holds .* cannot be compared with 2020"):
         passing(Comparison(type="gte", key="year", value=2020), [{"year": 2021}, {}, {"year": value}])

@@ -137,12 +137,12 @@ def test_rankings_that_end_early_stay_padded_at_the_end():
 
 
 @pytest.mark.parametrize(
-    ("queries", "relevant", "told"),
+    ("queries", "relevant", "reported"),
     [([{}], ([0], [0]), "2 rankings have 1 queries"), ([{}, {}], ([], []), "without a relevant document")],
 )
-def test_refuses(queries, relevant, told):
+def test_refuses(queries, relevant, reported):
     ranking = TopK(rows_QK=np.zeros((2, 1), np.int64), scores_QK=np.zeros((2, 1), np.float32))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=reported):
         select_rules(
             ranking,
             candidates=(),
@@ -153,6 +153,6 @@ def test_refuses(queries, relevant, told):
         )
 
 
-def test_a_query_whose_value_documents_never_hold_is_told():
+def test_a_query_whose_value_documents_never_hold_is_reported():
     with pytest.raises(InputError, match="a query whose 'year' is 'soon'"):
         fitted(run({0: 1.0}), ["year=query.year"], queries=[{"year": "soon"}], documents=DOCUMENTS, relevant=[0])

@@ -45,10 +45,10 @@ def test_quoted_fields_hold_anything_and_a_row_counts_from_its_first_line(tmp_pa
 )
 def test_a_bad_row_is_one_fault_and_reading_goes_on(tmp_path, row, reason):
     items = read_documents(write(tmp_path, HEADER + "1,a\n" + row + "3,b\n"))
-    good, [(line, told)] = found(items)
+    good, [(line, reported)] = found(items)
     assert [document.doc_id for document in good] == ["1", "3"]
     assert line == 3
-    assert reason in told
+    assert reason in reported
 
 
 def test_a_fault_inside_a_quoted_field_is_that_of_its_row_alone(tmp_path):

@@ -55,7 +55,7 @@ def test_an_encoding_that_is_said_is_taken(tmp_path, encoding, name):
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
 @every_format
-def test_what_has_one_meaning_is_taken_and_told(tmp_path, encoding, name):
+def test_what_has_one_meaning_is_taken_and_reported(tmp_path, encoding, name):
     texts = [*TEXTS["gb18030"], *TEXTS["cp1252"]]
     file = Source(write(tmp_path, texts, encoding, name))
     assert [each.text for each in records(read_documents(file))] == texts

@@ -171,20 +171,20 @@ ROWS = {
 
 @every_text_format
 @pytest.mark.parametrize(("bad", "reason"), BAD_BYTES.values(), ids=BAD_BYTES.keys())
-def test_bytes_that_are_no_text_are_told_and_the_other_rows_are_read(tmp_path, monkeypatch, ending, bad, reason):
+def test_bytes_that_are_no_text_are_reported_and_the_other_rows_are_read(tmp_path, monkeypatch, ending, bad, reason):
     monkeypatch.setattr(source, "MAX_LINE_BYTES", 256)
     header, row = ROWS[ending.removesuffix(".gz")]
     content = header + row % (1, b"x") + row % (2, bad) + row % (3, b"y")
     path = tmp_path / f"file.{ending}"
     path.write_bytes(gzip.compress(content) if ending.endswith(".gz") else content)
-    good, [(line, told)] = found(read_documents(path))
+    good, [(line, reported)] = found(read_documents(path))
     assert [document.doc_id for document in good] == ["1", "3"]
-    assert told.startswith(reason)
+    assert reported.startswith(reason)
     assert line == 2 + bool(header)
 
 
 @every_text_format
-def test_a_last_row_that_is_cut_off_is_told(tmp_path, ending):
+def test_a_last_row_that_is_cut_off_is_reported(tmp_path, ending):
     header, row = ROWS[ending.removesuffix(".gz")]
     for tail in (b'{"doc_id": "2", "te', b"") if not header else (b"2", b'2,"sno' if b"," in header else b"2\t"):
         content = header + row % (1, b"x") + tail
@@ -294,7 +294,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, ending):
     assert peaks[1] < peaks[0] + 500_000
 
 
-def test_a_full_disk_is_told_where_the_ids_are_kept(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_where_the_ids_are_kept(tmp_path, monkeypatch):
     connect = sqlite3.connect
 
     def connect_to_a_small_disk(*arguments, **options):

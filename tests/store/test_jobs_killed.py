@@ -38,7 +38,7 @@ def test_a_job_that_was_entered_waits_after_a_kill(folder):
         assert [(job.verb, job.state) for job in Jobs(workspace).all()] == [("prune", "queued")]
 
 
-def test_a_job_whose_process_was_killed_is_told_and_not_done_twice(folder):
+def test_a_job_whose_process_was_killed_is_reported_and_not_done_twice(folder):
     add_job(folder)
     die_at("jobs.claimed", work, folder)
     with Workspace.open(folder) as workspace:

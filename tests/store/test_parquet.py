@@ -117,12 +117,12 @@ def test_lists_of_negatives_and_scores(tmp_path):
         ),
     ],
 )
-def test_a_bad_row_is_told_by_its_number(tmp_path, values, reason):
+def test_a_bad_row_is_reported_by_its_number(tmp_path, values, reason):
     path = write(tmp_path, {"_id": pa.array(["1", "2", "3"]), "text": values})
-    good, [(row, told)] = found(read_documents(path))
+    good, [(row, reported)] = found(read_documents(path))
     assert [document.doc_id for document in good] == ["1", "3"]
     assert row == 2
-    assert reason in told
+    assert reason in reported
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -181,7 +181,7 @@ def test_a_server_that_ends_sessions_is_connected_to_anew(database, postgres_sto
         ("s3cret", InputError, "no address"),
     ],
 )
-def test_a_server_that_is_not_there_is_told_without_a_password(address, error, said):
+def test_a_server_that_is_not_there_is_reported_without_a_password(address, error, said):
     with pytest.raises(error, match=said) as caught:
         open_database(address)
     assert caught.value.hint
@@ -277,6 +277,6 @@ def test_a_server_that_checks_passwords_takes_the_right_one_from_the_environment
             connection.execute("SELECT pg_reload_conf()")
 
 
-def test_what_an_index_cannot_hold_is_told(database):
+def test_what_an_index_cannot_hold_is_reported(database):
     with pytest.raises(WorkspaceError, match="cannot be written: index row"):
         put(database, Document(doc_id=os.urandom(4000).hex(), text="x"))

@@ -111,16 +111,16 @@ FIRST = {
 def imported(folder, files):
     """What imports and a removal changed, and what is there then."""
     with Workspace.open(folder) as workspace:
-        told = []
+        reported = []
         for step, kinds in (("first", FIRST), ("changes", CHANGES), ("changes", CHANGES)):
             for kind, rows in kinds.items():
                 file = files / f"{step}-{kind}.jsonl"
                 file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-                told.append(add(workspace, kind, file, by="human:ann" if kind == "judgments" else "")["changes"])
-        told.append(remove(workspace, ["d4", "d3"]).num_removed)
+                reported.append(add(workspace, kind, file, by="human:ann" if kind == "judgments" else "")["changes"])
+        reported.append(remove(workspace, ["d4", "d3"]).num_removed)
         there = workspace.collection
         judgments = [(each.query_id, each.doc_id, each.grade, each.document_hash) for each in there.all_judgments()]
-        return told, there.documents(), there.queries(), judgments, there.pairs(), there.revision(), there.counts()
+        return reported, there.documents(), there.queries(), judgments, there.pairs(), there.revision(), there.counts()
 
 
 def test_imports_do_the_same_in_both(tmp_path, postgres_store):

@@ -77,7 +77,7 @@ def test_what_is_empty_and_row_numbers_are_left_out(tmp_path, content, separator
     assert records(read_documents(file)) == [Document(doc_id="1", text="a"), Document(doc_id="2", text="b")]
 
 
-def test_what_was_left_out_is_told(tmp_path):
+def test_what_was_left_out_is_reported(tmp_path):
     file = source(tmp_path, ",_id,text,,\n0,1,a,,\n1,2,b,,\n,,,,\n,,,,\n")
     assert len(records(read_documents(file))) == 2
     assert file.notes.lines() == (
@@ -272,7 +272,7 @@ def test_made_ids_stand_beside_given_ones_and_follow_the_content(tmp_path):
     [(read_documents, "documents.doc_id"), (read_queries, "queries.query_id")],
     ids=["corpus", "queries"],
 )
-def test_a_column_called_id_beside_made_ids_is_told(tmp_path, read, place):
+def test_a_column_called_id_beside_made_ids_is_reported(tmp_path, read, place):
     file = source(tmp_path, "id,text\n7,how\n8,why\n")
     made = [row.record for row in read(file, make_ids=True)]
     assert [each.metadata for each in made] == [{"id": "7"}, {"id": "8"}]

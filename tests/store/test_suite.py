@@ -89,7 +89,7 @@ def test_cases_are_read_with_their_lines_and_defaults(read):
     assert (short.severity, short.group) == ("major", "common")
 
 
-def test_all_faults_of_all_cases_are_told_at_once(read):
+def test_all_faults_of_all_cases_are_reported_at_once(read):
     found = faults(
         read(
             a_case(name='"a"', severity='"critcal"', k="0")
@@ -163,7 +163,7 @@ def test_a_field_that_cannot_work_is_named(read, fields, reason):
     ],
     ids=range(16),
 )
-def test_a_file_that_is_no_suite_is_told(read, content, line, reason):
+def test_a_file_that_is_no_suite_is_reported(read, content, line, reason):
     ((found_line, found),) = faults(read(content))
     assert found.startswith(reason)
     assert found_line == line
@@ -175,12 +175,12 @@ def test_names_are_unique_however_they_are_written(read):
     assert faults([second]) == [(5, "case '2024-05-01': case 1 has the same name")]
 
 
-def test_every_line_that_is_not_utf_8_is_told(read):
+def test_every_line_that_is_not_utf_8_is_reported(read):
     found = faults(read(b"# \xe9\n" + a_case().encode() + b"# \xe9\n"))
     assert [line for line, _ in found] == [1, 6]
 
 
-def test_a_suite_that_is_absent_is_told(tmp_path):
+def test_a_suite_that_is_absent_is_reported(tmp_path):
     (fault,) = read_suite(tmp_path / "suite.toml")
     assert fault.reason == "no such file"
 

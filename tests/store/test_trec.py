@@ -77,10 +77,10 @@ def test_topics_in_two_columns(tmp_path):
 def test_a_bad_topic_is_one_fault_on_its_first_line(tmp_path, topic, reason):
     topic = topic.encode() if isinstance(topic, str) else topic
     content = TOPICS.encode() + topic + b"<top>\n<num> 9\n<title> good\n</top>\n"
-    good, [(line, told)] = found(read_queries(write(tmp_path, content, "t.topics")))
+    good, [(line, reported)] = found(read_queries(write(tmp_path, content, "t.topics")))
     assert [query.query_id for query in good] == ["401", "402", "9"]
     assert line == TOPICS.count("\n") + 1
-    assert reason in told
+    assert reason in reported
 
 
 def test_a_topic_without_end_is_cut_off_or_too_long(tmp_path, monkeypatch):

@@ -311,7 +311,7 @@ def test_a_rule_with_a_field_that_may_not_filter_is_refused(versioned, ask, fiel
     assert field in error["message"]
 
 
-def test_a_reranker_that_is_missing_is_told(versioned, ask):
+def test_a_reranker_that_is_missing_is_reported(versioned, ask):
     error = ask(versioned.folder, "evaluate", "base+rerank", "--set", "search.rerank.model=./gone", code=2)["error"]
     assert "no such model folder" in error["message"]
     assert error["hint"]
@@ -353,16 +353,16 @@ def coded(tmp_path, new_workspace):
 
 
 def test_a_field_that_the_recipe_calls_text_does_not_boost_in_evaluate_or_search(coded, ask):
-    told = "'code' cannot boost: it is text, as columns.documents.metadata says"
+    reported = "'code' cannot boost: it is text, as columns.documents.metadata says"
     error = ask(coded.folder, "evaluate", "base+boost", code=2)["error"]
-    assert told in error["message"]
+    assert reported in error["message"]
     recipe = coded.folder / "nearer.toml"
     as_it_is = recipe.read_text()
     recipe.write_text(as_it_is.replace('code = "text"', ""))
     ask(coded.folder, "promote", "base+boost", "--force", "--reason", "to serve it", code=None)
     assert ask(coded.folder, "search", "weather")["results"]
     recipe.write_text(as_it_is)
-    assert told in ask(coded.folder, "search", "weather", code=2)["error"]["message"]
+    assert reported in ask(coded.folder, "search", "weather", code=2)["error"]["message"]
 
 
 def test_advice_and_diagnosis_read_types_as_the_recipe_says(coded):

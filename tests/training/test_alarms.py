@@ -85,7 +85,7 @@ def test_monitoring_changes_no_model(base_live, tmp_path, ask):
 
 @pytest.mark.slow
 def test_twenty_pairs_learned_by_heart_raise_the_gap_and_the_gate_names_it(ask, nearer, base_live):
-    told = nearer(
+    reported = nearer(
         "train",
         "--dir",
         base_live,
@@ -96,8 +96,8 @@ def test_twenty_pairs_learned_by_heart_raise_the_gap_and_the_gate_names_it(ask, 
         "--set",
         "train.epochs=10",
     )
-    assert "alarm train_dev_gap 0." in told.out
-    assert "train on more queries, for fewer epochs" in told.out
+    assert "alarm train_dev_gap 0." in reported.out
+    assert "train on more queries, for fewer epochs" in reported.out
     answer = ask(base_live, "promote", code=None)
     [note] = [note for note in answer["notes"] if note.startswith("Alarm")]
     assert note.startswith("Alarm train_dev_gap was raised in training: Training queries minus dev was")
@@ -168,9 +168,9 @@ def test_several_answers_to_a_question_and_questions_to_an_answer_repeat_nothing
 @pytest.mark.exhaustive
 def test_an_absurd_learning_rate_raises_collapse_though_dev_kept_the_model_of_before(ask, nearer, base_live):
     sets = ("train.passes=1", "train.learning_rate=0.3")
-    told = nearer("train", "--dir", base_live, *(part for each in sets for part in ("--set", each)))
-    assert "nothing was better on training dev" in told.out
-    assert {line.split()[1] for line in told.out.splitlines() if line.startswith("alarm")} == {"rank_lost"}
+    reported = nearer("train", "--dir", base_live, *(part for each in sets for part in ("--set", each)))
+    assert "nothing was better on training dev" in reported.out
+    assert {line.split()[1] for line in reported.out.splitlines() if line.startswith("alarm")} == {"rank_lost"}
 
 
 # The sample of training queries

@@ -154,10 +154,10 @@ def test_documents_that_there_is_no_time_for_are_not_read(run, base_live, clock)
         path.unlink()
     clock.token_s = 0.02
     result, _, said = run(budget=120)
-    [told] = [line for line in said if "documents are read" in line]
+    [reported] = [line for line in said if "documents are read" in line]
     assert result["num_pairs"] > 0
     assert result["dev"]["num_queries"] > 0
-    assert int(told.split()[3]) < 80
+    assert int(reported.split()[3]) < 80
     assert clock.now <= 1.1 * 120
 
 
@@ -463,7 +463,7 @@ def test_a_search_that_was_killed_keeps_its_trials(run, monkeypatch):
 
 
 @pytest.mark.exhaustive
-def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
+def test_a_trial_that_breaks_down_is_reported_and_another_kept(run, monkeypatch):
     run_passes, parts = passes_module.run_passes, []
 
     def broken(job):
@@ -481,7 +481,7 @@ def test_a_trial_that_breaks_down_is_told_and_another_kept(run, monkeypatch):
     assert result["dev"]["best"] == max(value for value in values if value is not None)
 
 
-def test_when_all_break_down_the_remedy_is_told(run, base_live):
+def test_when_all_break_down_the_remedy_is_reported(run, base_live):
     with pytest.raises(RecipeError, match="every training broke down; the first: training broke down in pass 1"):
         run("train.learning_rate=1e30", seeds=2)
     assert not list((base_live / ".nearer/training").iterdir())
@@ -517,7 +517,7 @@ def test_no_fewer_candidates_are_tried_than_a_teacher_is_given():
 
 
 @pytest.mark.exhaustive
-def test_the_options_are_told_and_shown(ask, nearer, base_live):
+def test_the_options_are_reported_and_shown(ask, nearer, base_live):
     outcome = nearer("train", "--seeds", 2, "--budget", "10m", "--dir", base_live)
     assert outcome.exit_code == 0, outcome.err
     assert "the time decided: all that the recipe asks for" in outcome.out

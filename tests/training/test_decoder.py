@@ -64,12 +64,12 @@ def _all_read_with_their_prompt(folder: Path, read: list[str]) -> None:
     documents = [document.full_text for document in workspace.collection.documents()]
     workspace.close()
     asked = [text.removeprefix(PROMPTS["query"]) for text in read if text.startswith(PROMPTS["query"])]
-    told = [text.removeprefix(PROMPTS["document"]) for text in read if text.startswith(PROMPTS["document"])]
-    assert len(asked) + len(told) == len(read), "nothing is read without a prompt"
+    reported = [text.removeprefix(PROMPTS["document"]) for text in read if text.startswith(PROMPTS["document"])]
+    assert len(asked) + len(reported) == len(read), "nothing is read without a prompt"
     assert set(asked) - {""} == queries, "the prompt alone is read for its length"
     whole = "\n".join(documents)
-    assert all(text in whole for text in set(told))
-    assert set(documents) <= set(told)
+    assert all(text in whole for text in set(reported))
+    assert set(documents) <= set(reported)
 
 
 @pytest.mark.exhaustive

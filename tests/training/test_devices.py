@@ -121,7 +121,7 @@ def until(is_so, *, timeout_s=60):
         time.sleep(0.02)
 
 
-def test_a_fault_of_the_command_is_told_once_and_ends_both(base_live):
+def test_a_fault_of_the_command_is_reported_once_and_ends_both(base_live):
     codes, printed = Together("train", "--dir", base_live, "--set", "train.batch_size=1", "--json").wait()
     assert codes == [2, 2], printed
     assert json.loads(printed[0].splitlines()[-1])["error"]["code"] == "bad_recipe"

@@ -167,7 +167,7 @@ def test_too_many_negatives_to_choose_from_are_refused(ask, base_live, topic_cro
         ("reranker-0123456789ab", "no reranker 'reranker-0123456789ab'"),
     ],
 )
-def test_a_teacher_that_is_missing_is_told_before_anything_is_trained(ask, base_live, monkeypatch, value, message):
+def test_a_teacher_that_is_missing_is_reported_before_anything_is_trained(ask, base_live, monkeypatch, value, message):
     monkeypatch.setattr(passes_module, "fit", lambda *_, **__: pytest.fail("trained"))
     error = ask(base_live, "train", "--set", f"mining.reranker={value}", code=2)["error"]
     assert message in error["message"]

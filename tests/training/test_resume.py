@@ -183,7 +183,7 @@ def test_another_training_keeps_what_there_is_until_it_is_resumed_or_discarded(r
             discard_run(workspace, before.name)
 
 
-def test_other_libraries_are_told_and_asked_for(run, cut_short, monkeypatch, folder, wanted):
+def test_other_libraries_are_reported_and_asked_for(run, cut_short, monkeypatch, folder, wanted):
     cut_short("train.checkpoint")
     [before] = (folder / ".nearer/training").iterdir()
     monkeypatch.setattr(run_module, "version", lambda package: "9.9")

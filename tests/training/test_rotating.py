@@ -36,8 +36,8 @@ def run(base_live):
 
 def test_it_starts_as_good_as_the_model_was_and_rotates_once(run):
     plain, is_plain_rotated, _ = run("train.passes=1")
-    result, was_rotated, told = run(CUT, "train.passes=1")
-    assert (is_plain_rotated, was_rotated, told) == (False, True, True)
+    result, was_rotated, reported = run(CUT, "train.passes=1")
+    assert (is_plain_rotated, was_rotated, reported) == (False, True, True)
     assert result["improved"]
     assert result["dev"]["start"] == pytest.approx(plain["dev"]["start"], abs=1e-6)
     assert run(CUT, "train.passes=1", start=result["model_id"])[1:] == (True, False)

@@ -88,7 +88,7 @@ def test_a_training_says_how_much_of_each_source_it_used(clicked, stub_trainer):
     assert any("its cap" in each for each in said)
 
 
-def test_what_is_not_there_is_told(clicked):
+def test_what_is_not_there_is_reported(clicked):
     for sources, said in (("human,llm", "no judgments of llm"), ("llm", "no judgments of llm")):
         with pytest.raises(RecipeError, match=said):
             trained(clicked, sources=sources)

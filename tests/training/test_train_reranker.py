@@ -51,8 +51,8 @@ def outcome(folder, result):
         left = sorted(path.name for path in workspace.training.rglob("run-*"))
     finally:
         workspace.close()
-    told = {key: value for key, value in dict(result).items() if key != "duration_s"}
-    return {"result": told, "rerankers": known, "events": events, "models": models, "left": left}
+    reported = {key: value for key, value in dict(result).items() if key != "duration_s"}
+    return {"result": reported, "rerankers": known, "events": events, "models": models, "left": left}
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +64,9 @@ def _reranked(_made, topic_cross_encoder_folder, tmp_path_factory):
         values = "".join(f"{key} = {value}\n" for key, value in RECIPE.items())
         (folder / "nearer.toml").write_text((folder / "nearer.toml").read_text() + "\n[reranker]\n" + values)
     workspace = Workspace.open(folder)
-    told = train_reranker(workspace, str(topic_cross_encoder_folder)).to_dict()
+    reported = train_reranker(workspace, str(topic_cross_encoder_folder)).to_dict()
     workspace.close()
-    return root / "before", folder, told, outcome(folder, told)
+    return root / "before", folder, reported, outcome(folder, reported)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def after(_reranked, tmp_path):
 
 
 @pytest.fixture
-def told(_reranked):
+def reported(_reranked):
     """What the training answered."""
     return _reranked[2]
 
@@ -94,9 +94,9 @@ def wanted(_reranked):
 
 
 @pytest.fixture
-def named(after, told):
+def named(after, reported):
     """The options that make search rerank with the trained one."""
-    return "--set", f"search.rerank.model={told['reranker_id']}"
+    return "--set", f"search.rerank.model={reported['reranker_id']}"
 
 
 def value(result, system):
@@ -107,37 +107,37 @@ def value(result, system):
 # What a training does
 
 
-def test_it_is_better_than_the_order_it_found_and_than_where_it_began(told):
-    dev, [only] = told["dev"], told["passes"]
-    assert told["improved"]
+def test_it_is_better_than_the_order_it_found_and_than_where_it_began(reported):
+    dev, [only] = reported["dev"], reported["passes"]
+    assert reported["improved"]
     assert dev["best"] > max(dev["retriever"], dev["start"])
     assert (dev["metric"], dev["num_queries"], dev["depth"]) == ("nDCG@10", 15, 20)
     assert only["fit"]["dev"][0]["value"] == dev["start"]
-    assert (told["num_pairs"], told["num_excluded"]) == (140, {"queries": 0, "pairs": 0})
-    assert told["start"]["is_fresh"] is False
+    assert (reported["num_pairs"], reported["num_excluded"]) == (140, {"queries": 0, "pairs": 0})
+    assert reported["start"]["is_fresh"] is False
     assert only["mining"]["num_filled_at_random"] == 0
 
 
-def test_what_was_measured_is_what_the_system_does(ask, after, told, named):
+def test_what_was_measured_is_what_the_system_does(ask, after, reported, named):
     """Dev's queries are 20, of which training looked at 15."""
     everything = ("--set", "reranker.max_dev_queries=20")
     result = ask(after, "evaluate", "base", "base+rerank", "--split", "dev", *named)
     assert value(result, "base+rerank") > value(result, "base")
     again = ask(
-        after, "train", "--reranker", "--from", told["reranker_id"], *everything, "--set", "reranker.epochs=0.1"
+        after, "train", "--reranker", "--from", reported["reranker_id"], *everything, "--set", "reranker.epochs=0.1"
     )
     assert again["dev"]["start"] == pytest.approx(value(result, "base+rerank"))
     assert again["dev"]["retriever"] == pytest.approx(value(result, "base"))
 
 
-def test_it_is_named_in_status_and_lineage_and_history_stays_about_live(ask, nearer, after, told):
+def test_it_is_named_in_status_and_lineage_and_history_stays_about_live(ask, nearer, after, reported):
     [known] = ask(after, "status")["rerankers"]
-    assert (known["reranker_id"], known["parent_id"]) == (told["reranker_id"], None)
-    [link] = ask(after, "lineage", told["reranker_id"])["lineage"]
-    assert (link["reranker_id"], link["cross_encoder_id"]) == (told["reranker_id"], told["cross_encoder_id"])
+    assert (known["reranker_id"], known["parent_id"]) == (reported["reranker_id"], None)
+    [link] = ask(after, "lineage", reported["reranker_id"])["lineage"]
+    assert (link["reranker_id"], link["cross_encoder_id"]) == (reported["reranker_id"], reported["cross_encoder_id"])
     assert (link["data"]["num_pairs"], link["seed"], link["releases"]) == (140, 0, [])
-    shown = nearer("lineage", told["reranker_id"], "--dir", after).out
-    assert f"{told['reranker_id']}  " in shown
+    shown = nearer("lineage", reported["reranker_id"], "--dir", after).out
+    assert f"{reported['reranker_id']}  " in shown
     assert "reranker from /" in shown
     assert [event["action"] for event in ask(after, "history")["events"]] == ["promote"]
     assert nearer("report", "--dir", after).exit_code == 0
@@ -162,14 +162,14 @@ def test_a_fresh_one_learns_to_rerank_what_it_has_not_seen(opened, base_live):
 
 
 @pytest.mark.exhaustive
-def test_one_that_was_trained_here_teaches(ask, after, told):
-    setting = ("--set", f"mining.reranker={told['reranker_id']}", "--set", "train.max_pairs=32")
+def test_one_that_was_trained_here_teaches(ask, after, reported):
+    setting = ("--set", f"mining.reranker={reported['reranker_id']}", "--set", "train.max_pairs=32")
     trained = ask(after, "train", *setting)
     assert trained["passes"][1]["mining"]["num_masked_by_teacher"] > 0
 
 
 @pytest.mark.exhaustive
-def test_what_brings_nothing_better_is_told_and_not_kept(nearer, before, topic_cross_encoder_folder):
+def test_what_brings_nothing_better_is_reported_and_not_kept(nearer, before, topic_cross_encoder_folder):
     few = ("--set", "reranker.epochs=0.1", "--set", "reranker.learning_rate=1e-12")
     outcome = nearer("train", "--reranker", "--from", topic_cross_encoder_folder, *few, "--dir", before)
     assert outcome.exit_code == 0
@@ -179,9 +179,9 @@ def test_what_brings_nothing_better_is_told_and_not_kept(nearer, before, topic_c
 
 
 @pytest.mark.exhaustive
-def test_a_better_one_says_how_to_use_it(nearer, before, topic_cross_encoder_folder, told):
+def test_a_better_one_says_how_to_use_it(nearer, before, topic_cross_encoder_folder, reported):
     outcome = nearer("train", "--reranker", "--from", topic_cross_encoder_folder, "--dir", before)
-    assert f'next: search.rerank.model = "{told["reranker_id"]}" in nearer.toml' in outcome.out
+    assert f'next: search.rerank.model = "{reported["reranker_id"]}" in nearer.toml' in outcome.out
     assert " as found, " in outcome.out
     assert " as it began, " in outcome.out
 
@@ -247,15 +247,15 @@ def _counted(texts):
 # As a part of systems
 
 
-def test_it_goes_live_and_back_and_its_lineage_is_told(ask, after, told, named):
+def test_it_goes_live_and_back_and_its_lineage_is_reported(ask, after, reported, named):
     promoted = ask(after, "promote", "base+rerank", "--force", "--reason", "a test", *named, code=None)
     assert promoted["verdict"] == "promoted"
     found = ask(after, "search", "music and water")["results"]
     assert len(found) == 5
     lineage = ask(after, "lineage")
-    assert [each["reranker_id"] for each in lineage["reranker"]] == [told["reranker_id"]]
+    assert [each["reranker_id"] for each in lineage["reranker"]] == [reported["reranker_id"]]
     assert lineage["reranker"][0]["releases"] == [promoted["release_id"]]
-    assert lineage["lineage"][0]["model_id"] == told["retriever"]
+    assert lineage["lineage"][0]["model_id"] == reported["retriever"]
     ask(after, "rollback")
     assert ask(after, "status")["live"]["stages"] == []
     assert ask(after, "lineage")["reranker"] == []
@@ -264,10 +264,10 @@ def test_it_goes_live_and_back_and_its_lineage_is_told(ask, after, told, named):
 
 
 def test_a_release_refuses_files_that_are_no_longer_what_was_trained(
-    ask, after, told, named, tiny_cross_encoder_folder
+    ask, after, reported, named, tiny_cross_encoder_folder
 ):
     ask(after, "promote", "base+rerank", "--force", "--reason", "a test", *named, code=None)
-    folder = after / ".nearer" / "models" / told["cross_encoder_id"]
+    folder = after / ".nearer" / "models" / reported["cross_encoder_id"]
     kept = shutil.copytree(folder, after / "kept")
     shutil.rmtree(folder)
     error = ask(after, "search", "music", code=2)["error"]
@@ -283,7 +283,7 @@ def test_a_release_refuses_files_that_are_no_longer_what_was_trained(
 
 
 @pytest.mark.exhaustive
-def test_shorter_inputs_are_pinned_by_the_release(ask, after, told, named):
+def test_shorter_inputs_are_pinned_by_the_release(ask, after, reported, named):
     short = ("--set", "search.rerank.max_seq_length=16")
     ask(after, "promote", "base+rerank", "--force", "--reason", "a test", *named, *short, code=None)
     before = ask(after, "evaluate", "live", "--split", "dev")["results"][0]["metrics"]
@@ -293,20 +293,20 @@ def test_shorter_inputs_are_pinned_by_the_release(ask, after, told, named):
     assert "reads 8 to 128" in error["message"]
 
 
-def test_it_is_no_system_of_its_own_and_unknown_ids_are_told(ask, after, told):
+def test_it_is_no_system_of_its_own_and_unknown_ids_are_reported(ask, after, reported):
     for verb in ("evaluate", "promote", "diagnose"):
-        error = ask(after, verb, told["reranker_id"], code=2)["error"]
+        error = ask(after, verb, reported["reranker_id"], code=2)["error"]
         assert "is a reranker, and no system of its own" in error["message"]
-        assert f'search.rerank.model = "{told["reranker_id"]}"' in error["hint"]
+        assert f'search.rerank.model = "{reported["reranker_id"]}"' in error["hint"]
     error = ask(after, "evaluate", "base+rerank", "--set", "search.rerank.model=reranker-0123456789ab", code=2)["error"]
-    assert f"no reranker 'reranker-0123456789ab'; known: {told['reranker_id']}" in error["message"]
+    assert f"no reranker 'reranker-0123456789ab'; known: {reported['reranker_id']}" in error["message"]
     error = ask(after, "lineage", "reranker-0123456789ab", code=2)["error"]
     assert error["code"] == "not_found"
 
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
-def test_advice_measures_it_on_queries_that_it_did_not_learn_from(ask, after, told, named):
+def test_advice_measures_it_on_queries_that_it_did_not_learn_from(ask, after, reported, named):
     few = ("--set", "advise.curve_pairs=20", "--set", "train.epochs=0.1", "--no-test")
     advice = ask(after, "advise", *named, *few)
     [row] = [each for each in advice["remedies"] if each["name"] == "base+rerank"]
@@ -316,11 +316,11 @@ def test_advice_measures_it_on_queries_that_it_did_not_learn_from(ask, after, to
     assert row["metrics"]["nDCG@10"]["value"] == pytest.approx(value(dev, "base+rerank"))
 
 
-def test_slices_cannot_be_held_out_of_what_was_trained(ask, after, told):
+def test_slices_cannot_be_held_out_of_what_was_trained(ask, after, reported):
     path = after / "nearer.toml"
     path.write_text(path.read_text() + '\n[split.held_out]\nold = "year<2018"\n')
     error = ask(after, "evaluate", "base", code=2)["error"]
-    assert told["reranker_id"] in error["message"]
+    assert reported["reranker_id"] in error["message"]
 
 
 # What is refused
@@ -445,10 +445,10 @@ def test_a_training_that_breaks_down_at_once_is_refused_with_the_remedy(ask, bef
 
 @pytest.mark.exhaustive
 def test_a_training_that_breaks_down_later_keeps_what_was_best(
-    nearer, before, monkeypatch, topic_cross_encoder_folder, told
+    nearer, before, monkeypatch, topic_cross_encoder_folder, reported
 ):
     forward, num_calls = ListwiseLoss.forward, []
-    last = told["passes"][0]["fit"]["num_steps"] - 1
+    last = reported["passes"][0]["fit"]["num_steps"] - 1
 
     def broken(*args, **options):
         num_calls.append(1)
@@ -521,12 +521,12 @@ def test_without_room_or_permission_it_says_so_and_nothing_is_half_done(
     before, ask, wanted, topic_cross_encoder_folder
 ):
     command = ("train", "--reranker", "--from", topic_cross_encoder_folder, "--dir", before)
-    told = ask(before, "status")
+    reported = ask(before, "status")
     for limit in (4096, 200_000):
         ended = run(*command, max_file_bytes=limit)
         assert ended.code == 2, ended.printed
         assert "Traceback" not in ended.printed
-        assert ask(before, "status") == told
+        assert ask(before, "status") == reported
     for path in (before / ".nearer", *(before / ".nearer").rglob("*")):
         path.chmod(path.stat().st_mode & ~0o222)
     ended = run(*command, unprivileged=True)

@@ -69,7 +69,7 @@ def test_a_map_that_dev_does_not_want_is_not_there(run):
 
 
 @pytest.mark.exhaustive
-def test_a_map_that_is_not_proven_better_is_not_there_and_its_gain_not_told(run, monkeypatch):
+def test_a_map_that_is_not_proven_better_is_not_there_and_its_gain_not_reported(run, monkeypatch):
     unproven = partial(compare_all, confidence=1 - 1e-9)
     monkeypatch.setattr(warm_start, "compare_all", lambda *values, **settings: unproven(*values, **settings))
     result, model = run(LINEAR_FIRST, NOTHING)
@@ -164,11 +164,11 @@ def test_it_merges_with_the_base(run, base_live):
     assert merged["points"][-1]["value"] == pytest.approx(result["dev"]["best"], abs=1e-6)
 
 
-def test_it_is_told_and_shown(nearer, base_live, run):
+def test_it_is_reported_and_shown(nearer, base_live, run):
     settings = [part for setting in (LINEAR_FIRST, MUCH, *ONCE) for part in ("--set", setting)]
-    told = nearer("train", "--dir", base_live, *settings)
-    assert "1 pass after a linear map" in told.out
-    assert ", kept" in told.err
+    reported = nearer("train", "--dir", base_live, *settings)
+    assert "1 pass after a linear map" in reported.out
+    assert ", kept" in reported.err
     nearer("report", "--dir", base_live)
     page = (base_live / ".nearer" / "reports" / "report.html").read_text()
     assert '<th scope="row">linear map</th>' in page

@@ -52,8 +52,12 @@ def test_a_promotion_is_a_job_that_the_service_follows(serving, trained, in_proc
     after = ended["result"]["release_id"]
     assert after == running.workspace.registry.live_id() != before
     eventually(lambda: running.client.get("/readyz").json()["release_id"] == after, what="follows")
-    told = running.client.get("/v1/admin/releases").json()
-    assert (told["live"]["release_id"], told["previous"]["release_id"], told["served"]) == (after, before, after)
+    reported = running.client.get("/v1/admin/releases").json()
+    assert (reported["live"]["release_id"], reported["previous"]["release_id"], reported["served"]) == (
+        after,
+        before,
+        after,
+    )
     assert running.client.post("/v1/admin/rollback").json()["release_id"] == before
     eventually(lambda: running.client.get("/readyz").json()["release_id"] == before, what="follows back")
     assert [each["job_id"] for each in running.client.get("/v1/admin/jobs").json()["jobs"]] == [ended["job_id"]]

@@ -200,10 +200,10 @@ def test_hostile_input_is_refused_and_the_next_question_answered(agents, base_li
                     found.append(str(error))
         return found
 
-    for (name, arguments, said), told in zip(HOSTILE, anyio.run(ask), strict=True):
-        assert said in told, (name, str(arguments)[:80], told)
-        assert "Traceback" not in told
-        assert str(base_live) not in told
+    for (name, arguments, said), reported in zip(HOSTILE, anyio.run(ask), strict=True):
+        assert said in reported, (name, str(arguments)[:80], reported)
+        assert "Traceback" not in reported
+        assert str(base_live) not in reported
     assert content(asked(Client(running.url), LOOP[0])[0])["results"]
 
 
@@ -255,9 +255,9 @@ def test_it_follows_what_is_live_and_what_is_written(ask, agents, trained, tmp_p
 
 def test_without_the_extra_the_verb_says_how_to_install_it(nearer, base_live, monkeypatch):
     monkeypatch.setitem(sys.modules, "mcp", None)
-    told = nearer("mcp", "--dir", base_live)
-    assert told.exit_code == 2
-    assert "pip install 'nearer[mcp]'" in told.err
+    reported = nearer("mcp", "--dir", base_live)
+    assert reported.exit_code == 2
+    assert "pip install 'nearer[mcp]'" in reported.err
     with pytest.raises(Exception, match="mcp"), extra("mcp", used_for="nearer mcp"):
         import mcp  # noqa: F401
 
@@ -267,6 +267,6 @@ def test_without_the_extra_the_verb_says_how_to_install_it(nearer, base_live, mo
     [(["--port", "9999"], "--host and --port are of --http"), (["--http", "--host", "0.0.0.0"], "loopback alone")],
 )
 def test_wrong_usage_is_refused(nearer, base_live, arguments, said):
-    told = nearer("mcp", "--dir", base_live, *arguments)
-    assert told.exit_code == 2
-    assert said in told.err
+    reported = nearer("mcp", "--dir", base_live, *arguments)
+    assert reported.exit_code == 2
+    assert said in reported.err

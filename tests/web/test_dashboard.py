@@ -113,10 +113,10 @@ def test_every_page_has_a_twin_and_escapes_what_came_from_data(seen):
 
 
 def test_the_page_of_an_experiment(seen):
-    told = seen.client.get("/dashboard/experiments.json").json()
-    assert told["report"]["num_units"] == {"control": 60, "treatment": 60}
+    reported = seen.client.get("/dashboard/experiments.json").json()
+    assert reported["report"]["num_units"] == {"control": 60, "treatment": 60}
     page = seen.client.get("/dashboard/experiments").text
-    assert told["report"]["experiment"]["plan_hash"] in page
+    assert reported["report"]["experiment"]["plan_hash"] in page
     for said in ("click_through", "latency_p95", "as planned", "no experiment has both yet"):
         assert said in page
     assert seen.client.get("/dashboard/experiments?experiment=none").status_code == 404
@@ -124,15 +124,16 @@ def test_the_page_of_an_experiment(seen):
 
 def test_what_the_pages_say(seen):
     num_searches = 4 + 120  # here, and by another process
-    told = eventually(
-        lambda: (told := seen.client.get("/dashboard.json").json())["num_searches"] == num_searches and told, what="all"
+    reported = eventually(
+        lambda: (reported := seen.client.get("/dashboard.json").json())["num_searches"] == num_searches and reported,
+        what="all",
     )
-    assert told["live"]["release_id"] == told["served"] == seen.workspace.registry.live_id()
+    assert reported["live"]["release_id"] == reported["served"] == seen.workspace.registry.live_id()
     moves = [each for each in seen.workspace.registry.history() if each.action != "arm"]
-    assert told["since"] == moves[-1].at
-    assert told["forced"] in (HOSTILE, None), "as the gate decided"
-    assert told["reasons"]
-    assert (told["shadow"], told["index_lag"]) == ("hybrid", 0)
+    assert reported["since"] == moves[-1].at
+    assert reported["forced"] in (HOSTILE, None), "as the gate decided"
+    assert reported["reasons"]
+    assert (reported["shadow"], reported["index_lag"]) == ("hybrid", 0)
     traffic = seen.client.get("/dashboard/traffic.json").json()
     assert traffic["zero_results"][0] == ["qqqqzzzz", 2]
     assert traffic["by_arm"] == {"live": 4, "control": 60, "treatment": 60}
@@ -154,10 +155,10 @@ def test_what_the_pages_say(seen):
 
 
 @pytest.mark.exhaustive
-def test_queries_that_nobody_clicked_on_are_told_once_events_come(live):
+def test_queries_that_nobody_clicked_on_are_reported_once_events_come(live):
     answers = [live.post("/v1/search", query=query) for query in ("harbour", "lantern", "lantern")]
-    told = lambda: live.client.get("/dashboard/traffic.json").json()  # noqa: E731
-    assert eventually(lambda: told()["num_searches"] == 3 and told(), what="written")["unclicked"] == []
+    reported = lambda: live.client.get("/dashboard/traffic.json").json()  # noqa: E731
+    assert eventually(lambda: reported()["num_searches"] == 3 and reported(), what="written")["unclicked"] == []
     clicked = {"query_id": answers[0]["query_id"], "object_id": answers[0]["results"][0]["doc_id"]}
     live.post("/v1/events", action_name="click", **clicked)
     assert live.client.get("/dashboard/traffic.json").json()["unclicked"] == [["lantern", 2]]
@@ -177,11 +178,11 @@ def test_a_rollback_of_what_is_not_live_any_more_is_refused(seen):
 
 @pytest.mark.exhaustive
 def test_jobs_are_started_from_the_page(live):
-    told = live.client.post("/dashboard/jobs", data={"verb": "evaluate", "system": "base bm25"})
-    assert told.status_code == 303
-    page = told.headers["location"]
+    reported = live.client.post("/dashboard/jobs", data={"verb": "evaluate", "system": "base bm25"})
+    assert reported.status_code == 303
+    page = reported.headers["location"]
     done = eventually(
-        lambda: (told := live.client.get(f"{page}.json").json())["job"]["state"] in ("done", "failed") and told,
+        lambda: (reported := live.client.get(f"{page}.json").json())["job"]["state"] in ("done", "failed") and reported,
         what="done",
         patience_s=180,
     )
@@ -205,8 +206,8 @@ def test_keys_open_it_by_a_cookie(live):
         assert client.get("/dashboard/history.json").status_code == 401
         assert client.get("/dashboard/style.css").status_code == 200
         assert client.post("/dashboard/login", data={"key": "nearer_wrong"}).status_code == 401
-        told = client.post("/dashboard/login", data={"key": reader})
-        cookie = told.headers["set-cookie"].lower()
+        reported = client.post("/dashboard/login", data={"key": reader})
+        cookie = reported.headers["set-cookie"].lower()
         assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/dashboard"))
         assert client.get("/dashboard/history").status_code == 200
         assert client.post("/dashboard/jobs", data={"verb": "evaluate"}).status_code == 403

@@ -67,8 +67,8 @@ def test_a_rater_says_who_it_is_and_judges(rating):
     assert "<img" not in page.text
     assert not re.search(r"<script(?! src)|<style|<[^>&]*\s(on[a-z]+|style)=|javascript:", page.text), "nothing inline"
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    for told in ("bm25", "rank", "score", 'hostile"', "x0"):
-        assert told not in re.sub(r"&lt;.*?&gt;|<[^>]*>", "", page.text), f"blind, but it shows {told}"
+    for reported in ("bm25", "rank", "score", 'hostile"', "x0"):
+        assert reported not in re.sub(r"&lt;.*?&gt;|<[^>]*>", "", page.text), f"blind, but it shows {reported}"
     url, first = str(page.url).partition("?")[0], pair_of(page)
     assert pair_of(client.get(url)) == first, "a reload shows the same pair"
     after = client.post(url, data={"pair": first, "grade": "3", "reason": HOSTILE})
