@@ -6,7 +6,7 @@ from folders import write_jsonl
 from nearer.advice import advice_data, queries
 from nearer.core.progress import Silent
 from nearer.evaluation import diagnosis, gating, judged_split
-from nearer.flows import evaluate, export
+from nearer.flows import compress, evaluate, export
 from nearer.flows.add import add
 from nearer.flows.diagnose import diagnose
 from nearer.flows.promote import promote
@@ -28,6 +28,10 @@ def causes(workspace):
     return diagnose(workspace, "base").by_query
 
 
+def sizes(workspace):
+    return [each.value for each in compress.compression_curve(workspace, "base").rows]
+
+
 def remedies(workspace):
     return advice_data.AdviceData(workspace, Silent()).base["nDCG@10"].tolist()
 
@@ -36,6 +40,7 @@ MEASURES = {
     values: (evaluate, "open_system"),
     ranked: (export, "open_system"),
     causes: (diagnosis, "_stale"),
+    sizes: (compress, "_open"),
     remedies: (advice_data, "open_system"),
 }
 

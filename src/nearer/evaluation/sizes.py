@@ -8,10 +8,9 @@ from typing import get_args
 import numpy as np
 
 from nearer.core.arrays import Floats32
-from nearer.core.progress import Progress
 from nearer.core.results.vectors import SizeDifference, SizeValues
 from nearer.encode.compressed import compressed
-from nearer.encode.corpus import Corpus, refuse_edited
+from nearer.encode.corpus import Corpus
 from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.comparison import adjusted_p, compare_measured
 from nearer.evaluation.exclusions import Exclusions, find_exclusions
@@ -59,20 +58,17 @@ class MeasuredCorpus:
     exclusions: Exclusions
 
     @classmethod
-    def read(cls, workspace: Workspace, system: System, judged: JudgedSplit, *, progress: Progress) -> "MeasuredCorpus":
-        """Embed the queries and passages that all sizes share. Raises Conflict when documents changed meanwhile."""
-        embedded = EmbeddedCorpus.read(workspace, system.encoder, chunk=system.chunk, progress=progress)
-        refuse_edited(embedded.corpus.revision, judged.revision)
+    def of(cls, embedded: EmbeddedCorpus, judged: JudgedSplit) -> "MeasuredCorpus":
+        """Embed the queries and passages that all sizes share; both are of one moment."""
         return cls(
             corpus=embedded.corpus,
             passage_emb_PD=embedded.passage_emb_PD,
             query_emb_QD=embedded.embed_queries(judged.queries),
-            exclusions=find_exclusions(workspace, judged.queries, embedded.corpus.documents),
+            exclusions=find_exclusions(embedded.workspace, judged.queries, embedded.corpus.documents),
         )
 
     def measured(
         self,
-        workspace: Workspace,
         system: System,
         judged: JudgedSplit,
         dimension: int,

@@ -11,7 +11,8 @@ from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.vectors import Compressed, CompressionCurve, SizeValues
 from nearer.encode.compressed import CompressedEncoder
-from nearer.evaluation.judged_split import read_judged_split
+from nearer.encode.embedded import Corpora
+from nearer.evaluation.judged_split import read_judged_with
 from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.sizes import MEASURE, MeasuredCorpus, proposed, rows_of, settings_of
 from nearer.store.registered import Model
@@ -65,11 +66,12 @@ def compression_curve(
     """
     progress = progress or Silent()
     ready_to_measure(workspace)
-    judged, opened = read_judged_split(workspace, split), _open(workspace, system)
-    measured_corpus = MeasuredCorpus.read(workspace, opened, judged, progress=progress)
+    corpora = Corpora(workspace, progress)
+    judged, opened = read_judged_with(corpora, split), _open(workspace, system)
+    measured_corpus = MeasuredCorpus.of(corpora.embedded(opened.encoder, chunk=opened.chunk), judged)
     settings = settings_of(workspace, opened.encoder.dimension)
     full, *others = [
-        measured_corpus.measured(workspace, opened, judged, *each, clock=clock)
+        measured_corpus.measured(opened, judged, *each, clock=clock)
         for each in progress.track(settings, label="search each size", total=len(settings))
     ]
     rows = rows_of(workspace, judged, full, others, measured_corpus.corpus)

@@ -14,11 +14,12 @@ from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.vectors import Int8, Int8Quality, Int8Speed
 from nearer.encode.corpus import Corpus, cut, window_of
+from nearer.encode.embedded import Corpora
 from nearer.encode.encoder import Encoder
 from nearer.encode.int8 import GRAPH, Int8Encoder
 from nearer.encode.onnx_graph import save_int8
 from nearer.evaluation.comparison import compare_measured
-from nearer.evaluation.judged_split import JudgedSplit, read_judged_split
+from nearer.evaluation.judged_split import JudgedSplit, read_judged_with
 from nearer.evaluation.ranking import Measured
 from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.sizes import FULL, MEASURE, MeasuredCorpus
@@ -54,8 +55,9 @@ def compress_int8(
     """
     progress = progress or Silent()
     ready_to_measure(workspace)
-    judged, opened = read_judged_split(workspace, split), open_local(workspace, system)
-    documents = workspace.collection.documents()
+    corpora = Corpora(workspace, progress)
+    judged, opened = read_judged_with(corpora, split), open_local(workspace, system)
+    documents = corpora.documents
     some = random.Random(0).sample(documents, min(_NUM_TIMED, len(documents)))
     sample = cut(some, opened.encoder, window_of(opened.chunk, opened.encoder))
     workspace.begin_writing()
@@ -70,11 +72,7 @@ def compress_int8(
         quality = None
         if is_fast:
             quality = _quality(
-                workspace,
-                opened,
-                System(name=model.model_id, model=model, encoder=encoder, chunk=opened.chunk),
-                judged,
-                progress,
+                corpora, opened, System(name=model.model_id, model=model, encoder=encoder, chunk=opened.chunk), judged
             )
         reasons = _reasons(speed, quality)
         if reasons:
@@ -143,11 +141,11 @@ def _speed(
     )
 
 
-def _quality(workspace: Workspace, full: System, small: System, judged: JudgedSplit, progress: Progress) -> Int8Quality:
+def _quality(corpora: Corpora, full: System, small: System, judged: JudgedSplit) -> Int8Quality:
     """Both encoders on the whole corpus."""
-    of_full, of_small = (_measured(workspace, each, judged, progress) for each in (full, small))
+    of_full, of_small = (_measured(corpora, each, judged) for each in (full, small))
     metric = str(MEASURE)
-    recipe = workspace.recipe.evaluate
+    recipe = corpora.workspace.recipe.evaluate
     [difference] = compare_measured(of_full, of_small, metrics=[metric], judged=judged, recipe=recipe)
     return Int8Quality(
         split=judged.split,
@@ -159,9 +157,9 @@ def _quality(workspace: Workspace, full: System, small: System, judged: JudgedSp
     )
 
 
-def _measured(workspace: Workspace, system: System, judged: JudgedSplit, progress: Progress) -> Measured:
-    corpus = MeasuredCorpus.read(workspace, system, judged, progress=progress)
-    size = corpus.measured(workspace, system, judged, system.encoder.dimension, FULL, clock=time.perf_counter)
+def _measured(corpora: Corpora, system: System, judged: JudgedSplit) -> Measured:
+    corpus = MeasuredCorpus.of(corpora.embedded(system.encoder, chunk=system.chunk), judged)
+    size = corpus.measured(system, judged, system.encoder.dimension, FULL, clock=time.perf_counter)
     return size.measured
 
 
