@@ -295,8 +295,9 @@ def test_vectors_that_know_the_label_are_perfect_and_random_ones_far_from_it(top
     workspace.close()
 
 
-@pytest.mark.parametrize("arguments", [(), ("--task", "recommendation", "--label", "topic")])
-def test_documents_that_go_while_they_are_measured_end_it(topics, ask, monkeypatch, arguments):
+def test_documents_that_go_while_they_are_measured_end_it(topics, ask, monkeypatch):
+    arguments = ("--task", "recommendation", "--label", "topic")
+
     def late(workspace):
         remove(workspace, ["d079"])
         return read_documents(workspace)

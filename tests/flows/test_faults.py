@@ -143,7 +143,7 @@ def test_a_job_whose_end_writes_refuses_a_read_only_workspace_before_it_opens_a_
     )
     for place in flows:
         monkeypatch.setattr(f"nearer.{place}.open_system", lambda *_: pytest.fail("a model was opened"))
-    monkeypatch.setattr("nearer.store.database_sqlite._is_writable", lambda path: False)
+    monkeypatch.setattr("nearer.store.database_sqlite.is_writable", lambda path: False)
     workspace = Workspace.open(base_live)
     with pytest.raises(WorkspaceError, match="this folder may only be read") as caught:
         job(workspace)
@@ -152,7 +152,7 @@ def test_a_job_whose_end_writes_refuses_a_read_only_workspace_before_it_opens_a_
 
 
 def test_what_enters_nothing_is_done_in_a_read_only_workspace(base_live, monkeypatch, tmp_path):
-    monkeypatch.setattr("nearer.store.database_sqlite._is_writable", lambda path: False)
+    monkeypatch.setattr("nearer.store.database_sqlite.is_writable", lambda path: False)
     workspace = Workspace.open(base_live)
     assert nearer.diagnose(workspace, "live")["num_queries"] == 20
     assert nearer.export(workspace, "run", tmp_path / "run.trec", system="live")["num_lines"] > 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nearer.core.errors import NotFound
 from nearer.core.results.status import ApiTotal, ModelStatus, ReleaseStatus, RerankerStatus
 from nearer.store.files import is_writable
 from nearer.store.migrations import HEAD, VERSION_COLUMN, VERSION_TABLE
@@ -58,13 +59,16 @@ class Overview:
 
 
 def overview(workspace: Workspace) -> Overview:
-    """What a workspace holds, of one moment. Raises WorkspaceError when it cannot be read."""
+    """What a workspace holds, of one moment.
+
+    Raises WorkspaceError when it cannot be read, NotFound when what is live is no release.
+    """
     file = workspace.unopened_file
     return (_from_file(file) if file else None) or overview_of(workspace.database)
 
 
 def overview_of(database: "Database") -> Overview:
-    """What an open database holds, of one moment. Raises WorkspaceError when it cannot be read."""
+    """What an open database holds, of one moment. Raises what ``overview`` does."""
     with database.read() as connection:
         is_sqlite = connection.dialect.name == "sqlite"
 
@@ -95,8 +99,8 @@ def _from_file(path: Path) -> Overview | None:
 
 def _read(select: Select, *, num_bytes: int) -> Overview:
     return Overview(
-        live=_release(select(_RELEASE.format(_LIVE))),
-        previous=_release(select(_RELEASE.format(_PREVIOUS))),
+        live=_release(select, _LIVE),
+        previous=_release(select, _PREVIOUS),
         models=tuple(
             ModelStatus(model_id=model_id, parent_model_id=parent_id, created_at=at)
             for model_id, parent_id, at in select(_MODELS)
@@ -113,9 +117,14 @@ def _read(select: Select, *, num_bytes: int) -> Overview:
     )
 
 
-def _release(rows: list[tuple[Any, ...]]) -> ReleaseStatus | None:
-    if not rows:
+def _release(select: Select, which: str) -> ReleaseStatus | None:
+    """The release whose id a statement finds, None where it finds none. Raises NotFound where there is none by it."""
+    wanted = [release_id for (release_id,) in select(which) if release_id is not None]
+    if not wanted:
         return None
+    rows = select(_RELEASE.format(which))
+    if not rows:
+        raise NotFound(f"no release {wanted[0]!r}", hint="list them: nearer history")
     [(release_id, model_id, space_id, text, created_at, num_documents)] = rows
     system = json.loads(text)
     return ReleaseStatus(
