@@ -21,7 +21,7 @@ from nearer.core.records import Document
 from nearer.flows.add import add
 from nearer.flows.events import event_counts
 from nearer.flows.judge_clicks import judge_clicks
-from nearer.store.collection import put_documents
+from nearer.store.changing import put_documents
 from nearer.store.workspace import Workspace
 
 T = TypeVar("T")

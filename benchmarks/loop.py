@@ -36,7 +36,7 @@ from nearer.flows.judge_clicks import judge_clicks
 from nearer.online.plan import Plan
 from nearer.printing.progress import ConsoleProgress
 from nearer.store import tables
-from nearer.store.collection import move_to_split
+from nearer.store.changing import move_to_split
 from nearer.web.app import make_app
 from nearer.web.limits import Limits
 from nearer.web.service import Service

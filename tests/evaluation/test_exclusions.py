@@ -10,7 +10,7 @@ from nearer.core.records import Document, Query
 from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.exclusions import find_exclusions
 from nearer.flows.add import add
-from nearer.store.collection import put_split
+from nearer.store.changing import put_split
 from nearer.systems import open_system
 from nearer.training.examples import find_excluded, read_examples
 from nearer.training.mining import mine_negatives

@@ -9,7 +9,7 @@ import pytrec_eval
 import nearer as api
 from nearer.core.errors import InputError
 from nearer.flows.add import add
-from nearer.store.collection import put_split
+from nearer.store.changing import put_split
 
 RELEVANT = {"MAP": "map", "Recall@10": "recall_10", "MRR@10": "recip_rank", "Precision@10": "P_10"}
 

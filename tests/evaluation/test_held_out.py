@@ -13,7 +13,7 @@ from nearer.core.results.training import TrainingRecord
 from nearer.core.sections import SplitRecipe
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.splits import ensure_splits, find_leaks, leaks_of
-from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
+from nearer.store.changing import put_documents, put_judgments, put_queries, put_split
 from nearer.store.registered import Model, Training
 from nearer.store.workspace import Workspace
 from processes import run

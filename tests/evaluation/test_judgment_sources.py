@@ -7,7 +7,7 @@ from nearer.core.errors import InputError
 from nearer.core.judging import blend, conflicts, named_sources
 from nearer.core.records import JUDGMENT_SOURCES, Document, Judgment, Query
 from nearer.flows.add import add
-from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
+from nearer.store.changing import put_documents, put_judgments, put_queries, put_split
 from nearer.store.workspace import Workspace
 from nearer.training.sources import with_sources
 

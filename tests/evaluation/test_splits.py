@@ -12,7 +12,7 @@ from nearer.core.records import Document, Judgment, Query
 from nearer.core.sections import SplitRecipe
 from nearer.core.text import NEAR_DUPLICATE, resemblance, shingles
 from nearer.evaluation.splits import assign, drop_leaks, ensure_splits, find_leaks, leaks_of
-from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
+from nearer.store.changing import put_documents, put_judgments, put_queries, put_split
 from nearer.store.workspace import Workspace
 
 WORDINGS = [

@@ -243,7 +243,7 @@ def test_nothing_of_test_stays_in_train(ask, topics, tmp_path):
     row = {"_id": "twin", "text": repeated, "metadata": {"label_topic": "music"}}
     ask(topics, "add", "queries", write_jsonl(tmp_path / "twin.jsonl", [row]))
     with Workspace.open(topics).database.write() as connection:
-        from nearer.store.collection import put_split
+        from nearer.store.changing import put_split
 
         put_split(connection, "train", ["twin"])
     workspace = Workspace.open(topics)

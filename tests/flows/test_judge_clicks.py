@@ -12,7 +12,7 @@ from nearer.evaluation.splits import ensure_splits
 from nearer.flows.add import add
 from nearer.flows.judge_clicks import judge_clicks
 from nearer.measure.agreement import agreement
-from nearer.store.collection import put_documents, put_judgments, put_queries, put_split
+from nearer.store.changing import put_documents, put_judgments, put_queries, put_split
 from nearer.store.workspace import Workspace
 from nearer.training.sources import with_sources
 from simulated_clicks import columns

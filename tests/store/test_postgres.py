@@ -14,7 +14,7 @@ from forked import die_at
 from nearer.core.errors import InputError, NearerError, WorkspaceBusy, WorkspaceError
 from nearer.core.records import Document
 from nearer.flows.add import add
-from nearer.store import collection as c
+from nearer.store import changing
 from nearer.store import database as either
 from nearer.store.collection import Collection
 from nearer.store.database import open_database
@@ -35,7 +35,7 @@ def database(postgres_store):
 
 def put(database, *documents):
     with database.write() as connection:
-        return c.put_documents(connection, documents)
+        return changing.put_documents(connection, documents)
 
 
 def until(is_so):

@@ -12,7 +12,7 @@ from nearer.encode.embedded import EmbeddedCorpus
 from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.learn.examples import Example
-from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
+from nearer.store.changing import put_documents, put_judgments, put_pairs, put_queries, put_split
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system
 from nearer.training.alarms import lessons

@@ -9,7 +9,7 @@ from nearer.flows.check import check
 from nearer.flows.train import train
 from nearer.learn.example_table import ExampleTable
 from nearer.learn.examples import from_judgments
-from nearer.store.collection import put_judgments
+from nearer.store.changing import put_judgments
 from nearer.store.events.log import EventLog
 from nearer.store.workspace import Workspace
 from said import Said

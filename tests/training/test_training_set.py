@@ -6,7 +6,7 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Silent
 from nearer.core.records import Document, Judgment, Pair, Query
 from nearer.encode.embedded import EmbeddedCorpus
-from nearer.store.collection import put_documents, put_judgments, put_pairs, put_queries, put_split
+from nearer.store.changing import put_documents, put_judgments, put_pairs, put_queries, put_split
 from nearer.systems import open_system
 from nearer.training.dev_set import build_dev_set, read_dev_set
 from nearer.training.examples import find_excluded, read_examples

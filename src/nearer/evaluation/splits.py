@@ -16,7 +16,8 @@ from nearer.core.sections import SplitRecipe
 from nearer.core.text import normalise
 from nearer.core.types import as_number, as_time, group_of
 from nearer.evaluation.held_out import find_held_out, held_out_splits
-from nearer.store.collection import LEAKED, SYNTHETIC, SYNTHETIC_ID, end_waiting, leave_split, move_to_split, put_split
+from nearer.store.changing import end_waiting, leave_split, move_to_split, put_split
+from nearer.store.collection import LEAKED, SYNTHETIC, SYNTHETIC_ID
 from nearer.store.workspace import Workspace
 
 _ORDER = {"train": 0, SYNTHETIC: 1, "dev": 2}

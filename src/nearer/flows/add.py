@@ -17,13 +17,8 @@ from nearer.evaluation.splits import assign
 from nearer.flows.importing import Import, ReadingOptions
 from nearer.retrieval.fields import FieldTypes
 from nearer.retrieval.imported_types import ImportedTypes
-from nearer.store.collection import (
-    members_of,
-    put_documents,
-    put_pairs,
-    put_queries,
-    queries_of,
-)
+from nearer.store.changing import put_documents, put_pairs, put_queries
+from nearer.store.collection import members_of, queries_of
 from nearer.store.formats import (
     Source,
     read_documents,

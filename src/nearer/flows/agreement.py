@@ -16,7 +16,7 @@ from nearer.measure.raters import (
     dawid_skene,
     far_raters,
 )
-from nearer.store.collection import weigh_rater
+from nearer.store.changing import weigh_rater
 from nearer.store.workspace import Workspace
 
 LEAST_WEIGHT = 0.05

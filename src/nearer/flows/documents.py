@@ -11,7 +11,8 @@ from nearer.core.records import Document
 from nearer.core.results.changes import Changes
 from nearer.flows.remove import remove
 from nearer.store import tables
-from nearer.store.collection import put_documents, revision_of, unknown_ids
+from nearer.store.changing import put_documents
+from nearer.store.collection import revision_of, unknown_ids
 from nearer.store.workspace import Workspace
 
 

@@ -8,7 +8,7 @@ from nearer.core.errors import InputError
 from nearer.core.records import Judgment
 from nearer.core.results.signals import ChangedJudgment, ForgottenUser
 from nearer.flows.judge_clicks import judge_clicks
-from nearer.store.collection import remove_judgments
+from nearer.store.changing import remove_judgments
 from nearer.store.events.forgetting import Forgotten, forget
 from nearer.store.events.reading import Logged, read_events
 from nearer.store.events.salt import Salt

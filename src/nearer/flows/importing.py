@@ -15,15 +15,8 @@ from nearer.core.results.changes import Changes
 from nearer.core.text import plain_id
 from nearer.evaluation.grades import make_scale
 from nearer.store import tables
-from nearer.store.collection import (
-    batches,
-    grades_of,
-    leave_split,
-    put_judgments,
-    put_queries,
-    put_split,
-    unknown_ids,
-)
+from nearer.store.changing import grades_of, leave_split, put_judgments, put_queries, put_split
+from nearer.store.collection import batches, unknown_ids
 from nearer.store.formats import (
     DEFAULT_MAX_GRADE,
     Notes,

@@ -30,7 +30,8 @@ from nearer.signals.asking import Spent, Task, ask_all, use_of
 from nearer.signals.prompts import Prompt, as_data, read_prompt
 from nearer.signals.read_answers import read_grade
 from nearer.signals.suspicious import is_suspicious
-from nearer.store.collection import batches, put_judgments, put_queries, stamp_judgments
+from nearer.store.changing import put_judgments, put_queries, stamp_judgments
+from nearer.store.collection import batches
 from nearer.store.formats.guideline import read_guideline
 from nearer.store.llm_answers import LlmAnswers
 from nearer.store.registry import utc_now

@@ -25,16 +25,8 @@ from nearer.signals.judge import Attraction, attraction, grades
 from nearer.signals.log import read_log
 from nearer.signals.propensities import find_links
 from nearer.signals.shown import Shown, shown_lists
-from nearer.store.collection import (
-    LEAKED,
-    TRAIN,
-    batches,
-    put_judgments,
-    put_queries,
-    put_split,
-    remove_judgments,
-    stamp_judgments,
-)
+from nearer.store.changing import put_judgments, put_queries, put_split, remove_judgments, stamp_judgments
+from nearer.store.collection import LEAKED, TRAIN, batches
 from nearer.store.events.sharing import event_folder
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace

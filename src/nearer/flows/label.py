@@ -14,7 +14,8 @@ from nearer.evaluation.grades import scale_of
 from nearer.evaluation.pooling import Pooled, choose, pool, rank_all
 from nearer.evaluation.ready import refuse_without
 from nearer.flows.judge_sheet import read_asked
-from nearer.store.collection import batches, put_queries
+from nearer.store.changing import put_queries
+from nearer.store.collection import batches
 from nearer.store.formats import DEFAULT_MAX_GRADE
 from nearer.store.formats.guideline import read_guideline
 from nearer.store.labels import Labels, LabelSet, PairToLabel

@@ -6,10 +6,8 @@ from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.results.data import Removed
 from nearer.store import tables
-from nearer.store.collection import (
-    remove_documents,
-    unknown_ids,
-)
+from nearer.store.changing import remove_documents
+from nearer.store.collection import unknown_ids
 from nearer.store.redact import redact
 from nearer.store.workspace import Workspace
 

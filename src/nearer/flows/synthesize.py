@@ -24,18 +24,8 @@ from nearer.signals.query_styles import STYLES, allotted, proportions, style_of
 from nearer.signals.read_answers import WrittenQuery, read_queries
 from nearer.signals.suspicious import is_suspicious
 from nearer.signals.synthetic_filters import ROUND_TRIP, Candidate, Sifted, sift
-from nearer.store.collection import (
-    LEAKED,
-    SYNTHETIC,
-    SYNTHETIC_ID,
-    TRAIN,
-    batches,
-    put_judgments,
-    put_queries,
-    put_split,
-    remove_queries,
-    stamp_judgments,
-)
+from nearer.store.changing import put_judgments, put_queries, put_split, remove_queries, stamp_judgments
+from nearer.store.collection import LEAKED, SYNTHETIC, SYNTHETIC_ID, TRAIN, batches
 from nearer.store.llm_answers import LlmAnswers
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace

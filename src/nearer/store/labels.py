@@ -16,7 +16,8 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import Conflict, InputError, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.records import Judgment
-from nearer.store.collection import batches, put_judgments, stamp_judgments
+from nearer.store.changing import put_judgments, stamp_judgments
+from nearer.store.collection import batches
 from nearer.store.database import Database, insert_into
 from nearer.store.formats.labels import LabelRow
 from nearer.store.tables import documents, judgments, label_pairs, label_ratings, label_sets, queries

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from nearer.core.errors import Conflict, WorkspaceError
 from nearer.core.results.changes import Changes
 from nearer.store import tables
-from nearer.store.collection import revise, stamp_judgments
+from nearer.store.changing import revise, stamp_judgments
 from nearer.store.database import insert_into
 from nearer.store.database_sqlite import STAGED
 from nearer.store.files import unfinished_name

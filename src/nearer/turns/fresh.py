@@ -9,7 +9,8 @@ from nearer.core.text import normalise
 from nearer.evaluation.splits import CLICKED
 from nearer.online.assign import bucket_of
 from nearer.signals.log import read_log
-from nearer.store.collection import TRAIN, move_to_split
+from nearer.store.changing import move_to_split
+from nearer.store.collection import TRAIN
 from nearer.store.events.columns import seconds
 from nearer.store.workspace import Workspace
 

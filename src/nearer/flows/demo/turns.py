@@ -18,7 +18,7 @@ from nearer.flows.demo.corpus import StdlibFunction, stdlib_functions
 from nearer.flows.promote import promote
 from nearer.flows.report import report
 from nearer.flows.simulate import simulate
-from nearer.store.collection import move_to_split
+from nearer.store.changing import move_to_split
 from nearer.store.workspace import Workspace
 
 NUM_TURNS = 2
