@@ -7,25 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import numpy as np
-
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.ids import content_id
 from nearer.core.judging import blend
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import TRUSTED, Document, Judgment, Query
-from nearer.core.results.llm import Calibration, CorrectedMetric, ModelJudged
-from nearer.core.results.measuring import Interval
+from nearer.core.results.llm import Calibration, ModelJudged
 from nearer.encode.chat import Chat, Question, open_chat, rough_tokens
+from nearer.evaluation.calibration import ORDERS, Pair, calibrate, corrected_metrics
 from nearer.evaluation.pooling import Rankings, pool, rank_all
 from nearer.evaluation.ready import refuse_without
 from nearer.flows.judge_sheet import read_asked
 from nearer.flows.label import max_grade_of
-from nearer.measure.metrics import Measure, evaluate_run
-from nearer.measure.prediction_powered import LEAST_LABELLED, prediction_powered_mean
-from nearer.measure.raters import against_others
-from nearer.measure.significance import mean_intervals
 from nearer.signals.asking import Spent, Task, ask_all, use_of
 from nearer.signals.prompts import Prompt, as_data, read_prompt
 from nearer.signals.read_answers import read_grade
@@ -47,10 +41,6 @@ MOST_CALIBRATION = 200
 """Pairs that people judged and the model judges too, drawn at random, to hold it against them."""
 _MOST_CHARACTERS = 6000
 _WRITTEN_TOKENS = 40
-_NDCG = Measure.parse("nDCG@10")
-_ORDERS = ("query first", "document first")
-
-Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +108,7 @@ def judge(
     tasks = [
         _task(filled[order], texts[query_id], documents[doc_id], order=order, vote=vote, votes=options.votes)
         for query_id, doc_id in pairs
-        for order in _ORDERS
+        for order in ORDERS
         for vote in range(options.votes)
     ]
     said = dict[Pair, dict[str, list[int]]]()
@@ -129,7 +119,7 @@ def judge(
         said = _ask(workspace, chat, tasks, pairs, options, spent=spent, progress=progress)
         _keep(workspace, asked, said, chat.name, max_grade=max_grade_of(workspace))
     grade_of = {pair: _mean(answers) for pair, answers in said.items()}
-    calibration = _calibration(grade_of, human, said, max_grade=max_grade_of(workspace))
+    calibration = calibrate(grade_of, human, answers=said, max_grade=max_grade_of(workspace))
     return ModelJudged(
         verdict=_verdict(calibration, dry_run=dry_run),
         num_queries=len(asked),
@@ -138,7 +128,7 @@ def judge(
         num_votes=options.votes,
         by_grade={str(grade): number for grade, number in sorted(Counter(grade_of.values()).items())},
         calibration=calibration,
-        corrected=() if dry_run else tuple(_corrected(rankings, grade_of, human)),
+        corrected=() if dry_run else tuple(corrected_metrics(rankings, grade_of, human)),
         prompt=prompt.hash,
         num_suspicious=sum(is_suspicious(each.full_text) for each in documents.values()),
         is_dry_run=dry_run,
@@ -179,7 +169,7 @@ def _task(system: str, query: str, document: Document, *, order: str, vote: int,
         as_data("query", query, token=token),
         as_data("document", document.full_text[:_MOST_CHARACTERS], token=token),
     ]
-    user = "\n\n".join(parts if order == _ORDERS[0] else reversed(parts))
+    user = "\n\n".join(parts if order == ORDERS[0] else reversed(parts))
     temperature = 0.0 if votes == 1 else 0.7
     question = Question(system=system, user=user, max_tokens=200, temperature=temperature, vote=vote)
     return Task(doc_id=document.doc_id, question=question)
@@ -210,7 +200,7 @@ def _ask(
     for outcome in outcomes:
         if outcome.value is not None:
             pair, rest = pairs[outcome.row // (2 * options.votes)], outcome.row % (2 * options.votes)
-            order = _ORDERS[rest // options.votes]
+            order = ORDERS[rest // options.votes]
             said.setdefault(pair, {}).setdefault(order, []).append(outcome.value[0])
     return said
 
@@ -219,7 +209,7 @@ def _order(pairs: Sequence[Pair], options: JudgeOptions) -> list[int]:
     """The rows of the tasks as they are asked: query by query, drawn at random, for money may end before they do."""
     queries = sorted({query_id for query_id, _ in pairs})
     place = {query_id: number for number, query_id in enumerate(Random(options.seed).sample(queries, len(queries)))}
-    rows, each = sorted(range(len(pairs)), key=lambda row: place[pairs[row][0]]), len(_ORDERS) * options.votes
+    rows, each = sorted(range(len(pairs)), key=lambda row: place[pairs[row][0]]), len(ORDERS) * options.votes
     return [row * each + number for row in rows for number in range(each)]
 
 
@@ -263,76 +253,12 @@ def _keep(
     failpoint("judge.commit")
 
 
-def _calibration(
-    grade_of: Mapping[Pair, int],
-    human: Mapping[Pair, int],
-    said: Mapping[Pair, Mapping[str, Sequence[int]]],
-    *,
-    max_grade: int,
-) -> Calibration:
-    shared = sorted(grade_of.keys() & human.keys())
-    confusion = [[0] * (max_grade + 1) for _ in range(max_grade + 1)]
-    for pair in shared:
-        confusion[min(human[pair], max_grade)][grade_of[pair]] += 1
-    ratings_RU = np.array([[human[pair] for pair in shared], [grade_of[pair] for pair in shared]], np.float64)
-    against = against_others(ratings_RU)[1] if shared else None
-    both = [each for each in said.values() if len(each) == len(_ORDERS)]
-    means = [[sum(each[order]) / len(each[order]) for order in _ORDERS] for each in both]
-    return Calibration(
-        num_pairs=len(shared),
-        kappa=against.kappa if against else None,
-        bias=against.bias if against else None,
-        confusion=tuple(map(tuple, confusion)),
-        order_agreement=sum(left == right for left, right in means) / len(means) if means else None,
-    )
-
-
 def _verdict(calibration: Calibration, *, dry_run: bool) -> str:
     if dry_run:
         return "estimated"
     if calibration.kappa is None:
         return "uncalibrated"
     return "poor" if calibration.kappa.value < POOR_KAPPA else "calibrated"
-
-
-def _corrected(rankings: Rankings, grade_of: Mapping[Pair, int], human: Mapping[Pair, int]) -> list[CorrectedMetric]:
-    """Each system's nDCG@10 over queries by people, by the model, and by both."""
-    found = []
-    for system, its in rankings.items():
-        by_model, by_people = _values(its, grade_of), _values(its, human)
-        both = sorted(by_model.keys() & by_people.keys())
-        others = sorted(by_model.keys() - by_people.keys())
-        powered = None
-        if len(both) >= LEAST_LABELLED and others:
-            powered = prediction_powered_mean(
-                [by_people[q] for q in both], [by_model[q] for q in both], [by_model[q] for q in others]
-            )
-        found.append(
-            CorrectedMetric(
-                system=system,
-                num_queries=len(by_model),
-                num_human=len(both),
-                human=_interval(list(by_people.values())),
-                model=_interval(list(by_model.values())),
-                corrected=powered.interval if powered else None,
-                weight_of_model=powered.weight if powered else None,
-            )
-        )
-    return found
-
-
-def _values(rankings: Mapping[str, Sequence[str]], grade_of: Mapping[Pair, int]) -> dict[str, float]:
-    """nDCG@10 of each query that has a judgment; 0 where none is above 0."""
-    qrels: dict[str, dict[str, int]] = {}
-    for (query_id, doc_id), grade in grade_of.items():
-        if query_id in rankings:
-            qrels.setdefault(query_id, {})[doc_id] = grade
-    run = {q: {doc_id: 1.0 / rank for rank, doc_id in enumerate(rankings[q], start=1)} for q in qrels}
-    return evaluate_run(run, qrels, [_NDCG])[_NDCG] if qrels else {}
-
-
-def _interval(values: Sequence[float]) -> Interval | None:
-    return mean_intervals([[value] for value in values], num_resamples=2000)[0] if values else None
 
 
 def _notes(calibration: Calibration) -> list[str]:

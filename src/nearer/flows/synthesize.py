@@ -12,18 +12,19 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Judgment, Query
 from nearer.core.results.llm import LlmUse, Shape, Synthesized, SyntheticQuery
 from nearer.core.text import normalise
-from nearer.encode.chat import Chat, Question, open_chat, rough_tokens
+from nearer.encode.chat import Chat, open_chat, rough_tokens
 from nearer.evaluation.pooling import rank_all
 from nearer.evaluation.ready import refuse_without
 from nearer.evaluation.splits import ensure_splits
 from nearer.flows.label import max_grade_of
 from nearer.signals.asking import Spent, Task, ask_all, use_of
 from nearer.signals.offline_queries import OfflineWriter
-from nearer.signals.prompts import Prompt, as_data, read_prompt
-from nearer.signals.query_styles import STYLES, allotted, proportions, style_of
+from nearer.signals.prompts import Prompt, read_prompt
+from nearer.signals.query_styles import STYLES, style_of
 from nearer.signals.read_answers import WrittenQuery, read_queries
 from nearer.signals.suspicious import is_suspicious
 from nearer.signals.synthetic_filters import ROUND_TRIP, Candidate, Sifted, sift
+from nearer.signals.writing_tasks import WRITTEN_TOKENS, writing_tasks
 from nearer.store.changing import put_judgments, put_queries, put_split, remove_queries, stamp_judgments
 from nearer.store.collection import LEAKED, SYNTHETIC, SYNTHETIC_ID, TRAIN, batches
 from nearer.store.llm_answers import LlmAnswers
@@ -32,12 +33,6 @@ from nearer.store.workspace import Workspace
 from nearer.systems import BASE
 
 OFFLINE = "offline"
-_MOST_CHARACTERS = 6000
-"""Of a document that a model is shown: its beginning says what it is about."""
-_EXAMPLES = 8
-"""Source: Dai et al., Promptagator (2022), section 3.1: up to 8 examples."""
-_WRITTEN_TOKENS = 30
-"""Of a query in JSON, for the estimate."""
 _SHOWN = 10
 _CHOOSING = 10
 """One document in so many is kept out of training with its queries, to choose a checkpoint by."""
@@ -99,7 +94,8 @@ def synthesize(
     spent = Spent(prices=options.prices, most_usd=options.max_cost)
     chat = chat or open_chat(model or "", per_minute=options.per_minute)
     prompt = read_prompt(workspace.folder, "synthesize", write=not dry_run)
-    tasks = _tasks(workspace, documents, prompt, options)
+    real = [query.text for query in _real_queries(workspace)]
+    tasks = writing_tasks(documents, real, prompt, each=options.each, seed=options.seed)
     if dry_run:
         return _estimated(workspace, chat, documents, tasks, prompt, spent, options)
     written = [
@@ -141,27 +137,6 @@ def _by_rules(documents: Sequence[Document], options: SynthesizeOptions) -> list
     ]
 
 
-def _tasks(
-    workspace: Workspace, documents: Sequence[Document], prompt: Prompt, options: SynthesizeOptions
-) -> list[Task]:
-    """A question a document: styles as in the real log, examples of the team's own training queries."""
-    real = [query.text for query in _real_queries(workspace)]
-    plans = allotted(proportions(real), each=options.each, number=len(documents))
-    rng = Random(options.seed)
-    tasks = []
-    for document, plan in zip(documents, plans, strict=True):
-        examples = rng.sample(real, min(_EXAMPLES, len(real)))
-        system = prompt.filled(
-            num_queries=options.each,
-            styles=", ".join(f"{number} {style}" for style, number in plan.items()),
-            examples="\n".join(f"- {each[:300]}" for each in examples) or "- (none yet)",
-        )
-        user = as_data("document", document.full_text[:_MOST_CHARACTERS], token=content_id("x", document.doc_id)[-8:])
-        question = Question(system=system, user=user, max_tokens=100 + 2 * _WRITTEN_TOKENS * options.each)
-        tasks.append(Task(doc_id=document.doc_id, question=question))
-    return tasks
-
-
 def _real_queries(workspace: Workspace) -> list[Query]:
     """The queries of people that train: examples of dev or test would leak what measures."""
     return [each for each in workspace.collection.queries(TRAIN) if not each.query_id.startswith(SYNTHETIC_ID)]
@@ -177,7 +152,7 @@ def _estimated(
     options: SynthesizeOptions,
 ) -> Synthesized:
     num_read = sum(rough_tokens(each.question.system + each.question.user) for each in tasks)
-    num_written = _WRITTEN_TOKENS * options.each * len(tasks)
+    num_written = WRITTEN_TOKENS * options.each * len(tasks)
     spent.add(num_asked=len(tasks), num_read=num_read, num_written=num_written)
     sifted, use = Sifted(kept=(), num_gone={}, samples={}), use_of(chat.name, spent)
     found = _result(workspace, chat.name, documents, sifted, use=use, prompt=prompt, dry=True)
