@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from nearer.core.results.signals import ClickFit
     from nearer.core.results.status import Discarded, Status
     from nearer.core.results.training import Trained, TrainedReranker
-    from nearer.core.results.vectors import Compressed, CompressionCurve, Cost, Int8, Merged, Rotated
+    from nearer.core.results.vectors import Compressed, CompressionCurve, Cost, Distilled, Int8, Merged, Rotated
     from nearer.flows.adapt import adapt
     from nearer.flows.add import add
     from nearer.flows.advise import advise
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from nearer.flows.cost import cost
     from nearer.flows.cycle import cycle, cycles
     from nearer.flows.diagnose import diagnose
+    from nearer.flows.distil import distil
     from nearer.flows.doctor import doctor
     from nearer.flows.drift import drift
     from nearer.flows.evaluate import evaluate
@@ -211,7 +212,9 @@ _WHERE = {
     "compress": "nearer.flows.compress",
     "compression_curve": "nearer.flows.compress",
     "compress_int8": "nearer.flows.int8",
+    "Distilled": "nearer.core.results.vectors",
     "Int8": "nearer.core.results.vectors",
+    "distil": "nearer.flows.distil",
     "cost": "nearer.flows.cost",
     "Checkup": "nearer.core.results.doctor",
     "cycle": "nearer.flows.cycle",
@@ -283,6 +286,7 @@ __all__ = [
     "Demo",
     "Diagnosis",
     "Discarded",
+    "Distilled",
     "Document",
     "Drift",
     "Effect",
@@ -360,6 +364,7 @@ __all__ = [
     "cycles",
     "diagnose",
     "discard_run",
+    "distil",
     "doctor",
     "drift",
     "evaluate",

@@ -159,7 +159,13 @@ def test_every_function_returns_a_record_that_the_package_has(name):
 ELSEWHERE = {
     "train": {"adapter": "adapt", "reranker": "train_reranker", "discard": "discard_run"},
     "evaluate": {"task": "evaluate_task", "label": "evaluate_task"},
-    "compress": {"dimension": "compress", "split": "compression_curve", "rotated": "rotate", "int8": "compress_int8"},
+    "compress": {
+        "dimension": "compress",
+        "split": "compression_curve",
+        "rotated": "rotate",
+        "int8": "compress_int8",
+        **dict.fromkeys(("layers", "start", "budget"), "distil"),
+    },
     "index": {"verify": "index_status"},
     "export": {"store": "export_vectors", "push": "export_model", "public": "export_model"},
     "advise": {"next_source": "next_source"},

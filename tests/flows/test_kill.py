@@ -65,6 +65,7 @@ ELSEWHERE = {
     **dict.fromkeys(("adapt.model", "adapt.registered"), "training/test_adapt.py"),
     "compress.curve": "flows/test_compress.py",
     "compress.kept": "flows/test_int8.py",
+    **dict.fromkeys(("distil.model", "distil.registered"), "flows/test_distil.py"),
     **dict.fromkeys(("objects.files", "objects.manifest"), "flows/test_object_storage.py"),
     "splits.commit": "evaluation/test_held_out.py",
     **dict.fromkeys(("events.written", "events.sealed"), "store/test_event_log.py"),

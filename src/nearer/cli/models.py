@@ -11,7 +11,7 @@ from nearer.printing.progress import ConsoleProgress
 
 if TYPE_CHECKING:
     from nearer.core.results.training import Trained, TrainedReranker
-    from nearer.core.results.vectors import Int8, Merged
+    from nearer.core.results.vectors import Distilled, Int8, Merged
     from nearer.store.workspace import Workspace
 
 
@@ -152,11 +152,17 @@ def compress(
     int8: Annotated[
         bool, typer.Option("--int8", help="Register the model of int8 weights, if it is worth it on this machine.")
     ] = False,
+    layers: Annotated[
+        int | None, typer.Option(help="Register a model of so many layers, which learns SYSTEM's vectors.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="With --layers: whose layers; SYSTEM's own, if not said.")
+    ] = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
-    """Measure a model's vectors at fewer dimensions and bits, or make a model of fewer dimensions."""
+    """Measure a model's vectors at fewer dimensions and bits, or make a model of fewer dimensions, bits or layers."""
     from nearer.evaluation.ready import ready_to_measure
     from nearer.flows.compress import compress as flow
     from nearer.flows.compress import compression_curve
@@ -169,6 +175,21 @@ def compress(
 
         return rotate(workspace, system, progress=ConsoleProgress()).model_id
 
+    if layers is None and start is not None:
+        raise UsageFault("--from is of --layers", hint="name a number of layers: --layers 3")
+    if layers is not None and (dimension is not None or rotated or int8):
+        hint = "make the model of fewer layers first, then compress that: nearer compress MODEL --int8"
+        raise UsageFault("--layers takes neither --dimension nor --rotated nor --int8", hint=hint)
+    if layers is not None:
+        of_layers = layers
+        run(
+            folder,
+            overrides,
+            as_json,
+            printing.distilled,
+            lambda w: _distilled(w, system, of_layers, start, split or "dev"),
+        )
+        return
     if int8 and (dimension is not None or rotated):
         hint = "make the int8 model first, then compress that: nearer compress MODEL --dimension 128"
         raise UsageFault("--int8 takes neither --dimension nor --rotated", hint=hint)
@@ -199,3 +220,15 @@ def _int8(workspace: "Workspace", system: str, split: str) -> "Int8":
         from nearer.flows.int8 import compress_int8
 
     return compress_int8(workspace, system, split=split, progress=ConsoleProgress())
+
+
+def _distilled(workspace: "Workspace", system: str, layers: int, start: str | None, split: str) -> "Distilled":
+    from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
+
+    ready_to_measure(workspace)
+    refuse_unjudged(workspace, split)  # before the libraries of models are loaded
+    progress = ConsoleProgress()
+    with phase(progress, "load libraries"):
+        from nearer.flows.distil import distil
+
+    return distil(workspace, system, layers=layers, start=start, split=split, progress=progress)

@@ -1,28 +1,19 @@
 """Int8 weights for a CPU: offered where they are measured to be fast enough and to lose little enough, here."""
 
-import random
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
-import numpy as np
-
-from nearer.core.arrays import Floats32
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
-from nearer.core.results.vectors import Int8, Int8Quality, Int8Speed
-from nearer.encode.corpus import Corpus, cut, window_of
+from nearer.core.results.vectors import Int8, QualityBeside, SpeedBeside
 from nearer.encode.embedded import Corpora
-from nearer.encode.encoder import Encoder
 from nearer.encode.int8 import GRAPH, Int8Encoder
 from nearer.encode.onnx_graph import save_int8
-from nearer.evaluation.comparison import compare_measured
-from nearer.evaluation.judged_split import JudgedSplit, read_judged_with
-from nearer.evaluation.ranking import Measured
+from nearer.evaluation.beside import NUM_QUERIES, quality_beside, speed_beside, timed_sample
+from nearer.evaluation.judged_split import read_judged_with
 from nearer.evaluation.ready import ready_to_measure
-from nearer.evaluation.sizes import FULL, MEASURE, MeasuredCorpus
 from nearer.store.files import bytes_in, scratch_folder
 from nearer.store.registered import Model
 from nearer.store.workspace import Workspace
@@ -33,7 +24,6 @@ MOST_LOST = 0.005
 """Of nDCG@10: our rule, half of what two seeds of one training differ by."""
 LEAST_SPEEDUP = 1.4
 """Of documents a second: our rule, below it a second model and a second index are not worth it."""
-_NUM_TIMED, _NUM_QUERIES, _RUNS = 48, 20, 3
 
 
 def compress_int8(
@@ -57,23 +47,20 @@ def compress_int8(
     ready_to_measure(workspace)
     corpora = Corpora(workspace, progress)
     judged, opened = read_judged_with(corpora, split), open_local(workspace, system)
-    documents = corpora.documents
-    some = random.Random(0).sample(documents, min(_NUM_TIMED, len(documents)))
-    sample = cut(some, opened.encoder, window_of(opened.chunk, opened.encoder))
+    sample = timed_sample(corpora, opened)
     workspace.begin_writing()
     workspace.models.mkdir(exist_ok=True)
     with scratch_folder(workspace.models) as scratch:
         progress.say("writing the model as a graph, and its weights as int8")
-        save_int8(opened.encoder, scratch, sample.passages[:_NUM_QUERIES])
+        save_int8(opened.encoder, scratch, sample.passages[:NUM_QUERIES])
         encoder = Int8Encoder.load(scratch)
-        speed = _speed(opened.encoder, encoder, sample, [each.text for each in judged.queries], clock=clock)
+        speed = speed_beside(opened.encoder, encoder, sample, [each.text for each in judged.queries], clock=clock)
         is_fast = speed.ratio >= LEAST_SPEEDUP
         model = _model(opened, encoder)
         quality = None
         if is_fast:
-            quality = _quality(
-                corpora, opened, System(name=model.model_id, model=model, encoder=encoder, chunk=opened.chunk), judged
-            )
+            small = System(name=model.model_id, model=model, encoder=encoder, chunk=opened.chunk)
+            quality = quality_beside(corpora, opened, small, judged)
         reasons = _reasons(speed, quality)
         if reasons:
             _forget_vectors(workspace, encoder)
@@ -109,61 +96,7 @@ def _model(opened: System, encoder: Int8Encoder) -> Model:
     )
 
 
-def _speed(
-    full: Encoder, small: Int8Encoder, sample: Corpus, queries: Sequence[str], *, clock: Callable[[], float]
-) -> Int8Speed:
-    """Both encoders in turns: the least time of all passages of the sample, the median time of one query."""
-    passages, queries = list(sample.passages), list(queries[:_NUM_QUERIES])
-    made: dict[str, Floats32] = {}
-    documents_s: dict[str, list[float]] = {"full": [], "small": []}
-    queries_s: dict[str, list[float]] = {"full": [], "small": []}
-    sides: tuple[tuple[str, Encoder | Int8Encoder], ...] = (("full", full), ("small", small))
-    for _ in range(_RUNS):
-        for name, encoder in sides:
-            began = clock()
-            made[name] = encoder.encode_documents(passages)
-            documents_s[name].append(clock() - began)
-        for query in queries:
-            for name, encoder in sides:
-                began = clock()
-                encoder.encode_queries([query])
-                queries_s[name].append(clock() - began)
-    full_s, small_s = min(documents_s["full"]), min(documents_s["small"])
-    return Int8Speed(
-        num_threads=small.num_threads,
-        num_passages=len(passages),
-        passages_per_second=len(passages) / small_s,
-        full_passages_per_second=len(passages) / full_s,
-        ratio=full_s / small_s,
-        query_ms=1000 * median(queries_s["small"]),
-        full_query_ms=1000 * median(queries_s["full"]),
-        mean_cosine=float(np.einsum("nd,nd->n", made["full"], made["small"]).mean()),
-    )
-
-
-def _quality(corpora: Corpora, full: System, small: System, judged: JudgedSplit) -> Int8Quality:
-    """Both encoders on the whole corpus."""
-    of_full, of_small = (_measured(corpora, each, judged) for each in (full, small))
-    metric = str(MEASURE)
-    recipe = corpora.workspace.recipe.evaluate
-    [difference] = compare_measured(of_full, of_small, metrics=[metric], judged=judged, recipe=recipe)
-    return Int8Quality(
-        split=judged.split,
-        metric=metric,
-        num_queries=len(judged.queries),
-        value=float(of_small.values[metric].mean()),
-        full_value=float(of_full.values[metric].mean()),
-        difference=difference,
-    )
-
-
-def _measured(corpora: Corpora, system: System, judged: JudgedSplit) -> Measured:
-    corpus = MeasuredCorpus.of(corpora.embedded(system.encoder, chunk=system.chunk), judged)
-    size = corpus.measured(system, judged, system.encoder.dimension, FULL, clock=time.perf_counter)
-    return size.measured
-
-
-def _reasons(speed: Int8Speed, quality: Int8Quality | None) -> tuple[str, ...]:
+def _reasons(speed: SpeedBeside, quality: QualityBeside | None) -> tuple[str, ...]:
     """Why it is not offered; empty where it is."""
     reasons = []
     if speed.ratio < LEAST_SPEEDUP:

@@ -92,19 +92,20 @@ def _link(registry: Registry, part_id: str, base: Model | None) -> tuple[Link, l
         )
         return link, [reranker.parent_id]
     model = base if base and base.model_id == part_id else registry.model(part_id)
-    merged = training.merged if training else None
+    merged, distilled = (training.merged, training.distilled) if training else (None, None)
     link = Link(
         model_id=part_id,
         encoder_id=model.encoder_id,
         encoder=dict(model.encoder),
         merged=MergedShare(model_id=merged.model_id, weight=merged.weight) if merged else None,
+        distilled=distilled,
         source=model.source,
         created_at=model.created_at,
         data=training.data if training else None,
         seed=training.recipe["train"]["seed"] if training else None,
         releases=_releases(registry, part_id),
     )
-    return link, [model.parent_model_id, merged.model_id if merged else None]
+    return link, [model.parent_model_id, *(each.model_id for each in (merged, distilled) if each)]
 
 
 def _releases(registry: Registry, part_id: str) -> tuple[str, ...]:

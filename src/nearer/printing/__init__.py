@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nearer.printing.shadow import shadowed
     from nearer.printing.signals import counted_events, fitted_clicks, forgotten, judged_clicks, simulated
     from nearer.printing.store import store_copied
-    from nearer.printing.training import compressed, compression, int8, merged, trained, trained_reranker
+    from nearer.printing.training import compressed, compression, distilled, int8, merged, trained, trained_reranker
 
 _WHERE = {
     "store_copied": "store",
@@ -67,6 +67,7 @@ _WHERE = {
     "found": "releases",
     "history": "releases",
     "indexed": "releases",
+    "distilled": "training",
     "int8": "training",
     "judged_clicks": "signals",
     "keys": "serving",
@@ -109,6 +110,7 @@ __all__ = [
     "demonstrated",
     "diagnosed",
     "discarded",
+    "distilled",
     "drifted",
     "evaluated",
     "evaluated_task",

@@ -103,7 +103,7 @@ def lineage(result: Lineage) -> str:
     """The result of `nearer lineage`."""
     lines = _answer(result.answer) if result.answer else []
     for each in (*result.lineage, *result.reranker):
-        data, shorter, mixed = each.data, (each.encoder or {}).get("compressed"), each.merged
+        data, shorter, mixed, taught = each.data, (each.encoder or {}).get("compressed"), each.merged, each.distilled
         made = (
             f"the first {shorter['dimension']} dimensions"
             if shorter
@@ -111,6 +111,8 @@ def lineage(result: Lineage) -> str:
             if (each.encoder or {}).get("int8")
             else f"merged, {mixed.weight:g} of its parent, the rest of {mixed.model_id}"
             if mixed
+            else f"{len(taught.layers)} layers of its parent, taught by {taught.model_id}"
+            if taught
             else f"trained on {data.num_pairs} pairs ({data.pairs_id}), seed {each.seed}"
             if data
             else "off the shelf"

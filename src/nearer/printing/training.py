@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 
 from nearer.core.results.training import Alarm, DevValues, ExcludedFromTraining, Pass, Trained, TrainedReranker
-from nearer.core.results.vectors import Compressed, CompressionCurve, Int8, Merged, SizeValues
+from nearer.core.results.vectors import (
+    Compressed,
+    CompressionCurve,
+    Distilled,
+    Int8,
+    Merged,
+    QualityBeside,
+    SizeValues,
+    SpeedBeside,
+)
 from nearer.printing.parts import interval, listed, passed, spent, table
 
 
@@ -121,15 +130,39 @@ def compressed(result: Compressed) -> str:
 
 def int8(result: Int8) -> str:
     """The result of `nearer compress SYSTEM --int8`."""
-    speed, quality = result.speed, result.quality
     lines = [f"{result.verdict}{' on this machine' if not result.model_id else f': {result.model_id}'}"]
     lines += [f"  because {reason}" for reason in result.reasons]
+    lines += _beside(result.speed, result.quality, result.parent_model_id)
+    lines.append(f"  {result.num_bytes / 1e6:.1f} MB")
+    if result.model_id:
+        allowed = "--set gate.min_gain=-0.005"
+        lines.append(f"next: nearer promote {result.model_id} {allowed}")
+    return "\n".join(lines)
+
+
+def distilled(result: Distilled) -> str:
+    """The result of `nearer compress SYSTEM --layers N`."""
+    places = ", ".join(str(each + 1) for each in result.layers)
+    lines = [
+        f"{result.model_id}: layers {places} of the {result.num_layers} of {result.parent_model_id}, taught by "
+        f"{result.teacher}",
+        f"  {result.num_steps} steps on {result.num_queries} queries and {result.num_passages} passages, "
+        f"{result.duration_s:.0f} s",
+        *_beside(result.speed, result.quality, result.parent_model_id),
+    ]
+    lines += [f"  not worth a second index yet: {reason}" for reason in result.reasons]
+    promote = f"nearer promote {result.model_id} --set gate.min_gain=-0.01"
+    lines.append(f"next: {promote if result.is_within else f'nearer train --from {result.model_id}'}")
+    return "\n".join([*lines, *spent(result.api)])
+
+
+def _beside(speed: SpeedBeside, quality: QualityBeside | None, full: str) -> list[str]:
+    """A smaller model beside the full one, in speed and in quality where that was measured."""
     threads = f"{speed.num_threads} thread" + ("s" if speed.num_threads != 1 else "")
-    lines += [
+    lines = [
         f"  {speed.num_passages} passages, {threads}: {speed.passages_per_second:.1f} a second, "
-        f"{speed.full_passages_per_second:.1f} of {result.parent_model_id} ({speed.ratio:.2f} times)",
-        f"  one query: {speed.query_ms:.1f} ms, {speed.full_query_ms:.1f} ms; mean cosine {speed.mean_cosine:.4f}; "
-        f"{result.num_bytes / 1e6:.1f} MB",
+        f"{speed.full_passages_per_second:.1f} of {full} ({speed.ratio:.2f} times)",
+        f"  one query: {speed.query_ms:.1f} ms, {speed.full_query_ms:.1f} ms; mean cosine {speed.mean_cosine:.4f}",
     ]
     if quality:
         found = quality.difference
@@ -137,10 +170,7 @@ def int8(result: Int8) -> str:
             f"  {quality.metric} on {quality.num_queries} queries of {quality.split}: {quality.value:.3f}, "
             f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}] beside {quality.full_value:.3f}"
         )
-    if result.model_id:
-        allowed = "--set gate.min_gain=-0.005"
-        lines.append(f"next: nearer promote {result.model_id} {allowed}")
-    return "\n".join(lines)
+    return lines
 
 
 def merged(result: Merged) -> str:

@@ -5,7 +5,7 @@ documentation of model cards for the metadata.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,10 +76,11 @@ def write_published_card(
         model_name=model.model_id,
         eval_results=[result for each in measured for result in _eval_results(workspace, each)],
     )
-    trainings = [record for each in chain if (record := workspace.registry.training_of(each.model_id))]
+    known = {each.model_id: record for each in chain if (record := workspace.registry.training_of(each.model_id))}
+    trainings = list(known.values())
     parts = [
         f"# {model.model_id}",
-        _made_from(chain),
+        _made_from(chain, [model_id for model_id, record in known.items() if record.distilled]),
         _usage(encoder, is_routed=is_routed),
         "## Measured\n\n" + (_table(measured) or "Nothing was measured of it yet: `nearer evaluate` measures."),
         "## Data\n\n" + _data(workspace, trainings),
@@ -126,14 +127,14 @@ def _name(model: Model) -> str:
     return _base(model)[0] or Path(model.source).name
 
 
-def _made_from(chain: Sequence[Model]) -> str:
+def _made_from(chain: Sequence[Model], distilled: Collection[str]) -> str:
     kinds = {"adapter": "its vectors mapped", "queries": "trained for queries alone", "compressed": "fewer dimensions"}
-    steps = [
-        f"{_name(each)} ({next((what for kind, what in kinds.items() if kind in each.encoder), 'trained')})"
-        if each.parent_model_id
-        else _name(each)
-        for each in reversed(chain)
-    ]
+
+    def how(model: Model) -> str:
+        otherwise = "distilled" if model.model_id in distilled else "trained"
+        return next((what for kind, what in kinds.items() if kind in model.encoder), otherwise)
+
+    steps = [f"{_name(each)} ({how(each)})" if each.parent_model_id else _name(each) for each in reversed(chain)]
     return f"An embedding model for search, exported from Nearer. How it was made: {' → '.join(steps)}."
 
 
@@ -222,7 +223,7 @@ def _limits(
         f"It was made for the queries and documents of one collection, {workspace.recipe.name}; elsewhere it is not "
         "measured.",
     ]
-    if trainings:
+    if any(record.passes for record in trainings):
         lines.append("Dev queries chose among its checkpoints: what dev says of it flatters. A test split does not.")
     for each in measured:
         if times := each.evaluation.ledger.num_test_uses:

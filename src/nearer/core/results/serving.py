@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from nearer.core.records import Metadata
 from nearer.core.results.base import JSON, OMITTED, Result
 from nearer.core.results.measuring import ApiUse
-from nearer.core.results.training import StartingPoint, TrainingData
+from nearer.core.results.training import DistilledFrom, StartingPoint, TrainingData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +113,15 @@ class MergedShare(Result):
 class Link(Result):
     """A model or a reranker, where it came from, and the releases that answer with it.
 
-    A model has ``model_id``, ``encoder_id``, ``encoder`` (its settings) and ``merged``; a reranker ``reranker_id``,
-    ``cross_encoder_id`` and ``start``.
+    A model has ``model_id``, ``encoder_id``, ``encoder`` (its settings), ``merged`` and ``distilled``; a reranker
+    ``reranker_id``, ``cross_encoder_id`` and ``start``.
     """
 
     model_id: str | None = field(default=None, metadata=OMITTED)
     encoder_id: str | None = field(default=None, metadata=OMITTED)
     encoder: JSON | None = field(default=None, metadata=OMITTED)
     merged: MergedShare | None = field(default=None, metadata=OMITTED)
+    distilled: DistilledFrom | None = field(default=None, metadata=OMITTED)
     reranker_id: str | None = field(default=None, metadata=OMITTED)
     cross_encoder_id: str | None = field(default=None, metadata=OMITTED)
     start: StartingPoint | None = field(default=None, metadata=OMITTED)

@@ -287,6 +287,17 @@ class MergedWith(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DistilledFrom(Result):
+    """The teacher of a model that learned its vectors, the places of the parent's layers that it has, and the texts."""
+
+    model_id: str
+    layers: tuple[int, ...]
+    num_queries: int
+    num_passages: int
+    num_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DevValues(Result):
     """Dev at the start and at best; with ``depth``, so many of what ``retriever`` found are ranked anew."""
 
@@ -312,8 +323,9 @@ class StartingPoint(Result):
 class TrainingRecord(Result):
     """How a model or a reranker was made, as it is kept: the whole recipe, the data, and what was measured.
 
-    ``adapter`` are an adapter's settings, ``merged`` is of a merge; ``start``, ``retriever`` and ``dev`` of a reranker.
-    ``duration_s`` is None where several processes took part one after the other.
+    ``adapter`` are an adapter's settings, ``merged`` is of a merge, ``distilled`` of a student; ``start``,
+    ``retriever`` and ``dev`` of a reranker. ``duration_s`` is None where several processes took part one after the
+    other.
     """
 
     recipe: JSON
@@ -325,6 +337,7 @@ class TrainingRecord(Result):
     seeds: Seeds | None = field(default=None, metadata=OMITTED)
     adapter: Settings | None = field(default=None, metadata=OMITTED)
     merged: MergedWith | None = field(default=None, metadata=OMITTED)
+    distilled: DistilledFrom | None = field(default=None, metadata=OMITTED)
     start: StartingPoint | None = field(default=None, metadata=OMITTED)
     retriever: str | None = field(default=None, metadata=OMITTED)
     dev: DevValues | None = field(default=None, metadata=OMITTED)

@@ -74,8 +74,8 @@ class CompressionCurve(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Int8Speed(Result):
-    """Int8 weights beside the full ones, in turns with the same number of threads: all passages, one query at a time.
+class SpeedBeside(Result):
+    """A smaller model beside the full one, in turns with the same number of threads: all passages, one query at a time.
 
     ``ratio`` is of passages a second; ``mean_cosine`` is between the vectors of the passages.
     """
@@ -91,8 +91,8 @@ class Int8Speed(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Int8Quality(Result):
-    """Int8 weights beside the full ones on the whole corpus; ``difference`` is int8 minus full."""
+class QualityBeside(Result):
+    """A smaller model beside the full one on the whole corpus; ``difference`` is the smaller one's minus the full's."""
 
     split: str
     metric: str
@@ -116,9 +116,38 @@ class Int8(Result):
     parent_model_id: str
     quantisation: str
     num_bytes: int
-    speed: Int8Speed
-    quality: Int8Quality | None
+    speed: SpeedBeside
+    quality: QualityBeside | None
     ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distilled(Result):
+    """A model of some of its parent's layers, which learned to give the vectors of ``teacher``, and both beside it.
+
+    ``layers`` are the places of those that were kept, of ``num_layers``. ``is_within`` says that it is as fast, and
+    loses as little, as makes a second index worth it; ``reasons`` say why not. ``speed`` is beside the parent,
+    ``quality`` beside the teacher.
+    """
+
+    model_id: str
+    encoder_id: str
+    space_id: str
+    parent_model_id: str
+    teacher: str
+    layers: tuple[int, ...]
+    num_layers: int
+    num_queries: int
+    num_passages: int
+    num_steps: int
+    losses: tuple[float, ...]
+    is_within: bool
+    reasons: tuple[str, ...]
+    speed: SpeedBeside
+    quality: QualityBeside
+    duration_s: float
+    ledger: Ledger
+    api: ApiUse | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
