@@ -75,7 +75,7 @@ def measure(seed: int, ways: Mapping[str, Way], asked: argparse.Namespace) -> di
     """Train every way with one seed, and measure all models and base on test."""
     folder = asked.work / asked.set_name / f"seed-{seed}"
     with closing(opened(folder, seed, asked)) as workspace:
-        cell(folder / "clicks.json", partial(click, workspace, folder, seed, asked))
+        cell(folder / "simulated.json", partial(click, workspace, folder, seed, asked))
     found = {
         name: cell(folder / f"{name}.json", partial(learn, folder, name, way, seed, asked), asdict(way))
         for name, way in ways.items()
