@@ -82,6 +82,19 @@ def quality_beside(corpora: Corpora, full: System, small: System, judged: Judged
     )
 
 
+def shortcomings(
+    speed: SpeedBeside, quality: QualityBeside | None, *, least_speedup: float, most_lost: float
+) -> tuple[str, ...]:
+    """Why the smaller model is not worth a second index; empty where it is. ``most_lost`` is of the metric."""
+    reasons = []
+    if speed.ratio < least_speedup:
+        reasons.append(f"it encodes {speed.ratio:.2f} times the passages a second, below {least_speedup}")
+    if quality is not None and quality.value < quality.full_value - most_lost:
+        lost = quality.full_value - quality.value
+        reasons.append(f"it loses {lost:.4f} of {quality.metric} on {quality.split}, more than {most_lost}")
+    return tuple(reasons)
+
+
 def _measured(corpora: Corpora, system: System, judged: JudgedSplit) -> Measured:
     corpus = MeasuredCorpus.of(corpora.embedded(system.encoder, chunk=system.chunk), judged)
     size = corpus.measured(system, judged, system.encoder.dimension, FULL, clock=time.perf_counter)

@@ -8,10 +8,10 @@ from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.training import DistilledFrom, TrainingRecord
-from nearer.core.results.vectors import Distilled, QualityBeside, SpeedBeside
+from nearer.core.results.vectors import Distilled
 from nearer.encode.embedded import Corpora
 from nearer.encode.encoder import Encoder
-from nearer.evaluation.beside import quality_beside, speed_beside, timed_sample
+from nearer.evaluation.beside import quality_beside, shortcomings, speed_beside, timed_sample
 from nearer.evaluation.judged_split import read_judged_with
 from nearer.evaluation.ready import ready_to_measure
 from nearer.learn.distil import distil as learn
@@ -57,13 +57,13 @@ def distil(
     judged = read_judged_with(corpora, split)
     parent, teacher = _start(workspace, system, start), open_system(workspace, system)
     workspace.begin_writing()
-    encoder, made, losses = _student(workspace, parent, teacher, layers, progress=progress)
+    encoder, made, losses = _student(corpora, parent, teacher, layers)
     model = _kept(workspace, encoder, parent, teacher, made)
     small = System(name=model.model_id, model=model, encoder=encoder, chunk=parent.chunk)
     queries = [each.text for each in judged.queries]
     speed = speed_beside(parent.encoder, encoder, timed_sample(corpora, parent), queries, clock=time.perf_counter)
     quality = quality_beside(corpora, teacher, small, judged)
-    reasons = _reasons(speed, quality)
+    reasons = shortcomings(speed, quality, least_speedup=LEAST_SPEEDUP, most_lost=MOST_LOST)
     return Distilled(
         model_id=model.model_id,
         encoder_id=model.encoder_id,
@@ -87,10 +87,11 @@ def distil(
 
 
 def _student(
-    workspace: Workspace, parent: LocalSystem, teacher: System, layers: int, *, progress: Progress
+    corpora: Corpora, parent: LocalSystem, teacher: System, layers: int
 ) -> tuple[Encoder, DistilledFrom, tuple[float, ...]]:
     """The student, which has learned, what it was made of, and the loss of each step."""
-    texts = Texts.read(workspace, parent, progress)
+    workspace, progress = corpora.workspace, corpora.progress
+    texts = Texts.read(corpora, parent)
     recipe, whole = workspace.recipe.train, num_layers(parent.encoder.model)
     if layers == whole and parent.model.model_id != teacher.model.model_id:
         kept = tuple(range(whole))
@@ -139,14 +140,3 @@ def _kept(workspace: Workspace, encoder: Encoder, parent: LocalSystem, teacher: 
     workspace.registry.add_training(training, made=model, parent=parent.model)
     failpoint("distil.registered")
     return model
-
-
-def _reasons(speed: SpeedBeside, quality: QualityBeside) -> tuple[str, ...]:
-    """Why a second model and index are not worth it; empty where they are."""
-    reasons = []
-    if speed.ratio < LEAST_SPEEDUP:
-        reasons.append(f"it encodes {speed.ratio:.2f} times the passages a second, below {LEAST_SPEEDUP}")
-    if quality.value < quality.full_value - MOST_LOST:
-        lost = quality.full_value - quality.value
-        reasons.append(f"it loses {lost:.4f} of {quality.metric} on {quality.split}, more than {MOST_LOST}")
-    return tuple(reasons)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
-from nearer.core.results.vectors import Int8, QualityBeside, SpeedBeside
+from nearer.core.results.vectors import Int8
 from nearer.encode.embedded import Corpora
 from nearer.encode.int8 import GRAPH, Int8Encoder
 from nearer.encode.onnx_graph import save_int8
-from nearer.evaluation.beside import NUM_QUERIES, quality_beside, speed_beside, timed_sample
+from nearer.evaluation.beside import NUM_QUERIES, quality_beside, shortcomings, speed_beside, timed_sample
 from nearer.evaluation.judged_split import read_judged_with
 from nearer.evaluation.ready import ready_to_measure
 from nearer.store.files import bytes_in, scratch_folder
@@ -61,7 +61,7 @@ def compress_int8(
         if is_fast:
             small = System(name=model.model_id, model=model, encoder=encoder, chunk=opened.chunk)
             quality = quality_beside(corpora, opened, small, judged)
-        reasons = _reasons(speed, quality)
+        reasons = shortcomings(speed, quality, least_speedup=LEAST_SPEEDUP, most_lost=MOST_LOST)
         if reasons:
             _forget_vectors(workspace, encoder)
         else:
@@ -94,17 +94,6 @@ def _model(opened: System, encoder: Int8Encoder) -> Model:
         encoder={"int8": {"quantisation": encoder.quantisation}},
         parent_model_id=opened.model.model_id,
     )
-
-
-def _reasons(speed: SpeedBeside, quality: QualityBeside | None) -> tuple[str, ...]:
-    """Why it is not offered; empty where it is."""
-    reasons = []
-    if speed.ratio < LEAST_SPEEDUP:
-        reasons.append(f"it encodes {speed.ratio:.2f} times the passages a second, below {LEAST_SPEEDUP}")
-    if quality is not None and quality.value < quality.full_value - MOST_LOST:
-        lost = quality.full_value - quality.value
-        reasons.append(f"it loses {lost:.4f} of {quality.metric} on {quality.split}, more than {MOST_LOST}")
-    return tuple(reasons)
 
 
 def _forget_vectors(workspace: Workspace, encoder: Int8Encoder) -> None:

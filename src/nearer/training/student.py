@@ -40,12 +40,12 @@ class Texts:
     passages: tuple[str, ...]
 
     @classmethod
-    def read(cls, workspace: Workspace, start: LocalSystem, progress: Progress) -> "Texts":
+    def read(cls, corpora: Corpora, start: LocalSystem) -> "Texts":
         """Those of a workspace, cut for an encoder. Raises InputError when there are no documents."""
-        collection, excluded = workspace.collection, find_excluded(workspace)
+        collection, excluded = corpora.workspace.collection, find_excluded(corpora.workspace)
         queries = [each.text for each in collection.queries("train") if each.query_id not in excluded.query_ids]
         queries += [pair.query for pair in collection.pairs() if pair not in excluded.pairs]
-        corpus = Corpora(workspace, progress).corpus(start.encoder, chunk=start.chunk)
+        corpus = corpora.corpus(start.encoder, chunk=start.chunk)
         kept = (tuple(dict.fromkeys(each for each in texts if each.strip())) for texts in (queries, corpus.passages))
         return cls(queries=next(kept), passages=next(kept))
 
