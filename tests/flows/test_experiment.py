@@ -16,6 +16,7 @@ from nearer.flows.experiment import (
     start_experiment,
     stop_experiment,
 )
+from nearer.flows.history import history
 from nearer.flows.promote import promote
 from nearer.store.arms import Arms
 from nearer.store.events.log import EventLog
@@ -106,6 +107,7 @@ def test_killed_at_its_steps_it_has_begun_or_ended_whole(base_live, tmp_path):
     with Workspace.open(base_live) as workspace:
         running = Experiments(workspace.database).running()
         assert running.arm_id == Arms(workspace.database).active().arm_id
+        assert [each.action for each in history(workspace).events][-2:] == ["hold", "arm"]
     die_at("experiments.ended", _stop, base_live)
     with Workspace.open(base_live) as workspace:
         assert Experiments(workspace.database).running() is None

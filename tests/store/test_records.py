@@ -1,6 +1,7 @@
 """What services and turns of the loop write down, in both databases."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -55,7 +56,17 @@ def test_an_experiment_runs_on_an_arm_and_ends_with_it(database):
     arms.start(Decision(action="arm", model_id="m"), live_id=live, release_id=other, share=0.2)
     with pytest.raises(Conflict):
         arms.start(Decision(action="arm", model_id="m"), live_id=live, release_id=other, share=0.2)
-    begun = experiments.start({"metric": "x"}, plan_hash="h", arm=arms.active(), offline=None)
+    plan = {"metric": "x", "share": 0.3}
+    begin = partial(experiments.start, Decision(action="arm", model_id="m"), plan, plan_hash="h", offline=None)
+    with pytest.raises(Conflict):
+        begin(live_id=live, release_id=other)
+    assert experiments.running() is None
+    first = arms.active()
+    arms.stop(first.arm_id)
+    assert experiments.on_arm(first.arm_id) is None
+    begun = begin(live_id=live, release_id=other)
+    assert (arms.active().arm_id, arms.active().share) == (begun.arm_id, 0.3)
+    assert experiments.on_arm(begun.arm_id) == begun
     assert experiments.running() == begun
     ended = experiments.end(begun, reason="done", ended_at="2026", report={"effect": 0.1})
     assert (ended.report, ended.offline, arms.active()) == ({"effect": 0.1}, None, None)

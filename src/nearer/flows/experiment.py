@@ -7,14 +7,13 @@ from pathlib import Path
 
 from nearer.core.errors import Conflict, InputError, NotFound
 from nearer.core.progress import Progress, Silent
-from nearer.core.results.base import JSON
 from nearer.core.results.online import (
     ExperimentList,
     ExperimentReport,
     PowerPlan,
     StartedExperiment,
 )
-from nearer.flows.promote import promote
+from nearer.flows.promote import promote, shared
 from nearer.online.agreement import agreement
 from nearer.online.plan import Plan, read_plan
 from nearer.serving.experiment_report import offline_of, power_of, report_experiment, status_of
@@ -63,22 +62,35 @@ def begin_experiment(
             f"{running.experiment_id} runs: one experiment at a time",
             hint="end it first: nearer experiment stop --reason TEXT",
         )
-    arms = Arms(workspace.database)
-    arms.refuse_active()
-    offline: JSON | None = None
+    Arms(workspace.database).refuse_active()
+    live = workspace.registry.live()
+    if live is None:
+        raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
     if plan.kind == "aa":
-        _share_live(workspace, arms, plan)
+        workspace.begin_writing()
+        release_id, offline = live.release_id, None
+        decision = Decision(action="arm", model_id=live.model_id, reasons=("against itself (A/A)",))
     else:
-        promoted = promote(
-            workspace, plan.treatment, share=plan.share, force_reason=force_reason, progress=progress or Silent()
+        held = promote(workspace, plan.treatment, hold=True, force_reason=force_reason, progress=progress or Silent())
+        if held.release_id is None:
+            return StartedExperiment(verdict="refused", reasons=held.reasons, experiment=None)
+        release_id, offline = held.release_id, offline_of(workspace, held)
+        gate = workspace.registry.last_decision(release_id=release_id)
+        decision = Decision(
+            action="arm",
+            model_id=workspace.registry.release(release_id).model_id,
+            reasons=held.reasons,
+            notes=held.notes,
+            forced=gate.forced if gate else force_reason,
         )
-        if promoted.verdict == "refused":
-            return StartedExperiment(verdict="refused", reasons=promoted.reasons, experiment=None)
-        offline = offline_of(workspace, promoted)
-    arm = arms.active()
-    if arm is None:
-        raise Conflict("the share of the users was taken back meanwhile", hint="repeat the command")
-    started = store.start(plan.model_dump(mode="json"), plan_hash=plan.plan_hash, arm=arm, offline=offline)
+    started = store.start(
+        shared(decision, plan.share),
+        plan.model_dump(mode="json"),
+        plan_hash=plan.plan_hash,
+        live_id=live.release_id,
+        release_id=release_id,
+        offline=offline,
+    )
     return StartedExperiment(verdict="started", reasons=(), experiment=status_of(started))
 
 
@@ -141,17 +153,6 @@ def experiments(workspace: Workspace, *, log: EventReader | None = None) -> Expe
         agreement=agreement([offline for offline, _ in pairs], [online for _, online in pairs]),
         holdout=holdout_effect(workspace, log=log),
     )
-
-
-def _share_live(workspace: Workspace, arms: Arms, plan: Plan) -> None:
-    """Have live answer both arms."""
-    live = workspace.registry.live()
-    if live is None:
-        raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
-    workspace.begin_writing()
-    reason = f"it answers {plan.share:.3g} of the users, against itself (A/A)"
-    decision = Decision(action="arm", model_id=live.model_id, reasons=(reason,))
-    arms.start(decision, live_id=live.release_id, release_id=live.release_id, share=plan.share)
 
 
 def _end(

@@ -55,7 +55,7 @@ def promote(
             raise InputError(
                 "a release goes live again without a gate", hint=f"leave the options out: nearer promote {system}"
             )
-        return _promote_release(workspace, registry.release(system), share=share, progress=progress)
+        return _promote_release(workspace, registry.release(system), share=share, hold=hold, progress=progress)
     if split and not split.startswith("test"):
         raise InputError(f"split {split!r} was used to choose the model", hint="judge by a split named test...")
     name, live = system or newest_model(workspace), registry.live()
@@ -129,8 +129,8 @@ def _go_live(
     if hold:
         workspace.registry.add_decision(replace(decision, action="hold"), release_id=release_id)
     elif live and share is not None:
-        shared = _to_share(decision, share)
-        Arms(workspace.database).start(shared, live_id=live.release_id, release_id=release_id, share=share)
+        arm = shared(decision, share)
+        Arms(workspace.database).start(arm, live_id=live.release_id, release_id=release_id, share=share)
     else:
         workspace.registry.move_live(decision, expected=live.release_id if live else None, release_id=release_id)
 
@@ -146,7 +146,8 @@ def _refuse_share(workspace: Workspace, share: float | None) -> None:
     Arms(workspace.database).refuse_active()
 
 
-def _to_share(decision: Decision, share: float) -> Decision:
+def shared(decision: Decision, share: float) -> Decision:
+    """A decision for a share of the users."""
     return replace(decision, action="arm", reasons=(f"it answers {share:.3g} of the users", *decision.reasons))
 
 
@@ -213,14 +214,18 @@ def newest_model(workspace: Workspace) -> str:
     return str(model_id)
 
 
-def _promote_release(workspace: Workspace, release: Release, *, share: float | None, progress: Progress) -> Promotion:
+def _promote_release(
+    workspace: Workspace, release: Release, *, share: float | None, hold: bool, progress: Progress
+) -> Promotion:
     live = workspace.registry.live()
     if live and live.release_id == release.release_id:
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
     workspace.begin_writing()
-    if live and share is not None:
+    if hold:
         system = brought_up(workspace, release, progress=progress)
-        decision = _to_share(Decision(action="arm", model_id=release.model_id), share)
+    elif live and share is not None:
+        system = brought_up(workspace, release, progress=progress)
+        decision = shared(Decision(action="arm", model_id=release.model_id), share)
         Arms(workspace.database).start(decision, live_id=live.release_id, release_id=release.release_id, share=share)
     else:
         system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)

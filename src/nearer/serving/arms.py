@@ -33,8 +33,7 @@ class Router:
         self._arms, self._registry = Arms(workspace.database), workspace.registry
         self._experiments = Experiments(workspace.database)
         self._holdout = workspace.recipe.search.holdout
-        self._entry: ArmEntry | None = None
-        self._is_interleaved = False
+        self._sharing: tuple[ArmEntry, bool] | None = None  # and whether it is mixed with live in one list
         self.follower = Follower(workspace, queue=queue, target=self._target, poll_s=RARE_S)
         self.first = Follower(workspace, queue=queue, target=self._first, poll_s=RARE_S)
 
@@ -47,13 +46,14 @@ class Router:
         """The arm of a user or session; ``live`` until the treatment can answer."""
         if unit and is_held_out(unit, share=self._holdout):
             return "holdout" if self.first.served else "live"
-        entry, served = self._entry, self.follower.served
-        if not unit or entry is None or served is None or served.release.release_id != entry.release_id:
+        sharing, served = self._sharing, self.follower.served
+        if not unit or sharing is None or served is None or served.release.release_id != sharing[0].release_id:
             return "live"
+        entry, is_interleaved = sharing
         allocation = Allocation(salt=entry.arm_id, weights={"control": 1 - entry.share, "treatment": entry.share})
         if allocation.arm_of(unit) != "treatment":
             return "control"
-        return "interleaved" if self._is_interleaved else "treatment"
+        return "interleaved" if is_interleaved else "treatment"
 
     def start(self) -> None:
         """Begin to open what answers beside live."""
@@ -72,12 +72,13 @@ class Router:
         return first
 
     def _target(self, _: Workspace) -> Release:
-        self._entry = self._arms.active()
-        if self._entry is None:
+        entry = self._arms.active()
+        if entry is None:
+            self._sharing = None
             raise NotFound("live answers all users", hint="nearer promote SYSTEM --share 0.1")
-        running = self._experiments.running()
-        self._is_interleaved = bool(running and running.plan["kind"] == "interleaving")
-        return self._registry.release(self._entry.release_id)
+        experiment = self._experiments.on_arm(entry.arm_id)
+        self._sharing = entry, bool(experiment and experiment.plan["kind"] == "interleaving")
+        return self._registry.release(entry.release_id)
 
 
 def interleave(control: Answer, treatment: Answer) -> Answer:

@@ -1,7 +1,7 @@
 """Two releases at once: a share of the users is answered by another release than live."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
@@ -36,22 +36,8 @@ class Arms:
 
         Raises Conflict where another release does, or another is live meanwhile.
         """
-        now = utc_now()
-        row = {
-            "arm_id": f"arm-{secrets.token_hex(6)}",
-            "release_id": release_id,
-            "live_release_id": live_id,
-            "share": share,
-            "started_at": now,
-        }
-        live = sa.select(pointers.c.release_id).where(pointers.c.name == LIVE)
         with self._database.write() as connection:
-            if other := connection.scalar(sa.select(arms.c.release_id).where(arms.c.ended_at.is_(None))):
-                raise _taken(other)
-            if connection.scalar(live) != live_id:
-                raise Conflict("the live release changed meanwhile", hint="look: nearer status, then repeat")
-            connection.execute(arms.insert(), [row])
-            put_decision(connection, decision, release_id=release_id, previous=live_id, at=now)
+            put_arm(connection, decision, live_id=live_id, release_id=release_id, share=share)
         failpoint("arms.started")
 
     def refuse_active(self) -> None:
@@ -81,6 +67,26 @@ class Arms:
         with self._database.read() as connection:
             row = connection.execute(statement).one_or_none()
         return ArmEntry(**row._mapping) if row else None
+
+
+def put_arm(connection: sa.Connection, decision: Decision, *, live_id: str, release_id: str, share: float) -> ArmEntry:
+    """Enter a release that answers a share of the users, and the decision, in a transaction. Raises Conflict."""
+    if other := connection.scalar(sa.select(arms.c.release_id).where(arms.c.ended_at.is_(None))):
+        raise _taken(other)
+    if connection.scalar(sa.select(pointers.c.release_id).where(pointers.c.name == LIVE)) != live_id:
+        raise Conflict("the live release changed meanwhile", hint="look: nearer status, then repeat")
+    now = utc_now()
+    entry = ArmEntry(
+        arm_id=f"arm-{secrets.token_hex(6)}",
+        release_id=release_id,
+        live_release_id=live_id,
+        share=share,
+        started_at=now,
+        ended_at=None,
+    )
+    connection.execute(arms.insert(), [asdict(entry)])
+    put_decision(connection, decision, release_id=release_id, previous=live_id, at=now)
+    return entry
 
 
 def _taken(release_id: str) -> Conflict:

@@ -1,7 +1,7 @@
 """Experiments with users: what was planned, since when it runs, and what it found."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from nearer.core.errors import Conflict, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.results.base import JSON
-from nearer.store.arms import ArmEntry
+from nearer.store.arms import put_arm
 from nearer.store.database import Database
+from nearer.store.registered import Decision
 from nearer.store.tables import arms, experiments
 
 _HINT = "see what there is: nearer experiment list"
@@ -39,24 +40,37 @@ class Experiments:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def start(self, plan: JSON, *, plan_hash: str, arm: ArmEntry, offline: JSON | None) -> Experiment:
-        """Note that an experiment runs on an arm, since that began."""
-        experiment = Experiment(
-            experiment_id=f"experiment-{secrets.token_hex(6)}",
-            plan=plan,
-            plan_hash=plan_hash,
-            arm_id=arm.arm_id,
-            control_release_id=arm.live_release_id,
-            treatment_release_id=arm.release_id,
-            started_at=arm.started_at,
-            ended_at=None,
-            reason=None,
-            offline=offline,
-            report=None,
-        )
-        row = {name: getattr(experiment, name) for name in Experiment.__slots__}
+    def start(
+        self,
+        decision: Decision,
+        plan: JSON,
+        *,
+        plan_hash: str,
+        live_id: str,
+        release_id: str,
+        offline: JSON | None,
+    ) -> Experiment:
+        """Have a release answer the plan's share of the users as an experiment; all of it is one transaction.
+
+        So no user meets the release before the service knows how the plan mixes it in. Raises Conflict where another
+        release answers a share, or another is live meanwhile.
+        """
         with self._database.write() as connection:
-            connection.execute(experiments.insert(), [row])
+            arm = put_arm(connection, decision, live_id=live_id, release_id=release_id, share=plan["share"])
+            experiment = Experiment(
+                experiment_id=f"experiment-{secrets.token_hex(6)}",
+                plan=plan,
+                plan_hash=plan_hash,
+                arm_id=arm.arm_id,
+                control_release_id=live_id,
+                treatment_release_id=release_id,
+                started_at=arm.started_at,
+                ended_at=None,
+                reason=None,
+                offline=offline,
+                report=None,
+            )
+            connection.execute(experiments.insert(), [asdict(experiment)])
         failpoint("experiments.started")
         return experiment
 
@@ -86,6 +100,10 @@ class Experiments:
     def running(self) -> Experiment | None:
         """The one that runs now."""
         return next(iter(self._where(experiments.c.ended_at.is_(None))), None)
+
+    def on_arm(self, arm_id: str) -> Experiment | None:
+        """The one that runs, or ran, on an arm; None where a share of the users is no experiment."""
+        return next(iter(self._where(experiments.c.arm_id == arm_id)), None)
 
     def all(self) -> list[Experiment]:
         """Every experiment, the newest first."""

@@ -5,7 +5,6 @@ from nearer.core.results.base import JSON
 from nearer.flows.experiment import begin_experiment, experiment_report, guard_experiment, stop_experiment
 from nearer.flows.shadow import shadow_report, start_shadow, stop_shadow
 from nearer.online.plan import Plan
-from nearer.store.arms import Arms
 from nearer.store.experiments import Experiments
 from nearer.store.shadows import Shadows
 from nearer.store.workspace import Workspace
@@ -44,8 +43,6 @@ def run_canary(workspace: Workspace, release_id: str, begun: JSON, *, name: str,
     store = Experiments(workspace.database)
     mine = next((each for each in store.all() if each.treatment_release_id == release_id), None)
     if mine is None:
-        if (arm := Arms(workspace.database).active()) and arm.release_id == release_id:  # cut short before
-            Arms(workspace.database).stop(arm.arm_id)
         plan = Plan(
             name=name,
             hypothesis="what passed the gate does users no harm",
