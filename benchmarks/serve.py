@@ -7,7 +7,7 @@ PART is one of
     shadow     the same at half of one client's rate, with a candidate in the shadow (share 0.2) and without, in turn
     swap       8 clients through promotions and rollbacks between two spaces, one a second; memory before and after
     embed      /v1/embeddings at 1 and 32 clients beside a bare FastAPI that calls SentenceTransformer.encode
-    soak       --seconds at 80 % of the measured capacity: memory, files and threads at its beginning and end
+    soak       --seconds at 80 % of the measured capacity: memory, files and threads at each tenth of them
 --data is a folder in BEIR layout; its dev queries are asked. With --sentences the documents are the distinct sentences
 of its documents, 4 to 30 words each: 100,000 real texts in minutes (medquad has as many). Each part prints a table and
 leaves FOLDER/PART.json.
@@ -258,15 +258,23 @@ def embed(folder: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]:
 
 
 def soak(folder: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Memory, open files and threads of the service before and after ``seconds`` at 80 % of its capacity."""
+    """Memory, open files and threads of the service at each tenth of ``seconds`` at 80 % of its capacity."""
     bodies = [{"query": text, "k": 10} for text in texts]
     with served(folder, tell=True) as (port, process):
         capacity = load(port, "/v1/search", bodies, clients=8, seconds=10)["per_second"]
-        load(port, "/v1/search", bodies, clients=8, seconds=10, every_s=8 / (0.8 * capacity))
-        before = _resources(process.pid)
-        loaded = load(port, "/v1/search", bodies, clients=8, seconds=seconds, every_s=8 / (0.8 * capacity))
-        after = _resources(process.pid)
-    return {"capacity_per_second": capacity, "load": loaded, "before": before, "after": after}
+        every_s = 8 / (0.8 * capacity)
+        load(port, "/v1/search", bodies, clients=8, seconds=10, every_s=every_s)
+        resources, loads = [_resources(process.pid)], []
+        for _ in range(10):
+            loads.append(load(port, "/v1/search", bodies, clients=8, seconds=seconds / 10, every_s=every_s))
+            resources.append(_resources(process.pid))
+    return {
+        "capacity_per_second": capacity,
+        "num": sum(each["num"] for each in loads),
+        "num_failed": sum(each["num_failed"] for each in loads),
+        "p95_ms": [each["p95_ms"] for each in loads],
+        "resources": resources,
+    }
 
 
 PARTS: dict[str, Callable[[Path, Sequence[str], float], dict[str, Any]]] = {

@@ -51,7 +51,7 @@ def report_of(
     folder: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what an experiment found: the one that runs, or the newest, unless one is named."""
+    """Report what an experiment found: the one that runs, or the newest, unless one is named."""
     from nearer.flows.experiment import experiment_report
 
     run(folder, None, as_json, printing.experimented, lambda w: experiment_report(w, experiment_id))

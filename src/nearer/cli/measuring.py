@@ -164,7 +164,7 @@ def cost(
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
-    """Reckon storage, index, re-embedding hours and relative search cost; no workspace is needed."""
+    """Estimate storage, index, re-embedding hours and relative search cost; no workspace is needed."""
     from nearer.core.recipe import load_recipe
     from nearer.flows.cost import cost as flow
     from nearer.store.workspace import Workspace, is_workspace

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from nearer.cli.sections import Sectioned
 from nearer.core.durations import TimeLimit, seconds_of
 from nearer.core.errors import NearerError
 from nearer.core.escape import escape_controls
@@ -23,6 +24,7 @@ EXIT_NO = 3
 _NO = frozenset({"refused", "faults", "not identified", "broken", "harm", "worse", "poor", "not offered"})
 
 app = typer.Typer(
+    cls=Sectioned,
     help="Make search understand what relevant means in your own domain.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -69,7 +69,7 @@ def promote(
 def arm(
     action: Annotated[str, typer.Argument(metavar="status|stop")], folder: Folder = HERE, as_json: AsJson = False
 ) -> None:
-    """Tell which release answers a share of the users beside live, or have live answer all again."""
+    """Say which release answers a share of the users beside live, or have live answer all again."""
     from nearer.flows.arm import arm_status, stop_arm
 
     flows = {"status": arm_status, "stop": stop_arm}
@@ -106,7 +106,7 @@ def history(folder: Folder = HERE, as_json: AsJson = False) -> None:
 def lineage(
     system: Annotated[str, typer.Argument(metavar="[SYSTEM]")] = "live", folder: Folder = HERE, as_json: AsJson = False
 ) -> None:
-    """Tell which data, seed and parents made a system's model, or that of an answer by its query id."""
+    """Say which data, seed and parents made a system's model, or that of an answer by its query id."""
     from nearer.flows.lineage import lineage as flow
 
     run(folder, None, as_json, printing.lineage, lambda w: flow(w, system))
@@ -120,7 +120,7 @@ def prune(
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
-    """Give space back: models that were never released, their indexes and vectors, and old reports."""
+    """Free disk space: remove models that were never released, their indexes and vectors, and old reports."""
     from nearer.flows.prune import prune as flow
 
     run(folder, overrides, as_json, printing.pruned, lambda w: flow(w, keep=keep, dry_run=dry_run))

@@ -49,7 +49,7 @@ def serve(
     workers: Annotated[int, typer.Option(help="Processes; each holds the model.", min=1, max=64)] = 1,
     folder: Folder = HERE,
 ) -> None:
-    """Answer over HTTP from the live release, and follow it, until it is told to end."""
+    """Answer over HTTP from the live release, and follow it, until it is stopped."""
     from nearer.core.extras import extra
 
     with extra("serve", used_for="nearer serve"):

@@ -50,7 +50,7 @@ def clicks_judge(
 
 @app.command()
 def events(folder: Folder = HERE, as_json: AsJson = False) -> None:
-    """Tell what the service showed and what users did: how many, when, and what is kept apart."""
+    """Report what the service showed and what users did: how many, when, and what is kept apart."""
     from nearer.flows.events import event_counts
 
     run(folder, None, as_json, printing.counted_events, event_counts)
