@@ -654,6 +654,15 @@ def test_gains_and_losses_differ_in_word_and_mark_and_not_in_colour_alone(low, h
     assert html.count(f'class="figure {said.split()[1]}"') == 1
 
 
+@pytest.mark.parametrize(
+    ("before", "said"), [("hold", "It was let through before."), ("promote", "A former release came back.")]
+)
+def test_a_release_that_goes_live_without_a_gate_says_why(before, said):
+    first = replace(full_data().events[0], action=before, release_id="release-1", reasons=("it gained",))
+    html = render(replace(full_data(), events=(first, replace(first, action="promote", reasons=()))))
+    assert Page(html).words.count(said) == 2, "in the headline and in the list of decisions"
+
+
 def test_what_has_nothing_to_say_yet_has_no_title_but_a_line_at_the_end():
     html = render(replace(full_data(), trained=None, suite=None, events=(), live=None, evaluation=None))
     titles = re.findall(r"<h2>(.*?)</h2>", html)
@@ -736,6 +745,13 @@ def test_an_excerpt_is_cut_by_lines_and_by_characters_and_loses_nothing_silently
     assert len(excerpt("x" * 5000, max_lines=12, max_characters=600).head) == 600
     assert len(long.head) + len(long.rest) + long.num_excluded == 20000
     assert excerpt("", max_lines=12, max_characters=600).head == ""
+
+
+def test_labels_of_a_long_axis_leave_room_for_each_other_and_zero_stays():
+    axis = charts.round_axis(-0.013, 0.036, num_steps=5)
+    assert len(axis.ticks) == 7
+    shown = re.findall(r">([^<>]+)</text>", str(charts.axis_labels(axis, signed=True)))
+    assert shown == ["\N{MINUS SIGN}0.02", "0", "+0.02", "+0.04"]
 
 
 def test_a_difference_axis_holds_zero_and_every_interval():

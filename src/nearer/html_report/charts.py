@@ -68,6 +68,8 @@ class ChartPoint:
     value: float
 
 
+_MOST_LABELS = 5
+"""Labels of an axis that stand beside each other without touching, where the page is narrow."""
 UNIT = Axis(low=0.0, high=1.0, ticks=(0.0, 0.25, 0.5, 0.75, 1.0))
 """The range of a measure."""
 
@@ -120,11 +122,12 @@ def difference_row(each: Mark | None, axis: Axis, *, label: str) -> Markup:
 
 
 def axis_labels(axis: Axis, *, signed: bool = False) -> Markup:
-    """The labels of the axis that the rows below share."""
+    """The labels of the axis that the rows below share; every other of more than ``_MOST_LABELS``, zero among them."""
     step = axis.ticks[1] - axis.ticks[0]
     digits = max(1, -floor(log10(step) + 1e-9)) if signed else 2
+    first = axis.ticks.index(0.0) % 2 if len(axis.ticks) > _MOST_LABELS and 0.0 in axis.ticks else 0
     texts = []
-    for tick in axis.ticks:
+    for tick in axis.ticks[first :: 2 if len(axis.ticks) > _MOST_LABELS else 1]:
         text = "0" if tick == 0 else f"{abs(tick):.{digits}f}" if signed else f"{tick:g}"
         sign = ("+" if tick > 0 else _MINUS if tick < 0 else "") if signed else ""
         texts.append(_text(sign + text, x=_per(axis.place(tick)), y="100%", dy="-9", anchor="middle"))

@@ -89,7 +89,9 @@ def render(data: ReportData) -> str:
         merge=merge_of(data.merge),
         size=size,
         loop_view=turns,
-        events=list(reversed(data.events)),
+        events=[
+            (event, _remark(data.events[:place], event)) for place, event in reversed(list(enumerate(data.events)))
+        ],
         decisions=DECISIONS,
         notes=data.notes,
         lineage=_lineage(data),
@@ -118,7 +120,7 @@ def _headline(data: ReportData) -> Headline:
     last = data.events[-1]
     return Headline(
         decision=DECISIONS[last.action].capitalize(),
-        title=_title(last, data.live),
+        title=_title(last, data.live, _remark(data.events[:-1], last)),
         reasons=last.reasons if last.action == "refuse" or last.forced else (),
         forced=last.forced,
         at=last.at,
@@ -126,7 +128,15 @@ def _headline(data: ReportData) -> Headline:
     )
 
 
-def _title(last: HistoryEvent, release: Release | None) -> str:
+def _remark(earlier: Sequence[HistoryEvent], event: HistoryEvent) -> str:
+    """Why a release went live where no gate was asked: it was live before, or let through before; else nothing."""
+    if event.action != "promote" or event.reasons:
+        return ""
+    was_live = any(each.release_id == event.release_id and each.action in ("promote", "rollback") for each in earlier)
+    return "A former release came back." if was_live else "It was let through before."
+
+
+def _title(last: HistoryEvent, release: Release | None, remark: str) -> str:
     live = release.model_id if release else None
     is_unmeasured = bool(release and release.is_unmeasured and release.release_id == last.release_id)
     match last.action:
@@ -142,8 +152,8 @@ def _title(last: HistoryEvent, release: Release | None) -> str:
             return f"{last.model_id} is live by force: the gate had refused it."
         case _ if is_unmeasured:
             return f"{last.model_id} is live, unmeasured: no query is judged."
-        case _ if not last.reasons:
-            return f"{last.model_id} is live again: a former release came back."
+        case _ if remark:
+            return f"{last.model_id} is live. {remark}"
         case _ if not last.previous_release_id:
             return f"{last.model_id} is live, as the first release."
         case _:
