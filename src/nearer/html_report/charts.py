@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from itertools import pairwise
 from math import ceil, floor, isfinite, log2, log10
+from pathlib import Path
 from typing import Literal
 
 from markupsafe import Markup
@@ -17,6 +18,8 @@ from nearer.core.escape import escape_controls
 
 Role = Literal["baseline", "candidate"]
 
+STYLE = Path(__file__).parent / "charts.css"
+"""The style sheet of what is drawn here."""
 _MINUS = "\N{MINUS SIGN}"
 _MAX_LINE_POINTS = 400
 
@@ -112,12 +115,13 @@ def interval_row(marks: Sequence[Mark | None], axis: Axis, *, label: str) -> Mar
     return _svg("row", label, drawn)
 
 
-def difference_row(each: Mark | None, axis: Axis, *, label: str) -> Markup:
+def difference_row(each: Mark | None, axis: Axis, *, label: str, lower_is_better: bool = False) -> Markup:
     """One row of a chart of differences, around a line at zero; hollow while the interval holds zero, a loss square."""
     zero = axis.place(0.0)
     drawn = [_grid(axis), _element("line", cls="zero", x1=_per(zero), x2=_per(zero), y1="0", y2="100%")]
     if each:
-        drawn.append(_loss(each, axis) if each.high < 0 else _dot(each, axis, y=50, hollow=each.low <= 0))
+        is_loss = each.low > 0 if lower_is_better else each.high < 0
+        drawn.append(_loss(each, axis) if is_loss else _dot(each, axis, y=50, hollow=each.low <= 0 <= each.high))
     return _svg("row", label, drawn)
 
 

@@ -51,11 +51,28 @@ def loop_of(turns: Sequence[TurnData]) -> LoopView | None:
     ended = [each for each in turns if each.entry.ended_at][-_SHOWN:]
     if not ended:
         return None
-    values = [end for each in ended for side in _measured(each) for end in (side["low"], side["high"])]
-    axis = charts.round_axis(min(values, default=0.0), max(values, default=1.0), num_steps=5)
+    axis = turns_axis([_measured(each) for each in ended])
     metric = next((str(each.stages[_GATE].result["metric"]) for each in ended if _measured(each)), "")
-    views = tuple(_turn(each, axis, metric) for each in ended)
+    views = tuple(_turn(each, axis) for each in ended)
     return LoopView(metric=metric, turns=views, labels=charts.axis_labels(axis))
+
+
+def turns_axis(measured: Sequence[Sequence[JSON]]) -> charts.Axis:
+    """The axis that the turns share; of each is given what the gate measured, live first, or nothing."""
+    ends = [end for sides in measured for side in sides for end in (side["low"], side["high"])]
+    return charts.round_axis(min(ends, default=0.0), max(ends, default=1.0), num_steps=5)
+
+
+def turn_row(sides: Sequence[JSON], axis: charts.Axis, *, number_of: int | None) -> Markup:
+    """What the gate measured in a turn: what was live grey, the candidate coloured; empty where it was not asked."""
+    if not sides:
+        return Markup()
+    marks = [
+        charts.mark(side["value"], side["low"], side["high"], "candidate" if place else "baseline")
+        for place, side in enumerate(sides)
+    ]
+    values = ", then ".join(number(side["value"]) for side in sides)
+    return charts.interval_row(marks, axis, label=f"turn {number_of}: {values}")
 
 
 def _measured(turn: TurnData) -> list[JSON]:
@@ -63,14 +80,9 @@ def _measured(turn: TurnData) -> list[JSON]:
     return list(gate.result.get("measured", ())) if gate else []
 
 
-def _turn(turn: TurnData, axis: charts.Axis, metric: str) -> TurnView:
+def _turn(turn: TurnData, axis: charts.Axis) -> TurnView:
     sides = _measured(turn)
-    marks = [
-        charts.mark(side["value"], side["low"], side["high"], "candidate" if place else "baseline")
-        for place, side in enumerate(sides)
-    ]
     before, after = [number(side["value"]) for side in sides] if len(sides) == 2 else ("", "")
-    label = f"turn {turn.entry.number}, {metric}: {before} before, {after} after"
     return TurnView(
         number=turn.entry.number,
         at=turn.entry.ended_at or "",
@@ -79,7 +91,7 @@ def _turn(turn: TurnData, axis: charts.Axis, metric: str) -> TurnView:
         sources=_sources(turn),
         before=before,
         after=after,
-        chart=charts.interval_row(marks, axis, label=label) if sides else Markup(),
+        chart=turn_row(sides, axis, number_of=turn.entry.number),
     )
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from nearer.core.escape import escape_controls
 from nearer.core.results.releases import HistoryEvent
-from nearer.html_report import formats
+from nearer.html_report import charts, formats
 from nearer.html_report.comparison import NUM_SLICES_SHOWN, ComparisonView, compared
 from nearer.html_report.data import ReportData
 from nearer.html_report.loop import loop_of
@@ -76,7 +76,7 @@ def render(data: ReportData) -> str:
     page = environment.get_template("page.html").render(
         data=data,
         sections={name: title for name, title in SECTIONS.items() if there[name]},
-        style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8")),
+        style=Markup("\n".join(path.read_text(encoding="utf-8") for path in (_FOLDER / "style.css", charts.STYLE))),
         headline=_headline(data),
         comparison=comparison,
         apart=[(each, compared(each, data.recipe)) for each in data.apart],

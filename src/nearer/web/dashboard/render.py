@@ -8,6 +8,8 @@ from starlette.responses import HTMLResponse
 from nearer.core.errors import NearerError
 from nearer.core.escape import escape_controls
 from nearer.core.results.base import Result
+from nearer.html_report.formats import moment
+from nearer.web.dashboard.pictures import effects_picture, turns_picture
 from nearer.web.errors import shown
 
 FOLDER = Path(__file__).parent
@@ -36,6 +38,8 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.filters["moment"] = moment
+_templates.globals |= {"effects_picture": effects_picture, "turns_picture": turns_picture}
 
 
 def page_of(

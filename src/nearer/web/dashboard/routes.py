@@ -12,6 +12,7 @@ from nearer.core.results.base import Result
 from nearer.flows.job import STARTED_BY_HAND, start_job
 from nearer.flows.rollback import rollback
 from nearer.flows.shadow import stop_shadow
+from nearer.html_report import charts
 from nearer.html_report.data import gather
 from nearer.html_report.view import render
 from nearer.store.keys import Keys, matching
@@ -217,7 +218,8 @@ def _add_files(routes: APIRouter, service: Service) -> None:
 
     @routes.get("/style.css")
     async def style() -> Response:
-        return FileResponse(FOLDER / "style.css", media_type="text/css")
+        files = (FOLDER / "style.css", charts.STYLE)
+        return Response("\n".join(path.read_text(encoding="utf-8") for path in files), media_type="text/css")
 
     @routes.get("/page.js")
     async def script() -> Response:
