@@ -3,12 +3,19 @@
 from nearer.core.errors import InputError
 from nearer.core.records import GradeScale
 from nearer.core.sections import GradesRecipe
+from nearer.store.formats import DEFAULT_MAX_GRADE
 from nearer.store.workspace import Workspace
 
 
 def scale_of(workspace: Workspace) -> GradeScale:
     """The scale that the recipe fixes; what it leaves open follows the largest grade there is."""
     return make_scale(workspace.recipe.grades, largest_grade=workspace.collection.largest_grade())
+
+
+def max_grade_of(workspace: Workspace) -> int:
+    """The largest grade: the recipe's, that of the judgments there are, or 4."""
+    largest = workspace.collection.largest_grade()
+    return workspace.recipe.grades.max_grade or (scale_of(workspace).max_grade if largest else DEFAULT_MAX_GRADE)
 
 
 def make_scale(recipe: GradesRecipe, *, largest_grade: int) -> GradeScale:

@@ -46,6 +46,22 @@ def rank_all(
     return rankings
 
 
+def best_ranks(
+    workspace: Workspace, systems: Sequence[str], pairs: Sequence[tuple[str, str]], *, depth: int, progress: Progress
+) -> list[int | None]:
+    """For each pair of a document's id and a query's text, the best rank of the document in any system, from 1.
+
+    None where no system has it among the first ``depth``.
+    """
+    asked = [Query(query_id=str(row), text=text) for row, (_, text) in enumerate(pairs)]
+    found: list[list[int]] = [[] for _ in pairs]
+    for ranked in rank_all(workspace, systems, asked, depth=depth, progress=progress).values():
+        for row, (doc_id, _) in enumerate(pairs):
+            if doc_id in ranked[str(row)]:
+                found[row].append(ranked[str(row)].index(doc_id) + 1)
+    return [min(places, default=None) for places in found]
+
+
 def pool(rankings: Rankings) -> list[Pooled]:
     """Every pair that some system ranks, in the order of ids.
 

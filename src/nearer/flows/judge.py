@@ -16,10 +16,10 @@ from nearer.core.records import TRUSTED, Document, Judgment, Query
 from nearer.core.results.llm import Calibration, ModelJudged
 from nearer.encode.chat import Chat, Question, open_chat, rough_tokens
 from nearer.evaluation.calibration import ORDERS, Pair, calibrate, corrected_metrics
+from nearer.evaluation.grades import max_grade_of
 from nearer.evaluation.pooling import Rankings, pool, rank_all
 from nearer.evaluation.ready import refuse_without
 from nearer.flows.judge_sheet import read_asked
-from nearer.flows.label import max_grade_of
 from nearer.signals.asking import Spent, Task, ask_all, use_of
 from nearer.signals.prompts import Prompt, as_data, read_prompt
 from nearer.signals.read_answers import read_grade

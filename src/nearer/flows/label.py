@@ -10,13 +10,12 @@ from nearer.core.ids import content_id
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Query
 from nearer.core.results.people import LabelPlan
-from nearer.evaluation.grades import scale_of
+from nearer.evaluation.grades import max_grade_of
 from nearer.evaluation.pooling import Pooled, choose, pool, rank_all
 from nearer.evaluation.ready import refuse_without
 from nearer.flows.judge_sheet import read_asked
 from nearer.store.changing import put_queries
 from nearer.store.collection import batches
-from nearer.store.formats import DEFAULT_MAX_GRADE
 from nearer.store.formats.guideline import read_guideline
 from nearer.store.labels import Labels, LabelSet, PairToLabel
 from nearer.store.registry import utc_now
@@ -98,12 +97,6 @@ def start_labels(
     return _plan(
         label_set, pairs, options, pooled=pooled, known=known, asked=asked, notes=_notes(workspace), dry=dry_run
     )
-
-
-def max_grade_of(workspace: Workspace) -> int:
-    """The largest grade: the recipe's, that of the judgments there are, or 4."""
-    largest = workspace.collection.largest_grade()
-    return workspace.recipe.grades.max_grade or (scale_of(workspace).max_grade if largest else DEFAULT_MAX_GRADE)
 
 
 def _notes(workspace: Workspace) -> list[str]:

@@ -10,7 +10,7 @@ from nearer.core.ids import content_id
 from nearer.core.judging import blend
 from nearer.core.records import Judgment
 from nearer.core.results.people import ExchangedLabels
-from nearer.flows.label import max_grade_of
+from nearer.evaluation.grades import max_grade_of
 from nearer.store.files import write_atomic
 from nearer.store.formats.guideline import read_guideline
 from nearer.store.formats.labels import LABEL_FORMATS, LabelRow, format_of, labels_text, read_labels

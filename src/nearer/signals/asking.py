@@ -64,6 +64,11 @@ class Spent:
             self.num_kept += kept
             self.num_left_out += left_out
 
+    def add_estimate(self, tasks: Sequence[Task], *, num_written: int) -> None:
+        """Count tasks that would be asked, each answered in so many tokens."""
+        num_read = sum(rough_tokens(each.question.system + each.question.user) for each in tasks)
+        self.add(num_asked=len(tasks), num_read=num_read, num_written=num_written * len(tasks))
+
     def note_if_over(self) -> list[str]:
         """What an estimate says of the limit, where it is above it."""
         most, cost = self.purse.limit_usd, self.cost_usd

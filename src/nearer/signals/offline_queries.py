@@ -18,6 +18,8 @@ from nearer.core.records import Document
 from nearer.core.scripts import characters
 from nearer.core.text import normalise
 from nearer.encode.chunk import sentences
+from nearer.signals.query_styles import style_of
+from nearer.signals.synthetic_filters import Candidate
 
 Kind = Literal["heading", "phrase", "sentence"]
 _HEADING = re.compile(r"^\s{0,3}(?:#{1,6}\s+(.{3,120}?)\s*#*|(.{3,80}):)\s*$", re.MULTILINE)
@@ -56,6 +58,15 @@ class OfflineWriter:
                     seen.add(normalise(made.text))
                     found.append(made)
         return found
+
+    def candidates(self, documents: Sequence[Document], *, each: int) -> list[Candidate]:
+        """At most ``each`` queries for each of these documents, with their styles."""
+        made = [
+            (document.doc_id, " ".join(q.text.split()))
+            for document in documents
+            for q in self.queries(document, number=each)
+        ]
+        return [Candidate(doc_id=doc_id, text=text, style=style_of(text)) for doc_id, text in made]
 
     def _headings(self, document: Document) -> list[MadeQuery]:
         found = (

@@ -213,6 +213,11 @@ class Collection:
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(statement)}
 
+    def texts_outside(self, splits: Sequence[str]) -> list[str]:
+        """The texts of the queries of all other splits, split by split."""
+        others = [split for split in self.splits() if split not in splits]
+        return [query.text for split in others for query in self.queries(split)]
+
     def unsplit_queries(self) -> list[Query]:
         """The queries that are in no split yet."""
         table, members = tables.queries, tables.split_members
