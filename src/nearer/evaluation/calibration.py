@@ -11,13 +11,14 @@ from nearer.measure.metrics import Measure, evaluate_run
 from nearer.measure.prediction_powered import LEAST_LABELLED, prediction_powered_mean
 from nearer.measure.raters import against_others
 from nearer.measure.significance import mean_intervals
+from nearer.signals.grading_tasks import ORDERS, Pair
 
-ORDERS = ("query first", "document first")
-"""In which a model is asked about a pair: its answer may follow what it reads first."""
 _NDCG = Measure.parse("nDCG@10")
+POOR_KAPPA = 0.4
+"""Below this weighted kappa with people a model's grades are not to be trained on.
 
-Pair = tuple[str, str]
-"""A query's id and a document's."""
+Source: Landis and Koch, The Measurement of Observer Agreement for Categorical Data (1977): above 0.40 is moderate.
+"""
 
 
 def calibrate(
@@ -47,6 +48,13 @@ def calibrate(
         confusion=tuple(map(tuple, confusion)),
         order_agreement=sum(left == right for left, right in means) / len(means) if means else None,
     )
+
+
+def trust_of(calibration: Calibration) -> str:
+    """Whether people agree with the model: "calibrated", "poor", or "uncalibrated" where nobody knows."""
+    if calibration.kappa is None:
+        return "uncalibrated"
+    return "poor" if calibration.kappa.value < POOR_KAPPA else "calibrated"
 
 
 def corrected_metrics(

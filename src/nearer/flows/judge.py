@@ -1,6 +1,5 @@
 """A language model judges pairs, is held against people, and people correct what it says of systems."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,38 +8,30 @@ from random import Random
 
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
-from nearer.core.ids import content_id
 from nearer.core.judging import blend
 from nearer.core.progress import Progress, Silent
-from nearer.core.records import TRUSTED, Document, Judgment, Query
+from nearer.core.records import TRUSTED, Judgment, Query
 from nearer.core.results.llm import Calibration, ModelJudged
-from nearer.encode.chat import Chat, Question, open_chat, rough_tokens
-from nearer.evaluation.calibration import ORDERS, Pair, calibrate, corrected_metrics
+from nearer.encode.chat import Chat, open_chat
+from nearer.evaluation.calibration import calibrate, corrected_metrics, trust_of
 from nearer.evaluation.grades import max_grade_of
 from nearer.evaluation.pooling import Rankings, pool, rank_all
 from nearer.evaluation.ready import refuse_without
 from nearer.flows.judge_sheet import read_asked
-from nearer.signals.asking import Spent, Task, ask_all, use_of
-from nearer.signals.prompts import Prompt, as_data, read_prompt
+from nearer.signals.asking import Spent, ask_all, use_of
+from nearer.signals.grading_tasks import GRADE_TOKENS, Pair, graded, grading_tasks, mean_grade
+from nearer.signals.prompts import read_prompt
 from nearer.signals.read_answers import read_grade
 from nearer.signals.suspicious import is_suspicious
 from nearer.store.changing import put_judgments, put_queries, stamp_judgments
 from nearer.store.collection import batches
 from nearer.store.formats.guideline import read_guideline
 from nearer.store.llm_answers import LlmAnswers
-from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE
 
-POOR_KAPPA = 0.4
-"""Below this weighted kappa with people a model's grades are not to be trained on.
-
-Source: Landis and Koch, The Measurement of Observer Agreement for Categorical Data (1977): above 0.40 is moderate.
-"""
 MOST_CALIBRATION = 200
 """Pairs that people judged and the model judges too, drawn at random, to hold it against them."""
-_MOST_CHARACTERS = 6000
-_WRITTEN_TOKENS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,25 +94,28 @@ def judge(
     pairs = _pairs(rankings, human, options)
     documents = {each.doc_id: each for each in workspace.collection.documents([doc_id for _, doc_id in pairs])}
     prompt = read_prompt(workspace.folder, "judge", write=not dry_run)
-    filled = _rubric(prompt, options, max_grade=max_grade_of(workspace))
-    texts = {each.query_id: each.text for each in asked}
-    tasks = [
-        _task(filled[order], texts[query_id], documents[doc_id], order=order, vote=vote, votes=options.votes)
-        for query_id, doc_id in pairs
-        for order in ORDERS
-        for vote in range(options.votes)
-    ]
-    said = dict[Pair, dict[str, list[int]]]()
+    max_grade, said = max_grade_of(workspace), dict[Pair, dict[str, list[int]]]()
+    guideline = read_guideline(options.guideline, max_grade=max_grade)
+    grading = grading_tasks(pairs, asked, documents, prompt, guideline=guideline, votes=options.votes)
     if dry_run:
-        num_read = sum(rough_tokens(each.question.system + each.question.user) for each in tasks)
-        spent.add(num_asked=len(tasks), num_read=num_read, num_written=_WRITTEN_TOKENS * len(tasks))
+        spent.add_estimate(grading.tasks, num_written=GRADE_TOKENS)
     else:
-        said = _ask(workspace, chat, tasks, pairs, options, spent=spent, progress=progress)
-        _keep(workspace, asked, said, chat.name, max_grade=max_grade_of(workspace))
-    grade_of = {pair: _mean(answers) for pair, answers in said.items()}
-    calibration = calibrate(grade_of, human, answers=said, max_grade=max_grade_of(workspace))
+        outcomes = ask_all(
+            chat,
+            LlmAnswers(workspace.database),
+            grading.tasks,
+            read=lambda text: read_grade(text, max_grade=max_grade),
+            parallel=options.parallel,
+            spent=spent,
+            progress=progress,
+            order=grading.order(seed=options.seed),
+        )
+        said = grading.answers(outcomes)
+        _keep(workspace, asked, graded(said, rater=chat.name, max_grade=max_grade))
+    grade_of = {pair: mean_grade(answers) for pair, answers in said.items()}
+    calibration = calibrate(grade_of, human, answers=said, max_grade=max_grade)
     return ModelJudged(
-        verdict=_verdict(calibration, dry_run=dry_run),
+        verdict="estimated" if dry_run else trust_of(calibration),
         num_queries=len(asked),
         num_pairs=len(pairs),
         num_judged=len(said),
@@ -153,96 +147,8 @@ def _pairs(rankings: Rankings, human: Mapping[Pair, int], options: JudgeOptions)
     return sorted({*pooled, *rng.sample(known, min(len(known), MOST_CALIBRATION))})
 
 
-def _rubric(prompt: Prompt, options: JudgeOptions, *, max_grade: int) -> dict[str, str]:
-    guideline = read_guideline(options.guideline, max_grade=max_grade)
-    lines = "\n".join(f"{each.grade} {each.name}: {each.meaning}" for each in guideline.grades)
-    said = {
-        "query first": "The query comes first, then the document.",
-        "document first": "The document comes first, then the query.",
-    }
-    return {name: prompt.filled(rubric=lines, order=text, example=max_grade // 2) for name, text in said.items()}
-
-
-def _task(system: str, query: str, document: Document, *, order: str, vote: int, votes: int) -> Task:
-    token = content_id("x", document.doc_id)[-8:]
-    parts = [
-        as_data("query", query, token=token),
-        as_data("document", document.full_text[:_MOST_CHARACTERS], token=token),
-    ]
-    user = "\n\n".join(parts if order == ORDERS[0] else reversed(parts))
-    temperature = 0.0 if votes == 1 else 0.7
-    question = Question(system=system, user=user, max_tokens=200, temperature=temperature, vote=vote)
-    return Task(doc_id=document.doc_id, question=question)
-
-
-def _ask(
-    workspace: Workspace,
-    chat: Chat,
-    tasks: Sequence[Task],
-    pairs: Sequence[Pair],
-    options: JudgeOptions,
-    *,
-    spent: Spent,
-    progress: Progress,
-) -> dict[Pair, dict[str, list[int]]]:
-    """The grades of each pair that has any, by order."""
-    max_grade, said = max_grade_of(workspace), dict[Pair, dict[str, list[int]]]()
-    outcomes = ask_all(
-        chat,
-        LlmAnswers(workspace.database),
-        tasks,
-        read=lambda text: read_grade(text, max_grade=max_grade),
-        parallel=options.parallel,
-        spent=spent,
-        progress=progress,
-        order=_order(pairs, options),
-    )
-    for outcome in outcomes:
-        if outcome.value is not None:
-            pair, rest = pairs[outcome.row // (2 * options.votes)], outcome.row % (2 * options.votes)
-            order = ORDERS[rest // options.votes]
-            said.setdefault(pair, {}).setdefault(order, []).append(outcome.value[0])
-    return said
-
-
-def _order(pairs: Sequence[Pair], options: JudgeOptions) -> list[int]:
-    """The rows of the tasks as they are asked: query by query, drawn at random, for money may end before they do."""
-    queries = sorted({query_id for query_id, _ in pairs})
-    place = {query_id: number for number, query_id in enumerate(Random(options.seed).sample(queries, len(queries)))}
-    rows, each = sorted(range(len(pairs)), key=lambda row: place[pairs[row][0]]), len(ORDERS) * options.votes
-    return [row * each + number for row in rows for number in range(each)]
-
-
-def _mean(answers: Mapping[str, Sequence[int]]) -> int:
-    """The mean of all answers, each order counting alike; half a grade counts as a whole one."""
-    return math.floor(sum(sum(each) / len(each) for each in answers.values()) / len(answers) + 0.5)
-
-
-def _keep(
-    workspace: Workspace,
-    asked: Sequence[Query],
-    said: Mapping[Pair, Mapping[str, Sequence[int]]],
-    rater: str,
-    *,
-    max_grade: int,
-) -> None:
-    """Enter the judgments; how far apart a pair's answers are lowers its weight."""
-    at = utc_now()
-    judgments = []
-    for (query_id, doc_id), answers in said.items():
-        grades = [grade for each in answers.values() for grade in each]
-        apart = (max(grades) - min(grades)) / max_grade
-        judgments.append(
-            Judgment(
-                query_id=query_id,
-                doc_id=doc_id,
-                grade=_mean(answers),
-                source="llm",
-                rater=rater,
-                weight=round(1 - apart / 2, 4),
-                at=at,
-            )
-        )
+def _keep(workspace: Workspace, asked: Sequence[Query], judgments: Sequence[Judgment]) -> None:
+    """Enter the judgments, and the queries that are new."""
     known = {query.query_id for query in workspace.collection.queries()}
     with workspace.write("judge") as connection:
         for new in batches([query for query in asked if query.query_id not in known]):
@@ -251,14 +157,6 @@ def _keep(
             put_judgments(connection, some)
         stamp_judgments(connection)
     failpoint("judge.commit")
-
-
-def _verdict(calibration: Calibration, *, dry_run: bool) -> str:
-    if dry_run:
-        return "estimated"
-    if calibration.kappa is None:
-        return "uncalibrated"
-    return "poor" if calibration.kappa.value < POOR_KAPPA else "calibrated"
 
 
 def _notes(calibration: Calibration) -> list[str]:
