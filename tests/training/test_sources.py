@@ -2,22 +2,20 @@
 
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from folders import synthetic_rows, write_jsonl
 from nearer.core.errors import RecipeError
 from nearer.core.results.training import Costs
 from nearer.flows.add import add
-from nearer.flows.train import _data, _sources_line, train
-from nearer.learn.batch_sampler import Source
+from nearer.flows.train import train
 from nearer.learn.examples import Example
 from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
 from nearer.training import passes as passes_module
 from nearer.training import prepare
+from nearer.training.sources import data_of, say_sources
 from power import PowerCut, cut_at
 from said import Said
 from training.test_resume import outcome
@@ -210,10 +208,10 @@ def test_the_report_shows_what_was_drawn(run, folder, ask):
 
 def test_what_is_written_down_of_very_many_sources_is_the_largest(folder):
     examples = [Example(anchor=f"a{n}", positive="p", source=f"s{n}") for n in range(70) for _ in range(n + 1)]
-    run = SimpleNamespace(revision=1, revision_at_end=lambda _: 1)
     with Workspace.open(folder) as workspace:
-        written = _data(SimpleNamespace(examples=examples, workspace=workspace), run)
+        written = data_of(examples, workspace, 1, at_end=1)
     assert written.num_sources == 70
     assert [each.num_drawn for each in written.sources] == list(range(70, 20, -1))
-    sources = [Source(name=f"s{n}", rows_S=np.arange(n + 1), weight=1.0) for n in range(70)]
-    assert _sources_line(sources).endswith("and 62 more sources")
+    said = Said()
+    say_sources(examples, {}, said)
+    assert said.said[-1].endswith("and 62 more sources")

@@ -1,36 +1,28 @@
 """Train a candidate: pass 1 on positives and in-batch negatives, later passes on negatives the last model mined."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
-from pathlib import Path
 
 from nearer.core.durations import TimeLimit
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
-from nearer.core.ids import content_id
 from nearer.core.progress import Progress, Silent, phase
 from nearer.core.recipe import Recipe
-from nearer.core.results.training import DevValues, ExcludedFromTraining, Trained, TrainingData, TrainingRecord
-from nearer.encode.encoder import Encoder, model_id_of
+from nearer.core.results.training import DevValues, Trained, TrainingRecord
 from nearer.encode.engine import LOCAL, encoding_by
-from nearer.encode.paired import paired_id
 from nearer.evaluation.ready import ready_to_train
-from nearer.learn.batch_sampler import Source, sources_of
 from nearer.store.registered import Model, Training
 from nearer.store.workspace import Workspace
-from nearer.systems import BASE, LocalSystem, open_local
+from nearer.systems import BASE, open_local
 from nearer.training.dev_set import DEV_MEASURE, DevSet
 from nearer.training.examples import Excluded, find_excluded
-from nearer.training.job import TrainingJob
-from nearer.training.model_card import write_card
-from nearer.training.models import keep_model
+from nearer.training.models import keep_trained
 from nearer.training.passes import run_monitored, run_passes
 from nearer.training.prepare import Preparing
 from nearer.training.run import TrainingRun, what_decides
 from nearer.training.select import deadline_of, select_training
-from nearer.training.sources import refuse_absent, with_sources
+from nearer.training.sources import data_of, refuse_absent, say_sources, with_sources
 from nearer.training.unfinished import TrainingRequest, refuse_nonsense, request_of
 
 
@@ -100,13 +92,12 @@ def train(  # noqa: PLR0913 (what one training is asked, and its clock)
         )
         job, fitting = preparing.prepared()
         run, parent, dev = preparing.run, preparing.parent, job.monitor.dev
-        if len(drawn := sources_of(job.examples, workspace.recipe.train.source_weights)) > 1:
-            progress.say(_sources_line(drawn))
+        say_sources(job.examples, workspace.recipe.train.source_weights, progress)
         job, chosen = select_training(job, request, fitting=fitting, run_passes=run_passes, clock=clock)
         passes, alarms = run_monitored(job)
         training = TrainingRecord(
             recipe=job.workspace.recipe.model_dump(mode="json"),
-            data=_data(job, run),
+            data=data_of(job.examples, job.workspace, run.revision, at_end=run.revision_at_end(job.workspace)),
             passes=passes,
             alarms=alarms,
             budget=chosen.budget,
@@ -115,15 +106,10 @@ def train(  # noqa: PLR0913 (what one training is asked, and its clock)
             duration_s=None if run.is_resumed else round(clock() - began, 1),
         )
         improved = any(each.fit.best_step for each in passes)
-        made = _kept(workspace, parent, training) if improved else None
+        made = keep_trained(workspace, parent, training) if improved else None
         model = made or parent.model
-        entry = Training(
-            verb="train",
-            part_id=model.model_id,
-            is_improved=improved,
-            record=training,
-            started_at=run.started_at,
-        )
+        part_id, started_at = model.model_id, run.started_at
+        entry = Training(verb="train", part_id=part_id, is_improved=improved, record=training, started_at=started_at)
         workspace.registry.add_training(entry, made=made, parent=parent.model)
         failpoint("train.registered")
         run.remove()
@@ -151,7 +137,7 @@ def _preparing(
     decides = what_decides(workspace, base=base, start=parent, documents=documents, excluded=excluded)
     run = TrainingRun.open(
         workspace,
-        {**decides, **_asked(request)},
+        {**decides, **request.besides},
         request=request,
         revision=revision,
         held=held,
@@ -169,25 +155,6 @@ def _preparing(
         asked=request,
         progress=progress,
         clock=clock,
-    )
-
-
-def _asked(request: TrainingRequest) -> dict[str, float | int | None]:
-    """What was asked beside the recipe and the start, which decides the outcome too."""
-    return {"budget_s": request.budget_s, "num_trials": request.num_trials, "num_seeds": request.num_seeds}
-
-
-def _data(job: TrainingJob, run: TrainingRun) -> TrainingData:
-    """What was learned from, and what an epoch draws of each source, most first."""
-    sources = sources_of(job.examples, job.workspace.recipe.train.source_weights)
-    largest = sorted(sources, key=lambda source: -source.num_drawn)[:_NUM_RECORDED]
-    return TrainingData(
-        num_pairs=len(job.examples),
-        pairs_id=content_id("pairs", [(e.anchor, e.positive) for e in job.examples]),
-        num_sources=len(sources),
-        sources=tuple(source.described for source in largest),
-        revision=run.revision,
-        revision_at_end=run.revision_at_end(job.workspace),
     )
 
 
@@ -225,45 +192,6 @@ def _answer(
         dimensions=tuple(workspace.recipe.train.matryoshka_dims),
         num_sources=data.num_sources,
         sources=data.sources,
-        num_excluded=ExcludedFromTraining(queries=len(excluded.query_ids), pairs=len(excluded.pairs)),
+        num_excluded=excluded.counted,
         duration_s=round(duration_s, 1),
     )
-
-
-def _kept(workspace: Workspace, parent: LocalSystem, training: TrainingRecord) -> Model:
-    """The trained encoder, saved under its id with a card.
-
-    Trained for queries alone it is a pair with the parent, whose space it searches.
-    """
-    encoder = Encoder(parent.encoder.model, settings=parent.encoder.settings, batch_size=parent.encoder.batch_size)
-    encoder_id, settings = encoder.encoder_id, asdict(encoder.settings)
-    if workspace.recipe.train.sides == "query":
-        encoder_id = paired_id(encoder_id, parent.model.encoder_id)
-        settings = {"queries": settings, "space_id": parent.model.space_id}
-
-    def save(folder: Path) -> None:
-        encoder.save(folder)
-        made_from = parent.model.model_id
-        write_card(folder, encoder_id=encoder_id, parent=made_from, settings=encoder.settings, training=training)
-
-    source = keep_model(workspace, encoder_id, save)
-    failpoint("train.model")
-    return Model(
-        model_id=model_id_of(encoder_id),
-        encoder_id=encoder_id,
-        source=source,
-        encoder=settings,
-        parent_model_id=parent.model.model_id,
-    )
-
-
-_NUM_RECORDED, _NUM_TOLD = 50, 8
-"""Sources that are written down, and that are printed: a field may have a value for every query."""
-
-
-def _sources_line(sources: Sequence[Source]) -> str:
-    """What an epoch draws of each source, most first, for people."""
-    largest = sorted(sources, key=lambda source: -source.num_drawn)[:_NUM_TOLD]
-    summary = [f"{each.num_drawn} of {each.name} ({len(each.rows_S)} pairs x {each.weight:g})" for each in largest]
-    more = [f"and {len(sources) - len(summary)} more sources"] if len(sources) > len(summary) else []
-    return f"an epoch draws {', '.join([*summary, *more])}"

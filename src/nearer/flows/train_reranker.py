@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.recipe import Recipe
-from nearer.core.results.training import ExcludedFromTraining, TrainedReranker, TrainingData, TrainingRecord
+from nearer.core.results.training import TrainedReranker, TrainingData, TrainingRecord
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.ready import ready_to_train
@@ -119,7 +119,7 @@ def train_reranker(
         fault=fitted.fit.fault,
         dev=values,
         num_pairs=len(lists),
-        num_excluded=ExcludedFromTraining(queries=len(excluded.query_ids), pairs=len(excluded.pairs)),
+        num_excluded=excluded.counted,
         duration_s=round(clock() - began, 1),
         api=api_use([begin.retriever]),
     )

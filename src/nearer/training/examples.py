@@ -8,6 +8,7 @@ from nearer.core.errors import RecipeError
 from nearer.core.near_duplicates import resembling
 from nearer.core.progress import Progress
 from nearer.core.records import TRUSTED, Judgment, Pair, Query
+from nearer.core.results.training import ExcludedFromTraining
 from nearer.core.text import normalise
 from nearer.encode.corpus import Corpus
 from nearer.encode.embedded import EmbeddedCorpus
@@ -29,6 +30,11 @@ class Excluded:
 
     query_ids: frozenset[str]
     pairs: frozenset[Pair]
+
+    @property
+    def counted(self) -> ExcludedFromTraining:
+        """How many they are."""
+        return ExcludedFromTraining(queries=len(self.query_ids), pairs=len(self.pairs))
 
 
 def find_excluded(workspace: Workspace) -> Excluded:

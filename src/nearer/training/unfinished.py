@@ -29,6 +29,11 @@ class TrainingRequest(Result):
     num_trials: int = 0
     num_seeds: int = 1
 
+    @property
+    def besides(self) -> dict[str, float | int | None]:
+        """What was asked beside the recipe and the start, which decides the outcome too."""
+        return {"budget_s": self.budget_s, "num_trials": self.num_trials, "num_seeds": self.num_seeds}
+
 
 def refuse_nonsense(asked: TrainingRequest) -> None:
     """Raises InputError for numbers that cannot be, and for a search with several seeds."""
