@@ -1,6 +1,5 @@
 """What each stage of a turn does: the verbs, called in their order."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -8,11 +7,10 @@ from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.results.base import JSON
 from nearer.core.results.loop import CycleStage
-from nearer.core.results.measuring import Evaluation
 from nearer.flows.check import check
+from nearer.flows.cycle.measuring import ask_gate, choose_candidate
 from nearer.flows.cycle.training import Learning, train_base, train_live
 from nearer.flows.cycle.users import run_canary, run_shadow
-from nearer.flows.evaluate import evaluate
 from nearer.flows.judge_clicks import judge_clicks
 from nearer.flows.promote import promote
 from nearer.flows.report import report
@@ -20,14 +18,11 @@ from nearer.signals.log import read_log
 from nearer.store.cycles import CycleEntry, Cycles
 from nearer.store.events.sharing import event_folder
 from nearer.store.workspace import Workspace
-from nearer.systems import BASE
-from nearer.turns.fresh import FRESH, hold_fresh, release_fresh
+from nearer.turns.fresh import hold_fresh, release_fresh
 from nearer.turns.news import data_id
 from nearer.turns.stages import Outcome, Results, Stage
 
 STAGES: tuple[CycleStage, ...] = get_args(CycleStage)
-_JUDGES = "human,import,clicks"
-_WITHOUT_SLICES = {"evaluate.slice_fields": (), "evaluate.time_field": None, "evaluate.frequency_field": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,50 +140,11 @@ class _Turn:
     def evaluate(self, results: Results, _: JSON) -> Outcome:
         """Let dev choose among live and what was trained, and show the fresh slice."""
         made = [results[name].get("model_id") for name in ("train_live", "train_base")]
-        candidates = [_named(self.workspace, each) for each in dict.fromkeys(filter(None, made))]
-        if not candidates:
-            why = "neither training made anything that is better on dev"
-            return Outcome(summary=why, ends="nothing better", reasons=(why,))
-        systems = [_baseline(self.workspace), *candidates]
-        dev = _values(self.workspace, evaluate(self.workspace, systems, progress=self.progress, purpose="cycle"))
-        fresh = self._fresh(systems)
-        best = max(candidates, key=dev.__getitem__)
-        said = ", ".join(f"{name} {value:.4f}" for name, value in dev.items())
-        outcome = {"dev": dev, "fresh": fresh, "candidate": best}
-        if dev[best] <= dev[systems[0]]:
-            why = f"what was trained is no better than {systems[0]} on dev ({said})"
-            return Outcome(summary=why, result=outcome, ends="nothing better", reasons=(why,))
-        newest = ", ".join(f"{name} {value:.4f}" for name, value in fresh.items())
-        return Outcome(
-            summary=f"dev: {said}; {best} it is" + (f"; new queries, by clicks: {newest}" if newest else ""),
-            result=outcome,
-        )
-
-    def _fresh(self, systems: Sequence[str]) -> dict[str, float]:
-        """The systems on the new queries, by whoever judged them; live is favoured, for its results were clicked."""
-        here = self.workspace.measured_by(("human", "import", "clicks"))
-        if not any(each.grade > 0 for each in here.collection.judgments(FRESH)):
-            return {}
-        here = self.workspace.with_values(_WITHOUT_SLICES)  # queries of the log have no fields
-        found = evaluate(here, systems, split=FRESH, judgments=_JUDGES, progress=self.progress, purpose="cycle")
-        return _values(self.workspace, found)
+        return choose_candidate(self.workspace, list(dict.fromkeys(filter(None, made))), self.progress)
 
     def gate(self, results: Results, _: JSON) -> Outcome:
         """Ask the gate, on test and in the suite; what it lets through becomes a release, not live yet."""
-        found = promote(self.workspace, results["evaluate"]["candidate"], hold=True, progress=self.progress)
-        why = "; ".join(found.reasons)
-        result = {
-            "verdict": found.verdict,
-            "why": why,
-            "release_id": found.release_id,
-            "notes": list(found.notes),
-            "metric": self.workspace.recipe.gate.measure,
-            "measured": _intervals(self.workspace, found.evaluation) if found.evaluation else [],
-        }
-        if found.verdict == "refused":
-            return Outcome(summary=f"refused: {why}", result=result, ends="refused", reasons=found.reasons)
-        watched = "" if found.suite else "; no suite watches for what was forgotten (gate.suite)"
-        return Outcome(summary=f"let through as {found.release_id}: {why}{watched}", result=result)
+        return ask_gate(self.workspace, str(results["evaluate"]["candidate"]), self.progress)
 
     def shadow(self, results: Results, begun: JSON) -> Outcome:
         """Ask the candidate beside live, where that is wanted."""
@@ -227,25 +183,3 @@ def _live_before(workspace: Workspace, entry: CycleEntry) -> str | None:
     gate = Cycles(workspace.database).stages(entry.cycle_id).get("gate")
     live_id = workspace.registry.live_id()
     return entry.live_release_id if gate and live_id == gate.result.get("release_id") else live_id
-
-
-def _baseline(workspace: Workspace) -> str:
-    return "live" if workspace.registry.live_id() else BASE
-
-
-def _named(workspace: Workspace, model_id: str) -> str:
-    """A model with the stages of what is live, so that it answers in the same way; alone where live has none."""
-    live = workspace.registry.live()
-    stages = [str(each) for each in live.system["stages"]] if live else []
-    return "+".join([model_id, *stages]) if "bm25" not in stages else model_id
-
-
-def _intervals(workspace: Workspace, found: Evaluation) -> list[JSON]:
-    """The same with intervals, in the order of the systems: what is live, then the candidate."""
-    metric = workspace.recipe.gate.measure
-    return [{"system": each.system, **each.metrics[metric].to_dict()} for each in found.results]
-
-
-def _values(workspace: Workspace, found: Evaluation) -> dict[str, float]:
-    """What each system has in what the gate measures, by its name."""
-    return {each.system: each.metrics[workspace.recipe.gate.measure].value for each in found.results}
