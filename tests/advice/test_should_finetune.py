@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nearer
+from nearer.advice.short_answer import LONG_REINDEX_HOURS
 from nearer.advice.verdict import (
     BROKEN_BASE,
     FINE_TUNE,
@@ -19,7 +20,7 @@ from nearer.advice.verdict import (
 )
 from nearer.core.errors import InputError
 from nearer.core.sections import AdviseRecipe
-from nearer.flows.should_finetune import LONG_REINDEX_HOURS, should_finetune
+from nearer.flows.should_finetune import should_finetune
 
 RULES = AdviseRecipe()
 
