@@ -1,12 +1,16 @@
-"""A language model's judgments held against people's, and what systems are worth by either and by both."""
+"""Judgments of models and of clicks held against people's, and what systems are worth by either and by both."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from nearer.core.judging import blend
+from nearer.core.records import TRUSTED, Judgment, JudgmentSource
 from nearer.core.results.llm import Calibration, CorrectedMetric
 from nearer.core.results.measuring import Interval
+from nearer.core.results.signals import JudgeAgreement
 from nearer.evaluation.pooling import Rankings
+from nearer.measure.agreement import agreement
 from nearer.measure.metrics import Measure, evaluate_run
 from nearer.measure.prediction_powered import LEAST_LABELLED, prediction_powered_mean
 from nearer.measure.raters import against_others
@@ -55,6 +59,27 @@ def trust_of(calibration: Calibration) -> str:
     if calibration.kappa is None:
         return "uncalibrated"
     return "poor" if calibration.kappa.value < POOR_KAPPA else "calibrated"
+
+
+def agreements(said: Sequence[Judgment]) -> tuple[JudgeAgreement, ...]:
+    """How far each source that is no person agrees with people and files on what both judged."""
+    trusted = {(each.query_id, each.doc_id): each.grade for each in blend(said, TRUSTED)}
+    others: tuple[JudgmentSource, ...] = ("llm", "clicks")
+    rows = []
+    for source in others:
+        shared = [each for each in blend(said, [source]) if (each.query_id, each.doc_id) in trusted]
+        if any(each.source == source for each in said):
+            found = agreement([trusted[j.query_id, j.doc_id] for j in shared], [j.grade for j in shared])
+            rows.append(
+                JudgeAgreement(
+                    source=source,
+                    num_pairs=found.num_pairs,
+                    kendall_tau=found.kendall_tau,
+                    weighted_kappa=found.weighted_kappa,
+                    mean_bias=found.mean_bias,
+                )
+            )
+    return tuple(rows)
 
 
 def corrected_metrics(

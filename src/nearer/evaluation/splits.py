@@ -17,15 +17,12 @@ from nearer.core.text import normalise
 from nearer.core.types import as_number, as_time, group_of
 from nearer.evaluation.held_out import find_held_out, held_out_splits
 from nearer.store.changing import end_waiting, leave_split, move_to_split, put_split
-from nearer.store.collection import LEAKED, SYNTHETIC, SYNTHETIC_ID
+from nearer.store.collection import CLICKED, LEAKED, SYNTHETIC, SYNTHETIC_ID
 from nearer.store.workspace import Workspace
 
 _ORDER = {"train": 0, SYNTHETIC: 1, "dev": 2}
 """Test splits come last: of two queries that leak, the one on the earlier side is set aside."""
 
-
-CLICKED = "clicked"
-"""How the ids begin of queries that only the log of clicks knows; they train, and measure nothing."""
 
 FEW_QUERIES = 100
 """Below so many judged queries, all of them are dev, and nothing is kept for training and test.

@@ -26,6 +26,8 @@ SYNTHETIC = "synthetic"
 """The split of written queries that choose a checkpoint where no real query is judged."""
 SYNTHETIC_ID = "synthetic-"
 """How the ids of written queries begin."""
+CLICKED = "clicked"
+"""How the ids begin of queries that only the log of clicks knows; they train, and measure nothing."""
 LEAKED = "leaked"
 """The split of queries set aside because another side knows them."""
 JUDGED_BY = ("query_id", "doc_id", "source", "rater")

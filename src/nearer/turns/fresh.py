@@ -6,11 +6,10 @@ import numpy as np
 
 from nearer.core.near_duplicates import resembling
 from nearer.core.text import normalise
-from nearer.evaluation.splits import CLICKED
 from nearer.online.assign import bucket_of
 from nearer.signals.log import read_log
 from nearer.store.changing import move_to_split
-from nearer.store.collection import TRAIN
+from nearer.store.collection import CLICKED, TRAIN
 from nearer.store.events.columns import seconds
 from nearer.store.workspace import Workspace
 
