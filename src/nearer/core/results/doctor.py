@@ -13,7 +13,22 @@ class Finding(Result):
     what: str
     level: Literal["ok", "note", "fault"]
     sentence: str
-    command: str | None
+    command: str | None = None
+
+
+def ok(what: str, sentence: str) -> Finding:
+    """That something is as it should be."""
+    return Finding(what=what, level="ok", sentence=sentence)
+
+
+def note(what: str, sentence: str, command: str | None = None) -> Finding:
+    """What is worth knowing, and keeps nothing from working."""
+    return Finding(what=what, level="note", sentence=sentence, command=command)
+
+
+def fault(what: str, sentence: str, command: str | None = None) -> Finding:
+    """What keeps something from working, and the command that mends it."""
+    return Finding(what=what, level="fault", sentence=sentence, command=command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
