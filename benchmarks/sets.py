@@ -19,8 +19,8 @@ from typing import Any
 import nearer
 from nearer.core.errors import NearerError
 from nearer.core.results.base import Result
-from nearer.flows.demo import GROUP, DemoSize, choose, held_out
 from nearer.flows.demo.corpus import stdlib_functions
+from nearer.flows.demo.rows import GROUP, DemoSize, choose, held_out
 from nearer.printing.progress import ConsoleProgress
 
 EDITIONS = ("north", "south", "west")

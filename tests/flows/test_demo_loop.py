@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from nearer.flows.demo import GROUP, held_out
 from nearer.flows.demo.corpus import stdlib_functions
+from nearer.flows.demo.rows import GROUP, held_out
 from nearer.flows.demo.turns import LOOP, demo_loop
 from nearer.store.workspace import Workspace
 

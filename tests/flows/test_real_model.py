@@ -8,8 +8,8 @@ import pytest
 
 from folders import write_jsonl
 from nearer.flows import demo as demo_module
-from nearer.flows.demo import GROUP, DemoSize, choose, held_out
 from nearer.flows.demo.corpus import stdlib_functions
+from nearer.flows.demo.rows import GROUP, DemoSize, choose, held_out
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,9 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.results.loop import Cycle, LoopDemo, LoopTurn
 from nearer.flows.add import add
 from nearer.flows.cycle import cycle
-from nearer.flows.demo import QUICK, DemoRows, DemoSize, choose, held_out, new_workspace, write_rows
+from nearer.flows.demo import new_workspace
 from nearer.flows.demo.corpus import StdlibFunction, stdlib_functions
+from nearer.flows.demo.rows import QUICK, DemoRows, DemoSize, choose, held_out, write_rows
 from nearer.flows.promote import promote
 from nearer.flows.report import report
 from nearer.flows.simulate import simulate
