@@ -18,6 +18,21 @@ def max_grade_of(workspace: Workspace) -> int:
     return workspace.recipe.grades.max_grade or (scale_of(workspace).max_grade if largest else DEFAULT_MAX_GRADE)
 
 
+def refuse_changed_scale(workspace: Workspace, *, largest_grade: int) -> None:
+    """Raise InputError where judgments up to ``largest_grade`` would change what the earlier ones mean.
+
+    They do not where the recipe says what grades mean.
+    """
+    recipe, before = workspace.recipe.grades, workspace.collection.largest_grade()
+    new = make_scale(recipe, largest_grade=max(before, largest_grade))
+    if before and make_scale(recipe, largest_grade=before) != new:
+        raise InputError(
+            f"these judgments go up to grade {largest_grade}, those there are up to {before}: a grade of {before} "
+            "would no longer mean the same",
+            hint="say what grades mean: set max_grade, relevant_from and positive_from under [grades]",
+        )
+
+
 def make_scale(recipe: GradesRecipe, *, largest_grade: int) -> GradeScale:
     """A recipe's scale for judgments up to ``largest_grade``.
 

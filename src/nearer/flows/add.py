@@ -13,8 +13,8 @@ from nearer.core.progress import Progress, Silent
 from nearer.core.records import JudgmentSource, Metadata
 from nearer.core.results.data import Imported
 from nearer.core.types import FieldType
+from nearer.evaluation.grades import refuse_changed_scale
 from nearer.evaluation.splits import assign
-from nearer.flows.importing import Import, ReadingOptions
 from nearer.retrieval.fields import FieldTypes
 from nearer.retrieval.imported_types import ImportedTypes
 from nearer.store.changing import put_documents, put_pairs, put_queries
@@ -29,6 +29,7 @@ from nearer.store.formats import (
 from nearer.store.formats.beir import find_beir
 from nearer.store.formats.encodings import known_encoding
 from nearer.store.formats.judge_sheet import is_sheet
+from nearer.store.importing import Import, ReadingOptions
 from nearer.store.staging import staging
 from nearer.store.workspace import Workspace
 
@@ -79,6 +80,7 @@ def add(
         task = Import(workspace, connection, options, progress=progress)
         _FILL[kind](task, Path(path))
         task.refuse_faults()
+        refuse_changed_scale(workspace, largest_grade=task.largest_grade)
         connection.commit()
         failpoint("import.staged")
         with workspace.write(f"add {kind}", staged=staged) as transaction:

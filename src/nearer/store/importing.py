@@ -8,21 +8,15 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from nearer.core.errors import Fault, FaultLog, ImportFaults, InputError
+from nearer.core.errors import Fault, FaultLog, ImportFaults
 from nearer.core.progress import Progress
 from nearer.core.records import Judgment, JudgmentSource, Query
 from nearer.core.results.changes import Changes
 from nearer.core.text import plain_id
-from nearer.evaluation.grades import make_scale
 from nearer.store import tables
 from nearer.store.changing import grades_of, leave_split, put_judgments, put_queries, put_split
 from nearer.store.collection import batches, unknown_ids
-from nearer.store.formats import (
-    DEFAULT_MAX_GRADE,
-    Notes,
-    Row,
-    Source,
-)
+from nearer.store.formats import DEFAULT_MAX_GRADE, Notes, Row, Source
 from nearer.store.formats.judge_sheet import read_sheet
 from nearer.store.registry import utc_now
 from nearer.store.staging import take_over
@@ -119,7 +113,6 @@ class Import:
         if faults.is_whole_file or (faults.num_faults and not self.options.skip_bad):
             hint = "mend the files, or leave the bad rows out: --skip-bad"
             raise ImportFaults(faults, hint="mend the files" if faults.is_whole_file else hint)
-        self._refuse_changed_meaning()
 
     def take_over(self, connection: Connection) -> dict[str, Changes]:
         """Take over what was staged, in one swap; what was done to each kind."""
@@ -198,14 +191,3 @@ class Import:
             return missing
         with self.workspace.database.read() as connection:
             return unknown_ids(connection, column, missing)
-
-    def _refuse_changed_meaning(self) -> None:
-        """Larger grades than before would change what the earlier ones mean, unless the recipe says it."""
-        recipe, before = self.workspace.recipe.grades, self.workspace.collection.largest_grade()
-        new = make_scale(recipe, largest_grade=max(before, self.largest_grade))
-        if before and make_scale(recipe, largest_grade=before) != new:
-            raise InputError(
-                f"these judgments go up to grade {self.largest_grade}, those there are up to {before}: a grade of "
-                f"{before} would no longer mean the same",
-                hint="say what grades mean: set max_grade, relevant_from and positive_from under [grades]",
-            )
