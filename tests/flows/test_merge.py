@@ -11,10 +11,10 @@ import processes
 from evaluation.test_suite import TEXTS, write_suite
 from nearer.core.errors import InputError
 from nearer.encode.encoder import Encoder
-from nearer.flows import merge as merge_module
 from nearer.flows.merge import merge
 from nearer.store.workspace import Workspace
 from nearer.systems import open_local
+from nearer.training.dev_set import DevSet
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_killed_at_a_step_it_can_be_repeated(ask, trained, model_id, step):
 
 
 def test_a_model_that_is_broken_is_reported(trained, model_id, monkeypatch):
-    monkeypatch.setattr(merge_module.DevSet, "measure", lambda self, encoder: float("nan"))
+    monkeypatch.setattr(DevSet, "measure", lambda self, encoder: float("nan"))
     workspace = Workspace.open(trained)
     with pytest.raises(InputError, match="at weight 0 vectors are not numbers"):
         merge(workspace, model_id, weight=0.5)

@@ -1,51 +1,26 @@
-"""Merge a trained model with the one it came from, against forgetting.
-
-Shapes: Q queries, P passages, D dimensions, K ranked documents.
-"""
+"""Merge a trained model with the one it came from, against forgetting."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from math import isfinite
-
-import numpy as np
+from dataclasses import asdict
 
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.training import MergedWeight, MergedWith, TrainingRecord
 from nearer.core.results.vectors import Merged
-from nearer.encode.blocks import longest_first
-from nearer.encode.corpus import Corpus, refuse_other_documents
 from nearer.encode.encoder import Encoder
 from nearer.encode.fingerprint import parts_of
 from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
-from nearer.evaluation.suite import DEPTH, Results, Suite, gate_suite
+from nearer.evaluation.suite import gate_suite
 from nearer.learn.checkpoint import weights_of
 from nearer.learn.matrices import align
 from nearer.learn.merge import interpolated, refuse_unlike
-from nearer.measure.suite import newly_failing, run_case
 from nearer.store.registered import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
-from nearer.training.dev_set import DEV_MEASURE, DevSet, read_dev_set
-from nearer.training.examples import find_excluded
+from nearer.training.dev_set import DEV_MEASURE
 from nearer.training.models import keep_model
-from nearer.vectors.topk import top_k
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Point:
-    """What dev and the suite say of one weight; ``results`` is None where the recipe names no suite."""
-
-    weight: float
-    value: float
-    results: Results | None
-
-    def broken(self, first: "_Point") -> tuple[str, ...]:
-        """The cases that fail here and not there."""
-        if self.results is None or first.results is None:
-            return ()
-        return tuple(each.case.name for each in newly_failing(first.results, self.results))
+from nearer.training.weight_points import WeightMeasure, WeightPoint
 
 
 def merge(
@@ -73,7 +48,7 @@ def merge(
     first, second = open_local(workspace, other), open_local(workspace, system)
     align(first.encoder.model, second.encoder.model)
     _refuse(first, second)
-    measure = _DevMeasure.read(workspace, suite, progress)
+    measure = WeightMeasure.read(workspace, suite, progress)
     encoder, ends = second.encoder, (weights_of(first.encoder.model), weights_of(second.encoder.model))
     weights = sorted({0.0, weight, 1.0})
     points = []
@@ -82,7 +57,7 @@ def merge(
         points.append(measure.measured(encoder, share, progress))
     chosen = next(each for each in points if each.weight == weight)
     encoder.model.load_state_dict(interpolated(*ends, chosen.weight))
-    measured = tuple(_described(each, points[0]) for each in points)
+    measured = tuple(each.described(points[0]) for each in points)
     model = _register(workspace, second, first, chosen, measured)
     parents = (second.model.model_id, first.model.model_id)
     result = Merged(
@@ -100,43 +75,6 @@ def merge(
     workspace.results.keep("merge", result)
     failpoint("merge.registered")
     return result
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _DevMeasure:
-    """What every weight is measured on: dev as training has it, and the suite over all documents."""
-
-    dev: DevSet
-    corpus: Corpus
-    suite: Suite | None
-
-    @classmethod
-    def read(cls, workspace: Workspace, suite: Suite | None, progress: Progress) -> "_DevMeasure":
-        base = open_local(workspace, BASE).encoder
-        excluded = find_excluded(workspace).query_ids
-        dev, corpus = read_dev_set(workspace, base, excluded=excluded, progress=progress)
-        if suite:
-            refuse_other_documents(corpus.documents, suite.doc_ids)
-        return cls(dev=dev, corpus=corpus, suite=suite)
-
-    def measured(self, encoder: Encoder, weight: float, progress: Progress) -> _Point:
-        """The model as it is now; no vector is kept."""
-        results = self._results(self.suite, encoder, progress) if self.suite else None
-        value = self.dev.measure(encoder)
-        if not isfinite(value):
-            raise InputError(f"at weight {weight:g} vectors are not numbers", hint="measure both models by themselves")
-        return _Point(weight=weight, value=value, results=results)
-
-    def _results(self, suite: Suite, encoder: Encoder, progress: Progress) -> Results:
-        emb_PD = np.empty((len(self.corpus.passages), encoder.dimension), np.float32)
-        blocks = longest_first(self.corpus.passages)
-        for block in progress.track(blocks, label="encode for the suite", total=len(self.corpus.passages), size=len):
-            emb_PD[block] = encoder.encode_documents([self.corpus.passages[row] for row in block])
-        k = max(DEPTH, *(case.k for case in suite.cases))
-        query_emb_QD = encoder.encode_queries([case.query for case in suite.cases])
-        rows_QK = top_k(query_emb_QD, emb_PD, k=k, starts_N=self.corpus.starts_N).rows_QK
-        ranked = ([suite.doc_ids[row] for row in rows_K if row >= 0] for rows_K in rows_QK)
-        return tuple(run_case(case, doc_ids) for case, doc_ids in zip(suite.cases, ranked, strict=True))
 
 
 def _refuse(first: LocalSystem, second: LocalSystem) -> None:
@@ -160,20 +98,12 @@ def _parts(encoder: Encoder) -> Mapping[str, object]:
     }
 
 
-def _described(point: _Point, first: _Point) -> MergedWeight:
-    if point.results is None:
-        return MergedWeight(weight=point.weight, value=point.value)
-    return MergedWeight(
-        weight=point.weight,
-        value=point.value,
-        num_cases=len(point.results),
-        num_failed=sum(not each.passed for each in point.results),
-        newly_failing=point.broken(first),
-    )
-
-
 def _register(
-    workspace: Workspace, second: LocalSystem, first: LocalSystem, chosen: _Point, measured: tuple[MergedWeight, ...]
+    workspace: Workspace,
+    second: LocalSystem,
+    first: LocalSystem,
+    chosen: WeightPoint,
+    measured: tuple[MergedWeight, ...],
 ) -> Model:
     """Save the merged model under its id, then enter it; an end is there already."""
     if chosen.weight in (0, 1):
