@@ -11,11 +11,36 @@ from nearer.evaluation.comparison import compare_measured, summarise
 from nearer.evaluation.held_out import judging_split
 from nearer.evaluation.judged_split import JudgedSplit, read_judged_with
 from nearer.evaluation.ranking import Measured, measure
+from nearer.evaluation.ready import refuse_unjudged, refuse_without
+from nearer.evaluation.splits import ensure_splits
 from nearer.evaluation.suite import Suite, keep_suite_run, run_suite
 from nearer.measure.gate import GateEvidence, Policy, SliceEvidence, SuiteEvidence, Verdict, decide, judge_suite
 from nearer.store.registered import Release
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, System, api_use, open_system
+
+
+def split_to_judge(
+    workspace: Workspace, name: str, split: str | None, live: Release | None, *, is_forced: bool
+) -> str | None:
+    """The split that judges a candidate; None where there is none, and base is the first release, or it is forced.
+
+    Raises InputError, before a model is opened, for any other candidate where no query is judged.
+    """
+    refuse_without(workspace, "documents", outcome="nothing can go live")
+    ensure_splits(workspace)
+    try:
+        refuse_without(workspace, "judgments", outcome=f"{name} cannot be measured")
+        judges = split or judging_split(workspace)
+        refuse_unjudged(workspace, judges)
+    except InputError as error:
+        if split is None and ((name == BASE and live is None) or is_forced):
+            return None
+        if live is None:
+            hint = f"{error.hint}; base may go live unmeasured: nearer promote base"
+            raise InputError(error.message, hint=hint) from error
+        raise
+    return judges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

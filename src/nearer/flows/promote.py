@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 
-from nearer.core.errors import InputError, NotFound
+from nearer.core.errors import InputError
 from nearer.core.progress import Progress, Silent
 from nearer.core.results.releases import Promotion
 from nearer.core.results.serving import BuiltIndex
 from nearer.encode.embedded import Corpora
-from nearer.evaluation.gating import alarm_notes, judge_candidate
-from nearer.evaluation.held_out import judging_split
-from nearer.evaluation.ready import JUDGE, refuse_unjudged, refuse_without
-from nearer.evaluation.splits import ensure_splits
+from nearer.evaluation.gating import alarm_notes, judge_candidate, split_to_judge
+from nearer.evaluation.ready import JUDGE
 from nearer.evaluation.suite import gate_suite
 from nearer.flows.rollback import brought_up, move_pointer
 from nearer.flows.shadow import shadow_notes
@@ -19,9 +17,10 @@ from nearer.store.arms import Arms
 from nearer.store.objects import push_models
 from nearer.store.registered import UNMEASURED, Decision, Release
 from nearer.store.workspace import Workspace
-from nearer.systems import BASE, System, api_use, chunk_of, open_system
+from nearer.systems import System, api_use, chunk_of, open_system
 from nearer.systems.filtering import refuse_unindexed
 from nearer.systems.space_index import build, verify
+from nearer.training.models import newest_model
 
 
 def promote(
@@ -49,17 +48,15 @@ def promote(
     """
     progress = progress or Silent()
     registry = workspace.registry
-    _refuse_share(workspace, share)
+    if share is not None:
+        Arms(workspace.database).refuse_share(share)
     if system and system.startswith("release-"):
-        if split or force_reason:
-            raise InputError(
-                "a release goes live again without a gate", hint=f"leave the options out: nearer promote {system}"
-            )
+        _refuse_options(system, split, force_reason)
         return _promote_release(workspace, registry.release(system), share=share, hold=hold, progress=progress)
     if split and not split.startswith("test"):
         raise InputError(f"split {split!r} was used to choose the model", hint="judge by a split named test...")
-    name, live = system or newest_model(workspace), registry.live()
-    judges = _judging(workspace, name, split, live, is_forced=force_reason is not None)
+    name, live = system or newest_model(registry), registry.live()
+    judges = split_to_judge(workspace, name, split, live, is_forced=force_reason is not None)
     candidate = open_system(workspace, name)
     is_measured_again = bool(live and live.is_unmeasured and judges)
     if live and candidate.is_released_as(live) and not is_measured_again:
@@ -112,6 +109,12 @@ def promote(
     return replace(answer, release_id=release.release_id, share=share)
 
 
+def _refuse_options(release_id: str, split: str | None, force_reason: str | None) -> None:
+    if split or force_reason:
+        hint = f"leave the options out: nearer promote {release_id}"
+        raise InputError("a release goes live again without a gate", hint=hint)
+
+
 def _go_live(
     workspace: Workspace,
     decision: Decision,
@@ -135,40 +138,9 @@ def _go_live(
         workspace.registry.move_live(decision, expected=live.release_id if live else None, release_id=release_id)
 
 
-def _refuse_share(workspace: Workspace, share: float | None) -> None:
-    """Raises InputError for a share that is none, NotFound while nothing is live, Conflict where another has one."""
-    if share is None:
-        return
-    if not 0 < share < 1:
-        raise InputError(f"a share of {share:g} is none", hint="for example: --share 0.1; without it for all users")
-    if workspace.registry.live_id() is None:
-        raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
-    Arms(workspace.database).refuse_active()
-
-
 def shared(decision: Decision, share: float) -> Decision:
     """A decision for a share of the users."""
     return replace(decision, action="arm", reasons=(f"it answers {share:.3g} of the users", *decision.reasons))
-
-
-def _judging(
-    workspace: Workspace, name: str, split: str | None, live: Release | None, *, is_forced: bool
-) -> str | None:
-    """The split that judges; None where there is none, and base is to be the first release, or another is forced."""
-    refuse_without(workspace, "documents", outcome="nothing can go live")
-    ensure_splits(workspace)
-    try:
-        refuse_without(workspace, "judgments", outcome=f"{name} cannot be measured")
-        judges = split or judging_split(workspace)
-        refuse_unjudged(workspace, judges)
-    except InputError as error:
-        if split is None and ((name == BASE and live is None) or is_forced):
-            return None
-        if live is None:
-            hint = f"{error.hint}; base may go live unmeasured: nearer promote base"
-            raise InputError(error.message, hint=hint) from error
-        raise
-    return judges
 
 
 def _promote_unmeasured(
@@ -203,17 +175,6 @@ def _promote_unmeasured(
     )
 
 
-def newest_model(workspace: Workspace) -> str:
-    """The model that the last training made. Raises NotFound when there is none, or it was no better."""
-    training = workspace.registry.last_training(("train", "adapt"))
-    if training is None:
-        raise NotFound("no trained model", hint="train one: nearer train; or begin with: nearer promote base")
-    model_id, is_improved = training
-    if not is_improved:
-        raise NotFound("the last training brought nothing better", hint="name a model: nearer promote MODEL")
-    return str(model_id)
-
-
 def _promote_release(
     workspace: Workspace, release: Release, *, share: float | None, hold: bool, progress: Progress
 ) -> Promotion:
@@ -221,14 +182,13 @@ def _promote_release(
     if live and live.release_id == release.release_id:
         raise InputError(f"{release.release_id} is live already", hint="see: nearer status")
     workspace.begin_writing()
-    if hold:
+    if hold or (live and share is not None):
         system = brought_up(workspace, release, progress=progress)
-    elif live and share is not None:
-        system = brought_up(workspace, release, progress=progress)
-        decision = shared(Decision(action="arm", model_id=release.model_id), share)
-        Arms(workspace.database).start(decision, live_id=live.release_id, release_id=release.release_id, share=share)
     else:
         system = move_pointer(workspace, live=live, target=release, action="promote", progress=progress)
+    if live and share is not None:
+        decision = shared(Decision(action="arm", model_id=release.model_id), share)
+        Arms(workspace.database).start(decision, live_id=live.release_id, release_id=release.release_id, share=share)
     judged = workspace.registry.last_decision(release_id=release.release_id)
     forced = judged.forced if judged else None
     how = f"this release was forced before: {forced}" if forced else "this release went through the gate before"

@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from nearer.core.errors import Conflict
+from nearer.core.errors import Conflict, InputError, NotFound
 from nearer.core.failpoints import failpoint
 from nearer.store.database import Database
 from nearer.store.registered import Decision
 from nearer.store.registry import LIVE, put_decision, utc_now
 from nearer.store.tables import arms, pointers
+
+_LIVE_ID = sa.select(pointers.c.release_id).where(pointers.c.name == LIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,15 @@ class Arms:
         with self._database.write() as connection:
             put_arm(connection, decision, live_id=live_id, release_id=release_id, share=share)
         failpoint("arms.started")
+
+    def refuse_share(self, share: float) -> None:
+        """Raises InputError for what is no share, NotFound while nothing is live, Conflict where another has one."""
+        if not 0 < share < 1:
+            raise InputError(f"a share of {share:g} is none", hint="for example: --share 0.1; without it for all users")
+        with self._database.read() as connection:
+            if connection.scalar(_LIVE_ID) is None:
+                raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+        self.refuse_active()
 
     def refuse_active(self) -> None:
         """Raises Conflict where another release answers a share of the users, before anything is measured."""
@@ -73,7 +84,7 @@ def put_arm(connection: sa.Connection, decision: Decision, *, live_id: str, rele
     """Enter a release that answers a share of the users, and the decision, in a transaction. Raises Conflict."""
     if other := connection.scalar(sa.select(arms.c.release_id).where(arms.c.ended_at.is_(None))):
         raise _taken(other)
-    if connection.scalar(sa.select(pointers.c.release_id).where(pointers.c.name == LIVE)) != live_id:
+    if connection.scalar(_LIVE_ID) != live_id:
         raise Conflict("the live release changed meanwhile", hint="look: nearer status, then repeat")
     now = utc_now()
     entry = ArmEntry(

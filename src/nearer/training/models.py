@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from nearer.core.errors import NotFound
 from nearer.core.failpoints import failpoint
 from nearer.core.results.training import TrainingRecord
 from nearer.encode.encoder import Encoder, model_id_of
@@ -12,6 +13,7 @@ from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
 from nearer.store.files import move_into_place, scratch_folder
 from nearer.store.objects import try_push_models
 from nearer.store.registered import Model
+from nearer.store.registry import Registry
 from nearer.store.workspace import Workspace
 from nearer.systems import LocalSystem
 from nearer.training.model_card import write_card
@@ -61,3 +63,14 @@ def keep_trained(workspace: Workspace, parent: LocalSystem, training: TrainingRe
         encoder=settings,
         parent_model_id=parent.model.model_id,
     )
+
+
+def newest_model(registry: Registry) -> str:
+    """The model that the last training made. Raises NotFound when there is none, or it was no better."""
+    training = registry.last_training(("train", "adapt"))
+    if training is None:
+        raise NotFound("no trained model", hint="train one: nearer train; or begin with: nearer promote base")
+    model_id, is_improved = training
+    if not is_improved:
+        raise NotFound("the last training brought nothing better", hint="name a model: nearer promote MODEL")
+    return str(model_id)
