@@ -128,7 +128,7 @@ def test_a_run_is_compared_pair_by_pair_and_what_it_lacks_is_reported(ask, neare
     assert reported.exit_code == 0, reported.err
     assert f"run:{path} - base = +" in reported.out
     assert f"run:{path}: 20 ranked documents are not in the corpus" in reported.out
-    assert "1 queries of other splits are excluded" in reported.out
+    assert "1 queries of other splits, or without a grade above 0, are excluded" in reported.out
     result = ask(base_live, "evaluate", f"run:{path}", "base")
     assert value(result, f"run:{path}", "nDCG@10") == 1.0
     assert result["comparisons"][0]["difference"] < 0

@@ -72,6 +72,36 @@ def test_a_split_without_judgments_is_refused_too(ask, holding, no_model, verb):
     assert "split 'test' has no query" in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [([1, "x"], "has integer"), ([{"a": 1}, 2], "plain values"), ([None, None], "no document has")],
+)
+def test_a_field_that_cannot_filter_is_refused_before_a_model_is_opened(tmp_path, ask, holding, no_model, values, told):
+    folder = holding(recipe={"index": {"filter_fields": ["size"]}})
+    rows = [{"_id": f"d{at}", "text": "a", "metadata": {"size": value}} for at, value in enumerate(values)]
+    ask(folder, "add", "corpus", write_jsonl(tmp_path / "sizes.jsonl", rows))
+    error = ask(folder, "promote", "base", code=2)["error"]
+    assert told in error["message"] + error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("systems", "told"),
+    [
+        (("base", "bse"), "perhaps base"),
+        (("base", "Bm25"), "perhaps bm25"),
+        (("base", "model-0"), "there are: base, live, filter, bm25, rrf"),
+        (("base", "base+hybird"), "'hybird' is no stage"),
+        (("base", "base+base"), "'base' is no stage"),
+        (("base", "live+rerunk"), "'rerunk' is no stage"),
+        (("base", "run:away.run"), "no such file"),
+    ],
+    ids=str,
+)
+def test_a_misspelt_system_is_refused_before_any_is_opened(ask, holding, no_model, systems, told):
+    error = ask(holding("corpus", "queries", "judgments"), "evaluate", *systems, code=2)["error"]
+    assert told in json.dumps(error)
+
+
 def test_documents_alone_go_live_unmeasured_and_all_messages_agree(ask, nearer, holding):
     folder = holding("corpus")
     missing = ask(folder, "search", "music", code=2)["error"]
@@ -200,6 +230,20 @@ def test_a_sheet_may_be_saved_as_spreadsheets_save_it(tmp_path, encoding, delimi
     if named:
         [fault] = read_sheet(Source(path), max_grade=4)
         assert "--encoding cp1252" in fault.remedy
+
+
+def test_a_sheet_may_have_a_separator_line_other_columns_and_another_order(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(
+        b"\xef\xbb\xbfsep=;\r\ngrade;query_id;query;doc_id;title;text;remark;;\r\n"
+        b"2,0;q;rain;d;;a, b;sure;;\r\n;q;rain;e;;t;;;\r\n"
+    )
+    source = Source(path)
+    assert is_sheet(source)
+    judged, left_out = read_sheet(source, max_grade=4)
+    assert (judged.line, judged.record[1].doc_id, judged.record[1].grade) == (3, "d", 2)
+    assert left_out.record[1] is None
+    assert "sheet.csv: further columns of the sheet, excluded: 'remark'" in source.notes.lines()
 
 
 def test_a_sheet_whose_signs_were_replaced_is_refused(tmp_path):

@@ -76,6 +76,7 @@ def test_fields_may_be_longer_than_the_csv_module_allows_at_first(tmp_path):
     ("content", "reason"),
     [
         ("_id,text,_id\na,x,b\n", "the key '_id' occurs twice"),
+        ("a,x,x\nb,y,z\n", 'no "_id" or "doc_id"; no "text" (found: '),
         ('_id,"te\nxt"\na,x\n', "no \"text\" (found: '_id', 'te\\nxt')"),
         ('_id,"text" x\na,x\n', "goes on after its closing quote"),
         ("_id,text", "no rows after the header"),
@@ -87,6 +88,13 @@ def test_a_header_that_cannot_be_used_is_a_fault_of_the_file(tmp_path, content, 
     fault = the_fault(read_documents(write(tmp_path, content)))
     assert fault.line == 0
     assert reason in fault.reason
+
+
+@pytest.mark.parametrize("content", ["q1,1,1\nq2,2,1\n", "q1,d1,1\n"])
+def test_a_csv_without_a_header_is_told_to_write_one(tmp_path, content):
+    fault = the_fault(read_judgments(write(tmp_path, content), max_grade=4))
+    assert 'no "query_id"' in fault.reason
+    assert "write a header above it" in fault.remedy
 
 
 def test_tsv_has_no_quotes(tmp_path):

@@ -12,7 +12,7 @@ from nearer.evaluation.ranking import measure, measure_run
 from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.runs import is_run
 from nearer.store.workspace import Workspace
-from nearer.systems import open_system
+from nearer.systems import open_system, refuse_unknown
 from nearer.systems.names import refuse_text
 
 
@@ -39,10 +39,12 @@ def evaluate(
     workspace.database.refuse_read_only()
     workspace = workspace.measured_by(named_sources(judgments, option="--judgments"))
     ready_to_measure(workspace)
+    models = [name for name in systems if not is_run(name)]
+    refuse_unknown(workspace, models)
     corpora = Corpora(workspace, progress)
     judged = read_judged_with(corpora, split)
-    opened = {name: open_system(workspace, name) for name in systems if not is_run(name)}
     runs = {name: measure_run(corpora, name, judged) for name in systems if is_run(name)}
+    opened = {name: open_system(workspace, name) for name in models}
     measured = [runs.get(name) or measure(corpora, opened[name], judged) for name in systems]
     names = [each.system.name for each in measured]
     ledger = workspace.registry.use_test_split(split=judged.split, systems=names, purpose=purpose)

@@ -26,7 +26,7 @@ from nearer.evaluation.tasks import (
 )
 from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
-from nearer.systems import System, open_system
+from nearer.systems import System, open_system, refuse_unknown
 from nearer.systems.names import refuse_text
 
 
@@ -52,6 +52,7 @@ def evaluate_task(
         raise InputError(f"no task is called {task!r}", hint=f"the tasks are: {', '.join(TASKS)}")
     workspace.registry.refuse_look(split)
     ensure_splits(workspace)
+    refuse_unknown(workspace, systems)
     opened = [open_system(workspace, name) for name in systems]
     outcome = TASKS[task](workspace, opened, label, split, progress or Silent())
     recipe = workspace.recipe

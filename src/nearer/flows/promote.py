@@ -19,7 +19,7 @@ from nearer.store.registered import UNMEASURED, Decision, Release
 from nearer.store.workspace import Workspace
 from nearer.systems import System, api_use, chunk_of, open_system
 from nearer.systems.filtering import refuse_unindexed
-from nearer.systems.space_index import build, verify
+from nearer.systems.space_index import build, refuse_unfilterable, verify
 from nearer.training.models import newest_model
 
 
@@ -44,7 +44,8 @@ def promote(
     ``force_reason`` a refused candidate goes live all the same, and the reason is kept. An index is built only for what
     the gate lets through or is forced.
 
-    Raises InputError, before a model is opened, for another candidate than base where no query is judged.
+    Raises InputError, before a model is opened, for another candidate than base where no query is judged, and for a
+    field of index.filter_fields whose values no index can compare.
     """
     progress = progress or Silent()
     registry = workspace.registry
@@ -57,6 +58,7 @@ def promote(
         raise InputError(f"split {split!r} was used to choose the model", hint="judge by a split named test...")
     name, live = system or newest_model(registry), registry.live()
     judges = split_to_judge(workspace, name, split, live, is_forced=force_reason is not None)
+    refuse_unfilterable(workspace)
     candidate = open_system(workspace, name)
     is_measured_again = bool(live and live.is_unmeasured and judges)
     if live and candidate.is_released_as(live) and not is_measured_again:

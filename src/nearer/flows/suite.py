@@ -10,7 +10,7 @@ from nearer.core.results.measuring import SuiteRun
 from nearer.encode.embedded import Corpora
 from nearer.evaluation.suite import gate_suite, keep_suite_run, open_suite, run_suite
 from nearer.store.workspace import Workspace
-from nearer.systems import BASE, LIVE, api_use, open_system
+from nearer.systems import BASE, LIVE, api_use, open_system, refuse_unknown
 from nearer.systems.names import refuse_text
 
 
@@ -34,6 +34,7 @@ def suite(
     if read is None:
         raise InputError("no suite is named", hint="name one: --file SUITE.toml, or gate.suite in nearer.toml")
     names = systems or [LIVE if registry.live() else BASE]
+    refuse_unknown(workspace, names)
     opened = [open_system(workspace, name) for name in names]
     corpora = Corpora(workspace, progress)
     ran = [(each, run_suite(corpora, read, each)) for each in opened]

@@ -68,7 +68,7 @@ def _run_notes(result: SystemValues) -> list[str]:
     notes = {
         "num_unknown_documents": "ranked documents are not in the corpus, and count as not relevant",
         "num_queries_without_rows": "queries have no rows, and score 0",
-        "num_other_queries": "queries of other splits are excluded",
+        "num_other_queries": "queries of other splits, or without a grade above 0, are excluded",
         "num_unknown_queries": "queries that the workspace does not know are excluded",
     }
     if run is None:

@@ -25,6 +25,7 @@ from nearer.systems.names import (
     refuse_run,
     refuse_stages,
     refuse_undescribed,
+    unknown_system,
 )
 from nearer.systems.remote import open_remote
 from nearer.systems.reranker import is_reranker_id, named_reranker
@@ -46,6 +47,7 @@ __all__ = [
     "open_system",
     "parse_name",
     "refuse_stages",
+    "refuse_unknown",
 ]
 
 
@@ -75,27 +77,44 @@ def _composed(workspace: Workspace, system: System, stages: Iterable[str], searc
     return replace(system, stages=stages, search=search, reranker=reranker)
 
 
-def _open_encoder(workspace: Workspace, name: str) -> System:
+def refuse_unknown(workspace: Workspace, names: Iterable[str]) -> None:
+    """Raise, before a model is opened, what ``open_system`` raises for a name that no system has."""
+    for name in names:
+        encoder_name, stages = parse_name(name)
+        refuse_undescribed(stages, workspace.recipe.search)
+        _refuse_unknown(workspace, encoder_name)
+
+
+def _refuse_unknown(workspace: Workspace, name: str) -> None:
     refuse_run(name)
+    registry, others = workspace.registry, workspace.recipe.other_encoders
+    if name == LIVE and registry.live() is None:
+        raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+    if name in (BASE, LIVE, *others) or _is_elsewhere(name) or registry.find_model(name):
+        return
+    if is_reranker_id(name):
+        hint = f'it ranks anew what a system finds: search.rerank.model = "{name}", then base+rerank'
+        raise NotFound(f"{name} is a reranker, and no system of its own", hint=hint)
+    raise unknown_system(name, [BASE, LIVE, *others, *registry.model_ids()])
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Whether a name means a folder, or a model of the Hub."""
+    return name == DEFAULT_MODEL or "/" in name or os.path.isdir(name)
+
+
+def _open_encoder(workspace: Workspace, name: str) -> System:
+    _refuse_unknown(workspace, name)
     if name == BASE:
         return open_described(workspace, workspace.recipe.encoder, name=BASE)
     registry = workspace.registry
-    if name == LIVE:
-        release = registry.live()
-        if release is None:
-            raise NotFound("nothing is live yet", hint="make something live: nearer promote base")
+    if name == LIVE and (release := registry.live()):
         return open_release(workspace, release, name=LIVE)
     if model := registry.find_model(name):
         return load(workspace, model, name=name, chunk=workspace.recipe.chunk)
     if name in workspace.recipe.other_encoders:
         return open_described(workspace, workspace.recipe.other_encoders[name], name=name)
-    if name == DEFAULT_MODEL or "/" in name or os.path.isdir(name):
-        return _open_elsewhere(workspace, name)
-    if is_reranker_id(name):
-        hint = f'it ranks anew what a system finds: search.rerank.model = "{name}", then base+rerank'
-        raise NotFound(f"{name} is a reranker, and no system of its own", hint=hint)
-    hint = "train one: nearer train; or name a folder, or a Hub name with its owner: OWNER/MODEL"
-    raise NotFound(f"no system {name!r}; models: {', '.join(registry.model_ids()) or 'none'}", hint=hint)
+    return _open_elsewhere(workspace, name)
 
 
 def open_local(workspace: Workspace, name: str) -> LocalSystem:

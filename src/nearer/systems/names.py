@@ -1,8 +1,9 @@
 """What a system may be called: an encoder's name, and stages after plus signs."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
-from nearer.core.errors import InputError
+from nearer.core.errors import InputError, NotFound
 from nearer.core.sections import SearchRecipe
 
 BASE = "base"
@@ -31,11 +32,24 @@ def parse_name(name: str) -> tuple[str, tuple[str, ...]]:
     first, *rest = name.split("+")
     stages = (first, *rest) if first in STAGES else tuple(rest)
     unknown = [stage for stage in stages if stage not in STAGES]
-    if stages and len(unknown) == len(stages):  # a folder or a model with a plus sign in its name
+    if stages and len(unknown) == len(stages) and first not in (BASE, LIVE):  # a folder with a plus sign in its name
         return name, ()
     if unknown:
         raise InputError(f"{name}: {unknown[0]!r} is no stage", hint=f"the stages are: {', '.join(STAGES)}")
     return (BASE if first in STAGES else first), in_order(stages)
+
+
+def unknown_system(name: str, known: Iterable[str]) -> NotFound:
+    """The fault of a name that no system has, with all that there are and the one that is nearly written so.
+
+    >>> unknown_system("Bm25", ["base"]).hint.partition(";")[0]
+    'perhaps bm25'
+    """
+    names = [*dict.fromkeys(known), *STAGES]
+    near = get_close_matches(name.strip().lower(), names, n=1, cutoff=0.7)
+    perhaps = f"perhaps {near[0]}; " if near else ""
+    hint = f"{perhaps}a model comes of nearer train, from a folder, or from the Hub as OWNER/MODEL"
+    return NotFound(f"no system {name!r}; there are: {', '.join(names)}", hint=hint)
 
 
 def in_order(stages: Iterable[str]) -> tuple[str, ...]:

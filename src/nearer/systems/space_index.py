@@ -129,7 +129,7 @@ class _Source:
         self._spec = Spec(
             space_id=system.model.space_id,
             chunking=chunking_name(self._window),
-            fields=_field_types(self._collection, recipe.filter_fields, workspace.recipe.columns.documents.texts),
+            fields=_fields_of(workspace),
         )
         self._has_types = bool(self._spec.fields) or not recipe.filter_fields  # without documents there are none
 
@@ -224,6 +224,16 @@ class _Source:
 def folder_of(workspace: Workspace, space_id: str) -> Path:
     """Where an index is: one folder a space."""
     return inside(workspace.indexes, space_id)
+
+
+def refuse_unfilterable(workspace: Workspace) -> None:
+    """Raise InputError for fields of index.filter_fields that no index can keep; no model is opened for that."""
+    _fields_of(workspace)
+
+
+def _fields_of(workspace: Workspace) -> Fields:
+    recipe = workspace.recipe
+    return _field_types(workspace.collection, recipe.index.filter_fields, recipe.columns.documents.texts)
 
 
 def _field_types(collection: Collection, names: Sequence[str], texts: AbstractSet[str]) -> Fields:

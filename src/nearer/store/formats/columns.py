@@ -125,9 +125,6 @@ class Columns:
 
     def check_header(self, header: Sequence[str]) -> None:
         """Raises WholeFile when a name in a header is there twice, or a column that is needed is not there."""
-        for name, count in Counter(header).items():
-            if count > 1:
-                raise WholeFile(f"the key {shown(name)} occurs twice", hint="keep one of the two")
         self._refuse([name for name in self._named if name not in header], header)
         lacking = [
             group for group in self._required if not any(name in header or name in self._mapped for name in group)
@@ -136,7 +133,12 @@ class Columns:
             hint = rename(self.kind.section, lacking, header)
             if lacking[0] == self.kind.required[0] and self.kind.has_metadata:
                 hint += "; or give rows ids by their content: --make-ids"
+            if lacking == [*self._required] and "--set" not in hint:
+                hint += "; or, where the first line is a row, write a header above it"
             raise WholeFile(missing(lacking, header), hint=hint)
+        for name, count in Counter(header).items():
+            if count > 1:
+                raise WholeFile(f"the key {shown(name)} occurs twice", hint="keep one of the two")
 
     def check_first(self, keys: Sequence[str]) -> None:
         """Raises WholeFile when the first object of JSON Lines lacks all that the recipe names for a required field."""

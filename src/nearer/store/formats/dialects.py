@@ -16,7 +16,7 @@ from nearer.store.formats.headers import Header
 from nearer.store.formats.source import Source
 
 SEPARATORS = {"comma": ",", "tab": "\t", "semicolon": ";", "bar": "|"}
-_SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 _SEVERAL = 3
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
@@ -49,7 +49,7 @@ def dialect_of(source: Source, columns: Columns, *, expected: str) -> Dialect:
     """How a file is written; ``expected`` is the separator that its name tells."""
     separator, num_before = expected, 0
     for number, text in _first_texts(source):
-        found = _SEP_LINE.fullmatch(text)
+        found = SEP_LINE.fullmatch(text)
         said = next((name for name, each in SEPARATORS.items() if found and found[1] == each), None)
         if said and not num_before:
             separator, num_before = said, number

@@ -5,11 +5,14 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
+from itertools import islice
 
 from nearer.core.errors import Fault, InputError
 from nearer.core.ids import content_id
 from nearer.core.records import Judgment, Query
 from nearer.core.text import normalise
+from nearer.store.formats.dialects import SEP_LINE
+from nearer.store.formats.naming import listed
 from nearer.store.formats.rows import Row
 from nearer.store.formats.source import Source
 
@@ -51,14 +54,12 @@ def query_id_of(text: str) -> str:
 
 
 def is_sheet(source: Source) -> bool:
-    """Whether a file is a judge sheet: a CSV that begins with a sheet's header, however a spreadsheet saved it."""
+    """Whether a file is a judge sheet: a CSV whose header has a sheet's columns, however a spreadsheet saved it."""
     if source.path.suffix.lower() not in (".csv", ".tsv", ".txt") or not source.path.is_file():
         return False
-    item = next(Source(source.path, encoding=source.encoding).lines(), None)
-    if item is None or isinstance(item, Fault):
-        return False
-    first = item[1].decode("utf-8-sig", errors="replace")
-    return tuple(name.strip().strip('"') for name in first.split(_delimiter(first))) == HEADER
+    items = islice(Source(source.path, encoding=source.encoding).lines(), 2)
+    text = "".join(item[1].decode("utf-8-sig", errors="replace") for item in items if not isinstance(item, Fault))
+    return set(HEADER) <= set(next(_cells(text), ()))
 
 
 def read_sheet(source: Source, *, max_grade: int) -> Iterator[Row[tuple[Query, Judgment | None]] | Fault]:
@@ -67,16 +68,16 @@ def read_sheet(source: Source, *, max_grade: int) -> Iterator[Row[tuple[Query, J
     if faults:
         yield from faults
         return
-    text = "".join(lines).removeprefix("\ufeff")
     seen: dict[tuple[str, str], int] = {}
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-    next(reader, None)
-    for cells in reader:
-        line = reader.line_num
+    sheet = _numbered("".join(lines))
+    _, header = next(sheet)
+    if others := [name for name in header if name and name not in HEADER]:
+        source.notes.say(source.path, f"further columns of the sheet, excluded: {listed(others)}")
+    for line, cells in sheet:
         if not any(cell.strip() for cell in cells):
             continue
         try:
-            query, judgment = _read(cells, max_grade=max_grade)
+            query, judgment = _read(header, cells, max_grade=max_grade)
             _refuse_again(judgment, line, seen)
         except InputError as error:
             yield source.fault(line, error)
@@ -99,11 +100,13 @@ def _decoded(source: Source) -> tuple[list[str], list[Fault]]:
     return lines, faults
 
 
-def _read(cells: Sequence[str], *, max_grade: int) -> tuple[Query, Judgment | None]:
-    if len(cells) < len(HEADER) or any(cell.strip() for cell in cells[len(HEADER) :]):
+def _read(header: Sequence[str], cells: Sequence[str], *, max_grade: int) -> tuple[Query, Judgment | None]:
+    width = max(place for place, name in enumerate(header) if name) + 1
+    if len(cells) < width or any(cell.strip() for cell in cells[width:]):
         hint = "leave the columns as they were written"
-        raise InputError(f"{len(cells)} cells, not {len(HEADER)}", hint=hint)
-    row = SheetRow(**dict(zip(HEADER, map(unguarded, cells), strict=False)))
+        raise InputError(f"{len(cells)} cells, not {width}", hint=hint)
+    cell_of = dict(zip(header, map(unguarded, cells), strict=False))
+    row = SheetRow(**{name: cell_of[name] for name in HEADER})
     if not row.query_id.strip() or not row.query.strip() or not row.doc_id.strip():
         raise InputError("an id or the query is empty", hint="leave the first three columns as they were written")
     is_damaged = any(sign in row.query for sign in "?\ufffd") and row.query_id != query_id_of(row.query)
@@ -141,10 +144,21 @@ def _refuse_again(judgment: Judgment | None, line: int, seen: dict[tuple[str, st
         )
 
 
-def _delimiter(text: str) -> str:
-    """What parts the cells of the header: spreadsheets of some countries write semicolons."""
-    first = text.splitlines()[0] if text else ""
-    return max(",;\t", key=first.count)
+def _cells(text: str) -> Iterator[list[str]]:
+    """The cells of each row, the header's first."""
+    return (cells for _, cells in _numbered(text))
+
+
+def _numbered(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The same, each with its last line's number. Spreadsheets of some countries write ``sep=;`` and semicolons."""
+    text = text.removeprefix("\ufeff")
+    said = SEP_LINE.match(text)
+    text = text[said.end() :] if said else text
+    header, _, _ = text.partition("\n")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
+    yield 1 + bool(said), [cell.strip() for cell in next(reader, [])]
+    for cells in reader:
+        yield reader.line_num + bool(said), cells
 
 
 def guarded(cell: str) -> str:
