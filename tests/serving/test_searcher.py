@@ -156,6 +156,16 @@ def test_a_document_edited_since_is_read_as_it_is_now(long_documents, words, tmp
         assert hits[0].document.full_text[hits[0].passage.start : hits[0].passage.end].split()[-1] == words[23]
 
 
+def test_documents_of_one_text_are_named_where_other_texts_score_alike(workspace, tmp_path):
+    rows = [{"_id": f"{twin}{n}", "text": f"a zebra on quay {n}"} for twin in "abc" for n in range(6)]
+    add(workspace, "corpus", write_jsonl(tmp_path / "zebras.jsonl", rows))
+    index(workspace)
+    found = search(workspace, "zebra", k=4, lexical=True)["results"]
+    assert [{each["doc_id"], *each["identical_ids"]} for each in found] == [
+        {f"{twin}{n}" for twin in "abc"} for n in (5, 4, 3, 2)
+    ]
+
+
 @pytest.mark.parametrize("system", ["base", "hybrid", "bm25"])
 def test_documents_of_one_text_take_one_rank(workspace, tmp_path, system):
     rows = [{"_id": f"same-{n}", "title": "Zebra", "text": "a zebra on the quay"} for n in range(3)]

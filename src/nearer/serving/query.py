@@ -30,6 +30,10 @@ PARTS = ("encode", "rank", "passages")
 """The parts of an answer whose time is measured."""
 
 
+_MOST_TIED = 1000
+"""Documents of one score that are looked through for those of the last text."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """A document that was found, its score, and its passage nearest to the query.
@@ -221,7 +225,8 @@ class AskedQuery:
 def _distinct(ranked: Callable[[int], Scored], *, k: int) -> list[Scored]:
     """The ``k`` best texts, each with the documents that have it, best first.
 
-    More documents are asked for until one text more was seen, so that the last one's documents are there too.
+    More documents are asked for until one scores less than the last text: then all documents of these texts are there.
+    Where very many texts score alike, one text more than ``k`` must do.
     """
     wanted = k + 1
     while True:
@@ -229,8 +234,10 @@ def _distinct(ranked: Callable[[int], Scored], *, k: int) -> list[Scored]:
         groups: dict[str, Scored] = {}
         for document, score in scored:
             groups.setdefault(document.full_text, []).append((document, score))
-        if len(groups) > k or len(scored) < wanted:
-            return list(groups.values())[:k]
+        best = list(groups.values())[:k]
+        is_tied = len(groups) > k and scored[-1][1] >= best[-1][0][1]
+        if len(scored) < wanted or (len(groups) > k and (not is_tied or wanted > _MOST_TIED)):
+            return best
         wanted *= 2
 
 
