@@ -505,6 +505,12 @@ def test_one_text_instead_of_a_list_of_systems_is_explained(trained):
             assert caught.value.hint == "write a list: ['base']"
 
 
+def test_a_model_folder_in_the_list_may_be_a_path(trained, tiny_model_folder):
+    with Workspace.open(trained) as workspace:
+        [found] = package.evaluate(workspace, [tiny_model_folder]).results
+    assert found.system == str(tiny_model_folder)
+
+
 def test_every_query_has_its_value_and_their_mean_is_the_measure(ask, trained):
     [result] = ask(trained, "evaluate", "base")["results"]
     for measure, interval in result["metrics"].items():

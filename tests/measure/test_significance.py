@@ -31,6 +31,14 @@ def test_bootstrap_equals_every_resample_enumerated():
     assert [interval.low, interval.high] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.02)
 
 
+def test_what_rounding_left_over_is_no_difference():
+    up, down = 0.1 + 0.2, 0.3  # differ in the last bit
+    equal = compare([down] * 8, [up] * 8)
+    assert (equal.difference, equal.low, equal.high, equal.p_value) == (0.0, 0.0, 0.0, 1.0)
+    rounded = compare([0.1, 0.3, 0.7] * 4, [0.3, 0.7, 0.1] * 4)
+    assert str(rounded.difference) == "0.0"
+
+
 def test_cluster_bootstrap_equals_every_draw_of_groups_enumerated():
     values = [0.1, 0.2, 0.9, 0.5, 0.5, 0.4, 0.0, 1.0, 0.7]
     groups = ["a", "a", "b", "c", "c", "c", "d", "e", "f"]

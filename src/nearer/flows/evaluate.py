@@ -1,6 +1,7 @@
 """Measure systems on a split: every metric with an interval, by slice, and compared pair by pair."""
 
 from collections.abc import Sequence
+from os import PathLike
 
 from nearer.core.judging import named_sources
 from nearer.core.progress import Progress, Silent
@@ -13,12 +14,12 @@ from nearer.evaluation.ready import ready_to_measure
 from nearer.evaluation.runs import is_run
 from nearer.store.workspace import Workspace
 from nearer.systems import open_system, refuse_unknown
-from nearer.systems.names import refuse_text
+from nearer.systems.names import named_systems
 
 
 def evaluate(
     workspace: Workspace,
-    systems: Sequence[str] = ("base",),
+    systems: Sequence[str | PathLike[str]] = ("base",),
     *,
     split: str = "dev",
     judgments: str = "human,import",
@@ -35,17 +36,17 @@ def evaluate(
     where the result could not be kept.
     """
     progress = progress or Silent()
-    refuse_text(systems)
+    wanted = named_systems(systems)
     workspace.database.refuse_read_only()
     workspace = workspace.measured_by(named_sources(judgments, option="--judgments"))
     ready_to_measure(workspace)
-    models = [name for name in systems if not is_run(name)]
+    models = [name for name in wanted if not is_run(name)]
     refuse_unknown(workspace, models)
     corpora = Corpora(workspace, progress)
     judged = read_judged_with(corpora, split)
-    runs = {name: measure_run(corpora, name, judged) for name in systems if is_run(name)}
+    runs = {name: measure_run(corpora, name, judged) for name in wanted if is_run(name)}
     opened = {name: open_system(workspace, name) for name in models}
-    measured = [runs.get(name) or measure(corpora, opened[name], judged) for name in systems]
+    measured = [runs.get(name) or measure(corpora, opened[name], judged) for name in wanted]
     names = [each.system.name for each in measured]
     ledger = workspace.registry.use_test_split(split=judged.split, systems=names, purpose=purpose)
     result = summarise(corpora, judged, measured, ledger=ledger)

@@ -5,6 +5,7 @@ Arrays: N items or documents, D dimensions, A anchors, Q seeds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 
 import numpy as np
 
@@ -27,12 +28,12 @@ from nearer.evaluation.tasks import (
 from nearer.measure.significance import compare_all, mean_intervals
 from nearer.store.workspace import Workspace
 from nearer.systems import System, open_system, refuse_unknown
-from nearer.systems.names import refuse_text
+from nearer.systems.names import named_systems
 
 
 def evaluate_task(
     workspace: Workspace,
-    systems: Sequence[str] = ("base",),
+    systems: Sequence[str | PathLike[str]] = ("base",),
     *,
     task: str,
     label: str,
@@ -47,13 +48,13 @@ def evaluate_task(
     Raises InputError for a task or field that does not exist, and where there is too little to measure; NotFound for an
     unknown system, WorkspaceError where a look at a test split could not be entered.
     """
-    refuse_text(systems)
+    wanted = named_systems(systems)
     if task not in TASKS:
         raise InputError(f"no task is called {task!r}", hint=f"the tasks are: {', '.join(TASKS)}")
     workspace.registry.refuse_look(split)
     ensure_splits(workspace)
-    refuse_unknown(workspace, systems)
-    opened = [open_system(workspace, name) for name in systems]
+    refuse_unknown(workspace, wanted)
+    opened = [open_system(workspace, name) for name in wanted]
     outcome = TASKS[task](workspace, opened, label, split, progress or Silent())
     recipe = workspace.recipe
     *measured, chance = outcome.values

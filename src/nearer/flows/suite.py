@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 
 from nearer.core.errors import InputError
@@ -11,12 +12,12 @@ from nearer.encode.embedded import Corpora
 from nearer.evaluation.suite import gate_suite, keep_suite_run, open_suite, run_suite
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE, api_use, open_system, refuse_unknown
-from nearer.systems.names import refuse_text
+from nearer.systems.names import named_systems
 
 
 def suite(
     workspace: Workspace,
-    systems: Sequence[str] | None = None,
+    systems: Sequence[str | PathLike[str]] | None = None,
     *,
     file: Path | str | None = None,
     progress: Progress | None = None,
@@ -28,12 +29,12 @@ def suite(
     NotFound for an unknown system, WorkspaceError where the run could not be kept.
     """
     registry, progress = workspace.registry, progress or Silent()
-    refuse_text(systems)
+    wanted = named_systems(systems or ())
     workspace.database.refuse_read_only()
     read = gate_suite(workspace) if file is None else open_suite(workspace, Path(file))
     if read is None:
         raise InputError("no suite is named", hint="name one: --file SUITE.toml, or gate.suite in nearer.toml")
-    names = systems or [LIVE if registry.live() else BASE]
+    names = wanted or [LIVE if registry.live() else BASE]
     refuse_unknown(workspace, names)
     opened = [open_system(workspace, name) for name in names]
     corpora = Corpora(workspace, progress)

@@ -98,7 +98,7 @@ def compare_all(
             f"the baseline has {len(baseline)} values and the candidate {len(candidate)}",
             hint="measure both systems on the same queries",
         )
-    differences_QM = candidate - baseline
+    differences_QM = _without_rounding(candidate - baseline)
     units = units_of(differences_QM, groups_Q)
     rng = np.random.default_rng(seed)
     intervals = _intervals(units, (-1.0, 1.0), num_resamples=num_resamples, confidence=confidence, rng=rng)
@@ -108,9 +108,9 @@ def compare_all(
     return [
         Comparison(
             metric=metric,
-            difference=interval.value,
-            low=interval.low,
-            high=interval.high,
+            difference=float(_without_rounding(interval.value)),
+            low=float(_without_rounding(interval.low)),
+            high=float(_without_rounding(interval.high)),
             p_value=p_value,
             num_wins=num_wins,
             num_losses=num_losses,
@@ -120,6 +120,12 @@ def compare_all(
             metrics, intervals, p_values, num_wins_M, num_losses_M, strict=True
         )
     ]
+
+
+def _without_rounding(values: ArrayLike) -> Floats64:
+    """Zero in place of what only the rounding of sums left over."""
+    found = np.asarray(values, np.float64)
+    return np.where(np.abs(found) <= _TOLERANCE, 0.0, found)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from os import PathLike, fspath
 
 from nearer.core.errors import InputError, NotFound
 from nearer.core.sections import SearchRecipe
@@ -88,7 +89,12 @@ def refuse_undescribed(stages: Iterable[str], search: SearchRecipe) -> None:
             raise InputError(f"+{stage} needs search.{key}, and the recipe has none", hint=hint)
 
 
-def refuse_text(systems: object) -> None:
-    """Raise InputError for one text where a list of systems is wanted: Python would take each letter for a system."""
-    if isinstance(systems, str):
-        raise InputError(f"the systems are the text {systems!r}, not a list", hint=f"write a list: [{systems!r}]")
+def named_systems(systems: Iterable[str | PathLike[str]]) -> list[str]:
+    """The names of systems, of which a model's folder may be a path.
+
+    Raises InputError for one text or path where a list is wanted: Python would take each letter for a system.
+    """
+    if isinstance(systems, str | PathLike):
+        name = fspath(systems)
+        raise InputError(f"the systems are the text {name!r}, not a list", hint=f"write a list: [{name!r}]")
+    return [fspath(each) for each in systems]
