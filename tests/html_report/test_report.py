@@ -642,14 +642,21 @@ def test_the_interval_is_put_into_words(low, high, words):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"), [(0.01, 0.05, "▲ gain"), (-0.05, -0.01, "▼ loss"), (-0.01, 0.05, "◇ undecided")]
+    ("low", "high", "p_value", "said"),
+    [
+        (0.01, 0.05, 0.01, "▲ gain"),
+        (-0.05, -0.01, 0.01, "▼ loss"),
+        (-0.01, 0.05, 0.01, "◇ undecided"),
+        (0.01, 0.05, 0.125, "◇ undecided"),  # four queries won and none lost
+    ],
 )
-def test_gains_and_losses_differ_in_word_and_mark_and_not_in_colour_alone(low, high, said):
+def test_gains_and_losses_differ_in_word_and_mark_and_not_in_colour_alone(low, high, p_value, said):
     changed = evaluation()
     for each in changed["comparisons"]:
-        each.update(difference=(low + high) / 2, low=low, high=high)
+        each.update(difference=(low + high) / 2, low=low, high=high, p_value=p_value, p_adjusted=p_value)
     html = render(replace(full_data(), evaluation=Evaluation.read(changed)))
     assert Page(html).words.count(said) == 1 + len(METRICS)
+    assert ("the gain is proven" in html) == (said == "▲ gain")
     assert html.count('class="loss dot"') == (len(METRICS) if high < 0 else 0)
     assert html.count(f'class="figure {said.split()[1]}"') == 1
 

@@ -96,7 +96,8 @@ def word(interval: Interval | Comparison | RemedyValues) -> str:
     >>> word(Interval(value=-0.15, low=-0.2, high=-0.1))
     '▼ loss'
     """
-    found = direction(interval.low, interval.high)
+    p_value = interval.p_value if isinstance(interval, Comparison | RemedyValues) else None
+    found = direction(interval.low, interval.high, p_value)
     return f"{_SIGNS[found]} {found}"
 
 

@@ -174,6 +174,8 @@ def _meaning(comparison: ComparisonView, data: ReportData) -> str:
     proof = formats.probability(main.p_adjusted) + (f", use {formats.count(uses)} of this test set" if uses else "")
     if low == -1 and high == 1:
         return "There are too few queries or groups for an interval, so nothing is proven either way."
+    if (low > 0 or high < 0) and main.p_value > data.recipe.gate.alpha:
+        return f"The interval leaves zero out, but so few queries differ that chance may: nothing is proven ({proof})."
     if low > data.recipe.gate.min_gain and low > 0:
         return (
             f"The whole interval lies above {formats.signed(data.recipe.gate.min_gain)}: the gain is proven ({proof})."

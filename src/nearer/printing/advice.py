@@ -33,8 +33,8 @@ def advised(result: Advice) -> str:
         lines.append(
             f"on {confirmed.split} (use {confirmed.ledger.num_test_uses}): {confirmed.base:.3f} -> "
             f"{confirmed.value:.3f}, {confirmed.difference:+.3f} "
-            f"[{confirmed.low:+.3f}, {confirmed.high:+.3f}] {direction(confirmed.low, confirmed.high)}, "
-            f"p = {confirmed.p_value:.4f}"
+            f"[{confirmed.low:+.3f}, {confirmed.high:+.3f}] "
+            f"{direction(confirmed.low, confirmed.high, confirmed.p_value)}, p = {confirmed.p_value:.4f}"
         )
     lines += [f"written: {line}" for line in result.written]
     return "\n".join([*lines, f"next: {'; '.join(result.next)}", *spent(result.api)])
@@ -43,7 +43,9 @@ def advised(result: Advice) -> str:
 def _remedy_cells(row: RemedyValues, metric: str) -> list[str]:
     value, changed = row.metrics[metric], row.difference
     difference = (
-        "" if changed is None else f"{changed:+.3f} [{row.low:+.3f}, {row.high:+.3f}] {direction(row.low, row.high)}"
+        ""
+        if changed is None
+        else f"{changed:+.3f} [{row.low:+.3f}, {row.high:+.3f}] {direction(row.low, row.high, row.p_value)}"
     )
     p_value = "" if row.p_value is None else f"{row.p_value:.4f}"
     hours = "" if row.reindex_hours is None else _significant(row.reindex_hours)

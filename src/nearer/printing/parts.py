@@ -37,7 +37,7 @@ def comparison(c: Compared, *, adjusted: str = "") -> str:
 
     return (
         f"{c.metric}: {c.candidate} - {c.baseline} = "
-        f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}], {direction(c.low, c.high)}, "
+        f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}], {direction(c.low, c.high, c.p_value)}, "
         f"p = {c.p_value:.4f}{adjusted}; {c.num_wins} won, {c.num_losses} lost, {c.num_ties} tied"
     )
 

@@ -116,12 +116,20 @@ class Comparison(Result):
     num_ties: int
 
 
-def direction(low: float | None, high: float | None) -> str:
-    """What an interval of a difference says, in a word; nothing where there is none.
+ALPHA = 0.05
+"""The p-value up to which a difference is called a gain or a loss: that of the gate, as it comes."""
 
-    >>> direction(0.01, 0.05), direction(-0.05, -0.01), direction(-0.01, 0.05)
-    ('gain', 'loss', 'undecided')
+
+def direction(low: float | None, high: float | None, p_value: float | None = None) -> str:
+    """What an interval of a difference says, in a word; nothing where there is none, or where its p-value objects.
+
+    Where few queries differ a bootstrap interval may leave zero out by chance, so a p-value has its say too.
+
+    >>> direction(0.01, 0.05), direction(-0.05, -0.01), direction(-0.01, 0.05), direction(0.01, 0.05, 0.125)
+    ('gain', 'loss', 'undecided', 'undecided')
     """
+    if p_value is not None and p_value > ALPHA:
+        return "undecided"
     if low is not None and low > 0:
         return "gain"
     return "loss" if high is not None and high < 0 else "undecided"
