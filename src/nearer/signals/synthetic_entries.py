@@ -113,6 +113,7 @@ def _shape(texts: Sequence[str]) -> Shape:
 def _notes(method: str, documents: Sequence[Document], sifted: Sifted) -> Iterator[str]:
     if method == OFFLINE:
         yield "made without a model, of the documents' own words: weaker than what people ask"
+        yield "on two real sets what learned from them alone was worse than the base: measure it before it goes live"
     if sifted.kept:
         without = len(documents) - len({each.doc_id for each in sifted.kept})
         if without:
