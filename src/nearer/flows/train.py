@@ -22,7 +22,8 @@ from nearer.training.passes import run_monitored, run_passes
 from nearer.training.prepare import Preparing
 from nearer.training.run import TrainingRun, what_decides
 from nearer.training.select import deadline_of, select_training
-from nearer.training.sources import data_of, refuse_absent, say_sources, with_sources
+from nearer.training.sources import refuse_absent, with_sources
+from nearer.training.training_data import data_of, say_sources
 from nearer.training.unfinished import TrainingRequest, refuse_nonsense, request_of
 
 

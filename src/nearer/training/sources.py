@@ -1,22 +1,16 @@
-"""Whose judgments a training learns from, and what an epoch draws of each source of pairs."""
+"""Whose judgments a training learns from."""
 
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from nearer.core.errors import RecipeError
-from nearer.core.ids import content_id
 from nearer.core.judging import named_sources
 from nearer.core.progress import Progress
 from nearer.core.recipe import with_keys
 from nearer.core.records import JUDGMENT_SOURCES, TRUSTED
-from nearer.core.results.training import TrainingData
-from nearer.learn.batch_sampler import Source, sources_of
 from nearer.learn.examples import Example
 from nearer.store.workspace import Workspace
-
-_NUM_RECORDED, _NUM_SAID = 50, 8
-"""Sources that are written down, and that are printed: a field may have a value for every query."""
 
 
 def with_sources(workspace: Workspace, sources: str) -> Workspace:
@@ -69,31 +63,3 @@ def capped(examples: Sequence[Example], caps: Mapping[str, int], *, seed: int, p
             dropped |= set(rows) - kept
             progress.say(f"takes {caps[name]} of {len(rows)} pairs of the source {name}, its cap")
     return [example for row, example in enumerate(examples) if row not in dropped]
-
-
-def data_of(examples: Sequence[Example], workspace: Workspace, revision: int, *, at_end: int) -> TrainingData:
-    """What was learned from, read at ``revision``, and what an epoch draws of each source, most first."""
-    sources = sources_of(examples, workspace.recipe.train.source_weights)
-    return TrainingData(
-        num_pairs=len(examples),
-        pairs_id=content_id("pairs", [(e.anchor, e.positive) for e in examples]),
-        num_sources=len(sources),
-        sources=tuple(source.described for source in _largest(sources)[:_NUM_RECORDED]),
-        revision=revision,
-        revision_at_end=at_end,
-    )
-
-
-def say_sources(examples: Sequence[Example], weights: Mapping[str, float], progress: Progress) -> None:
-    """Say what an epoch draws of each source, most first, where there are several."""
-    sources = sources_of(examples, weights)
-    if len(sources) < 2:
-        return
-    largest = _largest(sources)[:_NUM_SAID]
-    summary = [f"{each.num_drawn} of {each.name} ({len(each.rows_S)} pairs x {each.weight:g})" for each in largest]
-    more = [f"and {len(sources) - len(summary)} more sources"] if len(sources) > len(summary) else []
-    progress.say(f"an epoch draws {', '.join([*summary, *more])}")
-
-
-def _largest(sources: Sequence[Source]) -> list[Source]:
-    return sorted(sources, key=lambda source: -source.num_drawn)
