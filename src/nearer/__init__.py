@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     )
     from nearer.core.results.serving import Indexed, Lineage, SearchAnswer
     from nearer.core.results.shadow import ShadowReport
-    from nearer.core.results.signals import ClickFit
+    from nearer.core.results.signals import ClickFit, ClickJudgments, EventCounts, ForgottenUser, Simulated
     from nearer.core.results.status import Discarded, Status
     from nearer.core.results.training import Trained, TrainedReranker
     from nearer.core.results.vectors import Compressed, CompressionCurve, Cost, Distilled, Int8, Merged, Rotated
@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from nearer.flows.drift import drift
     from nearer.flows.evaluate import evaluate
     from nearer.flows.evaluate_task import evaluate_task
+    from nearer.flows.events import event_counts
     from nearer.flows.experiment import (
         experiment_report,
         experiments,
@@ -88,11 +89,13 @@ if TYPE_CHECKING:
     from nearer.flows.export_model import export_model
     from nearer.flows.export_vectors import export_vectors
     from nearer.flows.fit_clicks import fit_clicks
+    from nearer.flows.forget import forget_user
     from nearer.flows.history import history
     from nearer.flows.index import index, index_status
     from nearer.flows.init import init
     from nearer.flows.int8 import compress_int8
     from nearer.flows.judge import JudgeOptions, judge
+    from nearer.flows.judge_clicks import judge_clicks
     from nearer.flows.judge_sheet import judge_sheet
     from nearer.flows.label import LabelOptions, start_labels
     from nearer.flows.label_exchange import export_labels, import_labels
@@ -111,6 +114,7 @@ if TYPE_CHECKING:
     from nearer.flows.search import search
     from nearer.flows.shadow import shadow_report, start_shadow, stop_shadow
     from nearer.flows.should_finetune import should_finetune
+    from nearer.flows.simulate import simulate
     from nearer.flows.status import status
     from nearer.flows.suite import suite
     from nearer.flows.synthesize import SynthesizeOptions, synthesize
@@ -122,153 +126,50 @@ if TYPE_CHECKING:
     from nearer.store.workspace import Workspace
     from nearer.training.unfinished import discard_run
 
-_WHERE = {
-    "Agreement": "nearer.core.results.online",
-    "OffPolicy": "nearer.core.results.online",
-    "StartedExperiment": "nearer.core.results.online",
-    "PowerPlan": "nearer.core.results.online",
-    "ExperimentReport": "nearer.core.results.online",
-    "ExperimentList": "nearer.core.results.online",
-    "stop_experiment": "nearer.flows.experiment",
-    "start_experiment": "nearer.flows.experiment",
-    "plan_experiment": "nearer.flows.experiment",
-    "experiments": "nearer.flows.experiment",
-    "experiment_report": "nearer.flows.experiment",
-    "ExchangedLabels": "nearer.core.results.people",
-    "LabelPlan": "nearer.core.results.people",
-    "LabelStatus": "nearer.core.results.people",
-    "export_labels": "nearer.flows.label_exchange",
-    "import_labels": "nearer.flows.label_exchange",
-    "NextSource": "nearer.core.results.advice",
-    "next_source": "nearer.flows.next_source",
-    "JudgeOptions": "nearer.flows.judge",
-    "LabelOptions": "nearer.flows.label",
-    "SynthesizeOptions": "nearer.flows.synthesize",
-    "label": "nearer.flows.label_terminal",
-    "label_status": "nearer.flows.label_status",
-    "start_labels": "nearer.flows.label",
-    "ModelJudged": "nearer.core.results.llm",
-    "Synthesized": "nearer.core.results.llm",
-    "judge": "nearer.flows.judge",
-    "synthesize": "nearer.flows.synthesize",
-    "RaterAgreement": "nearer.core.results.people",
-    "agreement": "nearer.flows.agreement",
-    "Imported": "nearer.core.results.data",
-    "Advice": "nearer.core.results.advice",
-    "ArmStatus": "nearer.core.results.releases",
-    "BackedUp": "nearer.core.results.releases",
-    "Compressed": "nearer.core.results.vectors",
-    "CompressionCurve": "nearer.core.results.vectors",
-    "Cost": "nearer.core.results.vectors",
-    "Cycle": "nearer.core.results.loop",
-    "CycleList": "nearer.core.results.loop",
-    "Demo": "nearer.core.results.releases",
-    "Diagnosis": "nearer.core.results.measuring",
-    "Discarded": "nearer.core.results.status",
-    "Document": "nearer.core.records",
-    "Drift": "nearer.core.results.drift",
-    "Evaluation": "nearer.core.results.measuring",
-    "Exported": "nearer.core.results.data",
-    "ExportedModel": "nearer.core.results.data",
-    "ExportedVectors": "nearer.core.results.data",
-    "GradeScale": "nearer.core.records",
-    "History": "nearer.core.results.releases",
-    "IndexStatus": "nearer.core.results.data",
-    "Indexed": "nearer.core.results.serving",
-    "Judgment": "nearer.core.records",
-    "LearningCurve": "nearer.core.results.advice",
-    "Lineage": "nearer.core.results.serving",
-    "Merged": "nearer.core.results.vectors",
-    "Pair": "nearer.core.records",
-    "Preflight": "nearer.core.results.data",
-    "Promotion": "nearer.core.results.releases",
-    "Pruned": "nearer.core.results.data",
-    "Query": "nearer.core.records",
-    "Removed": "nearer.core.results.data",
-    "Restored": "nearer.core.results.releases",
-    "Result": "nearer.core.results.base",
-    "Rollback": "nearer.core.results.releases",
-    "Rotated": "nearer.core.results.vectors",
-    "SearchAnswer": "nearer.core.results.serving",
-    "Searcher": "nearer.serving.searcher",
-    "ShadowReport": "nearer.core.results.shadow",
-    "ShortAnswer": "nearer.core.results.advice",
-    "Status": "nearer.core.results.status",
-    "StoreCopied": "nearer.core.results.data",
-    "SuiteRun": "nearer.core.results.measuring",
-    "TaskEvaluation": "nearer.core.results.measuring",
-    "Trained": "nearer.core.results.training",
-    "TrainedReranker": "nearer.core.results.training",
-    "Workspace": "nearer.store.workspace",
-    "WrittenReport": "nearer.core.results.releases",
-    "WrittenSheet": "nearer.core.results.data",
-    "adapt": "nearer.flows.adapt",
-    "add": "nearer.flows.add",
-    "copy_store": "nearer.flows.copy_store",
-    "advise": "nearer.flows.advise",
-    "arm_status": "nearer.flows.arm",
-    "backup": "nearer.flows.backup",
-    "check": "nearer.flows.check",
-    "compress": "nearer.flows.compress",
-    "compression_curve": "nearer.flows.compress",
-    "compress_int8": "nearer.flows.int8",
-    "Distilled": "nearer.core.results.vectors",
-    "Int8": "nearer.core.results.vectors",
-    "distil": "nearer.flows.distil",
-    "cost": "nearer.flows.cost",
-    "Checkup": "nearer.core.results.doctor",
-    "cycle": "nearer.flows.cycle",
-    "cycles": "nearer.flows.cycle",
-    "diagnose": "nearer.flows.diagnose",
-    "discard_run": "nearer.training.unfinished",
-    "doctor": "nearer.flows.doctor",
-    "drift": "nearer.flows.drift",
-    "evaluate": "nearer.flows.evaluate",
-    "EventCounts": "nearer.core.results.signals",
-    "event_counts": "nearer.flows.events",
-    "evaluate_task": "nearer.flows.evaluate_task",
-    "export": "nearer.flows.export",
-    "export_model": "nearer.flows.export_model",
-    "export_vectors": "nearer.flows.export_vectors",
-    "fit_clicks": "nearer.flows.fit_clicks",
-    "ClickFit": "nearer.core.results.signals",
-    "ClickJudgments": "nearer.core.results.signals",
-    "judge_clicks": "nearer.flows.judge_clicks",
-    "judge_sheet": "nearer.flows.judge_sheet",
-    "ForgottenUser": "nearer.core.results.signals",
-    "forget_user": "nearer.flows.forget",
-    "history": "nearer.flows.history",
-    "index": "nearer.flows.index",
-    "index_status": "nearer.flows.index",
-    "init": "nearer.flows.init",
-    "NewWorkspace": "nearer.core.results.data",
-    "learning_curve": "nearer.flows.learning_curve",
-    "lineage": "nearer.flows.lineage",
-    "merge": "nearer.flows.merge",
-    "promote": "nearer.flows.promote",
-    "prune": "nearer.flows.prune",
-    "remove": "nearer.flows.remove",
-    "report": "nearer.flows.report",
-    "restore": "nearer.flows.backup",
-    "rollback": "nearer.flows.rollback",
-    "rotate": "nearer.flows.rotate",
-    "search": "nearer.flows.search",
-    "shadow_report": "nearer.flows.shadow",
-    "should_finetune": "nearer.flows.should_finetune",
-    "start_shadow": "nearer.flows.shadow",
-    "Simulated": "nearer.core.results.signals",
-    "simulate": "nearer.flows.simulate",
-    "status": "nearer.flows.status",
-    "stop_arm": "nearer.flows.arm",
-    "stop_shadow": "nearer.flows.shadow",
-    "suite": "nearer.flows.suite",
-    "train": "nearer.flows.train",
-    "train_reranker": "nearer.flows.train_reranker",
-    "Effect": "nearer.core.results.online",
-    "compare_means": "nearer.online.compare",
-    "compare_proportions": "nearer.online.compare",
-    "interleaving_preference": "nearer.online.interleave",
+_MODULES = {
+    "core.records": "Document GradeScale Judgment Pair Query",
+    "core.results.advice": "Advice LearningCurve NextSource ShortAnswer",
+    "core.results.base": "Result",
+    "core.results.data": "Exported ExportedModel ExportedVectors Imported IndexStatus NewWorkspace Preflight Pruned "
+    "Removed StoreCopied WrittenSheet",
+    "core.results.doctor": "Checkup",
+    "core.results.drift": "Drift",
+    "core.results.llm": "ModelJudged Synthesized",
+    "core.results.loop": "Cycle CycleList",
+    "core.results.measuring": "Diagnosis Evaluation SuiteRun TaskEvaluation",
+    "core.results.online": "Agreement Effect ExperimentList ExperimentReport OffPolicy PowerPlan StartedExperiment",
+    "core.results.people": "ExchangedLabels LabelPlan LabelStatus RaterAgreement",
+    "core.results.releases": "ArmStatus BackedUp Demo History Promotion Restored Rollback WrittenReport",
+    "core.results.serving": "Indexed Lineage SearchAnswer",
+    "core.results.shadow": "ShadowReport",
+    "core.results.signals": "ClickFit ClickJudgments EventCounts ForgottenUser Simulated",
+    "core.results.status": "Discarded Status",
+    "core.results.training": "Trained TrainedReranker",
+    "core.results.vectors": "Compressed CompressionCurve Cost Distilled Int8 Merged Rotated",
+    "flows.arm": "arm_status stop_arm",
+    "flows.backup": "restore",
+    "flows.compress": "compression_curve",
+    "flows.cycle": "cycles",
+    "flows.events": "event_counts",
+    "flows.experiment": "experiment_report experiments plan_experiment start_experiment stop_experiment",
+    "flows.forget": "forget_user",
+    "flows.index": "index_status",
+    "flows.int8": "compress_int8",
+    "flows.judge": "JudgeOptions",
+    "flows.label": "LabelOptions start_labels",
+    "flows.label_exchange": "export_labels import_labels",
+    "flows.label_terminal": "label",
+    "flows.shadow": "shadow_report start_shadow stop_shadow",
+    "flows.synthesize": "SynthesizeOptions",
+    "online.compare": "compare_means compare_proportions",
+    "online.interleave": "interleaving_preference",
+    "serving.searcher": "Searcher",
+    "store.workspace": "Workspace",
+    "training.unfinished": "discard_run",
 }
+"""The public names by the module that holds them, but for a verb of the same name as its file in ``flows``."""
+
+_WHERE = {name: f"nearer.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "Advice",
@@ -421,9 +322,9 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Load a name when it is first used, so that importing Nearer stays quick and loads no model library."""
-    if name not in _WHERE:
+    if name not in __all__:
         raise AttributeError(f"module 'nearer' has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    return getattr(import_module(_WHERE.get(name, f"nearer.flows.{name}")), name)
 
 
 def __dir__() -> list[str]:
