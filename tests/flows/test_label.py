@@ -7,7 +7,8 @@ import pytest
 from folders import small_rows, write_jsonl
 from nearer.flows.add import add
 from nearer.flows.label_terminal import label
-from nearer.store.labels import RATED, Labels
+from nearer.store.label_records import RATED
+from nearer.store.labels import Labels
 from nearer.store.workspace import Workspace
 
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from nearer.store.labels import Labels, LabelSet, PairToLabel
+from nearer.store.label_records import LabelSet, PairToLabel
+from nearer.store.labels import Labels
 from nearer.store.workspace import Workspace
 
 

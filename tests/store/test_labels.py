@@ -13,7 +13,8 @@ from nearer.flows.add import add
 from nearer.flows.label import LabelOptions
 from nearer.flows.remove import remove
 from nearer.store.formats.guideline import parse_guideline, read_guideline
-from nearer.store.labels import RATED, Labels, LabelSet, PairToLabel
+from nearer.store.label_records import RATED, LabelSet, PairToLabel
+from nearer.store.labels import Labels
 from store.label_raters import add_set, rate_all
 
 

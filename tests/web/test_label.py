@@ -11,7 +11,8 @@ from folders import write_jsonl
 from nearer.flows.add import add
 from nearer.flows.label import LabelOptions, start_labels
 from nearer.store.keys import Keys
-from nearer.store.labels import RATED, Labels
+from nearer.store.label_records import RATED
+from nearer.store.labels import Labels
 from nearer.store.workspace import Workspace
 from nearer.web.label.alone import label_app
 from web.test_dashboard import HOSTILE, browser, new_page  # noqa: F401

@@ -17,7 +17,8 @@ from nearer.flows.judge_sheet import read_asked
 from nearer.store.changing import put_queries
 from nearer.store.collection import batches
 from nearer.store.formats.guideline import read_guideline
-from nearer.store.labels import Labels, LabelSet, PairToLabel
+from nearer.store.label_records import LabelSet, PairToLabel
+from nearer.store.labels import Labels
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LIVE

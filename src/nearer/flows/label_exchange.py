@@ -14,7 +14,8 @@ from nearer.evaluation.grades import max_grade_of
 from nearer.store.files import write_atomic
 from nearer.store.formats.guideline import read_guideline
 from nearer.store.formats.labels import LABEL_FORMATS, LabelRow, format_of, labels_text, read_labels
-from nearer.store.labels import RATED, Labels, LabelSet, PairToLabel
+from nearer.store.label_records import RATED, LabelSet, PairToLabel
+from nearer.store.labels import Labels
 from nearer.store.registry import utc_now
 from nearer.store.workspace import Workspace
 

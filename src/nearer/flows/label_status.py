@@ -11,7 +11,8 @@ from nearer.core.results.people import LabelProgress, LabelStatus, Narrowing, Ra
 from nearer.flows.label import PRICES_USD
 from nearer.measure.metrics import Measure, evaluate_run
 from nearer.measure.significance import mean_intervals
-from nearer.store.labels import RATED, SKIPPED, Labels, LabelSet, PairToLabel, Rating
+from nearer.store.label_records import RATED, SKIPPED, LabelSet, PairToLabel, Rating
+from nearer.store.labels import Labels
 from nearer.store.workspace import Workspace
 
 _NDCG = Measure.parse("nDCG@10")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from nearer.core.errors import Conflict, InputError, NotFound
 from nearer.core.results.people import LabelStatus
 from nearer.flows.label_status import label_status
-from nearer.store.labels import RATED, Labels, LabelSet, PairToLabel
+from nearer.store.label_records import RATED, LabelSet, PairToLabel
+from nearer.store.labels import Labels
 from nearer.store.workspace import Workspace
 
 _MOST_CHARACTERS = 4000

@@ -14,7 +14,7 @@ from nearer.core.records import Document, Judgment, Query
 from nearer.encode.chat import Question
 from nearer.signals.asking import Outcome, Task
 from nearer.signals.prompts import Prompt, as_data
-from nearer.store.labels import Guideline
+from nearer.store.label_records import Guideline
 from nearer.store.registry import utc_now
 
 Pair = tuple[str, str]

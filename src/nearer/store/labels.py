@@ -6,7 +6,6 @@ that looks at the others' ratings: no pair gets more than are wanted, however ma
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,9 +19,9 @@ from nearer.store.changing import put_judgments, stamp_judgments
 from nearer.store.collection import batches
 from nearer.store.database import Database, insert_into
 from nearer.store.formats.labels import LabelRow
+from nearer.store.label_records import OPEN, RATED, SKIPPED, Guideline, GuidelineGrade, LabelSet, PairToLabel, Rating
 from nearer.store.tables import documents, judgments, label_pairs, label_ratings, label_sets, queries
 
-OPEN, RATED, SKIPPED = "open", "rated", "skipped"
 CLAIM = timedelta(minutes=30)
 """How long a pair that is on a screen is kept for its rater."""
 UNKNOWN = "unknown"
@@ -31,63 +30,6 @@ APART = 2
 """Ratings so many grades apart go to adjudication: one grade is taste, two are another meaning."""
 REASON_CHARACTERS = 2000
 _PRIME = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuidelineGrade:
-    """What a grade means, with an example."""
-
-    grade: int
-    name: str
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guideline:
-    """How to judge: an introduction, and what each grade means."""
-
-    intro: str
-    grades: tuple[GuidelineGrade, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelSet:
-    """A set of pairs to judge; ``rankings`` holds document ids by system and query, best first."""
-
-    set_id: str
-    name: str
-    created_at: str
-    max_grade: int
-    guideline: Guideline
-    strategy: str
-    rankings: Mapping[str, Mapping[str, Sequence[str]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairToLabel:
-    """A pair of a set, ``wanted`` ratings at most; one with ``gold_grade`` checks its raters."""
-
-    pair_id: str
-    query_id: str
-    doc_id: str
-    wanted: int
-    shuffle: int
-    gold_grade: int | None = None
-    settled_grade: int | None = None
-    settled_by: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rating:
-    """What a rater said of a pair; ``grade`` is None where it was skipped or is on the screen."""
-
-    pair_id: str
-    rater: str
-    state: str
-    grade: int | None
-    reason: str
-    at: str
-    number: int
 
 
 def _now() -> datetime:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from nearer.core.errors import InputError
-from nearer.store.labels import Guideline, GuidelineGrade
+from nearer.store.label_records import Guideline, GuidelineGrade
 
 _GRADE = re.compile(r"\s*(?:[-*]\s*)?(\d{1,2})\s+([^:]{1,40}):\s*(.+)")
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from nearer.core.results.base import Result
 from nearer.flows.label_terminal import need_of
-from nearer.store.labels import OPEN, RATED, SKIPPED, Labels, LabelSet, PairToLabel, Rating
+from nearer.store.label_records import OPEN, RATED, SKIPPED, LabelSet, PairToLabel, Rating
+from nearer.store.labels import Labels
 
 _MOST_CHARACTERS = 20_000
 _MOST_LISTED = 500
