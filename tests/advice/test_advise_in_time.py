@@ -5,7 +5,7 @@ import pytest
 from nearer.advice import learning_curve as curve
 from nearer.advice.learning_curve import _Size, _sizes
 from nearer.core.errors import InputError
-from nearer.core.results.training import Costs
+from nearer.core.results.training_plan import Costs
 from nearer.encode.encoder import Encoder
 from nearer.flows.advise import advise
 from nearer.store.workspace import Workspace

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from nearer.core.results.training import Costs
+from nearer.core.results.training_plan import Costs
 from nearer.core.sections import TrainRecipe
 from nearer.learn.plan import NUM_STEPS, Work, lengths, make_plan
 

@@ -12,7 +12,8 @@ from nearer.core.durations import seconds_of
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import OutOfTime, Silent
 from nearer.core.recipe import Recipe
-from nearer.core.results.training import DevPoint, Trial
+from nearer.core.results.training import DevPoint
+from nearer.core.results.training_plan import Trial
 from nearer.core.sections import TrainRecipe
 from nearer.encode.cross_encoder import CrossEncoder
 from nearer.encode.encoder import Encoder

@@ -7,7 +7,7 @@ import pytest
 
 from folders import synthetic_rows, write_jsonl
 from nearer.core.errors import RecipeError
-from nearer.core.results.training import Costs
+from nearer.core.results.training_plan import Costs
 from nearer.flows.add import add
 from nearer.flows.train import train
 from nearer.learn.examples import Example
@@ -15,7 +15,7 @@ from nearer.learn.objective import Objective
 from nearer.store.workspace import Workspace
 from nearer.training import passes as passes_module
 from nearer.training import prepare
-from nearer.training.sources import data_of, say_sources
+from nearer.training.training_data import data_of, say_sources
 from power import PowerCut, cut_at
 from said import Said
 from training.test_resume import outcome

@@ -19,7 +19,8 @@ from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Progress
 from nearer.core.results.advice import CurveForecast, CurvePoint, LearningCurve
 from nearer.core.results.measuring import Interval
-from nearer.core.results.training import Costs, DevPoint
+from nearer.core.results.training import DevPoint
+from nearer.core.results.training_plan import Costs
 from nearer.encode.blocks import longest_first
 from nearer.encode.corpus import Corpus
 from nearer.encode.embedded import EmbeddedCorpus

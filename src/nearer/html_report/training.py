@@ -7,7 +7,8 @@ from math import isfinite
 from markupsafe import Markup
 
 from nearer.core.recipe import as_toml
-from nearer.core.results.training import Alarm, DevPoint, Pass, Settings, SourceDraw, TrainingRecord
+from nearer.core.results.training import Alarm, DevPoint, Pass, SourceDraw, TrainingRecord
+from nearer.core.results.training_plan import Settings
 from nearer.html_report import charts
 from nearer.html_report.data import ReportData
 from nearer.html_report.formats import number

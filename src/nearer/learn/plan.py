@@ -18,7 +18,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from nearer.core.results.training import Costs, Plan, Settings
+from nearer.core.results.training_plan import Costs, Plan, Settings
 from nearer.core.sections import TrainRecipe
 
 NUM_STEPS = 10

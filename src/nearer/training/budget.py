@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearer.core.errors import RecipeError
-from nearer.core.results.training import Budget, Costs, Plan, Settings
+from nearer.core.results.training_plan import Budget, Costs, Plan, Settings
 from nearer.core.sections import TrainRecipe
 from nearer.encode.corpus import Corpus
 from nearer.encode.encoder import Encoder

@@ -13,7 +13,7 @@ from nearer.core.arrays import Floats32, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.core.progress import Progress
 from nearer.core.records import Document, Judgment, Query
-from nearer.core.results.training import DevSize
+from nearer.core.results.training_plan import DevSize
 from nearer.encode.adapter import Adapter
 from nearer.encode.corpus import CachedEncoder, Corpus, embed_passages, embed_queries
 from nearer.encode.embedded import EmbeddedCorpus

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearer.core.records import Judgment, Query
-from nearer.core.results.training import DevSize
+from nearer.core.results.training_plan import DevSize
 from nearer.core.sections import TrainRecipe
 from nearer.encode.corpus import Corpus
 from nearer.encode.encoder import TextEncoder

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from nearer.core.errors import RecipeError
 from nearer.core.progress import OutOfTime, Progress
-from nearer.core.results.training import DevPoint, Plan, Settings
+from nearer.core.results.training import DevPoint
+from nearer.core.results.training_plan import Plan, Settings
 from nearer.encode.corpus import CachedEncoder, Corpus
 from nearer.encode.encoder import Encoder
 from nearer.encode.engine import current_engine

@@ -14,7 +14,8 @@ import numpy as np
 from nearer.core.arrays import Floats32
 from nearer.core.progress import Progress, Silent
 from nearer.core.records import Document, Judgment, Query
-from nearer.core.results.training import DevPoint, DevSize
+from nearer.core.results.training import DevPoint
+from nearer.core.results.training_plan import DevSize
 from nearer.core.text import normalise
 from nearer.encode.blocks import BLOCK_TEXTS, longest_first
 from nearer.encode.corpus import CachedEncoder, Corpus

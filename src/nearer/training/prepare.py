@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from nearer.core.errors import InputError, RecipeError
 from nearer.core.progress import Progress, phase
 from nearer.core.records import Document
-from nearer.core.results.training import Costs
+from nearer.core.results.training_plan import Costs
 from nearer.encode.corpus import Corpus, cut, missing_passages, window_of
 from nearer.encode.embedded import EmbeddedCorpus
 from nearer.evaluation.ready import choosing_split

@@ -21,7 +21,8 @@ from nearer.core.failpoints import failpoint
 from nearer.core.ids import canonical_json, content_id
 from nearer.core.records import Document
 from nearer.core.results.base import JSON, Result
-from nearer.core.results.training import Budget, MiningReport, Pass, Trial
+from nearer.core.results.training import MiningReport, Pass
+from nearer.core.results.training_plan import Budget, Trial
 from nearer.evaluation.ready import choosing_split
 from nearer.learn.checkpoint import WRITE_FAILURES, Checkpoints, cannot_write, weights_of
 from nearer.learn.distributed import num_processes

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nearer.core.recipe import Recipe
-from nearer.core.results.training import Settings, Trial
+from nearer.core.results.training_plan import Settings, Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

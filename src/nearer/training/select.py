@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from nearer.core.results.training import Budget, Seeds, Settings, Trial
+from nearer.core.results.training_plan import Budget, Seeds, Settings, Trial
 from nearer.store.workspace import Workspace
 from nearer.training.budget import Planning, refuse_short
 from nearer.training.deadline import Deadline

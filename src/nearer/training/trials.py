@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nearer.core.errors import RecipeError
-from nearer.core.results.training import Pass, Seeds, Settings, Trial
+from nearer.core.results.training import Pass
+from nearer.core.results.training_plan import Seeds, Settings, Trial
 from nearer.learn.checkpoint import weights_of
 from nearer.training.deadline import Deadline
 from nearer.training.job import Diverged, TrainingJob
