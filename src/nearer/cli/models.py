@@ -211,11 +211,16 @@ def compress(
     run(folder, overrides, as_json, printing.compressed, lambda w: flow(w, of(w), dimension=dimension))
 
 
-def _int8(workspace: "Workspace", system: str, split: str) -> "Int8":
+def _refuse_unmeasurable(workspace: "Workspace", split: str) -> None:
+    """Refuse what cannot be measured before the libraries of models are loaded."""
     from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
 
     ready_to_measure(workspace)
-    refuse_unjudged(workspace, split)  # before the libraries of models are loaded
+    refuse_unjudged(workspace, split)
+
+
+def _int8(workspace: "Workspace", system: str, split: str) -> "Int8":
+    _refuse_unmeasurable(workspace, split)
     with phase(ConsoleProgress(), "load libraries"):
         from nearer.flows.int8 import compress_int8
 
@@ -223,10 +228,7 @@ def _int8(workspace: "Workspace", system: str, split: str) -> "Int8":
 
 
 def _distilled(workspace: "Workspace", system: str, layers: int, start: str | None, split: str) -> "Distilled":
-    from nearer.evaluation.ready import ready_to_measure, refuse_unjudged
-
-    ready_to_measure(workspace)
-    refuse_unjudged(workspace, split)  # before the libraries of models are loaded
+    _refuse_unmeasurable(workspace, split)
     progress = ConsoleProgress()
     with phase(progress, "load libraries"):
         from nearer.flows.distil import distil

@@ -29,6 +29,7 @@ from nearer.measure.tasks import (
 )
 from nearer.store.workspace import Workspace
 from nearer.systems import System
+from nearer.vectors.geometry import of_length_1
 from nearer.vectors.topk import NO_ROW, top_k
 
 Embed = Callable[[Sequence[Query]], Floats32]
@@ -218,8 +219,7 @@ def recommendation(
 
 def _alike(emb_PD: Floats32, starts_N: Ints, seeds: Seeds, excluded: tuple[Ints, Ints]) -> Values:
     """Rank all other documents for the mean of each seed's passages."""
-    sums_ND = np.add.reduceat(emb_PD, starts_N, axis=0)[seeds.rows_Q]
-    asked_QD = sums_ND / np.maximum(np.linalg.norm(sums_ND, axis=1, keepdims=True), 1e-12)
+    asked_QD = of_length_1(np.add.reduceat(emb_PD, starts_N, axis=0)[seeds.rows_Q])
     depth = max(measure.cutoff or 1 for measure in ALIKE_MEASURES)
     rows_QK = top_k(asked_QD, emb_PD, k=depth, starts_N=starts_N, excluded=excluded).rows_QK
     own_Q = seeds.labels_N[seeds.rows_Q]
@@ -250,9 +250,7 @@ def _vectors(workspace: Workspace, systems: Sequence[System], items: Items, prog
 
 def _random_vectors(number: int, workspace: Workspace, *, of: str) -> Floats32:
     rng = np.random.default_rng([workspace.recipe.evaluate.seed, *of.encode()])
-    drawn_ND = rng.standard_normal((number, _CHANCE_DIMS))
-    unit: Floats32 = (drawn_ND / np.linalg.norm(drawn_ND, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+    return of_length_1(rng.standard_normal((number, _CHANCE_DIMS))).astype(np.float32)
 
 
 def _confidence(workspace: Workspace) -> float:

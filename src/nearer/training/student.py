@@ -24,6 +24,7 @@ from nearer.learn.fewer_layers import layers_to_keep, only
 from nearer.store.workspace import Workspace
 from nearer.systems import LocalSystem
 from nearer.training.examples import find_excluded
+from nearer.vectors.geometry import of_length_1
 
 EPOCHS, MOST_STEPS = 20, 1000
 """Each text is learned at most so often; and so many steps are made at most. Our rule."""
@@ -110,7 +111,7 @@ def taught_by(
         some = texts.some(_NUM_MAPPED, seed=0)
         pairs = (np.concatenate(_embedded(workspace, each, some, progress)) for each in (teacher, start))
         map_ED = map_onto(*pairs)
-        queries_ND, passages_ND = (_of_length_1(each @ map_ED) for each in (queries_ND, passages_ND))
+        queries_ND, passages_ND = (of_length_1(each @ map_ED) for each in (queries_ND, passages_ND))
     settings = start.settings
     sides = (
         Taught(texts=texts.queries, prompt=settings.query_prompt, emb_ND=queries_ND),
@@ -125,10 +126,6 @@ def _embedded(
     asked = [Query(query_id=str(row), text=text) for row, text in enumerate(texts.queries)]
     passages_ND, _ = embed_passages(workspace, encoder, texts.passages, progress)
     return embed_queries(workspace, encoder, asked, progress), passages_ND
-
-
-def _of_length_1(emb_ND: Floats32) -> Floats32:
-    return np.asarray(emb_ND / np.maximum(np.linalg.norm(emb_ND, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 def number_of_steps(texts: Texts) -> int:

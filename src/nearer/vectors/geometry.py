@@ -3,9 +3,23 @@
 Arrays: N texts x D dimensions. Which texts are measured is the caller's choice.
 """
 
+from typing import TypeVar
+
 import numpy as np
 
-from nearer.core.arrays import Floats
+from nearer.core.arrays import Floats, Floats32, Floats64
+
+FloatsT = TypeVar("FloatsT", Floats32, Floats64)
+
+
+def of_length_1(emb_ND: FloatsT) -> FloatsT:
+    """The rows, each of length 1, in their own precision; a row of zeros stays one.
+
+    >>> of_length_1(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    unit_ND: FloatsT = emb_ND / np.maximum(np.linalg.norm(emb_ND, axis=1, keepdims=True), 1e-12)
+    return unit_ND
 
 
 def effective_rank(emb_ND: Floats) -> float:
