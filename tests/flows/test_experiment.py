@@ -68,7 +68,7 @@ def later(days):
 
 
 def test_from_start_to_end(workspace, tmp_path):
-    path = plan_file(tmp_path, "days = 3", "guardrails = { zero_results = 0.01 }")
+    path = plan_file(tmp_path, "days = 3", "guardrails = { zero_results = 0.02 }")
     started = start_experiment(workspace, path, force_reason="to learn")
     assert started.verdict == "started"
     assert started.experiment.state == "running"

@@ -59,7 +59,8 @@ def test_without_an_effect_intervals_cover_zero_as_often_as_they_say():
 
 def test_slow_answers_break_the_guardrail():
     outcomes = read(simulated(np.random.default_rng(2), num_users=800, slower=1.0, before_days=0))
-    found = {each.metric: each for each in guardrails_of(outcomes, plan_of(), is_over=True)}
+    plan = plan_of(guardrails={"latency_p95": 0.02, "zero_results": 0.01})
+    found = {each.metric: each for each in guardrails_of(outcomes, plan, is_over=True)}
     assert found["latency_p95"].is_harmed
     assert found["zero_results"].is_safe
     early = {each.metric: each for each in guardrails_of(outcomes, plan_of(), is_over=False)}
@@ -71,6 +72,19 @@ def test_few_units_say_nothing():
     outcomes = read(simulated(np.random.default_rng(3), num_users=20))
     assert effect_of(metric_of("click_through"), outcomes, plan_of()) is None
     assert [each.effect for each in guardrails_of(outcomes, plan_of(), is_over=True)] == [None, None, None]
+
+
+def test_a_guardrail_is_not_safe_because_a_few_users_met_no_error():
+    def is_safe(num):
+        log = [
+            impression(f"{arm}{n}", user=f"{arm}{n}", arm=arm) for arm in ("control", "treatment") for n in range(num)
+        ]
+        [errors] = guardrails_of(read(log), plan_of(guardrails={"errors": 0.01}), is_over=True)
+        assert errors.effect.absolute.effect == 0
+        return errors.is_safe
+
+    assert not is_safe(25), "none of 25 leaves room for an error in ten"
+    assert is_safe(600)
 
 
 def test_arms_without_any_spread_are_not_certain_at_once():

@@ -122,7 +122,11 @@ def test_relative_effects_follow_the_delta_method():
         ((1, 1.0, 1.0), (10, 5.0, 5.0), {}, "control has 1 units"),
         ((10, 5.0, 5.0), (0, 0.0, 0.0), {}, "treatment has 0 units"),
         ((10, 5.0, 1.0), (10, 5.0, 5.0), {}, "needs at least"),
-        ((10, float("nan"), 1.0), (10, 5.0, 5.0), {}, "not finite"),
+        ((10, float("nan"), 1.0), (10, 5.0, 5.0), {}, "the sum of control is nan, which is no finite number"),
+        ((float("nan"), 5.0, 5.0), (10, 5.0, 5.0), {}, "the number of units of control is nan"),
+        ((10, "5", 5.0), (10, 5.0, 5.0), {}, "the sum of control is '5'"),
+        ((10, 5.0, 10**400), (10, 5.0, 5.0), {}, "the sum of squares of control is above 1e100"),
+        ((100, 1e-5, 0.0), (10, 5.0, 5.0), {}, "needs at least 1e-12"),
         ((10, 0.0, 4.0), (10, 5.0, 5.0), {"relative": True}, "control's mean is 0"),
         ((10, 10.0, 10.0), (10, 0.0, 0.0), {}, "neither arm vary"),
         ((10, 5.0, 5.0), (10, 5.0, 5.0), {"confidence": 1.0}, "confidence"),
@@ -134,14 +138,46 @@ def test_what_cannot_be_compared_is_refused(control, treatment, settings, why):
         nearer.compare_means(control, treatment, **settings)
 
 
-def test_more_successes_than_units_are_refused():
-    with pytest.raises(InputError, match="11 successes of 10 units"):
-        nearer.compare_proportions((10, 11), (10, 1))
+@pytest.mark.parametrize("successes", [11, -1, 2.5])
+def test_successes_that_are_no_count_of_units_are_refused(successes):
+    with pytest.raises(InputError, match=f"{successes} successes of 10 units"):
+        nearer.compare_proportions((10, successes), (10, 1))
 
 
 def test_nothing_in_either_arm_is_no_effect():
     found = nearer.compare_proportions((100, 0), (100, 0))
     assert (found.effect, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64, np.float32, np.float64])
+def test_a_number_of_numpy_is_the_number(kind):
+    plain = nearer.compare_proportions((100_000, 90_000), (100_000, 91_000))
+    arms = [tuple(kind(each) for each in arm) for arm in ((100_000, 90_000), (100_000, 91_000))]
+    assert nearer.compare_proportions(*arms) == plain
+    assert plain.p_value == pytest.approx(2.411333e-14, rel=1e-5)
+
+
+def test_sums_over_a_million_million_users_do_not_overflow():
+    sums = (10**12, 10**13, 2 * 10**14), (10**12, 10**13 + 10**8, 2 * 10**14 + 10**8)
+    found = nearer.compare_means(*(tuple(np.int64(each) for each in arm) for arm in sums))
+    assert found.effect == pytest.approx(1e-4)
+    assert (found.high - found.low) / 2 == pytest.approx(1.959964 * math.sqrt(200 / 1e12), rel=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"relative": True}, {"sequential": True}])
+def test_values_that_are_all_one_number_do_not_vary_by_rounding(settings):
+    values = [0.1] * 10
+    by_hand, exact = (10, sum(values), sum(each * each for each in values)), (10, 1.0, 0.1)
+    assert by_hand != exact
+    found = nearer.compare_means(by_hand, exact, **settings)
+    assert (found.effect, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("scale", [1e-90, 1e40])
+def test_an_effect_has_no_scale(scale):
+    found, plain = effect_of(CONTROL * scale, TREATMENT * scale), effect_of()
+    assert (found.effect / scale, found.high / scale) == pytest.approx((plain.effect, plain.high), rel=1e-9)
+    assert found.p_value == pytest.approx(plain.p_value, rel=1e-6)
 
 
 def test_large_numbers_lose_no_variance():

@@ -1,8 +1,11 @@
 """Interleaved lists are fair, and preferences have honest intervals."""
 
+import math
 from random import Random
 
+import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 import nearer
 from nearer.core.errors import InputError
@@ -63,7 +66,26 @@ def test_a_few_lists_never_look_certain():
     assert nearer.interleaving_preference(0, 0, 50).effect == 0
 
 
+@pytest.mark.parametrize("wins", [*((num, 0) for num in range(2, 12)), (1, 1), (10, 0, 1), (5, 1), (0, 7)])
+def test_a_preference_stays_in_its_range_and_its_interval_says_what_its_p_value_says(wins):
+    found = nearer.interleaving_preference(*wins)
+    assert -0.5 <= found.low <= found.effect <= found.high <= 0.5
+    assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high)
+
+
+def test_where_one_ranking_wins_all_lists_the_interval_is_exact():
+    found = nearer.interleaving_preference(6, 0)
+    theirs = binomtest(6, 6).proportion_ci(method="exact")
+    assert (found.low, found.high) == pytest.approx((theirs.low - 0.5, theirs.high - 0.5))
+    assert nearer.interleaving_preference(0, 6).high == pytest.approx(-found.low)
+
+
+def test_small_integers_of_numpy_do_not_overflow():
+    counts = np.int8(100), np.int8(100), np.int8(3)
+    assert nearer.interleaving_preference(*counts) == nearer.interleaving_preference(100, 100, 3)
+
+
 def test_counts_that_say_nothing_are_refused():
-    for wins in ((0, 0), (1, 0), (-1, 5)):
+    for wins in ((0, 0), (1, 0), (-1, 5), (1.5, 2), (math.nan, 2), (math.inf, 2), ("3", 2)):
         with pytest.raises(InputError):
             nearer.interleaving_preference(*wins)

@@ -130,8 +130,6 @@ def _num(effect: MetricEffect) -> int:
 def _compared(control: Moments, treatment: Moments, plan: Plan, *, relative: bool) -> Effect:
     effect = treatment.mean - control.mean
     if control.variance == 0 and treatment.variance == 0:
-        if effect == 0:  # as where no search of either arm shows nothing
-            return Effect(effect=0.0, low=0.0, high=0.0, p_value=1.0)
         if not all(0 <= each.mean <= 1 for each in (control, treatment)):  # nothing says how sure it is
             width = 2 * abs(effect)
             return Effect(effect=effect, low=effect - width, high=effect + width, p_value=1.0)

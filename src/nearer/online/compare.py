@@ -14,11 +14,13 @@ from scipy.stats import t as student
 
 from nearer.core.errors import InputError
 from nearer.core.results.online import Effect, Guardrail
-from nearer.online.moments import Moments
+from nearer.online.moments import Moments, exact
 
 TUNING = 5000.0
 """Units in all at which a confidence sequence is about narrowest. Source: GrowthBook's default."""
 CONFIDENCE = 0.95
+_ROUNDING = 1e-12
+"""Means that differ by a smaller share were rounded, where no value varies."""
 
 
 class _Estimate(NamedTuple):
@@ -44,8 +46,8 @@ def compare_means(
     At a fixed time it is Welch's test. ``relative`` divides by control's mean, with the variance of the delta method.
     ``sequential`` makes interval and p-value valid at every look; they are narrowest near ``tuning`` units in all.
 
-    Raises InputError for fewer than 2 units an arm, sums that cannot be, a relative effect over a mean of 0, values
-    that vary in neither arm though the means differ, and settings out of range.
+    Raises InputError for fewer than 2 units an arm, what is no finite number, sums that cannot be, a relative effect
+    over a mean of 0, values that vary in neither arm though the means differ, and settings out of range.
 
     Source: Welch (Biometrika 34, 1947); relative: Deng, Knoblich and Lu (KDD 2018), section 2; sequential: this module.
 
@@ -90,13 +92,14 @@ def compare(
     confidence: float = CONFIDENCE,
 ) -> Effect:
     """The same for moments that are there already: of ratios, or after an adjustment. Raises InputError as above."""
-    if not 0 < confidence < 1:
+    if not 0 < exact(confidence, "the confidence") < 1:
         raise InputError(f"a confidence of {confidence} is not between 0 and 1", hint="for example 0.95")
-    if not (tuning > 0 and isfinite(tuning)):
+    if not exact(tuning, "tuning") > 0:
         raise InputError(f"tuning = {tuning} is not a number of units", hint="for example 5000")
     estimate = _estimate(control, treatment, relative=relative)
     if estimate.variance == 0:
-        return _without_spread(estimate)
+        scale = 1.0 if relative else max(abs(control.mean), abs(treatment.mean))
+        return _without_spread(estimate, scale=scale)
     if sequential:
         return _at_any_time(estimate, tuning=tuning, alpha=1 - confidence)
     return _at_a_fixed_time(estimate, alpha=1 - confidence)
@@ -122,15 +125,22 @@ def _estimate(control: Moments, treatment: Moments, *, relative: bool) -> _Estim
         if control.mean == 0:
             raise InputError("control's mean is 0: no effect is a share of it", hint="ask for the absolute effect")
         effect /= control.mean
-        own /= control.mean**2
-        other *= treatment.mean**2 / control.mean**4
+        weight = treatment.mean / control.mean / control.mean
+        own = own / control.mean / control.mean
+        other *= weight * weight
     variance = own + other
-    freedom = variance**2 / (own**2 / (treatment.num - 1) + other**2 / (control.num - 1)) if variance else 1.0
+    if not isfinite(variance):
+        raise InputError(
+            f"control's mean is {control.mean:g}: no effect is a share of it", hint="ask for the absolute effect"
+        )
+    share = own / variance if variance else 1.0
+    freedom = 1 / (share * share / (treatment.num - 1) + (1 - share) * (1 - share) / (control.num - 1))
     return _Estimate(effect, variance, freedom, control.num + treatment.num)
 
 
-def _without_spread(estimate: _Estimate) -> Effect:
-    if estimate.effect:
+def _without_spread(estimate: _Estimate, *, scale: float) -> Effect:
+    """Values that do not vary are alike or not; means that differ by rounding alone are alike."""
+    if abs(estimate.effect) > _ROUNDING * scale:
         raise InputError(
             "the values of neither arm vary, so nothing says how sure the difference is",
             hint="wait for more units, until the values of an arm differ",
@@ -152,7 +162,8 @@ def _at_any_time(estimate: _Estimate, *, tuning: float, alpha: float) -> Effect:
     half = sqrt(estimate.variance * estimate.num) * sqrt(
         2 * grown * log(sqrt(grown) / alpha) / (estimate.num * rho) ** 2
     )
-    evidence = estimate.effect**2 / estimate.variance * (grown - 1) / (2 * grown) - log(grown) / 2
+    errors = estimate.effect / sqrt(estimate.variance)
+    evidence = errors * errors * (grown - 1) / (2 * grown) - log(grown) / 2
     p_value = min(1.0, exp(-evidence)) if evidence < 700 else 0.0
     return Effect(effect=estimate.effect, low=estimate.effect - half, high=estimate.effect + half, p_value=p_value)
 

@@ -10,6 +10,7 @@ from scipy.stats import t as student
 
 from nearer.core.errors import InputError
 from nearer.core.results.online import Effect
+from nearer.online.moments import exact
 
 Side = Literal["a", "b"]
 
@@ -57,42 +58,45 @@ def winner(shown: Sequence[Shown], clicked: Collection[str]) -> Literal["a", "b"
 def interleaving_preference(wins_a: int, wins_b: int, ties: int = 0, *, confidence: float = 0.95) -> Effect:
     """How far users prefer ranking a: (wins of a + ties / 2) / all - 1/2, from -1/2 to 1/2; 0 is no preference.
 
-    The interval is Student's over lists, which score 1, 1/2 or 0. Where all lists score the same, it is Wilson's, so
-    that a few lists never look certain. Lists of one user are not independent: give one list, or one winner, a user.
+    The interval is Student's over lists, which score 1, 1/2 or 0, within -1/2 and 1/2. Where one ranking wins all
+    lists, it is the exact one, and Wilson's where all are ties, so that a few lists never look certain. Lists of one
+    user are not independent: give one list, or one winner, a user.
 
-    Raises InputError for counts below 0 and fewer than two lists.
+    Raises InputError for what is no count, and for fewer than two lists.
 
     Source: Chapelle, Joachims, Radlinski and Yue, Large-Scale Validation and Analysis of Interleaved Search Evaluation
-    (TOIS 2012), section 3.2.
+    (TOIS 2012), section 3.2; exact: Clopper and Pearson (Biometrika 26, 1934).
 
     >>> found = interleaving_preference(60, 40)
     >>> round(found.effect, 3), found.low > 0, round(found.p_value, 3)
     (0.1, True, 0.045)
     """
-    if min(wins_a, wins_b, ties) < 0:
-        raise InputError("wins and ties are counts", hint="give numbers from 0 on")
+    counts = [exact(value, "a number of lists") for value in (wins_a, wins_b, ties)]
+    if min(counts) < 0 or any(each.denominator != 1 for each in counts):
+        raise InputError("wins and ties are counts", hint="give whole numbers from 0 on")
+    wins_a, wins_b, ties = (int(each) for each in counts)
     num = wins_a + wins_b + ties
     if num < 2:
         raise InputError(f"{num} lists say nothing", hint="wait until two lists at least were clicked")
-    if not 0 < confidence < 1:
+    if not 0 < exact(confidence, "the confidence") < 1:
         raise InputError(f"a confidence of {confidence} is not between 0 and 1", hint="for example 0.95")
     share = (wins_a + ties / 2) / num
     variance = ((wins_a + ties / 4) / num - share**2) * num / (num - 1)
-    quantile = float(student.isf((1 - confidence) / 2, num - 1))
-    if variance > 1e-12:
-        error = sqrt(variance / num)
-        p_value = 2 * float(student.sf(abs(share - 0.5) / error, num - 1))
-        return Effect(
-            effect=share - 0.5, low=share - 0.5 - quantile * error, high=share - 0.5 + quantile * error, p_value=p_value
-        )
-    centre, half = _wilson(share, num, quantile)
-    p_value = 1.0 if share == 0.5 else min(1.0, 2 * 0.5**num)  # the sign test: all lists fell on one side
-    return Effect(effect=share - 0.5, low=centre - half - 0.5, high=centre + half - 0.5, p_value=p_value)
+    tail = (1 - float(confidence)) / 2
+    quantile = float(student.isf(tail, num - 1))
+    if ties == num:
+        half = _wilson(num, quantile)
+        return Effect(effect=0.0, low=-half, high=half, p_value=1.0)
+    if num in (wins_a, wins_b):  # the sign test: all lists fell on one side
+        nearest, p_value = tail ** (1 / num) - 0.5, min(1.0, 2 * 0.5**num)
+        low, high = (nearest, 0.5) if wins_a else (-0.5, -nearest)
+        return Effect(effect=share - 0.5, low=low, high=high, p_value=p_value)
+    error = sqrt(variance / num)
+    p_value = 2 * float(student.sf(abs(share - 0.5) / error, num - 1))
+    low, high = max(-0.5, share - 0.5 - quantile * error), min(0.5, share - 0.5 + quantile * error)
+    return Effect(effect=share - 0.5, low=low, high=high, p_value=p_value)
 
 
-def _wilson(share: float, num: int, quantile: float) -> tuple[float, float]:
-    """Centre and half width. Source: Wilson (JASA 22, 1927)."""
-    shrunk = 1 + quantile**2 / num
-    centre = (share + quantile**2 / (2 * num)) / shrunk
-    half = quantile / shrunk * sqrt(share * (1 - share) / num + (quantile / (2 * num)) ** 2)
-    return centre, half
+def _wilson(num: int, quantile: float) -> float:
+    """Half the width around 1/2. Source: Wilson (JASA 22, 1927)."""
+    return quantile / (1 + quantile**2 / num) * sqrt(1 / (4 * num) + (quantile / (2 * num)) ** 2)

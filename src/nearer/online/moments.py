@@ -4,7 +4,9 @@ Units are users (or sessions): whoever was assigned. Values of one user belong t
 """
 
 from dataclasses import dataclass
-from math import isfinite
+from fractions import Fraction
+from math import isfinite, sqrt
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +16,9 @@ from nearer.core.errors import InputError
 
 _ROUNDING = 1e-9
 """Sums of squares may fall short of what a mean needs by this share, from rounding alone."""
+_EPSILON = 2.0**-52
+_LARGEST = 10**100
+"""No sum is larger: the variance of a variance must still be a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +35,30 @@ class Moments:
 
         Raises InputError for fewer than two units, sums that are not finite, and squares too small for the sum.
         """
-        if num < 2 or int(num) != num:
+        units, sum_, squares_ = (
+            exact(value, f"{what} of {name}")
+            for what, value in (("the number of units", num), ("the sum", total), ("the sum of squares", squares))
+        )
+        if units < 2 or units.denominator != 1:
             raise InputError(f"{name} has {num} units", hint="an effect needs at least 2 units an arm")
-        if not (isfinite(total) and isfinite(squares)):
-            raise InputError(f"a sum of {name} is not finite", hint="give sums of finite values")
-        spread = squares - total * total / num
-        if spread < -_ROUNDING * max(abs(squares), 1.0):
+        least = sum_**2 / units
+        spread = float(squares_ - least)
+        if spread < -_ROUNDING * float(max(abs(squares_), least)):
             raise InputError(
-                f"the sum of squares of {name} is {squares:g}; its sum of {total:g} needs at least {total**2 / num:g}",
+                f"the sum of squares of {name} is {float(squares):g}; its sum of {float(total):g} needs at least "
+                f"{float(least):g}",
                 hint="give (number of units, sum of values, sum of squared values)",
             )
-        return cls(num=int(num), mean=total / num, variance=max(spread, 0.0) / (num - 1))
+        is_whole = sum_.denominator == squares_.denominator == 1
+        lost = 0.0 if is_whole else _EPSILON * max(4.0, sqrt(units)) * float(squares_)  # by adding floats up
+        variance = spread / float(units - 1) if spread > lost else 0.0
+        return cls(num=int(units), mean=float(sum_ / units), variance=variance)
 
     @classmethod
     def of_successes(cls, num: int, successes: float, *, name: str) -> "Moments":
-        """Moments of units that succeed or do not. Raises InputError for more successes than units, or fewer than 0."""
-        if not 0 <= successes <= num:
+        """Moments of units that succeed or do not. Raises InputError for successes that are no count of them."""
+        found = exact(successes, f"the number of successes of {name}")
+        if not 0 <= found <= exact(num, f"the number of units of {name}") or found.denominator != 1:
             raise InputError(f"{name} has {successes:g} successes of {num} units", hint="give (units, successes)")
         return cls.of_sums(num, successes, successes, name=name)
 
@@ -66,6 +79,23 @@ class Moments:
         ratio = top_U.sum() / below_U.sum()
         residuals_U = (top_U - ratio * below_U) / below_U.mean()
         return cls(num=len(top_U), mean=float(ratio), variance=float(residuals_U.var(ddof=1)))
+
+
+def exact(value: object, name: str) -> Fraction:
+    """A number of any type, also of numpy's, without loss. Raises InputError for what is no number, or not finite.
+
+    >>> exact(0.5, "the sum")
+    Fraction(1, 2)
+    """
+    found = None
+    if isinstance(value, Integral):
+        found = Fraction(int(value))
+    elif isinstance(value, Real) and isfinite(value):
+        found = Fraction(float(value))
+    if found is None or abs(found) > _LARGEST:
+        said = repr(value) if found is None else "above 1e100"
+        raise InputError(f"{name} is {said:.80}, which is no finite number", hint="give finite numbers")
+    return found
 
 
 def winsorised(values_U: ArrayLike, *, share: float) -> Floats64:
