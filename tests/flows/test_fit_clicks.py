@@ -99,7 +99,11 @@ def test_users_are_what_intervals_draw(tmp_path):
         ([["s", "q", "d", "1", "perhaps"]], "'perhaps' under clicked"),
         ([["s", "q", "d", "0", 1], ["t", "q", "d", "1", 1]], "nobody knows what 1 means"),
         ([["s", "q", "d", "1", 1], ["s", "q", "e", "1", 1]], "two documents at rank 0"),
-        ([["s", "q", "d", "1", 1], ["s", "q", "e", "5000", 1]], "ranks from"),
+        ([["s", "q", "d", "1", 1], ["s", "q", "e", "5000", 1]], "row 2 has the position 5000"),
+        ([["s", "q", "d", "1", 1], ["s", "q", "e", "1e30", 1]], r"row 2 has the position 1e\+30"),
+        ([["s", "q", "d", "1", 1], ["", "q", "e", "2", 1]], "row 2 has no session"),
+        ([["s", " ", "d", "1", 1]], "row 1 has no query"),
+        ([["s", "q", "", "1", 1]], "row 1 has no doc"),
     ],
 )
 def test_what_is_no_click_log_is_refused(tmp_path, made, why):
@@ -110,6 +114,75 @@ def test_what_is_no_click_log_is_refused(tmp_path, made, why):
 def test_a_mixed_file_is_read_once_somebody_says_what_one_means(tmp_path):
     log = write(tmp_path / "log.csv", [["s", "q", "d", "0", 1], ["t", "q", "d", "1", 1]])
     assert fit_clicks(log, model="ctr", first_rank=0).num_lists == 2
+
+
+@pytest.mark.parametrize("name", [*NAMES, "user", "propensity"])
+def test_a_column_that_holds_lists_is_named(tmp_path, name):
+    row = {"session": "s", "query": "q", "doc": "d", "position": 1, "clicked": 1, name: ["x"]}
+    (tmp_path / "log.jsonl").write_text(json.dumps(row))
+    with pytest.raises(InputError, match=f"the column {name} holds values of the type list"):
+        fit_clicks(tmp_path / "log.jsonl", model="ctr")
+
+
+def test_files_that_only_look_like_logs_are_refused(tmp_path):
+    table = {"session": ["s"], "query": [b"\xff"], "doc": ["d"], "position": [1], "clicked": [1]}
+    pyarrow.parquet.write_table(pa.table(table), tmp_path / "bytes.parquet")
+    with pytest.raises(InputError, match="the column query is not UTF-8"):
+        fit_clicks(tmp_path / "bytes.parquet", model="ctr")
+    (tmp_path / "log.csv.gz").write_bytes(b"no gzip")
+    with pytest.raises(InputError, match=r"log\.csv\.gz"):
+        fit_clicks(tmp_path / "log.csv.gz", model="ctr")
+
+
+@pytest.mark.parametrize("propensity", ["0", "2", "-0.5"])
+def test_propensities_are_chances(tmp_path, propensity):
+    log = write(tmp_path / "log.csv", [["s", "q", "d", "1", 1, propensity]], (*NAMES, "propensity"))
+    with pytest.raises(InputError, match=f"row 1 has the propensity {propensity}"):
+        fit_clicks(log, model="ctr")
+
+
+@pytest.mark.parametrize("model", ["auto", "pbm", "harvest"])
+def test_a_log_without_a_click_identifies_nothing(tmp_path, model):
+    found = fit_clicks(write(tmp_path / "log.csv", [[*row[:4], 0] for row in rows()]), model=model)
+    assert (found.verdict, found.propensities) == ("not identified", ())
+    assert "no document was clicked" in found.why
+
+
+def test_lists_of_nobody_are_not_those_of_one_user(tmp_path):
+    by_list = fit_clicks(write(tmp_path / "log.csv", rows()))
+    nobody = fit_clicks(write(tmp_path / "nobody.csv", [[*row, ""] for row in rows()], (*NAMES, "user")))
+    assert nobody.intervals == by_list.intervals
+    assert nobody.notes == ("400 lists name no user: each counts as a user of its own",)
+
+
+def test_user_behavior_insights_are_the_same_log(tmp_path):
+    made, lines = list(rows(num_lists=60)), []
+    for number in range(60):
+        shown = made[3 * number : 3 * number + 3]
+        lines.append(
+            {"query_id": f"id{number}", "user_query": "a query", "query_response_hit_ids": [row[2] for row in shown]}
+        )
+        lines += [
+            {
+                "action_name": action,
+                "query_id": f"id{number}",
+                "event_attributes": {"object": {"object_id": doc}, "position": {"ordinal": rank}},
+            }
+            for _, _, doc, rank, clicked in shown
+            for action in ["hover"] + ["click"] * clicked
+        ]
+    lines.append({"action_name": "click", "query_id": "id0", "event_attributes": {"object": {"object_id": "other"}}})
+    ubi = tmp_path / "log.jsonl"
+    ubi.write_text("\n".join(map(json.dumps, lines)))
+    wanted, found = fit_clicks(write(tmp_path / "log.csv", made), model="sdbn"), fit_clicks(ubi, model="sdbn")
+    assert found.notes == ("1 clicks are on what their query did not show: they are left out",)
+    assert found.to_dict() | {"notes": []} == wanted.to_dict()
+    ubi.write_text(json.dumps(lines[1]))
+    with pytest.raises(InputError, match="no query says what it showed"):
+        fit_clicks(ubi)
+    ubi.write_text(json.dumps(lines[0]) + "\nnoise")
+    with pytest.raises(InputError, match=r"log\.jsonl:2: this line is not JSON"):
+        fit_clicks(ubi)
 
 
 def test_missing_columns_and_files_are_named(tmp_path):

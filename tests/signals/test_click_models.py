@@ -77,6 +77,15 @@ def test_perplexity_and_likelihood_are_the_definitions():
     assert found.log_likelihood == pytest.approx((math.log(0.4) + 2 * math.log(0.6)) / 3)
 
 
+def test_likelihood_is_the_same_in_pieces(monkeypatch):
+    model = fit_sdbn(SMALL)
+    whole = likelihood(model, SMALL.pair_LR, SMALL.clicked_LR)
+    monkeypatch.setattr("nearer.signals.click_models._AT_ONCE", 4)
+    parts = likelihood(model, SMALL.pair_LR, SMALL.clicked_LR)
+    assert parts.perplexity_at == pytest.approx(whole.perplexity_at, rel=1e-12)
+    assert parts.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-12)
+
+
 def test_a_pair_that_was_never_seen_has_the_prior():
     other = by_hand([("9", "q", "new", 0, 1)])
     numbers = other.numbered_as(SMALL)
@@ -110,6 +119,29 @@ def test_swaps_of_neighbours_are_harvested(seed):
     errors = np.abs(np.array(propensities("harvest", fit_model("harvest", made, cells), links)) - LOOKS)
     assert errors.mean() <= 0.05
     assert errors.max() <= 0.08
+
+
+def test_a_rank_that_nobody_looks_at_is_not_looked_at_like_the_first():
+    made, _ = log(np.random.default_rng(0), num_lists=5000, swaps=0.5, looks=np.array([1.0] + [0.0] * 9))
+    cells = made.cells()
+    links = find_links(cells)
+    assert choose_model("auto", cells, links).model == "harvest"
+    found = propensities("harvest", fit_model("harvest", made, cells), links)
+    assert found[0] == 1
+    assert max(found[1:]) < 0.01
+
+
+def test_a_harvested_model_foresees_other_lists_as_well_as_em():
+    rng = np.random.default_rng(0)
+    names = columns(rng, num_lists=3000, swaps=0.5, num_queries=100)[0]
+    made = build_log(*(each[:20_000] for each in names))
+    other = build_log(*(each[20_000:] for each in names))
+    cells = made.cells()
+    models = [fit_model(name, made, cells) for name in ("harvest", "pbm")]
+    numbers = other.numbered_as(made)
+    harvested, by_em = (likelihood(each, numbers, other.clicked_LR) for each in models)
+    assert models[0].attraction_P.max() < 1
+    assert harvested.perplexity < by_em.perplexity + 0.01
 
 
 @pytest.mark.parametrize("asked", ["auto", "pbm", "harvest"])

@@ -108,8 +108,14 @@ def _notes(log: ClickLog, fit: Fit) -> tuple[str, ...]:
     found = []
     if log.num_repeated:
         found.append(f"{log.num_repeated} rows repeat a document of their list: they count as one impression")
+    if log.num_elsewhere:
+        found.append(f"{log.num_elsewhere} clicks are on what their query did not show: they are left out")
+    if log.propensity_LR is not None and fit.propensities:
+        found.append("the column propensity is not used: how far a rank is looked at comes from documents at two ranks")
     if unknown := sum(each is None for each in fit.propensities):
         found.append(f"{unknown} ranks share no documents with the first one: how far they are looked at is not known")
     if log.users is None and fit.intervals:
         found.append("no column user: intervals draw lists, and are too narrow where users come back")
+    if fit.intervals and log.users is not None and (nobody := sum(not each for each in log.users)):
+        found.append(f"{nobody} lists name no user: each counts as a user of its own")
     return tuple(found)

@@ -13,10 +13,10 @@ from nearer.signals.click_models import (
     Examination,
     fit_coec,
     fit_ctr,
+    fit_looked,
     fit_pbm,
     fit_rank_ctr,
     fit_sdbn,
-    fit_weighted,
 )
 from nearer.signals.propensities import LEAST_ADJACENT, Links, harvest
 
@@ -33,6 +33,7 @@ NOT_IDENTIFIED = (
     "hardly any document stood at two ranks for one query, so nothing tells how far clicks follow the rank and how far "
     "the document"
 )
+NO_CLICKS = "no document was clicked, so nothing tells how far clicks follow the rank"
 NUM_RESAMPLES = 40
 """Draws of the bootstrap. Source: Efron and Tibshirani (1993), section 6.4: 25 to 200 tell a standard error."""
 _RESAMPLED_STEPS = 10
@@ -51,6 +52,8 @@ def choose_model(asked: ModelName, cells: Cells, links: Links) -> Choice:
     """The estimator follows from how the log was made."""
     if asked in _BASELINES:
         return Choice(model=asked, why=_BASELINES[asked])
+    if not cells.clicks_C.any():
+        return Choice(model=None, why=NO_CLICKS)
     if not links.identified_R[1:].any():
         return Choice(model=None, why=NOT_IDENTIFIED)
     num_moved, num_ranks = int(links.identified_R.sum()), len(links.identified_R)
@@ -75,7 +78,7 @@ def fit_model(name: ModelName, log: ClickLog, cells: Cells) -> ClickModel:
     if name == "sdbn":
         return fit_sdbn(log)
     if name == "harvest":
-        return fit_weighted(cells, harvest(cells), num_pairs=num_pairs)
+        return fit_looked(cells, harvest(cells), num_pairs=num_pairs)
     if name == "pbm":
         return fit_pbm(cells, num_pairs=num_pairs)
     if name == "coec":
@@ -129,4 +132,11 @@ def _resampled(name: ModelName, cells: Cells, model: Examination, *, num_pairs: 
 
 
 def _units(users: Sequence[str] | None, num_lists: int) -> Ints:
-    return np.arange(num_lists) if users is None else np.unique(np.asarray(users, object), return_inverse=True)[1]
+    """Whose each list is; a list of nobody is a unit of its own."""
+    if users is None:
+        return np.arange(num_lists)
+    names = np.asarray(users, object)
+    unit_L = np.unique(names, return_inverse=True)[1]
+    nobody_L = np.asarray(names == "", bool)
+    unit_L[nobody_L] = len(names) + np.arange(int(nobody_L.sum()))
+    return np.unique(unit_L, return_inverse=True)[1]

@@ -44,6 +44,8 @@ class ClickLog:
     propensity_LR: Floats64 | None = None
     num_repeated: int = 0
     num_sessions: int = 0
+    num_elsewhere: int = 0
+    """Clicks on what no list showed."""
 
     @property
     def num_lists(self) -> int:
@@ -85,6 +87,7 @@ def build_log(
     *,
     users: Texts | None = None,
     propensities: Floats64 | None = None,
+    num_elsewhere: int = 0,
 ) -> ClickLog:
     """A log from columns with a row an impression; a list is a session's answer to a query. Ranks start at 0.
 
@@ -130,4 +133,5 @@ def build_log(
         propensity_LR=propensity_LR,
         num_repeated=len(ranks) - int((pair_LR >= 0).sum()),
         num_sessions=int(session_I.max()) + 1,
+        num_elsewhere=num_elsewhere,
     )

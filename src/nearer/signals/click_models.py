@@ -22,6 +22,8 @@ MAX_STEPS = 50
 _SETTLED = 1e-6
 """Parameters that no step moves by more have converged."""
 _LEAST = 1e-9
+_AT_ONCE = 2**21
+"""Places that are looked at in one piece."""
 
 
 class ClickModel(Protocol):
@@ -118,9 +120,16 @@ def fit_coec(cells: Cells, *, num_pairs: int) -> Examination:
 
 
 def fit_pbm(
-    cells: Cells, *, num_pairs: int, begin: Examination | None = None, max_steps: int = MAX_STEPS
+    cells: Cells,
+    *,
+    num_pairs: int,
+    begin: Examination | None = None,
+    max_steps: int = MAX_STEPS,
+    is_looked_known: bool = False,
 ) -> Examination:
     """The position-based model by expectation and maximisation, from 1/2 everywhere or from where another ended.
+
+    ``is_looked_known`` leaves examination as it begins.
 
     Source: Chuklin et al. (2015), section 4.3.2; the model: Craswell et al. (WSDM 2008).
     """
@@ -138,20 +147,20 @@ def fit_pbm(
         attracted_P = np.bincount(cells.pair_C, cells.clicks_C + unclicked_C * (1 - look_C) * attract_C, num_pairs + 1)
         looked_R = np.bincount(cells.rank_C, cells.clicks_C + unclicked_C * look_C * (1 - attract_C), num_ranks)
         before = look_R, attract_P
-        look_R, attract_P = (looked_R + 1) / (num_R + 2), (attracted_P + 1) / (num_P + 2)
+        look_R = look_R if is_looked_known else (looked_R + 1) / (num_R + 2)
+        attract_P = (attracted_P + 1) / (num_P + 2)
         if max(np.abs(look_R - before[0]).max(), np.abs(attract_P - before[1]).max()) < _SETTLED:
             break
     return Examination(examination_R=look_R, attraction_P=attract_P)
 
 
-def fit_weighted(cells: Cells, examination_R: Floats64, *, num_pairs: int) -> Examination:
-    """Attraction where examination is known: clicks over expected looks (inverse propensity, self-normalised).
+def fit_looked(cells: Cells, examination_R: Floats64, *, num_pairs: int) -> Examination:
+    """Attraction where examination is known, by the steps of ``fit_pbm`` that leave examination as it is.
 
-    Source: Joachims, Swaminathan and Schnabel, Unbiased Learning-to-Rank with Biased Feedback (WSDM 2017), section 4;
-    self-normalised: Swaminathan and Joachims (NIPS 2015).
+    Clicks over expected looks would be 1 and more for pairs that were seldom looked at, and foresee nothing.
     """
-    attraction_P = np.minimum(_rates(cells, num_pairs, weight_C=examination_R[cells.rank_C]), 1.0)
-    return Examination(examination_R=examination_R, attraction_P=attraction_P)
+    begin = Examination(examination_R=examination_R, attraction_P=np.full(num_pairs + 1, 0.5))
+    return fit_pbm(cells, num_pairs=num_pairs, begin=begin, is_looked_known=True)
 
 
 def fit_sdbn(log: ClickLog) -> SimplifiedDbn:
@@ -198,15 +207,21 @@ class Likelihood:
 
 def likelihood(model: ClickModel, pair_LR: Ints, clicked_LR: Bools) -> Likelihood:
     """How well a model foresees the clicks of lists. Source: Chuklin et al. (2015), sections 5.1 and 5.2."""
-    shown_LR = pair_LR >= 0
-    given_LR = model.given_above(pair_LR, clicked_LR)
-    seen_LR = np.where(shown_LR, np.log(np.where(clicked_LR, given_LR, 1 - given_LR)), 0.0)
-    full_LR = model.full(pair_LR)
-    bits_LR = np.where(shown_LR, np.log2(np.where(clicked_LR, full_LR, 1 - full_LR)), 0.0)
-    there_R = shown_LR.sum(axis=0)
-    at_R = 2 ** (-bits_LR.sum(axis=0)[there_R > 0] / there_R[there_R > 0])
+    num_lists, num_ranks = pair_LR.shape
+    bits_R, there_R, seen = np.zeros(num_ranks), np.zeros(num_ranks, np.int64), 0.0
+    step = max(1, _AT_ONCE // num_ranks)
+    for start in range(0, num_lists, step):
+        part_LR, done_LR = pair_LR[start : start + step], clicked_LR[start : start + step]
+        shown_LR = part_LR >= 0
+        given_LR = model.given_above(part_LR, done_LR)
+        seen_LR = np.where(shown_LR, np.log(np.where(done_LR, given_LR, 1 - given_LR)), 0.0)
+        seen += float((seen_LR.sum(axis=1) / np.maximum(shown_LR.sum(axis=1), 1)).sum())
+        full_LR = model.full(part_LR)
+        bits_R += np.where(shown_LR, np.log2(np.where(done_LR, full_LR, 1 - full_LR)), 0.0).sum(axis=0)
+        there_R += shown_LR.sum(axis=0)
+    at_R = 2 ** (-bits_R[there_R > 0] / there_R[there_R > 0])
     return Likelihood(
-        log_likelihood=float((seen_LR.sum(axis=1) / np.maximum(shown_LR.sum(axis=1), 1)).mean()),
+        log_likelihood=seen / num_lists,
         perplexity=float(at_R.mean()),
         perplexity_at=tuple(at_R.tolist()),
     )

@@ -15,12 +15,11 @@ from nearer.core.arrays import Bools, Floats64, Ints
 from nearer.core.errors import InputError
 from nearer.signals.click_log import MAX_RANKS
 from nearer.signals.incoming import Faults, Incoming, constant, ids_of, lists_of, settled, table_of, times_of
-from nearer.signals.read_log import COLUMNS, is_true, read_table
+from nearer.signals.read_log import CLICK, COLUMNS, is_true, read_table
 from nearer.store.events.columns import codes
 from nearer.store.events.records import EVENTS, IMPRESSIONS
 
 OPTIONAL = ("time", "user", "ranker", "propensity", "action", "dwell_s", "value")
-CLICK = "click"
 _FILL = "fill it in, or leave the row out"
 
 

@@ -17,6 +17,8 @@ LEAST_LINK = 20.0
 LEAST_ADJACENT = 200.0
 """The same for each two neighbours of a chain to be harvested. Our rule: ten clicks at a rate of 5 %."""
 
+_HALF_A_CLICK = 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Links:
@@ -52,9 +54,10 @@ def harvest(cells: Cells) -> Floats64:
     """How likely each rank is looked at relative to the first, shape (R,), from pairs that stood at two neighbours.
 
     For two neighbours it is the ratio of their mean click rates over these pairs, each weighed by the harmonic mean of
-    how often it stood at either, which favours neither rank; the ratios are multiplied from the top. None is
-    above 1: nobody looks at a rank more than at the one above it, whatever a few clicks far down seem to say. Ranks
-    whose neighbour above shares nothing with them are looked at as that one is.
+    how often it stood at either, which favours neither rank; the ratios are multiplied from the top. Half a click more
+    at both is there for ranks without any. None is above 1: nobody looks at a rank more than at the one above it,
+    whatever a few clicks far down seem to say. Ranks whose neighbour above shares nothing with them are looked at as
+    that one is.
 
     Source: Agarwal et al., Estimating Position Bias without Intrusive Interventions (WSDM 2019), section 4, the
     adjacent chain; that looks fall with the rank: Joachims et al. (SIGIR 2005).
@@ -68,8 +71,8 @@ def harvest(cells: Cells) -> Floats64:
     )
     looked_R = np.ones(num_ranks)
     for rank in range(1, num_ranks):
-        above, below = above_R[rank - 1], below_R[rank - 1]
-        looked_R[rank] = looked_R[rank - 1] * (min(1.0, below / above) if above > 0 and below > 0 else 1.0)
+        ratio = (below_R[rank - 1] + _HALF_A_CLICK) / (above_R[rank - 1] + _HALF_A_CLICK)
+        looked_R[rank] = looked_R[rank - 1] * min(1.0, ratio)
     return looked_R
 
 
