@@ -1,5 +1,7 @@
 """Language models that are asked: faults of a service, a key that is never shown, pace, and a tiny local model."""
 
+import json
+
 import pytest
 
 from chat_server import ChatServer, cut_short, raw, says, stalled, status
@@ -66,6 +68,15 @@ def test_what_is_no_answer(server, fault, part):
     server.faults = [fault]
     with pytest.raises(Unusable, match=part):
         endpoint(server).ask(QUESTION)
+
+
+def test_an_answer_holds_nothing_that_no_database_can(server):
+    server.answer = lambda _: "a\ud800b\x00c"
+    assert endpoint(server).ask(QUESTION).text == "a\ufffdb\ufffdc"
+    said = {"choices": [{"message": {"content": "ab"}}], "usage": {"prompt_tokens": 10**30, "completion_tokens": 7}}
+    server.faults = [raw(json.dumps(said).encode())]
+    found = endpoint(server).ask(QUESTION)
+    assert (found.num_read < 1000, found.num_written) == (True, 7)
 
 
 def test_the_pace_is_kept():

@@ -24,6 +24,8 @@ from nearer.signals.synthetic_filters import Candidate, sift
         ('{"queries": [{"query": "cut at the', None),
         ("I'm sorry, I cannot help with that.", None),
         ("People may ask how to rotate a log.", None),
+        ('["a\\ud800b \\u0000 c"]', [("a b c", "keywords")]),
+        ('<think>["no"]</think>["yes"]', [("yes", "keywords")]),
         ("[]", None),
         ("[[[[[[[[[[", None),
         ("", None),
@@ -52,6 +54,13 @@ def test_answers_are_read_or_refused(text, queries):
         ("The grade should be 4, as the document asks.", None),
         ("Sorry, I can't.", None),
         ("17", None),
+        ('[{"grade": 3}]', 3),
+        ('{"answer": {"Grade": 3}}', 3),
+        ('<think>at first {"grade": 1}</think>{"grade": 4}', 4),
+        ('{"grade": 2} and again {"grade": 2}', 2),
+        ('{"grade": 0} or rather {"grade": 3}', None),
+        ('I cannot judge that. {"grade": 0}', None),
+        ('{"grade": "' + "9" * 5000 + '"}', None),
     ],
 )
 def test_grades_are_read_or_refused(text, grade):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 import weakref
@@ -22,6 +23,9 @@ URL_VARIABLE, KEY_VARIABLE = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 """Where the address and the key of a service are, as OpenAI's own client has it."""
 _MAX_RETRIES, _FIRST_RETRIES = 6, 2
 _MINUTE_S = 60.0
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+"""What no database can hold: NUL and halves of surrogate pairs."""
+_MOST_COUNTED = 2**31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +191,8 @@ def read_reply(body: bytes, question: Question) -> Reply:
         text = message.get("content")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise Unusable("the answer is malformed") from None
-    if not isinstance(text, str) or not text.strip():
+    text = _NO_TEXT.sub("\ufffd", text) if isinstance(text, str) else ""
+    if not text.strip():
         refusal = message.get("refusal")
         raise Unusable("the model refused" if isinstance(refusal, str) and refusal else "the answer is empty")
     usage = content.get("usage")
@@ -201,7 +206,7 @@ def read_reply(body: bytes, question: Question) -> Reply:
 
 def _counted(usage: Any, name: str, text: str) -> int:
     number = usage.get(name) if isinstance(usage, dict) else None
-    return number if isinstance(number, int) and number >= 0 else rough_tokens(text)
+    return number if isinstance(number, int) and 0 <= number < _MOST_COUNTED else rough_tokens(text)
 
 
 def rough_tokens(text: str) -> int:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,10 @@ _REFUSES = re.compile(
     re.IGNORECASE,
 )
 _ITEM = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+(.+)$")
+_THOUGHT = re.compile(r"^.*</think(?:ing)?>", re.DOTALL)
+"""What a model says to itself before it answers."""
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters and halves of surrogate pairs."""
 _MOST_JSON = 20
 
 
@@ -28,6 +32,7 @@ class WrittenQuery:
 
 def read_queries(text: str) -> list[WrittenQuery]:
     """The queries of an answer. Raises Unusable for a refusal, and for prose without any list."""
+    text = _answer_of(text)
     found = [each for value in _json_in(text) for each in _queries_of(value)]
     if not found:
         _refuse_refusal(text)
@@ -39,21 +44,52 @@ def read_queries(text: str) -> list[WrittenQuery]:
 
 
 def read_grade(text: str, *, max_grade: int) -> tuple[int, str]:
-    """The grade of an answer and its reason. Raises Unusable for a refusal, prose, and a grade that is none."""
-    for value in _json_in(text):
-        if isinstance(value, dict) and "grade" in value:
-            grade = value["grade"]
-            if isinstance(grade, str) and grade.strip().isdecimal():
-                grade = int(grade)
-            if isinstance(grade, float) and grade.is_integer():
-                grade = int(grade)
-            if isinstance(grade, bool) or not isinstance(grade, int) or not 0 <= grade <= max_grade:
-                raise Unusable("the grade is none of the scale")
-            return grade, " ".join(str(value.get("reason") or "").split())[:500]
+    """The grade of an answer and its reason.
+
+    Raises Unusable for a refusal, prose, a grade that is none, and several that differ.
+    """
+    text = _answer_of(text)
     _refuse_refusal(text)
+    found = [_graded(each, max_grade) for value in _json_in(text) for each in _with_grade(value)]
+    if len({grade for grade, _ in found}) > 1:
+        raise Unusable("several grades")
+    if found:
+        return found[0]
     if match := re.fullmatch(r"\s*(\d{1,2})\s*\.?\s*", text):
         return _within(int(match[1]), max_grade), ""
     raise Unusable("prose where JSON was asked for")
+
+
+def _with_grade(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects that have a grade, the outermost ones, with names in small letters."""
+    if isinstance(value, dict):
+        named = {str(name).lower(): each for name, each in value.items()}
+        if "grade" in named:
+            yield named
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _with_grade(each)
+
+
+def _graded(found: Mapping[str, Any], max_grade: int) -> tuple[int, str]:
+    grade = found["grade"]
+    if isinstance(grade, str) and re.fullmatch(r"\s*\d{1,2}\s*", grade):
+        grade = int(grade)
+    if isinstance(grade, float) and grade.is_integer():
+        grade = int(grade)
+    if isinstance(grade, bool) or not isinstance(grade, int) or not 0 <= grade <= max_grade:
+        raise Unusable("the grade is none of the scale")
+    return grade, _clean(str(found.get("reason") or ""))[:500]
+
+
+def _answer_of(text: str) -> str:
+    return _THOUGHT.sub("", text)
+
+
+def _clean(text: str) -> str:
+    return " ".join(_NO_TEXT.sub(" ", text).split())
 
 
 def _within(grade: int, max_grade: int) -> int:
@@ -97,6 +133,6 @@ def _queries_of(value: Any) -> Iterator[WrittenQuery]:
 
 
 def _query(text: str, style: str = "") -> WrittenQuery:
-    cleaned = " ".join(text.split()).strip().strip('"“”').strip()
+    cleaned = _clean(text).strip().strip('"“”').strip()
     known = next((each for each in STYLES if each == style), None)
     return WrittenQuery(text=cleaned, style=known or style_of(cleaned))

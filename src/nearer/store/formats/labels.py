@@ -9,6 +9,7 @@ docs.argilla.io/latest/reference/argilla/records/records (fields, metadata, resp
 import csv
 import io
 import json
+import math
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,7 +99,7 @@ def read_labels(path: Path, kind: LabelFormat | None) -> tuple[LabelFormat, list
     Raises InputError with what is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # as it is: ends of lines inside texts stay
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from error
     except UnicodeDecodeError as error:
@@ -106,7 +107,7 @@ def read_labels(path: Path, kind: LabelFormat | None) -> tuple[LabelFormat, list
     try:
         kind = kind or _kind_of_json(text)
         rows = list(_READERS[kind](text))
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
         raise InputError(f"{path}: not a file of labels: {error}", hint="see: docs/how-to/label.md") from error
     if not rows:
         raise InputError(f"{path}: the file holds no pair", hint="check the file")
@@ -115,7 +116,7 @@ def read_labels(path: Path, kind: LabelFormat | None) -> tuple[LabelFormat, list
 
 def _kind_of_json(text: str) -> LabelFormat:
     content = json.loads(text)
-    first = content[0] if isinstance(content, list) and content else {}
+    first = content[0] if isinstance(content, list) and content and isinstance(content[0], dict) else {}
     if "annotations" in first or "data" in first:
         return "label-studio"
     if "responses" in first or "fields" in first:
@@ -128,9 +129,11 @@ def _jsonl(rows: Sequence[LabelRow]) -> str:
 
 
 def _read_jsonl(text: str) -> Iterator[LabelRow]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             content = json.loads(line)
+            if not isinstance(content, dict):
+                raise ValueError(f"line {number}: no object")
             unknown = content.keys() - _NAMES
             if unknown:
                 raise ValueError(f"line {number}: unknown field {sorted(unknown)[0]!r}")
@@ -153,7 +156,7 @@ def _read_csv(text: str) -> Iterator[LabelRow]:
         raise ValueError(f"no column {sorted(missing)[0]!r}")
     for cells in reader:
         known = {name: unguarded(cell) for name, cell in cells.items() if name in _NAMES and cell is not None}
-        yield _row({**known, "grade": known["grade"].strip() or None}, where=f"line {reader.line_num}")
+        yield _row({**known, "grade": known.get("grade", "").strip() or None}, where=f"line {reader.line_num}")
 
 
 def _qrels(rows: Sequence[LabelRow]) -> str:
@@ -169,7 +172,7 @@ def _qrels(rows: Sequence[LabelRow]) -> str:
 
 
 def _read_qrels(text: str) -> Iterator[LabelRow]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         cells = line.split()
@@ -205,26 +208,37 @@ def _regions(row: LabelRow) -> list[Region]:
 
 def _read_label_studio(text: str) -> Iterator[LabelRow]:
     for task in json.loads(text):
-        data = {name: str(value) for name, value in task["data"].items() if name in _NAMES}
-        ratings = [each for each in task.get("annotations", ()) if not each.get("was_cancelled")]
-        found = [_annotated(each) for each in ratings]
+        where = f"task {task.get('id')}"
+        data = {name: str(value) for name, value in task["data"].items() if name in _NAMES and value is not None}
+        ratings = [each for each in task.get("annotations") or () if not each.get("was_cancelled")]
+        found = [_annotated(each, where=where) for each in ratings]
         for rated in [each for each in found if each.get("grade") is not None] or [{}]:
-            yield _row({**data, **rated}, where=f"task {task.get('id')}")
+            yield _row({**data, **rated}, where=where)
 
 
-def _annotated(annotation: Mapping[str, Any]) -> Rated:
-    """The grade, reason and rater of an annotation: choices, a rating, or a number; who completed it."""
+def _annotated(annotation: Mapping[str, Any], *, where: str) -> Rated:
+    """The grade, reason and rater of an annotation, and who completed it.
+
+    The grade is what the question called ``grade`` says, or the only other one that is a choice, a rating or a number.
+    Raises ValueError where several others could be it.
+    """
     found: Rated = {"at": str(annotation.get("created_at") or ""), "rater": _completed_by(annotation)}
-    for region in annotation.get("result", ()):
-        value, kind = region["value"], region["type"]
-        if kind == "choices":
-            found["grade"] = _leading(value["choices"][0])
-        elif kind in ("rating", "number"):
-            found["grade"] = int(value[kind])
-        elif kind == "textarea" and region["from_name"] == "reason":
-            found["reason"] = "\n".join(value["text"])
-        elif kind == "textarea" and region["from_name"] == "rater":
-            found["rater"] = "\n".join(value["text"])
+    graded: dict[str, int | str] = {}
+    for region in annotation.get("result") or ():
+        value, kind, name = region.get("value") or {}, region.get("type"), str(region.get("from_name"))
+        if kind == "choices" and value.get("choices"):
+            graded[name] = value["choices"][0]
+        elif kind in ("rating", "number") and value.get(kind) is not None:
+            graded[name] = value[kind]
+        elif kind == "textarea" and name in ("reason", "rater") and value.get("text"):
+            text = value["text"]
+            said = text if isinstance(text, str) else "\n".join(text)
+            found.update({"reason": said} if name == "reason" else {"rater": said})
+    if "grade" not in graded and len(graded) > 1:
+        raise ValueError(f"{where}: which of {', '.join(sorted(graded))} is the grade? call its control grade")
+    if graded:
+        grade = graded.get("grade", next(iter(graded.values())))
+        found["grade"] = _leading(grade) if isinstance(grade, str) else grade
     return found
 
 
@@ -270,9 +284,13 @@ def _argilla(rows: Sequence[LabelRow]) -> str:
 
 
 def _read_argilla(text: str) -> Iterator[LabelRow]:
-    for record in json.loads(text):
-        metadata = record["metadata"]
-        ids = {name: str(metadata[name]) for name in ("query_id", "doc_id")}
+    records = json.loads(text)
+    questions = {each for record in records for _, each, _ in _answers(record.get("responses") or {})}
+    if questions and "grade" not in questions:
+        raise ValueError(f"no question is called grade; there are {', '.join(sorted(questions))}")
+    for record in records:
+        metadata = record.get("metadata") or {}
+        ids = {name: str(metadata.get(name) or "") for name in ("query_id", "doc_id")}
         shown = {name: str(value or "") for name, value in record.get("fields", {}).items() if name in _NAMES}
         name_of = {_user_id(name): name for name in metadata.get("raters", ())}
         said = _responses(record.get("responses") or {})
@@ -287,7 +305,7 @@ def _responses(found: Any) -> dict[str, Rated]:
     for user, question, value in _answers(found):
         known = said.setdefault(user, {})
         if question == "grade":
-            known["grade"] = value
+            known["grade"] = _leading(value) if isinstance(value, str) else value
         elif question == "reason":
             known["reason"] = value
         elif question == "at":
@@ -305,7 +323,7 @@ def _answers(found: Any) -> Iterator[tuple[str, str, Any]]:
         return
     for response in found:
         if response.get("status", "submitted") == "submitted":
-            for question, answer in response["values"].items():
+            for question, answer in (response.get("values") or {}).items():
                 yield str(response["user_id"]), question, answer["value"]
 
 
@@ -321,10 +339,20 @@ def _row(content: Mapping[str, Any], *, where: str) -> LabelRow:
     if not all(isinstance(content.get(name), str) and content[name] for name in ("query_id", "doc_id")):
         raise ValueError(f"{where}: query_id or doc_id is empty or no text")
     grade = content.get("grade")
-    if isinstance(grade, bool) or (isinstance(grade, float) and not grade.is_integer()):
-        raise ValueError(f"{where}: the grade {grade!r} is no whole number")
     texts = {name: str(content.get(name) or "") for name in _ORDER if name != "grade"}
-    return LabelRow(**texts, grade=None if grade is None else int(grade))
+    return LabelRow(**texts, grade=None if grade is None else _whole(grade, where=where))
+
+
+def _whole(grade: object, *, where: str) -> int:
+    """The grade, also of a spreadsheet's 2.0. Raises ValueError for what is no whole number."""
+    if isinstance(grade, int | float | str) and not isinstance(grade, bool):
+        try:
+            value = float(grade)
+        except (ValueError, OverflowError):
+            value = math.nan
+        if value.is_integer():
+            return int(value)
+    raise ValueError(f"{where}: the grade {grade!r:.80} is no whole number")
 
 
 _ORDER = [each.name for each in fields(LabelRow)]
