@@ -107,3 +107,22 @@ def test_cut_vectors_have_length_one(live, monkeypatch):
 )
 def test_what_is_refused(live, body, status):
     assert set(live.post("/v1/embeddings", status=status, **body)["error"]) == {"code", "message", "hint"}
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "said"),
+    [
+        ("embeddings", b'{"input": ["a", "\\ud800"]}', "input.1: it holds half a surrogate pair, which is no text"),
+        ("embeddings", b'{"input": [1, 2]}', "input: Input should be a valid string"),
+        ("embeddings", b'{"input": "a", "a-b[c]": 1}', "a-b[c]: this field is not known"),
+        ("events", b'{"action_name": "click", "timestamp": 5}', "timestamp: Input should be a valid string"),
+        ("search", b'{"query": "\xff"}', "the body is not JSON in UTF-8, or nested too deep"),
+        ("search", b'{"query": ' + b"[" * 100_000, "the body is not JSON in UTF-8, or nested too deep"),
+    ],
+)
+def test_a_refusal_names_the_field_and_the_fault_alone(live_for_all, path, content, said):
+    answer = live_for_all.client.post(f"/v1/{path}", content=content, headers={"content-type": "application/json"})
+    found = answer.json()["error"]
+    assert answer.status_code in (400, 422)
+    assert found["message"].partition(", and ")[0] == said
+    assert found["hint"]

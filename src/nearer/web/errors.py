@@ -61,6 +61,10 @@ _STATUS: dict[type[NearerError], int] = {
 _AGAIN = frozenset({429, 503})
 _HIDDEN = frozenset({errors.WorkspaceBusy})
 _INTERNAL = ("internal", "the service failed to answer", "see its log, where this request's id stands")
+_UNREADABLE = "There was an error parsing the body"
+"""What FastAPI says of bytes that no parser of JSON takes."""
+_ALTERNATIVES = ("body", "one", "many", "str")
+_SEND_JSON = "send a JSON object, as application/json"
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
@@ -128,6 +132,8 @@ def add_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         assert isinstance(error, HTTPException)
         if error.status_code == 405:
             error.headers = {"Allow": ", ".join(_methods(request, routes))}
+        if error.status_code == 400 and error.detail == _UNREADABLE:
+            return error_answer(400, "bad_input", "the body is not JSON in UTF-8, or nested too deep", _SEND_JSON)
         code = _BY_STATUS.get(error.status_code, "bad_input")
         hint = "the service's own page lists what there is: /docs" if error.status_code in (404, 405) else ""
         return error_answer(error.status_code, code, str(error.detail), hint, headers=dict(error.headers or {}))
@@ -145,12 +151,19 @@ def _methods(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
 
 
 def _invalid(found: Sequence[Any]) -> JSONResponse:
-    """The first fault of a body, and how many more there are."""
-    first = found[0]
-    where = ".".join(str(each) for each in first["loc"] if each != "body")
+    """The first fault of a body, what a check of ours says before all others, and how many more there are."""
+    first = next((each for each in found if each["type"] == "value_error"), found[0])
+    *places, last = first["loc"]
+    is_unknown = first["type"] == "extra_forbidden"
+    where = ".".join(str(each) for each in (*places, last) if _is_field(each) or (is_unknown and each is last))
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
     if first["type"] == "json_invalid":
-        return error_answer(422, "bad_input", "the body is not JSON", "send a JSON object, as application/json")
-    what = "this field is not known" if first["type"] == "extra_forbidden" else str(first["msg"])
+        return error_answer(422, "bad_input", "the body is not JSON", _SEND_JSON)
+    what = "this field is not known" if is_unknown else str(first["msg"]).removeprefix("Value error, ")
     message = f"{where}: {what}{more}" if where else f"{what}{more}"
     return error_answer(422, "bad_input", message, "the fields are described at /docs")
+
+
+def _is_field(name: int | str) -> bool:
+    """Whether a part of where a fault is stands in the body: pydantic names alternatives by types and tags too."""
+    return isinstance(name, int) or not ("[" in name or name in _ALTERNATIVES)
