@@ -125,11 +125,11 @@ def fit_pbm(
     num_pairs: int,
     begin: Examination | None = None,
     max_steps: int = MAX_STEPS,
-    is_looked_known: bool = False,
+    is_examination_known: bool = False,
 ) -> Examination:
     """The position-based model by expectation and maximisation, from 1/2 everywhere or from where another ended.
 
-    ``is_looked_known`` leaves examination as it begins.
+    ``is_examination_known`` leaves examination as it begins.
 
     Source: Chuklin et al. (2015), section 4.3.2; the model: Craswell et al. (WSDM 2008).
     """
@@ -147,7 +147,7 @@ def fit_pbm(
         attracted_P = np.bincount(cells.pair_C, cells.clicks_C + unclicked_C * (1 - look_C) * attract_C, num_pairs + 1)
         looked_R = np.bincount(cells.rank_C, cells.clicks_C + unclicked_C * look_C * (1 - attract_C), num_ranks)
         before = look_R, attract_P
-        look_R = look_R if is_looked_known else (looked_R + 1) / (num_R + 2)
+        look_R = look_R if is_examination_known else (looked_R + 1) / (num_R + 2)
         attract_P = (attracted_P + 1) / (num_P + 2)
         if max(np.abs(look_R - before[0]).max(), np.abs(attract_P - before[1]).max()) < _SETTLED:
             break
@@ -160,7 +160,7 @@ def fit_looked(cells: Cells, examination_R: Floats64, *, num_pairs: int) -> Exam
     Clicks over expected looks would be 1 and more for pairs that were seldom looked at, and foresee nothing.
     """
     begin = Examination(examination_R=examination_R, attraction_P=np.full(num_pairs + 1, 0.5))
-    return fit_pbm(cells, num_pairs=num_pairs, begin=begin, is_looked_known=True)
+    return fit_pbm(cells, num_pairs=num_pairs, begin=begin, is_examination_known=True)
 
 
 def fit_sdbn(log: ClickLog) -> SimplifiedDbn:
