@@ -9,7 +9,6 @@ from nearer.core.failpoints import failpoint
 from nearer.core.results.training import TrainingRecord
 from nearer.encode.encoder import Encoder, model_id_of
 from nearer.encode.paired import paired_id
-from nearer.learn.checkpoint import WRITE_FAILURES, cannot_write
 from nearer.store.files import move_into_place, scratch_folder
 from nearer.store.objects import try_push_models
 from nearer.store.registered import Model
@@ -26,6 +25,11 @@ def keep_model(workspace: Workspace, encoder_id: str, save: Callable[[Path], Non
 
     Raises WorkspaceError when the disk refuses.
     """
+    from nearer.learn.checkpoint import (
+        WRITE_FAILURES,
+        cannot_write,
+    )  # it loads torch, which reading names does not need
+
     try:
         workspace.models.mkdir(exist_ok=True)
         with scratch_folder(workspace.models) as scratch:
