@@ -141,6 +141,30 @@ def test_propensities_are_chances(tmp_path, propensity):
         fit_clicks(log, model="ctr")
 
 
+def shuffled(propensity, *, num_lists=6000, looks=(1.0, 0.6, 0.4, 0.3, 0.2)):
+    """Lists in a drawn order, each of a query that comes once, with two documents in five that attract."""
+    rng = np.random.default_rng(0)
+    for number in range(num_lists):
+        for rank, doc in enumerate(rng.permutation(5)):
+            clicked = rng.random() < looks[rank] * (0.7 if doc < 2 else 0.1)
+            yield [f"s{number}", f"query {number}", f"d{doc}", rank + 1, int(clicked), propensity]
+
+
+def test_a_shuffled_log_tells_looks_though_no_query_comes_twice(tmp_path):
+    names = (*NAMES, "propensity")
+    found = fit_clicks(write(tmp_path / "log.csv", shuffled(0.2), names))
+    assert (found.verdict, found.model) == ("fitted", "harvest")
+    assert "drawn orders" in found.why
+    assert np.abs(np.array(found.propensities) - (1.0, 0.6, 0.4, 0.3, 0.2)).max() < 0.05
+    for (low, high), value in zip(found.intervals[1:], (0.6, 0.4, 0.3, 0.2), strict=True):
+        assert low - 0.01 <= value <= high + 0.01
+        assert high - low < 0.1
+    assert not [note for note in found.notes if "propensity" in note]
+    for propensity in (1.0, 0.5):
+        same = fit_clicks(write(tmp_path / "other.csv", shuffled(propensity, num_lists=500), names))
+        assert same.verdict == "not identified", "nobody says that these were drawn evenly"
+
+
 @pytest.mark.parametrize("model", ["auto", "pbm", "harvest"])
 def test_a_log_without_a_click_identifies_nothing(tmp_path, model):
     found = fit_clicks(write(tmp_path / "log.csv", [[*row[:4], 0] for row in rows()]), model=model)

@@ -98,8 +98,8 @@ def test_a_pair_that_was_never_seen_has_the_prior():
 def test_two_rankers_and_em_find_the_propensities(seed):
     made, truth = log(np.random.default_rng(seed), num_lists=50_000, rankers=2)
     cells = made.cells()
-    links = find_links(cells)
-    chosen = choose_model("auto", cells, links)
+    links = find_links(made)
+    chosen = choose_model("auto", made, links)
     assert chosen.model in ("pbm", "harvest")
     model = fit_model("pbm", made, cells)
     assert np.abs(np.array(propensities("pbm", model, links)) - LOOKS).max() <= 0.05
@@ -114,8 +114,8 @@ def test_two_rankers_and_em_find_the_propensities(seed):
 def test_swaps_of_neighbours_are_harvested(seed):
     made, _ = log(np.random.default_rng(seed), num_lists=50_000, swaps=0.2)
     cells = made.cells()
-    links = find_links(cells)
-    assert choose_model("auto", cells, links).model == "harvest"
+    links = find_links(made)
+    assert choose_model("auto", made, links).model == "harvest"
     errors = np.abs(np.array(propensities("harvest", fit_model("harvest", made, cells), links)) - LOOKS)
     assert errors.mean() <= 0.05
     assert errors.max() <= 0.08
@@ -124,8 +124,8 @@ def test_swaps_of_neighbours_are_harvested(seed):
 def test_a_rank_that_nobody_looks_at_is_not_looked_at_like_the_first():
     made, _ = log(np.random.default_rng(0), num_lists=5000, swaps=0.5, looks=np.array([1.0] + [0.0] * 9))
     cells = made.cells()
-    links = find_links(cells)
-    assert choose_model("auto", cells, links).model == "harvest"
+    links = find_links(made)
+    assert choose_model("auto", made, links).model == "harvest"
     found = propensities("harvest", fit_model("harvest", made, cells), links)
     assert found[0] == 1
     assert max(found[1:]) < 0.01
@@ -147,8 +147,7 @@ def test_a_harvested_model_foresees_other_lists_as_well_as_em():
 @pytest.mark.parametrize("asked", ["auto", "pbm", "harvest"])
 def test_one_fixed_ranking_identifies_nothing(asked):
     made, _ = log(np.random.default_rng(0), num_lists=2000)
-    cells = made.cells()
-    chosen = choose_model(asked, cells, find_links(cells))
+    chosen = choose_model(asked, made, find_links(made))
     assert chosen.model is None
     assert "two ranks" in chosen.why
 
@@ -159,7 +158,7 @@ def test_a_weak_design_has_wide_intervals():
     for swaps in (0.02, 0.5):
         made, _ = log(np.random.default_rng(1), num_lists=20_000, swaps=swaps)
         cells = made.cells()
-        links = find_links(cells)
+        links = find_links(made)
         model = fit_model("harvest", made, cells)
         found = intervals("harvest", made, model, links, seed=0)
         widths.append(np.mean([high - low for low, high in filter(None, found[1:])]))
@@ -204,7 +203,7 @@ def test_intervals_of_a_log_whose_last_ranks_few_saw():
     session, query, doc, rank, clicked = made
     long = build_log([*session, "x"], [*query, "q0"], [*doc, "d9"], np.append(rank, 9), np.append(clicked, False))
     cells = long.cells()
-    links = find_links(cells)
+    links = find_links(long)
     found = intervals("pbm", long, fit_model("pbm", long, cells), links, seed=0)
     assert len(found) == 10
     assert found[9] is None

@@ -41,8 +41,8 @@ def judge_clicks(
     if not shown.log.num_lists or not shown.log.clicked_LR.any():
         raise InputError("no clicks are recorded", hint="nearer add events FILE; or serve, and send events to it")
     cells = shown.log.cells()
-    links = find_links(cells)
-    chosen = choose_model(asked, cells, links)
+    links = find_links(shown.log)
+    chosen = choose_model(asked, shown.log, links)
     if chosen.model is None:
         return summarise_clicks(
             shown, sifted.counts(), verdict="not identified", model=model, why=chosen.why, hint=HINT

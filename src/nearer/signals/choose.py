@@ -18,7 +18,7 @@ from nearer.signals.click_models import (
     fit_rank_ctr,
     fit_sdbn,
 )
-from nearer.signals.propensities import LEAST_ADJACENT, Links, harvest
+from nearer.signals.propensities import LEAST_ADJACENT, Links, harvest, movers
 
 ModelName = Literal["auto", "pbm", "harvest", "sdbn", "coec", "ctr", "rank_ctr"]
 MODELS: tuple[ModelName, ...] = ("auto", "pbm", "harvest", "sdbn", "coec", "ctr", "rank_ctr")
@@ -48,11 +48,11 @@ class Choice:
     why: str
 
 
-def choose_model(asked: ModelName, cells: Cells, links: Links) -> Choice:
+def choose_model(asked: ModelName, log: ClickLog, links: Links) -> Choice:
     """The estimator follows from how the log was made."""
     if asked in _BASELINES:
         return Choice(model=asked, why=_BASELINES[asked])
-    if not cells.clicks_C.any():
+    if not log.clicked_LR.any():
         return Choice(model=None, why=NO_CLICKS)
     if not links.identified_R[1:].any():
         return Choice(model=None, why=NOT_IDENTIFIED)
@@ -64,6 +64,12 @@ def choose_model(asked: ModelName, cells: Cells, links: Links) -> Choice:
         return Choice(
             model="harvest",
             why=f"asked for, though some neighbours share fewer than {LEAST_ADJACENT:.0f} impressions: {seen}",
+        )
+    if links.is_shuffled:
+        return Choice(
+            model="harvest",
+            why="the column propensity says that lists were shown in drawn orders, each document as likely at every "
+            "rank: clicks by rank follow looks alone",
         )
     return Choice(
         model="harvest",
@@ -78,7 +84,7 @@ def fit_model(name: ModelName, log: ClickLog, cells: Cells) -> ClickModel:
     if name == "sdbn":
         return fit_sdbn(log)
     if name == "harvest":
-        return fit_looked(cells, harvest(cells), num_pairs=num_pairs)
+        return fit_looked(cells, _looks(movers(log), num_ranks=log.pair_LR.shape[1]), num_pairs=num_pairs)
     if name == "pbm":
         return fit_pbm(cells, num_pairs=num_pairs)
     if name == "coec":
@@ -105,7 +111,8 @@ def intervals(
     drawn = []
     for _ in range(NUM_RESAMPLES):
         times_U = np.bincount(rng.integers(0, units_L.max() + 1, units_L.max() + 1), minlength=units_L.max() + 1)
-        drawn.append(_resampled(name, log.cells(times_U[units_L].astype(np.float64)), model, num_pairs=len(log.pairs)))
+        weight_L = times_U[units_L].astype(np.float64)
+        drawn.append(_resampled(name, log, weight_L, model))
     low_R, high_R = np.quantile(drawn, [0.025, 0.975], axis=0)
     return tuple(
         (float(low), float(high)) if known else None
@@ -113,22 +120,30 @@ def intervals(
     )
 
 
-def _resampled(name: ModelName, cells: Cells, model: Examination, *, num_pairs: int) -> Floats64:
+def _resampled(name: ModelName, log: ClickLog, weight_L: Floats64, model: Examination) -> Floats64:
+    cells = movers(log, weight_L) if name == "harvest" else log.cells(weight_L)
     drawn = Cells(
         pair_C=cells.pair_C[cells.num_C > 0],
         rank_C=cells.rank_C[cells.num_C > 0],
         num_C=cells.num_C[cells.num_C > 0],
         clicks_C=cells.clicks_C[cells.num_C > 0],
     )
-    looked_R = (
-        harvest(drawn)
-        if name == "harvest"
-        else fit_pbm(drawn, num_pairs=num_pairs, begin=model, max_steps=_RESAMPLED_STEPS).examination_R
-    )
-    whole_R = np.full(len(model.examination_R), looked_R[-1])  # a draw may lack the last ranks
-    whole_R[: len(looked_R)] = looked_R
-    relative_R: Floats64 = whole_R / whole_R[0]
+    num_ranks = len(model.examination_R)
+    if name == "harvest":
+        return _looks(drawn, num_ranks=num_ranks)
+    fitted = fit_pbm(drawn, num_pairs=len(log.pairs), begin=model, max_steps=_RESAMPLED_STEPS)
+    looked_R = _filled(fitted.examination_R, num_ranks)
+    relative_R: Floats64 = looked_R / looked_R[0]
     return relative_R
+
+
+def _looks(cells: Cells, *, num_ranks: int) -> Floats64:
+    return _filled(harvest(cells), num_ranks)
+
+
+def _filled(looked_R: Floats64, num_ranks: int) -> Floats64:
+    """As many ranks as the log has: a draw, and lists that were shuffled, may lack the last ones."""
+    return np.pad(looked_R, (0, num_ranks - len(looked_R)), mode="edge")
 
 
 def _units(users: Sequence[str] | None, num_lists: int) -> Ints:

@@ -1,6 +1,6 @@
-"""Which click models a log can carry, and how likely each rank is looked at, from documents that stood at two ranks.
+"""Which click models a log can carry, and how likely each rank is looked at, from what stood at two ranks.
 
-Arrays: R ranks, C cells (a pair of a query and a document at one rank), K comparisons of two ranks by one pair.
+Arrays: L lists, R ranks, C cells (a pair of a query and a document at a rank), K comparisons of two ranks by one pair.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from nearer.core.arrays import Bools, Floats64, Ints
-from nearer.signals.click_log import Cells
+from nearer.signals.click_log import Cells, ClickLog
 
 LEAST_LINK = 20.0
 """Impressions by which two ranks must share documents to be compared. Our rule: fewer carry no click, mostly."""
@@ -18,13 +18,19 @@ LEAST_ADJACENT = 200.0
 """The same for each two neighbours of a chain to be harvested. Our rule: ten clicks at a rate of 5 %."""
 
 _HALF_A_CLICK = 0.5
+_ALIKE = 1e-3
+"""Chances that differ by a smaller share are one, rounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Links:
-    """By how many impressions ranks can be compared: pairs that stood at both, each by the rarer of its places."""
+    """By how many impressions ranks can be compared: pairs that stood at both, each by the rarer of its places.
+
+    ``is_shuffled`` says that whole lists are compared, for their documents were as likely at each rank.
+    """
 
     weight_RR: Floats64
+    is_shuffled: bool = False
 
     @property
     def identified_R(self) -> Bools:
@@ -40,18 +46,57 @@ class Links:
         return bool(len(neighbours)) and bool((neighbours >= LEAST_ADJACENT).all())
 
 
-def find_links(cells: Cells) -> Links:
+def find_links(log: ClickLog) -> Links:
     """The links between ranks of a log."""
+    cells = movers(log)
     left_K, right_K = _two_ranks(cells, only_adjacent=False)
-    size = int(cells.rank_C.max()) + 1
+    size = log.pair_LR.shape[1]
     weight_RR = np.zeros((size, size))
     shared_K = np.minimum(cells.num_C[left_K], cells.num_C[right_K])
     np.add.at(weight_RR, (cells.rank_C[left_K], cells.rank_C[right_K]), shared_K)
-    return Links(weight_RR=weight_RR + weight_RR.T)
+    return Links(weight_RR=weight_RR + weight_RR.T, is_shuffled=is_shuffled(log))
+
+
+def movers(log: ClickLog, weight_L: Floats64 | None = None) -> Cells:
+    """What stood at several ranks: pairs of a query and a document; or, in a shuffled log, the documents of a list.
+
+    A shuffled list's documents were as likely at each of its ranks, so on average the same stood at all of them: lists
+    of one length are one row of cells, and no query need come twice.
+    """
+    if not is_shuffled(log):
+        return log.cells(weight_L)
+    shuffled_L = _shuffled(log)
+    num_ranks = log.pair_LR.shape[1]
+    lists, ranks = np.nonzero(log.shown_LR & shuffled_L[:, None])
+    keys, place_I = np.unique(log.shown_LR.sum(axis=1)[lists] * num_ranks + ranks, return_inverse=True)
+    weight_I = np.ones(len(lists)) if weight_L is None else weight_L[lists]
+    return Cells(
+        pair_C=keys // num_ranks,
+        rank_C=keys % num_ranks,
+        num_C=np.bincount(place_I, weight_I, len(keys)).astype(np.float64),
+        clicks_C=np.bincount(place_I, weight_I * log.clicked_LR[lists, ranks], len(keys)).astype(np.float64),
+    )
+
+
+def is_shuffled(log: ClickLog) -> bool:
+    """Whether enough lists were shown in a drawn order, by the logged chances."""
+    return bool(_shuffled(log).sum() >= LEAST_ADJACENT)
+
+
+def _shuffled(log: ClickLog) -> Bools:
+    """The lists of two documents or more, each of which was as likely at every rank, shape (L,)."""
+    shown_LR = log.shown_LR
+    num_L = shown_LR.sum(axis=1)
+    if log.propensity_LR is None:
+        return np.zeros(len(num_L), bool)
+    chance_L = 1 / np.maximum(num_L, 1)
+    is_even_LR: Bools = np.abs(log.propensity_LR - chance_L[:, None]) <= _ALIKE * chance_L[:, None]
+    shuffled_L: Bools = (is_even_LR | ~shown_LR).all(axis=1) & (num_L > 1)
+    return shuffled_L
 
 
 def harvest(cells: Cells) -> Floats64:
-    """How likely each rank is looked at relative to the first, shape (R,), from pairs that stood at two neighbours.
+    """How likely each rank is looked at relative to the first, shape (R,), from what stood at two neighbours.
 
     For two neighbours it is the ratio of their mean click rates over these pairs, each weighed by the harmonic mean of
     how often it stood at either, which favours neither rank; the ratios are multiplied from the top. Half a click more
