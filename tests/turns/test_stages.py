@@ -103,5 +103,5 @@ def test_the_page_shows_the_rise(tmp_path):
     ended = turn.cycles.end(turn.entry.cycle_id, verdict="promoted", reasons=("<b>rose</b>",))
     data = [TurnData(entry=ended, stages={"gate": gate})]
     page = render(ReportData(name="x", generated_at="2026-11-30T00:00:00+00:00", version="0", turns=data))
-    assert "turn 1, nDCG@10: 0.500 before, 0.550 after" in page
+    assert "turn 1: 0.500, then 0.550" in page
     assert "<b>rose" not in page

@@ -158,9 +158,9 @@ def test_by_the_keyboard_alone(rating, browser):  # noqa: F811
     def press(key, said):
         page.keyboard.press(key)
         page.get_by_text(said).wait_for(timeout=20_000)
+        page.wait_for_load_state()  # the keys work from then on
 
     press("3", "Kept.")
-    page.wait_for_load_state()
     assert [each.grade for each in rated(workspace)] == [3]
     press("u", "Taken back")
     assert rated(workspace) == []
