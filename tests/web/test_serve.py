@@ -11,12 +11,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from nearer.core.errors import InputError
 from nearer.flows.key import add_key
 from nearer.flows.promote import promote
 from nearer.store.workspace import Workspace
-from nearer.web.run import serve
+from nearer.web.run import serve, set_threads
 from processes import Running as Verb
 from web.conftest import eventually
 
@@ -194,3 +195,10 @@ def workers_of(process):
                 if is_child and b"spawn_main" in (folder / "cmdline").read_bytes():
                     found.append(int(folder.name))
     return sorted(found)
+
+
+def test_searches_take_no_core_from_encoding(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with threadpool_limits(limits=2, user_api="blas"):  # and gives back what there was
+        set_threads(1)
+        assert {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"} == {1}
