@@ -36,6 +36,7 @@ from nearer.flows.shadow import start_shadow, stop_shadow
 from nearer.printing.progress import ConsoleProgress
 from nearer.retrieval.index import open_index
 from nearer.systems import open_system
+from nearer.web.run import set_threads
 
 SEED = 0
 CLIENTS = (1, 8, 32)
@@ -288,9 +289,7 @@ PARTS: dict[str, Callable[[Path, Sequence[str], float], dict[str, Any]]] = {
 
 def _direct(folder: Path, texts: Sequence[str], seconds: float) -> dict[str, float]:
     """The encoder, the index and the documents, called one query after another in this process."""
-    import torch
-
-    torch.set_num_threads(_cores())
+    set_threads(1)  # as the service has them
     took: list[float] = []
     with nearer.Workspace.open(folder) as workspace:
         system = open_system(workspace, "live")
