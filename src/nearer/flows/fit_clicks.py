@@ -9,7 +9,7 @@ from nearer.core.results.signals import ClickFit
 from nearer.signals.choose import MODELS, ModelName, choose_model, fit_model, intervals, propensities
 from nearer.signals.click_log import ClickLog
 from nearer.signals.click_models import Likelihood, likelihood
-from nearer.signals.propensities import find_links, is_shuffled
+from nearer.signals.propensities import find_links, shuffled_lists
 from nearer.signals.read_log import read_log
 
 HINT = (
@@ -110,7 +110,7 @@ def _notes(log: ClickLog, fit: Fit) -> tuple[str, ...]:
         found.append(f"{log.num_repeated} rows repeat a document of their list: they count as one impression")
     if log.num_elsewhere:
         found.append(f"{log.num_elsewhere} clicks are on what their query did not show: they are left out")
-    if log.propensity_LR is not None and fit.propensities and not is_shuffled(log):
+    if log.propensity_LR is not None and fit.propensities and shuffled_lists(log) is None:
         found.append("the column propensity is not used: how far a rank is looked at comes from documents at two ranks")
     if unknown := sum(each is None for each in fit.propensities):
         found.append(f"{unknown} ranks share no documents with the first one: how far they are looked at is not known")

@@ -18,7 +18,7 @@ from nearer.signals.click_models import (
     fit_rank_ctr,
     fit_sdbn,
 )
-from nearer.signals.propensities import LEAST_ADJACENT, Links, harvest, movers
+from nearer.signals.propensities import LEAST_ADJACENT, Links, harvest, movers, shuffled_lists
 
 ModelName = Literal["auto", "pbm", "harvest", "sdbn", "coec", "ctr", "rank_ctr"]
 MODELS: tuple[ModelName, ...] = ("auto", "pbm", "harvest", "sdbn", "coec", "ctr", "rank_ctr")
@@ -65,7 +65,7 @@ def choose_model(asked: ModelName, log: ClickLog, links: Links) -> Choice:
             model="harvest",
             why=f"asked for, though some neighbours share fewer than {LEAST_ADJACENT:.0f} impressions: {seen}",
         )
-    if links.is_shuffled:
+    if links.shuffled_L is not None:
         return Choice(
             model="harvest",
             why="the column propensity says that lists were shown in drawn orders, each document as likely at every "
@@ -84,7 +84,9 @@ def fit_model(name: ModelName, log: ClickLog, cells: Cells) -> ClickModel:
     if name == "sdbn":
         return fit_sdbn(log)
     if name == "harvest":
-        return fit_looked(cells, _looks(movers(log), num_ranks=log.pair_LR.shape[1]), num_pairs=num_pairs)
+        return fit_looked(
+            cells, _looks(movers(log, shuffled_lists(log)), num_ranks=log.pair_LR.shape[1]), num_pairs=num_pairs
+        )
     if name == "pbm":
         return fit_pbm(cells, num_pairs=num_pairs)
     if name == "coec":
@@ -112,7 +114,7 @@ def intervals(
     for _ in range(NUM_RESAMPLES):
         times_U = np.bincount(rng.integers(0, units_L.max() + 1, units_L.max() + 1), minlength=units_L.max() + 1)
         weight_L = times_U[units_L].astype(np.float64)
-        drawn.append(_resampled(name, log, weight_L, model))
+        drawn.append(_resampled(name, log, weight_L, model, links))
     low_R, high_R = np.quantile(drawn, [0.025, 0.975], axis=0)
     return tuple(
         (float(low), float(high)) if known else None
@@ -120,8 +122,8 @@ def intervals(
     )
 
 
-def _resampled(name: ModelName, log: ClickLog, weight_L: Floats64, model: Examination) -> Floats64:
-    cells = movers(log, weight_L) if name == "harvest" else log.cells(weight_L)
+def _resampled(name: ModelName, log: ClickLog, weight_L: Floats64, model: Examination, links: Links) -> Floats64:
+    cells = movers(log, links.shuffled_L, weight_L) if name == "harvest" else log.cells(weight_L)
     drawn = Cells(
         pair_C=cells.pair_C[cells.num_C > 0],
         rank_C=cells.rank_C[cells.num_C > 0],

@@ -26,11 +26,12 @@ _ALIKE = 1e-3
 class Links:
     """By how many impressions ranks can be compared: pairs that stood at both, each by the rarer of its places.
 
-    ``is_shuffled`` says that whole lists are compared, for their documents were as likely at each rank.
+    ``shuffled_L`` are the lists, shape (L,), that are compared whole, for their documents were as likely at each rank;
+    None where pairs are compared.
     """
 
     weight_RR: Floats64
-    is_shuffled: bool = False
+    shuffled_L: Bools | None = None
 
     @property
     def identified_R(self) -> Bools:
@@ -48,24 +49,24 @@ class Links:
 
 def find_links(log: ClickLog) -> Links:
     """The links between ranks of a log."""
-    cells = movers(log)
+    shuffled_L = shuffled_lists(log)
+    cells = movers(log, shuffled_L)
     left_K, right_K = _two_ranks(cells, only_adjacent=False)
     size = log.pair_LR.shape[1]
     weight_RR = np.zeros((size, size))
     shared_K = np.minimum(cells.num_C[left_K], cells.num_C[right_K])
     np.add.at(weight_RR, (cells.rank_C[left_K], cells.rank_C[right_K]), shared_K)
-    return Links(weight_RR=weight_RR + weight_RR.T, is_shuffled=is_shuffled(log))
+    return Links(weight_RR=weight_RR + weight_RR.T, shuffled_L=shuffled_L)
 
 
-def movers(log: ClickLog, weight_L: Floats64 | None = None) -> Cells:
+def movers(log: ClickLog, shuffled_L: Bools | None, weight_L: Floats64 | None = None) -> Cells:
     """What stood at several ranks: pairs of a query and a document; or, in a shuffled log, the documents of a list.
 
     A shuffled list's documents were as likely at each of its ranks, so on average the same stood at all of them: lists
     of one length are one row of cells, and no query need come twice.
     """
-    if not is_shuffled(log):
+    if shuffled_L is None:
         return log.cells(weight_L)
-    shuffled_L = _shuffled(log)
     num_ranks = log.pair_LR.shape[1]
     lists, ranks = np.nonzero(log.shown_LR & shuffled_L[:, None])
     keys, place_I = np.unique(log.shown_LR.sum(axis=1)[lists] * num_ranks + ranks, return_inverse=True)
@@ -78,21 +79,15 @@ def movers(log: ClickLog, weight_L: Floats64 | None = None) -> Cells:
     )
 
 
-def is_shuffled(log: ClickLog) -> bool:
-    """Whether enough lists were shown in a drawn order, by the logged chances."""
-    return bool(_shuffled(log).sum() >= LEAST_ADJACENT)
-
-
-def _shuffled(log: ClickLog) -> Bools:
-    """The lists of two documents or more, each of which was as likely at every rank, shape (L,)."""
-    shown_LR = log.shown_LR
-    num_L = shown_LR.sum(axis=1)
+def shuffled_lists(log: ClickLog) -> Bools | None:
+    """The lists of two documents or more, each of which was as likely at every rank; None for too few to compare."""
     if log.propensity_LR is None:
-        return np.zeros(len(num_L), bool)
+        return None
+    num_L = log.shown_LR.sum(axis=1)
     chance_L = 1 / np.maximum(num_L, 1)
-    is_even_LR: Bools = np.abs(log.propensity_LR - chance_L[:, None]) <= _ALIKE * chance_L[:, None]
-    shuffled_L: Bools = (is_even_LR | ~shown_LR).all(axis=1) & (num_L > 1)
-    return shuffled_L
+    is_even_LR = np.abs(log.propensity_LR - chance_L[:, None]) <= _ALIKE * chance_L[:, None]
+    shuffled_L: Bools = (is_even_LR | ~log.shown_LR).all(axis=1) & (num_L > 1)
+    return shuffled_L if shuffled_L.sum() >= LEAST_ADJACENT else None
 
 
 def harvest(cells: Cells) -> Floats64:
