@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
@@ -20,7 +19,7 @@ from nearer.learn.fewer_layers import num_layers
 from nearer.store.registered import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import LocalSystem, System, api_use, open_local, open_system, refuse_stages
-from nearer.training.models import keep_model
+from nearer.training.models import entry_of, keep_model
 from nearer.training.student import Texts, fewer_layers, number_of_steps, taught_by, with_layers
 
 MOST_LOST = 0.01
@@ -127,13 +126,7 @@ def _kept(workspace: Workspace, encoder: Encoder, parent: LocalSystem, teacher: 
     """Save the student under its id, then enter it."""
     source = keep_model(workspace, encoder.encoder_id, encoder.save)
     failpoint("distil.model")
-    model = Model(
-        model_id=encoder.model_id,
-        encoder_id=encoder.encoder_id,
-        source=source,
-        encoder=asdict(encoder.settings),
-        parent_model_id=parent.model.model_id,
-    )
+    model = entry_of(encoder, source=source, parent_model_id=parent.model.model_id)
     record = TrainingRecord(recipe=workspace.recipe.model_dump(mode="json"), distilled=made)
     training = Training(verb="distil", part_id=model.model_id, is_improved=True, record=record)
     workspace.registry.add_model(teacher.model)

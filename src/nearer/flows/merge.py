@@ -1,7 +1,6 @@
 """Merge a trained model with the one it came from, against forgetting."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from nearer.core.errors import InputError
 from nearer.core.failpoints import failpoint
@@ -19,7 +18,7 @@ from nearer.store.registered import Model, Training
 from nearer.store.workspace import Workspace
 from nearer.systems import BASE, LocalSystem, open_local
 from nearer.training.dev_set import DEV_MEASURE
-from nearer.training.models import keep_model
+from nearer.training.models import entry_of, keep_model
 from nearer.training.weight_points import WeightMeasure, WeightPoint
 
 
@@ -112,13 +111,7 @@ def _register(
     source = keep_model(workspace, encoder.encoder_id, encoder.save)
     failpoint("merge.model")
     merged = MergedWith(model_id=first.model.model_id, weight=chosen.weight, points=measured)
-    record = Model(
-        model_id=encoder.model_id,
-        encoder_id=encoder.encoder_id,
-        source=source,
-        encoder=asdict(encoder.settings),
-        parent_model_id=second.model.model_id,
-    )
+    record = entry_of(encoder, source=source, parent_model_id=second.model.model_id)
     training = Training(
         verb="merge",
         part_id=record.model_id,

@@ -69,6 +69,17 @@ def keep_trained(workspace: Workspace, parent: LocalSystem, training: TrainingRe
     )
 
 
+def entry_of(encoder: Encoder, *, source: str, parent_model_id: str) -> Model:
+    """What the registry enters of an encoder that is kept in ``source``."""
+    return Model(
+        model_id=encoder.model_id,
+        encoder_id=encoder.encoder_id,
+        source=source,
+        encoder=asdict(encoder.settings),
+        parent_model_id=parent_model_id,
+    )
+
+
 def newest_model(registry: Registry) -> str:
     """The model that the last training made. Raises NotFound when there is none, or it was no better."""
     training = registry.last_training(("train", "adapt"))
